@@ -1,0 +1,61 @@
+"""Errors that a user can act on. Each says what, where, the value and the remedy, in one line.
+
+    DestilaError
+    ├── ConfigError      a recipe, option or flag
+    ├── DataError        a file of examples, or a label
+    ├── TokenizerError   a tokenizer file, or a text it cannot encode
+    ├── ModelError       weights, a model folder, a hub name
+    ├── CacheError       a teacher cache on disk
+    ├── TrainingError    training that cannot go on (not finite, collapsed, state on disk)
+    └── MissingExtraError     an optional package that is not installed
+
+The command line prints them without a traceback and exits with 1; `--json` prints
+`{"error": {"kind": "<class name>", "message": "..."}}`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+
+class DestilaError(Exception):
+    """Root of every error that is the input's fault rather than ours."""
+
+
+class ConfigError(DestilaError):
+    """A recipe, option or flag is wrong."""
+
+
+class DataError(DestilaError):
+    """A file of examples or a label is wrong."""
+
+
+class TokenizerError(DestilaError):
+    """A tokenizer cannot be read or cannot encode a text."""
+
+
+class ModelError(DestilaError):
+    """Weights, a model folder or a hub name are wrong."""
+
+
+class CacheError(DestilaError):
+    """A teacher cache on disk is damaged or belongs to something else."""
+
+
+class TrainingError(DestilaError):
+    """Training cannot go on."""
+
+
+class MissingExtraError(DestilaError):
+    """An optional package is not installed."""
+
+
+def require(module: str, extra: str) -> ModuleType:
+    """The imported module; raises MissingExtraError naming the extra that installs it."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != module.split(".")[0]:
+            raise
+        raise MissingExtraError(f"this needs the package '{module}': pip install 'destila[{extra}]'") from error

@@ -1,0 +1,251 @@
+"""The records that flow through the library and the sockets that plug-ins fill.
+
+Records are frozen dataclasses. Characters are the coordinate (every token remembers its span of the
+original text, which nothing edits after loading) and *units* are the currency in which a teacher and a
+student with different tokenizers are compared: the example itself (classification), a word (tagging).
+
+Sizes: B batch, L tokens, U units, C classes, H hidden, A attention heads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Span = tuple[int, int]
+"""A half-open range of code points, `text[start:end]`."""
+
+Rows = list[np.ndarray]
+"""One array of logits per example, `[U, C]`: what a model says about every unit of it."""
+
+IGNORE = -100
+"""Target of a unit that has no label."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One labelled (or unlabelled) text.
+
+    words: spans of `text`, in order, for tagging; empty otherwise.
+    target: a label name (classification), one label name per word (tagging), or None.
+    meta: anything worth keeping; never given to a model.
+    """
+
+    id: str
+    text: str
+    pair: str | None = None
+    words: tuple[Span, ...] = ()
+    target: str | tuple[str, ...] | None = None
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Splits of examples with one label order.
+
+    notes: what the loader dropped or repaired, as `what -> how many`; printed by `destila data`.
+    """
+
+    name: str
+    task: str
+    labels: tuple[str, ...]
+    splits: Mapping[str, Sequence[Example]]
+    notes: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """One window of one example, encoded by one tokenizer.
+
+    row: position of the example in the encoded list. window: number of the window in its example.
+    unit: local unit of each token, -1 for specials and for tokens outside any unit.
+    start: the example's unit that local unit 0 is (units of a window are consecutive).
+    owned: the units this window answers for; a unit in several windows is owned where it has most context.
+    target: class id of each local unit, IGNORE where there is none or it is not owned.
+    """
+
+    row: int
+    window: int
+    input_ids: np.ndarray  # i32 [L]
+    type_ids: np.ndarray  # i32 [L]
+    spans: np.ndarray  # i32 [L, 2], (0, 0) for specials; second text's spans are into `pair`
+    unit: np.ndarray  # i32 [L]
+    start: int
+    owned: np.ndarray  # bool [U]
+    target: np.ndarray  # i32 [U]
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Features of a list of examples and what was lost on the way (`truncated` examples, `windows`...)."""
+
+    features: Sequence[Features]
+    notes: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """What a model says per unit: logits [B, U, C] and mask [B, U] (True where the unit counts)."""
+
+    logits: Tensor
+    mask: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Padded features as tensors.
+
+    first: index of the first token of each unit [B, U] (0 where the unit is masked).
+    unit: local unit of each token [B, L], -1 where none.
+    unit_mask: owned units that have a token [B, U].
+    teacher: the teacher's Signal for the same units, when one is distilled from.
+    """
+
+    features: Sequence[Features]
+    input_ids: Tensor  # i64 [B, L]
+    mask: Tensor  # bool [B, L], True for real tokens
+    type_ids: Tensor  # i64 [B, L]
+    unit: Tensor  # i64 [B, L]
+    first: Tensor  # i64 [B, U]
+    unit_mask: Tensor  # bool [B, U]
+    target: Tensor  # i64 [B, U]
+    teacher: Signal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A model's answer: logits [B, L, C] (tagging) or [B, C] (classification).
+
+    hidden: embedding output and every layer, [B, L, H] each. attention: softmax of every layer,
+    [B, A, L, L] each. Both empty unless asked for.
+    """
+
+    logits: Tensor
+    hidden: tuple[Tensor, ...] = ()
+    attention: tuple[Tensor, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """Labels and probabilities of one example.
+
+    labels: one per unit. probabilities: [U, C], rows sum to 1.
+    """
+
+    labels: tuple[str, ...]
+    probabilities: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """Where and how a number was measured; a measured number without it cannot be constructed."""
+
+    device: str
+    cpu: str
+    instructions: str
+    threads: int
+    batch: int
+    length: str
+    dtype: str
+    backend: str
+    versions: Mapping[str, str]
+    warmup: int
+    repeats: int
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Milliseconds per example: median and 95th percentile over `conditions.repeats` timed calls."""
+
+    protocol: str
+    median_ms: float
+    p95_ms: float
+    conditions: Conditions
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One evaluated model: what it is, what it scores, what it costs. Drawn tables read only these.
+
+    scores: fixed keys, ratios 0-1 (accuracy, macro_f1, mcc, entity_f1, pos_accuracy, chunk_f1, ece, agreement).
+    items: additive counts per test example behind the main score, for paired bootstraps; see `text.score`.
+    key: fingerprint of everything the run depends on; a recorded key is not run again.
+    """
+
+    key: str
+    study: str
+    run: str
+    role: str  # teacher | distilled | finetuned | floor
+    model: str
+    task: str
+    dataset: str
+    split: str
+    main: str  # the key of the task's main score
+    scores: Mapping[str, float]
+    params: int
+    size_bytes: int
+    macs: Mapping[str, int]
+    latency: Sequence[Latency]
+    peak_memory_bytes: int
+    seed: int
+    seconds: float
+    conditions: Conditions
+    config: Mapping[str, Any]
+    code: str
+    details: Mapping[str, Any] = field(default_factory=dict)  # per_label, confusion, dev scores, notes
+    items: Sequence[Sequence[int]] = ()
+
+
+class Task(Protocol):
+    """A family of tasks; `destila/tasks/<name>.py` defines one as `TASK`."""
+
+    name: str
+    axis: int  # the axis of Signal.logits that is a distribution
+
+    def encode(self, examples: Sequence[Example], tokenizer: Any, labels: Sequence[str], *, max_length: int) -> Encoded:
+        """Features of every window of every example."""
+
+    def units(self, output: Output, batch: Batch) -> Signal:
+        """The model's logits per unit."""
+
+    def supervised(self, output: Output, batch: Batch) -> tuple[Signal, Tensor]:
+        """The Signal that meets gold labels, and the labels' class ids (IGNORE where masked)."""
+
+    def decode(self, rows: Rows, labels: Sequence[str]) -> list[Prediction]:
+        """Predictions from logits per unit."""
+
+    def score(
+        self, examples: Sequence[Example], predictions: Sequence[Prediction], labels: Sequence[str]
+    ) -> dict[str, float]:
+        """Every score of the task, under its fixed keys."""
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One term of a loss.
+
+    needs: "target" (gold ids i64 [B, U]) or "signal" (the teacher's logits [B, U, C]).
+    fn: (student logits [B, U, C], target or teacher logits, mask bool [B, U], axis) -> the **sum** over
+    masked-in units as a scalar; the mix divides by the global count, so that accumulation and data
+    parallelism do not change the loss. Zero, with a gradient of zero, when everything is masked.
+    """
+
+    name: str
+    needs: str
+    fn: Callable[[Tensor, Tensor, Tensor, int], Tensor]
+
+
+class Predictor(Protocol):
+    """Anything that turns examples into predictions: torch today, other runtimes with the same shape."""
+
+    labels: tuple[str, ...]
+    task: str
+
+    def predict(self, examples: Sequence[Example]) -> Iterator[Prediction]:
+        """Predictions in the order of the examples."""
