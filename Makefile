@@ -1,0 +1,63 @@
+# Everything from a bare clone: needs only Python 3.11 or newer, make and a C compiler.
+#
+#   make demo    set up, then train, distil, measure and use two small models on embedded Spanish data
+#   make test    set up, then every test
+#   make check   format, lint, types and the fast tests
+#   make fix     format and repair what ruff can repair
+#   make bench   comparisons with other tools (minutes to hours; results are printed)
+#   make clean   remove caches and the demo's runs; `rm -rf .venv` also undoes the set-up
+#
+# PYTHON=python3.12 chooses the interpreter; PIP_ARGS=... is handed to pip (an index of CPU-only wheels, say).
+
+PYTHON ?= python3
+PIP_ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt
+PYTEST := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $(BIN)/python -m pytest
+DEMOS := demo-intents demo-tags
+
+.PHONY: demo test check fix bench clean
+.DEFAULT_GOAL := test
+
+# --- set-up: one virtual environment, two stamps; a stamp is stale when a requirement or a version changes ---
+
+$(VENV)/pyvenv.cfg:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if v >= (3, 11) else f"destila needs Python 3.11 or newer, this is {v.major}.{v.minor}: make PYTHON=python3.12")'
+	@echo "set-up: creating $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed-demo: pyproject.toml constraints.txt | $(VENV)/pyvenv.cfg
+	@echo "set-up: installing destila[train,floor], pinned by constraints.txt"
+	@$(PIP) -e '.[train,floor]'
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/pyvenv.cfg
+	@echo "set-up: installing destila[train,floor,dev], pinned by constraints.txt"
+	@$(PIP) -e '.[train,floor,dev]'
+	@touch $(VENV)/.installed-demo $@
+
+# --- work ---
+
+demo: $(VENV)/.installed-demo
+	@for demo in $(DEMOS); do $(BIN)/destila run recipes/$$demo.toml || exit 1; done
+
+test: $(VENV)/.installed-dev
+	@$(PYTEST) -n 2
+
+check: $(VENV)/.installed-dev
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(PYTEST) -n 2 -m 'not slow and not gpu'
+
+fix: $(VENV)/.installed-dev
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.installed-dev
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+clean:
+	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis $(addprefix runs/,$(DEMOS))
+	find destila tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
