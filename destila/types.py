@@ -214,8 +214,11 @@ class Task(Protocol):
     def units(self, output: Output, batch: Batch) -> Signal:
         """The model's logits per unit."""
 
-    def supervised(self, output: Output, batch: Batch) -> tuple[Signal, Tensor]:
-        """The Signal that meets gold labels, and the labels' class ids (IGNORE where masked)."""
+    def targets(self, batch: Batch) -> Tensor:
+        """Gold class ids [B, U'], IGNORE where there is nothing to learn; U' may be tokens."""
+
+    def supervised(self, output: Output, batch: Batch) -> Tensor:
+        """The logits that meet `targets`, [B, U', C]."""
 
     def decode(self, rows: Rows, labels: Sequence[str]) -> list[Prediction]:
         """Predictions from logits per unit."""

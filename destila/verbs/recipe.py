@@ -1,0 +1,124 @@
+"""The recipe: one TOML file that says everything about a study, from labelled data to a measured student.
+
+Every training verb reads the same recipe; `destila init` writes one, `destila run` executes it whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import model_validator
+
+from destila import config
+from destila.config import Options, opt
+from destila.train.options import TrainOptions
+
+
+class TokenizerSpec(Options):
+    """A tokenizer trained on the study's own training text."""
+
+    kind: Literal["bpe", "unigram", "wordpiece"] = opt("bpe", "algorithm")
+    vocab_size: int = opt(8000, "pieces, specials included", ge=300)
+    lowercase: bool = opt(True, "lower-case the text first; accents and ñ are always kept")
+
+
+class ModelSpec(Options):
+    """One model of a study: pre-trained weights (`model`) or a shape trained from scratch (`shape`)."""
+
+    name: str | None = opt(None, "name in tables and folders; default: from model and layers")
+    model: str | None = opt(None, "folder, name under DESTILA_MODELS, hub name, or preset (random weights)")
+    shape: dict[str, Any] | None = opt(None, "architecture trained from scratch: {kind, layers, hidden, heads, ...}")
+    layers: int | tuple[int, ...] | None = opt(None, "keep the first n layers, or the listed ones; none = all")
+    tokenizer: str | TokenizerSpec | None = opt(
+        None, "folder of a tokenizer, or a table to train one; none = the model's"
+    )
+    train: dict[str, Any] = opt({}, "changes to [train] for this model, e.g. {lr = 1e-4}")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> ModelSpec:
+        if (self.model is None) == (self.shape is None):
+            raise ValueError("give either `model` or `shape`")
+        if self.shape is not None and self.tokenizer is None:
+            raise ValueError("a model from scratch needs `tokenizer`")
+        return self
+
+    @property
+    def label(self) -> str:
+        """Short name, safe as a folder name."""
+        if self.name:
+            return self.name
+        stem = Path(self.model or "scratch").name
+        depth = self.layers if isinstance(self.layers, int) else len(self.layers) if self.layers else None
+        return f"{stem}-{depth}" if depth else stem
+
+
+class TeacherSpec(ModelSpec):
+    """A teacher: ours or any transformers sequence/token classification model."""
+
+    finetune: bool | None = opt(None, "fine-tune it on the data first; none = only if it has no head for these labels")
+    label_map: dict[str, str] = opt({}, "its label names -> ours, where they differ")
+
+
+class DistilOptions(Options):
+    """What the student learns from the teacher, and from which text."""
+
+    terms: tuple[dict[str, Any], ...] = opt(
+        ({"use": "kl", "weight": 1.0, "temperature": 1.0},), "loss terms: use, weight and the term's own options"
+    )
+    train: dict[str, Any] = opt({}, "changes to [train] while distilling, e.g. {epochs = 10}")
+    dtype: Literal["float16", "float32"] = opt("float16", "precision of the cached teacher logits")
+    unlabelled: str | None = opt(None, "text file (plain, .gz, .zst), one text per line, that the teacher labels")
+    unlabelled_limit: int = opt(10_000, "most lines of it that are used", ge=1)
+
+
+class MeasureOptions(Options):
+    """How models are timed."""
+
+    texts: int = opt(100, "test texts timed one by one; 0 does not measure latency", ge=0)
+    repeats: int = opt(3, "passes over them", ge=1)
+    padded_512: bool = opt(True, "also the papers' protocol: 512 random ids, batch 1")
+    threads: int | None = opt(None, "threads; none = all that this process may use")
+
+
+class Recipe(Options):
+    """A study."""
+
+    name: str = opt(..., "name of the study; its folder is runs/<name>")
+    data: dict[str, Any] = opt(..., "use = data set plug-in (or a .py path), and its own options")
+    max_length: int = opt(128, "tokens a window holds at most, specials included", ge=8)
+    labelling: Literal["first", "all"] = opt("first", "tagging: gold labels on first sub-tokens, or on all of them")
+    teachers: tuple[TeacherSpec, ...] = opt((), "candidates; the best on dev teaches")
+    choose: Literal["score", "loss"] = opt("score", "the teacher is chosen by its main dev score, or by its dev loss")
+    students: tuple[ModelSpec, ...] = opt(..., "what is distilled")
+    train: TrainOptions = opt(TrainOptions(), "training of teachers and students")
+    distil: DistilOptions = opt(DistilOptions(), "distillation")
+    seeds: tuple[int, ...] = opt((0,), "students are trained once per seed; teachers with the first")
+    compare: bool = opt(True, "also fine-tune every student plainly, to know what distilling gains")
+    floor: bool = opt(True, "also fit the classical baseline (CRF, or TF-IDF + logistic regression)")
+    measure: MeasureOptions = opt(MeasureOptions(), "timing")
+    out: str = opt("runs", "folder of studies")
+    results: str | None = opt(None, "folder in which records are kept as <name>.jsonl; recorded runs are skipped")
+
+    @property
+    def folder(self) -> Path:
+        """The study's folder."""
+        return Path(self.out) / self.name
+
+    def options(self, *changes: dict[str, Any]) -> TrainOptions:
+        """[train] with changes applied in turn, validated again."""
+        merged = self.train.model_dump()
+        for change in changes:
+            merged |= change
+        return config.build(TrainOptions, merged, where="train")
+
+
+def read(path: str, overrides: Sequence[str] = ()) -> Recipe:
+    """The recipe in a file; duplicate model names are refused."""
+    recipe = config.load(Recipe, path, overrides)
+    labels = [m.label for m in (*recipe.teachers, *recipe.students)]
+    twice = sorted({n for n in labels if labels.count(n) > 1})
+    if twice:
+        raise config.ConfigError(f"{path}: two models are called '{twice[0]}'; give each a `name`")
+    return recipe
