@@ -13,6 +13,7 @@ from pydantic import model_validator
 
 from destila import config
 from destila.config import Options, opt
+from destila.errors import ConfigError
 from destila.train.options import TrainOptions
 
 
@@ -120,5 +121,5 @@ def read(path: str, overrides: Sequence[str] = ()) -> Recipe:
     labels = [m.label for m in (*recipe.teachers, *recipe.students)]
     twice = sorted({n for n in labels if labels.count(n) > 1})
     if twice:
-        raise config.ConfigError(f"{path}: two models are called '{twice[0]}'; give each a `name`")
+        raise ConfigError(f"{path}: two models are called '{twice[0]}'; give each a `name`")
     return recipe

@@ -1,0 +1,94 @@
+"""Features -> padded batches: shuffled length groups in a seeded order, and the teacher's rows beside them.
+
+The order depends on (seed, epoch) alone, so a run can be resumed at any batch, and every process of a
+data-parallel run derives the same global order and takes a slice of each global batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from destila.types import IGNORE, Batch, Features, Signal
+
+
+class TeacherRows(Protocol):
+    """Teacher logits by position of the example: `rows[i]` is `[U, C]`."""
+
+    def __getitem__(self, row: int, /) -> np.ndarray: ...
+
+
+def order(
+    lengths: np.ndarray, batch_size: int, *, seed: int, epoch: int, shuffle: bool, group: int
+) -> list[np.ndarray]:
+    """Positions of every batch of one epoch.
+
+    Shuffles, then sorts by length inside runs of `group` batches (0: no sorting), then shuffles the batches.
+    """
+    positions = np.arange(len(lengths))
+    if not shuffle:
+        return [positions[i : i + batch_size] for i in range(0, len(positions), batch_size)]
+    random = np.random.default_rng([seed, epoch])
+    random.shuffle(positions)
+    if not group:
+        return [positions[i : i + batch_size] for i in range(0, len(positions), batch_size)]
+    run = batch_size * group
+    batches: list[np.ndarray] = []
+    for start in range(0, len(positions), run):
+        block = positions[start : start + run]
+        block = block[np.argsort(lengths[block], kind="stable")]
+        batches += [block[i : i + batch_size] for i in range(0, len(block), batch_size)]
+    return [batches[i] for i in random.permutation(len(batches))]
+
+
+def collate(features: Sequence[Features], pad_id: int, *, teacher: TeacherRows | None = None) -> Batch:
+    """The padded batch of some windows; `teacher` adds its Signal for the same units."""
+    size = len(features)
+    longest = max(len(f.input_ids) for f in features)
+    most_units = max(1, max(len(f.owned) for f in features))
+    input_ids = np.full((size, longest), pad_id, np.int64)
+    type_ids = np.zeros((size, longest), np.int64)
+    unit = np.full((size, longest), -1, np.int64)
+    mask = np.zeros((size, longest), bool)
+    first = np.zeros((size, most_units), np.int64)
+    unit_mask = np.zeros((size, most_units), bool)
+    target = np.full((size, most_units), IGNORE, np.int64)
+    for i, f in enumerate(features):
+        tokens, units = len(f.input_ids), len(f.owned)
+        input_ids[i, :tokens] = f.input_ids
+        type_ids[i, :tokens] = f.type_ids
+        unit[i, :tokens] = f.unit
+        mask[i, :tokens] = True
+        found, where = np.unique(f.unit, return_index=True)
+        first[i, found[found >= 0]] = where[found >= 0]
+        unit_mask[i, found[found >= 0]] = True
+        unit_mask[i, :units] &= f.owned
+        target[i, :units] = f.target
+    arrays = (input_ids, mask, type_ids, unit, first, unit_mask, target)
+    ids, real, types, units_, firsts, owned, targets = (torch.from_numpy(a) for a in arrays)
+    batch = Batch(features, ids, real, types, units_, firsts, owned, targets)
+    return replace(batch, teacher=_signal(features, batch, teacher)) if teacher is not None else batch
+
+
+def _signal(features: Sequence[Features], batch: Batch, rows: TeacherRows) -> Signal:
+    first = rows[features[0].row]
+    logits = np.zeros((*batch.unit_mask.shape, first.shape[1]), np.float32)
+    for i, f in enumerate(features):
+        units = len(f.owned)
+        logits[i, :units] = rows[f.row][f.start : f.start + units]
+    return Signal(torch.from_numpy(logits), batch.unit_mask)
+
+
+def to(batch: Batch, device: torch.device) -> Batch:
+    """The batch on a device; itself when it is there already."""
+    if batch.input_ids.device == device:
+        return batch
+    names = ("input_ids", "mask", "type_ids", "unit", "first", "unit_mask", "target")
+    moved: dict[str, Any] = {name: getattr(batch, name).to(device, non_blocking=True) for name in names}
+    if batch.teacher is not None:
+        moved["teacher"] = Signal(batch.teacher.logits.to(device), batch.teacher.mask.to(device))
+    return replace(batch, **moved)

@@ -1,0 +1,266 @@
+"""The only training loop: a generator of steps. The caller saves, logs, stops and shows progress.
+
+    for step in fit(model, task, mix, data, evaluate, options, seed=0, state=run / "state.safetensors"):
+        log.write(step)
+        if step.best: store.save(model, ...)
+
+Fine-tuning and every kind of distillation differ only in task, terms and data. The loss is the sum over the
+global batch (all processes, all micro-batches) divided by the global count, so neither accumulation nor data
+parallelism changes it. The data order depends on (seed, epoch), dropout on (seed, step, process), the learning
+rate on the step: resuming needs the weights, the optimiser's moments and a position, and continues bitwise as if
+never stopped (same device and threads). A state is saved at every evaluation and every few minutes.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+from destila.errors import TrainingError
+from destila.losses.mix import Mix
+from destila.train import state as state_file
+from destila.train.batches import TeacherRows, collate, order, to
+from destila.train.optim import lr_at, optimizer, precision
+from destila.train.options import TrainOptions
+from destila.types import IGNORE, Batch, Features, Output, Task
+
+_COLLAPSED_AFTER = 3
+"""Evaluations after warm-up with one constant prediction until a classifier is declared collapsed (spec T25)."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainData:
+    """Encoded windows, and the teacher's rows when one is distilled from."""
+
+    features: Sequence[Features]
+    pad_id: int
+    teacher: TeacherRows | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """A dev evaluation. main: the task's main score. constant: every prediction is the same class."""
+
+    main: float
+    loss: float
+    scores: Mapping[str, float]
+    constant: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One optimiser step. tokens: real (unpadded) ones, over all processes. best: save the weights now."""
+
+    step: int
+    steps: int
+    epoch: int
+    loss: float
+    parts: Mapping[str, float]
+    lr: float
+    tokens: int
+    evaluation: Evaluation | None = None
+    best: bool = False
+    stopped: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a run stands: completed steps and the history that selection needs."""
+
+    key: str
+    step: int = 0
+    best: float = -math.inf
+    worse: int = 0
+    constant: int = 0
+    stopped: str = ""
+
+
+def fit(
+    model: nn.Module,
+    task: Task,
+    mix: Mix,
+    data: TrainData,
+    evaluate: Callable[[], Evaluation],
+    options: TrainOptions,
+    *,
+    seed: int,
+    state: Path | None = None,
+    key: str = "",
+) -> Iterator[Step]:
+    """Train `model` in place and yield every step; resumes from `state` when that file exists.
+
+    key: what the run depends on; a state of another key is refused. Raises
+    TrainingError when the loss is not finite or a classifier collapses.
+    """
+    accelerator = Accelerator()
+    device = accelerator.device
+    model.to(device)
+    optim = optimizer(model, options)
+    position = _resume(state, model, optim, key)
+    if position.stopped:
+        return
+    run = _Run(
+        accelerator,
+        accelerator.prepare_model(model) if accelerator.num_processes > 1 else model,
+        optim,
+        task,
+        mix,
+        data,
+        options,
+        torch.bfloat16 if precision(options, device) == "bf16" else None,
+        seed,
+    )
+    per_epoch = math.ceil(len(data.features) / options.batch_size)
+    steps = per_epoch * options.epochs
+    lengths = np.array([len(f.input_ids) for f in data.features])
+    saved = time.monotonic()
+    for number in range(position.step, steps):
+        epoch, index = divmod(number, per_epoch)
+        if index == 0 or number == position.step:
+            batches = order(
+                lengths, options.batch_size, seed=seed, epoch=epoch, shuffle=options.shuffle, group=options.group
+            )
+        step = replace(_step(run, batches[index], number, lr_at(number, steps, options)), steps=steps, epoch=epoch)
+        due = number + 1 == steps or _evaluations(number + 1, per_epoch, options) > _evaluations(
+            number, per_epoch, options
+        )
+        position = replace(position, step=number + 1)
+        if due:
+            evaluation = evaluate()
+            position, best = _judge(position, evaluation, options, warm=number >= options.warmup * steps)
+            if number + 1 == steps and not position.stopped:
+                position = replace(position, stopped="done")
+            step = replace(step, evaluation=evaluation, best=best, stopped=position.stopped)
+        yield step
+        if state and (due or time.monotonic() - saved > 60 * options.save_minutes):
+            if accelerator.is_main_process:
+                state_file.save(state, model, optim, asdict(position))
+            accelerator.wait_for_everyone()
+            saved = time.monotonic()
+        if position.stopped:
+            return
+
+
+def _resume(state: Path | None, model: nn.Module, optim: torch.optim.Optimizer, key: str) -> Position:
+    if state is None or not state.exists():
+        return Position(key)
+    position = Position(**state_file.load(state, model, optim))
+    if position.key != key:
+        raise TrainingError(
+            f"{state} belongs to a run with other settings or data: delete it to start this run from the beginning"
+        )
+    return position
+
+
+def _evaluations(step: int, per_epoch: int, options: TrainOptions) -> int:
+    """How many evaluations are due in the first `step` steps."""
+    return int(step * options.evaluations / per_epoch + 1e-9)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What stays the same from step to step. model: wrapped for data parallelism where there is any."""
+
+    accelerator: Accelerator
+    model: nn.Module
+    optim: torch.optim.Optimizer
+    task: Task
+    mix: Mix
+    data: TrainData
+    options: TrainOptions
+    autocast: torch.dtype | None
+    seed: int
+
+
+def _step(run: _Run, positions: np.ndarray, number: int, lr: float) -> Step:
+    """One optimiser step over this process's slice of the global batch."""
+    world, rank = run.accelerator.num_processes, run.accelerator.process_index
+    torch.manual_seed(_dropout_seed(run.seed, number, rank))
+    run.model.train()
+    batches = _micro_batches(run.data, positions[rank::world], run.options.accumulation)
+    counts, tokens = _count(run, batches)
+    for group in run.optim.param_groups:
+        group["lr"] = lr
+    logged: dict[str, float] = {}
+    for i, batch in enumerate(batches):
+        quiet = world > 1 and i + 1 < len(batches)
+        with run.accelerator.no_sync(run.model) if quiet else nullcontext():
+            for name, value in _backward(run, batch, counts).items():
+                logged[name] = logged.get(name, 0.0) + float(value)
+    if world > 1:
+        summed = run.accelerator.reduce(torch.tensor(list(logged.values()), device=run.accelerator.device), "sum")
+        logged = dict(zip(logged, summed.tolist(), strict=True))
+    _check_finite(logged, number, lr)
+    if run.options.clip:
+        nn.utils.clip_grad_norm_(run.model.parameters(), run.options.clip)
+    run.optim.step()
+    run.optim.zero_grad()
+    return Step(number + 1, 0, 0, logged.pop("loss"), logged, lr, tokens)
+
+
+def _count(run: _Run, batches: Sequence[Batch]) -> tuple[list[float], int]:
+    """Global counts, one per term, and the number of real tokens, over all processes and micro-batches."""
+    each = [[*run.mix.counts(run.task, b), int(b.mask.sum())] for b in batches]
+    totals = torch.tensor(each, dtype=torch.int64).sum(0)
+    if run.accelerator.num_processes > 1:
+        totals = run.accelerator.reduce(totals.to(run.accelerator.device), "sum")
+    *counts, tokens = totals.tolist()
+    return counts, tokens
+
+
+def _backward(run: _Run, batch: Batch, counts: Sequence[float]) -> dict[str, torch.Tensor]:
+    """Add a micro-batch's gradients; returns its share of the loss and of every term."""
+    batch = to(batch, run.accelerator.device)
+    with torch.autocast(run.accelerator.device.type, run.autocast) if run.autocast else nullcontext():
+        output: Output = run.model(batch)
+    loss, parts = run.mix(run.task, output, batch, counts)
+    # data parallelism averages gradients over processes; ours is a sum
+    (loss * run.accelerator.num_processes).backward()
+    return {"loss": loss.detach(), **parts}
+
+
+def _micro_batches(data: TrainData, mine: np.ndarray, accumulation: int) -> list[Batch]:
+    """The process's own windows in `accumulation` parts; one fully masked window when it has none."""
+    if not len(mine):  # the other processes wait for this one's gradients all the same
+        empty = collate([data.features[0]], data.pad_id, teacher=data.teacher)
+        nothing = torch.zeros_like(empty.unit_mask)
+        return [replace(empty, unit_mask=nothing, target=torch.full_like(empty.target, IGNORE))]
+    parts = np.array_split(mine, min(accumulation, len(mine)))
+    return [collate([data.features[i] for i in part], data.pad_id, teacher=data.teacher) for part in parts]
+
+
+def _judge(position: Position, evaluation: Evaluation, options: TrainOptions, *, warm: bool) -> tuple[Position, bool]:
+    """The position after an evaluation and whether it is the best so far."""
+    criterion = evaluation.main if options.select == "score" else -evaluation.loss
+    best = criterion > position.best
+    worse = 0 if best else position.worse + 1
+    constant = position.constant + 1 if evaluation.constant and warm else 0
+    if constant >= _COLLAPSED_AFTER:
+        raise TrainingError(
+            f"the classifier has collapsed: at {constant} evaluations in a row every dev prediction was the same class "
+            f"(step {position.step}). Lower lr (now {options.lr:g}), raise batch_size, or warm up longer"
+        )
+    stopped = "patience" if options.patience is not None and worse > options.patience else ""
+    return replace(position, best=max(criterion, position.best), worse=worse, constant=constant, stopped=stopped), best
+
+
+def _check_finite(logged: Mapping[str, float], number: int, lr: float) -> None:
+    bad = [f"{name} = {value}" for name, value in logged.items() if not math.isfinite(value)]
+    if bad:
+        raise TrainingError(
+            f"the loss is not finite at step {number + 1} ({', '.join(bad)}; lr {lr:g}): lower lr, set clip, or use precision = 'fp32'"
+        )
+
+
+def _dropout_seed(seed: int, number: int, rank: int) -> int:
+    """A generator seed of its own for every (seed, step, process)."""
+    return int(np.random.SeedSequence([seed, number, rank]).generate_state(1, np.uint64)[0] >> 1)

@@ -1,0 +1,56 @@
+"""The state of a run on disk: one safetensors file, written to a temporary name and renamed.
+
+Model and optimiser tensors are in the file's body, everything else is JSON in its header, so a kill leaves
+either the old state or the new one and never half of each.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from destila.errors import TrainingError
+
+
+def save(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, position: dict[str, Any]) -> None:
+    """Write model, optimiser and position (JSON-able); the old state survives a full disk (TrainingError)."""
+    tensors = {f"model.{name}": p.detach() for name, p in model.named_parameters()}
+    for i, p in enumerate(p for group in optimizer.param_groups for p in group["params"]):
+        for key, value in optimizer.state.get(p, {}).items():
+            tensors[f"optimizer.{i}.{key}"] = value if isinstance(value, torch.Tensor) else torch.tensor(value)
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file({k: v.contiguous().cpu() for k, v in tensors.items()}, temporary, {"position": json.dumps(position)})
+        temporary.replace(path)
+    except (OSError, SafetensorError) as error:
+        temporary.unlink(missing_ok=True)
+        raise TrainingError(
+            f"the training state cannot be written to {path}: {error}. The last saved state is intact: free some space and start again"
+        ) from error
+
+
+def load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """Restore model and optimiser in place; returns the position. Raises TrainingError on a damaged file."""
+    try:
+        with safe_open(path, "pt") as file:
+            position: dict[str, Any] = json.loads((file.metadata() or {})["position"])
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
+    except (SafetensorError, OSError, KeyError, json.JSONDecodeError) as error:
+        raise TrainingError(
+            f"the training state {path} is damaged ({error}): delete it to start this run again"
+        ) from error
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            p.copy_(tensors[f"model.{name}"])
+    for i, p in enumerate(p for group in optimizer.param_groups for p in group["params"]):
+        saved = {k.split(".", 2)[2]: v for k, v in tensors.items() if k.startswith(f"optimizer.{i}.")}
+        if saved:
+            optimizer.state[p] = {k: v.to(p.device) for k, v in saved.items()}
+    return position
