@@ -1,0 +1,1 @@
+"""What a model costs: bytes, milliseconds and memory, each with the conditions it was measured under."""

@@ -1,0 +1,144 @@
+"""The conditions of a measurement: processor, instruction sets, threads, versions, code version.
+
+Nothing here imports a library to ask its version, so reading the conditions does not change what is measured.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import destila
+from destila.types import Conditions
+
+PACKAGES = ("numpy", "onnxruntime", "tokenizers", "torch", "transformers", "scikit-learn", "sklearn-crfsuite")
+INSTRUCTIONS = (
+    *("sse4_2", "avx", "avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512vl", "avx512_vnni", "avx512_bf16"),
+    *("avx512_fp16", "avx_vnni", "amx_tile", "amx_int8", "amx_bf16"),
+    *("asimd", "asimddp", "i8mm", "bf16", "sve", "sve2"),
+)
+"""Instruction sets that decide how fast a matrix product is, as the Linux kernel spells them."""
+
+
+def conditions(
+    *,
+    device: str,
+    threads: int,
+    batch: int,
+    length: str,
+    dtype: str,
+    backend: str,
+    warmup: int,
+    repeats: int,
+) -> Conditions:
+    """The conditions of a measurement on this machine.
+
+    device: "cpu", or the accelerator's name. length: tokens per example, in words ("512 padded",
+    "test set, median 31"). repeats: timed calls, 0 where nothing was timed.
+    """
+    return Conditions(
+        device=device,
+        cpu=cpu(),
+        instructions=instructions(),
+        threads=threads,
+        batch=batch,
+        length=length,
+        dtype=dtype,
+        backend=backend,
+        versions=versions(),
+        warmup=warmup,
+        repeats=repeats,
+    )
+
+
+def cpu() -> str:
+    """The processor's model name, or its architecture where the system does not tell."""
+    names = re.findall(r"^model name\s*:\s*(.+)$", _read(Path("/proc/cpuinfo")), re.MULTILINE)
+    return names[0].strip() if names else platform.processor() or platform.machine() or "unknown"
+
+
+def instructions() -> str:
+    """The instruction sets of INSTRUCTIONS that this processor has, separated by blanks; "unknown" off Linux."""
+    flags = re.findall(r"^(?:flags|Features)\s*:\s*(.+)$", _read(Path("/proc/cpuinfo")), re.MULTILINE)
+    return _known(flags[0].split()) if flags else "unknown"
+
+
+def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
+    """Versions of Python and of the installed ones among `packages`."""
+    found = {"python": platform.python_version()}
+    for package in packages:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def threads_available(root: Path = Path("/")) -> int:
+    """Threads this process may keep busy: the smaller of its processor affinity and its container's quota.
+
+    root: where `/proc` and `/sys` are.
+    """
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min([affinity, *(math.ceil(quota) for quota in _quotas(root))]))
+
+
+@functools.cache
+def code_version() -> str:
+    """The commit of this checkout, with "-dirty" when tracked files differ; else the package's version."""
+    checkout = Path(destila.__file__).resolve().parent.parent
+    if not (checkout / ".git").exists():
+        return destila.__version__
+    commit = _git(checkout, "rev-parse", "--short=12", "HEAD")
+    if not commit:
+        return destila.__version__
+    return commit + ("-dirty" if _git(checkout, "status", "--porcelain", "--untracked-files=no") else "")
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    """What a git command prints, or nothing when there is no git or it fails."""
+    try:
+        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _known(flags: Iterable[str]) -> str:
+    has = set(flags)
+    return " ".join(name for name in INSTRUCTIONS if name in has) or "none of the known ones"
+
+
+def _quotas(root: Path) -> list[float]:
+    """Processor quotas, in processors, of every control group above this process."""
+    quotas = []
+    for line in _read(root / "proc/self/cgroup").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        base = root / "sys/fs/cgroup" / ("cpu" if controllers else "")
+        group = base / path.lstrip("/")
+        for folder in [group, *group.parents]:
+            quotas += _quota(folder)
+            if folder == base:
+                break
+    return quotas
+
+
+def _quota(folder: Path) -> list[float]:
+    """The quota of one control group, version 2 or 1; empty without a limit."""
+    limit, _, period = _read(folder / "cpu.max").strip().partition(" ")
+    if not period:
+        limit, period = (_read(folder / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period"))
+    return [int(limit) / int(period)] if limit.isdigit() and period.isdigit() and int(period) else []
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""

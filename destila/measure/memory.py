@@ -1,0 +1,73 @@
+"""Resident memory, read from the Linux kernel; None everywhere else.
+
+Anonymous pages are what a program allocated; file-backed pages are mapped files (weights, a teacher cache)
+that the kernel can drop at any time, and are told apart.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from destila.errors import ConfigError
+
+# A process inherits the peak of the one that starts it, so a small one stands in between (about 10 MB).
+_BETWEEN = """
+import os, sys
+child = os.posix_spawnp(sys.argv[2], sys.argv[2:], os.environ)
+_, status, usage = os.wait4(child, 0)
+os.write(int(sys.argv[1]), str(usage.ru_maxrss).encode())
+sys.exit(os.waitstatus_to_exitcode(status) & 255)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Resident:
+    """Bytes resident now: allocated (`anonymous`) and mapped from files (`file_backed`)."""
+
+    anonymous: int
+    file_backed: int
+
+
+def peak_bytes() -> int | None:
+    """The most bytes that were ever resident in this process, file-backed ones included."""
+    return _kilobytes("/proc/self/status", "VmHWM")
+
+
+def resident() -> Resident | None:
+    """Bytes resident in this process now, split into anonymous and file-backed."""
+    total, anonymous = (_kilobytes("/proc/self/smaps_rollup", name) for name in ("Rss", "Anonymous"))
+    return None if total is None or anonymous is None else Resident(anonymous, total - anonymous)
+
+
+def peak_of(command: Sequence[str]) -> int | None:
+    """The most bytes resident in a command run to its end; about 10 MB is the least that can be told.
+
+    Raises ConfigError when the command fails, with the end of what it wrote.
+    """
+    if not sys.platform.startswith("linux"):
+        return None
+    reader, writer = os.pipe()
+    between = [sys.executable, "-S", "-E", "-c", _BETWEEN, str(writer), *command]
+    try:
+        done = subprocess.run(between, pass_fds=(writer,), capture_output=True, text=True, errors="replace")
+    finally:
+        os.close(writer)
+        answer = os.read(reader, 64)
+        os.close(reader)
+    if done.returncode != 0 or not answer:
+        tail = " ".join((done.stderr or done.stdout).split())[-300:]
+        raise ConfigError(f"the measured command '{command[0]}' ended with status {done.returncode}: {tail}")
+    return int(answer) * 1024
+
+
+def _kilobytes(path: str, name: str) -> int | None:
+    """A field of a /proc file in bytes, None where there is no such file or field."""
+    file = Path(path)
+    found = re.search(rf"^{name}:\s+(\d+) kB", file.read_text() if file.is_file() else "", re.MULTILINE)
+    return int(found[1]) * 1024 if found else None
