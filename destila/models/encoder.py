@@ -1,0 +1,157 @@
+"""The one encoder: BERT, RoBERTa, ALBERT and DistilBERT are this module under different configs.
+
+Post-norm Transformer blocks (Vaswani et al. 2017; Devlin et al. 2019). ALBERT (Lan et al. 2020) repeats one block and
+projects narrow embeddings; RoBERTa starts its positions at pad_id + 1; DistilBERT has no token types. Its position
+table is always trained here, whatever `sinusoidal_pos_embds` says: DistilBETO's holds BETO's learned values.
+
+Attention is computed in one of two ways. The fused kernel (`scaled_dot_product_attention`) is best on GPUs and for
+long inputs on CPU. On CPU its bf16 backward is 5 to 9 times slower than two plain products (12 heads of 26, B=32,
+L=40, one AVX-512 core: 50 ms against 6; a whole 4-layer step 406 ms against 235), and in fp32 the two are within
+10 % of each other at such lengths, so short inputs and bf16 training on CPU take the plain products.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from destila.models.config import EncoderConfig
+
+FUSED_FROM = 128
+"""Tokens from which the fused kernel wins on CPU."""
+
+_MASKED = -3e38
+"""Added to the scores of pads: exact zeros after softmax; finite in bf16 too, so a row of pads only is not NaN."""
+
+
+class States(NamedTuple):
+    """What an encoder gives: last [B, L, H]; hidden and attention as in `types.Output`, empty unless asked for."""
+
+    last: Tensor
+    hidden: tuple[Tensor, ...]
+    attention: tuple[Tensor, ...]
+
+
+class Embeddings(nn.Module):
+    """Token, position and token-type embeddings, normalised."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.word = nn.Embedding(config.vocab_size, config.embedding)
+        self.position = nn.Embedding(config.positions, config.embedding)
+        self.type = nn.Embedding(config.types, config.embedding) if config.types else None
+        self.norm = nn.LayerNorm(config.embedding, eps=config.eps)
+        self.dropout = nn.Dropout(config.dropout)
+        self.first_position = config.first_position
+
+    def forward(self, input_ids: Tensor, type_ids: Tensor | None) -> Tensor:
+        """Embeddings [B, L, E]. Pads are on the right, so a token's position is its index; type_ids None: all 0."""
+        first = self.first_position
+        x = self.word(input_ids) + self.position.weight[first : first + input_ids.shape[1]]
+        if self.type is not None:
+            x = x + (self.type.weight[0] if type_ids is None else self.type(type_ids))
+        normed: Tensor = self.dropout(self.norm(x))
+        return normed
+
+
+class Block(nn.Module):
+    """Self-attention and feed-forward, each with a residual and a LayerNorm behind it."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        hidden = config.hidden
+        self.heads = config.heads
+        self.scale = (hidden // config.heads) ** -0.5
+        self.activation = config.activation
+        self.query = nn.Linear(hidden, hidden)
+        self.key = nn.Linear(hidden, hidden)
+        self.value = nn.Linear(hidden, hidden)
+        self.out = nn.Linear(hidden, hidden)
+        self.attention_norm = nn.LayerNorm(hidden, eps=config.eps)
+        self.up = nn.Linear(hidden, config.ffn)
+        self.down = nn.Linear(config.ffn, hidden)
+        self.ffn_norm = nn.LayerNorm(hidden, eps=config.eps)
+        self.dropout = nn.Dropout(config.dropout)
+        self.attention_dropout = nn.Dropout(config.attention_dropout)
+
+    def forward(self, x: Tensor, bias: Tensor | None, want_attention: bool) -> tuple[Tensor, Tensor | None]:
+        """The next hidden state [B, L, H], and the attention [B, A, L, L] when wanted. bias: [B, 1, 1, L]."""
+        context, attention = self._attend(x, bias, want_attention)
+        x = self.attention_norm(x + self.dropout(self.out(context)))
+        inner = self.up(x)
+        if self.activation == "relu":
+            inner = F.relu(inner)
+        else:
+            inner = F.gelu(inner, approximate="tanh" if self.activation == "gelu_new" else "none")
+        return self.ffn_norm(x + self.dropout(self.down(inner))), attention
+
+    def _attend(self, x: Tensor, bias: Tensor | None, want_attention: bool) -> tuple[Tensor, Tensor | None]:
+        b, length, hidden = x.shape
+        heads = (b, length, self.heads, hidden // self.heads)
+        q = self.query(x).view(heads).transpose(1, 2)  # [B, A, L, D]
+        k = self.key(x).view(heads).transpose(1, 2)
+        v = self.value(x).view(heads).transpose(1, 2)
+        if bias is not None:
+            bias = bias.to(q.dtype)
+        if want_attention or not _fused(q):
+            scores = torch.matmul(q * self.scale, k.transpose(-1, -2))  # [B, A, L, L]
+            attention = (scores if bias is None else scores + bias).softmax(-1)
+            context = torch.matmul(self.attention_dropout(attention), v)
+        else:
+            attention = None
+            p = self.attention_dropout.p if self.training else 0.0
+            context = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=p, scale=self.scale)
+        return context.transpose(1, 2).reshape(b, length, hidden), attention
+
+
+def _fused(query: Tensor) -> bool:
+    if query.device.type != "cpu":
+        return True
+    trains_in_16_bits = query.dtype != torch.float32 and query.requires_grad
+    return query.shape[2] >= FUSED_FROM and not trains_in_16_bits
+
+
+class Encoder(nn.Module):
+    """Token ids to hidden states."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embeddings = Embeddings(config)
+        self.project = nn.Linear(config.embedding, config.hidden) if config.kind == "albert" else None
+        self.blocks = nn.ModuleList(Block(config) for _ in range(1 if config.shared else config.layers))
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        mask: Tensor | None = None,
+        type_ids: Tensor | None = None,
+        *,
+        hidden: bool = False,
+        attention: bool = False,
+    ) -> States:
+        """States of a right-padded batch.
+
+        input_ids, type_ids: i64 [B, L]. mask: bool [B, L], True for real tokens; None: nothing is padded.
+        Values at pads are meaningless.
+        """
+        bias = None if mask is None else _bias(mask)
+        x = self.embeddings(input_ids, type_ids)
+        if self.project is not None:
+            x = self.project(x)
+        hiddens, attentions = [x], []
+        for layer in range(self.config.layers):
+            x, weights = self.blocks[0 if self.config.shared else layer](x, bias, attention)
+            if hidden:
+                hiddens.append(x)
+            if weights is not None:
+                attentions.append(weights)
+        return States(x, tuple(hiddens) if hidden else (), tuple(attentions))
+
+
+def _bias(mask: Tensor) -> Tensor:
+    zeros = torch.zeros(mask.shape, dtype=torch.float32, device=mask.device)
+    return zeros.masked_fill(~mask, _MASKED)[:, None, None, :]  # [B, 1, 1, L]

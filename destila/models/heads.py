@@ -1,0 +1,123 @@
+"""An encoder with a task head: what training, prediction and export call a model.
+
+    classify   BERT, ALBERT   first token -> pooler (dense, tanh) -> dropout -> linear
+               RoBERTa        first token -> dropout -> dense -> tanh -> dropout -> linear
+               DistilBERT     first token -> dense -> relu -> dropout -> linear
+    tag        every token -> dropout -> linear
+
+New weights are normal(0, init_range), biases 0, LayerNorm 1, each tensor drawn from its own generator keyed by
+(seed, name): the same seed gives the same head on any encoder of that width.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from destila.errors import ModelError
+from destila.models.config import EncoderConfig
+from destila.models.encoder import Encoder
+from destila.types import Batch, Output
+
+TASKS = ("classify", "tag")
+
+
+class ClassifyHead(nn.Module):
+    """Logits [B, C] from the first token."""
+
+    def __init__(self, config: EncoderConfig, classes: int) -> None:
+        super().__init__()
+        self.kind = config.kind
+        self.dense = nn.Linear(config.hidden, config.hidden)
+        self.dropout = nn.Dropout(config.classifier_dropout)
+        self.classifier = nn.Linear(config.hidden, classes)
+
+    def forward(self, last: Tensor) -> Tensor:
+        """Logits [B, C] of hidden states [B, L, H]."""
+        first = last[:, 0]
+        if self.kind == "roberta":
+            first = self.dropout(first)
+        dense = self.dense(first)
+        pooled = dense.relu() if self.kind == "distilbert" else dense.tanh()
+        logits: Tensor = self.classifier(self.dropout(pooled))
+        return logits
+
+
+class TagHead(nn.Module):
+    """Logits [B, L, C] from every token."""
+
+    def __init__(self, config: EncoderConfig, classes: int) -> None:
+        super().__init__()
+        # DistilBERT's classifier dropout belongs to its sequence classifier alone.
+        self.dropout = nn.Dropout(config.dropout if config.kind == "distilbert" else config.classifier_dropout)
+        self.classifier = nn.Linear(config.hidden, classes)
+
+    def forward(self, last: Tensor) -> Tensor:
+        """Logits [B, L, C] of hidden states [B, L, H]."""
+        logits: Tensor = self.classifier(self.dropout(last))
+        return logits
+
+
+class Model(nn.Module):
+    """An encoder, a task and its labels. The weights of a new one are not set: see `build` and `hf.load`."""
+
+    def __init__(self, config: EncoderConfig, task: str, labels: Sequence[str]) -> None:
+        super().__init__()
+        if task not in TASKS:
+            raise ModelError(f"no head for task '{task}': known are {', '.join(TASKS)}")
+        if not labels or len(set(labels)) != len(labels):
+            raise ModelError(f"a head needs one or more labels, each once; got {list(labels)}")
+        self.config = config
+        self.task = task
+        self.labels = tuple(labels)
+        self.encoder = Encoder(config)
+        self.head = (ClassifyHead if task == "classify" else TagHead)(config, len(self.labels))
+
+    def forward(self, batch: Batch, *, hidden: bool = False, attention: bool = False) -> Output:
+        """The model's Output for a batch; logits are float32 also under autocast."""
+        mask: Tensor | None = batch.mask
+        if mask is not None and mask.device.type == "cpu" and bool(mask.all()):
+            mask = None  # nothing is padded: attention skips the mask (asking a GPU would wait for it)
+        return self.answer(batch.input_ids, mask, batch.type_ids, hidden=hidden, attention=attention)
+
+    def answer(
+        self,
+        input_ids: Tensor,
+        mask: Tensor | None,
+        type_ids: Tensor | None,
+        *,
+        hidden: bool = False,
+        attention: bool = False,
+    ) -> Output:
+        """The Output for plain tensors, without looking into them: what an exporter traces.
+
+        input_ids, type_ids: i64 [B, L], pads on the right. mask: bool [B, L]; None: nothing is padded.
+        """
+        states = self.encoder(input_ids, mask, type_ids, hidden=hidden, attention=attention)
+        return Output(self.head(states.last).float(), states.hidden, states.attention)
+
+
+def build(config: EncoderConfig, task: str, labels: Sequence[str], seed: int) -> Model:
+    """A model with new weights; equal arguments give equal weights."""
+    model = Model(config, task, labels)
+    initialise(model, (name for name, _ in model.named_parameters()), seed)
+    return model
+
+
+@torch.no_grad()
+def initialise(model: Model, names: Iterable[str], seed: int) -> None:
+    """Set the named parameters of a model to new values."""
+    parameters = dict(model.named_parameters())
+    for name in names:
+        value = parameters[name]
+        if name.endswith("bias"):
+            value.zero_()
+        elif "norm" in name:
+            value.fill_(1.0)
+        else:
+            digest = hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=7).digest()
+            generator = torch.Generator().manual_seed(int.from_bytes(digest))
+            value.normal_(0.0, model.config.init_range, generator=generator)

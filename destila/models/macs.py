@@ -1,0 +1,32 @@
+"""Multiply-accumulate counts of one forward pass, by formula from the config. No torch.
+
+Two counts, because published ones leave half of attention out. `attention=False` is the papers' (THOP's): a linear
+layer costs in x out per position, bias free; a LayerNorm four per element; products of attention, softmax, GELU and
+embeddings nothing. With S tokens, L layers, H hidden, I inner width, E embedding width, C labels:
+
+    ALBERT   E H S + 4 S E + L [(4 H^2 + 2 H I) S + 8 S H] + H^2 + C H
+    others   4 S H         + L [(4 H^2 + 2 H I) S + 8 S H] + H^2 + C H
+
+`attention=True` adds the two products of queries with keys and of probabilities with values, 2 S^2 H per layer.
+A shared block is counted once per pass.
+"""
+
+from __future__ import annotations
+
+from destila.models.config import EncoderConfig
+
+
+def macs(
+    config: EncoderConfig, length: int, *, labels: int = 3, task: str = "classify", attention: bool = False
+) -> int:
+    """Multiply-accumulates for one input of `length` tokens.
+
+    attention: whether the products inside attention count. task: a "tag" head works on every token and has no
+    pooler; a "classify" head works on one.
+    """
+    s, e, h, i = length, config.embedding, config.hidden, config.ffn
+    embeddings = 4 * s * e + (e * h * s if config.kind == "albert" else 0)
+    layer = (4 * h * h + 2 * h * i) * s + 8 * s * h
+    products = 2 * s * s * h if attention else 0
+    head = labels * h * s if task == "tag" else h * h + labels * h
+    return embeddings + config.layers * (layer + products) + head
