@@ -41,9 +41,9 @@ COUNTRIES = _list("""
     Francia, Guatemala, Honduras, Italia, Japón, Marruecos, México, Nicaragua, Panamá, Paraguay, Perú, Portugal, Suiza,
     Turquía, Uruguay, Venezuela
 """)
-NATURE = _list("""
-    sierra de Gredos, sierra Nevada, Picos de Europa, valle del Jerte, río Duero, río Ebro, río Paraná, lago Titicaca,
-    desierto de Atacama, cabo de Gata, islas Cíes, volcán Villarrica, golfo de Cádiz, bahía de Concepción
+MOUNTAINS = _list("""
+    sierra de Gredos, sierra Nevada, sierra de Cazorla, cordillera de los Andes, cordillera Cantábrica, meseta de Soria,
+    comarca del Jerte, bahía de Concepción, costa de Almería, isla de Ons, península de Yucatán, laguna de Gallocanta
 """)
 COMPANIES = _list("""
     Norteluz, Hidromonte, Telemar, Iberáureo, Aerosur, Trenalba, Cafés Montenegro, Grupo Almazara, Banca Duero,
