@@ -1,0 +1,160 @@
+"""Records <-> JSON lines, one evaluated model per line.
+
+A file of records only grows. Appending rewrites it under a lock and renames it, so that several runs can share
+one file and a kill or a full disk leaves the old one. The last line with a key is the one that counts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from destila.errors import DataError
+from destila.types import Conditions, Latency, Record
+
+RECORD_FILE = "record.jsonl"
+"""Name of the file inside a run folder."""
+
+
+def read(path: Path | str) -> list[Record]:
+    """Records of a .jsonl file, or of every `record.jsonl` below a study's folder; one per key, the last.
+
+    Empty when a folder holds none. Raises DataError for a missing file or a damaged line.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise DataError(f"no records at {path}: give a study's folder or a .jsonl file of records")
+    files = sorted(path.rglob(RECORD_FILE)) if path.is_dir() else [path]
+    found = [record for file in files for record in _lines(file)]
+    return list({record.key: record for record in found}.values())
+
+
+def keys(path: Path | str) -> set[str]:
+    """Keys of the runs recorded in a file; empty when it does not exist yet."""
+    return {record.key for record in read(path)} if Path(path).exists() else set()
+
+
+def write(path: Path | str, records: Iterable[Record]) -> None:
+    """A .jsonl file of records, replaced as a whole; raises DataError when a number is not finite."""
+    text = "".join(dumps(record) + "\n" for record in records)
+    _replace(Path(path), text)
+
+
+def append(path: Path | str, record: Record) -> None:
+    """Adds one record to a .jsonl file, which is created when missing; safe for several processes."""
+    path = Path(path)
+    line = dumps(record) + "\n"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(path):
+        text = path.read_text(encoding="utf-8")
+        _replace(path, text + ("\n" if text and not text.endswith("\n") else "") + line)
+
+
+def dumps(record: Record) -> str:
+    """A record as one line of JSON; raises DataError when a number is not finite."""
+    try:
+        return json.dumps(to_json(record), ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain)
+    except ValueError as error:
+        raise DataError(f"record of '{record.run}' holds a number that is not finite: {error}") from error
+
+
+def to_json(record: Record) -> dict[str, Any]:
+    """The documented object of `--json`: a record's fields, latencies and conditions as nested objects."""
+    shallow = {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
+    return {
+        **shallow,
+        "latency": [dataclasses.asdict(latency) for latency in record.latency],
+        "conditions": dataclasses.asdict(record.conditions),
+        "items": [list(item) for item in record.items],
+    }
+
+
+def from_json(data: Mapping[str, Any], where: str = "record") -> Record:
+    """The record of a JSON object; raises DataError when a field is missing or unknown."""
+    plain = dict(data)
+    if "latency" in plain:
+        plain["latency"] = tuple(_latency(part, f"{where}.latency") for part in plain["latency"])
+    if "conditions" in plain:
+        plain["conditions"] = _make(Conditions, plain["conditions"], f"{where}.conditions")
+    if "items" in plain:
+        plain["items"] = tuple(tuple(item) for item in plain["items"])
+    made: Record = _make(Record, plain, where)
+    return made
+
+
+def _latency(part: Any, where: str) -> Latency:
+    if isinstance(part, Mapping) and "conditions" in part:
+        part = {**part, "conditions": _make(Conditions, part["conditions"], f"{where}.conditions")}
+    made: Latency = _make(Latency, part, where)
+    return made
+
+
+def _make(kind: type[Any], data: Any, where: str) -> Any:
+    if not isinstance(data, Mapping):
+        raise DataError(f"{where}: expected an object, found {type(data).__name__}")
+    known = {f.name: f for f in dataclasses.fields(kind)}
+    has_default = {n for n, f in known.items() if not _required(f)}
+    missing, unknown = known.keys() - has_default - data.keys(), data.keys() - known.keys()
+    if missing or unknown:
+        parts = [("lacks", sorted(missing)), ("has unknown", sorted(unknown))]
+        raise DataError(f"{where} {' and '.join(f'{verb} {names}' for verb, names in parts if names)}")
+    return kind(**data)
+
+
+def _required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _lines(file: Path) -> Iterator[Record]:
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+        if not line.strip():
+            continue
+        where = f"{file}:{number}"
+        try:
+            data = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise DataError(f"{where} is not a JSON object ({error.msg}): delete the line to go on") from error
+        yield from_json(data, where)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return dict(value)
+    return str(value)
+
+
+def _replace(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)  # left behind by a full disk only
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Holds the file (created when missing) for this process; waits for others."""
+    if sys.platform == "win32":  # no flock: one process at a time
+        path.touch()
+        yield
+        return
+    import fcntl
+
+    while True:
+        with path.open("a", encoding="utf-8") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            if path.exists() and os.fstat(handle.fileno()).st_ino == path.stat().st_ino:
+                yield
+                return  # else it was replaced while we waited: hold the new one

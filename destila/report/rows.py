@@ -1,0 +1,109 @@
+"""Records of a study -> one row per model and role, averaged over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import fmean, median, stdev
+
+from destila.types import Conditions, Latency, Record
+
+ROLES = ("teacher", "distilled", "finetuned", "floor")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A model in one role: its records, one per seed, in the order of seeds."""
+
+    role: str
+    model: str
+    records: tuple[Record, ...]
+
+    @property
+    def first(self) -> Record:
+        """The record with the lowest seed, for what does not depend on the seed."""
+        return self.records[0]
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Seeds, ascending."""
+        return tuple(record.seed for record in self.records)
+
+    def mean(self, score: str) -> float | None:
+        """Mean of a score over seeds; None when a record lacks it."""
+        values = self._values(score)
+        return fmean(values) if values else None
+
+    def spread(self, score: str) -> float | None:
+        """Standard deviation over seeds (n - 1); None with fewer than two."""
+        values = self._values(score)
+        return stdev(values) if len(values) > 1 else None
+
+    @property
+    def main(self) -> float:
+        """Mean main score over seeds."""
+        return self.mean(self.first.main) or 0.0
+
+    def latency(self, protocol: str) -> Latency | None:
+        """Median over seeds of the median and of the 95th percentile; None when it was not measured."""
+        found = [x for record in self.records for x in record.latency if x.protocol == protocol]
+        if not found:
+            return None
+        return Latency(
+            protocol, median(x.median_ms for x in found), median(x.p95_ms for x in found), found[0].conditions
+        )
+
+    @property
+    def peak_memory_bytes(self) -> int:
+        """The highest peak over seeds; 0 when it was not measured."""
+        return max(record.peak_memory_bytes for record in self.records)
+
+    def _values(self, score: str) -> list[float]:
+        values = [record.scores[score] for record in self.records if score in record.scores]
+        return values if len(values) == len(self.records) else []
+
+
+def rows(records: Iterable[Record]) -> list[Row]:
+    """One row per role and model: teachers first, then students and floors, the larger first.
+
+    Where a study has records of several splits, those of "test" count.
+    """
+    every = list(records)
+    tested = [record for record in every if record.split == "test"] or every
+    groups: dict[tuple[str, str], list[Record]] = {}
+    for record in tested:
+        groups.setdefault((record.role, record.model), []).append(record)
+    found = [Row(role, model, tuple(sorted(g, key=lambda r: r.seed))) for (role, model), g in groups.items()]
+    return sorted(found, key=lambda row: (_rank(row.role), -row.first.params, -row.main))
+
+
+def protocols(rows: Sequence[Row]) -> list[str]:
+    """Latency protocols that any row has, in order of first appearance."""
+    return list(dict.fromkeys(x.protocol for row in rows for record in row.records for x in record.latency))
+
+
+def teacher_of(rows: Sequence[Row]) -> Row | None:
+    """The teacher that the distilled students name in `details["teacher"]`, else the best one; None without any."""
+    teachers = [row for row in rows if row.role == "teacher"]
+    named = {record.details.get("teacher") for row in rows if row.role == "distilled" for record in row.records}
+    chosen = [row for row in teachers if row.model in named] or teachers
+    return max(chosen, key=lambda row: row.main, default=None)
+
+
+def speed_up(row: Row, baseline: Row | None, protocol: str) -> float | None:
+    """How many times faster a row is than a baseline; None unless both were timed under the same conditions."""
+    if baseline is None:
+        return None
+    ours, theirs = row.latency(protocol), baseline.latency(protocol)
+    if ours is None or theirs is None or not comparable(ours.conditions, theirs.conditions):
+        return None
+    return theirs.median_ms / ours.median_ms
+
+
+def comparable(a: Conditions, b: Conditions) -> bool:
+    """True when times may be divided: same device, processor, threads and batch."""
+    return (a.device, a.cpu, a.threads, a.batch) == (b.device, b.cpu, b.threads, b.batch)
+
+
+def _rank(role: str) -> int:
+    return ROLES.index(role) if role in ROLES else len(ROLES)
