@@ -1,1 +1,1 @@
-"""Characters, tokens and numpy: what training, prediction and every runtime share; no torch."""
+"""Characters, tokens and numpy: everything between a user's string and a model's input; no torch here."""

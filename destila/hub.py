@@ -1,0 +1,106 @@
+"""A name becomes a folder: a path, a folder under `DESTILA_MODELS`, or a Hugging Face hub id.
+
+Published Spanish models changed their spelling over time (organisation `CenIA` became `dccuchile`, `distillbert`
+lost an l, the distilled base-n models are listed as `finetuned`), so every known spelling is tried.
+With `HF_HUB_OFFLINE=1` only the local hub cache is read and the network is never touched.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from itertools import product
+from pathlib import Path
+
+from destila.errors import ModelError, require
+
+_TOKENIZER_FILES = [
+    "config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "spiece.model",
+]
+_WEIGHTS = ["model*.safetensors", "model.safetensors.index.json"]
+_OLD_WEIGHTS = ["pytorch_model*.bin", "pytorch_model.bin.index.json"]
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+_ORGANISATIONS = ("dccuchile", "CenIA")
+
+
+def resolve(name: str | Path, *, what: str = "model") -> Path:
+    """The local folder of a model: an existing folder, `$DESTILA_MODELS/name`, or a snapshot of a hub repository.
+
+    what: "model" fetches configuration, tokenizer and weights (`.bin` only where there are no safetensors);
+    "tokenizer" leaves the weights out. Raises ModelError saying where it looked, and how to help.
+    """
+    if Path(name).is_dir():
+        return Path(name)
+    if Path(name).exists():
+        raise ModelError(f"{name} is a file: a {what} is a folder with config.json and its files")
+    models = os.environ.get("DESTILA_MODELS")
+    if models:
+        for spelling in spellings(str(name)):
+            if (Path(models) / spelling).is_dir():
+                return Path(models) / spelling
+    places = f"no folder '{name}'" + (f", none under DESTILA_MODELS={models}" if models else "")
+    if not _HUB_ID.fullmatch(str(name)):
+        raise ModelError(f"{places}, and it is not a hub name (organisation/model): give an existing {what} folder")
+    return _snapshot(str(name), what, places)
+
+
+def spellings(name: str) -> list[str]:
+    """Every spelling under which a published model may be stored, the given one first.
+
+    `CenIA/distillbert-x` also gives `dccuchile/distilbert-x`; `dccuchile/albert-base-4-spanish-finetuned-ner`
+    also gives `...-distilled-ner` (only base-n: a tiny `finetuned` and a tiny `distilled` are two models).
+    """
+    organisation, slash, body = name.rpartition("/")
+    moved = re.fullmatch(r"albert-base-spanish-(\d+)(.*)", body)
+    if organisation == "josecannete" and moved:
+        return [name, *spellings(f"dccuchile/albert-base-{moved[1]}-spanish{moved[2]}")]
+    if organisation not in _ORGANISATIONS:
+        return [name]
+    bodies = [body]
+    if body.startswith(("distillbert-", "distilbert-")):
+        bodies.append(re.sub("^distil+bert", "distilbert" if body.startswith("distill") else "distillbert", body))
+    base = re.fullmatch(r"(albert-base-\d+-spanish)-(finetuned|distilled)-(.+)", body)
+    if base:
+        bodies.append(f"{base[1]}-{'distilled' if base[2] == 'finetuned' else 'finetuned'}-{base[3]}")
+    organisations = [organisation, *(o for o in _ORGANISATIONS if o != organisation)]
+    return [f"{o}{slash}{b}" for o, b in product(organisations, bodies)]
+
+
+def offline() -> bool:
+    """True when `HF_HUB_OFFLINE` asks for the local hub cache only."""
+    return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
+
+
+def _snapshot(name: str, what: str, places: str) -> Path:
+    hub = require("huggingface_hub", "train")
+    known = spellings(name)
+    wanted = _TOKENIZER_FILES + (_WEIGHTS if what == "model" else [])
+    reason = ""
+    for spelling in known:
+        try:
+            folder = _fetch(hub, spelling, wanted)
+            if what == "model" and not any(folder.glob("*.safetensors")):
+                folder = _fetch(hub, spelling, wanted + _OLD_WEIGHTS)
+        except (OSError, ValueError) as error:  # every hub and network error derives from one of the two
+            reason = reason or str(error).strip().splitlines()[0]
+            continue
+        if any(folder.iterdir()):
+            return folder
+        reason = reason or f"'{spelling}' holds none of {', '.join(wanted)}"
+    mode = "the local hub cache (HF_HUB_OFFLINE is set)" if offline() else "the hub"
+    remedy = "unset HF_HUB_OFFLINE once to fetch it" if offline() else "check the name and the connection"
+    raise ModelError(
+        f"{places}, and {mode} has no {what} {' or '.join(known)} ({reason}): {remedy}, or give a local folder"
+    )
+
+
+def _fetch(hub: object, name: str, wanted: list[str]) -> Path:
+    download = hub.snapshot_download  # type: ignore[attr-defined]
+    return Path(download(name, allow_patterns=wanted, ignore_patterns=["*/*"], local_files_only=offline()))

@@ -1,0 +1,98 @@
+"""Text files of people and corpora, read as a stream: plain, `.gz` or `.zst`; and the one way to write a file.
+
+A wrong encoding, a damaged archive, an empty or a missing file is one clear error before anything is trained.
+"""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import os
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import IO
+
+from destila.errors import DataError, require
+
+_CHUNK = 1 << 20
+
+
+def open_text(path: str | Path, *, encoding: str = "utf-8") -> Iterator[str]:
+    """The lines of a text file without their line ends, decompressed on the fly.
+
+    A leading byte order mark is dropped. Raises DataError at once for a missing, empty or damaged file, and
+    on reaching it for a byte that is not in the encoding (with its offset in the decompressed file).
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise DataError(f"{path} is a folder: give a text file (plain, .gz or .zst)")
+    if not path.is_file():
+        raise DataError(f"no file at {path}: check the path")
+    chunks = _chunks(path)
+    first = next(chunks, b"")
+    if not first:
+        raise DataError(f"{path} is empty: give a file with text")
+    return _lines(path, first, chunks, encoding)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Nothing; writes UTF-8 text under a temporary name and renames it, so that a kill leaves old or new."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _lines(path: Path, first: bytes, chunks: Iterator[bytes], encoding: str) -> Iterator[str]:
+    rest, offset = first.removeprefix(codecs.BOM_UTF8), len(first) - len(first.removeprefix(codecs.BOM_UTF8))
+    while True:
+        *whole, tail = rest.split(b"\n")
+        for line in whole:
+            yield _decode(path, line.removesuffix(b"\r"), offset, encoding)
+            offset += len(line) + 1
+        chunk = next(chunks, b"")
+        if not chunk:
+            break
+        rest = tail + chunk
+    if tail:
+        yield _decode(path, tail.removesuffix(b"\r"), offset, encoding)
+
+
+def _decode(path: Path, line: bytes, offset: int, encoding: str) -> str:
+    try:
+        return line.decode(encoding)
+    except UnicodeDecodeError as error:
+        byte, value = offset + error.start, line[error.start]
+        raise DataError(
+            f"{path} is not {encoding}: byte {byte} is 0x{value:02x}. Convert it, e.g. iconv -f latin1 -t utf-8"
+        ) from error
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    opener, damage = _opener(path)
+    try:
+        with closing(opener(path)) as file:
+            while chunk := file.read(_CHUNK):
+                yield chunk
+    except damage as error:
+        raise DataError(f"{path} is damaged or is not a {path.suffix} file: {error}") from error
+
+
+def _opener(path: Path) -> tuple[Callable[[Path], IO[bytes]], tuple[type[Exception], ...]]:
+    if path.suffix == ".gz":
+        return lambda p: gzip.open(p, "rb"), (gzip.BadGzipFile, EOFError, zlib.error)  # type: ignore[return-value]
+    if path.suffix == ".zst":
+        zstd = require("zstandard", "train")
+        # Archives made with a long window need more than the default; several frames may follow each other.
+        decoder = zstd.ZstdDecompressor(max_window_size=2**31)
+        return lambda p: decoder.stream_reader(p.open("rb"), read_across_frames=True), (zstd.ZstdError,)
+    return lambda p: p.open("rb"), ()

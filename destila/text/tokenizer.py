@@ -1,0 +1,314 @@
+"""One tokenizer for every published vocabulary: ids, and for each token its span of the **original** text.
+
+Wraps the `tokenizers` library over a `tokenizer.json` (or an older vocabulary file, see `convert`), never transformers'
+own classes, which cannot open a BPE vocabulary under an ALBERT configuration. On loading, the special tokens are found
+by name, flags of case and accents are honoured, a lower-case vocabulary that would meet capitals is repaired, and a
+tokenizer whose tokens could cross a blank is refused: the units of a text are made of whole words.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tokenizers import Tokenizer as Backend
+
+from destila import hub
+from destila.config import fingerprint
+from destila.errors import TokenizerError
+from destila.text import case, specials
+from destila.text.convert import convert
+from destila.text.files import write_text
+from destila.types import Span
+
+_log = logging.getLogger(__name__)
+_FLAGS = ("do_lower_case", "strip_accents", "keep_accents")
+_CHUNK = 4096  # texts per call of the library: its encodings are large, ours are not
+_CACHE_WORDS = 400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """Tokens of one text or word without specials.
+
+    ids i32 [n]; spans i32 [n, 2] in code points of the original text, blanks cut off at both ends. The tokens of one
+    character share its span; a token that is only a word-start mark has an empty span where its word starts.
+    """
+
+    ids: np.ndarray
+    spans: np.ndarray
+
+
+class Tokenizer:
+    """A loaded tokenizer; made by `load` or `parse`.
+
+    mask_id: None without a mask token. max_length: None when the files do not state one. fingerprint: names the exact
+    segmentation and special ids. source: the file it was read from. notes: what was repaired on loading.
+    """
+
+    def __init__(self, text: str, found: specials.Specials, *, max_length: int | None, source: str) -> None:
+        self._json, self._specials = text, found
+        self._backend = _backend(text, source)
+        self._backend.no_padding()
+        self._backend.no_truncation()
+        self._words = _with_word_start(text, self._backend, source)
+        self._cache: dict[str, Pieces] = {}
+        vocab = self._backend.get_vocab(with_added_tokens=True)
+        self._marks = frozenset(i for piece, i in vocab.items() if piece and not piece.strip("▁ Ġ"))
+        self._blanks = _blanks_to_flatten(self._backend, vocab, source)
+        self._single, self._pair = specials.frames(self._backend, found, source)
+        self.pad_id, self.unk_id = found.pad[1], found.unk[1]
+        self.cls_id, self.sep_id = found.cls[1], found.sep[1]
+        self.mask_id = found.mask[1] if found.mask else None
+        self.vocab_size = max(vocab.values()) + 1
+        self.max_length, self.source = max_length, source
+        self.notes: tuple[str, ...] = ()
+        names = [found.pad, found.unk, found.cls, found.sep, found.mask]
+        self.fingerprint = fingerprint(text, [list(n) if n else None for n in names])
+
+    def text(self, texts: Sequence[str]) -> list[Pieces]:
+        """The tokens of each text, without specials; an empty text has none."""
+        return [pieces for _, pieces in self._encode(self._backend, texts)]
+
+    def words(self, text: str, words: Sequence[Span]) -> list[Pieces]:
+        """The tokens of each word of a text, every word encoded on its own as the start of a word; spans into `text`.
+
+        A word that yields no token gets one unknown token that covers it.
+        """
+        return self.words_many([(text, words)])[0]
+
+    def words_many(self, texts: Iterable[tuple[str, Sequence[Span]]]) -> list[list[Pieces]]:
+        """`words` of many texts, in one call of the library for all words not seen before."""
+        texts = list(texts)
+        known = self._known({text[start:end] for text, words in texts for start, end in words})
+        return [[_moved(known[text[start:end]], start) for start, end in words] for text, words in texts]
+
+    def special_count(self, pair: bool) -> int:
+        """How many special tokens `frame` adds to one text, or to a pair."""
+        return (self._pair if pair else self._single).specials()
+
+    def frame(self, a: Pieces, b: Pieces | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """One model input: ids i32 [L], type ids i32 [L], spans i32 [L, 2], part i8 [L].
+
+        Specials stand where this tokenizer's own template has them, with span (0, 0) and part -1; part is 0 for
+        the first text and 1 for the second, whose spans are into the second text.
+        """
+        frame = self._single if b is None else self._pair
+        second = _NOTHING if b is None else b
+        ids = [frame.before, a.ids, frame.between, second.ids, frame.after]
+        sizes = [len(i) for i in ids]
+        spans = [np.zeros((n, 2), np.int32) for n in sizes]
+        spans[1], spans[3] = a.spans, second.spans
+        return (
+            np.concatenate(ids),
+            np.repeat(np.array(frame.types, np.int32), sizes),
+            np.concatenate(spans),
+            np.repeat(np.array([-1, 0, -1, 1, -1], np.int8), sizes),
+        )
+
+    def pieces_of(self, ids: Iterable[int]) -> list[str]:
+        """The vocabulary's spelling of ids; raises TokenizerError for an id outside it."""
+        pieces = [self._backend.id_to_token(int(i)) for i in ids]
+        if None in pieces:
+            raise TokenizerError(f"{self.source} has {self.vocab_size} tokens; an id is outside of them")
+        return [piece for piece in pieces if piece is not None]
+
+    def id_of(self, piece: str) -> int | None:
+        """The id of a piece of the vocabulary, None when there is none."""
+        found: int | None = self._backend.token_to_id(piece)
+        return found
+
+    def save(self, folder: Path | str, *, input_names: Sequence[str] | None = None) -> None:
+        """Nothing; writes tokenizer.json and tokenizer_config.json, which transformers' fast class loads too.
+
+        input_names: what transformers should feed the model with (DistilBERT takes no token types).
+        """
+        found = self._specials
+        named = {"pad": found.pad, "unk": found.unk, "cls": found.cls, "sep": found.sep, "mask": found.mask}
+        config: dict[str, Any] = {f"{role}_token": token[0] for role, token in named.items() if token}
+        config["tokenizer_class"] = "PreTrainedTokenizerFast"
+        if self.max_length is not None:
+            config["model_max_length"] = self.max_length
+        if input_names is not None:
+            config["model_input_names"] = list(input_names)
+        write_text(Path(folder) / "tokenizer_config.json", json.dumps(config, indent=2, ensure_ascii=False) + "\n")
+        write_text(Path(folder) / "tokenizer.json", self._json)
+
+    def _known(self, words: set[str]) -> dict[str, Pieces]:
+        if len(self._cache) > _CACHE_WORDS:
+            self._cache = {}
+        new = [word for word in words if word not in self._cache]
+        for word, pieces in self._encode(self._words, new):
+            self._cache[word] = pieces if len(pieces.ids) else self._unknown(word)
+        return self._cache
+
+    def _unknown(self, word: str) -> Pieces:
+        return Pieces(np.array([self.unk_id], np.int32), np.array([[0, len(word)]], np.int32))
+
+    def _encode(self, backend: Any, texts: Sequence[str]) -> Iterable[tuple[str, Pieces]]:
+        for start in range(0, len(texts), _CHUNK):
+            chunk = texts[start : start + _CHUNK]
+            encodings = backend.encode_batch([self._encodable(t) for t in chunk], add_special_tokens=False)
+            for text, encoding in zip(chunk, encodings, strict=True):
+                yield text, self._pieces(text, encoding.ids, encoding.offsets)
+
+    def _encodable(self, text: str) -> str:
+        """The text with characters exchanged one for one: rare blanks that would glue words, halves of pairs."""
+        if text.isascii() and not self._blanks:
+            return text
+        text = text.translate(self._blanks)
+        if any("\ud800" <= c <= "\udfff" for c in text):  # half a surrogate pair, from broken JSON
+            text = "".join("\ufffd" if "\ud800" <= c <= "\udfff" else c for c in text)
+        return text
+
+    def _pieces(self, text: str, ids: list[int], offsets: list[Span]) -> Pieces:
+        spans = np.empty((len(ids), 2), np.int32)
+        for i, (start, end) in enumerate(offsets):
+            while start < end and text[start].isspace():
+                start += 1
+            while start < end and text[end - 1].isspace():
+                end -= 1
+            spans[i] = (start, start) if ids[i] in self._marks else (start, end)
+        if not text.isascii():
+            _cover_combining(text, spans)
+        return Pieces(np.array(ids, np.int32), spans)
+
+
+def _moved(pieces: Pieces, start: int) -> Pieces:
+    return Pieces(pieces.ids, pieces.spans + np.int32(start))
+
+
+_NOTHING = Pieces(np.empty(0, np.int32), np.empty((0, 2), np.int32))
+
+
+def load(source: str | Path, *, lowercase: bool | None = None, keep_accents: bool | None = None) -> Tokenizer:
+    """The tokenizer in a folder, in a `tokenizer.json`, or under a hub name.
+
+    lowercase, keep_accents: override what the folder's flags say; None follows them. Raises TokenizerError for a file
+    that is damaged, lacks a special token or lets tokens cross blanks; ModelError for a name that is not found.
+    """
+    file = Path(source)
+    if not file.is_file():
+        file = hub.resolve(source, what="tokenizer") / "tokenizer.json"
+    config = _config(file.parent)
+    if config.get("tokenizer_class") == "PreTrainedTokenizerFast":  # reads no flags: its tokenizer.json says it all
+        config = {key: value for key, value in config.items() if key not in _FLAGS}
+    if lowercase is not None:
+        config["do_lower_case"] = lowercase
+    if keep_accents is not None:
+        config |= {"keep_accents": keep_accents, "strip_accents": not keep_accents}
+    spec, file = (_read(file), file) if file.is_file() else convert(file.parent, config)
+    return parse(spec, config, source=str(file))
+
+
+def parse(spec: dict[str, Any], config: dict[str, Any] | None = None, *, source: str) -> Tokenizer:
+    """The tokenizer of a tokenizer.json's content and a tokenizer_config.json's; see `load`."""
+    config = config or {}
+    canonical = json.loads(_backend(json.dumps({**spec, "truncation": None, "padding": None}), source).to_str())
+    strip, keep = config.get("strip_accents"), config.get("keep_accents")
+    keep = keep if keep is not None or strip is None else not strip
+    spec = case.apply(canonical, lowercase=config.get("do_lower_case"), keep_accents=keep)
+    spec, notes = _repaired(spec, source)
+    text = _backend(json.dumps(spec), source).to_str()
+    ids = _backend(text, source).get_vocab(with_added_tokens=True)
+    limit = config.get("model_max_length")
+    max_length = int(limit) if isinstance(limit, int | float) and 0 < limit < 1_000_000 else None
+    found = specials.find(spec, config, ids, source)
+    tokenizer = Tokenizer(text, found, max_length=max_length, source=source)
+    tokenizer.notes = notes
+    return tokenizer
+
+
+def _repaired(spec: dict[str, Any], source: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The spec made fit for cased text, and what was done about it."""
+    if case.is_bytelevel(spec):
+        return spec, ()
+    named = {token["content"] for token in spec["added_tokens"]}
+    vocab = spec["model"]["vocab"]
+    pieces = [p for p in (vocab if isinstance(vocab, dict) else (entry[0] for entry in vocab)) if p not in named]
+    notes: list[str] = []
+    if case.lower_only(pieces) and not case.lowers(spec):
+        notes.append("the vocabulary is lower-case only but nothing lower-cased the text: now it is lower-cased")
+        spec = case.apply(spec, lowercase=True, keep_accents=None)
+    if case.strips(spec) and case.accented(pieces):
+        notes.append("accents are stripped ('año' becomes 'ano') although the vocabulary has them: see keep_accents")
+    for note in notes:
+        _log.warning("%s: %s", source, note)
+    return spec, tuple(notes)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise TokenizerError(f"{path} is not valid JSON: {error}. Fetch or write it again") from error
+    if not isinstance(content, dict):
+        raise TokenizerError(f"{path} holds no JSON object: fetch or write it again")
+    return content
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    files = [folder / "special_tokens_map.json", folder / "tokenizer_config.json"]  # the later one wins
+    return {key: value for file in files if file.is_file() for key, value in _read(file).items()}
+
+
+def _backend(text: str, source: str) -> Any:
+    try:
+        return Backend.from_str(text)
+    except Exception as error:  # the library raises nothing narrower
+        raise TokenizerError(f"{source} is not a tokenizer the tokenizers library can read: {error}") from error
+
+
+def _with_word_start(text: str, backend: Any, source: str) -> Any:
+    """A backend that marks the start of a text as the start of a word; the same one when it does so already."""
+    spec = json.loads(text)
+    changed = False
+    for step in case.steps(spec["pre_tokenizer"]):
+        if step["type"] == "ByteLevel" and not step["add_prefix_space"]:
+            step["add_prefix_space"] = changed = True
+        if step["type"] == "Metaspace" and step["prepend_scheme"] == "never":
+            step["prepend_scheme"], changed = "first", True
+    return _backend(json.dumps(spec), source) if changed else backend
+
+
+def _blanks_to_flatten(backend: Any, vocab: dict[str, int], source: str) -> dict[int, str]:
+    """Blanks that this tokenizer does not split at, as a table that turns each into a plain blank.
+
+    Raises TokenizerError when a token could cross a plain blank.
+    """
+    if _glues(backend, " "):
+        inner = next((p for p in vocab if any(mark in p.strip("▁ Ġ") for mark in "▁ Ġ")), None)
+        probe = backend.encode("日 日", add_special_tokens=False)
+        crossing = any(start < 1 and end > 2 for start, end in probe.offsets)
+        if inner is not None or crossing:
+            raise TokenizerError(
+                f"{source} has tokens that cross blanks ({inner or 'unknown runs'!r}), but units are whole words: "
+                "use a tokenizer whose pre-tokenizer splits at blanks"
+            )
+    blanks = (chr(c) for c in range(0x3001) if chr(c).isspace() and chr(c) != " ")
+    return {ord(blank): " " for blank in blanks if _glues(backend, blank)}
+
+
+def _glues(backend: Any, blank: str) -> bool:
+    """True when `a`, a blank and `a` reach the model as one stretch."""
+    text = f"a{blank}a"
+    if backend.normalizer is not None:
+        text = backend.normalizer.normalize_str(text)
+    parts = [text] if backend.pre_tokenizer is None else [p for p, _ in backend.pre_tokenizer.pre_tokenize_str(text)]
+    return any(part.count("a") > 1 for part in parts)
+
+
+def _cover_combining(text: str, spans: np.ndarray) -> None:
+    """Extends, in place, spans over combining accents that composition swallowed (`e` + accent is one piece)."""
+    ends = [*spans[1:, 0].tolist(), len(text)]
+    for i, limit in enumerate(ends):
+        start, end = spans[i].tolist()
+        while start < end < limit and unicodedata.combining(text[end]):
+            end += 1
+        spans[i, 1] = end
