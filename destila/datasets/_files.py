@@ -1,0 +1,70 @@
+"""Where the published files of a data set lie, and the lines in them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from destila.config import opt
+from destila.errors import DataError, require
+from destila.text.files import open_text
+
+HUB = "hub:"
+
+
+def root_option(folder: str) -> str | None:
+    """The config field that every named data set has first."""
+    field: str | None = opt(
+        None, f"folder of the published files, or hub:<owner>/<name>; none = $DESTILA_DATA/{folder}"
+    )
+    return field
+
+
+def find_folder(root: str | None, name: str, source: str) -> Path:
+    """The folder of a data set's published files.
+
+    root: a folder, `hub:<owner>/<name>` (a data set repository that holds the published files; works offline
+    from the local hub cache) or None for `$DESTILA_DATA/<name>`. Raises DataError that names the source.
+    """
+    if root is not None and root.startswith(HUB):
+        return _from_hub(root.removeprefix(HUB))
+    if root is None and not os.environ.get("DESTILA_DATA"):
+        raise DataError(f"no folder for {name}: set data.root or DESTILA_DATA; the files come from {source}")
+    folder = Path(root) if root is not None else Path(os.environ["DESTILA_DATA"]) / name
+    if not folder.is_dir():
+        raise DataError(f"no folder {folder}: put the files from {source} there, or set data.root")
+    return folder
+
+
+def _from_hub(repository: str) -> Path:
+    hub = require("huggingface_hub", "train")
+    try:
+        return Path(hub.snapshot_download(repository, repo_type="dataset"))
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"data set '{repository}' cannot be had from the hub ({type(error).__name__}): check the name and the network,"
+            " or give a folder as data.root"
+        ) from error
+
+
+def find_file(folder: Path, *names: str) -> Path | None:
+    """The first of the names (plain or .gz) that exists in the folder, or None."""
+    return next((p for n in names for p in (folder / n, folder / f"{n}.gz") if p.is_file()), None)
+
+
+def need_file(folder: Path, *names: str) -> Path:
+    """The first of the names that exists in the folder; raises DataError listing them."""
+    path = find_file(folder, *names)
+    if path is None:
+        raise DataError(f"{folder} has no {' or '.join(names)}: put the published file there, or set data.root")
+    return path
+
+
+def encoding_of(path: Path) -> str:
+    """`utf-8`, or `latin-1` where the file is not valid UTF-8 (as originals of that time)."""
+    try:
+        for _ in open_text(path):
+            pass
+    except DataError:
+        return "latin-1"
+    return "utf-8"

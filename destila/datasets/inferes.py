@@ -1,0 +1,73 @@
+"""InferES: natural language inference written in Spanish, about Wikipedia sentences of a few topics.
+
+source: InferES `inferes_train.csv`, `inferes_test.csv`   licence: none stated   paper: Kovatchev and Taulé, 2022
+notes: CSV with quotes. Labels `ent`, `neutral`, `cnt` are renamed to XNLI's. The published split is random over
+pairs: most test premises also occur in train, and some test pairs are copies of train pairs. `split = "topic"`
+(default) pools both files and divides by topic: in the order of topic numbers, the last two are test, the
+fourth is dev, the rest train. `"published"` keeps the published test file and takes a tenth of train (by hash of
+the premise) as dev; copies of train pairs are counted. The files hold 8,056 pairs, the paper counts 8,055.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Literal
+
+from destila.config import Options as _Options
+from destila.config import opt
+from destila.datasets._files import find_folder, need_file, root_option
+from destila.datasets._split import by_hash, finish
+from destila.errors import DataError
+from destila.text.tables import csv_rows
+from destila.types import Dataset, Example
+
+TASK = "classify"
+LABELS = ("entailment", "neutral", "contradiction")
+_NAMES = {"ent": "entailment", "neutral": "neutral", "cnt": "contradiction"}
+_COLUMNS = ("ID", "Premise", "Hypothesis", "Label", "Topic")
+
+
+class Options(_Options):
+    """Where the files are and how they are divided."""
+
+    root: str | None = root_option("inferes")
+    split: Literal["topic", "published"] = opt("topic", "by topic (honest), or the published random split")
+
+
+def load(options: Options) -> Dataset:
+    """The three splits; raises DataError for a missing file, a faulty row or an unknown label."""
+    folder = find_folder(options.root, "inferes", "the InferES repository")
+    notes: Counter[str] = Counter()
+    train, test = (_examples(need_file(folder, f"inferes_{name}.csv"), name, notes) for name in ("train", "test"))
+    if options.split == "topic":
+        splits = _by_topic(train + test)
+    else:
+        splits = by_hash(train, {"train": 0.9, "dev": 0.1}) | {"test": test}
+        seen = {(e.text, e.pair) for e in train}
+        notes["test pairs that are copies of train pairs (kept)"] += sum((e.text, e.pair) in seen for e in test)
+    return finish("inferes", TASK, LABELS, splits, notes)
+
+
+def _by_topic(examples: list[Example]) -> dict[str, list[Example]]:
+    topics = sorted({e.meta["topic"] for e in examples}, key=lambda t: (int(t) if t.isdigit() else 0, t))
+    if len(topics) < 6:
+        raise DataError(
+            f'InferES has {len(topics)} topics here, a split by topic needs 6: set data.split = "published"'
+        )
+    part = dict.fromkeys(topics, "train") | {topics[3]: "dev"} | dict.fromkeys(topics[-2:], "test")
+    return {name: [e for e in examples if part[e.meta["topic"]] == name] for name in ("train", "dev", "test")}
+
+
+def _examples(path: Path, name: str, notes: Counter[str]) -> list[Example]:
+    examples = []
+    for number, row in csv_rows(path, needed=_COLUMNS):
+        premise, hypothesis = (" ".join(row[key].split()) for key in ("Premise", "Hypothesis"))
+        if not premise or not hypothesis:
+            notes["pairs with an empty sentence, dropped"] += 1
+            continue
+        if row["Label"] not in _NAMES:
+            raise DataError(f"{path}, line {number}: label '{row['Label']}' is none of {', '.join(_NAMES)}")
+        meta = {"topic": row["Topic"], "file": name}
+        examples.append(Example(row["ID"], premise, pair=hypothesis, target=_NAMES[row["Label"]], meta=meta))
+    return examples
