@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from destila.errors import ModelError
 from destila.models.config import EncoderConfig
 
 FUSED_FROM = 128
@@ -42,7 +43,7 @@ class Embeddings(nn.Module):
         super().__init__()
         self.word = nn.Embedding(config.vocab_size, config.embedding)
         self.position = nn.Embedding(config.positions, config.embedding)
-        self.type = nn.Embedding(config.types, config.embedding) if config.types else None
+        self.token_type = nn.Embedding(config.types, config.embedding) if config.types else None
         self.norm = nn.LayerNorm(config.embedding, eps=config.eps)
         self.dropout = nn.Dropout(config.dropout)
         self.first_position = config.first_position
@@ -51,8 +52,8 @@ class Embeddings(nn.Module):
         """Embeddings [B, L, E]. Pads are on the right, so a token's position is its index; type_ids None: all 0."""
         first = self.first_position
         x = self.word(input_ids) + self.position.weight[first : first + input_ids.shape[1]]
-        if self.type is not None:
-            x = x + (self.type.weight[0] if type_ids is None else self.type(type_ids))
+        if self.token_type is not None:
+            x = x + (self.token_type.weight[0] if type_ids is None else self.token_type(type_ids))
         normed: Tensor = self.dropout(self.norm(x))
         return normed
 
@@ -136,8 +137,13 @@ class Encoder(nn.Module):
         """States of a right-padded batch.
 
         input_ids, type_ids: i64 [B, L]. mask: bool [B, L], True for real tokens; None: nothing is padded.
-        Values at pads are meaningless.
+        Values at pads are meaningless. Raises ModelError when L is more than the position table holds.
         """
+        if input_ids.shape[1] > self.config.max_length:
+            raise ModelError(
+                f"an input of {input_ids.shape[1]} tokens, but the encoder has positions for {self.config.max_length}: "
+                f"encode with max_length={self.config.max_length} or less"
+            )
         bias = None if mask is None else _bias(mask)
         x = self.embeddings(input_ids, type_ids)
         if self.project is not None:

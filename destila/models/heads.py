@@ -62,7 +62,7 @@ class TagHead(nn.Module):
 
 
 class Model(nn.Module):
-    """An encoder, a task and its labels. The weights of a new one are not set: see `build` and `hf.load`."""
+    """An encoder, a task and its labels. Made by `build` (new weights) and `hf.load`."""
 
     def __init__(self, config: EncoderConfig, task: str, labels: Sequence[str]) -> None:
         super().__init__()
@@ -100,9 +100,16 @@ class Model(nn.Module):
         return Output(self.head(states.last).float(), states.hidden, states.attention)
 
 
+def empty(config: EncoderConfig, task: str, labels: Sequence[str]) -> Model:
+    """A model whose weights are allocated and not set; costs no time and no random numbers."""
+    with torch.device("meta"):
+        model = Model(config, task, labels)
+    return model.to_empty(device="cpu")
+
+
 def build(config: EncoderConfig, task: str, labels: Sequence[str], seed: int) -> Model:
     """A model with new weights; equal arguments give equal weights."""
-    model = Model(config, task, labels)
+    model = empty(config, task, labels)
     initialise(model, (name for name, _ in model.named_parameters()), seed)
     return model
 

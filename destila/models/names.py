@@ -6,6 +6,8 @@ folders is a renaming: `pairs(config, task)` gives our module name -> theirs, an
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from destila.models.config import EncoderConfig
 
 _BERT_BLOCK = {
@@ -56,8 +58,11 @@ _HEAD = {
 }
 
 
-def pairs(config: EncoderConfig, task: str) -> dict[str, str]:
-    """Module names of a `heads.Model` -> module names in a Hugging Face model of the same task."""
+def pairs(config: EncoderConfig, task: str, picks: Sequence[int] | None = None) -> dict[str, str]:
+    """Module names of a `heads.Model` -> module names in a Hugging Face model of the same task.
+
+    picks: their layer behind each of ours; None: the same.
+    """
     kind = config.kind
     found = {
         "encoder.embeddings.word": f"{kind}.embeddings.word_embeddings",
@@ -65,25 +70,27 @@ def pairs(config: EncoderConfig, task: str) -> dict[str, str]:
         "encoder.embeddings.norm": f"{kind}.embeddings.LayerNorm",
     }
     if config.types:
-        found["encoder.embeddings.type"] = f"{kind}.embeddings.token_type_embeddings"
-    if config.kind == "albert":
+        found["encoder.embeddings.token_type"] = f"{kind}.embeddings.token_type_embeddings"
+    if kind == "albert":
         found["encoder.project"] = f"{kind}.encoder.embedding_hidden_mapping_in"
-    for layer in range(1 if config.shared else config.layers):
-        theirs = f"{kind}.{_LAYER[kind].format(layer)}"
-        found |= {f"encoder.blocks.{layer}.{a}": f"{theirs}.{b}" for a, b in _BLOCK[kind].items()}
+    picks = [0] if config.shared else range(config.layers) if picks is None else picks
+    for ours, theirs in enumerate(picks):
+        layer = layer_prefix(config, theirs)
+        found |= {f"encoder.blocks.{ours}.{a}": f"{layer}{b}" for a, b in _BLOCK[kind].items()}
     if task == "classify":
-        found |= {f"head.{a}": b for a, b in _HEAD[kind].items()}
-    else:
-        found["head.classifier"] = "classifier"
-    return found
+        return found | {f"head.{a}": b for a, b in _HEAD[kind].items()}
+    return found | {"head.classifier": "classifier"}
 
 
-def theirs(config: EncoderConfig, task: str, name: str) -> str:
-    """The Hugging Face name of one parameter, such as `encoder.blocks.0.query.weight`."""
-    module, _, leaf = name.rpartition(".")
-    return f"{pairs(config, task)[module]}.{leaf}"
+def renamed(
+    config: EncoderConfig, task: str, names: Iterable[str], picks: Sequence[int] | None = None
+) -> dict[str, str]:
+    """Our parameter names (`encoder.blocks.0.query.weight`) -> theirs, in the order given."""
+    modules = pairs(config, task, picks)
+    split = [(name, *name.rpartition(".")[::2]) for name in names]
+    return {name: f"{modules[module]}.{leaf}" for name, module, leaf in split}
 
 
 def layer_prefix(config: EncoderConfig, layer: int) -> str:
-    """The prefix of an unshared layer's parameters in a Hugging Face state dict."""
+    """What the names of one layer's parameters start with in a Hugging Face state dict."""
     return f"{config.kind}.{_LAYER[config.kind].format(layer)}."

@@ -1,0 +1,140 @@
+"""config.json of Hugging Face folders <-> EncoderConfig, task and labels, per architecture. No torch.
+
+What a config.json leaves out has the default that transformers gives that architecture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
+
+from destila import config as toml
+from destila.errors import ConfigError, ModelError
+from destila.models.config import EncoderConfig, Kind
+
+_COMMON = {
+    "vocab_size": "vocab_size",
+    "positions": "max_position_embeddings",
+    "types": "type_vocab_size",
+    "hidden": "hidden_size",
+    "layers": "num_hidden_layers",
+    "heads": "num_attention_heads",
+    "ffn": "intermediate_size",
+    "activation": "hidden_act",
+    "dropout": "hidden_dropout_prob",
+    "attention_dropout": "attention_probs_dropout_prob",
+    "classifier_dropout": "classifier_dropout",
+    "eps": "layer_norm_eps",
+    "init_range": "initializer_range",
+    "pad_id": "pad_token_id",
+    "bos_id": "bos_token_id",
+    "eos_id": "eos_token_id",
+}
+_FIELDS: dict[str, dict[str, str]] = {
+    "bert": _COMMON,
+    "roberta": _COMMON,
+    "albert": _COMMON | {"embedding": "embedding_size", "classifier_dropout": "classifier_dropout_prob"},
+    "distilbert": {
+        "vocab_size": "vocab_size",
+        "positions": "max_position_embeddings",
+        "hidden": "dim",
+        "layers": "n_layers",
+        "heads": "n_heads",
+        "ffn": "hidden_dim",
+        "activation": "activation",
+        "dropout": "dropout",
+        "attention_dropout": "attention_dropout",
+        "classifier_dropout": "seq_classif_dropout",
+        "init_range": "initializer_range",
+        "pad_id": "pad_token_id",
+        "bos_id": "bos_token_id",
+        "eos_id": "eos_token_id",
+    },
+}
+_USUAL: dict[str, Any] = {
+    "positions": 512,
+    "types": 2,
+    "activation": "gelu",
+    "dropout": 0.1,
+    "attention_dropout": 0.1,
+    "eps": 1e-12,
+    "init_range": 0.02,
+    "pad_id": 0,
+}
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    "bert": _USUAL,
+    "roberta": _USUAL | {"pad_id": 1},
+    "albert": _USUAL
+    | {
+        "embedding": 128,
+        "activation": "gelu_new",
+        "dropout": 0.0,
+        "attention_dropout": 0.0,
+        "classifier_dropout": 0.1,
+    },
+    "distilbert": _USUAL | {"types": 0, "classifier_dropout": 0.2},
+}
+_ACTIVATIONS = {
+    "gelu": "gelu",
+    "gelu_new": "gelu_new",
+    "gelu_pytorch_tanh": "gelu_new",
+    "gelu_fast": "gelu_new",
+    "relu": "relu",
+}
+_CLASS = {"bert": "Bert", "roberta": "Roberta", "albert": "Albert", "distilbert": "DistilBert"}
+_TASK = {"classify": "ForSequenceClassification", "tag": "ForTokenClassification"}
+_FIXED = {"num_hidden_groups": 1, "inner_group_num": 1, "position_embedding_type": "absolute"}
+
+
+def read(data: Mapping[str, Any], *, where: str) -> EncoderConfig:
+    """The encoder that a config.json describes; where names the folder in errors.
+
+    Raises ModelError for another architecture, a missing size, or a variant this encoder does not have.
+    """
+    kind = str(data.get("model_type"))
+    if kind not in get_args(Kind):
+        known = ", ".join(get_args(Kind))
+        raise ModelError(f"{where}: model_type '{kind}' is not an encoder known here ({known})")
+    for key, value in _FIXED.items():
+        if data.get(key) not in (None, value):
+            raise ModelError(f"{where}: config.json has {key} = {data[key]!r}, only {value!r} is supported")
+    fields = _FIELDS[kind]
+    values = {ours: data[theirs] for ours, theirs in fields.items() if data.get(theirs) is not None}
+    values = {"kind": kind, **_DEFAULTS[kind], **values}
+    values["embedding"] = values.get("embedding", values.get("hidden"))
+    values.setdefault("classifier_dropout", values["dropout"])
+    if values["activation"] not in _ACTIVATIONS:
+        known = ", ".join(_ACTIVATIONS)
+        raise ModelError(f"{where}: activation '{values['activation']}' is not known ({known})")
+    values["activation"] = _ACTIVATIONS[values["activation"]]
+    values["eos_id"] = _first(values.get("eos_id"))
+    missing = [theirs for ours, theirs in fields.items() if ours not in values and not ours.endswith("_id")]
+    if missing:
+        raise ModelError(f"{where}: config.json lacks {', '.join(missing)}")
+    try:
+        return toml.build(EncoderConfig, values, where=f"{where}/config.json")
+    except ConfigError as error:
+        raise ModelError(str(error)) from error
+
+
+def _first(value: Any) -> Any:
+    return value[0] if isinstance(value, list) and value else value
+
+
+def write(config: EncoderConfig, task: str, labels: Sequence[str]) -> dict[str, Any]:
+    """The config.json under which transformers' Auto classes load a model of ours."""
+    data: dict[str, Any] = {
+        "architectures": [_CLASS[config.kind] + _TASK[task]],
+        "model_type": config.kind,
+        **{theirs: getattr(config, ours) for ours, theirs in _FIELDS[config.kind].items()},
+        "id2label": {str(i): label for i, label in enumerate(labels)},
+        "label2id": {label: i for i, label in enumerate(labels)},
+        "dtype": "float32",
+    }
+    if config.kind == "albert":
+        data |= {"num_hidden_groups": 1, "inner_group_num": 1}
+    if config.kind == "distilbert":
+        data |= {"sinusoidal_pos_embds": False}
+    if task == "classify":
+        data |= {"problem_type": "single_label_classification"}
+    return data

@@ -1,0 +1,91 @@
+"""A model folder that transformers also loads, written so that a reader never meets half of one.
+
+    model.safetensors       Hugging Face names, a shared block once
+    config.json             the encoder, id2label, label2id
+    tokenizer.json, tokenizer_config.json
+    destila.json            task, labels, and what the caller adds (text options, provenance)
+
+The folder is written beside its place under a temporary name and then exchanged with it in one step of the
+operating system where it has one (Linux `renameat2`); elsewhere the old folder is moved aside first.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+
+from destila import __version__
+from destila.errors import ModelError
+from destila.models import hf_config, names
+from destila.models.heads import Model
+from destila.text.tokenizer import Tokenizer
+
+_EXCHANGE = 2  # RENAME_EXCHANGE of renameat2(2)
+_HERE = -100  # AT_FDCWD: paths are relative to the working folder
+
+
+def save(model: Model, tokenizer: Tokenizer, folder: Path | str, *, extra: Mapping[str, Any] | None = None) -> None:
+    """Writes the model folder, replacing an older one only when the new one is complete.
+
+    extra: JSON-able facts for destila.json, beside `task` and `labels`. Raises ModelError when the disk refuses;
+    the older folder is then still there.
+    """
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise ModelError(f"{folder} is a file: a model is saved as a folder, choose another name")
+    partial: Path | None = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
+        _write(model, tokenizer, partial, dict(extra or {}))
+        partial.chmod(0o755)  # mkdtemp makes private folders
+        _put(partial, folder)
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ModelError(f"cannot save the model to {folder} ({reason}): free space or choose another place") from error
+    finally:
+        if partial is not None:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def _write(model: Model, tokenizer: Tokenizer, folder: Path, extra: dict[str, Any]) -> None:
+    parameters = dict(model.named_parameters())
+    table = names.renamed(model.config, model.task, parameters)
+    tensors = {table[name]: value.detach().float().cpu().contiguous() for name, value in parameters.items()}
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    _write_json(folder / "config.json", hf_config.write(model.config, model.task, model.labels))
+    own = {"destila": __version__, "task": model.task, "labels": list(model.labels)}
+    _write_json(folder / "destila.json", {**extra, **own})
+    types = ["token_type_ids"] if model.config.types else []  # transformers' DistilBERT refuses them
+    tokenizer.save(folder, input_names=["input_ids", *types, "attention_mask"])
+
+
+def _write_json(path: Path, data: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(data, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+
+
+def _put(new: Path, place: Path) -> None:
+    """Makes `new` the folder at `place`; an older folder ends up under the name of `new` or is gone."""
+    if not place.exists():
+        new.replace(place)
+    elif not _exchange(new, place):
+        aside = new.with_suffix(".old")
+        place.replace(aside)
+        new.replace(place)
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Whether the operating system swapped two names in one step."""
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None) if sys.platform == "linux" else None
+    return rename is not None and rename(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE) == 0

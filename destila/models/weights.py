@@ -1,0 +1,104 @@
+"""Weight files of a folder -> tensors under current names, checked.
+
+safetensors only. A folder that has nothing but `pytorch_model.bin` is converted once, by a loader that runs no
+code (`weights_only=True`), into the cache (`$DESTILA_CACHE`, else `~/.cache/destila`), and the log says so.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import pickle
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from destila.config import fingerprint
+from destila.errors import ModelError
+
+log = logging.getLogger(__name__)
+
+
+def read(folder: Path) -> tuple[dict[str, Tensor], bool]:
+    """Tensors of a folder by name, and whether they had to be converted from `pytorch_model.bin`.
+
+    Names are today's: `gamma` and `beta` are weight and bias, a `module.` prefix is gone. Raises ModelError for a
+    missing or damaged file and for NaN or infinite values, naming file and tensor.
+    """
+    files = _files(folder, "model.safetensors")
+    old = [] if files else _files(folder, "pytorch_model.bin")
+    if not files and not old:
+        raise ModelError(f"{folder} has no weights: neither model.safetensors nor pytorch_model.bin")
+    tensors: dict[str, Tensor] = {}
+    for file in files or [_converted(file) for file in old]:
+        try:
+            tensors |= load_file(file)
+        except (SafetensorError, OSError) as error:
+            raise ModelError(f"{file} is damaged or incomplete ({error}): copy or download it again") from error
+    tensors = {_today(name): tensor for name, tensor in tensors.items()}
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise ModelError(f"{folder}: weight '{name}' holds NaN or infinite values; the model is unusable")
+    return tensors, bool(old)
+
+
+def _files(folder: Path, name: str) -> list[Path]:
+    """The file of that name, else the parts that its index lists, else nothing."""
+    if (folder / name).is_file():
+        return [folder / name]
+    index = folder / f"{name}.index.json"
+    if not index.is_file():
+        return []
+    try:
+        parts = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    except (ValueError, KeyError, AttributeError) as error:
+        raise ModelError(f"{index} is not an index of weight files: {error!r}") from error
+    missing = [part for part in parts if not (folder / part).is_file()]
+    if missing:
+        raise ModelError(f"{index} names files that are not there: {', '.join(missing)}")
+    return [folder / part for part in parts]
+
+
+def _today(name: str) -> str:
+    name = name.removeprefix("module.")
+    for old, new in ((".gamma", ".weight"), (".beta", ".bias")):
+        if name.endswith(old):
+            name = name.removesuffix(old) + new
+    return name
+
+
+def cache_root() -> Path:
+    """The folder of everything that can be computed again."""
+    return Path(os.environ.get("DESTILA_CACHE") or Path.home() / ".cache" / "destila")
+
+
+def _converted(file: Path) -> Path:
+    """The safetensors copy of a `.bin`, made when it does not exist; named by the file's path, size and time."""
+    facts = file.stat()
+    key = fingerprint(str(file.resolve()), facts.st_size, facts.st_mtime_ns)
+    target = cache_root() / "converted" / f"{key}.safetensors"
+    if target.is_file():
+        return target
+    log.warning("converting %s to safetensors once, into %s", file, target)
+    try:
+        found = torch.load(file, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ModelError(f"{file} cannot be read as plain weights ({reason}): ask for model.safetensors") from error
+    if not isinstance(found, dict):
+        raise ModelError(f"{file} holds a {type(found).__name__}, not a table of weights")
+    # Clones, because tied weights share storage and safetensors stores every name on its own.
+    tensors = {name: value.clone().contiguous() for name, value in found.items() if isinstance(value, Tensor)}
+    partial = target.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, partial)
+        partial.replace(target)
+    except (OSError, SafetensorError) as error:
+        partial.unlink(missing_ok=True)
+        raise ModelError(f"cannot write {target} ({error}): free space, or set DESTILA_CACHE elsewhere") from error
+    return target

@@ -1,0 +1,72 @@
+"""What a model folder says about itself, without its weights: config.json, labels, task, our destila.json. No torch.
+
+Folders written by destila and by transformers are read alike; destila.json, where there is one, adds what a
+config.json has no place for (text options, provenance).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from destila.errors import ModelError
+
+_TASKS = {"ForSequenceClassification": "classify", "ForTokenClassification": "tag"}
+
+
+@dataclass(frozen=True, slots=True)
+class FolderInfo:
+    """A model folder's self-description.
+
+    labels: in the order of the logits; None when config.json names none. They may be only `LABEL_0`...
+    task: "classify" or "tag"; None when the folder has no such head. architecture: as config.json names it, or "".
+    extra: destila.json, {} in folders of others.
+    """
+
+    path: Path
+    config: Mapping[str, Any]
+    labels: tuple[str, ...] | None
+    task: str | None
+    architecture: str
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+def read_folder(path: Path | str) -> FolderInfo:
+    """The FolderInfo of a model folder; raises ModelError when config.json is missing or makes no sense."""
+    path = Path(path)
+    if not (path / "config.json").is_file():
+        raise ModelError(f"{path} is not a model folder: it has no config.json")
+    config = _json(path / "config.json")
+    extra = _json(path / "destila.json") if (path / "destila.json").is_file() else {}
+    architecture = str((config.get("architectures") or [""])[0])
+    task = next((task for ending, task in _TASKS.items() if architecture.endswith(ending)), None)
+    return FolderInfo(path, config, _labels(config, path), task, architecture, extra)
+
+
+def _labels(config: Mapping[str, Any], path: Path) -> tuple[str, ...] | None:
+    """Labels by id. transformers leaves `LABEL_i` of two labels out, so no id2label means none are named."""
+    names = config.get("id2label")
+    if not names:
+        return None
+    ids = sorted(int(i) for i in names if str(i).isdigit())
+    if ids != list(range(len(names))):
+        raise ModelError(
+            f"{path}/config.json: id2label must number its labels 0 to {len(names) - 1}, got {list(names)}"
+        )
+    labels = tuple(str(names[str(i)]) for i in ids)
+    if len(set(labels)) != len(labels):
+        raise ModelError(f"{path}/config.json: id2label names a label twice: {', '.join(labels)}")
+    return labels
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path} is not valid JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise ModelError(f"{path} must hold a JSON object")
+    return data
