@@ -1,0 +1,67 @@
+"""Who may import whom: a module imports from rows above its own, and no room from a sibling in its row."""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+ROWS = (
+    ("types", "errors", "config", "plugins", "hub"),
+    ("text",),
+    ("datasets", "tasks", "models", "losses", "floors", "runtime"),
+    ("train",),
+    ("distil", "export", "measure"),
+    ("report",),
+    ("verbs",),
+    ("cli", "__main__", "destila"),
+)
+ROW = {room: row for row, rooms in enumerate(ROWS) for room in rooms}
+WITHOUT_TORCH = {*ROWS[0], "text", "datasets", "floors", "runtime", "report"}
+HEAVY = {"torch", "transformers", "accelerate", "safetensors"}
+DISTRIBUTION = {"sklearn": "scikit-learn", "sklearn_crfsuite": "sklearn-crfsuite"}
+
+
+def test_every_room_has_a_row(modules: list[Any]) -> None:
+    assert not {m.room for m in modules} - set(ROW)
+
+
+def test_imports_point_upwards_and_siblings_stay_apart(modules: list[Any]) -> None:
+    checked, wrong = 0, []
+    for module in modules:
+        for line, name in module.imports():
+            parts = name.split(".")
+            if parts[0] != "destila":
+                continue
+            target = parts[1] if parts[1] in ROW else "destila"
+            if target == "destila" and module.room in ("cli", "verbs", "measure"):
+                continue  # the version number, and the plug-in contract, live in the package itself
+            checked += 1
+            same_room = target == module.room or (ROW[target] == ROW[module.room] == 0)
+            if not same_room and ROW[target] >= ROW[module.room]:
+                wrong.append(f"{module.path}:{line} imports {name}")
+    assert checked > 50
+    assert not wrong
+
+
+def test_torch_stays_out_of_the_rooms_that_promise_to_do_without(modules: list[Any]) -> None:
+    light = [m for m in modules if m.room in WITHOUT_TORCH]
+    assert {"text", "datasets"} <= {m.room for m in light}
+    found = [
+        f"{m.path}:{line} imports {name}"
+        for m in light
+        for line, name in m.imports(typing_only=False)
+        if name.split(".")[0] in {"torch", "transformers", "accelerate"}
+    ]
+    assert not found
+
+
+def test_every_package_imported_is_declared(modules: list[Any], root: Path) -> None:
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lines = project["dependencies"] + [r for extra in project["optional-dependencies"].values() for r in extra]
+    declared = {line.split(">")[0].split("=")[0].strip() for line in lines}
+    used = {name.split(".")[0]: f"{m.path}:{line}" for m in modules for line, name in m.imports()}
+    others = {n: at for n, at in used.items() if n not in sys.stdlib_module_names and n != "destila"}
+    assert "numpy" in others
+    assert not {name: at for name, at in others.items() if DISTRIBUTION.get(name, name) not in declared}

@@ -1,0 +1,42 @@
+"""Every shipped recipe loads, and every plug-in and option that it names exists."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from destila import config, plugins
+from destila.verbs import recipe
+
+RECIPES = sorted((Path(__file__).parents[2] / "recipes").rglob("*.toml"))
+
+
+def test_there_are_recipes_to_check() -> None:
+    assert {"demo-intents", "demo-tags"} <= {path.stem for path in RECIPES}
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_a_shipped_recipe_loads(path: Path) -> None:
+    loaded = recipe.read(str(path))
+    assert loaded.name == path.stem, "the study's folder is named after its recipe"
+    data = plugins.find("datasets", loaded.data["use"], "TASK", "load", "Options")
+    config.build(data.Options, {k: v for k, v in loaded.data.items() if k != "use"}, where="data")
+    assert loaded.options(loaded.distil.train).epochs
+    for model in (*loaded.teachers, *loaded.students):
+        assert loaded.options(model.train).epochs
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_the_losses_of_a_shipped_recipe_exist(path: Path) -> None:
+    terms = recipe.read(str(path)).distil.terms
+    assert terms
+    for term in terms:
+        module = plugins.find("losses", term["use"], "Options", "build")
+        own = {k: v for k, v in term.items() if k not in ("use", "weight")}
+        config.build(module.Options, own, where="distil.terms")
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_a_shipped_recipe_opens_with_what_it_is(path: Path) -> None:
+    assert path.read_text(encoding="utf-8").startswith("# ")
