@@ -66,14 +66,15 @@ class Row:
 def rows(records: Iterable[Record]) -> list[Row]:
     """One row per role and model: teachers first, then students and floors, the larger first.
 
-    Where a study has records of several splits, those of "test" count.
+    Where a study has records of several splits, those of "test" count; where a model, role and seed was recorded
+    more than once (the recipe was changed), the last.
     """
     every = list(records)
     tested = [record for record in every if record.split == "test"] or every
-    groups: dict[tuple[str, str], list[Record]] = {}
+    groups: dict[tuple[str, str], dict[int, Record]] = {}
     for record in tested:
-        groups.setdefault((record.role, record.model), []).append(record)
-    found = [Row(role, model, tuple(sorted(g, key=lambda r: r.seed))) for (role, model), g in groups.items()]
+        groups.setdefault((record.role, record.model), {})[record.seed] = record
+    found = [Row(role, model, tuple(g[seed] for seed in sorted(g))) for (role, model), g in groups.items()]
     return sorted(found, key=lambda row: (_rank(row.role), -row.first.params, -row.main))
 
 

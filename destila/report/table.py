@@ -103,8 +103,8 @@ def _scores(every: Sequence[Row]) -> str:
 
 def _cost(every: Sequence[Row]) -> str:
     teacher, timed = teacher_of(every), protocols(every)
-    macs = list(dict.fromkeys(key for row in every for key in row.first.macs))
-    header = ["model", "role", "parameters", "MB", *(MACS.get(key, f"GMACs {key}") for key in macs)]
+    macs = [key for key in MACS if any(key in row.first.macs for row in every)]
+    header = ["model", "role", "parameters", "MB", *(MACS[key] for key in macs)]
     for protocol in timed:
         header += [f"ms {protocol} (p95)", "speed-up"]
     header.append("peak memory MB")

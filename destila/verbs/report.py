@@ -19,7 +19,7 @@ class Config(Options):
 
 
 def run(config: Config) -> dict[str, Any]:
-    """Writes the report; the result has study, report (its path), rows (see `terminal_rows`) and verdicts.
+    """Writes the report; the result has study, report (its path), rows (see `terminal_rows`) and lines to say.
 
     Raises ConfigError when there is no such study, DataError when it has no records yet or a damaged one.
     """
@@ -28,14 +28,10 @@ def run(config: Config) -> dict[str, Any]:
     if not found:
         raise ConfigError(f"study {source} has no records yet: 'destila run RECIPE' makes them")
     out = Path(config.out) if config.out else source / "report.md" if source.is_dir() else source.with_suffix(".md")
-    study = source.name if source.is_dir() else source.stem
+    study = found[-1].study
     _write(out, table.markdown(found, study))
-    return {
-        "study": study,
-        "report": str(out),
-        "rows": table.terminal_rows(found),
-        "verdicts": table.verdicts(found),
-    }
+    lines = [*table.verdicts(found), f"report: {out}"]
+    return {"study": study, "report": str(out), "rows": table.terminal_rows(found), "lines": lines}
 
 
 def find(study: str) -> Path:

@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from destila.report import table
+from destila.report.compare import against_floor, gains
+from destila.report.rows import rows, speed_up, teacher_of
+
+
+@pytest.fixture
+def study(record, latency):
+    """A teacher, one student in both roles with three seeds, and a floor."""
+    teacher = record(
+        "teacher", "big", right=95, total=100, params=9000, latency=(latency(20.0), latency(80.0, "papers-512"))
+    )
+    students = [
+        record(
+            role,
+            "tiny",
+            seed,
+            right=right + seed,
+            total=100,
+            scores={"accuracy": (right + seed) / 100, "agreement": 0.9},
+        )
+        for role, right in (("distilled", 80), ("finetuned", 60))
+        for seed in range(3)
+    ]
+    floor = record("floor", "tfidf", right=70, total=100, params=0, macs={}, peak_memory_bytes=0)
+    return [*students, floor, teacher]
+
+
+def line(text, start):
+    found = [row for row in text.splitlines() if row.startswith(start)]
+    assert len(found) >= 1, text
+    return found
+
+
+def test_rows_are_averaged_over_seeds_and_ordered_by_role(study):
+    assert [(r.role, r.model, r.seeds) for r in rows(study)] == [
+        ("teacher", "big", (0,)),
+        ("distilled", "tiny", (0, 1, 2)),
+        ("finetuned", "tiny", (0, 1, 2)),
+        ("floor", "tfidf", (0,)),
+    ]
+    assert rows(study)[1].main == pytest.approx(0.81)
+    assert rows(study)[1].spread("accuracy") == pytest.approx(0.01)
+
+
+def test_a_seed_that_was_recorded_twice_counts_once_with_its_last_record(record):
+    found = rows([record(right=1, key="old"), record(right=9, key="new")])
+    assert (len(found), found[0].seeds, found[0].main) == (1, (0,), 0.9)
+
+
+def test_only_the_test_split_is_reported_when_there_is_one(record):
+    assert [r.first.split for r in rows([record(split="dev", seed=1), record()])] == ["test"]
+
+
+def test_the_report_has_a_line_per_model_and_role(study):
+    text = table.markdown(study, "toy")
+    assert line(text, "| tiny | distilled | 3 |") == [
+        "| tiny | distilled | 3 | 1,000 | 81.00 ± 1.00 | – | 90.00 ± 0.00 | 85.3 % |"
+    ]
+
+
+def test_cost_has_both_counts_of_macs_and_the_speed_up(study):
+    text = table.markdown(study, "toy")
+    assert "| tiny | distilled | 1,000 | 0.00 | 2.00 | 2.50 | 4.00 (8.00) | 5.00× | – | – | 300 |" in text
+    assert (
+        "| big | teacher | 9,000 | 0.00 | 2.00 | 2.50 | 20.00 (40.00) | 1.00× | 80.00 (160.00) | 1.00× | 300 |" in text
+    )
+
+
+def test_times_under_other_conditions_are_not_divided(record, latency):
+    found = rows([record("teacher", "big", latency=(latency(20.0, threads=8),)), record()])
+    assert speed_up(found[1], found[0], "real") is None
+
+
+def test_the_gain_of_distilling_has_an_interval_and_a_reading(study):
+    found = gains(rows(study))
+    assert [(d.a.role, d.b.role, d.seeds, d.reading) for d in found] == [("distilled", "finetuned", (3, 3), "gain")]
+    assert found[0].mean == pytest.approx(0.2)
+    assert 0 < found[0].low < 0.2 < found[0].high
+    assert "| tiny | gain | 81.00 | 61.00 | +20.00 | [+" in table.markdown(study, "toy")
+
+
+def test_a_gain_is_compared_on_the_seeds_both_have(record):
+    made = [record("distilled", seed=s, right=r) for s, r in ((0, 5), (1, 9))] + [record("finetuned", seed=1, right=4)]
+    assert (gains(rows(made))[0].mean, gains(rows(made))[0].seeds) == (pytest.approx(0.5), (1, 1))
+
+
+def test_a_loss_is_called_a_loss(record):
+    made = [record("distilled", right=10, total=100), record("finetuned", right=90, total=100)]
+    assert gains(rows(made))[0].reading == "loss"
+
+
+def test_records_without_items_have_no_interval(record):
+    made = [record("distilled", right=8, items=()), record("finetuned", right=6)]
+    found = gains(rows(made))[0]
+    assert (found.mean, found.low, found.reading) == (pytest.approx(0.2), None, "no interval")
+    assert "| tiny | no interval | 80.00 | 60.00 | +20.00 | – | 1 |" in table.markdown(made, "toy")
+
+
+def test_a_floor_that_wins_is_said_plainly(record):
+    made = [record("finetuned", right=60, total=100), record("floor", "tfidf", right=90, total=100)]
+    assert "- The floor wins: tfidf 90.00 against tiny (finetuned) 60.00, the best student" in table.markdown(
+        made, "toy"
+    )
+
+
+def test_a_floor_that_is_beaten_is_said_plainly(study):
+    assert "- The floor is beaten: tfidf 70.00 against tiny (distilled) 81.00" in table.markdown(study, "toy")
+
+
+def test_a_floor_within_the_interval_is_not_called_beaten(record):
+    made = [record("distilled", right=61, total=100), record("floor", "tfidf", right=60, total=100)]
+    assert "No student is shown to beat the floor" in table.markdown(made, "toy")
+
+
+def test_the_floor_meets_the_best_student(study):
+    assert [d.a.role for d in against_floor(rows(study))] == ["distilled"]
+
+
+def test_published_numbers_stand_apart_and_are_labelled(record):
+    made = [record("finetuned", dataset="conll2002", main="entity_f1", scores={"entity_f1": 0.6}, items=())]
+    text = table.markdown(made, "toy")
+    assert "Published by others, not measured here" in text
+    xlarge = line(text, "| albeto-xlarge | published |")[0]
+    assert "81.42 [" in xlarge
+    assert "83.06" not in xlarge
+    assert line(text, "| roberta-bne-large | published |")[0].count("21.47 [") == 1
+
+
+def test_scores_that_were_not_measured_are_not_set_beside(record):
+    made = [record("finetuned", dataset="ancora_pos", main="pos_accuracy", scores={"pos_accuracy": 0.9}, items=())]
+    text = table.markdown(made, "toy")
+    assert "memoria-2021, finetuned, POS accuracy" in text
+    assert "chunk F1" not in text
+
+
+def test_a_data_set_nobody_published_has_no_such_section(study):
+    assert "## Published" not in table.markdown(study, "toy")
+
+
+def test_the_conditions_are_told_once_each(study):
+    text = table.markdown(study, "toy")
+    assert text.count("toy processor (avx2); 2 threads") == 1
+    assert "- code abc; seeds 0, 1, 2" in text
+
+
+def test_the_teacher_that_students_name_is_the_baseline(record):
+    made = [record("teacher", "best", right=9), record("teacher", "used", right=7), record(details={"teacher": "used"})]
+    assert teacher_of(rows(made)).model == "used"
+
+
+def test_without_names_the_best_teacher_is_the_baseline(record):
+    assert teacher_of(rows([record("teacher", "a", right=7), record("teacher", "b", right=9)])).model == "b"
+
+
+def test_an_empty_study_says_so():
+    assert "No records yet" in table.markdown([], "toy")
+
+
+def test_terminal_rows_are_short(study):
+    found = table.terminal_rows(study)
+    assert found[1] == {
+        "model": "tiny",
+        "role": "distilled",
+        "params": 1000,
+        "size_mb": 0.0,
+        "main": "accuracy",
+        "score": pytest.approx(0.81),
+        "sd": pytest.approx(0.01),
+        "seeds": 3,
+        "latency_ms": 4.0,
+        "speed_up": 5.0,
+    }
+
+
+def test_verdicts_are_one_sentence_each(study):
+    assert [v.split(":")[0] for v in table.verdicts(study)] == [
+        "Distilling tiny instead of fine-tuning it",
+        "The floor is beaten",
+    ]
+
+
+def test_reporting_does_not_load_torch():
+    code = "import sys, destila.verbs.report; sys.exit('torch' in sys.modules or 'onnxruntime' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from destila.errors import ConfigError, DataError
+from destila.measure import machine
+from destila.report import records
+from destila.types import Record
+from destila.verbs import report
+
+
+def record(role, right):
+    where = machine.conditions(
+        device="cpu", threads=1, batch=1, length="x", dtype="float32", backend="torch", warmup=0, repeats=0
+    )
+    return Record(
+        key=role,
+        study="toy",
+        run=role,
+        role=role,
+        model="tiny",
+        task="classify",
+        dataset="toy",
+        split="test",
+        main="accuracy",
+        scores={"accuracy": right / 4},
+        params=10,
+        size_bytes=40,
+        macs={},
+        latency=(),
+        peak_memory_bytes=0,
+        seed=0,
+        seconds=0.0,
+        conditions=where,
+        config={},
+        code="abc",
+        items=tuple((int(i < right), 1) for i in range(4)),
+    )
+
+
+def test_a_folder_gets_its_report_beside_the_records(tmp_path):
+    records.write(tmp_path / "toy" / "record.jsonl", [record("distilled", 4), record("finetuned", 1)])
+    result = report.run(report.Config(study=str(tmp_path / "toy")))
+    text = (tmp_path / "toy" / "report.md").read_text(encoding="utf-8")
+    assert text.startswith("# toy\n")
+    assert "| tiny | gain | 100.00 | 25.00 |" in text
+    assert result["report"] == str(tmp_path / "toy" / "report.md")
+    assert [row["role"] for row in result["rows"]] == ["distilled", "finetuned"]
+
+
+def test_a_file_of_records_gets_its_report_beside_it(tmp_path):
+    records.write(tmp_path / "toy.jsonl", [record("distilled", 3)])
+    report.run(report.Config(study=str(tmp_path / "toy.jsonl")))
+    assert (tmp_path / "toy.md").exists()
+
+
+def test_the_result_can_be_printed_as_json(tmp_path):
+    records.write(tmp_path / "toy.jsonl", [record("distilled", 3), record("floor", 4)])
+    result = report.run(report.Config(study=str(tmp_path / "toy.jsonl"), out=str(tmp_path / "deep" / "r.md")))
+    assert json.loads(json.dumps(result))["lines"][0].startswith("The floor wins: ")
+    assert (tmp_path / "deep" / "r.md").exists()
+
+
+@pytest.mark.parametrize("place", ["runs/toy/record.jsonl", "results/toy.jsonl"])
+def test_a_study_is_found_by_its_name(tmp_path, monkeypatch, place):
+    monkeypatch.chdir(tmp_path)
+    records.write(place, [record("distilled", 3)])
+    assert report.run(report.Config(study="toy"))["study"] == "toy"
+
+
+def test_an_unknown_study_is_an_error_that_says_where_it_was_sought(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"no study 'toy'.*runs/toy.*results/toy\.jsonl"):
+        report.run(report.Config(study="toy"))
+
+
+def test_a_study_without_records_is_an_error(tmp_path):
+    with pytest.raises(ConfigError, match="has no records yet"):
+        report.run(report.Config(study=str(tmp_path)))
+
+
+def test_a_damaged_record_is_an_error_with_its_place(tmp_path):
+    (tmp_path / "toy.jsonl").write_text("{}\n")
+    with pytest.raises(DataError, match=r"toy\.jsonl:1 lacks"):
+        report.run(report.Config(study=str(tmp_path / "toy.jsonl")))
