@@ -111,13 +111,7 @@ def bytelevel(vocab_path: Path, merges_path: Path, config: Json) -> Json:
         "added_tokens": [_added(vocab[n], n, lstrip=n == names.get("mask")) for n in names.values()],
         "normalizer": None,
         "pre_tokenizer": {**blank, "use_regex": True},
-        "post_processor": {
-            "type": "RobertaProcessing",
-            "sep": [names["sep"], vocab[names["sep"]]],
-            "cls": [names["cls"], vocab[names["cls"]]],
-            "trim_offsets": True,
-            "add_prefix_space": blank["add_prefix_space"],
-        },
+        "post_processor": roberta_template(names["cls"], names["sep"], vocab),
         "decoder": {**blank, "use_regex": True},
         "model": {"type": "BPE", "vocab": vocab, "merges": merges, "unk_token": None, "fuse_unk": False},
     }
@@ -135,6 +129,17 @@ def template(cls: str, sep: str, ids: dict[str, int]) -> Json:
         "single": single,
         "pair": [*single, {"Sequence": {"id": "B", "type_id": 1}}, token(sep, 1)],
         "special_tokens": {name: {"id": name, "ids": [ids[name]], "tokens": [name]} for name in (cls, sep)},
+    }
+
+
+def roberta_template(cls: str, sep: str, ids: dict[str, int]) -> Json:
+    """RoBERTa's post-processor: `<s> A </s>`, and `<s> A </s></s> B </s>` for pairs, all of type 0."""
+    return {
+        "type": "RobertaProcessing",
+        "sep": [sep, ids[sep]],
+        "cls": [cls, ids[cls]],
+        "trim_offsets": True,
+        "add_prefix_space": False,
     }
 
 
