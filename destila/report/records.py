@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from destila.errors import DataError
+from destila.text.files import write_text
 from destila.types import Conditions, Latency, Record
 
 RECORD_FILE = "record.jsonl"
@@ -45,7 +46,7 @@ def keys(path: Path | str) -> set[str]:
 def write(path: Path | str, records: Iterable[Record]) -> None:
     """A .jsonl file of records, replaced as a whole; raises DataError when a number is not finite."""
     text = "".join(dumps(record) + "\n" for record in records)
-    _replace(Path(path), text)
+    write_text(path, text)
 
 
 def append(path: Path | str, record: Record) -> None:
@@ -55,7 +56,7 @@ def append(path: Path | str, record: Record) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with _locked(path):
         text = path.read_text(encoding="utf-8")
-        _replace(path, text + ("\n" if text and not text.endswith("\n") else "") + line)
+        write_text(path, text + ("\n" if text and not text.endswith("\n") else "") + line)
 
 
 def dumps(record: Record) -> str:
@@ -131,16 +132,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
     return str(value)
-
-
-def _replace(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)  # left behind by a full disk only
 
 
 @contextmanager

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 from destila.config import Options, opt
 from destila.errors import ConfigError
 from destila.report import records, table
+from destila.text.files import write_text
 
 
 class Config(Options):
@@ -29,7 +29,7 @@ def run(config: Config) -> dict[str, Any]:
         raise ConfigError(f"study {source} has no records yet: 'destila run RECIPE' makes them")
     out = Path(config.out) if config.out else source / "report.md" if source.is_dir() else source.with_suffix(".md")
     study = found[-1].study
-    _write(out, table.markdown(found, study))
+    write_text(out, table.markdown(found, study))
     lines = [*table.verdicts(found), f"report: {out}"]
     return {"study": study, "report": str(out), "rows": table.terminal_rows(found), "lines": lines}
 
@@ -41,13 +41,3 @@ def find(study: str) -> Path:
         if path.exists():
             return path
     raise ConfigError(f"no study '{study}': looked at {', '.join(str(path) for path in candidates)}")
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

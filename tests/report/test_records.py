@@ -100,11 +100,10 @@ def test_appending_repairs_a_missing_end_of_line(tmp_path, record):
 def test_a_full_disk_leaves_the_old_file(tmp_path, record, monkeypatch):
     records.append(tmp_path / "r.jsonl", record())
 
-    def full(self, text, **_):
-        self.touch()
+    def full(descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pathlib.Path.write_text", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError, match="No space"):
         records.append(tmp_path / "r.jsonl", record(model="b"))
     monkeypatch.undo()

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from destila.errors import ConfigError, DataError
+from destila.models import heads, presets, store
+from destila.models.config import EncoderConfig
+from destila.report import records
+from destila.verbs import measure
+
+QUICK = {"repeats": 2, "passes": 1, "warmup": 1, "threads": 1}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, bpe):
+    """A tagger of one small layer with a tokenizer, saved as destila saves models."""
+    config = EncoderConfig(
+        kind="bert",
+        vocab_size=bpe.vocab_size,
+        positions=64,
+        types=2,
+        embedding=24,
+        hidden=24,
+        layers=1,
+        heads=2,
+        ffn=48,
+        activation="gelu",
+        dropout=0.0,
+        attention_dropout=0.0,
+        classifier_dropout=0.0,
+        eps=1e-12,
+        init_range=0.02,
+        pad_id=bpe.pad_id,
+    )
+    path = tmp_path_factory.mktemp("model") / "tagger"
+    store.save(heads.build(config, "tag", ("O", "B-PER", "I-PER"), 0), bpe, path, extra={"max_length": 32})
+    return path
+
+
+def test_a_preset_is_measured_by_its_shape_alone(monkeypatch):
+    small = presets.PRESETS["albeto-tiny"].with_values(vocab_size=1000)
+    monkeypatch.setitem(presets.PRESETS, "albeto-tiny", small)
+    found = measure.run(measure.Config(model="albeto-tiny", length=16, **QUICK))
+    assert found["params"] == presets.parameters(small)
+    assert found["size_bytes"] == 4 * found["params"]
+    assert found["macs"]["linear_512"] < found["macs"]["total_512"]
+    assert [x["protocol"] for x in found["latency"]] == ["random-16"]
+    assert found["latency"][0]["conditions"]["threads"] == 1
+    assert found["details"] == {"weights": "random"}
+
+
+def test_the_result_is_a_record_that_json_can_carry(folder):
+    found = measure.run(measure.Config(model=str(folder), length=0, **QUICK))
+    made = records.from_json(json.loads(json.dumps(found)))
+    assert (made.role, made.task, made.main, made.scores) == ("measured", "tag", "entity_f1", {})
+    assert made.conditions.cpu
+
+
+def test_real_texts_are_timed_with_and_without_tokenisation(folder, tmp_path):
+    (tmp_path / "texts.txt").write_text("Ana vive en Madrid.\n\nHola, Luis.\n", encoding="utf-8")
+    found = measure.run(measure.Config(model=str(folder), texts=str(tmp_path / "texts.txt"), **QUICK))
+    assert [x["protocol"] for x in found["latency"]] == ["real", "real-model", "random-64"]
+    assert [x["conditions"]["repeats"] for x in found["latency"]] == [2, 2, 2]
+    assert found["latency"][0]["conditions"]["length"].endswith("tokens")
+    assert found["dataset"] == "texts.txt"
+
+
+def test_a_length_the_model_cannot_read_is_refused(folder):
+    with pytest.raises(ConfigError, match=r"length = 100: .* reads at most 64 tokens"):
+        measure.run(measure.Config(model=str(folder), length=100, **QUICK))
+
+
+def test_a_preset_cannot_read_texts(tmp_path):
+    (tmp_path / "texts.txt").write_text("Hola.\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="has no tokenizer"):
+        measure.run(measure.Config(model="albeto-tiny", texts=str(tmp_path / "texts.txt"), **QUICK))
+
+
+def test_a_row_without_text_is_an_error_with_its_number(folder, tmp_path):
+    (tmp_path / "texts.jsonl").write_text('{"text": "Hola."}\n{"texto": "Hola."}\n', encoding="utf-8")
+    with pytest.raises(DataError, match="text 2 has no string"):
+        measure.run(measure.Config(model=str(folder), texts=str(tmp_path / "texts.jsonl"), **QUICK))
