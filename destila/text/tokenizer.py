@@ -54,10 +54,7 @@ class Tokenizer:
 
     def __init__(self, text: str, found: specials.Specials, *, max_length: int | None, source: str) -> None:
         self._json, self._specials = text, found
-        self._backend = _backend(text, source)
-        self._backend.no_padding()
-        self._backend.no_truncation()
-        self._words = _with_word_start(text, self._backend, source)
+        self._backend, self._words = _backends(text, source)
         self._cache: dict[str, Pieces] = {}
         vocab = self._backend.get_vocab(with_added_tokens=True)
         self._marks = frozenset(i for piece, i in vocab.items() if piece and not piece.strip("▁ Ġ"))
@@ -127,7 +124,8 @@ class Tokenizer:
     def save(self, folder: Path | str, *, input_names: Sequence[str] | None = None) -> None:
         """Nothing; writes tokenizer.json and tokenizer_config.json, which transformers' fast class loads too.
 
-        input_names: what transformers should feed the model with (DistilBERT takes no token types).
+        input_names: what transformers feeds the model with; None adds token types where the frame of pairs uses them
+        (transformers gives none by itself; DistilBERT takes none).
         """
         found = self._specials
         named = {"pad": found.pad, "unk": found.unk, "cls": found.cls, "sep": found.sep, "mask": found.mask}
@@ -135,8 +133,8 @@ class Tokenizer:
         config["tokenizer_class"] = "PreTrainedTokenizerFast"
         if self.max_length is not None:
             config["model_max_length"] = self.max_length
-        if input_names is not None:
-            config["model_input_names"] = list(input_names)
+        types = ["token_type_ids"] if any(self._pair.types) else []
+        config["model_input_names"] = list(input_names or ["input_ids", *types, "attention_mask"])
         write_text(Path(folder) / "tokenizer_config.json", json.dumps(config, indent=2, ensure_ascii=False) + "\n")
         write_text(Path(folder) / "tokenizer.json", self._json)
 
@@ -265,16 +263,20 @@ def _backend(text: str, source: str) -> Any:
         raise TokenizerError(f"{source} is not a tokenizer the tokenizers library can read: {error}") from error
 
 
-def _with_word_start(text: str, backend: Any, source: str) -> Any:
-    """A backend that marks the start of a text as the start of a word; the same one when it does so already."""
+def _backends(text: str, source: str) -> tuple[Any, Any]:
+    """The library's tokenizer for texts, and the one for words, which marks the start of a text as a word's start."""
     spec = json.loads(text)
+    for step in case.steps(spec["post_processor"]):
+        if "trim_offsets" in step:  # would also cut the first letter of a word whose blank it did not see; we trim
+            step["trim_offsets"] = False
+    whole = _backend(json.dumps(spec), source)
     changed = False
     for step in case.steps(spec["pre_tokenizer"]):
         if step["type"] == "ByteLevel" and not step["add_prefix_space"]:
             step["add_prefix_space"] = changed = True
         if step["type"] == "Metaspace" and step["prepend_scheme"] == "never":
             step["prepend_scheme"], changed = "first", True
-    return _backend(json.dumps(spec), source) if changed else backend
+    return whole, _backend(json.dumps(spec), source) if changed else whole
 
 
 def _blanks_to_flatten(backend: Any, vocab: dict[str, int], source: str) -> dict[int, str]:
@@ -307,7 +309,7 @@ def _glues(backend: Any, blank: str) -> bool:
 def _cover_combining(text: str, spans: np.ndarray) -> None:
     """Extends, in place, spans over combining accents that composition swallowed (`e` + accent is one piece)."""
     ends = [*spans[1:, 0].tolist(), len(text)]
-    for i, limit in enumerate(ends):
+    for i, limit in enumerate(ends[: len(spans)]):
         start, end = spans[i].tolist()
         while start < end < limit and unicodedata.combining(text[end]):
             end += 1
