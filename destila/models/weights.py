@@ -6,6 +6,7 @@ code (`weights_only=True`), into the cache (`$DESTILA_CACHE`, else `~/.cache/des
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -17,8 +18,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from destila import hub
 from destila.config import fingerprint
 from destila.errors import ModelError
+from destila.models.presets import PRESETS
 
 log = logging.getLogger(__name__)
 
@@ -102,3 +105,17 @@ def _converted(file: Path) -> Path:
         partial.unlink(missing_ok=True)
         raise ModelError(f"cannot write {target} ({error}): free space, or set DESTILA_CACHE elsewhere") from error
     return target
+
+
+def fingerprint_of(source: str | Path) -> str:
+    """Names the bytes of a folder's weights and its config.json; a preset, which has no weights, is its own name."""
+    if source in PRESETS:
+        return str(source)
+    folder = hub.resolve(source)
+    files = _files(folder, "model.safetensors") or _files(folder, "pytorch_model.bin")
+    digest = hashlib.blake2b(digest_size=16)
+    for file in [folder / "config.json", *files]:
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()

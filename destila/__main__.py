@@ -1,0 +1,5 @@
+"""`python -m destila` is the command line."""
+
+from destila.cli import main
+
+main()

@@ -1,0 +1,284 @@
+"""The command line: typer over `verbs/`, and the only place that prints.
+
+Exit 0 done, 1 our error (one line, no traceback), 2 wrong usage. `--json` prints one JSON object and nothing
+else on standard output; progress and notes go to standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+import destila
+from destila.errors import DestilaError
+
+if TYPE_CHECKING:
+    from destila.verbs.study import Progress
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="From labelled Spanish text and a big teacher to a small, fast, measured encoder.",
+)
+
+RecipePath = Annotated[str, typer.Argument(help="recipe (TOML)", metavar="RECIPE")]
+Sets = Annotated[
+    list[str] | None, typer.Option("--set", help="override a key: --set train.lr=1e-4", metavar="KEY=VALUE")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object and nothing else")]
+
+
+def main() -> None:
+    """Entry point; turns our errors into one line and exit code 1."""
+    try:
+        app()
+    except (DestilaError, OSError) as error:
+        if isinstance(error, BrokenPipeError):  # the reader of a pipe has gone: `| head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(0)
+        kind = type(error).__name__
+        if "--json" in sys.argv:
+            print(json.dumps({"error": {"kind": kind, "message": str(error)}}, ensure_ascii=False))
+        else:
+            print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    version: Annotated[bool, typer.Option("--version", help="print the version")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="no progress, no notes")] = False,
+) -> None:
+    """From labelled Spanish text and a big teacher to a small, fast, measured encoder."""
+    if version:
+        print(destila.__version__)
+        raise typer.Exit
+    logging.basicConfig(level=logging.ERROR if quiet else logging.WARNING, format="%(message)s")
+    logging.getLogger("destila").setLevel(logging.ERROR if quiet else logging.INFO)
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+
+
+@app.command()
+def run(
+    recipe: RecipePath,
+    teacher: Annotated[str | None, typer.Option(help="teacher, when a data file is given")] = None,
+    set: Sets = None,
+    json: AsJson = False,
+) -> None:
+    """The main job: from labelled data and a teacher to measured students and a report."""
+    from destila.verbs import run as verb
+
+    if set is None:
+        set = []
+    if not recipe.endswith(".toml"):
+        from destila.verbs import init as first
+
+        recipe = first.run(first.Config(data=recipe, teacher=teacher))["path"]
+    with _progress(json) as progress:
+        _study(verb.run(verb.Config(recipe=recipe, set=tuple(set or ())), progress), json)
+
+
+@app.command()
+def finetune(recipe: RecipePath, set: Sets = [], json: AsJson = False) -> None:  # noqa: B006
+    """Train a recipe's students on gold labels alone."""
+    from destila.verbs import finetune as verb
+
+    with _progress(json) as progress:
+        _study(verb.run(verb.Config(recipe=recipe, set=tuple(set or ())), progress), json)
+
+
+@app.command()
+def distil(recipe: RecipePath, set: Sets = [], json: AsJson = False) -> None:  # noqa: B006
+    """Train a recipe's students on its best teacher's outputs."""
+    from destila.verbs import distil as verb
+
+    with _progress(json) as progress:
+        _study(verb.run(verb.Config(recipe=recipe, set=tuple(set or ())), progress), json)
+
+
+@app.command()
+def choose(recipe: RecipePath, set: Sets = [], json: AsJson = False) -> None:  # noqa: B006
+    """Rank a recipe's teachers on dev."""
+    from destila.verbs import choose as verb
+
+    with _progress(json) as progress:
+        result = verb.run(verb.Config(recipe=recipe, set=tuple(set or ())), progress)
+    _show(result, result["teachers"], json, title=f"teachers by {result['criterion']} on dev ({result['main']})")
+
+
+@app.command()
+def evaluate(
+    recipe: RecipePath,
+    model: Annotated[str, typer.Option(help="model folder or hub name")],
+    split: Annotated[str, typer.Option(help="test or dev")] = "test",
+    set: Sets = None,
+    json: AsJson = False,
+) -> None:
+    """Score and measure a model folder on a recipe's data."""
+    from destila.verbs import evaluate as verb
+
+    if set is None:
+        set = []
+    with _progress(json) as progress:
+        record = verb.run(verb.Config(recipe=recipe, model=model, split=split, set=tuple(set or ())), progress)
+    _show(record, [{"score": k, "value": v} for k, v in record["scores"].items()], json, title=record["run"])
+
+
+@app.command()
+def predict(
+    model: Annotated[str, typer.Argument(help="model folder")],
+    file: Annotated[str | None, typer.Argument(help="texts: one per line, or JSONL; default standard input")] = None,
+    text: Annotated[list[str] | None, typer.Option(help="a text to label, repeatable")] = None,
+    out: Annotated[str | None, typer.Option(help="write JSONL here instead of standard output")] = None,
+) -> None:
+    """Label texts; writes one JSON object per line."""
+    from destila.verbs import predict as verb
+
+    _lines(verb.run(verb.Config(model=model, file=file), text or sys.stdin), out)
+
+
+@app.command()
+def data(recipe: RecipePath, set: Sets = [], json: AsJson = False) -> None:  # noqa: B006
+    """Check a recipe's data before training."""
+    from destila.verbs import data as verb
+
+    result = verb.run(verb.Config(recipe=recipe, set=tuple(set or ())))
+    _show(result, _flat(result), json, title=f"data of {recipe}")
+
+
+@app.command()
+def init(
+    data: Annotated[str, typer.Argument(help="CSV, TSV, JSONL, column or CoNLL-U file")],
+    teacher: Annotated[str | None, typer.Option(help="teacher: folder or hub name")] = None,
+    out: Annotated[str | None, typer.Option(help="recipe to write")] = None,
+    json: AsJson = False,
+) -> None:
+    """Detect task and columns of a data file and write a complete recipe."""
+    from destila.verbs import init as verb
+
+    result = verb.run(verb.Config(data=data, teacher=teacher, out=out))
+    _show(result, [{"key": k, "value": v} for k, v in result.items()], json, title="recipe written")
+
+
+@app.command(name="list")
+def list_(
+    what: Annotated[str, typer.Argument(help="models, recipes, datasets, losses, tasks or cache")], json: AsJson = False
+) -> None:
+    """List what exists: models, recipes, datasets, losses, tasks, cache."""
+    from destila.verbs import list as verb
+
+    result = verb.run(verb.Config(what=what))
+    _show(result, result[what], json, title=what)
+
+
+@app.command()
+def measure(model: Annotated[str, typer.Argument(help="model folder or preset")], json: AsJson = False) -> None:
+    """Size, MACs, latency and memory of a model folder or preset."""
+    from destila.verbs import measure as verb
+
+    result = verb.run(verb.Config(model=model))
+    _show(result, _flat(result), json, title=model)
+
+
+@app.command()
+def report(
+    study: Annotated[str, typer.Argument(help="runs/<name> or results/<name>.jsonl")],
+    out: Annotated[str | None, typer.Option(help="Markdown file to write")] = None,
+    json: AsJson = False,
+) -> None:
+    """Compare every record of a study; writes Markdown."""
+    from destila.verbs import report as verb
+
+    _study(verb.run(verb.Config(study=study, out=out)), json)
+
+
+@app.command()
+def tokenizer(
+    files: Annotated[list[str], typer.Argument(help="text files: plain, .gz or .zst")],
+    out: Annotated[str, typer.Option(help="folder to write")],
+    kind: Annotated[str, typer.Option(help="bpe, unigram or wordpiece")] = "bpe",
+    vocab_size: Annotated[int, typer.Option(help="pieces, specials included")] = 31_000,
+    json: AsJson = False,
+) -> None:
+    """Train a tokenizer on text files."""
+    from destila.verbs import tokenizer as verb
+
+    result = verb.run(verb.Config(files=files, out=out, kind=kind, vocab_size=vocab_size))
+    _show(result, [{"key": k, "value": v} for k, v in result.items()], json, title="tokenizer written")
+
+
+def _study(result: dict[str, Any], as_json: bool) -> None:
+    _show(result, result.get("rows", []), as_json, title=f"study {result.get('study', '')}")
+    for line in result.get("lines", []) if not as_json else []:
+        print(line)
+
+
+def _show(result: Any, rows: Iterable[dict[str, Any]], as_json: bool, *, title: str) -> None:
+    """One JSON object, or a card for people."""
+    if as_json:
+        print(json.dumps(result, ensure_ascii=False, default=str))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    rows = list(rows)
+    table = Table(title=title, title_justify="left")
+    for column in rows[0] if rows else []:
+        table.add_column(str(column), overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row.values()))
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
+def _cell(value: Any) -> str:
+    return (
+        f"{value:.4f}"
+        if isinstance(value, float)
+        else f"{value:,}"
+        if isinstance(value, int) and not isinstance(value, bool)
+        else str(value)
+    )
+
+
+def _flat(value: Any, prefix: str = "") -> Iterator[dict[str, Any]]:
+    """Rows of (key, value) of a nested object."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _flat(inner, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield {"key": prefix, "value": value}
+
+
+def _lines(objects: Iterable[dict[str, Any]], out: str | None) -> None:
+    if out is None:
+        for item in objects:
+            print(json.dumps(item, ensure_ascii=False))
+        return
+    temporary = Path(f"{out}.tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(item, ensure_ascii=False) + "\n" for item in objects)
+    temporary.replace(out)
+
+
+@contextmanager
+def _progress(quiet: bool) -> Iterator[Progress]:
+    """A bar per stage on standard error; nothing when JSON is asked for."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda *_: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("")
+        yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total or None)

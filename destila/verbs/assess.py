@@ -1,0 +1,202 @@
+"""A finished model on the test split: scores, size, MACs, latency, memory -> one Record."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from destila.measure import machine, memory
+from destila.measure.latency import PAPERS_LENGTH, using_threads
+from destila.measure.profile import profile, spread
+from destila.models.config import EncoderConfig
+from destila.models.macs import macs
+from destila.text import score
+from destila.text.files import write_text
+from destila.text.tokenizer import Tokenizer
+from destila.train.batches import collate
+from destila.train.predict import TorchPredictor
+from destila.types import Conditions, Example, Features, Latency, Prediction, Predictor, Record
+from destila.verbs.study import Study
+
+_MACS_LENGTHS = (128, 512)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is assessed and what is known about it already."""
+
+    key: str
+    run: str
+    role: str
+    model: str
+    seed: int
+    seconds: float
+    predictor: Predictor
+    params: int
+    size_bytes: int
+    macs: dict[str, int]
+    config: dict[str, Any]
+    details: dict[str, Any]
+    folder: Path | None = None  # of a model that `destila predict` can load, to measure its memory
+
+
+def assess(
+    study: Study, subject: Subject, folder: Path, *, teacher: Sequence[Prediction] | None = None, split: str = "test"
+) -> Record:
+    """The Record of a predictor on a split; writes its labels to `folder/predictions.jsonl`.
+
+    teacher: the teacher's predictions on the same examples, for the agreement.
+    """
+    examples = study.dataset.splits[split]
+    predictions = list(subject.predictor.predict(examples))
+    scores = study.task.score(examples, predictions, study.labels)
+    gold, found = _labels(study, examples), _named(study, predictions)
+    if teacher is not None:
+        scores["agreement"] = score.agreement(found, _named(study, teacher))
+    _write_predictions(folder / "predictions.jsonl", examples, predictions)
+    latency, conditions = _time(study, subject, examples)
+    details = {
+        **subject.details,
+        "per_label": score.per_label(study.task.name, study.labels, gold, found),
+        "confusion": score.confusion(study.labels, gold, found),
+    }
+    return Record(
+        key=subject.key,
+        study=study.recipe.name,
+        run=subject.run,
+        role=subject.role,
+        model=subject.model,
+        task=study.task.name,
+        dataset=study.dataset.name,
+        split=split,
+        main=study.main,
+        scores=scores,
+        params=subject.params,
+        size_bytes=subject.size_bytes,
+        macs=subject.macs,
+        latency=latency,
+        peak_memory_bytes=_peak_memory(subject.folder, examples) or 0,
+        seed=subject.seed,
+        seconds=subject.seconds,
+        conditions=conditions,
+        config=subject.config,
+        code=machine.code_version(),
+        details=details,
+        items=score.items(study.task.name, study.labels, gold, found),
+    )
+
+
+def _labels(study: Study, examples: Sequence[Example]) -> list[Any]:
+    return [e.target if study.task.name == "classify" else e.target or () for e in examples]
+
+
+def _named(study: Study, predictions: Iterable[Prediction]) -> list[Any]:
+    return [p.labels[0] if study.task.name == "classify" else p.labels for p in predictions]
+
+
+def _write_predictions(path: Path, examples: Sequence[Example], predictions: Sequence[Prediction]) -> None:
+    lines = [{"id": e.id, "labels": p.labels} for e, p in zip(examples, predictions, strict=True)]
+    write_text(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+
+
+def _time(study: Study, subject: Subject, examples: Sequence[Example]) -> tuple[list[Latency], Conditions]:
+    """Latencies under the recipe's protocols, and the conditions all numbers of the record share."""
+    options = study.recipe.measure
+    threads = options.threads or machine.threads_available()
+    predictor = subject.predictor
+    torch_model = isinstance(predictor, TorchPredictor)
+    backend = "torch" if torch_model else "sklearn"
+    length = f"max {study.recipe.max_length}"
+    shared = machine.conditions(
+        device="cpu", threads=threads, batch=1, length=length, dtype="float32", backend=backend, warmup=0, repeats=0
+    )
+    if not options.texts:
+        return [], shared
+    chosen = spread(examples, options.texts)
+    timed: dict[str, Any] = {}
+    if isinstance(predictor, TorchPredictor):
+        timed = _model_calls(study, predictor, chosen, padded=options.padded_512)
+    with using_threads(threads, torch.get_num_threads, torch.set_num_threads):
+        found = profile(
+            lambda e: list(predictor.predict([e])),
+            chosen,
+            threads=threads,
+            backend=backend,
+            texts=options.texts,
+            repeats=options.repeats,
+            papers_repeats=20,
+            **timed,
+        )
+    return found, shared
+
+
+def _model_calls(study: Study, predictor: TorchPredictor, chosen: Sequence[Example], *, padded: bool) -> dict[str, Any]:
+    """Calls of the model alone, on real windows and on the papers' 512 random ids."""
+    model, tokenizer = predictor.model.eval(), predictor.tokenizer
+    encoded = study.task.encode(chosen, tokenizer, study.labels, max_length=predictor.max_length)
+    windows: dict[str, list[Features]] = {e.id: [] for e in chosen}
+    for f in encoded.features:
+        windows[chosen[f.row].id].append(f)
+    lengths = [sum(len(f.input_ids) for f in windows[e.id]) for e in chosen]
+    calls: dict[str, Any] = {
+        "model_only": lambda e: partial(_forward, model, windows[e.id], tokenizer),
+        "lengths": lengths,
+    }
+    positions = getattr(getattr(model, "config", None), "positions", 0)
+    if padded and positions >= PAPERS_LENGTH:
+        calls["random_512"] = partial(_forward, model, [_random_window(tokenizer)], tokenizer)
+    return calls
+
+
+@torch.no_grad()
+def _forward(model: nn.Module, windows: Sequence[Features], tokenizer: Tokenizer) -> None:
+    model(collate(windows, tokenizer.pad_id))
+
+
+def _random_window(tokenizer: Tokenizer) -> Features:
+    ids = np.random.default_rng(0).integers(0, tokenizer.vocab_size, PAPERS_LENGTH).astype(np.int32)
+    ids[ids == tokenizer.pad_id] = tokenizer.unk_id
+    unit = np.full(PAPERS_LENGTH, -1, np.int32)
+    unit[0] = 0
+    nothing = np.zeros(PAPERS_LENGTH, np.int32)
+    return Features(
+        0, 0, ids, nothing, np.zeros((PAPERS_LENGTH, 2), np.int32), unit, 0, np.ones(1, bool), np.zeros(1, np.int32)
+    )
+
+
+def _peak_memory(folder: Path | None, examples: Sequence[Example]) -> int | None:
+    """Peak resident bytes of a new process that labels a hundred test texts with the model."""
+    if folder is None:
+        return None
+    with _text_file(spread(examples, 100)) as path:
+        return memory.peak_of([sys.executable, "-m", "destila", "predict", str(folder), str(path)])
+
+
+@contextmanager
+def _text_file(examples: Sequence[Example]) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "texts.jsonl"
+        rows = [{"id": e.id, "text": e.text} | ({"pair": e.pair} if e.pair is not None else {}) for e in examples]
+        path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+        yield path
+
+
+def macs_of(config: EncoderConfig, task: str, labels: int) -> dict[str, int]:
+    """MACs at 128 and 512 tokens, with and without attention products (spec 6.1)."""
+    kinds = {"linear": False, "total": True}
+    return {
+        f"{kind}_{length}": macs(config, length, labels=labels, task=task, attention=attention)
+        for length in _MACS_LENGTHS
+        for kind, attention in kinds.items()
+    }

@@ -1,0 +1,20 @@
+"""Fine-tune every student of a recipe on gold labels alone, test it and record it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from destila.verbs.recipe import read
+from destila.verbs.run import Config, Run
+from destila.verbs.study import Progress, Study, silent
+
+__all__ = ["Config", "run"]
+
+
+def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
+    """The study's report so far, as `destila run` returns it."""
+    steps = Run(Study(read(arguments.recipe, arguments.set)), progress)
+    for seed in steps.recipe.seeds:
+        for student in steps.recipe.students:
+            steps.student(student, seed, distilled=False)
+    return steps.report()

@@ -1,0 +1,267 @@
+"""One training job: a model, its data and its loss -> a run folder that can be killed and started again.
+
+<folder>/config.toml        the filled options
+<folder>/log.jsonl          loss, learning rate, dev scores; replayed steps replace what a kill left behind
+<folder>/state.safetensors  while it runs
+<folder>/best/              the model folder of the best dev evaluation
+<folder>/trained.json       written last: key, dev scores, seconds; the job is done when it names its key
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import PartialState
+
+from destila import config
+from destila.distil.cache import RowsView
+from destila.losses.mix import mix
+from destila.models import hf, store
+from destila.models.weights import fingerprint_of
+from destila.text.tokenizer import Tokenizer
+from destila.train.loop import Evaluation, Step, TrainData, fit
+from destila.train.optim import precision
+from destila.train.options import TrainOptions
+from destila.train.predict import logits
+from destila.types import Example
+from destila.verbs.recipe import ModelSpec
+from destila.verbs.study import Progress, Study, silent, write_json
+
+log = logging.getLogger(__name__)
+
+_LOG_EVERY = 10
+"""Steps between lines of log.jsonl; evaluations are always logged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Teaching:
+    """A teacher's rows for the training examples (unlabelled ones included), asked for only when a job starts."""
+
+    key: str
+    rows: Callable[[], RowsView]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to train. role: teacher, finetuned or distilled. terms: tables of `losses.mix.mix`."""
+
+    folder: Path
+    role: str
+    spec: ModelSpec
+    options: TrainOptions
+    seed: int
+    terms: tuple[dict[str, Any], ...] = ({"use": "hard"},)
+    teaching: Teaching | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A finished job. key names everything it depends on; dev: the evaluation of the kept checkpoint."""
+
+    key: str
+    model: Path
+    dev: dict[str, float]
+    dev_loss: float
+    seconds: float
+    notes: dict[str, int]
+
+
+def key_of(study: Study, job: Job) -> str:
+    """Names everything that the job's result depends on."""
+    source = fingerprint_of(job.spec.model) if job.spec.model else ""
+    teacher = job.teaching.key if job.teaching else ""
+    unlabelled = [e.text for e in study.unlabelled] if job.teaching else []
+    spec = job.spec.model_dump(exclude={"name", "train"})
+    return config.fingerprint(
+        study.fingerprint,
+        spec,
+        source,
+        job.options.model_dump(exclude={"save_minutes"}),
+        job.seed,
+        job.terms,
+        teacher,
+        unlabelled,
+    )
+
+
+def finished(study: Study, job: Job) -> Trained | None:
+    """The job's result when it was done before with the same inputs."""
+    path = job.folder / "trained.json"
+    if not path.exists():
+        return None
+    found = json.loads(path.read_text(encoding="utf-8"))
+    same = found["key"] == key_of(study, job) and (job.folder / "best").is_dir()
+    return Trained(**{**found, "model": job.folder / "best"}) if same else None
+
+
+def train(study: Study, job: Job, progress: Progress = silent) -> Trained:
+    """Train the job, or return its result if it is done; resumes a killed one."""
+    done = finished(study, job)
+    if done is not None:
+        return done
+    key = key_of(study, job)
+    main = PartialState().is_main_process
+    if main:
+        _clear_other(job.folder, key)
+    PartialState().wait_for_everyone()
+    loaded = hf.load(
+        job.spec.model or job.spec.shape or {},
+        task=study.dataset.task,
+        labels=study.labels,
+        layers=job.spec.layers,
+        seed=job.seed,
+        tokenizer=study.tokenizer(job.spec),
+    )
+    model, tokenizer = loaded.model, loaded.tokenizer
+    examples = [*study.dataset.splits["train"], *(study.unlabelled if job.teaching else [])]
+    encoded = study.encode("train+unlabelled" if job.teaching else "train", tokenizer, examples)
+    data = TrainData(encoded.features, tokenizer.pad_id, job.teaching.rows() if job.teaching else None)
+    loss = mix(job.terms, class_counts=study.class_counts)
+    evaluator = _Evaluator(study, model, tokenizer, job.options)
+    book = _Logbook(job.folder, f"{job.folder.name}") if main else None
+    best: Evaluation | None = book.best() if book else None
+    extra = {"task": study.dataset.task, "labels": list(study.labels), "max_length": study.recipe.max_length}
+    state = job.folder / "state.safetensors"
+    steps = fit(model, study.task, loss, data, evaluator, job.options, seed=job.seed, state=state, key=key)
+    for step in steps:
+        if step.best:
+            best = step.evaluation
+            if main:
+                store.save(model, tokenizer, job.folder / "best", extra=extra)
+        if book:
+            book.write(step)
+            progress(_say(job, step), step.step, step.steps)
+    PartialState().wait_for_everyone()
+    assert best is not None, "a run ends with an evaluation"
+    notes = {**encoded.notes, "features": len(encoded.features)}
+    result: dict[str, Any] = {
+        "key": key,
+        "dev": dict(best.scores),
+        "dev_loss": best.loss,
+        "seconds": book.seconds if book else 0.0,
+        "notes": notes,
+    }
+    if main:
+        write_json(job.folder / "trained.json", result)
+        state.unlink(missing_ok=True)
+    PartialState().wait_for_everyone()
+    return Trained(**{**result, "model": job.folder / "best"})
+
+
+def _clear_other(folder: Path, key: str) -> None:
+    """Forget the leftovers of a job with other inputs; keep those of this one, to resume."""
+    folder.mkdir(parents=True, exist_ok=True)
+    marker = folder / "key"
+    if not marker.exists() or marker.read_text() != key:
+        for name in ("state.safetensors", "log.jsonl", "trained.json"):
+            (folder / name).unlink(missing_ok=True)
+        marker.write_text(key)
+
+
+def _say(job: Job, step: Step) -> str:
+    return f"{job.folder.name}: epoch {step.epoch + 1}/{job.options.epochs}"
+
+
+class _Evaluator:
+    """Dev scores and gold-label dev loss of a model while it trains, in the precision it trains in."""
+
+    def __init__(self, study: Study, model: torch.nn.Module, tokenizer: Tokenizer, options: TrainOptions) -> None:
+        self.study, self.model, self.tokenizer = study, model, tokenizer
+        self.examples = study.dataset.splits["dev"]
+        self.features = study.encode("dev", tokenizer).features
+        self.options = options
+
+    def __call__(self) -> Evaluation:
+        device = next(self.model.parameters()).device
+        autocast = torch.bfloat16 if precision(self.options, device) == "bf16" else None
+        task, labels = self.study.task, self.study.labels
+        rows = logits(self.model, task, self.features, pad_id=self.tokenizer.pad_id, autocast=autocast)
+        predictions = task.decode(rows, labels)
+        scores = task.score(self.examples, predictions, labels)
+        constant = task.name == "classify" and len(labels) > 1 and len({p.labels[0] for p in predictions}) == 1
+        return Evaluation(scores[self.study.main], gold_loss(self.examples, rows, labels), scores, constant)
+
+
+def gold_loss(examples: Sequence[Example], rows: Sequence[np.ndarray], labels: Sequence[str]) -> float:
+    """Mean cross-entropy of gold labels over units, in nats."""
+    ids = {label: i for i, label in enumerate(labels)}
+    total, count = 0.0, 0
+    for example, row in zip(examples, rows, strict=True):
+        gold = [example.target] if isinstance(example.target, str) else list(example.target or ())
+        if gold:
+            top = row.max(-1, keepdims=True)
+            chosen = row[np.arange(len(gold)), [ids[g] for g in gold]] - top[:, 0]
+            total += float((np.log(np.exp(row - top).sum(-1)) - chosen).sum())
+            count += len(gold)
+    return total / max(1, count)
+
+
+class _Logbook:
+    """log.jsonl of a run: lines of steps that are run again after a kill are dropped first."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.path, self.name = folder / "log.jsonl", name
+        lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
+        self.lines = [parsed for line in lines if (parsed := _parse(line)) is not None]
+        self.before = self.lines[-1]["seconds"] if self.lines else 0.0
+        self.started = time.monotonic()
+        self.tokens = 0
+        self.fresh = True
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of work, kills included."""
+        return float(self.before + time.monotonic() - self.started)
+
+    def best(self) -> Evaluation | None:
+        """The evaluation of the checkpoint that `best/` holds, from before a kill."""
+        found = [line for line in self.lines if line.get("best")]
+        if not found:
+            return None
+        return Evaluation(found[-1]["main"], found[-1]["dev_loss"], found[-1]["dev"])
+
+    def write(self, step: Step) -> None:
+        """Append a step."""
+        if self.fresh:
+            self.lines = [line for line in self.lines if line["step"] < step.step]
+            self.path.write_text("".join(json.dumps(line) + "\n" for line in self.lines), encoding="utf-8")
+            self.fresh = False
+        self.tokens += step.tokens
+        if step.evaluation is None and step.step % _LOG_EVERY:
+            return
+        line: dict[str, Any] = {
+            "step": step.step,
+            "epoch": step.epoch,
+            "loss": step.loss,
+            **step.parts,
+            "lr": step.lr,
+            "seconds": self.seconds,
+        }
+        if step.evaluation:
+            line |= {
+                "main": step.evaluation.main,
+                "dev": dict(step.evaluation.scores),
+                "dev_loss": step.evaluation.loss,
+                "best": step.best,
+            }
+            log.info(
+                "%s step %d/%d loss %.4f dev %.4f", self.name, step.step, step.steps, step.loss, step.evaluation.main
+            )
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+def _parse(line: str) -> dict[str, Any] | None:
+    try:
+        parsed: dict[str, Any] = json.loads(line)
+    except json.JSONDecodeError:  # the line a kill tore
+        return None
+    return parsed

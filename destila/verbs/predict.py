@@ -1,0 +1,128 @@
+"""Label new texts with a model folder: lines, a file or standard input -> one JSON object per text.
+
+Input: plain text (one text per line; for pairs, `text<TAB>pair`), or JSONL with `text`, and optionally `id`,
+`pair` or, for taggers, `words` (a list of words that is joined by single spaces). Files may be .gz or .zst.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from destila import hub
+from destila.config import Options, opt
+from destila.errors import DataError, ModelError
+from destila.models import hf
+from destila.tasks.classify import Classify
+from destila.text.decode import as_json
+from destila.text.files import open_text
+from destila.text.folder import read_folder
+from destila.text.words import split_words
+from destila.train.predict import TorchPredictor
+from destila.types import Example
+from destila.verbs.study import task_of
+
+_CHUNK = 256
+"""Texts read before they are labelled: memory stays constant whatever the size of the input."""
+
+
+class Config(Options):
+    """Arguments of the verb."""
+
+    model: str = opt(..., "model folder")
+    file: str | None = opt(None, "file of texts; none = `lines`")
+
+
+class Labeller:
+    """A loaded model folder that labels texts."""
+
+    def __init__(self, folder: str | Path) -> None:
+        info = read_folder(hub.resolve(folder))
+        if info.task is None or info.labels is None:
+            raise ModelError(
+                f"{folder} has no task head with label names: give a folder that destila trained, such as runs/<study>/students/<name>/best"
+            )
+        loaded = hf.load(info.path, head_required=True)
+        longest = int(info.extra.get("max_length", loaded.model.config.max_length))
+        task = task_of(info.task, "first")
+        self.predictor = TorchPredictor(loaded.model, loaded.tokenizer, task, info.labels, max_length=longest)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Label names in the order of the model's classes."""
+        return self.predictor.labels
+
+    def predict(self, texts: Iterable[str | dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """One object per text (see `destila predict`), in order, read lazily.
+
+        texts: strings, or dicts with `text` (or `words`) and optionally `id` and `pair`.
+        """
+        source = iter(texts)
+        seen = 0
+        while chunk := list(islice(source, _CHUNK)):
+            examples = [self._example(item, seen + i) for i, item in enumerate(chunk)]
+            seen += len(chunk)
+            predictions = self.predictor.predict(examples)
+            for example, prediction in zip(examples, predictions, strict=True):
+                yield as_json(example, prediction, self.labels, self.predictor.task)
+
+    def _example(self, item: str | dict[str, Any], number: int) -> Example:
+        row = {"text": item} if isinstance(item, str) else item
+        name = str(row.get("id", number))
+        if self.predictor.task == Classify.name:
+            return Example(
+                name,
+                _string(row, "text", number),
+                _string(row, "pair", number) if row.get("pair") is not None else None,
+            )
+        if "words" not in row:
+            text = _string(row, "text", number)
+            return Example(name, text, words=split_words(text))
+        words = [str(w) for w in row["words"]]
+        ends = [sum(len(w) + 1 for w in words[: i + 1]) - 1 for i in range(len(words))]
+        return Example(name, " ".join(words), words=tuple((e - len(w), e) for w, e in zip(words, ends, strict=True)))
+
+
+def _string(row: dict[str, Any], key: str, number: int) -> str:
+    value = row.get(key)
+    if not isinstance(value, str):
+        raise DataError(f"text {number + 1} has no string under '{key}': {json.dumps(row, ensure_ascii=False)[:80]}")
+    return value
+
+
+def rows_of(lines: Iterable[str], *, jsonl: bool, where: str) -> Iterator[str | dict[str, Any]]:
+    """Texts of lines; blank lines are left out. Raises DataError with the line number."""
+    for number, line in enumerate(lines, 1):
+        text = line.rstrip("\r\n")
+        if not text.strip():
+            continue
+        if not jsonl:
+            head, tab, tail = text.partition("\t")
+            yield {"text": head, "pair": tail} if tab else text
+            continue
+        try:
+            row = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise DataError(
+                f"{where}, line {number}: not a JSON object ({error.msg} at column {error.colno})"
+            ) from error
+        if not isinstance(row, dict):
+            raise DataError(f"{where}, line {number}: not a JSON object but {type(row).__name__}")
+        yield row
+
+
+def run(arguments: Config, lines: Iterable[str] = ()) -> Iterator[dict[str, Any]]:
+    """Predictions of a file, or of `lines` when there is none; lazily, in order."""
+    if arguments.file is None:
+        source, jsonl, where = iter(lines), False, "standard input"
+    else:
+        suffixes = Path(arguments.file).suffixes
+        source, jsonl, where = (
+            open_text(arguments.file),
+            any(s in (".jsonl", ".json") for s in suffixes),
+            arguments.file,
+        )
+    return Labeller(arguments.model).predict(rows_of(source, jsonl=jsonl, where=where))

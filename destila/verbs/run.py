@@ -1,0 +1,295 @@
+"""The main job: a recipe from labelled data and teachers to measured students and a report.
+
+teachers fine-tuned or loaded -> the best chosen on dev -> its outputs cached -> students distilled, and the same
+students plainly fine-tuned -> all tested and measured -> report. A step whose inputs have not changed is not done
+again: a trained model is found by its key, a measured one by its key in the study's records.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from accelerate import PartialState
+
+from destila import config, hub
+from destila.config import Options, opt
+from destila.distil.cache import Cache, RowsView, estimate
+from destila.distil.teacher import Teacher, load_teacher
+from destila.errors import ConfigError
+from destila.floors import FLOORS, floor_of
+from destila.measure.size import weights_bytes
+from destila.models.config import EncoderConfig
+from destila.models.presets import PRESETS
+from destila.models.weights import fingerprint_of
+from destila.report import records
+from destila.text.folder import read_folder
+from destila.train.options import TrainOptions
+from destila.train.predict import TorchPredictor
+from destila.types import Prediction, Record
+from destila.verbs import report
+from destila.verbs.assess import Subject, assess, macs_of
+from destila.verbs.job import Job, Teaching, Trained, gold_loss, key_of, train
+from destila.verbs.recipe import ModelSpec, Recipe, TeacherSpec, read
+from destila.verbs.study import Progress, Study, silent, write_json
+
+log = logging.getLogger(__name__)
+
+
+class Config(Options):
+    """Arguments of the verb."""
+
+    recipe: str = opt(..., "recipe file")
+    set: tuple[str, ...] = opt((), "key=value overrides")
+
+
+def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
+    """The finished study: `{"study", "records", "report", ...}`; raises the library's errors."""
+    return Run(Study(read(arguments.recipe, arguments.set)), progress).everything()
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A teacher and how it does on dev."""
+
+    spec: TeacherSpec
+    key: str
+    folder: Path
+    dev: float
+    dev_loss: float
+
+
+class Run:
+    """The steps of a study, each callable on its own by the verb of its name."""
+
+    def __init__(self, study: Study, progress: Progress = silent) -> None:
+        self.study, self.recipe, self.progress = study, study.recipe, progress
+        self.folder = study.recipe.folder
+        self.records_path = (
+            Path(self.recipe.results) / f"{self.recipe.name}.jsonl"
+            if self.recipe.results
+            else self.folder / records.RECORD_FILE
+        )
+        self.main_process = PartialState().is_main_process
+        if self.main_process:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            (self.folder / "recipe.toml").write_text(config.to_toml(self.recipe), encoding="utf-8")
+        self.recorded = {r.key: r for r in records.read(self.records_path)} if self.records_path.exists() else {}
+
+    def everything(self) -> dict[str, Any]:
+        """Every step in order."""
+        if self.recipe.floor:
+            self.floor()
+        for seed in self.recipe.seeds:
+            for student in self.recipe.students:
+                if self.recipe.compare or not self.recipe.teachers:
+                    self.student(student, seed, distilled=False)
+                if self.recipe.teachers:
+                    self.student(student, seed, distilled=True)
+        return self.report()
+
+    # teachers
+
+    @cached_property
+    def chosen(self) -> Candidate:
+        """The teacher that is best on dev by the recipe's criterion."""
+        return self.ranked[0]
+
+    @cached_property
+    def ranked(self) -> list[Candidate]:
+        """All teachers, best on dev first."""
+        if not self.recipe.teachers:
+            raise ConfigError(f"recipe '{self.recipe.name}' has no [[teachers]]: give at least one")
+        found = [self._candidate(t) for t in self.recipe.teachers]
+        by_loss = self.recipe.choose == "loss"
+        return sorted(found, key=lambda c: c.dev_loss if by_loss else -c.dev)
+
+    def _candidate(self, teacher: TeacherSpec) -> Candidate:
+        if self._finetunes(teacher):
+            job = self._job(teacher, "teacher", self.recipe.seeds[0])
+            trained = train(self.study, job, self.progress)
+            return Candidate(teacher, trained.key, trained.model, trained.dev[self.study.main], trained.dev_loss)
+        folder = hub.resolve(teacher.model or "", what="teacher")
+        key = config.fingerprint(self.study.fingerprint, fingerprint_of(folder), teacher.label_map)
+        loaded = self._load(teacher, folder)
+        predictor = self._predictor(loaded)
+        dev = self.study.dataset.splits["dev"]
+        rows = predictor.logits(dev)
+        scores = self.study.task.score(dev, self.study.task.decode(rows, self.study.labels), self.study.labels)
+        return Candidate(teacher, key, folder, scores[self.study.main], gold_loss(dev, rows, self.study.labels))
+
+    def _finetunes(self, teacher: TeacherSpec) -> bool:
+        if teacher.finetune is not None:
+            return teacher.finetune
+        if teacher.model is None or teacher.model in PRESETS:
+            return True
+        info = read_folder(hub.resolve(teacher.model, what="teacher"))
+        known = {teacher.label_map.get(label, label).lower() for label in info.labels or ()}
+        return info.task != self.study.task.name or known != {label.lower() for label in self.study.labels}
+
+    def _load(self, teacher: TeacherSpec, folder: Path) -> Teacher:
+        return load_teacher(folder, self.study.task.name, self.study.labels, mapping=teacher.label_map)
+
+    def _predictor(self, teacher: Teacher) -> TorchPredictor:
+        longest = min(self.recipe.max_length, teacher.max_length)
+        return TorchPredictor(teacher.model, teacher.tokenizer, self.study.task, self.study.labels, max_length=longest)
+
+    @cached_property
+    def _chosen_teacher(self) -> Teacher:
+        return self._load(self.chosen.spec, self.chosen.folder)
+
+    @cached_property
+    def teacher(self) -> TorchPredictor:
+        """The chosen teacher, ready to predict."""
+        return self._predictor(self._chosen_teacher)
+
+    @cached_property
+    def teacher_predictions(self) -> list[Prediction]:
+        """What the chosen teacher says about the test split; its Record is made on the way."""
+        predictions = list(self.teacher.predict(self.study.dataset.splits["test"]))
+        candidate = self.chosen
+        if candidate.key not in self.recorded and self.main_process:
+            subject = self._subject(
+                candidate.key, f"{candidate.spec.label}-teacher", "teacher", candidate.spec, candidate.folder
+            )
+            dev = {"dev": {self.study.main: candidate.dev}, "dev_loss": candidate.dev_loss}
+            others = [{"model": c.spec.label, "dev": c.dev, "dev_loss": c.dev_loss} for c in self.ranked]
+            self._record(replace(subject, predictor=self.teacher, details={**dev, "candidates": others}), None)
+        return predictions
+
+    @cached_property
+    def rows(self) -> RowsView:
+        """The teacher's cached logits for the training texts; what is missing is computed, once."""
+        predictor = self.teacher
+        examples = [*self.study.dataset.splits["train"], *self.study.unlabelled]
+        key = self._chosen_teacher.spec(self.recipe.max_length)
+        cache = Cache.open(None, key, len(self.study.labels), self.recipe.distil.dtype)
+        missing = len(cache.missing(examples))
+        if missing:
+            size = estimate(examples, len(self.study.labels), self.recipe.distil.dtype)["megabytes"]
+            log.info("teacher outputs: %d texts to label, %.1f MB in %s", missing, size, cache.folder)
+        calls = cache.fill(examples, predictor.logits, progress=lambda n, m: self.progress("teacher outputs", n, m))
+        log.info("teacher calls: %d (of %d texts, the others were cached)", calls, len(examples))
+        return cache.rows(examples)
+
+    # students
+
+    def student(self, student: ModelSpec, seed: int, *, distilled: bool) -> Record | None:
+        """Train (if needed), test and record one student; None on processes that do not write."""
+        role = "distilled" if distilled else "finetuned"
+        job = self._job(student, role, seed)
+        if distilled:
+            job = replace(
+                job,
+                options=self.recipe.options(self.recipe.distil.train, student.train),
+                terms=self.recipe.distil.terms,
+                teaching=Teaching(self.chosen.key, lambda: self.rows),
+            )
+        key = key_of(self.study, job)
+        if key in self.recorded:
+            return self.recorded[key]
+        trained = train(self.study, job, self.progress)
+        if not self.main_process:
+            return None
+        subject = self._subject(key, job.folder.name, role, student, trained.model, trained)
+        settings = {"terms": job.terms, "train": job.options.model_dump()}
+        subject = replace(subject, seed=seed, config={**subject.config, **settings})
+        return self._record(subject, self.teacher_predictions if self.recipe.teachers else None)
+
+    def _job(self, model: ModelSpec, role: str, seed: int) -> Job:
+        kind = "teachers" if role == "teacher" else "students"
+        folder = self.folder / kind / f"{model.label}-{role}-s{seed}"
+        return Job(folder, role, model, self.recipe.options(model.train), seed)
+
+    def _subject(
+        self, key: str, name: str, role: str, model: ModelSpec, folder: Path, trained: Trained | None = None
+    ) -> Subject:
+        loaded = self._load(TeacherSpec.model_validate({"model": str(folder)}), folder)
+        shape = getattr(loaded.model, "config", None)  # an architecture of transformers has none of ours
+        details: dict[str, Any] = {}
+        if trained is not None:
+            details = {"dev": trained.dev, "dev_loss": trained.dev_loss, "notes": trained.notes}
+        return Subject(
+            key=key,
+            run=name,
+            role=role,
+            model=model.label,
+            seed=self.recipe.seeds[0],
+            seconds=trained.seconds if trained else 0.0,
+            predictor=self._predictor(loaded),
+            params=loaded.params,
+            size_bytes=weights_bytes(folder),
+            macs=macs_of(shape, self.study.task.name, len(self.study.labels))
+            if isinstance(shape, EncoderConfig)
+            else {},
+            config={"model": model.model_dump(mode="json"), "max_length": self.recipe.max_length},
+            details=details,
+            folder=folder,
+        )
+
+    def _record(self, subject: Subject, teacher: Sequence[Prediction] | None) -> Record:
+        self.progress(f"testing {subject.run}", 0, 0)
+        record = assess(self.study, subject, self.folder / "tested" / subject.run, teacher=teacher)
+        records.append(self.records_path, record)
+        self.recorded[record.key] = record
+        return record
+
+    def evaluate(self, model: TeacherSpec, split: str) -> Record:
+        """The Record of a model with a head for these labels, on a split; not added to the study's records."""
+        folder = hub.resolve(model.model or "")
+        key = config.fingerprint(self.study.fingerprint, fingerprint_of(folder), split)
+        subject = self._subject(key, model.label, "evaluated", model, folder)
+        return assess(self.study, subject, self.folder / "tested" / model.label, split=split)
+
+    # baseline and report
+
+    def floor(self) -> Record | None:
+        """The classical model that a user could have instead."""
+        name = FLOORS[self.study.task.name]
+        key = config.fingerprint(self.study.fingerprint, "floor", name)
+        if key in self.recorded or not self.main_process:
+            return self.recorded.get(key)
+        self.progress(f"floor: {name}", 0, 0)
+        started = time.monotonic()
+        fitted = floor_of(self.study.task.name).fit(self.study.dataset.splits["train"], self.study.labels)
+        seconds = time.monotonic() - started
+        return self._record(
+            Subject(
+                key,
+                f"floor-{name}",
+                "floor",
+                name,
+                0,
+                seconds,
+                fitted,
+                fitted.parameters,
+                fitted.size_bytes,
+                {},
+                {},
+                {},
+            ),
+            None,
+        )
+
+    def report(self) -> dict[str, Any]:
+        """Write report.md; returns what the command line shows."""
+        if not self.main_process:
+            return {}
+        mine = list(self.recorded.values())
+        write_json(self.folder / "environment.json", {"versions": dict(mine[0].conditions.versions)} if mine else {})
+        return report.run(report.Config(study=str(self.records_path), out=str(self.folder / "report.md")))
+
+
+def plan(recipe: Recipe) -> list[tuple[str, TrainOptions]]:
+    """Every training the recipe asks for, in order: (name, options)."""
+    found = [(f"{t.label} (teacher)", recipe.options(t.train)) for t in recipe.teachers]
+    for seed in recipe.seeds:
+        for s in recipe.students:
+            found += [(f"{s.label} fine-tuned, seed {seed}", recipe.options(s.train))] if recipe.compare else []
+            found += [(f"{s.label} distilled, seed {seed}", recipe.options(recipe.distil.train, s.train))]
+    return found

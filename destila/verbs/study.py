@@ -1,0 +1,127 @@
+"""The data side of a study: examples, labels, task, tokenizers, encodings. Shared by the training verbs."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from destila import config, plugins
+from destila.errors import ConfigError, DataError
+from destila.tasks.tag import Tag
+from destila.text.files import open_text, write_text
+from destila.text.learn import learn
+from destila.text.score import main_score
+from destila.text.tokenizer import Tokenizer
+from destila.text.tokenizer import load as load_tokenizer
+from destila.text.words import split_words
+from destila.types import Dataset, Encoded, Example, Task
+from destila.verbs.recipe import ModelSpec, Recipe, TokenizerSpec
+
+Progress = Callable[[str, int, int], None]
+"""Called with (what, done, total); the command line draws a bar of it."""
+
+
+def silent(what: str, done: int, total: int) -> None:
+    """Progress that nobody looks at."""
+
+
+def load_data(data: dict[str, Any]) -> Dataset:
+    """The data set of a recipe's [data] table; raises ConfigError or DataError."""
+    if "use" not in data:
+        raise ConfigError("[data] needs `use`: " + ", ".join(plugins.names("datasets")) + ", or the path of a .py file")
+    module = plugins.find("datasets", str(data["use"]), "TASK", "Options", "load")
+    options = config.build(module.Options, {k: v for k, v in data.items() if k != "use"}, where="[data]")
+    dataset: Dataset = module.load(options)
+    return dataset
+
+
+def task_of(name: str, labelling: str) -> Task:
+    """The task family of a data set, with the recipe's labelling of taggers."""
+    task: Task = plugins.find("tasks", name, "TASK").TASK
+    return Tag(every_piece=True) if name == Tag.name and labelling == "all" else task
+
+
+class Study:
+    """A recipe with its data loaded; encodings are made once per tokenizer and split."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.dataset = load_data(recipe.data)
+        self.labels = self.dataset.labels
+        self.task = task_of(self.dataset.task, recipe.labelling)
+        self.main = main_score(self.dataset.task, self.labels)
+        self._encoded: dict[tuple[str, str], Encoded] = {}
+        for split in ("train", "dev", "test"):
+            if not self.dataset.splits.get(split):
+                raise DataError(f"data set '{self.dataset.name}' has no examples in its {split} split")
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Names the examples, labels and how they are encoded."""
+        rows = [
+            [s, [(e.text, e.pair, e.words, e.target) for e in self.dataset.splits[s]]] for s in ("train", "dev", "test")
+        ]
+        return config.fingerprint(rows, self.labels, self.recipe.max_length, self.recipe.labelling)
+
+    @cached_property
+    def class_counts(self) -> list[int]:
+        """Training units per class, in label order."""
+        found: Counter[str] = Counter()
+        for example in self.dataset.splits["train"]:
+            found.update([example.target] if isinstance(example.target, str) else example.target or ())
+        return [found[label] for label in self.labels]
+
+    @cached_property
+    def unlabelled(self) -> list[Example]:
+        """Extra texts for the teacher to label: a seeded sample of the file's lines that are in no split."""
+        path = self.recipe.distil.unlabelled
+        if path is None:
+            return []
+        known = {e.text for split in self.dataset.splits.values() for e in split}
+        kept: list[str] = []
+        draw = random.Random(0)
+        for seen, line in enumerate(t for raw in open_text(path) if (t := raw.strip()) and t not in known):
+            if seen < self.recipe.distil.unlabelled_limit:
+                kept.append(line)
+            elif (slot := draw.randrange(seen + 1)) < len(kept):
+                kept[slot] = line
+        tag = self.dataset.task == "tag"
+        return [Example(f"unlabelled-{i}", t, words=split_words(t) if tag else ()) for i, t in enumerate(kept)]
+
+    def encode(self, split: str, tokenizer: Tokenizer, examples: Sequence[Example] | None = None) -> Encoded:
+        """Features of a split (or of `examples`, kept under the name `split`), encoded once per tokenizer."""
+        key = (split, tokenizer.fingerprint)
+        if key not in self._encoded:
+            chosen = self.dataset.splits[split] if examples is None else examples
+            self._encoded[key] = self.task.encode(chosen, tokenizer, self.labels, max_length=self.recipe.max_length)
+        return self._encoded[key]
+
+    def tokenizer(self, spec: ModelSpec) -> Tokenizer | None:
+        """The tokenizer a spec asks for, trained on the training text if it says so; None = the model's own."""
+        if spec.tokenizer is None:
+            return None
+        if isinstance(spec.tokenizer, str):
+            return load_tokenizer(spec.tokenizer)
+        return load_tokenizer(self._train_tokenizer(spec.tokenizer))
+
+    def _train_tokenizer(self, spec: TokenizerSpec) -> Path:
+        folder = self.recipe.folder / "tokenizers" / config.fingerprint(spec, self.fingerprint)
+        if not folder.is_dir():
+            train = self.dataset.splits["train"]
+            texts = [e.text for e in train] + [e.pair for e in train if e.pair is not None]
+            tokenizer = learn(texts, kind=spec.kind, vocab_size=spec.vocab_size, lowercase=spec.lowercase)
+            partial = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
+            tokenizer.save(partial)
+            partial.rename(folder)
+        return folder
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON to a temporary name and rename it."""
+    write_text(path, json.dumps(value, ensure_ascii=False, indent=1) + "\n")
