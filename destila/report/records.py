@@ -38,11 +38,6 @@ def read(path: Path | str) -> list[Record]:
     return list({record.key: record for record in found}.values())
 
 
-def keys(path: Path | str) -> set[str]:
-    """Keys of the runs recorded in a file; empty when it does not exist yet."""
-    return {record.key for record in read(path)} if Path(path).exists() else set()
-
-
 def write(path: Path | str, records: Iterable[Record]) -> None:
     """A .jsonl file of records, replaced as a whole; raises DataError when a number is not finite."""
     text = "".join(dumps(record) + "\n" for record in records)

@@ -87,10 +87,6 @@ def test_the_last_line_with_a_key_counts(tmp_path, record):
     assert [r.scores["accuracy"] for r in records.read(tmp_path / "r.jsonl")] == [0.9]
 
 
-def test_keys_of_a_file_that_does_not_exist_are_none(tmp_path):
-    assert records.keys(tmp_path / "r.jsonl") == set()
-
-
 def test_appending_repairs_a_missing_end_of_line(tmp_path, record):
     (tmp_path / "r.jsonl").write_text(records.dumps(record(model="a")))
     records.append(tmp_path / "r.jsonl", record(model="b"))
