@@ -49,11 +49,16 @@ class Embeddings(nn.Module):
         self.first_position = config.first_position
 
     def forward(self, input_ids: Tensor, type_ids: Tensor | None) -> Tensor:
-        """Embeddings [B, L, E]. Pads are on the right, so a token's position is its index; type_ids None: all 0."""
-        first = self.first_position
-        x = self.word(input_ids) + self.position.weight[first : first + input_ids.shape[1]]
+        """Embeddings [B, L, E]. Pads are on the right, so a token's position is its index; type_ids None: all 0.
+
+        A table of one row (RoBERTa) ignores type_ids, whatever style of pairs the tokenizer has.
+        """
+        x = self.word(input_ids)
         if self.token_type is not None:
-            x = x + (self.token_type.weight[0] if type_ids is None else self.token_type(type_ids))
+            single = type_ids is None or self.token_type.num_embeddings == 1
+            x = x + (self.token_type.weight[0] if single else self.token_type(type_ids))
+        first = self.first_position
+        x = x + self.position.weight[first : first + input_ids.shape[1]]
         normed: Tensor = self.dropout(self.norm(x))
         return normed
 
@@ -97,15 +102,14 @@ class Block(nn.Module):
         v = self.value(x).view(heads).transpose(1, 2)
         if bias is not None:
             bias = bias.to(q.dtype)
-        if want_attention or not _fused(q):
-            scores = torch.matmul(q * self.scale, k.transpose(-1, -2))  # [B, A, L, L]
-            attention = (scores if bias is None else scores + bias).softmax(-1)
-            context = torch.matmul(self.attention_dropout(attention), v)
-        else:
-            attention = None
+        if not want_attention and _fused(q):
             p = self.attention_dropout.p if self.training else 0.0
             context = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=p, scale=self.scale)
-        return context.transpose(1, 2).reshape(b, length, hidden), attention
+            return context.transpose(1, 2).reshape(b, length, hidden), None
+        scores = torch.matmul(q, k.transpose(-1, -2)) * self.scale  # [B, A, L, L]
+        attention = (scores if bias is None else scores + bias).softmax(-1)
+        context = torch.matmul(self.attention_dropout(attention), v)
+        return context.transpose(1, 2).reshape(b, length, hidden), attention if want_attention else None
 
 
 def _fused(query: Tensor) -> bool:
