@@ -65,8 +65,8 @@ def their_folder(folder: Path, kind: str, task: str, tokenizer, scale: float = 1
 
     names = {"num_labels": len(LABELS[task]), "id2label": dict(enumerate(LABELS[task]))}
     names["label2id"] = {label: i for i, label in enumerate(LABELS[task])}
-    common = dict(vocab_size=20, max_position_embeddings=26, initializer_range=0.2, pad_token_id=1, **names)
-    size = dict(hidden_size=40, num_hidden_layers=3, num_attention_heads=4, intermediate_size=72)
+    common = {"vocab_size": 20, "max_position_embeddings": 26, "initializer_range": 0.2, "pad_token_id": 1, **names}
+    size = {"hidden_size": 40, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 72}
     torch.manual_seed(11)
     if kind == "distilbert":
         config = transformers.DistilBertConfig(dim=40, n_layers=3, n_heads=4, hidden_dim=72, **common)
