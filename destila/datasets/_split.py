@@ -15,6 +15,9 @@ from destila.errors import DataError
 from destila.plugins import nearest
 from destila.types import Dataset, Example
 
+LONGEST_LABEL = 60
+"""Characters; labels that are longer on average are texts."""
+
 
 def position(key: str) -> float:
     """A number in [0, 1) that depends on the string alone."""
@@ -48,6 +51,22 @@ def fill(splits: dict[str, list[Example]], where: str) -> dict[str, list[Example
         if not splits[name]:
             raise DataError(f"{where}: the {name} split is empty; give more rows, or a file of its own for each split")
     return {name: splits[name] for name in ("train", "dev", "test")}
+
+
+def check_labels(labels: Sequence[str], where: str, option: str) -> None:
+    """Nothing; raises DataError for labels that look like text: long, or more than half of them distinct.
+
+    option: the option that names the column, for the message.
+    """
+    distinct = len(set(labels))
+    mean = sum(map(len, labels)) / max(len(labels), 1)
+    if mean > LONGEST_LABEL or (distinct > len(labels) / 2 and distinct > 3):
+        raise DataError(
+            f"{where}: this does not look like labels ({distinct} different ones among {len(labels)}, {mean:.0f} characters"
+            f" on average): set data.{option} to the column of the label"
+        )
+    if distinct < 2:
+        raise DataError(f"{where}: every label is '{''.join(set(labels))}': there is nothing to tell apart")
 
 
 def finish(

@@ -15,7 +15,7 @@ from typing import Literal
 
 from destila.config import Options as _Options
 from destila.config import opt
-from destila.datasets._split import fill, finish
+from destila.datasets._split import check_labels, fill, finish
 from destila.text.columns import Tagged, is_iob1, join_words, tagged, to_iob2
 from destila.text.files import open_text
 from destila.types import Dataset, Example
@@ -49,6 +49,8 @@ def load(options: Options) -> Dataset:
             separator = SEPARATORS[options.separator]
             sentences = list(tagged(lines, path, word=options.word, tag=options.tag, separator=separator))
             splits[split] = _examples(split, sentences, notes)
+            if split == "train":
+                check_labels([t for s in sentences for t in s.tags], f"{path}, column {options.tag}", "tag")
     return finish("conll", TASK, LABELS, fill(splits, options.train), notes)
 
 

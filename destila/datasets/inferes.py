@@ -44,8 +44,10 @@ def load(options: Options) -> Dataset:
         splits = _by_topic(train + test)
     else:
         splits = by_hash(train, {"train": 0.9, "dev": 0.1}) | {"test": test}
-        seen = {(e.text, e.pair) for e in train}
-        notes["test pairs that are copies of train pairs (kept)"] += sum((e.text, e.pair) in seen for e in test)
+        seen = {(e.text, e.pair, e.target) for e in train}
+        notes["test pairs that are copies of train pairs (kept)"] += sum(
+            (e.text, e.pair, e.target) in seen for e in test
+        )
     return finish("inferes", TASK, LABELS, splits, notes)
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from destila.config import Options as _Options
 from destila.config import opt
-from destila.datasets._split import fill, finish
+from destila.datasets._split import check_labels, fill, finish
 from destila.errors import DataError
 from destila.plugins import nearest
 from destila.text import tables
@@ -33,9 +33,6 @@ PAIR = ("pair", "sentence2", "hypothesis", "hipótesis", "hipotesis", "text2", "
 LABEL = ("label", "labels", "gold_label", "etiqueta", "clase", "class", "category", "categoría", "categoria",
          "intent", "intención", "intencion", "topic", "tema", "sentiment", "sentimiento", "target", "tipo")  # fmt: skip
 ID = ("id", "pairid", "guid", "identifier", "identificador")
-LONGEST_LABEL = 60
-"""Characters; labels that are longer on average are texts."""
-
 Row = tuple[int, dict[str, Any]]
 
 
@@ -76,7 +73,10 @@ def load(options: Options) -> Dataset:
         _check_keys(rows, columns, path)
         splits[split] = _examples(rows, columns, split, path, notes)
         if split == "train":
-            check_labels(splits[split], columns, path)
+            if not splits[split]:
+                raise DataError(f"{path}: no row has both '{columns.text}' and '{columns.label}': set text and label")
+            labels = [str(e.target) for e in splits[split]]
+            check_labels(labels, f"{path}, column '{columns.label}'", "label")
     return finish("table", TASK, LABELS, fill(splits, options.train), notes)
 
 
@@ -110,22 +110,6 @@ def choose(rows: Sequence[Row], options: Options) -> Columns:
     free = [n for n in names if n not in (text, label)]
     pair = _named(free, PAIR) if options.pair is None else options.pair or None
     return Columns(text, label, pair, options.id or _named([n for n in free if n != pair], ID))
-
-
-def check_labels(examples: Sequence[Example], columns: Columns, path: str) -> None:
-    """Nothing; raises DataError when the labels look like texts: too long, or more than half of them distinct."""
-    if not examples:
-        raise DataError(f"{path}: no row has both a text and a label (columns '{columns.text}', '{columns.label}')")
-    labels = [str(e.target) for e in examples]
-    distinct = len(set(labels))
-    mean = sum(map(len, labels)) / len(labels)
-    if mean > LONGEST_LABEL or (distinct > len(labels) / 2 and distinct > 3):
-        raise DataError(
-            f"{path}: column '{columns.label}' does not look like labels ({distinct} different ones in {len(labels)} rows,"
-            f" {mean:.0f} characters on average): set data.label to the column of the label"
-        )
-    if distinct < 2:
-        raise DataError(f"{path}: every row has the label '{labels[0]}': there is nothing to tell apart")
 
 
 def _check_header(rows: Sequence[Row], columns: Columns, path: str) -> None:
