@@ -157,6 +157,8 @@ def _mismatch(info: FolderInfo, task: str, labels: tuple[str, ...]) -> str:
     theirs = info.labels or ()
     if set(theirs) == set(labels):
         return ""
+    if not theirs:
+        return "its config.json names no labels"
     if len(theirs) != len(labels):
         return f"it has {len(theirs)} labels, {len(labels)} are needed"
     unknown = [label for label in labels if label not in theirs]

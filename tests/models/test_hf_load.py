@@ -68,6 +68,12 @@ def test_other_labels_get_a_new_head_and_the_report_says_why(labels, says, saved
         hf.load(folder, labels=labels, head_required=True)
 
 
+def test_a_head_without_label_names_cannot_be_matched(saved):
+    _, folder = saved("bert")
+    edit_config(folder, id2label=None, label2id=None)
+    assert hf.load(folder, labels=LABELS).report.reason == "its config.json names no labels"
+
+
 def test_a_folder_for_another_task_is_refused_when_its_head_is_needed(saved):
     _, folder = saved("bert", "tag")
     with pytest.raises(ModelError, match="BertForTokenClassification, the task is 'classify'"):
