@@ -32,6 +32,7 @@ from destila.verbs.recipe import ModelSpec, Recipe, TeacherSpec, TokenizerSpec
 _LOOK = 2000
 """Lines that are looked at to tell the kind of a file."""
 
+_TRAIN = re.compile("train(ing)?")
 _PARTS = {"dev": ("dev", "valid", "validation", "val", "testa"), "test": ("test", "testb")}
 
 
@@ -157,7 +158,7 @@ def _neighbours(path: Path) -> dict[str, str]:
     """Files beside a training file that are named like it, but for dev and test."""
     found = {}
     for split, words in _PARTS.items():
-        names = (path.with_name(path.name.replace("train", word, 1)) for word in words if "train" in path.name)
+        names = (path.with_name(_TRAIN.sub(word, path.name, count=1)) for word in words if _TRAIN.search(path.name))
         existing = next((name for name in names if name.is_file()), None)
         if existing is not None:
             found[split] = str(existing)

@@ -48,10 +48,11 @@ def test_the_column_of_entity_tags_is_preferred_to_the_last(tmp_path):
     assert detect(_file(tmp_path, "a.conll", text)).options["tag"] == 1
 
 
-def test_dev_and_test_files_beside_a_train_file_are_taken_along(tmp_path):
+@pytest.mark.parametrize("name", ["train.csv", "training.csv"])
+def test_dev_and_test_files_beside_a_train_file_are_taken_along(tmp_path, name):
     _file(tmp_path, "dev.csv", CSV)
     test = _file(tmp_path, "test.csv", CSV)
-    options = detect(_file(tmp_path, "train.csv", CSV)).options
+    options = detect(_file(tmp_path, name, CSV)).options
     assert options["test"] == test
     assert options["dev"].endswith("dev.csv")
 
