@@ -2,13 +2,16 @@
 
 ALBETO's vocabulary (fact sheet of the published models): SentencePiece-style BPE of 31,000 lower-case pieces, accents
 kept, ids 0-4 `<pad> <unk> [CLS] [SEP] [MASK]`, then the user symbols `- – £ €`, which no piece is ever merged with,
-`▁` before every word. WordPiece follows BERT's layout, byte-level BPE RoBERTa's.
+`▁` before every word. WordPiece follows BERT's layout, byte-level BPE RoBERTa's. Equal lines give an equal tokenizer,
+except for Unigram: the library sums its scores in the order of a hash table, so they differ from run to run.
 """
 
 from __future__ import annotations
 
 import json
 import random
+import string
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -70,12 +73,16 @@ def learn(
     symbols = () if kind == "bytelevel" else symbols
     backend, trainer = _untrained(kind, vocab_size, symbols, alphabet, layout)
     backend.normalizer = _normaliser(kind, lowercase, keep_accents)
-    backend.pre_tokenizer = _pre_tokenizer(kind, symbols)
+    backend.pre_tokenizer = _pre_tokenizer(kind, symbols, training=True)
     counted = _Counted(lines, progress)
     backend.train_from_iterator(counted, trainer)
     if not counted.count:
         raise TokenizerError("the files hold no text to train a tokenizer on: every line is blank")
-    spec = _arranged(json.loads(backend.to_str()), symbols, layout)
+    backend.pre_tokenizer = _pre_tokenizer(kind, symbols, training=False)
+    spec = json.loads(backend.to_str())
+    if kind == "wordpiece":
+        spec["model"] = _wordpiece(spec["model"], vocab_size, symbols, layout)
+    spec = _arranged(spec, symbols, layout)
     names = {f"{role}_token": getattr(layout, role) for role in ("pad", "unk", "cls", "sep", "mask")}
     return parse(spec, {**names, "model_max_length": max_length}, source=f"a new {kind} tokenizer")
 
@@ -126,12 +133,14 @@ def _normaliser(kind: Kind, lowercase: bool, keep_accents: bool) -> Any:
     return normalizers.Sequence([*accents, *letters, *blanks])
 
 
-def _pre_tokenizer(kind: Kind, symbols: tuple[str, ...]) -> Any:
+def _pre_tokenizer(kind: Kind, symbols: tuple[str, ...], *, training: bool) -> Any:
     if kind == "bytelevel":
         return pre_tokenizers.ByteLevel(add_prefix_space=False)
-    start = pre_tokenizers.BertPreTokenizer() if kind == "wordpiece" else pre_tokenizers.Metaspace()
     apart = [pre_tokenizers.Split(symbol, "isolated") for symbol in symbols]
-    return pre_tokenizers.Sequence([start, *apart])
+    if kind != "wordpiece":
+        return pre_tokenizers.Sequence([pre_tokenizers.Metaspace(), *apart])
+    marked = [pre_tokenizers.Metaspace()] if training else []
+    return pre_tokenizers.Sequence([pre_tokenizers.BertPreTokenizer(), *apart, *marked])
 
 
 def _untrained(
@@ -146,11 +155,30 @@ def _untrained(
     if kind == "unigram":
         return Backend(models.Unigram()), trainers.UnigramTrainer(**common, unk_token=layout.unk)
     if kind == "wordpiece":
-        trainer = trainers.WordPieceTrainer(**common, limit_alphabet=alphabet)
-        return Backend(models.WordPiece(unk_token=layout.unk)), trainer
+        common["vocab_size"] += alphabet  # `▁a` and `a` become one piece, so more are needed than asked for
     # SentencePiece knows pieces of at most 16 characters.
     merger = trainers.BpeTrainer(**common, limit_alphabet=alphabet, max_token_length=16)
     return Backend(models.BPE(unk_token=layout.unk, fuse_unk=True)), merger
+
+
+def _wordpiece(merged: Json, vocab_size: int, symbols: tuple[str, ...], layout: Layout) -> Json:
+    """A WordPiece model out of BPE trained on words marked with `▁`: `▁ni` becomes `ni`, `ño` becomes `##ño`.
+
+    The library's own WordPiece training depends on the order of a hash table, so that no run gives the same twice.
+    """
+    trained = [p for p in sorted(merged["vocab"], key=merged["vocab"].__getitem__) if p not in (*layout.order, "▁")]
+    letters = [p for p in trained if len(p) == 1 and p not in symbols]
+    inside = [c for c in letters if unicodedata.category(c)[0] != "P" and c not in string.punctuation]
+    turned = [p[1:] if p[0] == "▁" else f"##{p}" for p in trained if len(p) > 1]
+    pieces = dict.fromkeys([*layout.order, *symbols, *letters, *(f"##{c}" for c in inside), *turned])
+    vocab = {piece: i for i, piece in enumerate(list(pieces)[:vocab_size])}
+    return {
+        "type": "WordPiece",
+        "unk_token": layout.unk,
+        "continuing_subword_prefix": "##",
+        "max_input_chars_per_word": 100,
+        "vocab": vocab,
+    }
 
 
 def _arranged(spec: Json, symbols: tuple[str, ...], layout: Layout) -> Json:
@@ -158,7 +186,7 @@ def _arranged(spec: Json, symbols: tuple[str, ...], layout: Layout) -> Json:
     model = spec["model"]
     if model["type"] == "Unigram":
         scores = dict(model["vocab"])
-        pieces = [*layout.order, *symbols, *(p for p, _ in model["vocab"])]
+        pieces = [*layout.order, *symbols, *scores]
         # A symbol stands alone after the split, so its score never competes.
         model["vocab"] = [[p, scores.get(p, 0.0)] for p in dict.fromkeys(pieces)]
         model["unk_id"] = layout.order.index(layout.unk)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import unicodedata
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -304,7 +305,9 @@ def test_overrides_beat_the_flags_of_the_folder(bpe, tmp_path):
 
 def test_a_folder_of_the_fast_class_ignores_flags_as_transformers_does(bpe, tmp_path):
     config = {"tokenizer_class": "PreTrainedTokenizerFast", "keep_accents": False}
-    assert load(write(tmp_path, spec_of(bpe), config)).fingerprint == load(write(tmp_path / "b", spec_of(bpe))).fingerprint
+    assert (
+        load(write(tmp_path, spec_of(bpe), config)).fingerprint == load(write(tmp_path / "b", spec_of(bpe))).fingerprint
+    )
 
 
 def test_saving_and_loading_gives_the_same_tokenizer(tokenizer, tmp_path):
@@ -364,7 +367,7 @@ def test_ids_types_and_frames_equal_transformers(request, tmp_path, lines, kind)
     theirs = PreTrainedTokenizerFast.from_pretrained(tmp_path)
     assert (theirs.pad_token_id, theirs.mask_token_id) == (tokenizer.pad_id, tokenizer.mask_id)
     assert theirs.model_max_length == tokenizer.max_length
-    for a, b in zip(lines, lines[1:], strict=False):
+    for a, b in pairwise(lines):
         one, two = tokenizer.text([a, b])
         single, pair = (theirs(*texts, return_token_type_ids=True) for texts in ((a,), (a, b)))
         ids, types, _, _ = tokenizer.frame(one)
@@ -402,7 +405,13 @@ def test_the_starter_model_is_read_as_its_card_says():
     if not models or not (Path(models) / "mini-es").is_dir():
         pytest.skip("DESTILA_MODELS has no mini-es")
     tokenizer = load("mini-es")
-    assert (tokenizer.pad_id, tokenizer.unk_id, tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id) == (0, 1, 2, 3, 4)
+    assert (tokenizer.pad_id, tokenizer.unk_id, tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id) == (
+        0,
+        1,
+        2,
+        3,
+        4,
+    )
     assert (tokenizer.vocab_size, tokenizer.max_length) == (16_000, 512)
     text = unicodedata.normalize("NFD", "El AÑO pasado\tno hacía\u00a0frío. 😀")
     check_spans(text, tokenizer.text([text])[0].spans)
