@@ -36,6 +36,8 @@ def resolve(name: str | Path, *, what: str = "model") -> Path:
     what: "model" fetches configuration, tokenizer and weights (`.bin` only where there are no safetensors);
     "tokenizer" leaves the weights out. Raises ModelError saying where it looked, and how to help.
     """
+    if not str(name).strip():
+        raise ModelError(f"the name of the {what} is empty: give a folder or a hub name (organisation/model)")
     if Path(name).is_dir():
         return Path(name)
     if Path(name).exists():
