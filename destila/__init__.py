@@ -1,3 +1,25 @@
 """destila: from labelled Spanish text and a big teacher to a small, fast, measured encoder."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from destila.errors import DestilaError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from destila.verbs.predict import Labeller
+
 __version__ = "0.1.0"
+__all__ = ["DestilaError", "__version__", "load"]
+
+
+def load(folder: str | Path) -> Labeller:
+    """The model in a folder, ready to label: `destila.load("best").predict(["Vivo en Sevilla."])`.
+
+    Raises ModelError when the folder has no task head with label names.
+    """
+    from destila.verbs.predict import Labeller  # loads torch, so only when asked for
+
+    return Labeller(folder)

@@ -19,7 +19,8 @@ from accelerate import PartialState
 
 from destila import config, hub
 from destila.config import Options, opt
-from destila.distil.cache import Cache, RowsView, estimate
+from destila.distil.cache import Cache, RowsView
+from destila.distil.cache import estimate as cost
 from destila.distil.teacher import Teacher, load_teacher
 from destila.errors import ConfigError
 from destila.floors import FLOORS, floor_of
@@ -29,13 +30,12 @@ from destila.models.presets import PRESETS
 from destila.models.weights import fingerprint_of
 from destila.report import records
 from destila.text.folder import read_folder
-from destila.train.options import TrainOptions
 from destila.train.predict import TorchPredictor
 from destila.types import Prediction, Record
-from destila.verbs import report
+from destila.verbs import estimate, report
 from destila.verbs.assess import Subject, assess, macs_of
 from destila.verbs.job import Job, Teaching, Trained, gold_loss, key_of, train
-from destila.verbs.recipe import ModelSpec, Recipe, TeacherSpec, read
+from destila.verbs.recipe import ModelSpec, TeacherSpec, read
 from destila.verbs.study import Progress, Study, silent, write_json
 
 log = logging.getLogger(__name__)
@@ -62,6 +62,7 @@ class Candidate:
     folder: Path
     dev: float
     dev_loss: float
+    seconds: float = 0.0  # of fine-tuning
 
 
 class Run:
@@ -83,6 +84,7 @@ class Run:
 
     def everything(self) -> dict[str, Any]:
         """Every step in order."""
+        self.estimate()
         if self.recipe.floor:
             self.floor()
         for seed in self.recipe.seeds:
@@ -92,6 +94,21 @@ class Run:
                 if self.recipe.teachers:
                     self.student(student, seed, distilled=True)
         return self.report()
+
+    def estimate(self) -> dict[str, float]:
+        """Minutes of training still to do, by run; logged before it starts."""
+        jobs = [self._job(t, "teacher", self.recipe.seeds[0]) for t in self.recipe.teachers if self._finetunes(t)]
+        for seed in self.recipe.seeds:
+            for student in self.recipe.students:
+                jobs += [self._job(student, "finetuned", seed)] if self.recipe.compare else []
+                jobs += [self._distillation(student, seed)] if self.recipe.teachers else []
+        tested = {r.run for r in self.recorded.values()}
+        todo = [j for j in jobs if j.folder.name not in tested and not (j.folder / "trained.json").exists()]
+        found = estimate.minutes(self.study, todo)
+        if found:
+            each = ", ".join(f"{name} {minutes:.1f}" for name, minutes in found.items())
+            log.info("estimate: %.0f minutes of training on this machine (%s)", sum(found.values()), each)
+        return found
 
     # teachers
 
@@ -113,7 +130,8 @@ class Run:
         if self._finetunes(teacher):
             job = self._job(teacher, "teacher", self.recipe.seeds[0])
             trained = train(self.study, job, self.progress)
-            return Candidate(teacher, trained.key, trained.model, trained.dev[self.study.main], trained.dev_loss)
+            dev = trained.dev[self.study.main]
+            return Candidate(teacher, trained.key, trained.model, dev, trained.dev_loss, trained.seconds)
         folder = hub.resolve(teacher.model or "", what="teacher")
         key = config.fingerprint(self.study.fingerprint, fingerprint_of(folder), teacher.label_map)
         loaded = self._load(teacher, folder)
@@ -159,7 +177,8 @@ class Run:
             )
             dev = {"dev": {self.study.main: candidate.dev}, "dev_loss": candidate.dev_loss}
             others = [{"model": c.spec.label, "dev": c.dev, "dev_loss": c.dev_loss} for c in self.ranked]
-            self._record(replace(subject, predictor=self.teacher, details={**dev, "candidates": others}), None)
+            subject = replace(subject, predictor=self.teacher, seconds=candidate.seconds)
+            self._record(replace(subject, details={**dev, "candidates": others}), None)
         return predictions
 
     @cached_property
@@ -171,7 +190,7 @@ class Run:
         cache = Cache.open(None, key, len(self.study.labels), self.recipe.distil.dtype)
         missing = len(cache.missing(examples))
         if missing:
-            size = estimate(examples, len(self.study.labels), self.recipe.distil.dtype)["megabytes"]
+            size = cost(examples, len(self.study.labels), self.recipe.distil.dtype)["megabytes"]
             log.info("teacher outputs: %d texts to label, %.1f MB in %s", missing, size, cache.folder)
         calls = cache.fill(examples, predictor.logits, progress=lambda n, m: self.progress("teacher outputs", n, m))
         log.info("teacher calls: %d (of %d texts, the others were cached)", calls, len(examples))
@@ -182,14 +201,9 @@ class Run:
     def student(self, student: ModelSpec, seed: int, *, distilled: bool) -> Record | None:
         """Train (if needed), test and record one student; None on processes that do not write."""
         role = "distilled" if distilled else "finetuned"
-        job = self._job(student, role, seed)
+        job = self._distillation(student, seed) if distilled else self._job(student, role, seed)
         if distilled:
-            job = replace(
-                job,
-                options=self.recipe.options(self.recipe.distil.train, student.train),
-                terms=self.recipe.distil.terms,
-                teaching=Teaching(self.chosen.key, lambda: self.rows),
-            )
+            job = replace(job, teaching=Teaching(self.chosen.key, lambda: self.rows))
         key = key_of(self.study, job)
         if key in self.recorded:
             return self.recorded[key]
@@ -205,6 +219,11 @@ class Run:
         kind = "teachers" if role == "teacher" else "students"
         folder = self.folder / kind / f"{model.label}-{role}-s{seed}"
         return Job(folder, role, model, self.recipe.options(model.train), seed)
+
+    def _distillation(self, student: ModelSpec, seed: int) -> Job:
+        """The job without its teacher, which is asked for only when it starts."""
+        options = self.recipe.options(self.recipe.distil.train, student.train)
+        return replace(self._job(student, "distilled", seed), options=options, terms=self.recipe.distil.terms)
 
     def _subject(
         self, key: str, name: str, role: str, model: ModelSpec, folder: Path, trained: Trained | None = None
@@ -283,13 +302,3 @@ class Run:
         mine = list(self.recorded.values())
         write_json(self.folder / "environment.json", {"versions": dict(mine[0].conditions.versions)} if mine else {})
         return report.run(report.Config(study=str(self.records_path), out=str(self.folder / "report.md")))
-
-
-def plan(recipe: Recipe) -> list[tuple[str, TrainOptions]]:
-    """Every training the recipe asks for, in order: (name, options)."""
-    found = [(f"{t.label} (teacher)", recipe.options(t.train)) for t in recipe.teachers]
-    for seed in recipe.seeds:
-        for s in recipe.students:
-            found += [(f"{s.label} fine-tuned, seed {seed}", recipe.options(s.train))] if recipe.compare else []
-            found += [(f"{s.label} distilled, seed {seed}", recipe.options(recipe.distil.train, s.train))]
-    return found

@@ -11,8 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from destila import config, plugins
-from destila.errors import ConfigError, DataError
+from destila import config, datasets, plugins
+from destila.errors import DataError
 from destila.tasks.tag import Tag
 from destila.text.files import open_text, write_text
 from destila.text.learn import learn
@@ -20,7 +20,7 @@ from destila.text.score import main_score
 from destila.text.tokenizer import Tokenizer
 from destila.text.tokenizer import load as load_tokenizer
 from destila.text.words import split_words
-from destila.types import Dataset, Encoded, Example, Task
+from destila.types import Encoded, Example, Task
 from destila.verbs.recipe import ModelSpec, Recipe, TokenizerSpec
 
 Progress = Callable[[str, int, int], None]
@@ -29,16 +29,6 @@ Progress = Callable[[str, int, int], None]
 
 def silent(what: str, done: int, total: int) -> None:
     """Progress that nobody looks at."""
-
-
-def load_data(data: dict[str, Any]) -> Dataset:
-    """The data set of a recipe's [data] table; raises ConfigError or DataError."""
-    if "use" not in data:
-        raise ConfigError("[data] needs `use`: " + ", ".join(plugins.names("datasets")) + ", or the path of a .py file")
-    module = plugins.find("datasets", str(data["use"]), "TASK", "Options", "load")
-    options = config.build(module.Options, {k: v for k, v in data.items() if k != "use"}, where="[data]")
-    dataset: Dataset = module.load(options)
-    return dataset
 
 
 def task_of(name: str, labelling: str) -> Task:
@@ -52,7 +42,7 @@ class Study:
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
-        self.dataset = load_data(recipe.data)
+        self.dataset = datasets.load(recipe.data)
         self.labels = self.dataset.labels
         self.task = task_of(self.dataset.task, recipe.labelling)
         self.main = main_score(self.dataset.task, self.labels)
