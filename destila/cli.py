@@ -71,20 +71,19 @@ def root(
 def run(
     recipe: RecipePath,
     teacher: Annotated[str | None, typer.Option(help="teacher, when a data file is given")] = None,
+    train_only: Annotated[bool, typer.Option("--train-only", help="leave tests and measurements for later")] = False,
     set: Sets = None,
     json: AsJson = False,
 ) -> None:
     """The main job: from labelled data and a teacher to measured students and a report."""
     from destila.verbs import run as verb
 
-    if set is None:
-        set = []
     if not recipe.endswith(".toml"):
         from destila.verbs import init as first
 
         recipe = first.run(first.Config(data=recipe, teacher=teacher))["path"]
     with _progress(json) as progress:
-        _study(verb.run(verb.Config(recipe=recipe, set=tuple(set or ())), progress), json)
+        _study(verb.run(verb.Config(recipe=recipe, set=tuple(set or ()), train_only=train_only), progress), json)
 
 
 @app.command()

@@ -56,7 +56,7 @@ def assess(
 ) -> Record:
     """The Record of a predictor on a split; writes its labels to `folder/predictions.jsonl`.
 
-    teacher: the teacher's predictions on the same examples, for the agreement.
+    teacher: the teacher's predictions on the same examples, for the agreement. measured: time it too.
     """
     examples = study.dataset.splits[split]
     predictions = list(subject.predictor.predict(examples))
@@ -65,7 +65,7 @@ def assess(
     if teacher is not None:
         scores["agreement"] = score.agreement(found, _named(study, teacher))
     _write_predictions(folder / "predictions.jsonl", examples, predictions)
-    latency, conditions = _time(study, subject, examples)
+    latency, conditions = _time(study, subject, examples if measured else [])
     details = {
         **subject.details,
         "per_label": score.per_label(study.task.name, study.labels, gold, found),
@@ -86,7 +86,7 @@ def assess(
         size_bytes=subject.size_bytes,
         macs=subject.macs,
         latency=latency,
-        peak_memory_bytes=_peak_memory(subject.folder, examples) or 0,
+        peak_memory_bytes=_peak_memory(subject.folder, examples) or 0 if measured else 0,
         seed=subject.seed,
         seconds=subject.seconds,
         conditions=conditions,
@@ -121,7 +121,7 @@ def _time(study: Study, subject: Subject, examples: Sequence[Example]) -> tuple[
     shared = machine.conditions(
         device="cpu", threads=threads, batch=1, length=length, dtype="float32", backend=backend, warmup=0, repeats=0
     )
-    if not options.texts:
+    if not options.texts or not examples:
         return [], shared
     chosen = spread(examples, options.texts)
     timed: dict[str, Any] = {}

@@ -46,11 +46,17 @@ class Config(Options):
 
     recipe: str = opt(..., "recipe file")
     set: tuple[str, ...] = opt((), "key=value overrides")
+    train_only: bool = opt(False, "train everything and leave tests and measurements for a quiet machine")
 
 
 def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
     """The finished study: `{"study", "records", "report", ...}`; raises the library's errors."""
-    return Run(Study(read(arguments.recipe, arguments.set)), progress).everything()
+    steps = Run(Study(read(arguments.recipe, arguments.set)), progress)
+    steps.estimate()
+    steps.train()
+    if not arguments.train_only:
+        return steps.test()
+    return {"study": steps.recipe.name, "lines": ["trained; the same command without --train-only tests and measures"]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,26 +88,31 @@ class Run:
             (self.folder / "recipe.toml").write_text(config.to_toml(self.recipe), encoding="utf-8")
         self.recorded = {r.key: r for r in records.read(self.records_path)} if self.records_path.exists() else {}
 
-    def everything(self) -> dict[str, Any]:
-        """Every step in order."""
-        self.estimate()
+    @property
+    def wanted(self) -> list[tuple[ModelSpec, int, bool]]:
+        """(student, seed, distilled) of every training the recipe asks for."""
+        roles = [False] * (self.recipe.compare or not self.recipe.teachers) + [True] * bool(self.recipe.teachers)
+        return [(s, seed, role) for seed in self.recipe.seeds for s in self.recipe.students for role in roles]
+
+    def train(self) -> None:
+        """Train what has neither been trained nor recorded with these inputs."""
+        for student, seed, distilled in self.wanted:
+            job, key = self._prepared(student, seed, distilled)
+            if key not in self.recorded:
+                train(self.study, job, self.progress)
+
+    def test(self) -> dict[str, Any]:
+        """Test and measure what is not recorded yet, and report."""
         if self.recipe.floor:
             self.floor()
-        for seed in self.recipe.seeds:
-            for student in self.recipe.students:
-                if self.recipe.compare or not self.recipe.teachers:
-                    self.student(student, seed, distilled=False)
-                if self.recipe.teachers:
-                    self.student(student, seed, distilled=True)
+        for student, seed, distilled in self.wanted:
+            self.student(student, seed, distilled=distilled)
         return self.report()
 
     def estimate(self) -> dict[str, float]:
         """Minutes of training still to do, by run; logged before it starts."""
         jobs = [self._job(t, "teacher", self.recipe.seeds[0]) for t in self.recipe.teachers if self._finetunes(t)]
-        for seed in self.recipe.seeds:
-            for student in self.recipe.students:
-                jobs += [self._job(student, "finetuned", seed)] if self.recipe.compare else []
-                jobs += [self._distillation(student, seed)] if self.recipe.teachers else []
+        jobs += [self._distillation(s, n) if d else self._job(s, "finetuned", n) for s, n, d in self.wanted]
         tested = {r.run for r in self.recorded.values()}
         todo = [j for j in jobs if j.folder.name not in tested and not (j.folder / "trained.json").exists()]
         found = estimate.minutes(self.study, todo)
@@ -130,8 +141,8 @@ class Run:
         if self._finetunes(teacher):
             job = self._job(teacher, "teacher", self.recipe.seeds[0])
             trained = train(self.study, job, self.progress)
-            dev = trained.dev[self.study.main]
-            return Candidate(teacher, trained.key, trained.model, dev, trained.dev_loss, trained.seconds)
+            main = trained.dev[self.study.main]
+            return Candidate(teacher, trained.key, trained.model, main, trained.dev_loss, trained.seconds)
         folder = hub.resolve(teacher.model or "", what="teacher")
         key = config.fingerprint(self.study.fingerprint, fingerprint_of(folder), teacher.label_map)
         loaded = self._load(teacher, folder)
@@ -200,20 +211,24 @@ class Run:
 
     def student(self, student: ModelSpec, seed: int, *, distilled: bool) -> Record | None:
         """Train (if needed), test and record one student; None on processes that do not write."""
-        role = "distilled" if distilled else "finetuned"
-        job = self._distillation(student, seed) if distilled else self._job(student, role, seed)
-        if distilled:
-            job = replace(job, teaching=Teaching(self.chosen.key, lambda: self.rows))
-        key = key_of(self.study, job)
+        job, key = self._prepared(student, seed, distilled)
         if key in self.recorded:
             return self.recorded[key]
         trained = train(self.study, job, self.progress)
         if not self.main_process:
             return None
-        subject = self._subject(key, job.folder.name, role, student, trained.model, trained)
+        subject = self._subject(key, job.folder.name, job.role, student, trained.model, trained)
         settings = {"terms": job.terms, "train": job.options.model_dump()}
         subject = replace(subject, seed=seed, config={**subject.config, **settings})
         return self._record(subject, self.teacher_predictions if self.recipe.teachers else None)
+
+    def _prepared(self, student: ModelSpec, seed: int, distilled: bool) -> tuple[Job, str]:
+        """The job of a student and its key; its teacher's outputs are asked for only when it starts."""
+        if not distilled:
+            job = self._job(student, "finetuned", seed)
+        else:
+            job = replace(self._distillation(student, seed), teaching=Teaching(self.chosen.key, lambda: self.rows))
+        return job, key_of(self.study, job)
 
     def _job(self, model: ModelSpec, role: str, seed: int) -> Job:
         kind = "teachers" if role == "teacher" else "students"
@@ -221,7 +236,7 @@ class Run:
         return Job(folder, role, model, self.recipe.options(model.train), seed)
 
     def _distillation(self, student: ModelSpec, seed: int) -> Job:
-        """The job without its teacher, which is asked for only when it starts."""
+        """The job of a distilled student, without its teacher."""
         options = self.recipe.options(self.recipe.distil.train, student.train)
         return replace(self._job(student, "distilled", seed), options=options, terms=self.recipe.distil.terms)
 
@@ -253,7 +268,8 @@ class Run:
 
     def _record(self, subject: Subject, teacher: Sequence[Prediction] | None) -> Record:
         self.progress(f"testing {subject.run}", 0, 0)
-        record = assess(self.study, subject, self.folder / "tested" / subject.run, teacher=teacher)
+        first = subject.seed == self.recipe.seeds[0]  # cost does not depend on the seed
+        record = assess(self.study, subject, self.folder / "tested" / subject.run, teacher=teacher, measured=first)
         records.append(self.records_path, record)
         self.recorded[record.key] = record
         return record
