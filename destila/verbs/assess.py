@@ -52,7 +52,13 @@ class Subject:
 
 
 def assess(
-    study: Study, subject: Subject, folder: Path, *, teacher: Sequence[Prediction] | None = None, split: str = "test"
+    study: Study,
+    subject: Subject,
+    folder: Path,
+    *,
+    teacher: Sequence[Prediction] | None = None,
+    split: str = "test",
+    measured: bool = True,
 ) -> Record:
     """The Record of a predictor on a split; writes its labels to `folder/predictions.jsonl`.
 
