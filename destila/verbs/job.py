@@ -26,6 +26,7 @@ from destila.distil.cache import RowsView
 from destila.losses.mix import mix
 from destila.models import hf, store
 from destila.models.weights import fingerprint_of
+from destila.text.files import write_text
 from destila.text.tokenizer import Tokenizer
 from destila.train.loop import Evaluation, Step, TrainData, fit
 from destila.train.optim import precision
@@ -111,6 +112,7 @@ def train(study: Study, job: Job, progress: Progress = silent) -> Trained:
     main = PartialState().is_main_process
     if main:
         _clear_other(job.folder, key)
+        write_text(job.folder / "config.toml", _filled(job))
     PartialState().wait_for_everyone()
     loaded = hf.load(
         job.spec.model or job.spec.shape or {},
@@ -164,6 +166,19 @@ def _clear_other(folder: Path, key: str) -> None:
         for name in ("state.safetensors", "log.jsonl", "trained.json"):
             (folder / name).unlink(missing_ok=True)
         marker.write_text(key)
+
+
+def _filled(job: Job) -> str:
+    """The job's complete options as TOML, its identity on top."""
+    header = {
+        "role": job.role,
+        "seed": job.seed,
+        "terms": list(job.terms),
+        "model": job.spec.model_dump(exclude_none=True),
+    }
+    return "".join(f"# {k} = {json.dumps(v, ensure_ascii=False)}\n" for k, v in header.items()) + config.to_toml(
+        job.options
+    )
 
 
 def _say(job: Job, step: Step) -> str:

@@ -40,6 +40,9 @@ from destila.verbs.study import Progress, Study, silent, write_json
 
 log = logging.getLogger(__name__)
 
+_TRIED = 64
+"""Texts on which a teacher is timed before its cache is filled."""
+
 
 class Config(Options):
     """Arguments of the verb."""
@@ -199,10 +202,19 @@ class Run:
         examples = [*self.study.dataset.splits["train"], *self.study.unlabelled]
         key = self._chosen_teacher.spec(self.recipe.max_length)
         cache = Cache.open(None, key, len(self.study.labels), self.recipe.distil.dtype)
-        missing = len(cache.missing(examples))
+        missing = [examples[i] for i in cache.missing(examples)]
         if missing:
-            size = cost(examples, len(self.study.labels), self.recipe.distil.dtype)["megabytes"]
-            log.info("teacher outputs: %d texts to label, %.1f MB in %s", missing, size, cache.folder)
+            started = time.monotonic()
+            predictor.logits(missing[:_TRIED])
+            pace = (time.monotonic() - started) / len(missing[:_TRIED])
+            need = cost(missing, len(self.study.labels), self.recipe.distil.dtype, pace)
+            log.info(
+                "teacher outputs: %d texts to label, about %.1f minutes and %.1f MB in %s",
+                len(missing),
+                need["minutes"],
+                need["megabytes"],
+                cache.folder,
+            )
         calls = cache.fill(examples, predictor.logits, progress=lambda n, m: self.progress("teacher outputs", n, m))
         log.info("teacher calls: %d (of %d texts, the others were cached)", calls, len(examples))
         return cache.rows(examples)
