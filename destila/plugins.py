@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import pkgutil
+import sys
 from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
@@ -51,9 +53,15 @@ def find(room: str, use: str, *needs: str) -> ModuleType:
 def _from_path(path: Path) -> ModuleType:
     if not path.is_file():
         raise ConfigError(f"no plug-in file at {path}: give an existing .py file")
-    spec = importlib.util.spec_from_file_location(f"destila_plugin_{path.stem}", path)
+    place = hashlib.blake2b(str(path.resolve()).encode(), digest_size=6).hexdigest()
+    name = f"destila_plugin_{path.stem}_{place}"  # two files of one name stay apart
+    spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ConfigError(f"{path} cannot be imported as a Python module")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    sys.modules[name] = module  # dataclasses and pydantic look their own module up
+    try:
+        spec.loader.exec_module(module)
+    except SyntaxError as error:
+        raise ConfigError(f"{path} is not valid Python: {error.msg}, line {error.lineno}") from error
     return module

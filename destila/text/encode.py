@@ -56,12 +56,12 @@ def encode_classify(
 
 
 def _fit(a: Pieces, b: Pieces | None, room: int) -> tuple[Pieces, Pieces | None, bool]:
-    """Both texts cut to `room` tokens together, the longer one first."""
+    """Both texts cut to `room` tokens together, the longer one first, to the token as transformers does."""
     m, n = len(a.ids), len(b.ids) if b is not None else 0
     if m + n <= room:
         return a, b, False
-    # dropping one token at a time from the longer side ends here:
-    m_kept = min(m, max(room - n, (room + 1) // 2))
+    half = (room + 1) // 2 if m > n else room // 2  # of an odd room the longer text keeps one more
+    m_kept = min(m, max(room - n, half))
     n_kept = min(n, room - m_kept)
     head = Pieces(a.ids[:m_kept], a.spans[:m_kept])
     return head, Pieces(b.ids[:n_kept], b.spans[:n_kept]) if b is not None else None, True

@@ -55,10 +55,10 @@ def _bounds(lengths: Sequence[int], capacity: int, overlap: float) -> list[tuple
 
 
 def _middle(lengths: Sequence[int], start: int, end: int) -> int:
-    """The unit of [start, end) that halves its tokens."""
+    """The first unit of [start, end) with at least as many of its tokens before it as after it."""
     total, seen = sum(lengths[start:end]), 0
     for position in range(start, end):
-        if 2 * seen >= total:
+        if 2 * seen + lengths[position] >= total:
             return position
         seen += lengths[position]
     return end

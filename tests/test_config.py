@@ -1,0 +1,157 @@
+"""TOML to frozen models and back: what a user sees when a key, a type or a value is wrong."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from destila.config import Options, build, fingerprint, load, opt, to_toml
+from destila.errors import ConfigError
+
+
+class Layer(Options):
+    name: str = opt(..., "its name")
+    width: int = opt(8, "its width", ge=1)
+    extra: dict[str, Any] = opt({}, "anything")
+
+
+class Net(Options):
+    title: str = opt("red", "a title")
+    lr: float = opt(1.0, "a rate", gt=0)
+    kind: Literal["a", "b"] = opt("a", "a or b")
+    deep: bool = opt(True, "a switch")
+    limit: int | None = opt(None, "none = no limit")
+    sizes: tuple[int, ...] = opt((1, 2), "sizes")
+    first: Layer = opt(Layer(name="uno"), "a table")
+    layers: tuple[Layer, ...] = opt((), "a list of tables")
+
+
+FULL = Net(
+    title='una "red" \\ con ñ y 😀',
+    lr=5e-5,
+    kind="b",
+    deep=False,
+    limit=3,
+    sizes=(),
+    first=Layer(name="dos", extra={"a b": [1, 2.5, "x"], "c": {"d": True}}),
+    layers=(Layer(name="x"), Layer(name="y", width=2)),
+)
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "net.toml"
+    path.write_text('title = "uno"\n[first]\nname = "a"\n[[layers]]\nname = "x"\n[[layers]]\nname = "y"\n')
+    return path
+
+
+@pytest.mark.parametrize("config", [Net(), FULL], ids=["defaults", "full"])
+@pytest.mark.parametrize("help", [True, False])
+def test_what_is_written_reads_back_equal(config, help, tmp_path):
+    (tmp_path / "c.toml").write_text(to_toml(config, help=help), encoding="utf-8")
+    assert load(Net, tmp_path / "c.toml") == config
+
+
+@example("", float("inf"), [1])
+@example('\x7f\r\n\t"\\', 1e22, [])
+@given(st.text(), st.floats(min_value=1e-300), st.lists(st.integers(-9, 9)))
+def test_any_string_number_or_list_survives_the_round_trip(tmp_path_factory, title, lr, sizes):
+    config = Net(title=title, lr=lr, sizes=tuple(sizes))
+    path = tmp_path_factory.mktemp("toml") / "c.toml"
+    path.write_text(to_toml(config), encoding="utf-8", newline="")
+    assert load(Net, path) == config
+
+
+def test_every_field_is_written_with_its_help_and_an_unset_one_as_a_comment():
+    text = to_toml(Net())
+    assert "lr = 1.0  # a rate" in text
+    assert "# limit =  # none = no limit" in text
+    assert "width" in text
+
+
+def test_a_config_cannot_be_changed():
+    with pytest.raises(ValueError, match="frozen"):
+        Net().lr = 2.0
+
+
+def test_overrides_reach_tables_and_lists_by_index(file):
+    found = load(Net, file, ["lr=1e-4", "first.width=5", "layers.1.width=7", "sizes=[4, 5]", "deep=false"])
+    assert (found.lr, found.first.width, found.sizes, found.deep) == (1e-4, 5, (4, 5), False)
+    assert [layer.width for layer in found.layers] == [8, 7]
+
+
+def test_an_override_replaces_a_whole_item_of_a_list(file):
+    assert load(Net, file, ['layers.0={name = "z", width = 3}']).layers[0] == Layer(name="z", width=3)
+
+
+def test_an_override_creates_the_table_it_needs():
+    assert build(Net, {}, ["first.name=nueva"]).first.name == "nueva"
+
+
+def test_a_bare_word_is_a_string(file):
+    assert load(Net, file, ["title=conll2002"]).title == "conll2002"
+
+
+@pytest.mark.parametrize("override", ["lr", "=3", "layers.2.width=1", "layers.x.width=1", "title.x=1", "layers.9=1"])
+def test_an_override_that_leads_nowhere_names_itself(file, override):
+    with pytest.raises(ConfigError, match="--set "):
+        load(Net, file, [override])
+
+
+def test_an_unknown_key_offers_the_nearest_one():
+    with pytest.raises(ConfigError, match=r"unknown key 'titel'\. Did you mean 'title'\?"):
+        build(Net, {"titel": "x"})
+
+
+def test_an_unknown_key_inside_a_list_of_tables_names_its_path_and_its_neighbours():
+    with pytest.raises(ConfigError, match=r"unknown key 'layers\.1\.widht'\. Did you mean 'width'\?"):
+        build(Net, {"layers": [{"name": "x"}, {"name": "y", "widht": 3}]})
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ({"lr": "rápido"}, "'lr' = 'rápido'"),
+        ({"lr": -1}, "'lr' = -1"),
+        ({"kind": "c"}, "'kind' = 'c'"),
+        ({"first": {"name": "a", "width": "ancho"}}, "'first.width' = 'ancho'"),
+        ({"layers": [{"name": "a", "width": 0}]}, "'layers.0.width' = 0"),
+        ({"layers": [{}]}, "'layers.0.name' is required"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_its_path(data, said):
+    with pytest.raises(ConfigError) as caught:
+        build(Net, data, where="r.toml")
+    assert str(caught.value).startswith("r.toml: ")
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_recipe_and_a_broken_one_say_what_to_do(tmp_path):
+    with pytest.raises(ConfigError, match="destila init"):
+        load(Net, tmp_path / "none.toml")
+    (tmp_path / "bad.toml").write_text("title = \n")
+    with pytest.raises(ConfigError, match=r"bad\.toml is not valid TOML"):
+        load(Net, tmp_path / "bad.toml")
+    (tmp_path / "latin.toml").write_bytes('title = "año"'.encode("latin-1"))
+    with pytest.raises(ConfigError, match="not valid TOML"):
+        load(Net, tmp_path / "latin.toml")
+
+
+def test_overriding_does_not_change_the_callers_table():
+    data = {"first": {"name": "a"}}
+    build(Net, data, ["first.name=b"])
+    assert data == {"first": {"name": "a"}}
+
+
+def test_a_fingerprint_is_known_and_does_not_depend_on_the_order_of_keys():
+    assert fingerprint({"b": 1, "a": ["ñ", None]}) == fingerprint({"a": ["ñ", None], "b": 1}) == "b4baeb9f8026150d"
+    assert fingerprint(FULL) == fingerprint(FULL.model_dump())
+
+
+@pytest.mark.parametrize("other", [FULL.model_copy(update={"lr": 5.1e-5}), FULL.model_copy(update={"sizes": (1,)})])
+def test_another_value_has_another_fingerprint(other):
+    assert fingerprint(other) != fingerprint(FULL)
