@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -37,16 +38,15 @@ class Mix:
 
         counts: global counts, one per term; a count of 0 contributes 0.
         """
-        parts = {}
+        parts: dict[str, Tensor] = {}
         total: Tensor | None = None
         for (weight, term), count in zip(self.terms, counts, strict=True):
             logits = task.supervised(output, batch) if term.needs == "target" else task.units(output, batch).logits
             other = task.targets(batch) if term.needs == "target" else _teacher(batch)
             part = term.fn(logits, other, self._mask(term, task, batch), task.axis) / max(count, 1)
-            parts[term.name] = part.detach()
+            parts[term.name if term.name not in parts else f"{term.name}_{len(parts)}"] = part.detach()
             total = weight * part if total is None else total + weight * part
-        if total is None:
-            raise ConfigError("the loss has no terms: give at least one {use = ...}")
+        assert total is not None, "mix() refuses a loss without terms"
         return total, parts
 
     @staticmethod
@@ -65,12 +65,17 @@ def mix(specs: Sequence[Mapping[str, Any]], *, class_counts: Sequence[int] | Non
 
     class_counts: units per class in the training data, for class weights. Raises ConfigError.
     """
+    if not specs:
+        raise ConfigError("the loss has no terms: give at least one {use = ...}")
     terms = []
     for spec in specs:
         own = {k: v for k, v in spec.items() if k not in ("use", "weight")}
         if "use" not in spec:
             raise ConfigError(f"a loss term needs `use`: {dict(spec)}")
+        weight = spec.get("weight", 1.0)
+        if not isinstance(weight, int | float) or not 0 < weight < math.inf:
+            raise ConfigError(f"term '{spec['use']}': weight = {weight!r} must be a number above 0")
         module = plugins.find("losses", str(spec["use"]), "Options", "build")
         options = build(module.Options, own, where=f"term '{spec['use']}'")
-        terms.append((float(spec.get("weight", 1.0)), module.build(options, class_counts=class_counts)))
+        terms.append((float(weight), module.build(options, class_counts=class_counts)))
     return Mix(tuple(terms))

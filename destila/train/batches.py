@@ -85,7 +85,7 @@ def _signal(features: Sequence[Features], batch: Batch, rows: TeacherRows) -> Si
 
 def to(batch: Batch, device: torch.device) -> Batch:
     """The batch on a device; itself when it is there already."""
-    if batch.input_ids.device == device:
+    if batch.input_ids.device == device or device.type == "cpu":  # batches are made on the CPU
         return batch
     names = ("input_ids", "mask", "type_ids", "unit", "first", "unit_mask", "target")
     moved: dict[str, Any] = {name: getattr(batch, name).to(device, non_blocking=True) for name in names}

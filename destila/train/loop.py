@@ -23,10 +23,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
 from torch import nn
 
 from destila.errors import TrainingError
 from destila.losses.mix import Mix
+from destila.train import processes
 from destila.train import state as state_file
 from destila.train.batches import TeacherRows, collate, order, to
 from destila.train.optim import lr_at, optimizer, precision
@@ -101,7 +103,7 @@ def fit(
     key: what the run depends on; a state of another key is refused. Raises
     TrainingError when the loss is not finite or a classifier collapses.
     """
-    accelerator = Accelerator()
+    accelerator = processes.accelerator()
     device = accelerator.device
     model.to(device)
     optim = optimizer(model, options)
@@ -135,16 +137,15 @@ def fit(
         )
         position = replace(position, step=number + 1)
         if due:
-            evaluation = evaluate()
+            evaluation = _agreed(accelerator, evaluate())
             position, best = _judge(position, evaluation, options, warm=number >= options.warmup * steps)
             if number + 1 == steps and not position.stopped:
                 position = replace(position, stopped="done")
             step = replace(step, evaluation=evaluation, best=best, stopped=position.stopped)
         yield step
         if state and (due or time.monotonic() - saved > 60 * options.save_minutes):
-            if accelerator.is_main_process:
+            if accelerator.is_main_process:  # the others wait for its gradients, so their clocks need not agree
                 state_file.save(state, model, optim, asdict(position))
-            accelerator.wait_for_everyone()
             saved = time.monotonic()
         if position.stopped:
             return
@@ -159,6 +160,13 @@ def _resume(state: Path | None, model: nn.Module, optim: torch.optim.Optimizer, 
             f"{state} belongs to a run with other settings or data: delete it to start this run from the beginning"
         )
     return position
+
+
+def _agreed(accelerator: Accelerator, evaluation: Evaluation) -> Evaluation:
+    """The first process's evaluation on all of them: rounding must not let one stop while another goes on."""
+    if accelerator.num_processes > 1:
+        evaluation = broadcast_object_list([evaluation])[0]
+    return evaluation
 
 
 def _evaluations(step: int, per_epoch: int, options: TrainOptions) -> int:
@@ -240,6 +248,11 @@ def _micro_batches(data: TrainData, mine: np.ndarray, accumulation: int) -> list
 
 def _judge(position: Position, evaluation: Evaluation, options: TrainOptions, *, warm: bool) -> tuple[Position, bool]:
     """The position after an evaluation and whether it is the best so far."""
+    if not (math.isfinite(evaluation.main) and math.isfinite(evaluation.loss)):
+        raise TrainingError(
+            f"the dev evaluation at step {position.step} is not finite (score {evaluation.main}, loss {evaluation.loss}): "
+            f"the weights have grown out of bounds. Lower lr (now {options.lr:g}) or set clip"
+        )
     criterion = evaluation.main if options.select == "score" else -evaluation.loss
     best = criterion > position.best
     worse = 0 if best else position.worse + 1

@@ -41,7 +41,8 @@ def load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> dict
     try:
         with safe_open(path, "pt") as file:
             position: dict[str, Any] = json.loads((file.metadata() or {})["position"])
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
+            # clones, because the file is mapped: its pages may be badly aligned and must not outlive it
+            tensors = {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118 - not a dict
     except (SafetensorError, OSError, KeyError, json.JSONDecodeError) as error:
         raise TrainingError(
             f"the training state {path} is damaged ({error}): delete it to start this run again"

@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate import PartialState
 
 from destila import config
 from destila.distil.cache import RowsView
@@ -32,6 +31,7 @@ from destila.train.loop import Evaluation, Step, TrainData, fit
 from destila.train.optim import precision
 from destila.train.options import TrainOptions
 from destila.train.predict import logits
+from destila.train.processes import processes
 from destila.types import Example
 from destila.verbs.recipe import ModelSpec
 from destila.verbs.study import Progress, Study, silent, write_json
@@ -109,11 +109,11 @@ def train(study: Study, job: Job, progress: Progress = silent) -> Trained:
     if done is not None:
         return done
     key = key_of(study, job)
-    main = PartialState().is_main_process
+    main = processes().is_main_process
     if main:
         _clear_other(job.folder, key)
         write_text(job.folder / "config.toml", _filled(job))
-    PartialState().wait_for_everyone()
+    processes().wait_for_everyone()
     loaded = hf.load(
         job.spec.model or job.spec.shape or {},
         task=study.dataset.task,
@@ -128,8 +128,8 @@ def train(study: Study, job: Job, progress: Progress = silent) -> Trained:
     data = TrainData(encoded.features, tokenizer.pad_id, job.teaching.rows() if job.teaching else None)
     loss = mix(job.terms, class_counts=study.class_counts)
     evaluator = _Evaluator(study, model, tokenizer, job.options)
-    book = _Logbook(job.folder, f"{job.folder.name}") if main else None
-    best: Evaluation | None = book.best() if book else None
+    book = _Logbook(job.folder, f"{job.folder.name}")
+    best = book.best()
     extra = {"task": study.dataset.task, "labels": list(study.labels), "max_length": study.recipe.max_length}
     state = job.folder / "state.safetensors"
     steps = fit(model, study.task, loss, data, evaluator, job.options, seed=job.seed, state=state, key=key)
@@ -138,23 +138,23 @@ def train(study: Study, job: Job, progress: Progress = silent) -> Trained:
             best = step.evaluation
             if main:
                 store.save(model, tokenizer, job.folder / "best", extra=extra)
-        if book:
+        if main:
             book.write(step)
             progress(_say(job, step), step.step, step.steps)
-    PartialState().wait_for_everyone()
+    processes().wait_for_everyone()
     assert best is not None, "a run ends with an evaluation"
     notes = {**encoded.notes, "features": len(encoded.features)}
     result: dict[str, Any] = {
         "key": key,
         "dev": dict(best.scores),
         "dev_loss": best.loss,
-        "seconds": book.seconds if book else 0.0,
+        "seconds": book.seconds,
         "notes": notes,
     }
     if main:
         write_json(job.folder / "trained.json", result)
         state.unlink(missing_ok=True)
-    PartialState().wait_for_everyone()
+    processes().wait_for_everyone()
     return Trained(**{**result, "model": job.folder / "best"})
 
 
@@ -247,7 +247,7 @@ class _Logbook:
         """Append a step."""
         if self.fresh:
             self.lines = [line for line in self.lines if line["step"] < step.step]
-            self.path.write_text("".join(json.dumps(line) + "\n" for line in self.lines), encoding="utf-8")
+            write_text(self.path, "".join(json.dumps(line) + "\n" for line in self.lines))
             self.fresh = False
         self.tokens += step.tokens
         if step.evaluation is None and step.step % _LOG_EVERY:

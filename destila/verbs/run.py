@@ -15,8 +15,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from accelerate import PartialState
-
 from destila import config, hub
 from destila.config import Options, opt
 from destila.distil.cache import Cache, RowsView
@@ -31,6 +29,7 @@ from destila.models.weights import fingerprint_of
 from destila.report import records
 from destila.text.folder import read_folder
 from destila.train.predict import TorchPredictor
+from destila.train.processes import processes
 from destila.types import Prediction, Record
 from destila.verbs import estimate, report
 from destila.verbs.assess import Subject, assess, macs_of
@@ -85,7 +84,7 @@ class Run:
             if self.recipe.results
             else self.folder / records.RECORD_FILE
         )
-        self.main_process = PartialState().is_main_process
+        self.main_process = processes().is_main_process
         if self.main_process:
             self.folder.mkdir(parents=True, exist_ok=True)
             (self.folder / "recipe.toml").write_text(config.to_toml(self.recipe), encoding="utf-8")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -108,7 +109,12 @@ class Study:
             tokenizer = learn(texts, kind=spec.kind, vocab_size=spec.vocab_size, lowercase=spec.lowercase)
             partial = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
             tokenizer.save(partial)
-            partial.rename(folder)
+            try:
+                partial.rename(folder)
+            except OSError:  # another process was first, and its tokenizer is the one to use
+                if not folder.is_dir():
+                    raise
+                shutil.rmtree(partial)
         return folder
 
 

@@ -1,0 +1,38 @@
+"""The processes of a data-parallel run (`torchrun --nproc_per_node 2 -m destila ...`), through accelerate.
+
+Without a GPU, accelerate takes the processes of torchrun for strangers unless it is told to stay on the CPU: each
+would train alone and write the same files. Everything that asks who it is asks here.
+"""
+
+from __future__ import annotations
+
+import os
+
+import torch
+from accelerate import Accelerator, PartialState
+
+from destila.errors import TrainingError
+
+
+def processes() -> PartialState:
+    """The state shared by all processes: `is_main_process`, `num_processes`, `process_index`, `wait_for_everyone()`.
+
+    Raises TrainingError when several processes were started and cannot talk to each other.
+    """
+    started = int(os.environ.get("WORLD_SIZE", "1"))
+    state = PartialState(cpu=_on_cpu())
+    if state.num_processes != started:
+        raise TrainingError(
+            f"{started} processes were started but each runs alone on {state.device}: set ACCELERATE_USE_CPU=1, or start one"
+        )
+    return state
+
+
+def accelerator() -> Accelerator:
+    """The accelerator of this process; precision is the loop's own business, not that of an `accelerate config`."""
+    processes()
+    return Accelerator(cpu=_on_cpu(), mixed_precision="no")
+
+
+def _on_cpu() -> bool:
+    return "LOCAL_RANK" in os.environ and not torch.accelerator.is_available()
