@@ -192,10 +192,11 @@ class _Run:
 def _step(run: _Run, positions: np.ndarray, number: int, lr: float) -> Step:
     """One optimiser step over this process's slice of the global batch."""
     world, rank = run.accelerator.num_processes, run.accelerator.process_index
-    torch.manual_seed(_dropout_seed(run.seed, number, rank))
+    _seed_dropout(run.accelerator.device, run.seed, number, rank)
     run.model.train()
-    batches = _micro_batches(run.data, positions[rank::world], run.options.accumulation)
-    counts, tokens = _count(run, batches)
+    mine = positions[rank::world]
+    batches = _micro_batches(run.data, mine, run.options.accumulation)
+    counts, tokens = _count(run, batches, sum(len(run.data.features[i].input_ids) for i in mine))
     for group in run.optim.param_groups:
         group["lr"] = lr
     logged: dict[str, float] = {}
@@ -215,14 +216,14 @@ def _step(run: _Run, positions: np.ndarray, number: int, lr: float) -> Step:
     return Step(number + 1, 0, 0, logged.pop("loss"), logged, lr, tokens)
 
 
-def _count(run: _Run, batches: Sequence[Batch]) -> tuple[list[float], int]:
+def _count(run: _Run, batches: Sequence[Batch], tokens: int) -> tuple[list[float], int]:
     """Global counts, one per term, and the number of real tokens, over all processes and micro-batches."""
-    each = [[*run.mix.counts(run.task, b), int(b.mask.sum())] for b in batches]
-    totals = torch.tensor(each, dtype=torch.int64).sum(0)
+    each = [run.mix.counts(run.task, b) for b in batches]
+    totals = torch.tensor([*map(sum, zip(*each, strict=True)), tokens], dtype=torch.int64)
     if run.accelerator.num_processes > 1:
         totals = run.accelerator.reduce(totals.to(run.accelerator.device), "sum")
-    *counts, tokens = totals.tolist()
-    return counts, tokens
+    *counts, total = totals.tolist()
+    return counts, total
 
 
 def _backward(run: _Run, batch: Batch, counts: Sequence[float]) -> dict[str, torch.Tensor]:
@@ -274,6 +275,10 @@ def _check_finite(logged: Mapping[str, float], number: int, lr: float) -> None:
         )
 
 
-def _dropout_seed(seed: int, number: int, rank: int) -> int:
-    """A generator seed of its own for every (seed, step, process)."""
-    return int(np.random.SeedSequence([seed, number, rank]).generate_state(1, np.uint64)[0] >> 1)
+def _seed_dropout(device: torch.device, seed: int, number: int, rank: int) -> None:
+    """A generator state of its own for every (seed, step, process)."""
+    drawn = int(np.random.SeedSequence([seed, number, rank]).generate_state(1, np.uint64)[0] >> 1)
+    # torch.manual_seed would also note a stack trace for every device that is not there, on every step
+    torch.default_generator.manual_seed(drawn)
+    if device.type != "cpu":
+        torch.get_device_module(device).manual_seed(drawn)

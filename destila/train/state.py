@@ -37,7 +37,7 @@ def save(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, positio
 
 
 def load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """Restore model and optimiser in place; returns the position. Raises TrainingError on a damaged file."""
+    """Restore model and optimiser in place; returns the position. Raises TrainingError on a file that is damaged or another model's."""
     try:
         with safe_open(path, "pt") as file:
             position: dict[str, Any] = json.loads((file.metadata() or {})["position"])
@@ -47,6 +47,9 @@ def load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> dict
         raise TrainingError(
             f"the training state {path} is damaged ({error}): delete it to start this run again"
         ) from error
+    shapes = {f"model.{name}": p.shape for name, p in model.named_parameters()}
+    if shapes != {key: value.shape for key, value in tensors.items() if key.startswith("model.")}:
+        raise TrainingError(f"the training state {path} is of another architecture: delete it to start this run again")
     with torch.no_grad():
         for name, p in model.named_parameters():
             p.copy_(tensors[f"model.{name}"])
