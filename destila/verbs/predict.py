@@ -81,7 +81,9 @@ class Labeller:
         if "words" not in row:
             text = _string(row, "text", number)
             return Example(name, text, words=split_words(text))
-        words = [str(w) for w in row["words"]]
+        words = row["words"]
+        if not isinstance(words, list) or not all(isinstance(w, str) and w.strip() for w in words):
+            raise DataError(f"text {number + 1}: `words` must be a list of words: {_shown(row)}")
         ends = [sum(len(w) + 1 for w in words[: i + 1]) - 1 for i in range(len(words))]
         return Example(name, " ".join(words), words=tuple((e - len(w), e) for w, e in zip(words, ends, strict=True)))
 
@@ -89,8 +91,12 @@ class Labeller:
 def _string(row: dict[str, Any], key: str, number: int) -> str:
     value = row.get(key)
     if not isinstance(value, str):
-        raise DataError(f"text {number + 1} has no string under '{key}': {json.dumps(row, ensure_ascii=False)[:80]}")
+        raise DataError(f"text {number + 1} has no string under '{key}': {_shown(row)}")
     return value
+
+
+def _shown(row: dict[str, Any]) -> str:
+    return json.dumps(row, ensure_ascii=False)[:80]
 
 
 def rows_of(lines: Iterable[str], *, jsonl: bool, where: str) -> Iterator[str | dict[str, Any]]:
