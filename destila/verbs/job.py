@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -161,6 +162,8 @@ def train(study: Study, job: Job, progress: Progress = silent) -> Trained:
 def _clear_other(folder: Path, key: str) -> None:
     """Forget the leftovers of a job with other inputs; keep those of this one, to resume."""
     folder.mkdir(parents=True, exist_ok=True)
+    for partial in folder.glob(".best.*"):  # a kill in the middle of saving
+        shutil.rmtree(partial)
     marker = folder / "key"
     if not marker.exists() or marker.read_text() != key:
         for name in ("state.safetensors", "log.jsonl", "trained.json"):
