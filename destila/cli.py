@@ -21,6 +21,7 @@ import destila
 from destila.errors import DestilaError
 
 if TYPE_CHECKING:
+    from destila.config import C
     from destila.verbs.study import Progress
 
 app = typer.Typer(
@@ -45,11 +46,11 @@ def main() -> None:
         if isinstance(error, BrokenPipeError):  # the reader of a pipe has gone: `| head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(0)
-        kind = type(error).__name__
+        kind, message = type(error).__name__, " ".join(line.strip() for line in str(error).splitlines())
         if "--json" in sys.argv:
-            print(json.dumps({"error": {"kind": kind, "message": str(error)}}, ensure_ascii=False))
+            print(json.dumps({"error": {"kind": kind, "message": message}}, ensure_ascii=False))
         else:
-            print(f"error: {error}", file=sys.stderr)
+            print(f"error: {message}", file=sys.stderr)
         sys.exit(1)
 
 
@@ -81,9 +82,9 @@ def run(
     if not recipe.endswith(".toml"):
         from destila.verbs import init as first
 
-        recipe = first.run(first.Config(data=recipe, teacher=teacher))["path"]
+        recipe = first.run(_made(first.Config, data=recipe, teacher=teacher))["path"]
     with _progress(json) as progress:
-        _study(verb.run(verb.Config(recipe=recipe, set=tuple(set or ()), train_only=train_only), progress), json)
+        _study(verb.run(_made(verb.Config, recipe=recipe, set=tuple(set or ()), train_only=train_only), progress), json)
 
 
 @app.command()
@@ -92,7 +93,7 @@ def finetune(recipe: RecipePath, set: Sets = [], json: AsJson = False) -> None: 
     from destila.verbs import finetune as verb
 
     with _progress(json) as progress:
-        _study(verb.run(verb.Config(recipe=recipe, set=tuple(set or ())), progress), json)
+        _study(verb.run(_made(verb.Config, recipe=recipe, set=tuple(set or ())), progress), json)
 
 
 @app.command()
@@ -101,7 +102,7 @@ def distil(recipe: RecipePath, set: Sets = [], json: AsJson = False) -> None:  #
     from destila.verbs import distil as verb
 
     with _progress(json) as progress:
-        _study(verb.run(verb.Config(recipe=recipe, set=tuple(set or ())), progress), json)
+        _study(verb.run(_made(verb.Config, recipe=recipe, set=tuple(set or ())), progress), json)
 
 
 @app.command()
@@ -110,7 +111,7 @@ def choose(recipe: RecipePath, set: Sets = [], json: AsJson = False) -> None:  #
     from destila.verbs import choose as verb
 
     with _progress(json) as progress:
-        result = verb.run(verb.Config(recipe=recipe, set=tuple(set or ())), progress)
+        result = verb.run(_made(verb.Config, recipe=recipe, set=tuple(set or ())), progress)
     _show(result, result["teachers"], json, title=f"teachers by {result['criterion']} on dev ({result['main']})")
 
 
@@ -128,7 +129,7 @@ def evaluate(
     if set is None:
         set = []
     with _progress(json) as progress:
-        record = verb.run(verb.Config(recipe=recipe, model=model, split=split, set=tuple(set or ())), progress)
+        record = verb.run(_made(verb.Config, recipe=recipe, model=model, split=split, set=tuple(set or ())), progress)
     _show(record, [{"score": k, "value": v} for k, v in record["scores"].items()], json, title=record["run"])
 
 
@@ -138,11 +139,12 @@ def predict(
     file: Annotated[str | None, typer.Argument(help="texts: one per line, or JSONL; default standard input")] = None,
     text: Annotated[list[str] | None, typer.Option(help="a text to label, repeatable")] = None,
     out: Annotated[str | None, typer.Option(help="write JSONL here instead of standard output")] = None,
+    json: Annotated[bool, typer.Option("--json", help="errors as JSON too; answers always are")] = False,  # noqa: ARG001
 ) -> None:
     """Label texts; writes one JSON object per line."""
     from destila.verbs import predict as verb
 
-    _lines(verb.run(verb.Config(model=model, file=file), text or sys.stdin), out)
+    _lines(verb.run(_made(verb.Config, model=model, file=file), text or sys.stdin), out)
 
 
 @app.command()
@@ -150,7 +152,7 @@ def data(recipe: RecipePath, set: Sets = [], json: AsJson = False) -> None:  # n
     """Check a recipe's data before training."""
     from destila.verbs import data as verb
 
-    result = verb.run(verb.Config(recipe=recipe, set=tuple(set or ())))
+    result = verb.run(_made(verb.Config, recipe=recipe, set=tuple(set or ())))
     _show(result, _flat(result), json, title=f"data of {recipe}")
 
 
@@ -164,7 +166,7 @@ def init(
     """Detect task and columns of a data file and write a complete recipe."""
     from destila.verbs import init as verb
 
-    result = verb.run(verb.Config(data=data, teacher=teacher, out=out))
+    result = verb.run(_made(verb.Config, data=data, teacher=teacher, out=out))
     _show(result, [{"key": k, "value": v} for k, v in result.items()], json, title="recipe written")
 
 
@@ -175,7 +177,7 @@ def list_(
     """List what exists: models, recipes, datasets, losses, tasks, cache."""
     from destila.verbs import list as verb
 
-    result = verb.run(verb.Config(what=what))
+    result = verb.run(_made(verb.Config, what=what))
     _show(result, result[what], json, title=what)
 
 
@@ -184,7 +186,7 @@ def measure(model: Annotated[str, typer.Argument(help="model folder or preset")]
     """Size, MACs, latency and memory of a model folder or preset."""
     from destila.verbs import measure as verb
 
-    result = verb.run(verb.Config(model=model))
+    result = verb.run(_made(verb.Config, model=model))
     _show(result, _flat(result), json, title=model)
 
 
@@ -197,7 +199,7 @@ def report(
     """Compare every record of a study; writes Markdown."""
     from destila.verbs import report as verb
 
-    _study(verb.run(verb.Config(study=study, out=out)), json)
+    _study(verb.run(_made(verb.Config, study=study, out=out)), json)
 
 
 @app.command()
@@ -211,8 +213,15 @@ def tokenizer(
     """Train a tokenizer on text files."""
     from destila.verbs import tokenizer as verb
 
-    result = verb.run(verb.Config(files=files, out=out, kind=kind, vocab_size=vocab_size))
+    result = verb.run(_made(verb.Config, files=files, out=out, kind=kind, vocab_size=vocab_size))
     _show(result, [{"key": k, "value": v} for k, v in result.items()], json, title="tokenizer written")
+
+
+def _made(config: type[C], /, **values: Any) -> C:
+    """A verb's arguments, checked; raises ConfigError with the option's name."""
+    from destila.config import build
+
+    return build(config, values, where="command line")
 
 
 def _study(result: dict[str, Any], as_json: bool) -> None:

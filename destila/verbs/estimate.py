@@ -8,10 +8,9 @@ from collections.abc import Sequence
 import torch
 
 from destila.losses.mix import mix
-from destila.models import hf
 from destila.train.loop import Evaluation, TrainData, fit
 from destila.types import Features
-from destila.verbs.job import Job
+from destila.verbs.job import Job, load
 from destila.verbs.study import Study
 
 _STEPS = 3
@@ -43,13 +42,7 @@ def _words(study: Study, split: str) -> float:
 
 def _words_per_second(study: Study, job: Job) -> float:
     """Words per second of training, from some steps over windows of the training data's own lengths."""
-    loaded = hf.load(
-        job.spec.model or job.spec.shape or {},
-        task=study.dataset.task,
-        labels=study.labels,
-        layers=job.spec.layers,
-        tokenizer=study.tokenizer(job.spec),
-    )
+    loaded = load(study, job)
     examples = study.dataset.splits["train"][
         :: max(1, len(study.dataset.splits["train"]) // (4 * job.options.batch_size))
     ]

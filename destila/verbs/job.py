@@ -23,6 +23,7 @@ import torch
 
 from destila import config
 from destila.distil.cache import RowsView
+from destila.errors import ConfigError
 from destila.losses.mix import mix
 from destila.models import hf, store
 from destila.models.weights import fingerprint_of
@@ -115,14 +116,7 @@ def train(study: Study, job: Job, progress: Progress = silent) -> Trained:
         _clear_other(job.folder, key)
         write_text(job.folder / "config.toml", _filled(job))
     processes().wait_for_everyone()
-    loaded = hf.load(
-        job.spec.model or job.spec.shape or {},
-        task=study.dataset.task,
-        labels=study.labels,
-        layers=job.spec.layers,
-        seed=job.seed,
-        tokenizer=study.tokenizer(job.spec),
-    )
+    loaded = load(study, job)
     model, tokenizer = loaded.model, loaded.tokenizer
     examples = [*study.dataset.splits["train"], *(study.unlabelled if job.teaching else [])]
     encoded = study.encode("train+unlabelled" if job.teaching else "train", tokenizer, examples)
@@ -157,6 +151,24 @@ def train(study: Study, job: Job, progress: Progress = silent) -> Trained:
         state.unlink(missing_ok=True)
     processes().wait_for_everyone()
     return Trained(**{**result, "model": job.folder / "best"})
+
+
+def load(study: Study, job: Job) -> hf.Loaded:
+    """The job's model before training; raises ConfigError when it cannot read windows of the recipe's length."""
+    loaded = hf.load(
+        job.spec.model or job.spec.shape or {},
+        task=study.dataset.task,
+        labels=study.labels,
+        layers=job.spec.layers,
+        seed=job.seed,
+        tokenizer=study.tokenizer(job.spec),
+    )
+    longest = loaded.model.config.max_length
+    if study.recipe.max_length > longest:
+        raise ConfigError(
+            f"max_length = {study.recipe.max_length}, but '{job.spec.label}' reads at most {longest} tokens: lower max_length"
+        )
+    return loaded
 
 
 def _clear_other(folder: Path, key: str) -> None:
