@@ -26,7 +26,7 @@ RECORD_FILE = "record.jsonl"
 
 
 def read(path: Path | str) -> list[Record]:
-    """Records of a .jsonl file, or of every `record.jsonl` below a study's folder; one per key, the last.
+    """Records of a .jsonl file, or of every `record.jsonl` below a study's folder; one per key, the last, in its place.
 
     Empty when a folder holds none. Raises DataError for a missing file or a damaged line.
     """
@@ -34,8 +34,11 @@ def read(path: Path | str) -> list[Record]:
     if not path.exists():
         raise DataError(f"no records at {path}: give a study's folder or a .jsonl file of records")
     files = sorted(path.rglob(RECORD_FILE)) if path.is_dir() else [path]
-    found = [record for file in files for record in _lines(file)]
-    return list({record.key: record for record in found}.values())
+    found: dict[str, Record] = {}
+    for record in (record for file in files for record in _lines(file)):
+        found.pop(record.key, None)  # a dict keeps the place of the first
+        found[record.key] = record
+    return list(found.values())
 
 
 def write(path: Path | str, records: Iterable[Record]) -> None:

@@ -22,18 +22,21 @@ from destila.distil.cache import estimate as cost
 from destila.distil.teacher import Teacher, load_teacher
 from destila.errors import ConfigError
 from destila.floors import FLOORS, floor_of
+from destila.losses.mix import mix
+from destila.measure import machine
 from destila.measure.size import weights_bytes
 from destila.models.config import EncoderConfig
 from destila.models.presets import PRESETS
 from destila.models.weights import fingerprint_of
 from destila.report import records
+from destila.text.files import write_text
 from destila.text.folder import read_folder
 from destila.train.predict import TorchPredictor
 from destila.train.processes import processes
 from destila.types import Prediction, Record
 from destila.verbs import estimate, report
 from destila.verbs.assess import Subject, assess, macs_of
-from destila.verbs.job import Job, Teaching, Trained, gold_loss, key_of, train
+from destila.verbs.job import Job, Teaching, Trained, finished, gold_loss, key_of, train
 from destila.verbs.recipe import ModelSpec, TeacherSpec, read
 from destila.verbs.study import Progress, Study, silent, write_json
 
@@ -63,11 +66,12 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A teacher and how it does on dev."""
+    """A teacher and how it does on dev. mapping: its label names -> ours, where they differ."""
 
     spec: TeacherSpec
     key: str
     folder: Path
+    mapping: dict[str, str]
     dev: float
     dev_loss: float
     seconds: float = 0.0  # of fine-tuning
@@ -84,10 +88,11 @@ class Run:
             if self.recipe.results
             else self.folder / records.RECORD_FILE
         )
+        if self.recipe.teachers:
+            mix(self.recipe.distil.terms, class_counts=study.class_counts)  # a wrong term shows before any training
         self.main_process = processes().is_main_process
         if self.main_process:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            (self.folder / "recipe.toml").write_text(config.to_toml(self.recipe), encoding="utf-8")
+            write_text(self.folder / "recipe.toml", config.to_toml(self.recipe))
         self.recorded = {r.key: r for r in records.read(self.records_path)} if self.records_path.exists() else {}
 
     @property
@@ -107,16 +112,25 @@ class Run:
         """Test and measure what is not recorded yet, and report."""
         if self.recipe.floor:
             self.floor()
+        if self.recipe.teachers and self.teacher_key in self.recorded:
+            self._kept(self.teacher_key)
         for student, seed, distilled in self.wanted:
             self.student(student, seed, distilled=distilled)
         return self.report()
 
     def estimate(self) -> dict[str, float]:
         """Minutes of training still to do, by run; logged before it starts."""
-        jobs = [self._job(t, "teacher", self.recipe.seeds[0]) for t in self.recipe.teachers if self._finetunes(t)]
-        jobs += [self._distillation(s, n) if d else self._job(s, "finetuned", n) for s, n, d in self.wanted]
-        tested = {r.run for r in self.recorded.values()}
-        todo = [j for j in jobs if j.folder.name not in tested and not (j.folder / "trained.json").exists()]
+        todo = []
+        for student, seed, distilled in self.wanted:
+            if distilled and len(self.recipe.teachers) > 1:  # which one teaches is known after all are trained
+                job = self._distillation(student, seed)
+                done = (job.folder / "trained.json").exists()
+            else:
+                job, key = self._prepared(student, seed, distilled)
+                done = key in self.recorded or finished(self.study, job) is not None
+            todo += [] if done else [job]
+        teachers = [self._teacher_job(t) for t in self.recipe.teachers if self._finetunes(t)] if todo else []
+        todo += [job for job in teachers if finished(self.study, job) is None]
         found = estimate.minutes(self.study, todo)
         if found:
             each = ", ".join(f"{name} {minutes:.1f}" for name, minutes in found.items())
@@ -131,6 +145,13 @@ class Run:
         return self.ranked[0]
 
     @cached_property
+    def teacher_key(self) -> str:
+        """The key of the teacher that teaches; of several, all are trained to know it."""
+        if len(self.recipe.teachers) == 1:
+            return self._key_of(self.recipe.teachers[0])
+        return self.chosen.key
+
+    @cached_property
     def ranked(self) -> list[Candidate]:
         """All teachers, best on dev first."""
         if not self.recipe.teachers:
@@ -140,19 +161,28 @@ class Run:
         return sorted(found, key=lambda c: c.dev_loss if by_loss else -c.dev)
 
     def _candidate(self, teacher: TeacherSpec) -> Candidate:
+        key = self._key_of(teacher)
         if self._finetunes(teacher):
-            job = self._job(teacher, "teacher", self.recipe.seeds[0])
-            trained = train(self.study, job, self.progress)
+            trained = train(self.study, self._teacher_job(teacher), self.progress)
             main = trained.dev[self.study.main]
-            return Candidate(teacher, trained.key, trained.model, main, trained.dev_loss, trained.seconds)
+            return Candidate(teacher, key, trained.model, {}, main, trained.dev_loss, trained.seconds)
         folder = hub.resolve(teacher.model or "", what="teacher")
-        key = config.fingerprint(self.study.fingerprint, fingerprint_of(folder), teacher.label_map)
-        loaded = self._load(teacher, folder)
+        loaded = self._load(folder, teacher.label_map)
         predictor = self._predictor(loaded)
         dev = self.study.dataset.splits["dev"]
         rows = predictor.logits(dev)
         scores = self.study.task.score(dev, self.study.task.decode(rows, self.study.labels), self.study.labels)
-        return Candidate(teacher, key, folder, scores[self.study.main], gold_loss(dev, rows, self.study.labels))
+        loss = gold_loss(dev, rows, self.study.labels)
+        return Candidate(teacher, key, folder, teacher.label_map, scores[self.study.main], loss)
+
+    def _key_of(self, teacher: TeacherSpec) -> str:
+        """Names a teacher and the data it is asked about, before it is trained or loaded."""
+        if self._finetunes(teacher):
+            return key_of(self.study, self._teacher_job(teacher))
+        return config.fingerprint(self.study.fingerprint, fingerprint_of(teacher.model or ""), teacher.label_map)
+
+    def _teacher_job(self, teacher: TeacherSpec) -> Job:
+        return self._job(teacher, "teacher", self.recipe.seeds[0])
 
     def _finetunes(self, teacher: TeacherSpec) -> bool:
         if teacher.finetune is not None:
@@ -163,8 +193,8 @@ class Run:
         known = {teacher.label_map.get(label, label).lower() for label in info.labels or ()}
         return info.task != self.study.task.name or known != {label.lower() for label in self.study.labels}
 
-    def _load(self, teacher: TeacherSpec, folder: Path) -> Teacher:
-        return load_teacher(folder, self.study.task.name, self.study.labels, mapping=teacher.label_map)
+    def _load(self, folder: Path, mapping: dict[str, str]) -> Teacher:
+        return load_teacher(folder, self.study.task.name, self.study.labels, mapping=mapping)
 
     def _predictor(self, teacher: Teacher) -> TorchPredictor:
         longest = min(self.recipe.max_length, teacher.max_length)
@@ -172,7 +202,7 @@ class Run:
 
     @cached_property
     def _chosen_teacher(self) -> Teacher:
-        return self._load(self.chosen.spec, self.chosen.folder)
+        return self._load(self.chosen.folder, self.chosen.mapping)
 
     @cached_property
     def teacher(self) -> TorchPredictor:
@@ -185,8 +215,9 @@ class Run:
         predictions = list(self.teacher.predict(self.study.dataset.splits["test"]))
         candidate = self.chosen
         if candidate.key not in self.recorded and self.main_process:
+            name = f"{candidate.spec.label}-teacher"
             subject = self._subject(
-                candidate.key, f"{candidate.spec.label}-teacher", "teacher", candidate.spec, candidate.folder
+                candidate.key, name, "teacher", candidate.spec, candidate.folder, mapping=candidate.mapping
             )
             dev = {"dev": {self.study.main: candidate.dev}, "dev_loss": candidate.dev_loss}
             others = [{"model": c.spec.label, "dev": c.dev, "dev_loss": c.dev_loss} for c in self.ranked]
@@ -224,13 +255,16 @@ class Run:
         """Train (if needed), test and record one student; None on processes that do not write."""
         job, key = self._prepared(student, seed, distilled)
         if key in self.recorded:
-            return self.recorded[key]
+            return self._kept(key)
         trained = train(self.study, job, self.progress)
         if not self.main_process:
             return None
         subject = self._subject(key, job.folder.name, job.role, student, trained.model, trained)
         settings = {"terms": job.terms, "train": job.options.model_dump()}
-        subject = replace(subject, seed=seed, config={**subject.config, **settings})
+        taught = {"teacher": self.chosen.spec.label} if distilled else {}
+        subject = replace(
+            subject, seed=seed, config={**subject.config, **settings}, details={**subject.details, **taught}
+        )
         return self._record(subject, self.teacher_predictions if self.recipe.teachers else None)
 
     def _prepared(self, student: ModelSpec, seed: int, distilled: bool) -> tuple[Job, str]:
@@ -238,7 +272,7 @@ class Run:
         if not distilled:
             job = self._job(student, "finetuned", seed)
         else:
-            job = replace(self._distillation(student, seed), teaching=Teaching(self.chosen.key, lambda: self.rows))
+            job = replace(self._distillation(student, seed), teaching=Teaching(self.teacher_key, lambda: self.rows))
         return job, key_of(self.study, job)
 
     def _job(self, model: ModelSpec, role: str, seed: int) -> Job:
@@ -252,10 +286,18 @@ class Run:
         return replace(self._job(student, "distilled", seed), options=options, terms=self.recipe.distil.terms)
 
     def _subject(
-        self, key: str, name: str, role: str, model: ModelSpec, folder: Path, trained: Trained | None = None
+        self,
+        key: str,
+        name: str,
+        role: str,
+        model: ModelSpec,
+        folder: Path,
+        trained: Trained | None = None,
+        mapping: dict[str, str] | None = None,
     ) -> Subject:
-        loaded = self._load(TeacherSpec.model_validate({"model": str(folder)}), folder)
-        shape = getattr(loaded.model, "config", None)  # an architecture of transformers has none of ours
+        loaded = self._load(folder, mapping or {})
+        found = getattr(loaded.model, "config", None)
+        shape = found if isinstance(found, EncoderConfig) else None  # None: only transformers knows it
         details: dict[str, Any] = {}
         if trained is not None:
             details = {"dev": trained.dev, "dev_loss": trained.dev_loss, "notes": trained.notes}
@@ -269,12 +311,10 @@ class Run:
             predictor=self._predictor(loaded),
             params=loaded.params,
             size_bytes=weights_bytes(folder),
-            macs=macs_of(shape, self.study.task.name, len(self.study.labels))
-            if isinstance(shape, EncoderConfig)
-            else {},
+            macs=macs_of(shape, self.study.task.name, len(self.study.labels)) if shape else {},
             config={"model": model.model_dump(mode="json"), "max_length": self.recipe.max_length},
             details=details,
-            folder=folder,
+            folder=folder if shape else None,
         )
 
     def _record(self, subject: Subject, teacher: Sequence[Prediction] | None) -> Record:
@@ -283,6 +323,16 @@ class Run:
         record = assess(self.study, subject, self.folder / "tested" / subject.run, teacher=teacher, measured=first)
         records.append(self.records_path, record)
         self.recorded[record.key] = record
+        return record
+
+    def _kept(self, key: str) -> Record:
+        """The record of a key; written again when a later one took its place in the report (a recipe changed back)."""
+        record = self.recorded[key]
+        same = (record.role, record.model, record.seed, record.split)
+        latest = [r.key for r in self.recorded.values() if (r.role, r.model, r.seed, r.split) == same][-1]
+        if latest != key and self.main_process:
+            records.append(self.records_path, record)
+            self.recorded[key] = self.recorded.pop(key)  # to the end, as in the file
         return record
 
     def evaluate(self, model: TeacherSpec, split: str) -> Record:
@@ -298,8 +348,10 @@ class Run:
         """The classical model that a user could have instead."""
         name = FLOORS[self.study.task.name]
         key = config.fingerprint(self.study.fingerprint, "floor", name)
-        if key in self.recorded or not self.main_process:
-            return self.recorded.get(key)
+        if key in self.recorded:
+            return self._kept(key)
+        if not self.main_process:
+            return None
         self.progress(f"floor: {name}", 0, 0)
         started = time.monotonic()
         fitted = floor_of(self.study.task.name).fit(self.study.dataset.splits["train"], self.study.labels)
@@ -326,6 +378,5 @@ class Run:
         """Write report.md; returns what the command line shows."""
         if not self.main_process:
             return {}
-        mine = list(self.recorded.values())
-        write_json(self.folder / "environment.json", {"versions": dict(mine[0].conditions.versions)} if mine else {})
+        write_json(self.folder / "environment.json", {"versions": machine.versions(), "code": machine.code_version()})
         return report.run(report.Config(study=str(self.records_path), out=str(self.folder / "report.md")))

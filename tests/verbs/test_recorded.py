@@ -1,0 +1,85 @@
+"""Records outlive the runs that made them, and the report shows what the recipe says now."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from destila.errors import ConfigError
+from destila.report import records
+from destila.verbs import assess, job
+from destila.verbs.run import Config, run
+
+
+@pytest.fixture
+def trained(monkeypatch) -> list[str]:
+    """Names of the runs that were really trained; memory is measured elsewhere."""
+    names: list[str] = []
+    real = job.fit
+
+    def fit(*args, **kwargs):
+        names.append(kwargs["state"].parent.name)
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(job, "fit", fit)
+    monkeypatch.setattr(assess.memory, "peak_of", lambda command: 1)
+    return names
+
+
+@pytest.mark.slow
+def test_what_results_hold_is_not_done_again_without_runs(tiny, tmp_path, trained):
+    results = tmp_path / "results"
+    arguments = Config(recipe=str(tiny()), set=("train.epochs=1", f'results="{results}"'))
+    first = run(arguments)
+    assert len(trained) == 3
+    shutil.rmtree(tmp_path / "runs")
+    trained.clear()
+    assert run(arguments)["rows"] == first["rows"]
+    assert trained == []
+    assert len(records.read(results / "tiny.jsonl")) == 4
+
+
+@pytest.mark.slow
+def test_a_recipe_that_is_changed_back_reports_its_own_numbers(tiny, tmp_path, trained):
+    path = str(tiny())
+    fixed = ("teachers=[]", "floor=false", "train.epochs=1")
+    one = run(Config(recipe=path, set=fixed))["rows"][0]["score"]
+    other = run(Config(recipe=path, set=(*fixed, "train.lr=1e-6")))["rows"][0]["score"]
+    trained.clear()
+    assert run(Config(recipe=path, set=fixed))["rows"][0]["score"] == one != other
+    assert trained == []
+    assert len((tmp_path / "runs" / "tiny" / "record.jsonl").read_text(encoding="utf-8").splitlines()) == 3
+
+
+def test_a_wrong_loss_term_shows_before_any_training(tiny, trained):
+    with pytest.raises(ConfigError, match="Did you mean 'kl'"):
+        run(Config(recipe=str(tiny()), set=('distil.terms=[{use="kll"}]',)))
+    assert trained == []
+
+
+@pytest.mark.slow
+def test_a_teacher_only_transformers_knows_with_labels_of_its_own_teaches(tiny, tmp_path, bpe, monkeypatch):
+    import transformers
+
+    (tmp_path / "data.csv").write_text(
+        "text,label\n" + "".join(f"el niño come {i},{'sí' if i % 2 else 'no'}\n" for i in range(60)), encoding="utf-8"
+    )
+    folder = tmp_path / "electra"
+    shape = {"embedding_size": 8, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = transformers.ElectraConfig(
+        **shape, vocab_size=bpe.vocab_size, intermediate_size=8, pad_token_id=bpe.pad_id, id2label={0: "nay", 1: "yes"}
+    )
+    transformers.ElectraForSequenceClassification(config).save_pretrained(folder)
+    bpe.save(folder)
+    measured: list[str] = []
+    monkeypatch.setattr(assess.memory, "peak_of", lambda command: measured.append(command[-2]) or 1)
+    teacher = f'teachers=[{{model="{folder}", finetune=false, label_map={{nay="no", yes="sí"}}}}]'
+    data = f'data={{use="table", train="{tmp_path / "data.csv"}"}}'
+    run(Config(recipe=str(tiny()), set=(teacher, data, "compare=false", "floor=false", "train.epochs=1")))
+    found = {r.role: r for r in records.read(tmp_path / "runs" / "tiny" / "record.jsonl")}
+    assert set(found) == {"teacher", "distilled"}
+    assert [path.split("/")[-2] for path in measured] == ["student-distilled-s0"]  # `predict` cannot load the teacher
+    assert found["distilled"].details["teacher"] == "electra"
+    assert json.loads((tmp_path / "runs" / "tiny" / "environment.json").read_text())["versions"]["torch"]
