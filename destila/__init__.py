@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from destila.errors import DestilaError
+from destila.errors import (
+    CacheError,
+    ConfigError,
+    DataError,
+    DestilaError,
+    MissingExtraError,
+    ModelError,
+    TokenizerError,
+    TrainingError,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -12,7 +21,18 @@ if TYPE_CHECKING:
     from destila.verbs.predict import Labeller
 
 __version__ = "0.1.0"
-__all__ = ["DestilaError", "__version__", "load"]
+__all__ = [
+    "CacheError",
+    "ConfigError",
+    "DataError",
+    "DestilaError",
+    "MissingExtraError",
+    "ModelError",
+    "TokenizerError",
+    "TrainingError",
+    "__version__",
+    "load",
+]
 
 
 def load(folder: str | Path) -> Labeller:
