@@ -66,7 +66,7 @@ class DistilOptions(Options):
     """What the student learns from the teacher, and from which text."""
 
     terms: tuple[dict[str, Any], ...] = opt(
-        ({"use": "kl", "weight": 1.0, "temperature": 1.0},), "loss terms: use, weight and the term's own options"
+        ({"use": "kl", "weight": 1.0, "temperature": 2.0},), "loss terms: use, weight and the term's own options"
     )
     train: dict[str, Any] = opt({}, "changes to [train] while distilling, e.g. {epochs = 10}")
     dtype: Literal["float16", "float32"] = opt("float16", "precision of the cached teacher logits")
