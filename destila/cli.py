@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import destila
-from destila.errors import DestilaError
+from destila.errors import ConfigError, DestilaError
 
 if TYPE_CHECKING:
     from destila.config import C
@@ -79,6 +79,8 @@ def run(
     """The main job: from labelled data and a teacher to measured students and a report."""
     from destila.verbs import run as verb
 
+    if recipe.endswith(".toml") and teacher is not None:
+        raise ConfigError(f"--teacher goes with a data file; {recipe} names its own under [[teachers]]")
     if not recipe.endswith(".toml"):
         from destila.verbs import init as first
 
@@ -88,7 +90,7 @@ def run(
 
 
 @app.command()
-def finetune(recipe: RecipePath, set: Sets = [], json: AsJson = False) -> None:  # noqa: B006
+def finetune(recipe: RecipePath, set: Sets = None, json: AsJson = False) -> None:
     """Train a recipe's students on gold labels alone."""
     from destila.verbs import finetune as verb
 
@@ -97,7 +99,7 @@ def finetune(recipe: RecipePath, set: Sets = [], json: AsJson = False) -> None: 
 
 
 @app.command()
-def distil(recipe: RecipePath, set: Sets = [], json: AsJson = False) -> None:  # noqa: B006
+def distil(recipe: RecipePath, set: Sets = None, json: AsJson = False) -> None:
     """Train a recipe's students on its best teacher's outputs."""
     from destila.verbs import distil as verb
 
@@ -106,7 +108,7 @@ def distil(recipe: RecipePath, set: Sets = [], json: AsJson = False) -> None:  #
 
 
 @app.command()
-def choose(recipe: RecipePath, set: Sets = [], json: AsJson = False) -> None:  # noqa: B006
+def choose(recipe: RecipePath, set: Sets = None, json: AsJson = False) -> None:
     """Rank a recipe's teachers on dev."""
     from destila.verbs import choose as verb
 
@@ -126,8 +128,6 @@ def evaluate(
     """Score and measure a model folder on a recipe's data."""
     from destila.verbs import evaluate as verb
 
-    if set is None:
-        set = []
     with _progress(json) as progress:
         record = verb.run(_made(verb.Config, recipe=recipe, model=model, split=split, set=tuple(set or ())), progress)
     _show(record, [{"score": k, "value": v} for k, v in record["scores"].items()], json, title=record["run"])
@@ -136,19 +136,26 @@ def evaluate(
 @app.command()
 def predict(
     model: Annotated[str, typer.Argument(help="model folder")],
-    file: Annotated[str | None, typer.Argument(help="texts: one per line, or JSONL; default standard input")] = None,
+    file: Annotated[
+        str | None, typer.Argument(help="texts: one per line, or JSONL; none or - = standard input")
+    ] = None,
     text: Annotated[list[str] | None, typer.Option(help="a text to label, repeatable")] = None,
     out: Annotated[str | None, typer.Option(help="write JSONL here instead of standard output")] = None,
     json: Annotated[bool, typer.Option("--json", help="errors as JSON too; answers always are")] = False,  # noqa: ARG001
 ) -> None:
     """Label texts; writes one JSON object per line."""
+    from destila.text.files import stream_text
     from destila.verbs import predict as verb
 
-    _lines(verb.run(_made(verb.Config, model=model, file=file), text or sys.stdin), out)
+    if text and file:
+        raise ConfigError(f"give texts in {file} or with --text, not both")
+    source = text or stream_text(sys.stdin.buffer, "standard input")
+    options = {"file": None if file == "-" else file, "jsonl": False if text else None}
+    _lines(verb.run(_made(verb.Config, model=model, **options), source), out)
 
 
 @app.command()
-def data(recipe: RecipePath, set: Sets = [], json: AsJson = False) -> None:  # noqa: B006
+def data(recipe: RecipePath, set: Sets = None, json: AsJson = False) -> None:
     """Check a recipe's data before training."""
     from destila.verbs import data as verb
 
@@ -182,11 +189,17 @@ def list_(
 
 
 @app.command()
-def measure(model: Annotated[str, typer.Argument(help="model folder or preset")], json: AsJson = False) -> None:
+def measure(
+    model: Annotated[str, typer.Argument(help="model folder, hub name or preset")],
+    texts: Annotated[str | None, typer.Option(help="file of texts, timed one by one")] = None,
+    length: Annotated[int | None, typer.Option(help="random ids of the padded protocol; default 512")] = None,
+    threads: Annotated[int | None, typer.Option(help="threads; default all")] = None,
+    json: AsJson = False,
+) -> None:
     """Size, MACs, latency and memory of a model folder or preset."""
     from destila.verbs import measure as verb
 
-    result = verb.run(_made(verb.Config, model=model))
+    result = verb.run(_made(verb.Config, model=model, texts=texts, length=length, threads=threads))
     _show(result, _flat(result), json, title=model)
 
 
@@ -206,14 +219,18 @@ def report(
 def tokenizer(
     files: Annotated[list[str], typer.Argument(help="text files: plain, .gz or .zst")],
     out: Annotated[str, typer.Option(help="folder to write")],
-    kind: Annotated[str, typer.Option(help="bpe, unigram or wordpiece")] = "bpe",
+    kind: Annotated[str, typer.Option(help="bpe, unigram, wordpiece or bytelevel")] = "bpe",
     vocab_size: Annotated[int, typer.Option(help="pieces, specials included")] = 31_000,
+    lowercase: Annotated[bool, typer.Option(help="turn capitals into small letters")] = True,
+    keep_accents: Annotated[bool, typer.Option(help="keep á é í ó ú ü ñ")] = True,
+    limit: Annotated[int, typer.Option(help="read so many lines at most; 0 = all")] = 0,
     json: AsJson = False,
 ) -> None:
     """Train a tokenizer on text files."""
     from destila.verbs import tokenizer as verb
 
-    result = verb.run(_made(verb.Config, files=files, out=out, kind=kind, vocab_size=vocab_size))
+    shape = {"kind": kind, "vocab_size": vocab_size, "lowercase": lowercase, "keep_accents": keep_accents}
+    result = verb.run(_made(verb.Config, files=files, out=out, limit=limit, **shape))
     _show(result, [{"key": k, "value": v} for k, v in result.items()], json, title="tokenizer written")
 
 

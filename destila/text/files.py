@@ -37,6 +37,15 @@ def open_text(path: str | Path, *, encoding: str = "utf-8") -> Iterator[str]:
     return _lines(path, first, chunks, encoding)
 
 
+def stream_text(file: IO[bytes], name: str, *, encoding: str = "utf-8") -> Iterator[str]:
+    """The lines of an open stream without their line ends, as soon as they arrive; none when it is empty.
+
+    Raises DataError on reaching a byte that is not in the encoding, with its offset and the stream's name.
+    """
+    chunks = iter(file.readline, b"")
+    return _lines(name, next(chunks, b""), chunks, encoding)
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Nothing; writes UTF-8 text under a temporary name and renames it, so that a kill leaves old or new."""
     path = Path(path)
@@ -52,7 +61,7 @@ def write_text(path: str | Path, text: str) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _lines(path: Path, first: bytes, chunks: Iterator[bytes], encoding: str) -> Iterator[str]:
+def _lines(path: Path | str, first: bytes, chunks: Iterator[bytes], encoding: str) -> Iterator[str]:
     rest, offset = first.removeprefix(codecs.BOM_UTF8), len(first) - len(first.removeprefix(codecs.BOM_UTF8))
     while True:
         *whole, tail = rest.split(b"\n")
@@ -67,7 +76,7 @@ def _lines(path: Path, first: bytes, chunks: Iterator[bytes], encoding: str) -> 
         yield _decode(path, tail.removesuffix(b"\r"), offset, encoding)
 
 
-def _decode(path: Path, line: bytes, offset: int, encoding: str) -> str:
+def _decode(path: Path | str, line: bytes, offset: int, encoding: str) -> str:
     try:
         return line.decode(encoding)
     except UnicodeDecodeError as error:

@@ -3,7 +3,8 @@
 models     {"models": [{"name", "layers", "hidden", "parameters", "gmacs_linear_512", "gmacs_total_512"}]}
            parameters with a 3-label classifier; billions of multiply-accumulates for one input of 512 tokens,
            without and with the products inside attention
-cache      {"root", "total_bytes", "cache": [{"name", "size_bytes", ...}]}
+cache      {"root", "megabytes", "cache": [{"folder", "megabytes", ...}]}: teacher caches with their source, task,
+           rows, dtype and problem; other folders of the cache by size alone
 recipes, datasets, losses, tasks    {WHAT: [{"name", "about"}]}, recipes with their "path"
 """
 

@@ -35,7 +35,7 @@ from destila.train.batches import collate
 from destila.train.predict import TorchPredictor
 from destila.types import Conditions, Example, Features, Latency, Record
 from destila.verbs.assess import macs_of
-from destila.verbs.predict import rows_of
+from destila.verbs.predict import is_jsonl, rows_of
 from destila.verbs.study import task_of
 
 _READ = 5000
@@ -152,8 +152,8 @@ def _on_texts(
 
 def _examples(path: str, task: str) -> list[Example]:
     """The first texts of a file, without labels; words are split for a tagger."""
-    jsonl = any(suffix in (".jsonl", ".json") for suffix in Path(path).suffixes)
-    rows = islice(rows_of(open_text(path), jsonl=jsonl, where=path), _READ)
+    pairs = task == "classify"
+    rows = islice(rows_of(open_text(path), jsonl=is_jsonl(path), where=path, pairs=pairs), _READ)
     found = []
     for number, row in enumerate(rows):
         plain = {"text": row} if isinstance(row, str) else row
@@ -161,7 +161,7 @@ def _examples(path: str, task: str) -> list[Example]:
         if not isinstance(text, str):
             raise DataError(f"{path}: text {number + 1} has no string under 'text'")
         words = split_words(text) if task == "tag" else ()
-        found.append(Example(str(number), text, plain.get("pair") if task == "classify" else None, words))
+        found.append(Example(str(number), text, plain.get("pair") if pairs else None, words))
     return found
 
 

@@ -1,14 +1,15 @@
 """Label new texts with a model folder: lines, a file or standard input -> one JSON object per text.
 
-Input: plain text (one text per line; for pairs, `text<TAB>pair`), or JSONL with `text`, and optionally `id`,
-`pair` or, for taggers, `words` (a list of words that is joined by single spaces). Files may be .gz or .zst.
+Input: plain text (one text per line; for classifiers, `text<TAB>pair` is a pair), or JSONL with `text`, and
+optionally `id`, `pair` or, for taggers, `words` (a list of words that is joined by single spaces). Files may be .gz or
+.zst. An `id` that is not given is the number of the text from 0; blank lines are left out and do not count.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ class Config(Options):
 
     model: str = opt(..., "model folder")
     file: str | None = opt(None, "file of texts; none = `lines`")
+    jsonl: bool | None = opt(None, "one JSON object per line; none = by the file's ending, of `lines` by the first")
 
 
 class Labeller:
@@ -99,11 +101,14 @@ def _shown(row: dict[str, Any]) -> str:
     return json.dumps(row, ensure_ascii=False)[:80]
 
 
-def rows_of(lines: Iterable[str], *, jsonl: bool, where: str) -> Iterator[str | dict[str, Any]]:
-    """Texts of lines; blank lines are left out. Raises DataError with the line number."""
+def rows_of(lines: Iterable[str], *, jsonl: bool, where: str, pairs: bool) -> Iterator[str | dict[str, Any]]:
+    """Texts of lines; blank lines are left out. pairs: a tab parts text and pair. Raises DataError with the line."""
     for number, line in enumerate(lines, 1):
         text = line.rstrip("\r\n")
         if not text.strip():
+            continue
+        if not jsonl and not pairs:
+            yield text
             continue
         if not jsonl:
             head, tab, tail = text.partition("\t")
@@ -123,12 +128,26 @@ def rows_of(lines: Iterable[str], *, jsonl: bool, where: str) -> Iterator[str | 
 def run(arguments: Config, lines: Iterable[str] = ()) -> Iterator[dict[str, Any]]:
     """Predictions of a file, or of `lines` when there is none; lazily, in order."""
     if arguments.file is None:
-        source, jsonl, where = iter(lines), False, "standard input"
+        source, where = iter(lines), "standard input"
+        first = list(islice(source, 1))
+        jsonl, source = any(map(_is_object, first)), chain(first, source)
     else:
-        suffixes = Path(arguments.file).suffixes
-        source, jsonl, where = (
-            open_text(arguments.file),
-            any(s in (".jsonl", ".json") for s in suffixes),
-            arguments.file,
-        )
-    return Labeller(arguments.model).predict(rows_of(source, jsonl=jsonl, where=where))
+        source, where = open_text(arguments.file), arguments.file
+        jsonl = is_jsonl(arguments.file)
+    labeller = Labeller(arguments.model)
+    given = jsonl if arguments.jsonl is None else arguments.jsonl
+    return labeller.predict(rows_of(source, jsonl=given, where=where, pairs=labeller.predictor.task == Classify.name))
+
+
+def is_jsonl(path: str) -> bool:
+    """Whether a file of texts holds JSON objects, by its name: `x.jsonl`, `x.json`, also packed."""
+    return any(suffix in (".jsonl", ".json") for suffix in Path(path).suffixes)
+
+
+def _is_object(line: str) -> bool:
+    """Whether a line is a JSON object with something to label; such a line is no text of a person."""
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError:
+        return False
+    return isinstance(row, dict) and bool({"text", "words"} & row.keys())

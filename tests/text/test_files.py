@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 
 import pytest
 import zstandard
@@ -103,3 +104,12 @@ def test_a_write_that_fails_keeps_the_old_file(tmp_path):
         write_text(tmp_path / "a.json", "\ud83d")
     assert (tmp_path / "a.json").read_text() == "viejo"
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_a_stream_gives_its_lines_as_they_arrive_and_names_itself_in_errors():
+    assert list(files.stream_text(io.BytesIO(TEXT.encode()), "here")) == LINES
+    assert list(files.stream_text(io.BytesIO(b""), "here")) == []
+    lines = files.stream_text(io.BytesIO("uno\naño\n".encode("latin-1")), "here")
+    assert next(lines) == "uno"
+    with pytest.raises(DataError, match="here is not utf-8: byte 5 is 0xf1"):
+        next(lines)

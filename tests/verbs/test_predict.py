@@ -55,6 +55,22 @@ def test_a_tab_makes_a_pair(untrained):
     assert "pair" not in two
 
 
+def test_a_tab_is_a_blank_to_a_tagger_and_nothing_behind_it_is_lost(untrained):
+    (said,) = of(untrained("tag", POS), ["el niño\tvive en Lima"])
+    assert said["text"] == "el niño\tvive en Lima"
+    assert [s["text"] for s in said["spans"]] == ["el", "niño", "vive", "en", "Lima"]
+
+
+def test_json_objects_on_standard_input_are_told_by_the_first(untrained):
+    said = of(untrained("classify", ("no", "sí")), ['{"id": "a", "text": "uno"}\n', '{"text": "dos"}\n'])
+    assert [(o["id"], o["text"]) for o in said] == [("a", "uno"), ("1", "dos")]
+
+
+@pytest.mark.parametrize("line", ["{hola", '{"otra": 1}', "[1]", '"text"'])
+def test_other_lines_with_brackets_are_texts(untrained, line):
+    assert of(untrained("classify", ("no", "sí")), [line])[0]["text"] == line
+
+
 def test_json_lines_keep_their_ids_and_order(untrained, tmp_path):
     rows = [{"id": "z", "text": "uno"}, {"id": 7, "text": "dos", "pair": "tres"}, {"text": "cuatro"}]
     (tmp_path / "in.jsonl").write_text("\n".join(json.dumps(r) for r in rows) + "\n\n")
