@@ -1,10 +1,11 @@
 """Demo intents: requests to the assistant of a bank, a telephone company and a travel agency, 8 classes.
 
 source: written by the grammar below; the same seed gives the same sentences   licence: Apache-2.0, as the code
-paper: none   notes: confusable on purpose. Openings mention other matters than the request ("Ya pagué el
-recibo."), some wordings fit two classes and carry one at random, and part of the sentences is typed in a
-hurry, so no model reaches 100 %. An eighth of the wordings, names and towns occurs in test only, another in
-dev only. No two splits share a sentence, whatever its case, accents or punctuation.
+paper: none   notes: confusable on purpose. Some sentences open with other matters than the request ("Ya pagué
+el recibo.") or quote a request that somebody else makes, some wordings fit two classes and carry one of them at
+random, and part of the sentences is typed in a hurry, so no model reaches 100 %. An eighth of the wordings, names
+and towns occurs in test only, another in dev only. No two splits share a sentence, whatever its case, accents or
+punctuation.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ class Options(config.Options):
     dev: int = opt(300, "sentences to choose on", ge=8)
     test: int = opt(500, "sentences to test on, a part with wordings and names unseen in training", ge=8)
     hurried: float = opt(0.25, "share of sentences typed without capitals and accents, and with slips", ge=0, le=1)
-    opening: float = opt(0.5, "share of sentences that first mention another matter", ge=0, le=1)
+    opening: float = opt(0.2, "share of sentences that first mention another matter", ge=0, le=1)
+    quoting: float = opt(1.0, "share of the others that quote a request somebody else makes", ge=0, le=1)
     doubtful: float = opt(0.05, "share of sentences whose wording fits two classes", ge=0, le=1)
 
 
@@ -62,8 +64,8 @@ def _write(labels: tuple[str, ...], options: Options, rng: random.Random, split:
         label = choose(_DOUBTFUL[rule], rng)
     else:
         label = rule = choose(labels, rng)
-    opening = rng.random() < options.opening
-    sentence = _GRAMMAR.write(f"{rule}_{'rodeo' if opening else 'directo'}", rng, split=split)
+    shape = "rodeo" if rng.random() < options.opening else "cita" if rng.random() < options.quoting else "directo"
+    sentence = _GRAMMAR.write(f"{rule}_{shape}", rng, split=split)
     return label, careless(sentence, rng) if rng.random() < options.hurried else sentence
 
 
@@ -248,6 +250,16 @@ _OPENINGS: dict[str, tuple[str, ...]] = {  # what each class says when it is *no
     "transferir_dinero": ("ya hice la transferencia a {persona}. ", "el dinero ya le ha llegado a {persona}. "),
 }
 
+_QUOTES = (  # {{{0}}} is the request, {{{0}_otro}} one of another class that somebody else makes
+    "{{hola}}mi hermana pregunta: «{{{0}_otro}}» Yo, en cambio: {{{0}}}",
+    "{{hola}}{{{0}}} Lo otro, «{{{0}_otro}}», es de mi hermana.",
+    "antes escribí por error: «{{{0}_otro}}» Quería decir: {{{0}}}",
+    "{{{0}}} No haga caso de lo anterior («{{{0}_otro}}»).",
+    "{{hola}}{{{0}}}{{cierre}} Lo de «{{{0}_otro}}» ya no hace falta.",
+    "{{hola}}ya no hace falta lo de «{{{0}_otro}}» Ahora: {{{0}}}",
+    "mi padre dirá: «{{{0}_otro}}» Lo mío es esto: {{{0}}}{{cierre}}",
+)
+
 _FILLERS: dict[str, tuple[str, ...]] = {
     "hola": (
         *("",) * 6,
@@ -323,15 +335,23 @@ def _other_matters(rule: str) -> tuple[str, ...]:
     return tuple(text for label, texts in _OPENINGS.items() if label not in own for text in texts)
 
 
+def _other_requests(rule: str) -> tuple[str, ...]:
+    own = (rule, *_DOUBTFUL.get(rule, ()))
+    return tuple(text for label in LABELS or () if label not in own for text in _REQUESTS[label])
+
+
 _GRAMMAR = Grammar(
     {
         **_REQUESTS,
         **_FILLERS,
         **{f"{rule}_antes": _other_matters(rule) for rule in _REQUESTS},
+        **{f"{rule}_otro": _other_requests(rule) for rule in _REQUESTS},
+        **{f"{rule}_cita": tuple(q.format(rule) for q in _QUOTES) for rule in _REQUESTS},
         **{f"{rule}_directo": (f"{{hola}}{{{rule}}}{{cierre}}",) for rule in _REQUESTS},
         **{f"{rule}_rodeo": (f"{{hola}}{{{rule}_antes}}{{{rule}}}{{cierre}}",) for rule in _REQUESTS},
     },
     held=frozenset(
         {*(LABELS or ()), "recibo", "reserva", "viaje", "comercio", "mujer", "hombre", "apellido", "ciudad"}
     ),
+    unseen=0.15,
 )

@@ -197,4 +197,5 @@ _GRAMMAR = Grammar(
     held=frozenset(
         {"hecho", "pregunta", "mensaje", "mujer", "hombre", "apellido", "ciudad", "empresa", "masculina", "femenina"}
     ),
+    unseen=0.1,
 )

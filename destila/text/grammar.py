@@ -25,7 +25,7 @@ from destila.errors import DataError
 from destila.types import Span
 
 _SLOT = re.compile(r"\{(?:(?P<kind>[A-Z]+):)?(?P<rule>[^\W\d]+)(?P<number>\d*)(?:\.(?P<form>\d))?\}")
-_START = re.compile(r"(?:^|[.!?…] )[¿¡«(]*(\w)")
+_START = re.compile(r"(?:^|[.!?…] |«)[¿¡«(]*(\w)")
 _LINKS = (  # (what follows, what precedes, its replacement)
     (re.compile(r"el "), re.compile(r"\b([Dd]e|[Aa]) $"), r"\1l "),
     (re.compile(r"[IÍií]|[Hh][ií](?!e)"), re.compile(r"\by $"), "e "),
@@ -33,7 +33,6 @@ _LINKS = (  # (what follows, what precedes, its replacement)
 )
 _TRIES = 400
 _KEPT = {"dev": 3, "test": 7}  # positions modulo 8 of the alternatives that only that split uses
-_UNSEEN = 0.35  # share of a split's draws that come from its own alternatives
 _SLIPS = (("h", ""), ("b", "v"), ("v", "b"), ("ll", "y"), ("que", "ke"), ("ce", "se"), ("z", "s"), ("j", "g"))
 
 
@@ -59,16 +58,20 @@ class Sentence:
 
 @dataclass(frozen=True)
 class Grammar:
-    """Rules, and those of which an eighth of the alternatives is kept for dev and another for test (`held`)."""
+    """Rules, and those of which an eighth of the alternatives is kept for dev and another for test (`held`).
+
+    unseen: share of dev's and test's draws of a held rule that come from their own alternatives.
+    """
 
     rules: Mapping[str, Sequence[str]]
     held: frozenset[str] = frozenset()
+    unseen: float = 0.25
 
     def write(self, rule: str, rng: random.Random, *, split: str = "train") -> Sentence:
         """A sentence that starts from a rule.
 
-        split: "dev" and "test" take a third of their draws of held rules from alternatives that no other split
-        uses, so that a score says something about wordings and names never seen in training.
+        split: "dev" and "test" draw now and then from alternatives that no other split uses, so that a score says
+        something about wordings and names never seen in training.
         """
         pieces: list[tuple[str, str | None]] = []
         self._expand(self._draw(rule, rng, split).partition("|")[0], None, rng, split, pieces)
@@ -93,7 +96,7 @@ class Grammar:
     def _draw(self, rule: str, rng: random.Random, split: str, used: set[str] | None = None) -> str:
         every = self.rules[rule]
         if rule in self.held:
-            own = split in _KEPT and rng.random() < _UNSEEN
+            own = split in _KEPT and rng.random() < self.unseen
             every = [a for i, a in enumerate(every) if (i % 8 == _KEPT[split] if own else i % 8 not in _KEPT.values())]
         left = [a for a in every if a not in used] if used else every
         return choose(left or every, rng)
