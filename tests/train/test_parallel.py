@@ -29,7 +29,14 @@ def train(toy_path, given, *, world: int) -> None:
     launcher = ["-m", "torch.distributed.run", f"--nproc_per_node={world}", f"--master_port={free_port()}"]
     command = [sys.executable, *(launcher if world > 1 else []), str(toy_path), json.dumps(given)]
     without = {k: v for k, v in os.environ.items() if not k.startswith(("ACCELERATE_", "LOCAL_", "WORLD_", "RANK"))}
-    done = subprocess.run(command, env=without | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=100)
+    done = subprocess.run(
+        command,
+        env=without | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        stdin=subprocess.DEVNULL,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
 
 

@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -30,6 +31,7 @@ from destila.verbs.study import Study
 def show(what, done, total):
     sys.stdout.write(f"{done}\\n")
     sys.stdout.flush()
+    sys.stdin.readline()
 
 Run(Study(read(sys.argv[1], sys.argv[2:])), show).train()
 """
@@ -58,16 +60,19 @@ def test_a_command_that_is_killed_and_started_again_leaves_the_same_files(tiny, 
     path = str(tiny())
     command = [sys.executable, "-c", COMMAND, path, *ALONE, f'out="{tmp_path / "rough"}"']
     target = random.Random().randint(2, 15)
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         for line in process.stdout:
+            process.stdin.write("\n")
+            process.stdin.flush()
             if int(line) >= target:
+                time.sleep(random.uniform(0, 0.03))
                 process.kill()
                 break
     assert process.returncode == -signal.SIGKILL
     rough = tmp_path / "rough" / "tiny" / "students" / "student-finetuned-s0"
     assert (rough / "state.safetensors").exists()
     assert not (rough / "trained.json").exists()
-    again = subprocess.run(command, capture_output=True, text=True, check=True)
+    again = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
     assert int(again.stdout.split()[0]) > 1, "the second start should have resumed"
 
     study, calm = job()
