@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from destila.text import score
 from destila.text.decode import decode
 from destila.text.encode import encode_tag
@@ -58,8 +60,9 @@ class Tag:
     def score(
         self, examples: Sequence[Example], predictions: Sequence[Prediction], labels: Sequence[str]
     ) -> dict[str, float]:
-        """entity_f1 for BIO labels, pos_accuracy and chunk_f1 otherwise; accuracy per word always."""
-        return score.tagging([e.target or () for e in examples], [p.labels for p in predictions], labels)
+        """entity_f1 for BIO labels, pos_accuracy and chunk_f1 otherwise; accuracy and ece per word always."""
+        probabilities = np.concatenate([p.probabilities for p in predictions])
+        return score.tagging([e.target or () for e in examples], [p.labels for p in predictions], labels, probabilities)
 
 
 TASK = Tag()

@@ -91,6 +91,12 @@ def test_a_tagger_is_scored_by_entities_when_its_labels_are_bio():
     )
 
 
+def test_a_tagger_is_scored_with_the_calibration_of_its_words():
+    examples = [Example("0", "a b", words=((0, 1), (2, 3)), target=("N", "V")), Example("1", "")]
+    said = [Prediction(("N", "N"), np.array([[0.9, 0.1], [0.6, 0.4]])), Prediction((), np.zeros((0, 2)))]
+    assert tag.TASK.score(examples, said, ("N", "V"))["ece"] == pytest.approx((0.1 + 0.6) / 2)
+
+
 @pytest.mark.parametrize("task", [classify.TASK, tag.TASK, SUBTOKENS])
 def test_every_task_decodes_one_label_per_row(task):
     (prediction,) = task.decode([np.array([[0.0, 2.0]])], ("a", "b"))
