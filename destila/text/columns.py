@@ -63,9 +63,9 @@ def tagged(lines: Iterable[str], where: str, *, word: int = 0, tag: int = -1, se
         words: list[str] = []
         tags: list[str] = []
         for number, line in block:
-            cells = line.split(separator) if separator else line.split()
-            if cells[0] == DOCSTART:
+            if line.split(maxsplit=1)[0] == DOCSTART:  # its columns are blanks apart in files of tabs, too
                 continue
+            cells = line.split(separator) if separator else line.split()
             if not -len(cells) <= word < len(cells) or not -len(cells) <= tag < len(cells) or len(cells) < 2:
                 raise DataError(
                     f"{where}, line {number}: {len(cells)} column(s) in {line[:60]!r}, word is column {word} and tag column"

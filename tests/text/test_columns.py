@@ -21,6 +21,11 @@ def test_a_docstart_line_is_no_sentence():
     assert [(s.words, s.tags, s.line) for s in sentences] == [(("Ana",), ("B-PER",), 3)]
 
 
+def test_a_docstart_line_may_be_parted_otherwise_than_the_rest():
+    (sentence,) = tagged(["-DOCSTART- -X- O", "", "Ana\tB-PER"], "f", separator="\t")
+    assert sentence.words == ("Ana",)
+
+
 def test_columns_may_be_counted_from_either_end():
     (sentence,) = tagged(["1\tAna\tB-PER\t_"], "f", word=1, tag=-2, separator="\t")
     assert (sentence.words, sentence.tags) == (("Ana",), ("B-PER",))
