@@ -59,6 +59,15 @@ def test_a_wrong_loss_term_shows_before_any_training(tiny, trained):
     assert trained == []
 
 
+def test_unlabelled_lines_for_pairs_are_refused_before_any_training(tiny, tmp_path, trained):
+    rows = "".join(f"el niño {i}\tla niña\t{'no' if i % 2 else 'sí'}\n" for i in range(60))
+    (tmp_path / "pairs.tsv").write_text("text\tpair\tlabel\n" + rows, encoding="utf-8")
+    data = f'data={{use="table", train="{tmp_path / "pairs.tsv"}"}}'
+    with pytest.raises(ConfigError, match="the data are pairs"):
+        run(Config(recipe=str(tiny()), set=(data, 'distil.unlabelled="raw.txt"')))
+    assert trained == []
+
+
 @pytest.mark.slow
 def test_a_teacher_only_transformers_knows_with_labels_of_its_own_teaches(tiny, tmp_path, bpe, monkeypatch):
     import transformers
