@@ -43,7 +43,7 @@ def stream_text(file: IO[bytes], name: str, *, encoding: str = "utf-8") -> Itera
     Raises DataError on reaching a byte that is not in the encoding, with its offset and the stream's name.
     """
     chunks = iter(file.readline, b"")
-    return _lines(name, next(chunks, b""), chunks, encoding)
+    yield from _lines(name, next(chunks, b""), chunks, encoding)  # nothing is read before it is asked for
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -127,16 +127,17 @@ def rows_of(lines: Iterable[str], *, jsonl: bool, where: str, pairs: bool) -> It
 
 def run(arguments: Config, lines: Iterable[str] = ()) -> Iterator[dict[str, Any]]:
     """Predictions of a file, or of `lines` when there is none; lazily, in order."""
-    if arguments.file is None:
-        source, where = iter(lines), "standard input"
-        first = list(islice(source, 1))
-        jsonl, source = any(map(_is_object, first)), chain(first, source)
-    else:
-        source, where = open_text(arguments.file), arguments.file
+    source = iter(lines) if arguments.file is None else open_text(arguments.file)
+    labeller = Labeller(arguments.model)  # a wrong model shows before anybody types a line
+    if arguments.jsonl is not None:
+        jsonl = arguments.jsonl
+    elif arguments.file is not None:
         jsonl = is_jsonl(arguments.file)
-    labeller = Labeller(arguments.model)
-    given = jsonl if arguments.jsonl is None else arguments.jsonl
-    return labeller.predict(rows_of(source, jsonl=given, where=where, pairs=labeller.predictor.task == Classify.name))
+    else:
+        first = list(islice(source, 1))
+        source, jsonl = chain(first, source), any(map(_is_object, first))
+    pairs = labeller.predictor.task == Classify.name
+    return labeller.predict(rows_of(source, jsonl=jsonl, where=arguments.file or "standard input", pairs=pairs))
 
 
 def is_jsonl(path: str) -> bool:
