@@ -39,6 +39,7 @@ class Options(config.Options):
     train: int = opt(2000, "sentences to train on", ge=8)
     dev: int = opt(300, "sentences to choose on", ge=8)
     test: int = opt(500, "sentences to test on, a part with wordings and names unseen in training", ge=8)
+    unlabelled: int = opt(0, "further sentences without labels, for a teacher to label; 0 = no such split", ge=0)
     hurried: float = opt(0.25, "share of sentences typed without capitals and accents, and with slips", ge=0, le=1)
     opening: float = opt(0.2, "share of sentences that first mention another matter", ge=0, le=1)
     quoting: float = opt(1.0, "share of the others that quote a request somebody else makes", ge=0, le=1)
@@ -46,15 +47,23 @@ class Options(config.Options):
 
 
 def load(options: Options) -> Dataset:
-    """The three splits; raises DataError when the grammar cannot write that many different sentences."""
+    """Train, dev and test, and `unlabelled` if asked for; raises DataError when the grammar cannot write that many different sentences."""
     labels = LABELS or ()
     seen: set[str] = set()
     splits = {}
-    for split, count in (("test", options.test), ("dev", options.dev), ("train", options.train)):
+    for split in ("test", "dev", "train", "unlabelled"):
         rng = random.Random(f"intents {options.seed} {split}")
-        written = distinct(partial(_write, labels, options, rng, split), count, seen)
-        splits[split] = [Example(f"{split}-{i}", s.text, target=label) for i, (label, s) in enumerate(written)]
-    return Dataset("demo_intents", TASK, labels, {name: splits[name] for name in ("train", "dev", "test")})
+        written = distinct(partial(_write, labels, options, rng, split), getattr(options, split), seen)
+        splits[split] = [
+            Example(f"{split}-{i}", s.text, target=None if split == "unlabelled" else label)
+            for i, (label, s) in enumerate(written)
+        ]
+    return Dataset(
+        "demo_intents",
+        TASK,
+        labels,
+        {name: splits[name] for name in ("train", "dev", "test", "unlabelled") if splits[name]},
+    )
 
 
 def _write(labels: tuple[str, ...], options: Options, rng: random.Random, split: str) -> tuple[str, Sentence]:

@@ -10,6 +10,7 @@ another in dev only. No two splits share a sentence, whatever its case, accents 
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from functools import partial
 
 from destila import config
@@ -30,18 +31,25 @@ class Options(config.Options):
     train: int = opt(2000, "sentences to train on", ge=8)
     dev: int = opt(300, "sentences to choose on, a part with wordings and names unseen in training", ge=8)
     test: int = opt(500, "sentences to test on, a part with wordings and names unseen in training and dev", ge=8)
+    unlabelled: int = opt(0, "further sentences without labels, for a teacher to label; 0 = no such split", ge=0)
     hurried: float = opt(0.1, "share of sentences typed without capitals and accents, and with slips", ge=0, le=1)
 
 
 def load(options: Options) -> Dataset:
-    """The three splits; raises DataError when the grammar cannot write that many different sentences."""
+    """Train, dev and test, and `unlabelled` if asked for; raises DataError when the grammar cannot write that many different sentences."""
     seen: set[str] = set()
     splits = {}
-    for split, count in (("test", options.test), ("dev", options.dev), ("train", options.train)):
+    for split in ("test", "dev", "train", "unlabelled"):
         rng = random.Random(f"tags {options.seed} {split}")
-        written = distinct(partial(_write, options, rng, split), count, seen)
+        written = distinct(partial(_write, options, rng, split), getattr(options, split), seen)
         splits[split] = [_example(f"{split}-{i}", sentence) for i, (_, sentence) in enumerate(written)]
-    return Dataset("demo_tags", TASK, LABELS or (), {name: splits[name] for name in ("train", "dev", "test")})
+    splits["unlabelled"] = [replace(example, target=None) for example in splits["unlabelled"]]
+    return Dataset(
+        "demo_tags",
+        TASK,
+        LABELS or (),
+        {name: splits[name] for name in ("train", "dev", "test", "unlabelled") if splits[name]},
+    )
 
 
 def _write(options: Options, rng: random.Random, split: str) -> tuple[str, Sentence]:

@@ -33,6 +33,13 @@ def test_the_same_seed_gives_the_same_sentences_and_another_seed_others(demo: Da
     assert [e.text for e in other.splits["train"]] != [e.text for e in demo.splits["train"]]
 
 
+def test_unlabelled_sentences_come_on_top_and_are_new(demo: Dataset) -> None:
+    more = datasets.load({"use": demo.name, "unlabelled": 50} | SMALL).splits
+    assert more["train"] == demo.splits["train"]
+    assert [e.target for e in more["unlabelled"]] == [None] * 50
+    assert not {key(e.text) for e in more["unlabelled"]} & {key(e.text) for s in demo.splits.values() for e in s}
+
+
 def test_every_label_occurs_in_every_split(demo: Dataset) -> None:
     for split in demo.splits.values():
         targets = [t for e in split for t in ((e.target,) if isinstance(e.target, str) else e.target or ())]
