@@ -75,6 +75,11 @@ def spellings(name: str) -> list[str]:
     return [f"{o}{slash}{b}" for o, b in product(organisations, bodies)]
 
 
+def cache_root() -> Path:
+    """`$DESTILA_CACHE`, else `~/.cache/destila`: the folder of everything that can be computed again."""
+    return Path(os.environ.get("DESTILA_CACHE") or Path.home() / ".cache" / "destila")
+
+
 def offline() -> bool:
     """True when `HF_HUB_OFFLINE` asks for the local hub cache only."""
     return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}

@@ -13,7 +13,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import logging
-import os
 import shutil
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -27,6 +26,7 @@ import numpy as np
 from destila.config import fingerprint
 from destila.distil.segment import INDEX_BYTES, Segment, read_meta, write_meta
 from destila.errors import CacheError
+from destila.hub import cache_root
 from destila.types import Example
 
 log = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ def spec(
 
 def default_root() -> Path:
     """`$DESTILA_CACHE/teacher`, else `~/.cache/destila/teacher`."""
-    return Path(os.environ.get("DESTILA_CACHE") or Path.home() / ".cache" / "destila") / "teacher"
+    return cache_root() / "teacher"
 
 
 def keys_of(examples: Sequence[Example]) -> np.ndarray:

@@ -74,16 +74,11 @@ def _today(name: str) -> str:
     return name
 
 
-def cache_root() -> Path:
-    """The folder of everything that can be computed again."""
-    return Path(os.environ.get("DESTILA_CACHE") or Path.home() / ".cache" / "destila")
-
-
 def _converted(file: Path) -> Path:
     """The safetensors copy of a `.bin`, made when it does not exist; named by the file's path, size and time."""
     facts = file.stat()
     key = fingerprint(str(file.resolve()), facts.st_size, facts.st_mtime_ns)
-    target = cache_root() / "converted" / f"{key}.safetensors"
+    target = hub.cache_root() / "converted" / f"{key}.safetensors"
     if target.is_file():
         return target
     log.warning("converting %s to safetensors once, into %s", file, target)

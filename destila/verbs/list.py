@@ -11,7 +11,6 @@ recipes, datasets, losses, tasks    {WHAT: [{"name", "about"}]}, recipes with th
 from __future__ import annotations
 
 import ast
-import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +20,7 @@ import destila
 from destila import plugins
 from destila.config import Options, opt
 from destila.errors import ConfigError
+from destila.hub import cache_root
 from destila.models.macs import macs
 from destila.models.presets import PRESETS, parameters
 
@@ -106,7 +106,7 @@ def _cache() -> dict[str, Any]:
     """Teacher caches, one by one, and every other folder of the cache by its size."""
     from destila.distil.cache import entries  # only this list needs it
 
-    root = Path(os.environ.get("DESTILA_CACHE") or Path.home() / ".cache" / "destila")
+    root = cache_root()
     teachers: list[Mapping[str, Any]] = list(entries())
     others = [
         {"folder": str(folder), "megabytes": _size(folder) / 1e6}

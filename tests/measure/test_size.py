@@ -6,10 +6,10 @@ from destila.errors import ModelError
 from destila.measure import size
 
 
-def test_weights_and_folder_are_counted_apart(tmp_path):
+def test_weights_are_counted_and_nothing_else(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(bytes(100))
     (tmp_path / "config.json").write_bytes(bytes(10))
-    assert (size.weights_bytes(tmp_path), size.folder_bytes(tmp_path)) == (100, 110)
+    assert size.weights_bytes(tmp_path) == 100
 
 
 def test_linked_weights_count_with_their_real_size(tmp_path):
@@ -27,4 +27,4 @@ def test_a_folder_without_weights_is_an_error(tmp_path):
 
 def test_a_missing_folder_is_an_error(tmp_path):
     with pytest.raises(ModelError, match="no model folder"):
-        size.folder_bytes(tmp_path / "none")
+        size.weights_bytes(tmp_path / "none")
