@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 
 import pytest
@@ -51,6 +52,21 @@ def test_a_recipe_that_is_changed_back_reports_its_own_numbers(tiny, tmp_path, t
     assert run(Config(recipe=path, set=fixed))["rows"][0]["score"] == one != other
     assert trained == []
     assert len((tmp_path / "runs" / "tiny" / "record.jsonl").read_text(encoding="utf-8").splitlines()) == 3
+
+
+@pytest.mark.slow
+def test_training_alone_leaves_testing_for_later_and_time_is_told_first(tiny, tmp_path, trained, caplog):
+    caplog.set_level(logging.INFO)
+    arguments = {"recipe": str(tiny()), "set": ("teachers=[]", "floor=false", "train.epochs=1")}
+    assert "without --train-only" in run(Config(**arguments, train_only=True))["lines"][0]
+    (told,) = [r.getMessage() for r in caplog.records if r.getMessage().startswith("estimate")]
+    assert "student-finetuned-s0" in told
+    assert trained == ["student-finetuned-s0"]
+    assert not (tmp_path / "runs" / "tiny" / "record.jsonl").exists()
+    caplog.clear()
+    assert [row["role"] for row in run(Config(**arguments))["rows"]] == ["finetuned"]
+    assert trained == ["student-finetuned-s0"]
+    assert not [r for r in caplog.records if r.getMessage().startswith("estimate")]
 
 
 def test_a_wrong_loss_term_shows_before_any_training(tiny, trained):
