@@ -13,7 +13,9 @@ __all__ = ["Config", "run"]
 
 def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
     """The study's report so far, as `destila run` returns it."""
-    steps = Run(Study(read(arguments.recipe, arguments.set)), progress)
+    recipe = read(arguments.recipe, arguments.set)
+    alone = recipe.model_copy(update={"teachers": ()})  # no teacher is trained to measure agreement with it
+    steps = Run(Study(alone), progress)
     for seed in steps.recipe.seeds:
         for student in steps.recipe.students:
             steps.student(student, seed, distilled=False)

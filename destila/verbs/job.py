@@ -29,6 +29,7 @@ from destila.models import hf, store
 from destila.models.weights import fingerprint_of
 from destila.text.files import write_text
 from destila.text.tokenizer import Tokenizer
+from destila.text.tokenizer import load as load_tokenizer
 from destila.train.loop import Evaluation, Step, TrainData, fit
 from destila.train.optim import precision
 from destila.train.options import TrainOptions
@@ -46,7 +47,10 @@ _LOG_EVERY = 10
 
 @dataclass(frozen=True, slots=True)
 class Teaching:
-    """A teacher's rows for the training examples (unlabelled ones included), asked for only when a job starts."""
+    """A teacher's rows for the training examples (unlabelled ones included), asked for only when a job starts.
+
+    key: names the teacher; and the precision of the rows where it is not the usual one.
+    """
 
     key: str
     rows: Callable[[], RowsView]
@@ -92,7 +96,15 @@ def key_of(study: Study, job: Job) -> str:
         job.terms,
         teacher,
         unlabelled,
+        *_files(job),
     )
+
+
+def _files(job: Job) -> list[str]:
+    """Contents that the job's tables only name: a tokenizer's folder, the user's own loss terms."""
+    found = [load_tokenizer(job.spec.tokenizer).fingerprint] if isinstance(job.spec.tokenizer, str) else []
+    own = [Path(term["use"]) for term in job.terms if str(term.get("use", "")).endswith(".py")]
+    return found + [path.read_text(encoding="utf-8") for path in own if path.is_file()]
 
 
 def finished(study: Study, job: Job) -> Trained | None:
@@ -120,8 +132,9 @@ def train(study: Study, job: Job, progress: Progress = silent) -> Trained:
     model, tokenizer = loaded.model, loaded.tokenizer
     examples = [*study.dataset.splits["train"], *(study.unlabelled if job.teaching else [])]
     encoded = study.encode("train+unlabelled" if job.teaching else "train", tokenizer, examples)
-    data = TrainData(encoded.features, tokenizer.pad_id, job.teaching.rows() if job.teaching else None)
     loss = mix(job.terms, class_counts=study.class_counts)
+    rows = job.teaching.rows() if job.teaching and loss.needs_teacher else None
+    data = TrainData(encoded.features, tokenizer.pad_id, rows)
     evaluator = _Evaluator(study, model, tokenizer, job.options)
     book = _Logbook(job.folder, f"{job.folder.name}")
     best = book.best()

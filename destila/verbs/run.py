@@ -182,7 +182,7 @@ class Run:
         return config.fingerprint(self.study.fingerprint, fingerprint_of(teacher.model or ""), teacher.label_map)
 
     def _teacher_job(self, teacher: TeacherSpec) -> Job:
-        return self._job(teacher, "teacher", self.recipe.seeds[0])
+        return self._job(teacher, "teacher", self.recipe.teacher_seed)
 
     def _finetunes(self, teacher: TeacherSpec) -> bool:
         if teacher.finetune is not None:
@@ -235,18 +235,12 @@ class Run:
         missing = [examples[i] for i in cache.missing(examples)]
         if missing:
             started = time.monotonic()
-            predictor.logits(missing[:_TRIED])
-            pace = (time.monotonic() - started) / len(missing[:_TRIED])
-            need = cost(missing, len(self.study.labels), self.recipe.distil.dtype, pace)
-            log.info(
-                "teacher outputs: %d texts to label, about %.1f minutes and %.1f MB in %s",
-                len(missing),
-                need["minutes"],
-                need["megabytes"],
-                cache.folder,
-            )
-        calls = cache.fill(examples, predictor.logits, progress=lambda n, m: self.progress("teacher outputs", n, m))
-        log.info("teacher calls: %d (of %d texts, the others were cached)", calls, len(examples))
+            first = cache.fill(missing[:_TRIED], predictor.logits)
+            need = cost(missing, len(self.study.labels), self.recipe.distil.dtype, (time.monotonic() - started) / first)
+            size = f"about {need['minutes']:.1f} minutes and {need['megabytes']:.1f} MB in {cache.folder}"
+            log.info("teacher outputs: %d texts to label, %s", len(missing), size)
+        cache.fill(examples, predictor.logits, progress=lambda n, m: self.progress("teacher outputs", n, m))
+        log.info("teacher calls: %d (of %d texts, the others were cached)", len(missing), len(examples))
         return cache.rows(examples)
 
     # students
@@ -272,7 +266,9 @@ class Run:
         if not distilled:
             job = self._job(student, "finetuned", seed)
         else:
-            job = replace(self._distillation(student, seed), teaching=Teaching(self.teacher_key, lambda: self.rows))
+            dtype = self.recipe.distil.dtype
+            key = self.teacher_key if dtype == "float16" else f"{self.teacher_key} in {dtype}"
+            job = replace(self._distillation(student, seed), teaching=Teaching(key, lambda: self.rows))
         return job, key_of(self.study, job)
 
     def _job(self, model: ModelSpec, role: str, seed: int) -> Job:
@@ -306,7 +302,7 @@ class Run:
             run=name,
             role=role,
             model=model.label,
-            seed=self.recipe.seeds[0],
+            seed=self.recipe.teacher_seed,
             seconds=trained.seconds if trained else 0.0,
             predictor=self._predictor(loaded),
             params=loaded.params,
@@ -319,7 +315,8 @@ class Run:
 
     def _record(self, subject: Subject, teacher: Sequence[Prediction] | None) -> Record:
         self.progress(f"testing {subject.run}", 0, 0)
-        first = subject.seed == self.recipe.seeds[0]  # cost does not depend on the seed
+        student = subject.role in ("distilled", "finetuned")
+        first = not student or subject.seed == self.recipe.seeds[0]  # cost does not depend on the seed
         record = assess(self.study, subject, self.folder / "tested" / subject.run, teacher=teacher, measured=first)
         records.append(self.records_path, record)
         self.recorded[record.key] = record
