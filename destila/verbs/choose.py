@@ -18,7 +18,7 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
     are fine-tuned first; `destila run` uses the same ones.
     """
     steps = Run(Study(read(arguments.recipe, arguments.set)), progress)
-    best = steps.ranked[0]
+    best = steps.teachers.ranked[0]
     by_loss = steps.recipe.choose == "loss"
     teachers = [
         {
@@ -27,7 +27,7 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
             "dev_loss": c.dev_loss,
             "behind": c.dev_loss - best.dev_loss if by_loss else best.dev - c.dev,
         }
-        for c in steps.ranked
+        for c in steps.teachers.ranked
     ]
     return {
         "study": steps.recipe.name,

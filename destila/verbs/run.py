@@ -10,40 +10,31 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from destila import config, hub
 from destila.config import Options, opt
-from destila.distil.cache import Cache, RowsView
-from destila.distil.cache import estimate as cost
-from destila.distil.teacher import Teacher, load_teacher
-from destila.errors import ConfigError
 from destila.floors import FLOORS, floor_of
 from destila.losses.mix import mix
 from destila.measure import machine
 from destila.measure.size import weights_bytes
 from destila.models.config import EncoderConfig
-from destila.models.presets import PRESETS
 from destila.models.weights import fingerprint_of
 from destila.report import records
 from destila.text.files import write_text
-from destila.text.folder import read_folder
-from destila.train.predict import TorchPredictor
 from destila.train.processes import processes
 from destila.types import Prediction, Record
 from destila.verbs import estimate, report
 from destila.verbs.assess import Subject, assess, macs_of
-from destila.verbs.job import Job, Teaching, Trained, finished, gold_loss, key_of, train
+from destila.verbs.job import Job, Teaching, Trained, finished, key_of, train
 from destila.verbs.recipe import ModelSpec, TeacherSpec, read
 from destila.verbs.study import Progress, Study, silent, write_json
+from destila.verbs.teachers import Teachers
 
 log = logging.getLogger(__name__)
-
-_TRIED = 64
-"""Texts on which a teacher is timed before its cache is filled."""
 
 
 class Config(Options):
@@ -64,24 +55,12 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
     return {"study": steps.recipe.name, "lines": ["trained; the same command without --train-only tests and measures"]}
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A teacher and how it does on dev. mapping: its label names -> ours, where they differ."""
-
-    spec: TeacherSpec
-    key: str
-    folder: Path
-    mapping: dict[str, str]
-    dev: float
-    dev_loss: float
-    seconds: float = 0.0  # of fine-tuning
-
-
 class Run:
     """The steps of a study, each callable on its own by the verb of its name."""
 
     def __init__(self, study: Study, progress: Progress = silent) -> None:
         self.study, self.recipe, self.progress = study, study.recipe, progress
+        self.teachers = Teachers(study, progress)
         self.folder = study.recipe.folder
         self.records_path = (
             Path(self.recipe.results) / f"{self.recipe.name}.jsonl"
@@ -112,8 +91,8 @@ class Run:
         """Test and measure what is not recorded yet, and report."""
         if self.recipe.floor:
             self.floor()
-        if self.recipe.teachers and self.teacher_key in self.recorded:
-            self._kept(self.teacher_key)
+        if self.recipe.teachers and self.teachers.key in self.recorded:
+            self._kept(self.teachers.key)
         for student, seed, distilled in self.wanted:
             self.student(student, seed, distilled=distilled)
         return self.report()
@@ -129,7 +108,7 @@ class Run:
                 job, key = self._prepared(student, seed, distilled)
                 done = key in self.recorded or finished(self.study, job) is not None
             todo += [] if done else [job]
-        teachers = [self._teacher_job(t) for t in self.recipe.teachers if self._finetunes(t)] if todo else []
+        teachers = [self.teachers.job(t) for t in self.recipe.teachers if self.teachers.finetunes(t)] if todo else []
         todo += [job for job in teachers if finished(self.study, job) is None]
         found = estimate.minutes(self.study, todo)
         if found:
@@ -137,113 +116,21 @@ class Run:
             log.info("estimate: %.0f minutes of training on this machine (%s)", sum(found.values()), each)
         return found
 
-    # teachers
-
-    @cached_property
-    def chosen(self) -> Candidate:
-        """The teacher that is best on dev by the recipe's criterion."""
-        return self.ranked[0]
-
-    @cached_property
-    def teacher_key(self) -> str:
-        """The key of the teacher that teaches; of several, all are trained to know it."""
-        if len(self.recipe.teachers) == 1:
-            return self._key_of(self.recipe.teachers[0])
-        return self.chosen.key
-
-    @cached_property
-    def ranked(self) -> list[Candidate]:
-        """All teachers, best on dev first."""
-        if not self.recipe.teachers:
-            raise ConfigError(f"recipe '{self.recipe.name}' has no [[teachers]]: give at least one")
-        found = [self._candidate(t) for t in self.recipe.teachers]
-        by_loss = self.recipe.choose == "loss"
-        return sorted(found, key=lambda c: c.dev_loss if by_loss else -c.dev)
-
-    def _candidate(self, teacher: TeacherSpec) -> Candidate:
-        key = self._key_of(teacher)
-        if self._finetunes(teacher):
-            trained = train(self.study, self._teacher_job(teacher), self.progress)
-            main = trained.dev[self.study.main]
-            return Candidate(teacher, key, trained.model, {}, main, trained.dev_loss, trained.seconds)
-        folder = hub.resolve(teacher.model or "", what="teacher")
-        loaded = self._load(folder, teacher.label_map)
-        predictor = self._predictor(loaded)
-        dev = self.study.dataset.splits["dev"]
-        rows = predictor.logits(dev)
-        scores = self.study.task.score(dev, self.study.task.decode(rows, self.study.labels), self.study.labels)
-        loss = gold_loss(dev, rows, self.study.labels)
-        return Candidate(teacher, key, folder, teacher.label_map, scores[self.study.main], loss)
-
-    def _key_of(self, teacher: TeacherSpec) -> str:
-        """Names a teacher and the data it is asked about, before it is trained or loaded."""
-        if self._finetunes(teacher):
-            return key_of(self.study, self._teacher_job(teacher))
-        return config.fingerprint(self.study.fingerprint, fingerprint_of(teacher.model or ""), teacher.label_map)
-
-    def _teacher_job(self, teacher: TeacherSpec) -> Job:
-        return self._job(teacher, "teacher", self.recipe.teacher_seed)
-
-    def _finetunes(self, teacher: TeacherSpec) -> bool:
-        if teacher.finetune is not None:
-            return teacher.finetune
-        if teacher.model is None or teacher.model in PRESETS:
-            return True
-        info = read_folder(hub.resolve(teacher.model, what="teacher"))
-        known = {teacher.label_map.get(label, label).lower() for label in info.labels or ()}
-        return info.task != self.study.task.name or known != {label.lower() for label in self.study.labels}
-
-    def _load(self, folder: Path, mapping: dict[str, str]) -> Teacher:
-        return load_teacher(folder, self.study.task.name, self.study.labels, mapping=mapping)
-
-    def _predictor(self, teacher: Teacher) -> TorchPredictor:
-        longest = min(self.recipe.max_length, teacher.max_length)
-        return TorchPredictor(teacher.model, teacher.tokenizer, self.study.task, self.study.labels, max_length=longest)
-
-    @cached_property
-    def _chosen_teacher(self) -> Teacher:
-        return self._load(self.chosen.folder, self.chosen.mapping)
-
-    @cached_property
-    def teacher(self) -> TorchPredictor:
-        """The chosen teacher, ready to predict."""
-        return self._predictor(self._chosen_teacher)
-
     @cached_property
     def teacher_predictions(self) -> list[Prediction]:
         """What the chosen teacher says about the test split; its Record is made on the way."""
-        predictions = list(self.teacher.predict(self.study.dataset.splits["test"]))
-        candidate = self.chosen
+        predictions = list(self.teachers.predictor.predict(self.study.dataset.splits["test"]))
+        candidate = self.teachers.chosen
         if candidate.key not in self.recorded and self.main_process:
             name = f"{candidate.spec.label}-teacher"
             subject = self._subject(
                 candidate.key, name, "teacher", candidate.spec, candidate.folder, mapping=candidate.mapping
             )
             dev = {"dev": {self.study.main: candidate.dev}, "dev_loss": candidate.dev_loss}
-            others = [{"model": c.spec.label, "dev": c.dev, "dev_loss": c.dev_loss} for c in self.ranked]
-            subject = replace(subject, predictor=self.teacher, seconds=candidate.seconds)
+            others = [{"model": c.spec.label, "dev": c.dev, "dev_loss": c.dev_loss} for c in self.teachers.ranked]
+            subject = replace(subject, predictor=self.teachers.predictor, seconds=candidate.seconds)
             self._record(replace(subject, details={**dev, "candidates": others}), None)
         return predictions
-
-    @cached_property
-    def rows(self) -> RowsView:
-        """The teacher's cached logits for the training texts; what is missing is computed, once."""
-        predictor = self.teacher
-        examples = [*self.study.dataset.splits["train"], *self.study.unlabelled]
-        key = self._chosen_teacher.spec(self.recipe.max_length)
-        cache = Cache.open(None, key, len(self.study.labels), self.recipe.distil.dtype)
-        missing = [examples[i] for i in cache.missing(examples)]
-        if missing:
-            started = time.monotonic()
-            first = cache.fill(missing[:_TRIED], predictor.logits)
-            need = cost(missing, len(self.study.labels), self.recipe.distil.dtype, (time.monotonic() - started) / first)
-            size = f"about {need['minutes']:.1f} minutes and {need['megabytes']:.1f} MB in {cache.folder}"
-            log.info("teacher outputs: %d texts to label, %s", len(missing), size)
-        cache.fill(examples, predictor.logits, progress=lambda n, m: self.progress("teacher outputs", n, m))
-        log.info("teacher calls: %d (of %d texts, the others were cached)", len(missing), len(examples))
-        return cache.rows(examples)
-
-    # students
 
     def student(self, student: ModelSpec, seed: int, *, distilled: bool) -> Record | None:
         """Train (if needed), test and record one student; None on processes that do not write."""
@@ -255,7 +142,7 @@ class Run:
             return None
         subject = self._subject(key, job.folder.name, job.role, student, trained.model, trained)
         settings = {"terms": job.terms, "train": job.options.model_dump()}
-        taught = {"teacher": self.chosen.spec.label} if distilled else {}
+        taught = {"teacher": self.teachers.chosen.spec.label} if distilled else {}
         subject = replace(
             subject, seed=seed, config={**subject.config, **settings}, details={**subject.details, **taught}
         )
@@ -267,13 +154,12 @@ class Run:
             job = self._job(student, "finetuned", seed)
         else:
             dtype = self.recipe.distil.dtype
-            key = self.teacher_key if dtype == "float16" else f"{self.teacher_key} in {dtype}"
-            job = replace(self._distillation(student, seed), teaching=Teaching(key, lambda: self.rows))
+            key = self.teachers.key if dtype == "float16" else f"{self.teachers.key} in {dtype}"
+            job = replace(self._distillation(student, seed), teaching=Teaching(key, lambda: self.teachers.rows))
         return job, key_of(self.study, job)
 
     def _job(self, model: ModelSpec, role: str, seed: int) -> Job:
-        kind = "teachers" if role == "teacher" else "students"
-        folder = self.folder / kind / f"{model.label}-{role}-s{seed}"
+        folder = self.folder / "students" / f"{model.label}-{role}-s{seed}"
         return Job(folder, role, model, self.recipe.options(model.train), seed)
 
     def _distillation(self, student: ModelSpec, seed: int) -> Job:
@@ -291,7 +177,7 @@ class Run:
         trained: Trained | None = None,
         mapping: dict[str, str] | None = None,
     ) -> Subject:
-        loaded = self._load(folder, mapping or {})
+        loaded = self.teachers.load(folder, mapping or {})
         found = getattr(loaded.model, "config", None)
         shape = found if isinstance(found, EncoderConfig) else None  # None: only transformers knows it
         details: dict[str, Any] = {}
@@ -304,7 +190,7 @@ class Run:
             model=model.label,
             seed=self.recipe.teacher_seed,
             seconds=trained.seconds if trained else 0.0,
-            predictor=self._predictor(loaded),
+            predictor=self.teachers.predictor_of(loaded),
             params=loaded.params,
             size_bytes=weights_bytes(folder),
             macs=macs_of(shape, self.study.task.name, len(self.study.labels)) if shape else {},

@@ -1,0 +1,141 @@
+"""The teachers of a study: fine-tuned or loaded, ranked on dev, and the best one's outputs cached."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from destila import config, hub
+from destila.distil.cache import Cache, RowsView
+from destila.distil.cache import estimate as cost
+from destila.distil.teacher import Teacher, load_teacher
+from destila.errors import ConfigError
+from destila.models.presets import PRESETS
+from destila.models.weights import fingerprint_of
+from destila.text.folder import read_folder
+from destila.train.predict import TorchPredictor
+from destila.verbs.job import Job, gold_loss, key_of, train
+from destila.verbs.recipe import TeacherSpec
+from destila.verbs.study import Progress, Study, silent
+
+log = logging.getLogger(__name__)
+
+_TRIED = 64
+"""Texts on which a teacher is timed while its cache is filled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A teacher and how it does on dev. mapping: its label names -> ours, where they differ."""
+
+    spec: TeacherSpec
+    key: str
+    folder: Path
+    mapping: dict[str, str]
+    dev: float
+    dev_loss: float
+    seconds: float = 0.0  # of fine-tuning
+
+
+class Teachers:
+    """What a study's teachers say; nothing is trained, loaded or asked before it is needed."""
+
+    def __init__(self, study: Study, progress: Progress = silent) -> None:
+        self.study, self.recipe, self.progress = study, study.recipe, progress
+
+    @cached_property
+    def chosen(self) -> Candidate:
+        """The teacher that is best on dev by the recipe's criterion."""
+        return self.ranked[0]
+
+    @cached_property
+    def key(self) -> str:
+        """The key of the teacher that teaches; of several, all are trained to know it."""
+        if len(self.recipe.teachers) == 1:
+            return self._key_of(self.recipe.teachers[0])
+        return self.chosen.key
+
+    @cached_property
+    def ranked(self) -> list[Candidate]:
+        """All teachers, best on dev first."""
+        if not self.recipe.teachers:
+            raise ConfigError(f"recipe '{self.recipe.name}' has no [[teachers]]: give at least one")
+        found = [self._candidate(t) for t in self.recipe.teachers]
+        by_loss = self.recipe.choose == "loss"
+        return sorted(found, key=lambda c: c.dev_loss if by_loss else -c.dev)
+
+    def _candidate(self, teacher: TeacherSpec) -> Candidate:
+        key = self._key_of(teacher)
+        if self.finetunes(teacher):
+            trained = train(self.study, self.job(teacher), self.progress)
+            main = trained.dev[self.study.main]
+            return Candidate(teacher, key, trained.model, {}, main, trained.dev_loss, trained.seconds)
+        folder = hub.resolve(teacher.model or "", what="teacher")
+        loaded = self.load(folder, teacher.label_map)
+        predictor = self.predictor_of(loaded)
+        dev = self.study.dataset.splits["dev"]
+        rows = predictor.logits(dev)
+        scores = self.study.task.score(dev, self.study.task.decode(rows, self.study.labels), self.study.labels)
+        loss = gold_loss(dev, rows, self.study.labels)
+        return Candidate(teacher, key, folder, teacher.label_map, scores[self.study.main], loss)
+
+    def _key_of(self, teacher: TeacherSpec) -> str:
+        """Names a teacher and the data it is asked about, before it is trained or loaded."""
+        if self.finetunes(teacher):
+            return key_of(self.study, self.job(teacher))
+        return config.fingerprint(self.study.fingerprint, fingerprint_of(teacher.model or ""), teacher.label_map)
+
+    def job(self, teacher: TeacherSpec) -> Job:
+        """The fine-tuning of a teacher."""
+        seed = self.recipe.teacher_seed
+        folder = self.recipe.folder / "teachers" / f"{teacher.label}-teacher-s{seed}"
+        return Job(folder, "teacher", teacher, self.recipe.options(teacher.train), seed)
+
+    def finetunes(self, teacher: TeacherSpec) -> bool:
+        """Whether a teacher is fine-tuned on the data first."""
+        if teacher.finetune is not None:
+            return teacher.finetune
+        if teacher.model is None or teacher.model in PRESETS:
+            return True
+        info = read_folder(hub.resolve(teacher.model, what="teacher"))
+        known = {teacher.label_map.get(label, label).lower() for label in info.labels or ()}
+        return info.task != self.study.task.name or known != {label.lower() for label in self.study.labels}
+
+    def load(self, folder: Path, mapping: dict[str, str]) -> Teacher:
+        """The model of a folder, with logits in the order of the study's labels."""
+        return load_teacher(folder, self.study.task.name, self.study.labels, mapping=mapping)
+
+    def predictor_of(self, teacher: Teacher) -> TorchPredictor:
+        """A loaded model, ready to predict in windows of the recipe's length."""
+        longest = min(self.recipe.max_length, teacher.max_length)
+        return TorchPredictor(teacher.model, teacher.tokenizer, self.study.task, self.study.labels, max_length=longest)
+
+    @cached_property
+    def _loaded(self) -> Teacher:
+        return self.load(self.chosen.folder, self.chosen.mapping)
+
+    @cached_property
+    def predictor(self) -> TorchPredictor:
+        """The chosen teacher, ready to predict."""
+        return self.predictor_of(self._loaded)
+
+    @cached_property
+    def rows(self) -> RowsView:
+        """The teacher's cached logits for the training texts; what is missing is computed, once."""
+        predictor = self.predictor
+        examples = [*self.study.dataset.splits["train"], *self.study.unlabelled]
+        key = self._loaded.spec(self.recipe.max_length)
+        cache = Cache.open(None, key, len(self.study.labels), self.recipe.distil.dtype)
+        missing = [examples[i] for i in cache.missing(examples)]
+        if missing:
+            started = time.monotonic()
+            first = cache.fill(missing[:_TRIED], predictor.logits)
+            need = cost(missing, len(self.study.labels), self.recipe.distil.dtype, (time.monotonic() - started) / first)
+            size = f"about {need['minutes']:.1f} minutes and {need['megabytes']:.1f} MB in {cache.folder}"
+            log.info("teacher outputs: %d texts to label, %s", len(missing), size)
+        cache.fill(examples, predictor.logits, progress=lambda n, m: self.progress("teacher outputs", n, m))
+        log.info("teacher calls: %d (of %d texts, the others were cached)", len(missing), len(examples))
+        return cache.rows(examples)
