@@ -41,6 +41,11 @@ $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/pyvenv.cfg
 
 demo: $(VENV)/.installed-demo
 	@for demo in $(DEMOS); do $(BIN)/destila run recipes/$$demo.toml || exit 1; done
+	@echo "what the distilled students say:"
+	@$(BIN)/destila predict runs/demo-intents/students/student-distilled-s0/best \
+	  --text "Hola, quería saber cuánto dinero me queda en la cuenta." --text "¿A qué hora sale el próximo tren a Sevilla?"
+	@$(BIN)/destila predict runs/demo-tags/students/student-distilled-s0/best \
+	  --text "Lucía Fernández viajó a Zaragoza el 12 de mayo."
 
 test: $(VENV)/.installed-dev
 	@$(PYTEST) -n 2
