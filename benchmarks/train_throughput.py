@@ -22,7 +22,7 @@ from statistics import median
 from typing import Any
 
 import torch
-from transformers import AlbertConfig, AlbertForTokenClassification, Trainer, TrainingArguments
+from transformers import AlbertConfig, AlbertForTokenClassification, PrinterCallback, Trainer, TrainingArguments
 
 from destila import plugins
 from destila.losses.mix import mix
@@ -87,6 +87,7 @@ def theirs(features: list[Features], labels: tuple[str, ...], pad_id: int, **fla
             **flags,
         )
         trainer = Trainer(model, arguments, train_dataset=rows, data_collator=lambda batch: _pad(batch, pad_id))
+        trainer.remove_callback(PrinterCallback)  # standard output is for the result
         start = time.perf_counter()
         trainer.train()
         return time.perf_counter() - start
