@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from destila import config, datasets, plugins
-from destila.errors import ConfigError, DataError
+from destila.errors import DataError
 from destila.tasks.tag import Tag
 from destila.text.files import open_text, write_text
 from destila.text.learn import learn
@@ -70,14 +70,11 @@ class Study:
 
     @cached_property
     def unlabelled(self) -> list[Example]:
-        """Extra texts for the teacher to label: a seeded sample of the file's lines that are in no split."""
+        """Extra texts for the teacher to label: the data set's own, and a seeded sample of the file's new lines."""
+        given = list(self.dataset.splits.get("unlabelled", ()))
         path = self.recipe.distil.unlabelled
         if path is None:
-            return []
-        if any(e.pair is not None for e in self.dataset.splits["train"]):
-            raise ConfigError(
-                f"distil.unlabelled = '{path}': its lines are single texts, the data are pairs; leave it out"
-            )
+            return given
         known = {e.text for split in self.dataset.splits.values() for e in split}
         kept: list[str] = []
         draw = random.Random(0)
@@ -87,7 +84,7 @@ class Study:
             elif (slot := draw.randrange(seen + 1)) < len(kept):
                 kept[slot] = line
         tag = self.dataset.task == "tag"
-        return [Example(f"unlabelled-{i}", t, words=split_words(t) if tag else ()) for i, t in enumerate(kept)]
+        return given + [Example(f"unlabelled-{i}", t, words=split_words(t) if tag else ()) for i, t in enumerate(kept)]
 
     def encode(self, split: str, tokenizer: Tokenizer, examples: Sequence[Example] | None = None) -> Encoded:
         """Features of a split (or of `examples`, kept under the name `split`), encoded once per tokenizer."""
