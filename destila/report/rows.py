@@ -67,14 +67,19 @@ def rows(records: Iterable[Record]) -> list[Row]:
     """One row per role and model: teachers first, then students and floors, the larger first.
 
     Where a study has records of several splits, those of "test" count; where a model, role and seed was recorded
-    more than once (the recipe was changed), the last.
+    more than once (the recipe was changed), the last; seeds of a model with other settings than its last record's
+    are not averaged with it.
     """
     every = list(records)
     tested = [record for record in every if record.split == "test"] or every
     groups: dict[tuple[str, str], dict[int, Record]] = {}
     for record in tested:
         groups.setdefault((record.role, record.model), {})[record.seed] = record
-    found = [Row(role, model, tuple(g[seed] for seed in sorted(g))) for (role, model), g in groups.items()]
+    settings = {(record.role, record.model): record.config for record in tested}  # the last record's
+    found = []
+    for name, seeds in groups.items():
+        alike = [seeds[seed] for seed in sorted(seeds) if seeds[seed].config == settings[name]]
+        found.append(Row(*name, tuple(alike)))
     return sorted(found, key=lambda row: (_rank(row.role), -row.first.params, -row.main))
 
 

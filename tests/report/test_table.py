@@ -189,3 +189,9 @@ def test_verdicts_are_one_sentence_each(study):
 def test_reporting_does_not_load_torch():
     code = "import sys, destila.verbs.report; sys.exit('torch' in sys.modules or 'onnxruntime' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_seeds_with_other_settings_are_not_averaged_with_the_last_ones(record):
+    old = [record(seed=seed, right=1, config={"hidden": 16}) for seed in (0, 1, 2)]
+    (row,) = rows([*old, record(seed=0, right=9, config={"hidden": 32})])
+    assert (row.seeds, row.main) == ((0,), 0.9)
