@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from destila import config, datasets, plugins
-from destila.errors import DataError
+from destila.errors import ConfigError, DataError
 from destila.tasks.tag import Tag
 from destila.text.files import open_text, write_text
 from destila.text.learn import learn
@@ -75,6 +75,10 @@ class Study:
         path = self.recipe.distil.unlabelled
         if path is None:
             return given
+        if any(e.pair is not None for e in self.dataset.splits["train"]):
+            raise ConfigError(
+                f"distil.unlabelled = '{path}': its lines are single texts, the data are pairs; leave it out"
+            )
         known = {e.text for split in self.dataset.splits.values() for e in split}
         kept: list[str] = []
         draw = random.Random(0)
