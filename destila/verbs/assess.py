@@ -56,16 +56,18 @@ def assess(
     subject: Subject,
     folder: Path,
     *,
+    predictions: Sequence[Prediction] | None = None,
     teacher: Sequence[Prediction] | None = None,
     split: str = "test",
     measured: bool = True,
 ) -> Record:
     """The Record of a predictor on a split; writes its labels to `folder/predictions.jsonl`.
 
-    teacher: the teacher's predictions on the same examples, for the agreement. measured: time it too.
+    predictions: of the split, where they are known already. teacher: the teacher's on the same examples, for the
+    agreement. measured: time it too.
     """
     examples = study.dataset.splits[split]
-    predictions = list(subject.predictor.predict(examples))
+    predictions = list(subject.predictor.predict(examples)) if predictions is None else predictions
     scores = study.task.score(examples, predictions, study.labels)
     gold, found = _labels(study, examples), _named(study, predictions)
     if teacher is not None:

@@ -129,7 +129,7 @@ class Run:
             dev = {"dev": {self.study.main: candidate.dev}, "dev_loss": candidate.dev_loss}
             others = [{"model": c.spec.label, "dev": c.dev, "dev_loss": c.dev_loss} for c in self.teachers.ranked]
             subject = replace(subject, predictor=self.teachers.predictor, seconds=candidate.seconds)
-            self._record(replace(subject, details={**dev, "candidates": others}), None)
+            self._record(replace(subject, details={**dev, "candidates": others}), predictions=predictions)
         return predictions
 
     def student(self, student: ModelSpec, seed: int, *, distilled: bool) -> Record | None:
@@ -146,7 +146,7 @@ class Run:
         subject = replace(
             subject, seed=seed, config={**subject.config, **settings}, details={**subject.details, **taught}
         )
-        return self._record(subject, self.teacher_predictions if self.recipe.teachers else None)
+        return self._record(subject, teacher=self.teacher_predictions if self.recipe.teachers else None)
 
     def _prepared(self, student: ModelSpec, seed: int, distilled: bool) -> tuple[Job, str]:
         """The job of a student and its key; its teacher's outputs are asked for only when it starts."""
@@ -199,11 +199,18 @@ class Run:
             folder=folder if shape else None,
         )
 
-    def _record(self, subject: Subject, teacher: Sequence[Prediction] | None) -> Record:
+    def _record(
+        self,
+        subject: Subject,
+        *,
+        predictions: Sequence[Prediction] | None = None,
+        teacher: Sequence[Prediction] | None = None,
+    ) -> Record:
         self.progress(f"testing {subject.run}", 0, 0)
         student = subject.role in ("distilled", "finetuned")
         first = not student or subject.seed == self.recipe.seeds[0]  # cost does not depend on the seed
-        record = assess(self.study, subject, self.folder / "tested" / subject.run, teacher=teacher, measured=first)
+        folder = self.folder / "tested" / subject.run
+        record = assess(self.study, subject, folder, predictions=predictions, teacher=teacher, measured=first)
         records.append(self.records_path, record)
         self.recorded[record.key] = record
         return record
@@ -238,24 +245,10 @@ class Run:
         self.progress(f"floor: {name}", 0, 0)
         started = time.monotonic()
         fitted = floor_of(self.study.task.name).fit(self.study.dataset.splits["train"], self.study.labels)
-        seconds = time.monotonic() - started
-        return self._record(
-            Subject(
-                key,
-                f"floor-{name}",
-                "floor",
-                name,
-                0,
-                seconds,
-                fitted,
-                fitted.parameters,
-                fitted.size_bytes,
-                {},
-                {},
-                {},
-            ),
-            None,
-        )
+        about: dict[str, Any] = {"model": name, "seed": 0, "seconds": time.monotonic() - started}
+        cost: dict[str, Any] = {"params": fitted.parameters, "size_bytes": fitted.size_bytes, "macs": {}}
+        subject = Subject(key, f"floor-{name}", "floor", predictor=fitted, config={}, details={}, **about, **cost)
+        return self._record(subject)
 
     def report(self) -> dict[str, Any]:
         """Write report.md; returns what the command line shows."""
