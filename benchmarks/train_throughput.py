@@ -22,6 +22,7 @@ from statistics import median
 from typing import Any
 
 import torch
+from accelerate.state import AcceleratorState
 from transformers import AlbertConfig, AlbertForTokenClassification, PrinterCallback, Trainer, TrainingArguments
 
 from destila import plugins
@@ -140,6 +141,7 @@ def main() -> None:
     speeds: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(arguments.rounds):
         for name, run in contestants.items():
+            AcceleratorState._reset_state()  # one process, several precisions: accelerate remembers the first
             speeds[name].append(tokens / run())
     ratios = {name: median(a / b for a, b in zip(speeds["destila"], speeds[name], strict=True)) for name in contestants}
     result = {
