@@ -5,9 +5,8 @@ projects narrow embeddings; RoBERTa starts its positions at pad_id + 1; DistilBE
 table is always trained here, whatever `sinusoidal_pos_embds` says: DistilBETO's holds BETO's learned values.
 
 Attention is computed in one of two ways. The fused kernel (`scaled_dot_product_attention`) is best on GPUs and for
-long inputs on CPU. On CPU its bf16 backward is 5 to 9 times slower than two plain products (12 heads of 26, B=32,
-L=40, one AVX-512 core: 50 ms against 6; a whole 4-layer step 406 ms against 235), and in fp32 the two are within
-10 % of each other at such lengths, so short inputs and bf16 training on CPU take the plain products.
+long inputs on CPU. On CPU its bf16 backward is much slower than two plain products, and in fp32 the two are close at
+short lengths, so short inputs and bf16 training on CPU take the plain products (`benchmarks/train_throughput.py`).
 """
 
 from __future__ import annotations

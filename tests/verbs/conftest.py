@@ -81,3 +81,19 @@ def untrained(tmp_path, bpe) -> Callable[..., Path]:
         return tmp_path / name
 
     return make
+
+
+@pytest.fixture
+def trained(monkeypatch) -> list[str]:
+    """Names of the runs that were really trained."""
+    from destila.verbs import job
+
+    names: list[str] = []
+    real = job.fit
+
+    def fit(*args, **kwargs):
+        names.append(kwargs["state"].parent.name)
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(job, "fit", fit)
+    return names

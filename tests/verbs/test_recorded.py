@@ -10,23 +10,14 @@ import pytest
 
 from destila.errors import ConfigError
 from destila.report import records
-from destila.verbs import assess, job
+from destila.verbs import assess
 from destila.verbs.run import Config, run
 
 
-@pytest.fixture
-def trained(monkeypatch) -> list[str]:
-    """Names of the runs that were really trained; memory is measured elsewhere."""
-    names: list[str] = []
-    real = job.fit
-
-    def fit(*args, **kwargs):
-        names.append(kwargs["state"].parent.name)
-        return real(*args, **kwargs)
-
-    monkeypatch.setattr(job, "fit", fit)
+@pytest.fixture(autouse=True)
+def _no_subprocess(monkeypatch):
+    """Peak memory is measured in a process of its own, which has its own tests."""
     monkeypatch.setattr(assess.memory, "peak_of", lambda command: 1)
-    return names
 
 
 @pytest.mark.slow

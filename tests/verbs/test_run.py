@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from destila.report import records
-from destila.verbs import assess, choose, distil, evaluate, finetune, job, predict
+from destila.verbs import assess, choose, distil, evaluate, finetune, predict
 from destila.verbs.run import Config, run
 
 BIO = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
@@ -19,20 +19,6 @@ BIO = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
 def _no_subprocess(monkeypatch):
     """Peak memory is measured in a process of its own, which costs seconds and has its own tests."""
     monkeypatch.setattr(assess, "_peak_memory", lambda *_: 1)
-
-
-@pytest.fixture
-def trained(monkeypatch) -> list[str]:
-    """Names of the runs that were really trained."""
-    names: list[str] = []
-    real = job.fit
-
-    def fit(*args, **kwargs):
-        names.append(kwargs["state"].parent.name)
-        return real(*args, **kwargs)
-
-    monkeypatch.setattr(job, "fit", fit)
-    return names
 
 
 def asked(caplog) -> list[int]:
