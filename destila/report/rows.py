@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median, stdev
 
 from destila.types import Conditions, Latency, Record
 
-ROLES = ("teacher", "distilled", "finetuned", "floor")
+ROLES = ("teacher", "distilled", "finetuned", "exported", "floor")
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A model in one role: its records, one per seed, in the order of seeds."""
+    """A model in one role: its records, one per seed, in the order of seeds.
+
+    model: of an exported model the run it came from, without the seed, and the candidate: `tiny-distilled int8`.
+    """
 
     role: str
     model: str
@@ -74,13 +78,21 @@ def rows(records: Iterable[Record]) -> list[Row]:
     tested = [record for record in every if record.split == "test"] or every
     groups: dict[tuple[str, str], dict[int, Record]] = {}
     for record in tested:
-        groups.setdefault((record.role, record.model), {})[record.seed] = record
-    settings = {(record.role, record.model): record.config for record in tested}  # the last record's
+        groups.setdefault((record.role, model_of(record)), {})[record.seed] = record
+    settings = {(record.role, model_of(record)): record.config for record in tested}  # the last record's
     found = []
     for name, seeds in groups.items():
         alike = [seeds[seed] for seed in sorted(seeds) if seeds[seed].config == settings[name]]
         found.append(Row(*name, tuple(alike)))
     return sorted(found, key=lambda row: (_rank(row.role), -row.first.params, -row.main))
+
+
+def model_of(record: Record) -> str:
+    """The name under which a record's seeds are one model; see `Row`."""
+    if record.role != "exported":
+        return record.model
+    run, candidate = re.sub(rf"-s{record.seed}(?=-|$)", "", record.run), str(record.details.get("candidate", ""))
+    return run if run.endswith(candidate) else f"{run} {candidate}"
 
 
 def protocols(rows: Sequence[Row]) -> list[str]:
