@@ -2,7 +2,8 @@
 
 Records are frozen dataclasses. Characters are the coordinate (every token remembers its span of the
 original text, which nothing edits after loading) and *units* are the currency in which a teacher and a
-student with different tokenizers are compared: the example itself (classification), a word (tagging).
+student with different tokenizers are compared: the example itself (classification), a word (tagging), a run of
+characters between blanks of the context (question answering).
 
 Sizes: B batch, L tokens, U units, C classes, H hidden, A attention heads.
 """
@@ -27,13 +28,18 @@ Rows = list[np.ndarray]
 IGNORE = -100
 """Target of a unit that has no label."""
 
+ABSENT = -1e4
+"""Logit of a unit that a model's tokens do not hold; finite, so that half precision keeps it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Example:
     """One labelled (or unlabelled) text.
 
+    pair: the second text of a pair; the context of a question.
     words: spans of `text`, in order, for tagging; empty otherwise.
     target: a label name (classification), one label name per word (tagging), or None.
+    answers: spans of `pair` that answer the question `text`, () when it has no answer there; None when unlabelled.
     meta: anything worth keeping; never given to a model.
     """
 
@@ -42,6 +48,7 @@ class Example:
     pair: str | None = None
     words: tuple[Span, ...] = ()
     target: str | tuple[str, ...] | None = None
+    answers: tuple[Span, ...] | None = None
     meta: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -67,7 +74,11 @@ class Features:
     unit: local unit of each token, -1 for specials and for tokens outside any unit.
     start: the example's unit that local unit 0 is (units of a window are consecutive).
     owned: the units this window answers for; a unit in several windows is owned where it has most context.
-    target: class id of each local unit, IGNORE where there is none or it is not owned.
+    target: class id of each local unit, IGNORE where there is none or it is not owned; for questions the tokens at
+        which the answer starts and ends, [2].
+    cells: of a question's window, where in the example's row of unit logits each local unit stands; the first is
+        "no answer in this window". planned: the cells [start, end) of the window that all tokenizers share; it may hold
+        more units than this tokenizer can read at once.
     """
 
     row: int
@@ -79,6 +90,8 @@ class Features:
     start: int
     owned: np.ndarray  # bool [U]
     target: np.ndarray  # i32 [U]
+    cells: np.ndarray | None = None  # i32 [U]
+    planned: Span = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +127,7 @@ class Batch:
     unit: Tensor  # i64 [B, L]
     first: Tensor  # i64 [B, U]
     unit_mask: Tensor  # bool [B, U]
-    target: Tensor  # i64 [B, U]
+    target: Tensor  # i64 [B, U], or [B, 2] for questions
     teacher: Signal | None = None
 
 
@@ -140,6 +153,21 @@ class Prediction:
 
     labels: tuple[str, ...]
     probabilities: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Prediction):
+    """The answer to a question: `pair[start:end]`, which is also `labels[0]`; "" at 0, 0 for no answer.
+
+    probability: of this answer. null_probability: that the context holds none. best: (start, end, probability) of
+    the next best answers, best first, this one included.
+    """
+
+    start: int = 0
+    end: int = 0
+    probability: float = 0.0
+    null_probability: float = 0.0
+    best: tuple[tuple[int, int, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,40 +230,70 @@ class Record:
     items: Sequence[Sequence[int]] = ()
 
 
-class Task(Protocol):
-    """A family of tasks; `destila/tasks/<name>.py` defines one as `TASK`."""
+class Reader(Protocol):
+    """A task family without its loss (`text/readers.py`). `rows` are what `gather` returns, one per example."""
 
     name: str
-    axis: int  # the axis of Signal.logits that is a distribution
 
     def encode(self, examples: Sequence[Example], tokenizer: Any, labels: Sequence[str], *, max_length: int) -> Encoded:
         """Features of every window of every example."""
 
-    def units(self, output: Output, batch: Batch) -> Signal:
-        """The model's logits per unit."""
+    def gather(self, features: Sequence[Features], values: Sequence[np.ndarray]) -> list[Any]:
+        """One row per example, in order, from the model's logits of each window: [C], or [L', C] with L' >= L tokens."""
 
-    def targets(self, batch: Batch) -> Tensor:
-        """Gold class ids [B, U'], IGNORE where there is nothing to learn; U' may be tokens."""
+    def units(self, features: Sequence[Features], values: Sequence[np.ndarray]) -> Rows:
+        """Logits per unit of each example, [U, C]: what a teacher's cache keeps."""
 
-    def supervised(self, output: Output, batch: Batch) -> Tensor:
-        """The logits that meet `targets`, [B, U', C]."""
+    def decode(self, examples: Sequence[Example], rows: Sequence[Any], labels: Sequence[str]) -> list[Prediction]:
+        """Predictions from rows."""
 
-    def decode(self, rows: Rows, labels: Sequence[str]) -> list[Prediction]:
-        """Predictions from logits per unit."""
+    def loss(self, examples: Sequence[Example], rows: Sequence[Any], labels: Sequence[str]) -> float:
+        """Mean cross-entropy of the gold labels, in nats."""
 
     def score(
         self, examples: Sequence[Example], predictions: Sequence[Prediction], labels: Sequence[str]
     ) -> dict[str, float]:
         """Every score of the task, under its fixed keys."""
 
+    def items(
+        self, examples: Sequence[Example], predictions: Sequence[Prediction], labels: Sequence[str]
+    ) -> list[list[int]]:
+        """Additive counts per example behind the main score, for bootstraps; see `text.score.items`."""
+
+    def details(
+        self, examples: Sequence[Example], predictions: Sequence[Prediction], labels: Sequence[str]
+    ) -> dict[str, Any]:
+        """Tables for the report, such as per_label and confusion."""
+
+    def agreement(self, one: Sequence[Prediction], other: Sequence[Prediction]) -> float:
+        """Share of units of which two models say the same."""
+
+
+class Task(Reader, Protocol):
+    """A family of tasks; `destila/tasks/<name>.py` defines one as `TASK`: its reader, and what training needs."""
+
+    axis: int  # the axis of Signal.logits that is a distribution
+
+    def signal(self, output: Output, batch: Batch) -> Signal:
+        """The model's logits per unit."""
+
+    def targets(self, batch: Batch) -> Tensor:
+        """Gold ids, IGNORE where there is nothing to learn: classes [B, U'], or for axis 1 places [B, C]."""
+
+    def supervised(self, output: Output, batch: Batch) -> Signal:
+        """The logits that meet `targets`, and where they count."""
+
+    def teach(self, row: np.ndarray, feature: Features) -> np.ndarray:
+        """The teacher's logits [U, C] for the units of a window, from its row of the whole example."""
+
 
 @dataclass(frozen=True, slots=True)
 class Term:
     """One term of a loss.
 
-    needs: "target" (gold ids i64 [B, U]) or "signal" (the teacher's logits [B, U, C]).
+    needs: "target" (gold ids i64 [B, U], or [B, C] unit numbers for axis 1) or "signal" (the teacher's logits [B, U, C]).
     fn: (student logits [B, U, C], target or teacher logits, mask bool [B, U], axis) -> the **sum** over
-    masked-in units as a scalar; the mix divides by the global count, so that accumulation and data
+    masked-in units (axis 2) or examples (axis 1) as a scalar; the mix divides by the global count, so that accumulation and data
     parallelism do not change the loss. Zero, with a gradient of zero, when everything is masked.
     """
 

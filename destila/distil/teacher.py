@@ -29,7 +29,11 @@ from destila.text.folder import FolderInfo, read_folder
 from destila.text.tokenizer import Tokenizer
 from destila.types import Batch, Output
 
-_AUTO = {"classify": "AutoModelForSequenceClassification", "tag": "AutoModelForTokenClassification"}
+_AUTO = {
+    "classify": "AutoModelForSequenceClassification",
+    "tag": "AutoModelForTokenClassification",
+    "span": "AutoModelForQuestionAnswering",
+}
 _UNIMPORTANT = ("_name_or_path", "transformers_version")
 _USUAL_LENGTH = 512  # where neither the model nor the tokenizer states a limit
 
@@ -146,6 +150,7 @@ class _Transformers(nn.Module):
         super().__init__()
         self.inner = inner
         self._takes_types = (getattr(inner.config, "type_vocab_size", 0) or 0) > 1
+        self.permutation: Tensor
         self.register_buffer("permutation", torch.tensor(list(permutation)), persistent=False)
 
     def forward(self, batch: Batch, *, hidden: bool = False, attention: bool = False) -> Output:
@@ -160,8 +165,11 @@ class _Transformers(nn.Module):
             output_attentions=attention,
             **types,
         )
-        logits: Tensor = said.logits.float()[..., self.permutation]
-        return Output(logits, tuple(said.hidden_states or ()), tuple(said.attentions or ()))
+        ends = "start_logits" in said
+        logits = torch.stack([said.start_logits, said.end_logits], dim=-1) if ends else said.logits
+        return Output(
+            logits.float()[..., self.permutation], tuple(said.hidden_states or ()), tuple(said.attentions or ())
+        )
 
 
 def _load_transformers(info: FolderInfo, task: str) -> Any:

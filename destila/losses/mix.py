@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from destila import plugins
 from destila.config import build
 from destila.errors import ConfigError
-from destila.types import IGNORE, Batch, Output, Task, Term
+from destila.types import IGNORE, Batch, Output, Signal, Task, Term
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,8 +28,8 @@ class Mix:
         return any(term.needs == "signal" for _, term in self.terms)
 
     def counts(self, task: Task, batch: Batch) -> list[int]:
-        """How many units each term is summed over in a batch; known before any forward pass."""
-        return [int(self._mask(term, task, batch).sum()) for _, term in self.terms]
+        """How many units (axis 2) or examples (axis 1) each term is summed over; known before any forward pass."""
+        return [_count(term, task, batch) for _, term in self.terms]
 
     def __call__(
         self, task: Task, output: Output, batch: Batch, counts: Sequence[float]
@@ -41,23 +41,29 @@ class Mix:
         parts: dict[str, Tensor] = {}
         total: Tensor | None = None
         for (weight, term), count in zip(self.terms, counts, strict=True):
-            logits = task.supervised(output, batch) if term.needs == "target" else task.units(output, batch).logits
-            other = task.targets(batch) if term.needs == "target" else _teacher(batch)
-            part = term.fn(logits, other, self._mask(term, task, batch), task.axis) / max(count, 1)
+            if term.needs == "target":
+                said, other = task.supervised(output, batch), task.targets(batch)
+                part = term.fn(said.logits, other, said.mask, task.axis) / max(count, 1)
+            else:
+                teacher = _teacher(batch)
+                part = term.fn(task.signal(output, batch).logits, teacher.logits, teacher.mask, task.axis) / max(
+                    count, 1
+                )
             parts[term.name if term.name not in parts else f"{term.name}_{len(parts)}"] = part.detach()
             total = weight * part if total is None else total + weight * part
         assert total is not None, "mix() refuses a loss without terms"
         return total, parts
 
-    @staticmethod
-    def _mask(term: Term, task: Task, batch: Batch) -> Tensor:
-        return task.targets(batch) != IGNORE if term.needs == "target" else batch.unit_mask
+
+def _count(term: Term, task: Task, batch: Batch) -> int:
+    counted = task.targets(batch) != IGNORE if term.needs == "target" else _teacher(batch).mask
+    return int((counted.any(1) if task.axis == 1 else counted).sum())
 
 
-def _teacher(batch: Batch) -> Tensor:
+def _teacher(batch: Batch) -> Signal:
     if batch.teacher is None:
         raise ConfigError("a term of the loss needs a teacher and there is none: use 'hard' alone, or give a teacher")
-    return batch.teacher.logits
+    return batch.teacher
 
 
 def mix(specs: Sequence[Mapping[str, Any]], *, class_counts: Sequence[int] | None = None) -> Mix:

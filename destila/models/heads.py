@@ -4,6 +4,7 @@
                RoBERTa        first token -> dropout -> dense -> tanh -> dropout -> linear
                DistilBERT     first token -> dense -> relu -> dropout -> linear
     tag        every token -> dropout -> linear
+    span       every token -> linear to (start, end)
 
 New weights are normal(0, init_range), biases 0, LayerNorm 1, each tensor drawn from its own generator keyed by
 (seed, name): the same seed gives the same head on any encoder of that width.
@@ -22,7 +23,7 @@ from destila.models.config import EncoderConfig
 from destila.models.encoder import Encoder
 from destila.types import Batch, Output
 
-TASKS = ("classify", "tag")
+TASKS = ("classify", "tag", "span")
 
 
 class ClassifyHead(nn.Module):
@@ -61,6 +62,24 @@ class TagHead(nn.Module):
         return logits
 
 
+class SpanHead(nn.Module):
+    """Start and end logits [B, L, 2] of every token; no dropout, as in the published question answering models."""
+
+    def __init__(self, config: EncoderConfig, classes: int) -> None:
+        super().__init__()
+        if classes != 2:
+            raise ModelError(f"a span head says start and end, not {classes} labels")
+        self.classifier = nn.Linear(config.hidden, classes)
+
+    def forward(self, last: Tensor) -> Tensor:
+        """Logits [B, L, 2] of hidden states [B, L, H]."""
+        logits: Tensor = self.classifier(last)
+        return logits
+
+
+_HEADS = {"classify": ClassifyHead, "tag": TagHead, "span": SpanHead}
+
+
 class Model(nn.Module):
     """An encoder, a task and its labels. Made by `build` (new weights) and `hf.load`."""
 
@@ -74,7 +93,7 @@ class Model(nn.Module):
         self.task = task
         self.labels = tuple(labels)
         self.encoder = Encoder(config)
-        self.head = (ClassifyHead if task == "classify" else TagHead)(config, len(self.labels))
+        self.head = _HEADS[task](config, len(self.labels))
 
     def forward(self, batch: Batch, *, hidden: bool = False, attention: bool = False) -> Output:
         """The model's Output for a batch; logits are float32 also under autocast."""

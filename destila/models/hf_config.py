@@ -82,7 +82,7 @@ _ACTIVATIONS = {
     "relu": "relu",
 }
 _CLASS = {"bert": "Bert", "roberta": "Roberta", "albert": "Albert", "distilbert": "DistilBert"}
-_TASK = {"classify": "ForSequenceClassification", "tag": "ForTokenClassification"}
+_TASK = {"classify": "ForSequenceClassification", "tag": "ForTokenClassification", "span": "ForQuestionAnswering"}
 _FIXED = {"num_hidden_groups": 1, "inner_group_num": 1, "position_embedding_type": "absolute"}
 
 

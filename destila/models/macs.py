@@ -21,12 +21,12 @@ def macs(
 ) -> int:
     """Multiply-accumulates for one input of `length` tokens.
 
-    attention: whether the products inside attention count. task: a "tag" head works on every token and has no
-    pooler; a "classify" head works on one.
+    attention: whether the products inside attention count. task: a "tag" or "span" head works on every token
+    and has no pooler; a "classify" head works on one.
     """
     s, e, h, i = length, config.embedding, config.hidden, config.ffn
     embeddings = 4 * s * e + (e * h * s if config.kind == "albert" else 0)
     layer = (4 * h * h + 2 * h * i) * s + 8 * s * h
     products = 2 * s * s * h if attention else 0
-    head = labels * h * s if task == "tag" else h * h + labels * h
+    head = h * h + labels * h if task == "classify" else labels * h * s
     return embeddings + config.layers * (layer + products) + head

@@ -79,7 +79,7 @@ def pairs(config: EncoderConfig, task: str, picks: Sequence[int] | None = None) 
         found |= {f"encoder.blocks.{ours}.{a}": f"{layer}{b}" for a, b in _BLOCK[kind].items()}
     if task == "classify":
         return found | {f"head.{a}": b for a, b in _HEAD[kind].items()}
-    return found | {"head.classifier": "classifier"}
+    return found | {"head.classifier": "qa_outputs" if task == "span" else "classifier"}
 
 
 def renamed(

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from destila.text.score import entities, is_bio
-from destila.types import Example, Prediction, Rows, Span
+from destila.types import Example, Prediction, Span
 
 
-def decode(rows: Rows, labels: Sequence[str]) -> list[Prediction]:
+def decode(rows: Sequence[np.ndarray], labels: Sequence[str]) -> list[Prediction]:
     """One Prediction per row of logits [U, C]: softmax over classes, first class among equals."""
     return [_decode(np.asarray(row, np.float32), labels) for row in rows]
 

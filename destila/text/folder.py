@@ -14,7 +14,9 @@ from typing import Any
 
 from destila.errors import ModelError
 
-_TASKS = {"ForSequenceClassification": "classify", "ForTokenClassification": "tag"}
+_TASKS = {"ForSequenceClassification": "classify", "ForTokenClassification": "tag", "ForQuestionAnswering": "span"}
+SPAN_LABELS = ("start", "end")
+"""What the two logits of a question answering head say of a token; transformers leaves them unnamed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,7 @@ class FolderInfo:
     """A model folder's self-description.
 
     labels: in the order of the logits; None when config.json names none. They may be only `LABEL_0`...
-    task: "classify" or "tag"; None when the folder has no such head. architecture: as config.json names it, or "".
+    task: "classify", "tag" or "span"; None when the folder has no such head. architecture: as config.json names it, or "".
     extra: destila.json, {} in folders of others.
     """
 
@@ -43,7 +45,8 @@ def read_folder(path: Path | str) -> FolderInfo:
     extra = _json(path / "destila.json") if (path / "destila.json").is_file() else {}
     architecture = str((config.get("architectures") or [""])[0])
     task = next((task for ending, task in _TASKS.items() if architecture.endswith(ending)), None)
-    return FolderInfo(path, config, _labels(config, path), task, architecture, extra)
+    labels = SPAN_LABELS if task == "span" else _labels(config, path)
+    return FolderInfo(path, config, labels, task, architecture, extra)
 
 
 def _labels(config: Mapping[str, Any], path: Path) -> tuple[str, ...] | None:

@@ -30,12 +30,14 @@ OUTSIDE = "O"
 
 
 def main_score(task: str, labels: Sequence[str]) -> str:
-    """The key of a task's main score: accuracy, entity_f1 (BIO labels) or pos_accuracy; raises ConfigError."""
+    """The key of a task's main score: accuracy, entity_f1 (BIO labels), pos_accuracy or f1; raises ConfigError."""
     if task == "classify":
         return "accuracy"
     if task == "tag":
         return "entity_f1" if is_bio(labels) else "pos_accuracy"
-    raise ConfigError(f"no main score is known for task '{task}': known are classify, tag")
+    if task == "span":
+        return "f1"
+    raise ConfigError(f"no main score is known for task '{task}': known are classify, tag, span")
 
 
 def is_bio(labels: Sequence[str]) -> bool:
@@ -149,6 +151,11 @@ def confusion(labels: Sequence[str], gold: Labels, predicted: Labels) -> list[li
     return counts
 
 
+def tables(task: str, labels: Sequence[str], gold: Labels, predicted: Labels) -> dict[str, Any]:
+    """The tables of a report: per_label and confusion."""
+    return {"per_label": per_label(task, labels, gold, predicted), "confusion": confusion(labels, gold, predicted)}
+
+
 def agreement(a: Labels, b: Labels) -> float:
     """Share of units (examples or words) to which two models give the same label."""
     return _share_equal(*_paired(a, b))
@@ -176,7 +183,7 @@ def score_of_items(main: str, counts: Sequence[float] | np.ndarray) -> float:
 
 def scores_of_items(main: str, counts: np.ndarray) -> np.ndarray:
     """The main score of each row of summed counts [..., K]; raises ConfigError for a score without counts."""
-    if main in ("accuracy", "pos_accuracy"):
+    if main in ("accuracy", "pos_accuracy", "f1"):
         top, bottom = counts[..., 0], counts[..., 1]
     elif main == "entity_f1":
         top, bottom = 2 * counts[..., 0], counts[..., 1] + counts[..., 2]

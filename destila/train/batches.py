@@ -6,20 +6,17 @@ data-parallel run derives the same global order and takes a slice of each global
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 
-from destila.types import IGNORE, Batch, Features, Signal
+from destila.types import ABSENT, IGNORE, Batch, Features, Signal
 
-
-class TeacherRows(Protocol):
-    """Teacher logits by position of the example: `rows[i]` is `[U, C]`."""
-
-    def __getitem__(self, row: int, /) -> np.ndarray: ...
+Teach = Callable[[Features], np.ndarray]
+"""The teacher's logits [U, C] for the units of a window; ABSENT or less where the teacher does not have the unit."""
 
 
 def order(
@@ -45,7 +42,7 @@ def order(
     return [batches[i] for i in random.permutation(len(batches))]
 
 
-def collate(features: Sequence[Features], pad_id: int, *, teacher: TeacherRows | None = None) -> Batch:
+def collate(features: Sequence[Features], pad_id: int, *, teacher: Teach | None = None) -> Batch:
     """The padded batch of some windows; `teacher` adds its Signal for the same units."""
     size = len(features)
     longest = max(len(f.input_ids) for f in features)
@@ -56,7 +53,7 @@ def collate(features: Sequence[Features], pad_id: int, *, teacher: TeacherRows |
     mask = np.zeros((size, longest), bool)
     first = np.zeros((size, most_units), np.int64)
     unit_mask = np.zeros((size, most_units), bool)
-    target = np.full((size, most_units), IGNORE, np.int64)
+    target = np.full((size, max(1, max(len(f.target) for f in features))), IGNORE, np.int64)
     for i, f in enumerate(features):
         tokens, units = len(f.input_ids), len(f.owned)
         input_ids[i, :tokens] = f.input_ids
@@ -67,20 +64,20 @@ def collate(features: Sequence[Features], pad_id: int, *, teacher: TeacherRows |
         first[i, found[found >= 0]] = where[found >= 0]
         unit_mask[i, found[found >= 0]] = True
         unit_mask[i, :units] &= f.owned
-        target[i, :units] = f.target
+        target[i, : len(f.target)] = f.target
     arrays = (input_ids, mask, type_ids, unit, first, unit_mask, target)
     ids, real, types, units_, firsts, owned, targets = (torch.from_numpy(a) for a in arrays)
     batch = Batch(features, ids, real, types, units_, firsts, owned, targets)
     return replace(batch, teacher=_signal(features, batch, teacher)) if teacher is not None else batch
 
 
-def _signal(features: Sequence[Features], batch: Batch, rows: TeacherRows) -> Signal:
-    first = rows[features[0].row]
-    logits = np.zeros((*batch.unit_mask.shape, first.shape[1]), np.float32)
-    for i, f in enumerate(features):
-        units = len(f.owned)
-        logits[i, :units] = rows[f.row][f.start : f.start + units]
-    return Signal(torch.from_numpy(logits), batch.unit_mask)
+def _signal(features: Sequence[Features], batch: Batch, teach: Teach) -> Signal:
+    rows = [teach(f) for f in features]
+    logits = np.zeros((*batch.unit_mask.shape, rows[0].shape[1]), np.float32)
+    for i, row in enumerate(rows):
+        logits[i, : len(row)] = row
+    present = logits.max(-1) > ABSENT
+    return Signal(torch.from_numpy(logits), batch.unit_mask & torch.from_numpy(present))
 
 
 def to(batch: Batch, device: torch.device) -> Batch:

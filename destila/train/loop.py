@@ -30,10 +30,10 @@ from destila.errors import TrainingError
 from destila.losses.mix import Mix
 from destila.train import processes
 from destila.train import state as state_file
-from destila.train.batches import TeacherRows, collate, order, to
+from destila.train.batches import Teach, collate, order, to
 from destila.train.optim import lr_at, optimizer, precision
 from destila.train.options import TrainOptions
-from destila.types import IGNORE, Batch, Features, Output, Task
+from destila.types import IGNORE, Batch, Features, Output, Signal, Task
 
 _COLLAPSED_AFTER = 3
 """Evaluations after warm-up with one constant prediction until a classifier is declared collapsed (spec T25)."""
@@ -41,11 +41,11 @@ _COLLAPSED_AFTER = 3
 
 @dataclass(frozen=True, slots=True)
 class TrainData:
-    """Encoded windows, and the teacher's rows when one is distilled from."""
+    """Encoded windows, and what the teacher says of each when one is distilled from."""
 
     features: Sequence[Features]
     pad_id: int
-    teacher: TeacherRows | None = None
+    teacher: Teach | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,8 +241,9 @@ def _micro_batches(data: TrainData, mine: np.ndarray, accumulation: int) -> list
     """The process's own windows in `accumulation` parts; one fully masked window when it has none."""
     if not len(mine):  # the other processes wait for this one's gradients all the same
         empty = collate([data.features[0]], data.pad_id, teacher=data.teacher)
-        nothing = torch.zeros_like(empty.unit_mask)
-        return [replace(empty, unit_mask=nothing, target=torch.full_like(empty.target, IGNORE))]
+        nothing, unlabelled = torch.zeros_like(empty.unit_mask), torch.full_like(empty.target, IGNORE)
+        teacher = None if empty.teacher is None else Signal(empty.teacher.logits, nothing)
+        return [replace(empty, unit_mask=nothing, target=unlabelled, teacher=teacher)]
     parts = np.array_split(mine, min(accumulation, len(mine)))
     return [collate([data.features[i] for i in part], data.pad_id, teacher=data.teacher) for part in parts]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +21,6 @@ from destila.measure.latency import PAPERS_LENGTH, using_threads
 from destila.measure.profile import profile, spread
 from destila.models.config import EncoderConfig
 from destila.models.macs import macs
-from destila.text import score
 from destila.text.files import write_text
 from destila.text.tokenizer import Tokenizer
 from destila.train.batches import collate
@@ -69,16 +68,11 @@ def assess(
     examples = study.dataset.splits[split]
     predictions = list(subject.predictor.predict(examples)) if predictions is None else predictions
     scores = study.task.score(examples, predictions, study.labels)
-    gold, found = _labels(study, examples), _named(study, predictions)
     if teacher is not None:
-        scores["agreement"] = score.agreement(found, _named(study, teacher))
+        scores["agreement"] = study.task.agreement(predictions, teacher)
     _write_predictions(folder / "predictions.jsonl", examples, predictions)
     latency, conditions = _time(study, subject, examples if measured else [])
-    details = {
-        **subject.details,
-        "per_label": score.per_label(study.task.name, study.labels, gold, found),
-        "confusion": score.confusion(study.labels, gold, found),
-    }
+    details = {**subject.details, **study.task.details(examples, predictions, study.labels)}
     return Record(
         key=subject.key,
         study=study.recipe.name,
@@ -101,16 +95,8 @@ def assess(
         config=subject.config,
         code=machine.code_version(),
         details=details,
-        items=score.items(study.task.name, study.labels, gold, found),
+        items=study.task.items(examples, predictions, study.labels),
     )
-
-
-def _labels(study: Study, examples: Sequence[Example]) -> list[Any]:
-    return [e.target if study.task.name == "classify" else e.target or () for e in examples]
-
-
-def _named(study: Study, predictions: Iterable[Prediction]) -> list[Any]:
-    return [p.labels[0] if study.task.name == "classify" else p.labels for p in predictions]
 
 
 def _write_predictions(path: Path, examples: Sequence[Example], predictions: Sequence[Prediction]) -> None:

@@ -13,12 +13,11 @@ import json
 import logging
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from destila import config
@@ -33,9 +32,8 @@ from destila.text.tokenizer import load as load_tokenizer
 from destila.train.loop import Evaluation, Step, TrainData, fit
 from destila.train.optim import precision
 from destila.train.options import TrainOptions
-from destila.train.predict import logits
+from destila.train.predict import window_logits
 from destila.train.processes import processes
-from destila.types import Example
 from destila.verbs.recipe import ModelSpec
 from destila.verbs.study import Progress, Study, silent, write_json
 
@@ -134,7 +132,8 @@ def train(study: Study, job: Job, progress: Progress = silent) -> Trained:
     encoded = study.encode("train+unlabelled" if job.teaching else "train", tokenizer, examples)
     loss = mix(job.terms, class_counts=study.class_counts)
     rows = job.teaching.rows() if job.teaching and loss.needs_teacher else None
-    data = TrainData(encoded.features, tokenizer.pad_id, rows)
+    teach = None if rows is None else lambda f: study.task.teach(rows[f.row], f)
+    data = TrainData(encoded.features, tokenizer.pad_id, teach)
     evaluator = _Evaluator(study, model, tokenizer, job.options)
     book = _Logbook(job.folder, f"{job.folder.name}")
     best = book.best()
@@ -226,25 +225,12 @@ class _Evaluator:
         device = next(self.model.parameters()).device
         autocast = torch.bfloat16 if precision(self.options, device) == "bf16" else None
         task, labels = self.study.task, self.study.labels
-        rows = logits(self.model, task, self.features, pad_id=self.tokenizer.pad_id, autocast=autocast)
-        predictions = task.decode(rows, labels)
+        values = window_logits(self.model, self.features, pad_id=self.tokenizer.pad_id, autocast=autocast)
+        rows = task.gather(self.features, values)
+        predictions = task.decode(self.examples, rows, labels)
         scores = task.score(self.examples, predictions, labels)
         constant = task.name == "classify" and len(labels) > 1 and len({p.labels[0] for p in predictions}) == 1
-        return Evaluation(scores[self.study.main], gold_loss(self.examples, rows, labels), scores, constant)
-
-
-def gold_loss(examples: Sequence[Example], rows: Sequence[np.ndarray], labels: Sequence[str]) -> float:
-    """Mean cross-entropy of gold labels over units, in nats."""
-    ids = {label: i for i, label in enumerate(labels)}
-    total, count = 0.0, 0
-    for example, row in zip(examples, rows, strict=True):
-        gold = [example.target] if isinstance(example.target, str) else list(example.target or ())
-        if gold:
-            top = row.max(-1, keepdims=True)
-            chosen = row[np.arange(len(gold)), [ids[g] for g in gold]] - top[:, 0]
-            total += float((np.log(np.exp(row - top).sum(-1)) - chosen).sum())
-            count += len(gold)
-    return total / max(1, count)
+        return Evaluation(scores[self.study.main], task.loss(self.examples, rows, labels), scores, constant)
 
 
 class _Logbook:

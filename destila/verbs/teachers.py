@@ -17,7 +17,7 @@ from destila.models.presets import PRESETS
 from destila.models.weights import fingerprint_of
 from destila.text.folder import read_folder
 from destila.train.predict import TorchPredictor
-from destila.verbs.job import Job, gold_loss, key_of, train
+from destila.verbs.job import Job, key_of, train
 from destila.verbs.recipe import TeacherSpec
 from destila.verbs.study import Progress, Study, silent
 
@@ -77,9 +77,9 @@ class Teachers:
         loaded = self.load(folder, teacher.label_map)
         predictor = self.predictor_of(loaded)
         dev = self.study.dataset.splits["dev"]
-        rows = predictor.logits(dev)
-        scores = self.study.task.score(dev, self.study.task.decode(rows, self.study.labels), self.study.labels)
-        loss = gold_loss(dev, rows, self.study.labels)
+        task, labels = self.study.task, self.study.labels
+        rows = predictor.rows(dev)
+        scores, loss = task.score(dev, task.decode(dev, rows, labels), labels), task.loss(dev, rows, labels)
         return Candidate(teacher, key, folder, teacher.label_map, scores[self.study.main], loss)
 
     def _key_of(self, teacher: TeacherSpec) -> str:

@@ -22,6 +22,12 @@ def window(target: list[int], owned: list[bool], row: int) -> Features:
 
 WINDOWS = [window([0, 1, IGNORE], [True, True, False], 0), window([2, IGNORE], [True, True], 1)]
 ROWS = [np.random.default_rng(i).normal(size=(n, 3)) for i, n in enumerate((3, 2))]
+
+
+def teach(f: Features) -> np.ndarray:
+    return tag.TASK.teach(ROWS[f.row], f)
+
+
 BOTH = [{"use": "hard", "weight": 0.25}, {"use": "kl", "weight": 2.0}]
 
 
@@ -30,38 +36,38 @@ def said(batch, seed=0) -> Output:
 
 
 def test_counts_are_labelled_units_for_gold_and_owned_units_for_a_teacher():
-    batch = collate(WINDOWS, 0, teacher=ROWS)
+    batch = collate(WINDOWS, 0, teacher=teach)
     assert mix(BOTH).counts(tag.TASK, batch) == [3, 4]
     assert mix(BOTH).counts(tag.Tag(every_piece=True), batch) == [3, 4]
 
 
 def test_the_loss_is_the_weighted_sum_of_means():
-    batch = collate(WINDOWS, 0, teacher=ROWS)
+    batch = collate(WINDOWS, 0, teacher=teach)
     loss = mix(BOTH)
     total, parts = loss(tag.TASK, said(batch), batch, loss.counts(tag.TASK, batch))
     assert set(parts) == {"hard", "kl"}
     assert total.item() == pytest.approx(0.25 * parts["hard"].item() + 2 * parts["kl"].item())
-    units = tag.TASK.units(said(batch), batch)
+    units = tag.TASK.signal(said(batch), batch)
     gold = torch.nn.functional.cross_entropy(units.logits[batch.target != IGNORE], batch.target[batch.target != IGNORE])
     assert parts["hard"].item() == pytest.approx(gold.item(), rel=1e-5)
 
 
 def test_shares_of_two_batches_add_up_to_the_loss_of_both():
     loss = mix(BOTH)
-    batch = collate(WINDOWS, 0, teacher=ROWS)
+    batch = collate(WINDOWS, 0, teacher=teach)
     counts = loss.counts(tag.TASK, batch)
     output = said(batch)
     whole, _ = loss(tag.TASK, output, batch, counts)
     shares = []
     for i, f in enumerate(WINDOWS):
-        one = collate([f], 0, teacher=ROWS)
+        one = collate([f], 0, teacher=teach)
         part = Output(output.logits[i : i + 1, : one.input_ids.shape[1]])
         shares.append(loss(tag.TASK, part, one, counts)[0].item())
     assert sum(shares) == pytest.approx(whole.item(), rel=1e-5)
 
 
 def test_nothing_to_count_is_a_loss_of_zero_with_a_gradient():
-    batch = collate([window([IGNORE], [False], 0)], 0, teacher=ROWS)
+    batch = collate([window([IGNORE], [False], 0)], 0, teacher=teach)
     logits = said(batch).logits.requires_grad_()
     total, _ = mix(BOTH)(tag.TASK, Output(logits), batch, [0, 0])
     total.backward()
@@ -70,7 +76,7 @@ def test_nothing_to_count_is_a_loss_of_zero_with_a_gradient():
 
 
 def test_terms_of_one_name_are_logged_apart():
-    batch = collate(WINDOWS, 0, teacher=ROWS)
+    batch = collate(WINDOWS, 0, teacher=teach)
     loss = mix([{"use": "kl"}, {"use": "kl", "temperature": 3.0}])
     assert len(loss(tag.TASK, said(batch), batch, [4, 4])[1]) == 2
 

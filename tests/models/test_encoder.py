@@ -118,4 +118,4 @@ def test_a_head_needs_distinct_labels(labels: tuple[str, ...], small_config):
 
 def test_an_unknown_task_is_refused(small_config):
     with pytest.raises(ModelError, match="classify, tag"):
-        build(small_config("bert"), "span", ("a",), seed=0)
+        build(small_config("bert"), "parse", ("a",), seed=0)

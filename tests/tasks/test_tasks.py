@@ -35,7 +35,7 @@ def numbered(b: int, length: int, classes: int) -> torch.Tensor:
 
 def test_a_tagged_word_is_read_at_its_first_sub_token(tags):
     logits = numbered(2, 8, 5)
-    signal = tag.TASK.units(Output(logits), tags)
+    signal = tag.TASK.signal(Output(logits), tags)
     assert torch.equal(signal.logits[0, :2], logits[0, [1, 3]])
     assert torch.equal(signal.logits[1, 0], logits[1, 1])
     assert signal.mask.tolist() == [[True, True, False], [True, False, False]]
@@ -44,7 +44,7 @@ def test_a_tagged_word_is_read_at_its_first_sub_token(tags):
 def test_first_labelling_meets_one_label_per_owned_word(tags):
     logits = numbered(2, 8, 5)
     assert tag.TASK.targets(tags).tolist() == [[4, 2, IGNORE], [1, IGNORE, IGNORE]]
-    assert torch.equal(tag.TASK.supervised(Output(logits), tags), tag.TASK.units(Output(logits), tags).logits)
+    assert torch.equal(tag.TASK.supervised(Output(logits), tags).logits, tag.TASK.signal(Output(logits), tags).logits)
 
 
 def test_all_labelling_meets_the_words_label_on_each_of_its_sub_tokens(tags):
@@ -53,23 +53,23 @@ def test_all_labelling_meets_the_words_label_on_each_of_its_sub_tokens(tags):
         [IGNORE, 4, 4, 2, IGNORE, IGNORE, IGNORE, IGNORE],
         [IGNORE, 1, IGNORE, IGNORE, IGNORE, IGNORE, IGNORE, IGNORE],
     ]
-    assert SUBTOKENS.supervised(Output(logits), tags) is logits
+    assert SUBTOKENS.supervised(Output(logits), tags).logits is logits
 
 
 def test_both_labellings_predict_from_first_sub_tokens(tags):
     output = Output(numbered(2, 8, 5))
-    assert torch.equal(SUBTOKENS.units(output, tags).logits, tag.TASK.units(output, tags).logits)
+    assert torch.equal(SUBTOKENS.signal(output, tags).logits, tag.TASK.signal(output, tags).logits)
 
 
 def test_a_classified_example_is_its_only_unit():
     f = replace(window([], [True], [1]), unit=np.array([0, -1], np.int32))
     batch = collate([f, f], 0)
     output = Output(torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
-    signal = classify.TASK.units(output, batch)
+    signal = classify.TASK.signal(output, batch)
     assert signal.logits.tolist() == [[[1.0, 2.0]], [[3.0, 4.0]]]
     assert signal.mask.tolist() == [[True], [True]]
     assert classify.TASK.targets(batch).tolist() == [[1], [1]]
-    assert torch.equal(classify.TASK.supervised(output, batch), signal.logits)
+    assert torch.equal(classify.TASK.supervised(output, batch).logits, signal.logits)
 
 
 def test_a_classifier_is_scored_with_its_calibration():
@@ -99,6 +99,6 @@ def test_a_tagger_is_scored_with_the_calibration_of_its_words():
 
 @pytest.mark.parametrize("task", [classify.TASK, tag.TASK, SUBTOKENS])
 def test_every_task_decodes_one_label_per_row(task):
-    (prediction,) = task.decode([np.array([[0.0, 2.0]])], ("a", "b"))
+    (prediction,) = task.decode([Example("0", "a")], [np.array([[0.0, 2.0]])], ("a", "b"))
     assert prediction.labels == ("b",)
     assert (task.name, task.axis) in {("classify", 2), ("tag", 2)}

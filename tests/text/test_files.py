@@ -63,7 +63,9 @@ def test_a_wrong_byte_is_named_with_its_place(tmp_path, monkeypatch, size, mark)
         list(open_text(tmp_path / "a.txt"))
 
 
-@pytest.mark.parametrize(("name", "content"), [("a.txt", b""), ("a.gz", gzip.compress(b"", mtime=0))], ids=["plain", "gzip"])
+@pytest.mark.parametrize(
+    ("name", "content"), [("a.txt", b""), ("a.gz", gzip.compress(b"", mtime=0))], ids=["plain", "gzip"]
+)
 def test_an_empty_file_is_an_error_at_once(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match="is empty"):

@@ -8,8 +8,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from destila.tasks import tag
 from destila.train.batches import collate, order, to
-from destila.types import IGNORE, Features
+from destila.types import ABSENT, IGNORE, Features
 
 LENGTHS = np.random.default_rng(0).integers(3, 40, 103)
 
@@ -53,10 +54,16 @@ def test_a_window_without_units_is_masked_out():
 
 def test_the_teachers_rows_are_those_of_the_windows_own_units():
     rows = [np.array([[1, 2]], np.float16), np.arange(10, dtype=np.float16).reshape(5, 2)]
-    batch = collate([LONG, SHORT], 6, teacher=rows)
+    batch = collate([LONG, SHORT], 6, teacher=lambda f: tag.TASK.teach(rows[f.row], f))
     assert batch.teacher.logits.dtype == torch.float32
     assert batch.teacher.logits.tolist() == [[[4, 5], [6, 7]], [[1, 2], [0, 0]]]
-    assert batch.teacher.mask is batch.unit_mask
+    assert torch.equal(batch.teacher.mask, batch.unit_mask)
+
+
+def test_units_that_the_teacher_does_not_have_are_masked():
+    batch = collate([SHORT], 6, teacher=lambda f: np.full((len(f.owned), 2), ABSENT, np.float16))
+    assert batch.unit_mask.any()
+    assert not batch.teacher.mask.any()
 
 
 def test_a_batch_is_the_same_object_on_its_own_device():

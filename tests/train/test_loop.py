@@ -82,7 +82,7 @@ def test_the_loss_of_a_batch_is_the_mean_over_its_units(toy):
     net = toy.model("tag", dropout=0.0)
     batch = collate(made, toy.PAD)
     task = toy.TASKS["tag"]
-    logits = task.units(net.eval()(batch), batch).logits[batch.unit_mask]
+    logits = task.signal(net.eval()(batch), batch).logits[batch.unit_mask]
     expected = torch.nn.functional.cross_entropy(logits, batch.target[batch.unit_mask]).item()
     step = next(toy.steps(net, "tag", made, options()))
     assert step.loss == pytest.approx(expected, rel=1e-5)

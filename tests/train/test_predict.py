@@ -11,7 +11,7 @@ import torch
 from destila.models.config import from_shape
 from destila.models.heads import build
 from destila.tasks import classify, tag
-from destila.train.predict import TorchPredictor, logits
+from destila.train.predict import TorchPredictor, window_logits
 from destila.types import Batch, Example, Output
 
 
@@ -32,6 +32,10 @@ def sentence(n: int) -> Example:
     ends = np.cumsum([len(w) + 1 for w in words]) - 1
     spans = tuple((int(e) - len(w), int(e)) for w, e in zip(words, ends, strict=True))
     return Example(f"s{n}", " ".join(words), words=spans)
+
+
+def logits(model, task, features, **options) -> list[np.ndarray]:
+    return task.gather(features, window_logits(model, features, **options))
 
 
 EXAMPLES = [sentence(1), sentence(30), Example("empty", ""), sentence(3)]

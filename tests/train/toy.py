@@ -20,9 +20,10 @@ from destila.losses.mix import mix
 from destila.models.config import EncoderConfig
 from destila.models.heads import Model, build
 from destila.tasks import classify, tag
+from destila.train.batches import Teach
 from destila.train.loop import Evaluation, TrainData, fit
 from destila.train.options import TrainOptions
-from destila.train.predict import logits
+from destila.train.predict import window_logits
 from destila.train.processes import processes
 from destila.types import Features
 
@@ -62,18 +63,19 @@ def model(task: str, *, dropout: float = 0.1, seed: int = 0) -> Model:
     return build(config, task, LABELS[task], seed)
 
 
-def teacher(task: str, made: list[Features]) -> list[np.ndarray]:
-    """Logits [U, C] per example: the gold class with some noise."""
+def teacher(task: str, made: list[Features]) -> Teach:
+    """Logits [U, C] of each window: the gold class with some noise."""
     random = np.random.default_rng(1)
     classes = len(LABELS[task])
-    return [3 * np.eye(classes)[f.target] + random.normal(0, 0.5, (len(f.target), classes)) for f in made]
+    rows = [3 * np.eye(classes)[f.target] + random.normal(0, 0.5, (len(f.target), classes)) for f in made]
+    return lambda f: TASKS[task].teach(rows[f.row], f)
 
 
 def evaluator(net: Model, task: str, dev: list[Features]):
     """A function that gives accuracy and gold loss on dev."""
 
     def evaluate() -> Evaluation:
-        rows = logits(net, TASKS[task], dev, pad_id=PAD)
+        rows = TASKS[task].gather(dev, window_logits(net, dev, pad_id=PAD))
         flat, gold = np.concatenate(rows), np.concatenate([f.target for f in dev])
         log = flat - np.log(np.exp(flat).sum(-1, keepdims=True))
         said = flat.argmax(-1)

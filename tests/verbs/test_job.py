@@ -10,14 +10,12 @@ import sys
 import time
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 
 from destila.errors import DataError, ModelError, TrainingError
 from destila.text.folder import read_folder
-from destila.types import Example
-from destila.verbs.job import Job, finished, gold_loss, key_of, train
+from destila.verbs.job import Job, finished, key_of, train
 from destila.verbs.recipe import read
 from destila.verbs.study import Study
 
@@ -151,17 +149,6 @@ def test_a_full_disk_leaves_the_best_checkpoint_of_before(job, monkeypatch):
     monkeypatch.setattr("destila.train.state.save_file", full)
     with pytest.raises((TrainingError, ModelError), match="No space left on device"):
         train(study, changed)
-
-
-def test_the_gold_loss_is_the_mean_cross_entropy_over_units():
-    rows = [np.array([[2.0, 0.0]]), np.array([[0.0, 3.0]])]
-    examples = [Example("0", "", target="a"), Example("1", "", target="a")]
-    expected = (np.log(1 + np.exp(-2.0)) + np.log(1 + np.exp(3.0))) / 2
-    assert gold_loss(examples, rows, ["a", "b"]) == pytest.approx(expected)
-    tagged = [Example("0", "", words=((0, 1), (1, 2)), target=("a", "b"))]
-    logits = np.array([[2.0, 0.0], [0.0, 3.0]])
-    expected = (np.log(1 + np.exp(-2.0)) + np.log(1 + np.exp(-3.0))) / 2
-    assert gold_loss(tagged, [logits], ["a", "b"]) == pytest.approx(expected)
 
 
 def test_a_data_set_without_a_split_is_refused(job, monkeypatch, tiny):
