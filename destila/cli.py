@@ -206,13 +206,33 @@ def measure(
 @app.command()
 def report(
     study: Annotated[str, typer.Argument(help="runs/<name> or results/<name>.jsonl")],
-    out: Annotated[str | None, typer.Option(help="Markdown file to write")] = None,
+    out: Annotated[str | None, typer.Option(help="Markdown file to write, the page beside it")] = None,
     json: AsJson = False,
 ) -> None:
-    """Compare every record of a study; writes Markdown."""
+    """Compare every record of a study; writes Markdown and one HTML page."""
     from destila.verbs import report as verb
 
     _study(verb.run(_made(verb.Config, study=study, out=out)), json)
+
+
+@app.command()
+def pick(
+    study: Annotated[str, typer.Argument(help="runs/<name> or results/<name>.jsonl")],
+    max_ms: Annotated[float | None, typer.Option(help="most milliseconds per text (median, real texts)")] = None,
+    max_mb: Annotated[float | None, typer.Option(help="most MB on disk")] = None,
+    min_score: Annotated[float | None, typer.Option(help="least main score, 0 to 1")] = None,
+    out: Annotated[str | None, typer.Option(help="folder to copy the model to; default ./<study>-<run>")] = None,
+    copy: Annotated[bool, typer.Option(help="copy the model's folder")] = True,
+    json: AsJson = False,
+) -> None:
+    """The best model of a study within a budget, copied, and why each other one lost."""
+    from destila.verbs import pick as verb
+
+    budget = {"max_ms": max_ms, "max_mb": max_mb, "min_score": min_score}
+    result = verb.run(_made(verb.Config, study=study, out=out, copy_folder=copy, **budget))
+    keys = ("model", "role", "score", "latency_ms", "size_mb", "why")
+    every = [result["winner"] | {"why": "picked"}, *result["lost"]]
+    _study(result if json else result | {"rows": [{key: one[key] for key in keys} for one in every]}, json)
 
 
 @app.command()

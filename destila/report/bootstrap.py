@@ -42,6 +42,19 @@ def paired_difference(
     return float(observed[: len(a)].mean() - observed[len(a) :].mean()), float(low), float(high)
 
 
+def interval(items: Items, main: str, *, draws: int = 2000, seed: int = 0) -> tuple[float, float]:
+    """A 95 % percentile interval of the mean main score over seeds, drawn as `paired_difference` draws one side.
+
+    Raises DataError when there are no test items.
+    """
+    counts = _counts(items)
+    generator = np.random.default_rng(seed)
+    scores = np.concatenate([scores_of_items(main, sums) for sums in _resampled_sums(counts, draws, generator)])
+    seeds = generator.integers(len(counts), size=(draws, len(counts)))
+    low, high = np.percentile(np.take_along_axis(scores, seeds, axis=1).mean(axis=1), [2.5, 97.5])
+    return float(low), float(high)
+
+
 def _counts(items: Items) -> np.ndarray:
     sizes = {len(side) for side in items}
     if len(sizes) != 1 or 0 in sizes:
