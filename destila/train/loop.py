@@ -249,15 +249,15 @@ def _micro_batches(data: TrainData, mine: np.ndarray, accumulation: int) -> list
 
 
 def _judge(position: Position, evaluation: Evaluation, options: TrainOptions, *, warm: bool) -> tuple[Position, bool]:
-    """The position after an evaluation and whether it is the best so far."""
+    """The position after an evaluation and whether its weights are to be kept."""
     if not (math.isfinite(evaluation.main) and math.isfinite(evaluation.loss)):
         raise TrainingError(
             f"the dev evaluation at step {position.step} is not finite (score {evaluation.main}, loss {evaluation.loss}): "
             f"the weights have grown out of bounds. Lower lr (now {options.lr:g}) or set clip"
         )
-    criterion = evaluation.main if options.select == "score" else -evaluation.loss
-    best = criterion > position.best
-    worse = 0 if best else position.worse + 1
+    criterion = -evaluation.loss if options.select == "loss" else evaluation.main
+    better = criterion > position.best
+    worse = 0 if better else position.worse + 1
     constant = position.constant + 1 if evaluation.constant and warm else 0
     if constant >= _COLLAPSED_AFTER:
         raise TrainingError(
@@ -265,7 +265,9 @@ def _judge(position: Position, evaluation: Evaluation, options: TrainOptions, *,
             f"(step {position.step}). Lower lr (now {options.lr:g}), raise batch_size, or warm up longer"
         )
     stopped = "patience" if options.patience is not None and worse > options.patience else ""
-    return replace(position, best=max(criterion, position.best), worse=worse, constant=constant, stopped=stopped), best
+    best = max(criterion, position.best)
+    kept = better or options.select == "last"
+    return replace(position, best=best, worse=worse, constant=constant, stopped=stopped), kept
 
 
 def _check_finite(logged: Mapping[str, float], number: int, lr: float) -> None:

@@ -27,8 +27,8 @@ class TrainOptions(Options):
     shuffle: bool = opt(True, "new order every epoch; false keeps the data's order (Speedy Gonzales)")
     group: int = opt(50, "batches among which lengths are grouped to save padding; 0 does not group", ge=0)
     evaluations: float = opt(1.0, "dev evaluations per epoch", gt=0)
-    select: Literal["score", "loss"] = opt(
-        "score", "best checkpoint by the task's main dev score, or by gold-label dev loss"
+    select: Literal["score", "loss", "last"] = opt(
+        "score", "checkpoint that is kept: best main dev score, least gold-label dev loss, or the last evaluation's"
     )
     patience: int | None = opt(None, "stop after more than this many evaluations without improvement; none = never")
     save_minutes: float = opt(2.0, "minutes between saved states for resuming; evaluations save too", ge=0)

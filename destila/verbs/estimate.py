@@ -10,7 +10,7 @@ import torch
 from destila.losses.mix import mix
 from destila.train.loop import Evaluation, TrainData, fit
 from destila.types import Features
-from destila.verbs.job import Job, load
+from destila.verbs.job import SETTINGS, Job, load
 from destila.verbs.study import Study
 
 _STEPS = 3
@@ -25,10 +25,10 @@ def minutes(study: Study, jobs: Sequence[Job]) -> dict[str, float]:
     speeds: dict[str, float] = {}
     found = {}
     for job in jobs:
-        key = job.spec.model_dump_json(exclude={"name", "train"})
+        key = job.spec.model_dump_json(exclude=SETTINGS)
         if key not in speeds:
             speeds[key] = _words_per_second(study, job)
-        extra = len(study.unlabelled) / len(study.dataset.splits["train"]) if job.role == "distilled" else 0.0
+        extra = len(job.unlabelled) / len(study.dataset.splits["train"])
         train = _words(study, "train") * (1 + extra)
         dev = _words(study, "dev") * job.options.evaluations * _FORWARD_SHARE
         found[job.folder.name] = (train + dev) * job.options.epochs / speeds[key] / 60

@@ -17,6 +17,6 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
     alone = recipe.model_copy(update={"teachers": ()})  # no teacher is trained to measure agreement with it
     steps = Run(Study(alone), progress)
     for seed in steps.recipe.seeds:
-        for student in steps.recipe.students:
+        for student in (s for s in steps.recipe.students if s.compare):
             steps.student(student, seed, distilled=False)
     return steps.report()

@@ -27,7 +27,7 @@ from destila.text.columns import DOCSTART
 from destila.text.files import open_text, write_text
 from destila.text.folder import read_folder
 from destila.types import Dataset
-from destila.verbs.recipe import ModelSpec, Recipe, TeacherSpec, TokenizerSpec
+from destila.verbs.recipe import Recipe, StudentSpec, TeacherSpec, TokenizerSpec
 
 _LOOK = 2000
 """Lines that are looked at to tell the kind of a file."""
@@ -107,11 +107,11 @@ def recipe_for(found: Detected, path: Path, teacher: str | None) -> Recipe:
         own = TokenizerSpec()
         shape = {"kind": "bert", "hidden": 256, "heads": 4, "ffn": 1024}
         teachers = (TeacherSpec(name="teacher", shape=shape | {"layers": 4}, tokenizer=own),)
-        students: tuple[ModelSpec, ...] = (ModelSpec(name="student", shape=shape | {"layers": 2}, tokenizer=own),)
+        students: tuple[StudentSpec, ...] = (StudentSpec(name="student", shape=shape | {"layers": 2}, tokenizer=own),)
     else:
         layers, positions = _depth_and_positions(teacher)
         teachers = (TeacherSpec(model=teacher),)
-        students = (ModelSpec(name="student", model=teacher, layers=max(2, layers // 3)),)
+        students = (StudentSpec(name="student", model=teacher, layers=max(2, layers // 3)),)
     return Recipe(
         name=_name(path),
         data={"use": found.use} | found.options,

@@ -13,7 +13,7 @@ import json
 import logging
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,6 @@ from typing import Any
 import torch
 
 from destila import config
-from destila.distil.cache import RowsView
 from destila.errors import ConfigError
 from destila.losses.mix import mix
 from destila.models import hf, store
@@ -29,15 +28,20 @@ from destila.models.weights import fingerprint_of
 from destila.text.files import write_text
 from destila.text.tokenizer import Tokenizer
 from destila.text.tokenizer import load as load_tokenizer
+from destila.train.batches import Teach
 from destila.train.loop import Evaluation, Step, TrainData, fit
 from destila.train.optim import precision
 from destila.train.options import TrainOptions
 from destila.train.predict import window_logits
 from destila.train.processes import processes
+from destila.types import Example
 from destila.verbs.recipe import ModelSpec
 from destila.verbs.study import Progress, Study, silent, write_json
 
 log = logging.getLogger(__name__)
+
+SETTINGS = {"name", "train", "distil", "compare"}
+"""Fields of a model's table that say how it is trained, which the filled options say, and not what it is."""
 
 _LOG_EVERY = 10
 """Steps between lines of log.jsonl; evaluations are always logged."""
@@ -45,18 +49,22 @@ _LOG_EVERY = 10
 
 @dataclass(frozen=True, slots=True)
 class Teaching:
-    """A teacher's rows for the training examples (unlabelled ones included), asked for only when a job starts.
+    """What teachers say about the training examples (unlabelled ones included), asked for only when a job starts.
 
-    key: names the teacher; and the precision of the rows where it is not the usual one.
+    key: names the teachers, and how and in which precision they are heard where that is not the usual way.
+    teach: gives `TrainData.teacher`.
     """
 
     key: str
-    rows: Callable[[], RowsView]
+    teach: Callable[[], Teach]
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What to train. role: teacher, finetuned or distilled. terms: tables of `losses.mix.mix`."""
+    """What to train. role: teacher, finetuned or distilled. terms: tables of `losses.mix.mix`.
+
+    unlabelled: texts beside the training split, which only a teacher labels.
+    """
 
     folder: Path
     role: str
@@ -65,6 +73,7 @@ class Job:
     seed: int
     terms: tuple[dict[str, Any], ...] = ({"use": "hard"},)
     teaching: Teaching | None = None
+    unlabelled: Sequence[Example] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +92,7 @@ def key_of(study: Study, job: Job) -> str:
     """Names everything that the job's result depends on."""
     source = fingerprint_of(job.spec.model) if job.spec.model else ""
     teacher = job.teaching.key if job.teaching else ""
-    unlabelled = [e.text for e in study.unlabelled] if job.teaching else []
-    spec = job.spec.model_dump(exclude={"name", "train"})
+    spec = job.spec.model_dump(exclude=SETTINGS)
     return config.fingerprint(
         study.fingerprint,
         spec,
@@ -93,7 +101,7 @@ def key_of(study: Study, job: Job) -> str:
         job.seed,
         job.terms,
         teacher,
-        unlabelled,
+        [e.text for e in job.unlabelled],
         *_files(job),
     )
 
@@ -128,11 +136,9 @@ def train(study: Study, job: Job, progress: Progress = silent) -> Trained:
     processes().wait_for_everyone()
     loaded = load(study, job)
     model, tokenizer = loaded.model, loaded.tokenizer
-    examples = [*study.dataset.splits["train"], *(study.unlabelled if job.teaching else [])]
-    encoded = study.encode("train+unlabelled" if job.teaching else "train", tokenizer, examples)
+    encoded = study.encode_train(tokenizer, job.unlabelled)
     loss = mix(job.terms, class_counts=study.class_counts)
-    rows = job.teaching.rows() if job.teaching and loss.needs_teacher else None
-    teach = None if rows is None else lambda f: study.task.teach(rows[f.row], f)
+    teach = job.teaching.teach() if job.teaching and loss.needs_teacher else None
     data = TrainData(encoded.features, tokenizer.pad_id, teach)
     evaluator = _Evaluator(study, model, tokenizer, job.options)
     book = _Logbook(job.folder, f"{job.folder.name}")

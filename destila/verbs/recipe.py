@@ -62,6 +62,13 @@ class TeacherSpec(ModelSpec):
     label_map: dict[str, str] = opt({}, "its label names -> ours, where they differ")
 
 
+class StudentSpec(ModelSpec):
+    """A student, with what is different when it is distilled: one recipe can compare ways of distilling one model."""
+
+    distil: dict[str, Any] = opt({}, "changes to [distil] for this student, e.g. {terms = [{use = 'mse'}]}")
+    compare: bool = opt(True, "also fine-tune it plainly; false where another student has the same fine-tuned twin")
+
+
 class DistilOptions(Options):
     """What the student learns from the teacher, and from which text."""
 
@@ -70,8 +77,12 @@ class DistilOptions(Options):
     )
     train: dict[str, Any] = opt({}, "changes to [train] while distilling, e.g. {epochs = 10}")
     dtype: Literal["float16", "float32"] = opt("float16", "precision of the cached teacher logits")
-    unlabelled: str | None = opt(None, "text file (plain, .gz, .zst), one text per line, that the teacher labels")
+    teachers: tuple[str, ...] | None = opt(None, "names of the teachers that may teach; none = all", min_length=1)
+    unlabelled: str | None = opt(
+        None, "text file (plain, .gz, .zst), one text per line, that the teacher labels; also a path under DESTILA_DATA"
+    )
     unlabelled_limit: int = opt(10_000, "most lines of it that are used", ge=1)
+    unlabelled_words: tuple[int, int] | None = opt(None, "fewest and most words of a line that is used; none = any")
 
 
 class MeasureOptions(Options):
@@ -92,21 +103,41 @@ class Recipe(Options):
     labelling: Literal["first", "all"] = opt("first", "tagging: gold labels on first sub-tokens, or on all of them")
     teachers: tuple[TeacherSpec, ...] = opt((), "candidates; the best on dev teaches")
     choose: Literal["score", "loss"] = opt("score", "the teacher is chosen by its main dev score, or by its dev loss")
-    students: tuple[ModelSpec, ...] = opt(..., "what is distilled", min_length=1)
+    students: tuple[StudentSpec, ...] = opt(..., "what is distilled", min_length=1)
     train: TrainOptions = opt(TrainOptions(), "training of teachers and students")
     distil: DistilOptions = opt(DistilOptions(), "distillation")
     seeds: tuple[int, ...] = opt((0,), min_length=1, help="students are trained once per seed")
     teacher_seed: int = opt(0, "teachers are trained once, with this seed")
-    compare: bool = opt(True, "also fine-tune every student plainly, to know what distilling gains")
+    compare: bool = opt(True, "also fine-tune the students plainly, to know what distilling gains")
     floor: bool = opt(True, "also fit the classical baseline (CRF, or TF-IDF + logistic regression)")
     measure: MeasureOptions = opt(MeasureOptions(), "timing")
     out: str = opt("runs", "folder of studies")
     results: str | None = opt(None, "folder in which records are kept as <name>.jsonl; recorded runs are skipped")
 
+    @model_validator(mode="after")
+    def _distillable(self) -> Recipe:
+        known = [t.label for t in self.teachers]
+        for student in self.students:
+            for name in self.distil_of(student).teachers or ():
+                if name not in known:
+                    raise ValueError(f"distil.teachers names '{name}', which is none of {', '.join(known) or 'none'}")
+        return self
+
     @property
     def folder(self) -> Path:
         """The study's folder."""
         return Path(self.out) / self.name
+
+    def distil_of(self, student: StudentSpec) -> DistilOptions:
+        """[distil] with the student's changes, validated again; changes to its `train` are merged key by key."""
+        changes = dict(student.distil)
+        train = {**self.distil.train, **changes.pop("train", {})}
+        merged = {**self.distil.model_dump(), **changes, "train": train}
+        return config.build(DistilOptions, merged, where=f"student '{student.label}': distil")
+
+    def distil_options(self, student: StudentSpec) -> TrainOptions:
+        """How a student trains while it is distilled: [train] < [distil] < the student's `train` < its `distil`."""
+        return self.options(self.distil.train, student.train, student.distil.get("train", {}))
 
     def options(self, *changes: dict[str, Any]) -> TrainOptions:
         """[train] with changes applied in turn, validated again."""

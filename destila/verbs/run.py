@@ -30,7 +30,7 @@ from destila.types import Prediction, Record
 from destila.verbs import estimate, report
 from destila.verbs.assess import Subject, assess, macs_of
 from destila.verbs.job import Job, Teaching, Trained, finished, key_of, train
-from destila.verbs.recipe import ModelSpec, TeacherSpec, read
+from destila.verbs.recipe import ModelSpec, StudentSpec, TeacherSpec, read
 from destila.verbs.study import Progress, Study, silent, write_json
 from destila.verbs.teachers import Teachers
 
@@ -67,18 +67,24 @@ class Run:
             if self.recipe.results
             else self.folder / records.RECORD_FILE
         )
-        if self.recipe.teachers:
-            mix(self.recipe.distil.terms, class_counts=study.class_counts)  # a wrong term shows before any training
+        for student in self.recipe.students if self.recipe.teachers else ():
+            mix(self.recipe.distil_of(student).terms, class_counts=study.class_counts)  # errors before any training
         self.main_process = processes().is_main_process
         if self.main_process:
             write_text(self.folder / "recipe.toml", config.to_toml(self.recipe))
         self.recorded = {r.key: r for r in records.read(self.records_path)} if self.records_path.exists() else {}
 
     @property
-    def wanted(self) -> list[tuple[ModelSpec, int, bool]]:
+    def wanted(self) -> list[tuple[StudentSpec, int, bool]]:
         """(student, seed, distilled) of every training the recipe asks for."""
-        roles = [False] * (self.recipe.compare or not self.recipe.teachers) + [True] * bool(self.recipe.teachers)
-        return [(s, seed, role) for seed in self.recipe.seeds for s in self.recipe.students for role in roles]
+        taught = bool(self.recipe.teachers)
+        return [
+            (student, seed, role)
+            for seed in self.recipe.seeds
+            for student in self.recipe.students
+            for role in (False, True)
+            if (taught if role else (self.recipe.compare and student.compare) or not taught)
+        ]
 
     def train(self) -> None:
         """Train what has neither been trained nor recorded with these inputs."""
@@ -101,7 +107,8 @@ class Run:
         """Minutes of training still to do, by run; logged before it starts."""
         todo = []
         for student, seed, distilled in self.wanted:
-            if distilled and len(self.recipe.teachers) > 1:  # which one teaches is known after all are trained
+            among = self.teachers.among(self.recipe.distil_of(student).teachers)
+            if distilled and len(among) > 1:  # which one teaches is known after all are trained
                 job = self._distillation(student, seed)
                 done = (job.folder / "trained.json").exists()
             else:
@@ -132,7 +139,7 @@ class Run:
             self._record(replace(subject, details={**dev, "candidates": others}), predictions=predictions)
         return predictions
 
-    def student(self, student: ModelSpec, seed: int, *, distilled: bool) -> Record | None:
+    def student(self, student: StudentSpec, seed: int, *, distilled: bool) -> Record | None:
         """Train (if needed), test and record one student; None on processes that do not write."""
         job, key = self._prepared(student, seed, distilled)
         if key in self.recorded:
@@ -141,31 +148,38 @@ class Run:
         if not self.main_process:
             return None
         subject = self._subject(key, job.folder.name, job.role, student, trained.model, trained)
-        settings = {"terms": job.terms, "train": job.options.model_dump()}
-        taught = {"teacher": self.teachers.chosen.spec.label} if distilled else {}
+        settings: dict[str, Any] = {"terms": job.terms, "train": job.options.model_dump()}
+        taught = {}
+        if distilled:
+            chosen = self.recipe.distil_of(student)
+            taught = {"teacher": self.teachers.best_of(chosen.teachers).spec.label}
+            if more := chosen.model_dump(mode="json", exclude={"terms", "train"}, exclude_defaults=True):
+                settings["distil"] = more
         subject = replace(
             subject, seed=seed, config={**subject.config, **settings}, details={**subject.details, **taught}
         )
         return self._record(subject, teacher=self.teacher_predictions if self.recipe.teachers else None)
 
-    def _prepared(self, student: ModelSpec, seed: int, distilled: bool) -> tuple[Job, str]:
+    def _prepared(self, student: StudentSpec, seed: int, distilled: bool) -> tuple[Job, str]:
         """The job of a student and its key; its teacher's outputs are asked for only when it starts."""
         if not distilled:
             job = self._job(student, "finetuned", seed)
         else:
-            dtype = self.recipe.distil.dtype
-            key = self.teachers.key if dtype == "float16" else f"{self.teachers.key} in {dtype}"
-            job = replace(self._distillation(student, seed), teaching=Teaching(key, lambda: self.teachers.rows))
+            chosen, job = self.recipe.distil_of(student), self._distillation(student, seed)
+            key = self.teachers.key_of(chosen)
+            key = key if chosen.dtype == "float16" else f"{key} in {chosen.dtype}"
+            job = replace(job, teaching=Teaching(key, lambda: self.teachers.teach(chosen, job.unlabelled)))
         return job, key_of(self.study, job)
 
     def _job(self, model: ModelSpec, role: str, seed: int) -> Job:
         folder = self.folder / "students" / f"{model.label}-{role}-s{seed}"
         return Job(folder, role, model, self.recipe.options(model.train), seed)
 
-    def _distillation(self, student: ModelSpec, seed: int) -> Job:
+    def _distillation(self, student: StudentSpec, seed: int) -> Job:
         """The job of a distilled student, without its teacher."""
-        options = self.recipe.options(self.recipe.distil.train, student.train)
-        return replace(self._job(student, "distilled", seed), options=options, terms=self.recipe.distil.terms)
+        chosen, options = self.recipe.distil_of(student), self.recipe.distil_options(student)
+        job = self._job(student, "distilled", seed)
+        return replace(job, options=options, terms=chosen.terms, unlabelled=self.study.unlabelled(chosen))
 
     def _subject(
         self,
@@ -194,7 +208,10 @@ class Run:
             params=loaded.params,
             size_bytes=weights_bytes(folder),
             macs=macs_of(shape, self.study.task.name, len(self.study.labels)) if shape else {},
-            config={"model": model.model_dump(mode="json"), "max_length": self.recipe.max_length},
+            config={
+                "model": model.model_dump(mode="json", exclude={"distil", "compare"}),
+                "max_length": self.recipe.max_length,
+            },
             details=details,
             folder=folder if shape else None,
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -15,14 +14,15 @@ from typing import Any
 from destila import config, datasets, plugins
 from destila.errors import ConfigError, DataError
 from destila.tasks.tag import Tag
-from destila.text.files import open_text, write_text
+from destila.text.files import write_text
 from destila.text.learn import learn
 from destila.text.score import main_score
 from destila.text.tokenizer import Tokenizer
 from destila.text.tokenizer import load as load_tokenizer
 from destila.text.words import split_words
 from destila.types import Encoded, Example, Task
-from destila.verbs.recipe import ModelSpec, Recipe, TokenizerSpec
+from destila.verbs import unlabelled
+from destila.verbs.recipe import DistilOptions, ModelSpec, Recipe, TokenizerSpec
 
 Progress = Callable[[str, int, int], None]
 """Called with (what, done, total); the command line draws a bar of it."""
@@ -48,6 +48,7 @@ class Study:
         self.task = task_of(self.dataset.task, recipe.labelling)
         self.main = main_score(self.dataset.task, self.labels)
         self._encoded: dict[tuple[str, str], Encoded] = {}
+        self._unlabelled: dict[tuple[str, int, tuple[int, int] | None], list[Example]] = {}
         for split in ("train", "dev", "test"):
             if not self.dataset.splits.get(split):
                 raise DataError(f"data set '{self.dataset.name}' has no examples in its {split} split")
@@ -68,27 +69,23 @@ class Study:
             found.update([example.target] if isinstance(example.target, str) else example.target or ())
         return [found[label] for label in self.labels]
 
-    @cached_property
-    def unlabelled(self) -> list[Example]:
+    def unlabelled(self, options: DistilOptions) -> list[Example]:
         """Extra texts for the teacher to label: the data set's own, and a seeded sample of the file's new lines."""
         given = list(self.dataset.splits.get("unlabelled", ()))
-        path = self.recipe.distil.unlabelled
-        if path is None:
+        if options.unlabelled is None:
             return given
         if any(e.pair is not None for e in self.dataset.splits["train"]):
             raise ConfigError(
-                f"distil.unlabelled = '{path}': its lines are single texts, the data are pairs; leave it out"
+                f"distil.unlabelled = '{options.unlabelled}': its lines are single texts, the data are pairs; leave it out"
             )
-        known = {e.text for split in self.dataset.splits.values() for e in split}
-        kept: list[str] = []
-        draw = random.Random(0)
-        for seen, line in enumerate(t for raw in open_text(path) if (t := raw.strip()) and t not in known):
-            if seen < self.recipe.distil.unlabelled_limit:
-                kept.append(line)
-            elif (slot := draw.randrange(seen + 1)) < len(kept):
-                kept[slot] = line
-        tag = self.dataset.task == "tag"
-        return given + [Example(f"unlabelled-{i}", t, words=split_words(t) if tag else ()) for i, t in enumerate(kept)]
+        key = (options.unlabelled, options.unlabelled_limit, options.unlabelled_words)
+        if key not in self._unlabelled:
+            known = {e.text for split in self.dataset.splits.values() for e in split}
+            lines, tag = unlabelled.sample(*key, known), self.dataset.task == "tag"
+            self._unlabelled[key] = [
+                Example(f"unlabelled-{i}", t, words=split_words(t) if tag else ()) for i, t in enumerate(lines)
+            ]
+        return given + self._unlabelled[key]
 
     def encode(self, split: str, tokenizer: Tokenizer, examples: Sequence[Example] | None = None) -> Encoded:
         """Features of a split (or of `examples`, kept under the name `split`), encoded once per tokenizer."""
@@ -97,6 +94,13 @@ class Study:
             chosen = self.dataset.splits[split] if examples is None else examples
             self._encoded[key] = self.task.encode(chosen, tokenizer, self.labels, max_length=self.recipe.max_length)
         return self._encoded[key]
+
+    def encode_train(self, tokenizer: Tokenizer, unlabelled: Sequence[Example]) -> Encoded:
+        """Features of the training split and of texts beside it, in this order."""
+        if not unlabelled:
+            return self.encode("train", tokenizer)
+        name = f"train+{config.fingerprint([(e.text, e.words) for e in unlabelled])}"
+        return self.encode(name, tokenizer, [*self.dataset.splits["train"], *unlabelled])
 
     def tokenizer(self, spec: ModelSpec) -> Tokenizer | None:
         """The tokenizer a spec asks for, trained on the training text if it says so; None = the model's own."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,9 +17,11 @@ from destila.errors import ConfigError
 from destila.models.presets import PRESETS
 from destila.models.weights import fingerprint_of
 from destila.text.folder import read_folder
+from destila.train.batches import Teach
 from destila.train.predict import TorchPredictor
+from destila.types import Example
 from destila.verbs.job import Job, key_of, train
-from destila.verbs.recipe import TeacherSpec
+from destila.verbs.recipe import DistilOptions, TeacherSpec
 from destila.verbs.study import Progress, Study, silent
 
 log = logging.getLogger(__name__)
@@ -45,29 +48,50 @@ class Teachers:
 
     def __init__(self, study: Study, progress: Progress = silent) -> None:
         self.study, self.recipe, self.progress = study, study.recipe, progress
+        self._candidates: dict[str, Candidate] = {}
+        self._loaded: dict[str, Teacher] = {}
 
     @cached_property
     def chosen(self) -> Candidate:
-        """The teacher that is best on dev by the recipe's criterion."""
-        return self.ranked[0]
+        """The recipe's own teacher, with which students are compared: the best on dev of those that may teach."""
+        return self.best_of(self.recipe.distil.teachers)
 
     @cached_property
     def key(self) -> str:
-        """The key of the teacher that teaches; of several, all are trained to know it."""
-        if len(self.recipe.teachers) == 1:
-            return self._key_of(self.recipe.teachers[0])
-        return self.chosen.key
+        """The key of the chosen teacher."""
+        return self.key_of(self.recipe.distil)
 
     @cached_property
     def ranked(self) -> list[Candidate]:
         """All teachers, best on dev first."""
-        if not self.recipe.teachers:
+        return self._ranked(self.recipe.teachers)
+
+    def among(self, names: Sequence[str] | None) -> list[TeacherSpec]:
+        """The teachers of these names; None: all."""
+        return [t for t in self.recipe.teachers if names is None or t.label in names]
+
+    def best_of(self, names: Sequence[str] | None) -> Candidate:
+        """The best on dev by the recipe's criterion of the teachers of these names; None: of all."""
+        return self._ranked(self.among(names))[0]
+
+    def key_of(self, options: DistilOptions) -> str:
+        """The key of the teacher that teaches; of several, all are trained to know it."""
+        specs = self.among(options.teachers)
+        return self._key_of(specs[0]) if len(specs) == 1 else self.best_of(options.teachers).key
+
+    def _ranked(self, specs: Sequence[TeacherSpec]) -> list[Candidate]:
+        if not specs:
             raise ConfigError(f"recipe '{self.recipe.name}' has no [[teachers]]: give at least one")
-        found = [self._candidate(t) for t in self.recipe.teachers]
+        found = [self._candidate(t) for t in specs]
         by_loss = self.recipe.choose == "loss"
         return sorted(found, key=lambda c: c.dev_loss if by_loss else -c.dev)
 
     def _candidate(self, teacher: TeacherSpec) -> Candidate:
+        if teacher.label not in self._candidates:
+            self._candidates[teacher.label] = self._try(teacher)
+        return self._candidates[teacher.label]
+
+    def _try(self, teacher: TeacherSpec) -> Candidate:
         key = self._key_of(teacher)
         if self.finetunes(teacher):
             trained = train(self.study, self.job(teacher), self.progress)
@@ -113,27 +137,33 @@ class Teachers:
         longest = min(self.recipe.max_length, teacher.max_length)
         return TorchPredictor(teacher.model, teacher.tokenizer, self.study.task, self.study.labels, max_length=longest)
 
-    @cached_property
-    def _loaded(self) -> Teacher:
-        return self.load(self.chosen.folder, self.chosen.mapping)
+    def _load(self, candidate: Candidate) -> Teacher:
+        if candidate.key not in self._loaded:
+            self._loaded[candidate.key] = self.load(candidate.folder, candidate.mapping)
+        return self._loaded[candidate.key]
 
     @cached_property
     def predictor(self) -> TorchPredictor:
         """The chosen teacher, ready to predict."""
-        return self.predictor_of(self._loaded)
+        return self.predictor_of(self._load(self.chosen))
 
-    @cached_property
-    def rows(self) -> RowsView:
-        """The teacher's cached logits for the training texts; what is missing is computed, once."""
-        predictor = self.predictor
-        examples = [*self.study.dataset.splits["train"], *self.study.unlabelled]
-        key = self._loaded.spec(self.recipe.max_length)
-        cache = Cache.open(None, key, len(self.study.labels), self.recipe.distil.dtype)
+    def teach(self, options: DistilOptions, unlabelled: Sequence[Example]) -> Teach:
+        """What the teacher says of each window of the training split and of texts beside it, from its cached rows."""
+        rows = self.rows(self.best_of(options.teachers), unlabelled, options.dtype)
+        task = self.study.task
+        return lambda feature: task.teach(rows[feature.row], feature)
+
+    def rows(self, candidate: Candidate, unlabelled: Sequence[Example], dtype: str) -> RowsView:
+        """A teacher's cached logits for the training split and for texts beside it; what is missing is computed."""
+        teacher = self._load(candidate)
+        predictor = self.predictor_of(teacher)
+        examples = [*self.study.dataset.splits["train"], *unlabelled]
+        cache = Cache.open(None, teacher.spec(self.recipe.max_length), len(self.study.labels), dtype)
         missing = [examples[i] for i in cache.missing(examples)]
         if missing:
             started = time.monotonic()
             first = cache.fill(missing[:_TRIED], predictor.logits)
-            need = cost(missing, len(self.study.labels), self.recipe.distil.dtype, (time.monotonic() - started) / first)
+            need = cost(missing, len(self.study.labels), dtype, (time.monotonic() - started) / first)
             size = f"about {need['minutes']:.1f} minutes and {need['megabytes']:.1f} MB in {cache.folder}"
             log.info("teacher outputs: %d texts to label, %s", len(missing), size)
         cache.fill(examples, predictor.logits, progress=lambda n, m: self.progress("teacher outputs", n, m))

@@ -162,6 +162,12 @@ def test_the_best_dev_loss_is_kept_on_request(toy):
     assert [s.best for s in steps] == [True, False, True, False]
 
 
+def test_the_last_weights_are_kept_on_request_and_patience_still_asks_for_better_scores(toy):
+    steps = run(toy, (0.5, 1.0), (0.7, 3.0), (0.4, 0.5), (0.3, 0.6), (0.9, 0.1), select="last", patience=1)
+    assert [s.best for s in steps] == [True, True, True, True]
+    assert steps[-1].stopped == "patience"
+
+
 def test_patience_counts_evaluations_without_improvement(toy):
     steps = run(toy, *[(s, 1.0) for s in (0.5, 0.4, 0.6, 0.5, 0.6, 0.5, 0.9)], patience=2)
     assert [s.stopped for s in steps] == ["", "", "", "", "", "patience"]
