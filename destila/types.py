@@ -18,12 +18,21 @@ import numpy as np
 
 if TYPE_CHECKING:
     from torch import Tensor
+    from torch.nn import Module
 
 Span = tuple[int, int]
 """A half-open range of code points, `text[start:end]`."""
 
 Rows = list[np.ndarray]
 """One array of logits per example, `[U, C]`: what a model says about every unit of it."""
+
+State = tuple[str, int]
+"""What a layer holds, and which layer, counted from 1; layer 0 is the embedding output.
+
+hidden: the layer's output; query, key, value: inside its attention, all heads side by side; [B, L, H]. attention: its
+weights after the softmax, scores: the scaled products before it, 0 where the key is padding; [B, A, L, L].
+logits: of layer 0, the model's answer.
+"""
 
 IGNORE = -100
 """Target of a unit that has no label."""
@@ -129,19 +138,31 @@ class Batch:
     unit_mask: Tensor  # bool [B, U]
     target: Tensor  # i64 [B, U], or [B, 2] for questions
     teacher: Signal | None = None
+    inner: Inner | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Inner:
+    """A teacher's inner states at the positions of a batch; `pool` (see Term) says what a position is.
+
+    masks: by pool, bool [B, P]: positions that count and that both models have.
+    states: by pool, what was asked for, [B, P, ...]; empty until the teacher has been asked.
+    batch, place: the teacher's own windows of these examples where its tokens are others, and for every unit of the
+    student's batch its place among all their units, i64 [B, U], -1 where the teacher does not have it.
+    """
+
+    masks: Mapping[str, Tensor]
+    states: Mapping[str, Mapping[State, Tensor]] = field(default_factory=dict)
+    batch: Batch | None = None
+    place: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """A model's answer: logits [B, L, C] (tagging) or [B, C] (classification).
-
-    hidden: embedding output and every layer, [B, L, H] each. attention: softmax of every layer,
-    [B, A, L, L] each. Both empty unless asked for.
-    """
+    """A model's answer: logits [B, L, C] (tagging, questions) or [B, C] (classification), and the states asked for."""
 
     logits: Tensor
-    hidden: tuple[Tensor, ...] = ()
-    attention: tuple[Tensor, ...] = ()
+    states: Mapping[State, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,18 +309,62 @@ class Task(Reader, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Shape:
+    """What a loss term may know of a model. kinds: of State that it can show. name, tokenizer: for messages."""
+
+    name: str
+    tokenizer: str
+    layers: int
+    hidden: int
+    heads: int
+    kinds: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a loss term may know when it is built.
+
+    class_counts: units per class in the training data; None: not counted. student, teacher: None while a recipe is only
+    read. same_tokens: both read every text as the same tokens. axis: the task's. seed: of weights that a term learns.
+    """
+
+    class_counts: Sequence[int] | None = None
+    student: Shape | None = None
+    teacher: Shape | None = None
+    same_tokens: bool = True
+    axis: int = 2
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Term:
     """One term of a loss.
 
-    needs: "target" (gold ids i64 [B, U], or [B, C] unit numbers for axis 1) or "signal" (the teacher's logits [B, U, C]).
+    needs: "target" (gold ids i64 [B, U], or [B, C] unit numbers for axis 1), "signal" (the teacher's logits [B, U, C])
+    or "states" (inner states of both models).
     fn: (student logits [B, U, C], target or teacher logits, mask bool [B, U], axis) -> the **sum** over
     masked-in units (axis 2) or examples (axis 1) as a scalar; the mix divides by the global count, so that accumulation and data
-    parallelism do not change the loss. Zero, with a gradient of zero, when everything is masked.
+    parallelism do not change the loss. Zero, with a gradient of zero, when everything is masked. For states:
+    ({state: student's [B, P, ...]}, {state: teacher's}, mask bool [B, P], axis) -> the sum over masked-in positions.
+
+    The rest is for states alone. student, teacher: those it compares; no others are kept.
+    pool: what a position P is: "token" (every real token), "padded" (pads too), or a unit, by its "first" token or the
+    "mean" of its tokens. windows: the count is of windows, not of positions. module: weights that it learns.
     """
 
     name: str
     needs: str
-    fn: Callable[[Tensor, Tensor, Tensor, int], Tensor]
+    fn: Callable[[Any, Any, Tensor, int], Tensor]
+    student: tuple[State, ...] = ()
+    teacher: tuple[State, ...] = ()
+    pool: str = ""
+    windows: bool = False
+    module: Module | None = None
+
+    @property
+    def same_tokens(self) -> bool:
+        """Whether it compares token with token, so that both models must read the same ones."""
+        return self.pool in ("token", "padded")
 
 
 class Predictor(Protocol):

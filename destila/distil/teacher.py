@@ -8,7 +8,7 @@ order, matched by name: two models that call class 0 something else would teach 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -27,7 +27,7 @@ from destila.plugins import nearest
 from destila.text import tokenizer as tokenizers
 from destila.text.folder import FolderInfo, read_folder
 from destila.text.tokenizer import Tokenizer
-from destila.types import Batch, Output
+from destila.types import Batch, Output, State
 
 _AUTO = {
     "classify": "AutoModelForSequenceClassification",
@@ -42,7 +42,7 @@ _USUAL_LENGTH = 512  # where neither the model nor the tokenizer states a limit
 class Teacher:
     """A trained model in evaluation mode, whose logits are in the order of `labels`.
 
-    model: `forward(batch, *, hidden=False, attention=False) -> Output`. fingerprint: names weights, configuration and
+    model: `forward(batch, *, states=()) -> Output`. fingerprint: names weights, configuration and
     label order. max_length: most tokens it reads, specials included. params: number of weights.
     """
 
@@ -153,23 +153,26 @@ class _Transformers(nn.Module):
         self.permutation: Tensor
         self.register_buffer("permutation", torch.tensor(list(permutation)), persistent=False)
 
-    def forward(self, batch: Batch, *, hidden: bool = False, attention: bool = False) -> Output:
-        """The model's Output for a batch."""
+    def forward(self, batch: Batch, *, states: Collection[State] = ()) -> Output:
+        """The model's Output for a batch. states: those to keep, hidden and attention alone."""
         types = {"token_type_ids": batch.type_ids} if self._takes_types else {}
-        if attention:
+        kinds = {kind for kind, _ in states}
+        if "attention" in kinds:
             self.inner.set_attn_implementation("eager")  # fused attention never holds its weights
         said = self.inner(
             input_ids=batch.input_ids,
             attention_mask=batch.mask.long(),
-            output_hidden_states=hidden,
-            output_attentions=attention,
+            output_hidden_states="hidden" in kinds,
+            output_attentions="attention" in kinds,
             **types,
         )
         ends = "start_logits" in said
         logits = torch.stack([said.start_logits, said.end_logits], dim=-1) if ends else said.logits
-        return Output(
-            logits.float()[..., self.permutation], tuple(said.hidden_states or ()), tuple(said.attentions or ())
-        )
+        found = {}
+        for kind, layer in states:
+            if kind != "logits":
+                found[kind, layer] = said.hidden_states[layer] if kind == "hidden" else said.attentions[layer - 1]
+        return Output(logits.float()[..., self.permutation], found)
 
 
 def _load_transformers(info: FolderInfo, task: str) -> Any:

@@ -11,6 +11,7 @@ short lengths, so short inputs and bf16 training on CPU take the plain products 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 import torch
@@ -19,6 +20,10 @@ from torch import Tensor, nn
 
 from destila.errors import ModelError
 from destila.models.config import EncoderConfig
+from destila.types import State
+
+STATES = frozenset({"logits", "hidden", "attention", "scores", "query", "key", "value"})
+"""Kinds of State that this encoder shows (the logits are its head's)."""
 
 FUSED_FROM = 128
 """Tokens from which the fused kernel wins on CPU."""
@@ -28,11 +33,10 @@ _MASKED = -3e38
 
 
 class States(NamedTuple):
-    """What an encoder gives: last [B, L, H]; hidden and attention as in `types.Output`, empty unless asked for."""
+    """What an encoder gives: last [B, L, H], and the states asked for."""
 
     last: Tensor
-    hidden: tuple[Tensor, ...]
-    attention: tuple[Tensor, ...]
+    found: dict[State, Tensor]
 
 
 class Embeddings(nn.Module):
@@ -82,33 +86,37 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.attention_dropout = nn.Dropout(config.attention_dropout)
 
-    def forward(self, x: Tensor, bias: Tensor | None, want_attention: bool) -> tuple[Tensor, Tensor | None]:
-        """The next hidden state [B, L, H], and the attention [B, A, L, L] when wanted. bias: [B, 1, 1, L]."""
-        context, attention = self._attend(x, bias, want_attention)
+    def forward(self, x: Tensor, bias: Tensor | None, kinds: Collection[str] = ()) -> tuple[Tensor, dict[str, Tensor]]:
+        """The next hidden state [B, L, H], and what is wanted of the attention, by kind. bias: [B, 1, 1, L]."""
+        context, found = self._attend(x, bias, kinds)
         x = self.attention_norm(x + self.dropout(self.out(context)))
         inner = self.up(x)
         if self.activation == "relu":
             inner = F.relu(inner)
         else:
             inner = F.gelu(inner, approximate="tanh" if self.activation == "gelu_new" else "none")
-        return self.ffn_norm(x + self.dropout(self.down(inner))), attention
+        return self.ffn_norm(x + self.dropout(self.down(inner))), found
 
-    def _attend(self, x: Tensor, bias: Tensor | None, want_attention: bool) -> tuple[Tensor, Tensor | None]:
+    def _attend(self, x: Tensor, bias: Tensor | None, kinds: Collection[str]) -> tuple[Tensor, dict[str, Tensor]]:
         b, length, hidden = x.shape
         heads = (b, length, self.heads, hidden // self.heads)
-        q = self.query(x).view(heads).transpose(1, 2)  # [B, A, L, D]
-        k = self.key(x).view(heads).transpose(1, 2)
-        v = self.value(x).view(heads).transpose(1, 2)
+        found = {"query": self.query(x), "key": self.key(x), "value": self.value(x)}  # [B, L, H]
+        q, k, v = (each.view(heads).transpose(1, 2) for each in found.values())  # [B, A, L, D]
+        found = {kind: each for kind, each in found.items() if kind in kinds}
         if bias is not None:
             bias = bias.to(q.dtype)
-        if not want_attention and _fused(q):
+        if not {"attention", "scores"} & set(kinds) and _fused(q):
             p = self.attention_dropout.p if self.training else 0.0
             context = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=p, scale=self.scale)
-            return context.transpose(1, 2).reshape(b, length, hidden), None
+            return context.transpose(1, 2).reshape(b, length, hidden), found
         scores = torch.matmul(q, k.transpose(-1, -2)) * self.scale  # [B, A, L, L]
         attention = (scores if bias is None else scores + bias).softmax(-1)
+        if "scores" in kinds:
+            found["scores"] = scores if bias is None else scores.masked_fill(bias < 0, 0.0)
+        if "attention" in kinds:
+            found["attention"] = attention
         context = torch.matmul(self.attention_dropout(attention), v)
-        return context.transpose(1, 2).reshape(b, length, hidden), attention if want_attention else None
+        return context.transpose(1, 2).reshape(b, length, hidden), found
 
 
 def _fused(query: Tensor) -> bool:
@@ -134,13 +142,12 @@ class Encoder(nn.Module):
         mask: Tensor | None = None,
         type_ids: Tensor | None = None,
         *,
-        hidden: bool = False,
-        attention: bool = False,
+        states: Collection[State] = (),
     ) -> States:
         """States of a right-padded batch.
 
         input_ids, type_ids: i64 [B, L]. mask: bool [B, L], True for real tokens; None: nothing is padded.
-        Values at pads are meaningless. Raises ModelError when L is more than the position table holds.
+        states: those to keep. Values at pads are meaningless. Raises ModelError when L is more than the position table holds.
         """
         if input_ids.shape[1] > self.config.max_length:
             raise ModelError(
@@ -151,14 +158,12 @@ class Encoder(nn.Module):
         x = self.embeddings(input_ids, type_ids)
         if self.project is not None:
             x = self.project(x)
-        hiddens, attentions = [x], []
-        for layer in range(self.config.layers):
-            x, weights = self.blocks[0 if self.config.shared else layer](x, bias, attention)
-            if hidden:
-                hiddens.append(x)
-            if weights is not None:
-                attentions.append(weights)
-        return States(x, tuple(hiddens) if hidden else (), tuple(attentions))
+        found = {state: x for state in states if state == ("hidden", 0)}
+        for layer in range(1, self.config.layers + 1):
+            kinds = {kind for kind, wanted in states if wanted == layer}
+            x, inside = self.blocks[0 if self.config.shared else layer - 1](x, bias, kinds)
+            found |= {(kind, layer): value for kind, value in ({"hidden": x} | inside).items() if kind in kinds}
+        return States(x, found)
 
 
 def _bias(mask: Tensor) -> Tensor:

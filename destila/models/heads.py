@@ -13,7 +13,7 @@ New weights are normal(0, init_range), biases 0, LayerNorm 1, each tensor drawn 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from destila.errors import ModelError
 from destila.models.config import EncoderConfig
 from destila.models.encoder import Encoder
-from destila.types import Batch, Output
+from destila.types import Batch, Output, State
 
 TASKS = ("classify", "tag", "span")
 
@@ -95,12 +95,12 @@ class Model(nn.Module):
         self.encoder = Encoder(config)
         self.head = _HEADS[task](config, len(self.labels))
 
-    def forward(self, batch: Batch, *, hidden: bool = False, attention: bool = False) -> Output:
-        """The model's Output for a batch; logits are float32 also under autocast."""
+    def forward(self, batch: Batch, *, states: Collection[State] = ()) -> Output:
+        """The model's Output for a batch; logits are float32 also under autocast. states: those to keep."""
         mask: Tensor | None = batch.mask
         if mask is not None and mask.device.type == "cpu" and bool(mask.all()):
             mask = None  # nothing is padded: attention skips the mask (asking a GPU would wait for it)
-        return self.answer(batch.input_ids, mask, batch.type_ids, hidden=hidden, attention=attention)
+        return self.answer(batch.input_ids, mask, batch.type_ids, states=states)
 
     def answer(
         self,
@@ -108,15 +108,14 @@ class Model(nn.Module):
         mask: Tensor | None,
         type_ids: Tensor | None,
         *,
-        hidden: bool = False,
-        attention: bool = False,
+        states: Collection[State] = (),
     ) -> Output:
         """The Output for plain tensors, without looking into them: what an exporter traces.
 
         input_ids, type_ids: i64 [B, L], pads on the right. mask: bool [B, L]; None: nothing is padded.
         """
-        states = self.encoder(input_ids, mask, type_ids, hidden=hidden, attention=attention)
-        return Output(self.head(states.last).float(), states.hidden, states.attention)
+        last, found = self.encoder(input_ids, mask, type_ids, states=states)
+        return Output(self.head(last).float(), found)
 
 
 def empty(config: EncoderConfig, task: str, labels: Sequence[str]) -> Model:

@@ -148,11 +148,12 @@ def test_hidden_states_and_attentions_come_when_asked_for(kind, tmp_path, unigra
     batch = collate(encoded.features, unigram.pad_id)
     with torch.no_grad():
         plain = teacher.model(batch)
-        full = teacher.model(batch, hidden=True, attention=True)
-    assert (plain.hidden, plain.attention) == ((), ())
-    assert [h.shape[-1] for h in full.hidden] == [32, 32, 32]
-    assert len(full.attention) == 2
-    assert full.attention[0].shape[1] == 2
+        wanted = [("hidden", 0), ("hidden", 2), ("attention", 1)]
+        full = teacher.model(batch, states=wanted)
+    assert plain.states == {}
+    assert list(full.states) == wanted
+    assert [value.shape[-1] for value in full.states.values()] == [32, 32, batch.mask.shape[1]]
+    assert full.states["attention", 1].shape[1] == 2
     assert torch.allclose(plain.logits[batch.mask], full.logits[batch.mask], atol=1e-4)
 
 

@@ -37,12 +37,21 @@ def test_states_come_only_when_asked_for(small_config, ragged_batch):
     model = build(small_config("albert"), "classify", ("a", "b", "c"), seed=0).eval()
     batch = ragged_batch((5, 2))
     bare = model(batch)
-    assert (bare.hidden, bare.attention, bare.logits.shape) == ((), (), (2, 3))
-    full = model(batch, hidden=True, attention=True)
-    assert [tuple(h.shape) for h in full.hidden] == [(2, 5, 40)] * 4
-    assert [tuple(a.shape) for a in full.attention] == [(2, 4, 5, 5)] * 3
-    torch.testing.assert_close(full.attention[0].sum(-1), torch.ones(2, 4, 5))
-    assert full.attention[0][1, :, :, 2:].abs().max() == 0
+    assert (bare.states, bare.logits.shape) == ({}, (2, 3))
+    wide = [("hidden", n) for n in range(4)] + [(kind, 2) for kind in ("query", "key", "value")]
+    maps = [(kind, n) for kind in ("attention", "scores") for n in (1, 2, 3)]
+    full = model(batch, states=[*wide, *maps])
+    assert {s: tuple(full.states[s].shape) for s in wide} == dict.fromkeys(wide, (2, 5, 40))
+    assert {s: tuple(full.states[s].shape) for s in maps} == dict.fromkeys(maps, (2, 4, 5, 5))
+    assert set(full.states) == {*wide, *maps}
+    torch.testing.assert_close(full.logits, bare.logits)
+    attention, scores = full.states["attention", 1], full.states["scores", 1]
+    torch.testing.assert_close(attention.sum(-1), torch.ones(2, 4, 5))
+    assert attention[1, :, :, 2:].abs().max() == scores[1, :, :, 2:].abs().max() == 0
+    torch.testing.assert_close(scores[0].softmax(-1), attention[0])
+    heads = (2, 5, 4, 10)
+    q, k = (full.states[kind, 2].view(heads).transpose(1, 2) for kind in ("query", "key"))
+    torch.testing.assert_close((q @ k.mT / 10**0.5)[0], full.states["scores", 2][0])
 
 
 def test_a_row_of_pads_only_is_finite(small_config, ragged_batch):

@@ -243,8 +243,8 @@ def test_a_shared_block_is_used_at_any_depth(saved, ragged_batch):
     model, folder = saved("albert")
     batch = ragged_batch((7, 4))
     shallow = hf.load(folder, layers=2).model.eval()
-    states = model(batch, hidden=True).hidden
-    assert torch.equal(shallow.encoder(batch.input_ids, batch.mask, batch.type_ids).last, states[2])
+    states = model(batch, states=[("hidden", 2)]).states
+    assert torch.equal(shallow.encoder(batch.input_ids, batch.mask, batch.type_ids).last, states["hidden", 2])
     assert shallow.config.layers == 2
     assert hf.load(folder, layers=5).model.config.layers == 5
 

@@ -40,14 +40,23 @@ def answer(model, batch: Batch):
         return model(**inputs, output_hidden_states=True, output_attentions=True)
 
 
+def states_of(model) -> list[tuple[str, int]]:
+    layers = range(model.config.layers + 1)
+    return [("hidden", n) for n in layers] + [("attention", n) for n in layers[1:]]
+
+
+def every(output, wanted: str) -> list[torch.Tensor]:
+    return [value for (kind, _), value in sorted(output.states.items()) if kind == wanted]
+
+
 def differences(ours, reference, batch: Batch, task: str) -> dict[str, tuple[float, float]]:
     """Largest difference and largest value of logits, hidden states and attentions, pads excluded."""
     real = batch.mask
     both = (real[:, :, None] & real[:, None, :])[:, None]
-    tokens = [("hidden", a[real], b[real]) for a, b in zip(ours.hidden, reference.hidden_states, strict=True)]
+    tokens = [("hidden", a[real], b[real]) for a, b in zip(every(ours, "hidden"), reference.hidden_states, strict=True)]
     pairs = [
         ("attention", a.masked_select(both), b.masked_select(both))
-        for a, b in zip(ours.attention, reference.attentions, strict=True)
+        for a, b in zip(every(ours, "attention"), reference.attentions, strict=True)
     ]
     logits = [("logits", ours.logits, reference.logits)]
     if task == "tag":
@@ -101,7 +110,7 @@ def test_their_weights_give_their_answers(kind: str, task: str, tmp_path: Path, 
     assert (loaded.report.missing, loaded.report.extra, loaded.report.new_head) == ((), (), False)
     batch = ragged_batch(LENGTHS, types=1 if kind == "roberta" else 2)
     with torch.no_grad():
-        ours = loaded.model.eval()(batch, hidden=True, attention=True)
+        ours = loaded.model.eval()(batch, states=states_of(loaded.model))
         fast = loaded.model(batch).logits
     found = differences(ours, answer(theirs(folder, task), batch), batch, task)
     assert set(found) == {"logits", "hidden", "attention"}
@@ -119,7 +128,7 @@ def test_large_activations_agree_relative_to_their_size(kind: str, tmp_path: Pat
     inner: list[float] = []
     loaded.model.encoder.blocks[0].down.register_forward_hook(lambda m, i, o: inner.append(o.abs().max().item()))
     with torch.no_grad():
-        ours = loaded.model.eval()(batch, hidden=True, attention=True)
+        ours = loaded.model.eval()(batch, states=states_of(loaded.model))
     assert max(inner) > 1000
     for name, (worst, largest) in differences(ours, answer(theirs(folder, "tag"), batch), batch, "tag").items():
         assert worst / largest < 2e-5, name
@@ -134,7 +143,7 @@ def test_our_folder_loads_in_transformers_and_here(
     store.save(model, tokenizer, tmp_path / "ours")
     batch = ragged_batch(LENGTHS, types=1 if kind == "roberta" else 2)
     with torch.no_grad():
-        before = model(batch, hidden=True, attention=True)
+        before = model(batch, states=states_of(model))
     reference = theirs(tmp_path / "ours", task)
     assert tuple(reference.config.id2label[i] for i in range(len(LABELS[task]))) == LABELS[task]
     for name, (worst, _) in differences(before, answer(reference, batch), batch, task).items():
