@@ -13,6 +13,7 @@ from pydantic import model_validator
 
 from destila import config
 from destila.config import Options, opt
+from destila.distil.ensemble import weights_of
 from destila.errors import ConfigError
 from destila.train.options import TrainOptions
 
@@ -69,6 +70,15 @@ class StudentSpec(ModelSpec):
     compare: bool = opt(True, "also fine-tune it plainly; false where another student has the same fine-tuned twin")
 
 
+class EnsembleOptions(Options):
+    """How several teachers are heard as one."""
+
+    mean: Literal["probabilities", "logits"] = opt("probabilities", "what is averaged")
+    weights: Literal["equal", "dev"] | tuple[float, ...] = opt(
+        "equal", "equal, dev (in proportion to main dev scores), or one number per teacher"
+    )
+
+
 class DistilOptions(Options):
     """What the student learns from the teacher, and from which text."""
 
@@ -78,6 +88,7 @@ class DistilOptions(Options):
     train: dict[str, Any] = opt({}, "changes to [train] while distilling, e.g. {epochs = 10}")
     dtype: Literal["float16", "float32"] = opt("float16", "precision of the cached teacher logits")
     teachers: tuple[str, ...] | None = opt(None, "names of the teachers that may teach; none = all", min_length=1)
+    ensemble: EnsembleOptions | None = opt(None, "all of them teach, as a mean; none = the best of them on dev")
     unlabelled: str | None = opt(
         None, "text file (plain, .gz, .zst), one text per line, that the teacher labels; also a path under DESTILA_DATA"
     )
@@ -118,9 +129,13 @@ class Recipe(Options):
     def _distillable(self) -> Recipe:
         known = [t.label for t in self.teachers]
         for student in self.students:
-            for name in self.distil_of(student).teachers or ():
+            chosen = self.distil_of(student)
+            names = known if chosen.teachers is None else chosen.teachers
+            for name in names:
                 if name not in known:
                     raise ValueError(f"distil.teachers names '{name}', which is none of {', '.join(known) or 'none'}")
+            if chosen.ensemble and known:
+                weights_of(chosen.ensemble.weights, [1.0] * len(names))
         return self
 
     @property

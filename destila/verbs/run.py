@@ -152,7 +152,7 @@ class Run:
         taught = {}
         if distilled:
             chosen = self.recipe.distil_of(student)
-            taught = {"teacher": self.teachers.best_of(chosen.teachers).spec.label}
+            taught = {"teacher": " + ".join(c.spec.label for c in self.teachers.teaching(chosen))}
             if more := chosen.model_dump(mode="json", exclude={"terms", "train"}, exclude_defaults=True):
                 settings["distil"] = more
         subject = replace(

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from destila import config, hub
 from destila.distil.cache import Cache, RowsView
 from destila.distil.cache import estimate as cost
+from destila.distil.ensemble import combine, weights_of
 from destila.distil.teacher import Teacher, load_teacher
 from destila.errors import ConfigError
 from destila.models.presets import PRESETS
@@ -19,7 +22,7 @@ from destila.models.weights import fingerprint_of
 from destila.text.folder import read_folder
 from destila.train.batches import Teach
 from destila.train.predict import TorchPredictor
-from destila.types import Example
+from destila.types import Example, Features
 from destila.verbs.job import Job, key_of, train
 from destila.verbs.recipe import DistilOptions, TeacherSpec
 from destila.verbs.study import Progress, Study, silent
@@ -67,17 +70,28 @@ class Teachers:
         return self._ranked(self.recipe.teachers)
 
     def among(self, names: Sequence[str] | None) -> list[TeacherSpec]:
-        """The teachers of these names; None: all."""
-        return [t for t in self.recipe.teachers if names is None or t.label in names]
+        """The teachers of these names, in their order; None: all."""
+        known = {t.label: t for t in self.recipe.teachers}
+        return [known[name] for name in (known if names is None else names)]
 
     def best_of(self, names: Sequence[str] | None) -> Candidate:
         """The best on dev by the recipe's criterion of the teachers of these names; None: of all."""
         return self._ranked(self.among(names))[0]
 
     def key_of(self, options: DistilOptions) -> str:
-        """The key of the teacher that teaches; of several, all are trained to know it."""
+        """The key of what teaches; to know the best of several, all are trained."""
         specs = self.among(options.teachers)
-        return self._key_of(specs[0]) if len(specs) == 1 else self.best_of(options.teachers).key
+        if len(specs) == 1:
+            return self._key_of(specs[0])
+        if options.ensemble is None:
+            return self.best_of(options.teachers).key
+        return config.fingerprint("ensemble", [self._key_of(t) for t in specs], options.ensemble)
+
+    def teaching(self, options: DistilOptions) -> list[Candidate]:
+        """The teachers that a student hears: the best one, or all of an ensemble."""
+        if options.ensemble is None:
+            return [self.best_of(options.teachers)]
+        return [self._candidate(t) for t in self.among(options.teachers)]
 
     def _ranked(self, specs: Sequence[TeacherSpec]) -> list[Candidate]:
         if not specs:
@@ -149,9 +163,20 @@ class Teachers:
 
     def teach(self, options: DistilOptions, unlabelled: Sequence[Example]) -> Teach:
         """What the teacher says of each window of the training split and of texts beside it, from its cached rows."""
-        rows = self.rows(self.best_of(options.teachers), unlabelled, options.dtype)
-        task = self.study.task
-        return lambda feature: task.teach(rows[feature.row], feature)
+        task, heard = self.study.task, self.teaching(options)
+        rows = [self.rows(candidate, unlabelled, options.dtype) for candidate in heard]
+        if options.ensemble is None or len(heard) == 1:
+            return lambda feature: task.teach(rows[0][feature.row], feature)
+        weights = weights_of(options.ensemble.weights, [candidate.dev for candidate in heard])
+        mean = options.ensemble.mean
+        each = ", ".join(f"{c.spec.label} {weight:.3f}" for c, weight in zip(heard, weights, strict=True))
+        log.info("ensemble: mean of %s, weights %s", mean, each)
+
+        def teach(feature: Features) -> np.ndarray:
+            said = [task.teach(row[feature.row], feature) for row in rows]
+            return combine(said, weights, mean=mean, axis=task.axis)
+
+        return teach
 
     def rows(self, candidate: Candidate, unlabelled: Sequence[Example], dtype: str) -> RowsView:
         """A teacher's cached logits for the training split and for texts beside it; what is missing is computed."""

@@ -111,3 +111,32 @@ def test_lines_of_a_length_are_drawn_from_a_file_under_the_data_folder(tiny, tmp
     nowhere = recipe.distil.model_copy(update={"unlabelled": "books/b.txt"})
     with pytest.raises(DataError, match=r"no file at books/b\.txt or .*data/books/b\.txt"):
         study.unlabelled(nowhere)
+
+
+@pytest.mark.slow
+def test_an_ensemble_is_heard_from_the_rows_that_each_teacher_has_cached(tiny, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    other = "\n[[teachers]]\nname = 'second'\n" + SHAPE + "tokenizer = { kind = 'bpe', vocab_size = 350 }\n"
+    more = (
+        other + cell("mean", "{ ensemble = {} }") + cell("dev", "{ ensemble = { mean = 'logits', weights = 'dev' } }")
+    )
+    alone = cell("alone", "{ ensemble = { weights = [0, 1] } }") + cell("second-alone", "{ teachers = ['second'] }")
+    path = tiny("demo_tags", more + alone)
+    run(Config(recipe=str(path), set=(*FAST, "compare=false", "teachers.0.train={epochs=8}")))
+    found = {r.run.removesuffix("-distilled-s0"): r for r in records.read(tmp_path / "runs" / "tiny" / "record.jsonl")}
+    assert found["mean"].details["teacher"] == found["dev"].details["teacher"] == "teacher + second"
+    assert len({found[name].key for name in ("student", "mean", "dev", "alone")}) == 4
+    assert found["alone"].details["dev"] == pytest.approx(found["second-alone"].details["dev"])
+    assert found["mean"].details["dev_loss"] != found["second-alone"].details["dev_loss"]
+    asked = [r.args[0] for r in caplog.records if r.msg.startswith("teacher calls")]
+    assert sorted(asked) == [0] * 6 + [96, 96]
+
+
+@pytest.mark.parametrize("weights", ["[1]", "[1, 1]", "[0]"])
+def test_weights_of_an_ensemble_are_checked_when_the_recipe_is_read(tiny, weights):
+    path = tiny("demo_tags", cell("a", f"{{ ensemble = {{ weights = {weights} }} }}"))
+    if weights == "[1]":
+        assert read(str(path)).students[1].label == "a"
+    else:
+        with pytest.raises(ConfigError, match="give 1 numbers"):
+            read(str(path))
