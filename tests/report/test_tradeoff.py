@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import pytest
+
+from destila.report import table
+from destila.report.rows import rows
+from destila.report.tradeoff import axes
+
+
+@pytest.fixture
+def example(record, latency):
+    """The worked example of docs/tradeoff.md as records: a teacher, three students, a floor."""
+
+    def one(role, model, right, ms, **changes):
+        plain = {"latency": (latency(ms),), "size_bytes": int(ms * 1e6), "macs": {"total_512": int(ms * 1e9)}}
+        return record(role, model, right=right, total=100, **{**plain, **changes})
+
+    return [
+        one("teacher", "T", 90, 16.0),
+        one("distilled", "A", 86, 4.0),
+        one("distilled", "B", 80, 2.0),
+        one("finetuned", "C", 84, 8.0),
+        one("floor", "F", 70, 0.5, macs={}),
+    ]
+
+
+def test_the_worked_example_is_what_a_report_says(example):
+    text = table.markdown(example, "toy")
+    assert (
+        "| latency, real | B (distilled), A (distilled), T (teacher) | A (distilled) | 42.0 | 252.0 "
+        "| 95.6 % | 95.6 % | 88.9 % | – |" in text
+    )
+    assert "| C | finetuned | 93.3 % | 2.00× | 6.67 % | 2.00× | 6.67 % | 2.00× | 6.67 % |" in text
+
+
+def test_there_is_an_axis_for_each_cost_that_was_measured(example, record):
+    assert [axis.key for axis in axes(rows(example))] == ["latency", "size", "macs"]
+    assert [axis.key for axis in axes(rows([record(latency=(), macs={})]))] == ["size"]
+    assert axes(rows([record("floor", "tfidf")])) == []
+
+
+def test_the_papers_protocol_is_used_where_no_real_texts_were_timed(record, latency):
+    made = [record(latency=(latency(80.0, "papers-512"),))]
+    assert axes(rows(made))[0].title == "latency, papers-512"
+
+
+def test_times_under_other_conditions_stay_off_the_front(example, record, latency):
+    other = record("distilled", "X", right=89, total=100, latency=(latency(1.0, threads=8),))
+    axis = axes(rows([*example, other]))[0]
+    assert "X (distilled)" in [m.point.name for m in axis.points]
+    assert "X (distilled)" not in [p.name for p in axis.front]
+
+
+def test_a_floor_that_nobody_beats_leaves_no_area_and_is_named(record):
+    made = [record("teacher", "T", right=6), record("distilled", "A", right=5), record("floor", "F", right=9)]
+    assert [axis.above_floor for axis in axes(rows(made))] == [0.0, 0.0, 0.0]
+    assert "No encoder cheaper than the teacher scores above the floor F 90.00." in table.markdown(made, "toy")
+
+
+def test_without_a_teacher_there_is_a_front_but_no_reference(record):
+    axis = axes(rows([record(right=5), record("finetuned", right=4)]))[0]
+    assert (axis.reference, axis.above_floor, axis.above_zero, axis.retained_at(2)) == (None, None, None, None)
+    assert [p.name for p in axis.front] == ["tiny (distilled)"]
+
+
+def test_an_exported_model_is_a_row_of_its_own_with_what_it_lost(record):
+    made = [
+        record("teacher", "T", right=9),
+        *(record("distilled", "tiny", seed, right=8) for seed in (0, 1)),
+        *(
+            record(
+                "exported",
+                "tiny",
+                seed,
+                right=7,
+                run=f"tiny-distilled-s{seed}",
+                key=f"{candidate}-{seed}",
+                details={"candidate": candidate, "drop": 0.01, "int8_products": 8, "products": 8, "stable": True},
+            )
+            for seed in (0, 1)
+            for candidate in ("int8", "fp32")
+        ),
+    ]
+    assert [(r.model, r.seeds) for r in rows(made) if r.role == "exported"] == [
+        ("tiny-distilled int8", (0, 1)),
+        ("tiny-distilled fp32", (0, 1)),
+    ]
+    text = table.markdown(made, "toy")
+    assert "| tiny-distilled int8 | int8 | 70.00 ± 0.00 | +1.00 | 0.00 | 8 of 8 | yes |" in text
