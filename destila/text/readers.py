@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from destila.config import build
 from destila.errors import ConfigError
 from destila.text import score
 from destila.text.decode import decode
 from destila.text.encode import encode_classify, encode_tag
+from destila.text.span import SpanOptions, SpanReader
 from destila.text.tokenizer import Tokenizer
 from destila.types import Encoded, Example, Features, Prediction, Reader, Rows
 
@@ -131,10 +133,11 @@ class TagReader:
 
 def reader(task: str, options: Mapping[str, Any] | None = None) -> Reader:
     """The reader of a task by name; options: what a model folder's destila.json says about it. Raises ConfigError."""
-    del options
+    if task == "span":
+        return SpanReader(build(SpanOptions, dict(options or {}), where="span"))
     readers: dict[str, Any] = {"classify": ClassifyReader, "tag": TagReader}
     if task not in readers:
-        raise ConfigError(f"no task is called '{task}': known are {', '.join(readers)}")
+        raise ConfigError(f"no task is called '{task}': known are {', '.join(readers)}, span")
     found: Reader = readers[task]()
     return found
 

@@ -1,0 +1,105 @@
+"""Extractive question answering without its loss: options, and the reader that training and every runtime share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Literal
+
+import numpy as np
+
+from destila.config import Options, opt
+from destila.text.encode_span import encode_span
+from destila.text.tokenizer import Tokenizer
+from destila.types import ABSENT, Encoded, Example, Features, Rows
+
+
+class SpanOptions(Options):
+    """A recipe's `span` table: how contexts are read, what is compared, how answers are found."""
+
+    window: int | None = opt(None, "words of context in a window; none = half of max_length", ge=1)
+    stride: int | None = opt(None, "words from one window to the next; none = three quarters of the window", ge=1)
+    unit: Literal["unit", "token", "position"] = opt(
+        "unit",
+        "compared with the teacher: words, tokens of the context, or all positions; the last two need equal tokens",
+    )
+    decoder: Literal["destila", "squad", "pipeline"] = opt(
+        "destila", "how answers are found: ours, run_squad's, or the transformers pipeline's"
+    )
+    max_answer: int | None = opt(None, "longest answer in tokens; none = the decoder's own, 30, 30 or 15", ge=1)
+    nbest: int = opt(20, "answers that are kept, best first", ge=1)
+    null_threshold: float | None = opt(
+        None, "no answer when its score exceeds the best answer's by more than this; none = always answer"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What a model says about one question: its features and their start and end logits, float32 [L, 2] each."""
+
+    windows: tuple[tuple[Features, np.ndarray], ...]
+
+
+class SpanReader:
+    """A question and its context: units are the words of the context, and unit 0 of each window, "not here"."""
+
+    name = "span"
+
+    def __init__(self, options: SpanOptions | None = None) -> None:
+        self.options = options or SpanOptions()
+
+    def encode(
+        self,
+        examples: Sequence[Example],
+        tokenizer: Tokenizer,
+        labels: Sequence[str],  # noqa: ARG002
+        *,
+        max_length: int,
+    ) -> Encoded:
+        """The windows of every question; see `text.encode_span`."""
+        return encode_span(examples, tokenizer, max_length=max_length, options=self.options)
+
+    def gather(self, features: Sequence[Features], values: Sequence[np.ndarray]) -> list[Read]:
+        """The windows of every question and their logits, without padding."""
+        found: dict[int, list[tuple[Features, np.ndarray]]] = {}
+        for f, value in zip(features, values, strict=True):
+            found.setdefault(f.row, []).append((f, np.array(value[: len(f.input_ids)], np.float32)))
+        return [Read(tuple(found[row])) for row in sorted(found)]
+
+    def units(self, features: Sequence[Features], values: Sequence[np.ndarray]) -> Rows:
+        """Start and end logits f32 [cells, 2] of every question: log-sum-exp over a unit's tokens, ABSENT without one.
+
+        A planned window that was read in parts is joined as log-odds against each part's own unit 0, their mean where
+        two parts hold a unit.
+        """
+        return [_row(read.windows) for read in self.gather(features, values)]
+
+
+def unit_logits(feature: Features, value: np.ndarray) -> np.ndarray:
+    """Logits f32 [U, 2] of a feature's local units from its tokens' [L, 2]: log-sum-exp, ABSENT without a token."""
+    out = np.full((len(feature.owned), 2), ABSENT, np.float32)
+    kept = feature.unit >= 0
+    unit = feature.unit[kept]  # in order
+    starts = np.flatnonzero(np.diff(unit, prepend=-1))
+    out[unit[starts]] = np.logaddexp.reduceat(value[kept], starts, axis=0)
+    return out
+
+
+def _row(read: Sequence[tuple[Features, np.ndarray]]) -> np.ndarray:
+    row = np.full((max(f.planned[1] for f, _ in read), 2), ABSENT, np.float32)
+    for _, group in groupby(read, key=lambda pair: pair[0].window):
+        parts = [(f, unit_logits(f, value)) for f, value in group]
+        low, high = parts[0][0].planned
+        row[low:high] = parts[0][1] if len(parts) == 1 else _joined(parts, high - low)
+    return row
+
+
+def _joined(parts: Sequence[tuple[Features, np.ndarray]], cells: int) -> np.ndarray:
+    """Log-odds [cells, 2] of a planned window that was read in parts."""
+    total, count = np.zeros((cells, 2), np.float32), np.zeros((cells, 1), np.float32)
+    for f, logits in parts:
+        own = np.asarray(f.cells) - f.planned[0]
+        total[own] += np.where(logits > ABSENT, logits - logits[0], ABSENT)
+        count[own] += 1
+    return total / count
