@@ -190,17 +190,33 @@ def list_(
 
 @app.command()
 def measure(
-    model: Annotated[str, typer.Argument(help="model folder, hub name or preset")],
+    models: Annotated[list[str], typer.Argument(help="model folders, hub names or presets; or `presets`: all of them")],
     texts: Annotated[str | None, typer.Option(help="file of texts, timed one by one")] = None,
-    length: Annotated[int | None, typer.Option(help="random ids of the padded protocol; default 512")] = None,
+    length: Annotated[
+        str | None, typer.Option(help="tokens per input of the model alone, e.g. 32,128,512; 0: none")
+    ] = None,
+    batch: Annotated[int, typer.Option(help="also texts per second in batches of so many")] = 0,
+    ner: Annotated[bool, typer.Option("--ner", help="also the 100 CoNLL-2002 test sentences, five times")] = False,
+    latency: Annotated[bool, typer.Option("--latency", help="of `presets`: time each of them beside BETO")] = False,
+    repeats: Annotated[int, typer.Option(help="timed calls per window of a fixed length")] = 20,
     threads: Annotated[int | None, typer.Option(help="threads; default all")] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
     json: AsJson = False,
 ) -> None:
-    """Size, MACs, latency and memory of a model folder or preset."""
+    """Size, MACs, latency, memory and energy; several models take turns. `measure presets`: the published tables."""
     from destila.verbs import measure as verb
 
-    result = verb.run(_made(verb.Config, model=model, texts=texts, length=length, threads=threads))
-    _show(result, _flat(result), json, title=model)
+    if models == ["presets"]:
+        from destila.verbs import presets
+
+        result = presets.run(_made(presets.Config, latency=latency, ner=ner, repeats=repeats, threads=threads))
+        _show(result, result["rows"], json, title="the published models, published numbers beside ours")
+        return
+    lengths = None if length is None else tuple(part for part in length.split(",") if part.strip() != "0")
+    options = {"texts": texts, "length": lengths, "batch": batch, "ner": ner, "repeats": repeats, "threads": threads}
+    result = verb.run(_made(verb.Config, models=models, device=device, **options))
+    several = "models" in result
+    _show(result, verb.rows(result) if several else _flat(result), json, title=" ".join(models))
 
 
 @app.command()

@@ -173,12 +173,13 @@ def _peak_memory(folder: Path | None, examples: Sequence[Example]) -> int | None
     """Peak resident bytes of a new process that labels a hundred test texts with the model."""
     if folder is None:
         return None
-    with _text_file(spread(examples, 100)) as path:
+    with text_file(spread(examples, 100)) as path:
         return memory.peak_of([sys.executable, "-m", "destila", "predict", str(folder), str(path)])
 
 
 @contextmanager
-def _text_file(examples: Sequence[Example]) -> Iterator[Path]:
+def text_file(examples: Sequence[Example]) -> Iterator[Path]:
+    """The texts of examples as a JSONL file that `destila predict` reads, for the length of a block."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "texts.jsonl"
         rows = [{"id": e.id, "text": e.text} | ({"pair": e.pair} if e.pair is not None else {}) for e in examples]

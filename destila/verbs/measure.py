@@ -1,187 +1,178 @@
-"""What a model costs on this machine: parameters, bytes, MACs, latency, memory -> a Record without scores.
+"""What models cost on this machine: parameters, bytes, MACs, latency, memory, energy -> Records without scores.
 
-A preset is measured with random weights, as the papers did: the numbers are of the shape alone.
+Several models are timed in turns, call by call (A B A B), on the same texts, with the same threads, and the first is
+what the others are compared with. A preset is measured with random weights, as the papers did. The protocols are
+those of `protocols`.
 """
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Callable, Sequence
-from functools import partial
-from itertools import islice
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any, Literal
 
+import numpy as np
 import torch
 
 from destila import config as settings
-from destila import hub
 from destila.config import Options, opt
-from destila.errors import ConfigError, DataError
-from destila.measure import machine, memory
-from destila.measure.latency import PAPERS, PAPERS_LENGTH, Call, summarise, time_paired, using_threads
-from destila.measure.profile import profile
-from destila.measure.size import weights_bytes
-from destila.models import heads, hf
-from destila.models.heads import Model
-from destila.models.presets import PRESETS
+from destila.measure import energy, machine, memory
+from destila.measure.latency import PAPERS_LENGTH, Call, speed_up, using_threads
+from destila.measure.profile import spread
 from destila.report.records import to_json
-from destila.text.files import open_text
-from destila.text.folder import read_folder
 from destila.text.score import main_score
-from destila.text.tokenizer import Tokenizer
-from destila.text.words import split_words
-from destila.train.batches import collate
-from destila.train.predict import TorchPredictor
-from destila.types import Conditions, Example, Features, Latency, Record
-from destila.verbs.assess import macs_of
-from destila.verbs.predict import is_jsonl, rows_of
-from destila.verbs.study import task_of
-
-_READ = 5000
-"""Lines of a text file that the timed ones are taken from."""
+from destila.types import Example, Latency, Record
+from destila.verbs import protocols
+from destila.verbs.assess import macs_of, text_file
+from destila.verbs.opened import Opened, open_model
+from destila.verbs.protocols import Protocol
 
 
 class Config(Options):
     """Arguments of the verb."""
 
-    model: str = opt(..., "model folder, hub name or preset (random weights)")
+    models: tuple[str, ...] = opt(..., "model folders, hub names or presets (random weights)", min_length=1)
     texts: str | None = opt(None, "file of texts, as `predict` reads it, timed one by one; none = random ids only")
     limit: int = opt(100, "texts timed, spread over the file", ge=1)
     passes: int = opt(3, "passes over the texts", ge=1)
-    length: int | None = opt(None, "random ids of the padded protocol, 0 leaves it out; none = 512 or what fits", ge=0)
-    repeats: int = opt(20, "timed calls on random ids", ge=1)
+    length: tuple[int, ...] | None = opt(
+        None, "tokens per window of the model alone: of the texts, else random ids; () = none; none = 512 random ids"
+    )
+    batch: int = opt(0, "texts per batch of the throughput; 0 leaves it out", ge=0)
+    ner: bool = opt(False, "also the 100 test sentences of CoNLL-2002, five times")
+    repeats: int = opt(20, "timed calls per window of a fixed length", ge=1)
     warmup: int = opt(10, "untimed calls before", ge=0)
     threads: int | None = opt(None, "threads; none = all that this process may use", ge=1)
+    device: Literal["cpu", "cuda"] = opt("cpu", "where torch models run; a GPU is waited for inside the timed part")
     task: Literal["classify", "tag"] = opt("classify", "task of a model that has no head")
     labels: int = opt(3, "labels of a model that has no head", ge=1)
 
 
 def run(arguments: Config) -> dict[str, Any]:
-    """The Record as the documented object; its scores are empty and its peak memory is that of this process.
+    """The Record of one model as the documented object; of several `{"models": [Record], "ratios": [...]}`.
 
-    Raises ConfigError when a preset is to read texts or the model is shorter than `length`.
+    ratios: how many times faster than the first model each other one is, with a 95 % paired-bootstrap interval, per
+    protocol. Raises ConfigError when a preset is to read texts or a model is shorter than a `length`.
     """
     start = time.perf_counter()
-    model, tokenizer, size_bytes, details = _subject(arguments)
-    most = model.config.max_length
-    length = min(PAPERS_LENGTH, most) if arguments.length is None else arguments.length
-    if length > most:
-        raise ConfigError(f"length = {length}: {arguments.model} reads at most {most} tokens")
     threads = arguments.threads or machine.threads_available()
-    latency: list[Latency] = []
     with using_threads(threads, torch.get_num_threads, torch.set_num_threads) as used, torch.inference_mode():
-        if arguments.texts is not None:
-            latency += _on_texts(arguments, model, tokenizer, used, int(details.get("max_length", most)))
-        if length:
-            latency.append(_on_random_ids(arguments, model, used, length))
-    name = Path(arguments.model).name
-    record = Record(
-        key=settings.fingerprint(arguments, details, machine.code_version()),
-        study="measure",
-        run=name,
-        role="measured",
-        model=name,
-        task=model.task,
-        dataset=Path(arguments.texts).name if arguments.texts else "",
-        split="",
-        main=main_score(model.task, model.labels),
-        scores={},
-        params=sum(p.numel() for p in model.parameters()),
-        size_bytes=size_bytes,
-        macs=macs_of(model.config, model.task, len(model.labels)),
-        latency=latency,
-        peak_memory_bytes=memory.peak_bytes() or 0,
-        seed=0,
-        seconds=time.perf_counter() - start,
-        conditions=_conditions(used, f"max {details.get('max_length', most)}", 0, 0),
-        config=arguments.model_dump(mode="json"),
-        code=machine.code_version(),
-        details=details,
-    )
-    return to_json(record)
+        opened = [_open(arguments, name, used) for name in arguments.models]
+        examples = [] if arguments.texts is None else spread(protocols.texts_of(arguments.texts), arguments.limit)
+        latency: list[list[Latency]] = [[] for _ in opened]
+        ratios: list[dict[str, Any]] = []
+        for protocol in _protocols(arguments, opened, examples):
+            times, found = protocols.timed(opened, protocol, warmup=arguments.warmup, threads=used)
+            for i, each in enumerate(found):
+                latency[i].append(each)
+                if protocol.name == protocols.NER:
+                    opened[i].details["ner_100_seconds"] = protocols.ner_seconds(times[i])
+            ratios += _ratios(arguments.models, protocol.name, times)
+        for model in opened:
+            model.details.update(_energy(model, examples, arguments.repeats))
+    seconds = (time.perf_counter() - start) / len(opened)
+    made = []
+    for model, its in zip(opened, latency, strict=True):
+        peak = _peak(model, examples, alone=len(opened) == 1)
+        made.append(to_json(_record(arguments, model, its, peak, seconds, used)))
+    return made[0] if len(made) == 1 else {"models": made, "ratios": ratios}
 
 
-def _subject(arguments: Config) -> tuple[Model, Tokenizer | None, int, dict[str, Any]]:
-    """The model in evaluation mode, its tokenizer (None for a preset), bytes on disk, what is known about it."""
-    names = tuple(str(i) for i in range(arguments.labels))
-    if arguments.model in PRESETS:
-        model = heads.build(PRESETS[arguments.model], arguments.task, names, 0).eval()
-        size = sum(p.numel() * p.element_size() for p in model.parameters())
-        return model, None, size, {"weights": "random"}
-    info = read_folder(hub.resolve(arguments.model))
-    task = info.task or arguments.task
-    loaded = hf.load(info.path, task=task, labels=info.labels if info.task else names)
-    details: dict[str, Any] = {"weights": "loaded", "new_head": loaded.report.new_head}
-    if "max_length" in info.extra:
-        details["max_length"] = int(info.extra["max_length"])
-    return loaded.model.eval(), loaded.tokenizer, weights_bytes(info.path), details
-
-
-def _on_texts(
-    arguments: Config, model: Model, tokenizer: Tokenizer | None, threads: int, longest: int
-) -> list[Latency]:
-    """Latency on real texts, with and without tokenisation and decoding."""
-    if tokenizer is None:
-        raise ConfigError(
-            f"preset '{arguments.model}' has no tokenizer to read {arguments.texts} with: measure a folder"
-        )
-    task = task_of(model.task, "first")
-    predictor = TorchPredictor(model, tokenizer, task, model.labels, max_length=longest)
-    examples = _examples(str(arguments.texts), model.task)
-    encoded = task.encode(examples, tokenizer, model.labels, max_length=longest)
-    windows: list[list[Features]] = [[] for _ in examples]
-    for window in encoded.features:
-        windows[window.row].append(window)
-    of = {example.id: its for example, its in zip(examples, windows, strict=True)}
-
-    def forward(example: Example) -> Call:
-        return lambda: model(collate(of[example.id], tokenizer.pad_id))
-
-    return profile(
-        lambda example: list(predictor.predict([example])),
-        examples,
-        threads=threads,
-        texts=arguments.limit,
-        repeats=arguments.passes,
-        warmup=arguments.warmup,
-        lengths=[sum(len(w.input_ids) for w in its) for its in windows],
-        model_only=forward,
-    )
-
-
-def _examples(path: str, task: str) -> list[Example]:
-    """The first texts of a file, without labels; words are split for a tagger."""
-    pairs = task == "classify"
-    rows = islice(rows_of(open_text(path), jsonl=is_jsonl(path), where=path, pairs=pairs), _READ)
+def rows(result: dict[str, Any]) -> list[dict[str, Any]]:
+    """One short row per protocol and model of several, for a terminal."""
+    ratios = {(r["protocol"], r["model"]): r for r in result["ratios"]}
     found = []
-    for number, row in enumerate(rows):
-        plain = {"text": row} if isinstance(row, str) else row
-        text = plain.get("text")
-        if not isinstance(text, str):
-            raise DataError(f"{path}: text {number + 1} has no string under 'text'")
-        words = split_words(text) if task == "tag" else ()
-        found.append(Example(str(number), text, plain.get("pair") if pairs else None, words))
+    for name, record in zip(result["models"][0]["config"]["models"], result["models"], strict=True):
+        for latency in record["latency"]:
+            ratio = ratios.get((latency["protocol"], name))
+            said = f"{ratio['speed_up']:.2f} [{ratio['low']:.2f}, {ratio['high']:.2f}]" if ratio else ""
+            times = {key: round(latency[key], 3) for key in ("median_ms", "p95_ms")}
+            found.append({"protocol": latency["protocol"], "model": name, **times, "times faster": said})
+    return sorted(found, key=lambda row: row["protocol"])
+
+
+def _open(arguments: Config, name: str, threads: int) -> Opened:
+    return open_model(name, task=arguments.task, labels=arguments.labels, device=arguments.device, threads=threads)
+
+
+def _protocols(arguments: Config, opened: Sequence[Opened], examples: Sequence[Example]) -> list[Protocol]:
+    found: list[Protocol] = []
+    if examples:
+        found += protocols.on_texts(opened, examples, passes=arguments.passes, batch=arguments.batch)
+    if arguments.length is None:
+        shortest = min(model.config.max_length for model in opened)
+        found.append(protocols.random(opened, min(PAPERS_LENGTH, shortest), arguments.repeats))
+    for length in arguments.length or ():
+        if examples:
+            found.append(protocols.fixed(opened, examples, length, arguments.repeats))
+        else:
+            found.append(protocols.random(opened, length, arguments.repeats))
+    return [*found, protocols.ner_sentences(opened)] if arguments.ner else found
+
+
+def _ratios(names: Sequence[str], protocol: str, times: Sequence[np.ndarray]) -> list[dict[str, Any]]:
+    found = []
+    for name, each in zip(names[1:], times[1:], strict=True):
+        ratio, low, high = speed_up(times[0], each)
+        compared = {"protocol": protocol, "model": name, "baseline": names[0]}
+        found.append({**compared, "speed_up": ratio, "low": low, "high": high})
     return found
 
 
-def _on_random_ids(arguments: Config, model: Model, threads: int, length: int) -> Latency:
-    """Latency of one row of random ids: no mask, no token types, as the published measurement."""
-    ids = torch.randint(model.config.vocab_size, (1, length), generator=torch.Generator().manual_seed(0))
-    name = PAPERS if length == PAPERS_LENGTH else f"random-{length}"
-    calls: dict[str, Sequence[Callable[[], object]]] = {name: [partial(model.answer, ids, None, None)]}
-    times = time_paired(calls, warmup=arguments.warmup, repeats=arguments.repeats)[name]
-    return summarise(name, times, _conditions(threads, f"{length} random ids", arguments.warmup, arguments.repeats))
+def _energy(model: Opened, examples: Sequence[Example], repeats: int) -> dict[str, Any]:
+    """Millijoules per text (or per row of random ids) of the whole processor package while this model works alone."""
+    found = energy.meter()
+    if found is None:
+        return {"energy": "not exposed by this machine"}
+    length = min(PAPERS_LENGTH, model.config.max_length)
+    row = [model.forward([protocols.random_ids(model, length)])]
+    work: list[Call] = protocols.predict_all(model, examples) if examples else row * repeats
+    joules = found.joules(lambda: [call() for call in work])
+    return {"energy": "RAPL, whole processor packages", "energy_mj": joules * 1000 / len(work)}
 
 
-def _conditions(threads: int, length: str, warmup: int, repeats: int) -> Conditions:
-    return machine.conditions(
-        device="cpu",
-        threads=threads,
-        batch=1,
-        length=length,
-        dtype="float32",
-        backend="torch",
-        warmup=warmup,
-        repeats=repeats,
+def _peak(model: Opened, examples: Sequence[Example], *, alone: bool) -> int:
+    """Peak resident bytes of a new process that labels the texts; without any, of this one if it has one model."""
+    if not examples or model.folder is None:
+        return (memory.peak_bytes() or 0) if alone else 0
+    with text_file(examples) as path:
+        return memory.peak_of([sys.executable, "-m", "destila", "predict", str(model.folder), str(path)]) or 0
+
+
+def _record(
+    arguments: Config, model: Opened, latency: list[Latency], peak: int, seconds: float, threads: int
+) -> Record:
+    code = machine.code_version()
+    return Record(
+        key=settings.fingerprint(arguments, model.name, model.details, code),
+        study="measure",
+        run=model.name,
+        role="measured",
+        model=model.name,
+        task=model.task,
+        dataset=arguments.texts or "",
+        split="",
+        main=main_score(model.task, model.labels),
+        scores={},
+        params=model.params,
+        size_bytes=model.size_bytes,
+        macs=macs_of(model.config, model.task, len(model.labels)),
+        latency=latency,
+        peak_memory_bytes=peak,
+        seed=0,
+        seconds=seconds,
+        conditions=machine.conditions(
+            device=model.device,
+            threads=threads,
+            batch=1,
+            length=f"max {model.window}",
+            dtype=model.dtype,
+            backend=model.backend,
+            warmup=0,
+            repeats=0,
+        ),
+        config=arguments.model_dump(mode="json"),
+        code=code,
+        details=model.details,
     )
