@@ -20,7 +20,7 @@ from destila.config import Options as _Options
 from destila.config import opt
 from destila.errors import ConfigError
 from destila.losses._rows import rows_of
-from destila.types import IGNORE, Term
+from destila.types import IGNORE, Setting, Term
 
 
 class Options(_Options):
@@ -32,9 +32,9 @@ class Options(_Options):
     )
 
 
-def build(options: Options, *, class_counts: Sequence[int] | None = None) -> Term:
-    """The term; raises ConfigError when weights are asked for that class_counts (units per class) cannot give."""
-    weights = _weights(options, class_counts)
+def build(options: Options, setting: Setting) -> Term:
+    """The term; raises ConfigError when weights are asked for that the class counts cannot give."""
+    weights = _weights(options, setting.class_counts)
     smoothing = options.label_smoothing
 
     def fn(student: Tensor, target: Tensor, mask: Tensor, axis: int) -> Tensor:

@@ -6,28 +6,35 @@ Hinton, Vinyals and Dean 2015, "Distilling the Knowledge in a Neural Network", s
 the gradient as T changes. Speedy Gonzales (Cañete and Bravo-Marquez 2023) uses T = 1 without gold labels.
 Shapes: student and teacher [B, U, C], mask [B, U], axis 2 (classes) or 1 (units, masked ones at -inf).
 All masked: zero, with a gradient of zero.
+
+SpanishTinyRoBERTa's code compares start and end over every position of the padded window, pads included: `pads` does
+so, for comparisons only. It needs the teacher on the fly, since a cache keeps no pads.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from torch import Tensor
 
 from destila.config import Options as _Options
 from destila.config import opt
+from destila.errors import ConfigError
 from destila.losses._rows import rows_of
-from destila.types import Term
+from destila.types import Setting, State, Term
+
+_LOGITS: State = ("logits", 0)
 
 
 class Options(_Options):
     """Options of `use = "kl"`."""
 
     temperature: float = opt(1.0, "divides both logits; above 1 the teacher's small probabilities count more", gt=0)
+    pads: bool = opt(False, "questions: over every token of the padded window (SpanishTinyRoBERTa's code)")
 
 
-def build(options: Options, *, class_counts: Sequence[int] | None = None) -> Term:  # noqa: ARG001
-    """The term; class_counts (units per class of the training set) is not used."""
+def build(options: Options, setting: Setting) -> Term:
+    """The term; raises ConfigError for `pads` where positions are not what the softmax runs over."""
     temperature = options.temperature
 
     def fn(student: Tensor, teacher: Tensor, mask: Tensor, axis: int) -> Tensor:
@@ -37,4 +44,12 @@ def build(options: Options, *, class_counts: Sequence[int] | None = None) -> Ter
         p, log_p = rows.softmax(target), rows.log_softmax(target)
         return rows.total((p * (log_p - log_q)).sum(-1)) * temperature**2
 
-    return Term("kl", "signal", fn)
+    if not options.pads:
+        return Term("kl", "signal", fn)
+    if setting.student is not None and setting.axis != 1:
+        raise ConfigError("term 'kl': pads = true is for questions, whose softmax runs over positions: leave it out")
+
+    def over_all(student: Mapping[State, Tensor], teacher: Mapping[State, Tensor], mask: Tensor, axis: int) -> Tensor:
+        return fn(student[_LOGITS], teacher[_LOGITS], mask, axis)
+
+    return Term("kl", "states", over_all, student=(_LOGITS,), teacher=(_LOGITS,), pool="padded", windows=True)

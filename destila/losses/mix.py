@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+
+from torch import nn
 
 from destila import plugins
 from destila.config import build
 from destila.errors import ConfigError
-from destila.types import IGNORE, Batch, Output, Signal, Task, Term
+from destila.losses._pool import pooled
+from destila.types import IGNORE, Batch, Inner, Output, Setting, Signal, State, Task, Term
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,17 +21,51 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """Terms with weights; the loss is sum_i weight_i * sum_i / count_i over the global batch."""
+    """Terms with weights; the loss is sum_i weight_i * sum_i / count_i over the global batch.
+
+    learned: the weights that terms learn beside the student's, empty for most; trained with it and saved in the state of
+    a run, never part of the model.
+    """
 
     terms: tuple[tuple[float, Term], ...]
+    learned: nn.ModuleList = field(default_factory=nn.ModuleList)
 
     @property
     def needs_teacher(self) -> bool:
-        """Whether any term compares with a teacher."""
+        """Whether any term compares with a teacher's logits."""
         return any(term.needs == "signal" for _, term in self.terms)
 
+    @property
+    def needs_states(self) -> bool:
+        """Whether any term looks inside the teacher."""
+        return any(term.needs == "states" for _, term in self.terms)
+
+    @property
+    def padded(self) -> bool:
+        """Whether pads count, so that every batch must be padded to one length."""
+        return any(term.pool == "padded" for _, term in self.terms)
+
+    @property
+    def student_states(self) -> tuple[State, ...]:
+        """What the student shows for the terms; nothing else is kept."""
+        return tuple(dict.fromkeys(state for _, term in self.terms for state in term.student))
+
+    @property
+    def teacher_states(self) -> dict[str, tuple[State, ...]]:
+        """What the teacher shows for the terms, by pool."""
+        found: dict[str, dict[State, None]] = {}
+        for _, term in self.terms:
+            if term.needs == "states":
+                found.setdefault(term.pool, {}).update(dict.fromkeys(term.teacher))
+        return {pool: tuple(states) for pool, states in found.items()}
+
+    @property
+    def answers(self) -> bool:
+        """Whether any term says what the model should answer; without one its head learns nothing."""
+        return any(term.needs in ("target", "signal") for _, term in self.terms)
+
     def counts(self, task: Task, batch: Batch) -> list[int]:
-        """How many units (axis 2) or examples (axis 1) each term is summed over; known before any forward pass."""
+        """How many units (axis 2), examples (axis 1) or positions each term is summed over; known before any forward."""
         return [_count(term, task, batch) for _, term in self.terms]
 
     def __call__(
@@ -41,23 +78,37 @@ class Mix:
         parts: dict[str, Tensor] = {}
         total: Tensor | None = None
         for (weight, term), count in zip(self.terms, counts, strict=True):
-            if term.needs == "target":
-                said, other = task.supervised(output, batch), task.targets(batch)
-                part = term.fn(said.logits, other, said.mask, task.axis) / max(count, 1)
-            else:
-                teacher = _teacher(batch)
-                part = term.fn(task.signal(output, batch).logits, teacher.logits, teacher.mask, task.axis) / max(
-                    count, 1
-                )
+            part = _sum(term, task, output, batch) / max(count, 1)
             parts[term.name if term.name not in parts else f"{term.name}_{len(parts)}"] = part.detach()
             total = weight * part if total is None else total + weight * part
         assert total is not None, "mix() refuses a loss without terms"
         return total, parts
 
 
+def _sum(term: Term, task: Task, output: Output, batch: Batch) -> Tensor:
+    """The term's sum over a batch."""
+    if term.needs == "target":
+        said = task.supervised(output, batch)
+        return term.fn(said.logits, task.targets(batch), said.mask, task.axis)
+    if term.needs == "signal":
+        teacher = _teacher(batch)
+        return term.fn(task.signal(output, batch).logits, teacher.logits, teacher.mask, task.axis)
+    inner = _inner(batch)
+    values = {("logits", 0): output.logits, **output.states}
+    mine = {state: values[state] for state in term.student}
+    if not term.same_tokens:
+        whole = task.name == "classify"
+        mine = {state: pooled(value, batch, term.pool, whole=whole) for state, value in mine.items()}
+    return term.fn(mine, inner.states[term.pool], inner.masks[term.pool], task.axis)
+
+
 def _count(term: Term, task: Task, batch: Batch) -> int:
-    counted = task.targets(batch) != IGNORE if term.needs == "target" else _teacher(batch).mask
-    return int((counted.any(1) if task.axis == 1 else counted).sum())
+    if term.needs == "states":
+        counted, rows = _inner(batch).masks[term.pool], term.windows
+    else:
+        counted = task.targets(batch) != IGNORE if term.needs == "target" else _teacher(batch).mask
+        rows = task.axis == 1
+    return int((counted.any(1) if rows else counted).sum())
 
 
 def _teacher(batch: Batch) -> Signal:
@@ -66,13 +117,26 @@ def _teacher(batch: Batch) -> Signal:
     return batch.teacher
 
 
-def mix(specs: Sequence[Mapping[str, Any]], *, class_counts: Sequence[int] | None = None) -> Mix:
+def _inner(batch: Batch) -> Inner:
+    if batch.inner is None:
+        raise ConfigError("a term of the loss looks inside a teacher and there is none: use 'kl', or give a teacher")
+    return batch.inner
+
+
+def mix(
+    specs: Sequence[Mapping[str, Any]],
+    *,
+    class_counts: Sequence[int] | None = None,
+    setting: Setting | None = None,
+) -> Mix:
     """The Mix of `{use = "kl", weight = 1.0, ...the term's own options}` tables.
 
-    class_counts: units per class in the training data, for class weights. Raises ConfigError.
+    class_counts: units per class in the training data, for class weights. setting: what is known of the models; None
+    checks the tables alone, which is enough unless a term needs states. Raises ConfigError.
     """
     if not specs:
         raise ConfigError("the loss has no terms: give at least one {use = ...}")
+    setting = replace(setting or Setting(), class_counts=class_counts)
     terms = []
     for spec in specs:
         own = {k: v for k, v in spec.items() if k not in ("use", "weight")}
@@ -83,5 +147,18 @@ def mix(specs: Sequence[Mapping[str, Any]], *, class_counts: Sequence[int] | Non
             raise ConfigError(f"term '{spec['use']}': weight = {weight!r} must be a number above 0")
         module = plugins.find("losses", str(spec["use"]), "Options", "build")
         options = build(module.Options, own, where=f"term '{spec['use']}'")
-        terms.append((float(weight), module.build(options, class_counts=class_counts)))
-    return Mix(tuple(terms))
+        term: Term = module.build(options, setting)
+        _check_tokens(term, setting)
+        terms.append((float(weight), term))
+    return Mix(tuple(terms), nn.ModuleList(term.module for _, term in terms if term.module is not None))
+
+
+def _check_tokens(term: Term, setting: Setting) -> None:
+    if not term.same_tokens or setting.same_tokens or setting.student is None or setting.teacher is None:
+        return
+    mine, theirs = setting.student, setting.teacher
+    raise ConfigError(
+        f"term '{term.name}' compares token with token, but teacher '{theirs.name}' reads with {theirs.tokenizer} and "
+        f"student '{mine.name}' with {mine.tokenizer}: train the student with the teacher's tokenizer, or use "
+        "'hidden', 'relation' or 'cosine' with pool = \"first\" or \"mean\", or 'kl'"
+    )

@@ -10,21 +10,19 @@ Shapes: student and teacher [B, U, C], mask [B, U]. All masked: zero, with a gra
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from torch import Tensor
 
 from destila.config import Options as _Options
 from destila.losses._rows import rows_of
-from destila.types import Term
+from destila.types import Setting, Term
 
 
 class Options(_Options):
     """Options of `use = "mse"`: none."""
 
 
-def build(options: Options, *, class_counts: Sequence[int] | None = None) -> Term:  # noqa: ARG001
-    """The term; class_counts (units per class of the training set) is not used."""
+def build(options: Options, setting: Setting) -> Term:  # noqa: ARG001
+    """The term; the setting is not used."""
 
     def fn(student: Tensor, teacher: Tensor, mask: Tensor, axis: int) -> Tensor:
         rows = rows_of(student, mask, axis)

@@ -10,14 +10,12 @@ All masked: zero, with a gradient of zero.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from torch import Tensor
 
 from destila.config import Options as _Options
 from destila.config import opt
 from destila.losses._rows import rows_of
-from destila.types import Term
+from destila.types import Setting, Term
 
 
 class Options(_Options):
@@ -26,8 +24,8 @@ class Options(_Options):
     temperature: float = opt(1.0, "divides both logits; above 1 the teacher's small probabilities count more", gt=0)
 
 
-def build(options: Options, *, class_counts: Sequence[int] | None = None) -> Term:  # noqa: ARG001
-    """The term; class_counts (units per class of the training set) is not used."""
+def build(options: Options, setting: Setting) -> Term:  # noqa: ARG001
+    """The term; the setting is not used."""
     temperature = options.temperature
 
     def fn(student: Tensor, teacher: Tensor, mask: Tensor, axis: int) -> Tensor:

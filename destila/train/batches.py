@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -17,6 +17,16 @@ from destila.types import ABSENT, IGNORE, Batch, Features, Signal
 
 Teach = Callable[[Features], np.ndarray]
 """The teacher's logits [U, C] for the units of a window; ABSENT or less where the teacher does not have the unit."""
+
+
+class Insight(Protocol):
+    """What shows the inside of a teacher."""
+
+    def align(self, batch: Batch) -> Batch:
+        """The batch with `inner`: which positions count is known here, before any model runs, on the CPU."""
+
+    def ask(self, batch: Batch) -> Batch:
+        """The batch with the teacher's states, on the batch's device."""
 
 
 def order(
@@ -42,10 +52,10 @@ def order(
     return [batches[i] for i in random.permutation(len(batches))]
 
 
-def collate(features: Sequence[Features], pad_id: int, *, teacher: Teach | None = None) -> Batch:
-    """The padded batch of some windows; `teacher` adds its Signal for the same units."""
+def collate(features: Sequence[Features], pad_id: int, *, teacher: Teach | None = None, length: int = 0) -> Batch:
+    """The padded batch of some windows, at least `length` long; `teacher` adds its Signal for the same units."""
     size = len(features)
-    longest = max(len(f.input_ids) for f in features)
+    longest = max(length, max(len(f.input_ids) for f in features))
     most_units = max(1, max(len(f.owned) for f in features))
     input_ids = np.full((size, longest), pad_id, np.int64)
     type_ids = np.zeros((size, longest), np.int64)
@@ -81,7 +91,7 @@ def _signal(features: Sequence[Features], batch: Batch, teach: Teach) -> Signal:
 
 
 def to(batch: Batch, device: torch.device) -> Batch:
-    """The batch on a device; itself when it is there already."""
+    """The batch on a device; itself when it is there already. A teacher's inner states are left to its Insight."""
     if batch.input_ids.device == device or device.type == "cpu":  # batches are made on the CPU
         return batch
     names = ("input_ids", "mask", "type_ids", "unit", "first", "unit_mask", "target")

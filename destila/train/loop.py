@@ -30,7 +30,7 @@ from destila.errors import TrainingError
 from destila.losses.mix import Mix
 from destila.train import processes
 from destila.train import state as state_file
-from destila.train.batches import Teach, collate, order, to
+from destila.train.batches import Insight, Teach, collate, order, to
 from destila.train.optim import lr_at, optimizer, precision
 from destila.train.options import TrainOptions
 from destila.types import IGNORE, Batch, Features, Output, Signal, Task
@@ -41,11 +41,21 @@ _COLLAPSED_AFTER = 3
 
 @dataclass(frozen=True, slots=True)
 class TrainData:
-    """Encoded windows, and what the teacher says of each when one is distilled from."""
+    """Encoded windows, and what the teacher says of each when one is distilled from.
+
+    insight: shows the inside of the teacher. length: least tokens that batches are padded to.
+    """
 
     features: Sequence[Features]
     pad_id: int
     teacher: Teach | None = None
+    insight: Insight | None = None
+    length: int = 0
+
+    def batch(self, chosen: Sequence[int] | np.ndarray) -> Batch:
+        """The padded batch of some windows."""
+        made = collate([self.features[i] for i in chosen], self.pad_id, teacher=self.teacher, length=self.length)
+        return made if self.insight is None else self.insight.align(made)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +116,9 @@ def fit(
     accelerator = processes.accelerator()
     device = accelerator.device
     model.to(device)
-    optim = optimizer(model, options)
-    position = _resume(state, model, optim, key)
+    trained = _trained(model, mix.learned.to(device))
+    optim = optimizer(trained, options)
+    position = _resume(state, trained, optim, key)
     if position.stopped:
         return
     run = _Run(
@@ -145,10 +156,15 @@ def fit(
         yield step
         if state and (due or time.monotonic() - saved > 60 * options.save_minutes):
             if accelerator.is_main_process:  # the others wait for its gradients, so their clocks need not agree
-                state_file.save(state, model, optim, asdict(position))
+                state_file.save(state, trained, optim, asdict(position))
             saved = time.monotonic()
         if position.stopped:
             return
+
+
+def _trained(model: nn.Module, learned: nn.ModuleList) -> nn.Module:
+    """All that the optimiser sees: the model, and what terms of the loss learn beside it."""
+    return nn.ModuleDict({"student": model, "loss": learned}) if len(learned) else model
 
 
 def _resume(state: Path | None, model: nn.Module, optim: torch.optim.Optimizer, key: str) -> Position:
@@ -209,8 +225,12 @@ def _step(run: _Run, positions: np.ndarray, number: int, lr: float) -> Step:
         summed = run.accelerator.reduce(torch.tensor(list(logged.values()), device=run.accelerator.device), "sum")
         logged = dict(zip(logged, summed.tolist(), strict=True))
     _check_finite(logged, number, lr)
+    learned = list(run.mix.learned.parameters())
+    if world > 1:
+        for value in learned:  # no part of the wrapped model
+            value.grad = run.accelerator.reduce(value.grad, "mean")
     if run.options.clip:
-        nn.utils.clip_grad_norm_(run.model.parameters(), run.options.clip)
+        nn.utils.clip_grad_norm_([*run.model.parameters(), *learned], run.options.clip)
     run.optim.step()
     run.optim.zero_grad()
     return Step(number + 1, 0, 0, logged.pop("loss"), logged, lr, tokens)
@@ -230,7 +250,10 @@ def _backward(run: _Run, batch: Batch, counts: Sequence[float]) -> dict[str, tor
     """Add a micro-batch's gradients; returns its share of the loss and of every term."""
     batch = to(batch, run.accelerator.device)
     with torch.autocast(run.accelerator.device.type, run.autocast) if run.autocast else nullcontext():
-        output: Output = run.model(batch)
+        if run.data.insight is not None:
+            batch = run.data.insight.ask(batch)
+        shown = run.mix.student_states
+        output: Output = run.model(batch, states=shown) if shown else run.model(batch)
     loss, parts = run.mix(run.task, output, batch, counts)
     # data parallelism averages gradients over processes; ours is a sum
     (loss * run.accelerator.num_processes).backward()
@@ -240,12 +263,14 @@ def _backward(run: _Run, batch: Batch, counts: Sequence[float]) -> dict[str, tor
 def _micro_batches(data: TrainData, mine: np.ndarray, accumulation: int) -> list[Batch]:
     """The process's own windows in `accumulation` parts; one fully masked window when it has none."""
     if not len(mine):  # the other processes wait for this one's gradients all the same
-        empty = collate([data.features[0]], data.pad_id, teacher=data.teacher)
+        empty = data.batch([0])
         nothing, unlabelled = torch.zeros_like(empty.unit_mask), torch.full_like(empty.target, IGNORE)
         teacher = None if empty.teacher is None else Signal(empty.teacher.logits, nothing)
-        return [replace(empty, unit_mask=nothing, target=unlabelled, teacher=teacher)]
-    parts = np.array_split(mine, min(accumulation, len(mine)))
-    return [collate([data.features[i] for i in part], data.pad_id, teacher=data.teacher) for part in parts]
+        inner = empty.inner
+        if inner is not None:
+            inner = replace(inner, masks={pool: torch.zeros_like(mask) for pool, mask in inner.masks.items()})
+        return [replace(empty, unit_mask=nothing, target=unlabelled, teacher=teacher, inner=inner)]
+    return [data.batch(part) for part in np.array_split(mine, min(accumulation, len(mine)))]
 
 
 def _judge(position: Position, evaluation: Evaluation, options: TrainOptions, *, warm: bool) -> tuple[Position, bool]:

@@ -1,0 +1,49 @@
+"""Angle between the last hidden states of student and teacher.
+
+    1 - cos(W s, t)
+
+Sanh et al. 2019, "DistilBERT, a distilled version of BERT", section 2 ("cosine embedding loss"). The map W is learned
+and only there when the widths differ.
+
+Shapes: student's states [B, P, H_s], teacher's [B, P, H_t], mask [B, P]; a position P is a token, or a unit where
+tokens differ. All masked: zero, with a gradient of zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from destila.config import Options as _Options
+from destila.config import opt
+from destila.losses._layers import Pool, models, pool_of, projected, projections, unbound
+from destila.types import Setting, State, Term
+
+
+class Options(_Options):
+    """Options of `use = "cosine"`."""
+
+    pool: Pool = opt("auto", "token, first (token of a unit), mean (of its tokens); auto = token if tokens are equal")
+    project: Literal["auto", "always", "never"] = opt(
+        "auto", "learned map of the student's states; auto = where needed"
+    )
+    bias: bool = opt(True, "the map has a bias")
+
+
+def build(options: Options, setting: Setting) -> Term:
+    """The term; raises ConfigError for widths that cannot meet."""
+    both = models(setting, "cosine", "hidden")
+    if both is None:
+        return unbound("cosine")
+    mine, theirs = ("hidden", both[0].layers), ("hidden", both[1].layers)
+    maps = projections("cosine", setting, 1, project=options.project, bias=options.bias)
+
+    def fn(student: Mapping[State, Tensor], teacher: Mapping[State, Tensor], mask: Tensor, axis: int) -> Tensor:  # noqa: ARG001
+        said = projected(maps, 0, student[mine][mask])  # [N, H]
+        return (1 - F.cosine_similarity(said, teacher[theirs].detach()[mask].float(), dim=-1)).sum()
+
+    pool = pool_of("cosine", options.pool, False, setting)
+    return Term("cosine", "states", fn, student=(mine,), teacher=(theirs,), pool=pool, module=maps)

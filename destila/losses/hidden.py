@@ -1,0 +1,77 @@
+"""Mean squared difference of hidden states, layer by layer, through a learned map where widths differ.
+
+    sum_(m, n) 1/H_t * || W_m s_m - t_n ||^2
+
+Jiao et al. 2020, "TinyBERT: Distilling BERT for Natural Language Understanding", equations 8 and 9 (embedding output
+included). With `normalise`, the patient distillation of Sun et al. 2019, "Patient Knowledge Distillation for BERT
+Model Compression", equation 7: both vectors are divided by their length, and the squares are not averaged over H.
+
+Shapes: student's states [B, P, H_s], teacher's [B, P, H_t], mask [B, P]. A position P is a token where both models
+read the same tokens, else a unit: its first token or the mean of its tokens. All masked: zero, with a gradient of zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from destila.config import Options as _Options
+from destila.config import opt
+from destila.losses._layers import Layers, Pool, models, pairs, pool_of, projected, projections, unbound
+from destila.types import Setting, State, Term
+
+
+class Options(_Options):
+    """Options of `use = "hidden"`."""
+
+    layers: Layers = opt("uniform", "uniform, last, or pairs [student, teacher]; 0 is the embedding output")
+    embeddings: bool = opt(True, "uniform and last compare the embedding outputs too")
+    pool: Pool = opt("auto", "token, first (token of a unit), mean (of its tokens); auto = token if tokens are equal")
+    normalise: bool = opt(False, "divide vectors by their length first (PKD)")
+    project: Literal["auto", "always", "never"] = opt(
+        "auto", "learned map of the student's states; auto = where needed"
+    )
+    shared: bool = opt(False, "one map for all layers")
+    bias: bool = opt(True, "maps have a bias")
+    pads: bool = opt(False, "pads count as tokens (SpanishTinyRoBERTa's code; for comparisons only)")
+
+
+def build(options: Options, setting: Setting) -> Term:
+    """The term; raises ConfigError for layers that are not there or widths that cannot meet."""
+    both = models(setting, "hidden", "hidden")
+    if both is None:
+        return unbound("hidden")
+    chosen = pairs(
+        "hidden",
+        options.layers,
+        *both,
+        embeddings=True if options.layers not in ("uniform", "last") else options.embeddings,
+    )
+    maps = projections(
+        "hidden", setting, len(chosen), project=options.project, shared=options.shared, bias=options.bias
+    )
+
+    def fn(student: Mapping[State, Tensor], teacher: Mapping[State, Tensor], mask: Tensor, axis: int) -> Tensor:  # noqa: ARG001
+        sums = []
+        for i, (m, n) in enumerate(chosen):
+            mine = projected(maps, i, student["hidden", m][mask])  # [N, H]
+            theirs = teacher["hidden", n].detach()[mask].float()
+            if options.normalise:
+                sums.append((F.normalize(mine, dim=-1) - F.normalize(theirs, dim=-1)).square().sum())
+            else:
+                sums.append((mine - theirs).square().mean(-1).sum())
+        return torch.stack(sums).sum()
+
+    return Term(
+        "hidden",
+        "states",
+        fn,
+        student=tuple(("hidden", m) for m, _ in chosen),
+        teacher=tuple(("hidden", n) for _, n in chosen),
+        pool=pool_of("hidden", options.pool, options.pads, setting),
+        module=maps,
+    )
