@@ -85,3 +85,36 @@ def test_a_damaged_record_is_an_error_with_its_place(tmp_path):
     (tmp_path / "toy.jsonl").write_text("{}\n")
     with pytest.raises(DataError, match=r"toy\.jsonl:1 lacks"):
         report.run(report.Config(study=str(tmp_path / "toy.jsonl")))
+
+
+def test_the_page_lies_beside_the_markdown(tmp_path):
+    records.write(tmp_path / "toy.jsonl", [record("distilled", 3)])
+    for asked, name in ((None, "toy"), ("deep/r.md", "deep/r"), ("deep/s.html", "deep/s")):
+        out = str(tmp_path / asked) if asked else None
+        result = report.run(report.Config(study=str(tmp_path / "toy.jsonl"), out=out))
+        assert (result["report"], result["page"]) == (f"{tmp_path}/{name}.md", f"{tmp_path}/{name}.html")
+        assert (tmp_path / f"{name}.md").read_text(encoding="utf-8").startswith("# toy\n")
+        assert "<h1>toy</h1>" in (tmp_path / f"{name}.html").read_text(encoding="utf-8")
+
+
+def test_a_place_that_cannot_be_written_is_one_error(tmp_path):
+    records.write(tmp_path / "toy.jsonl", [record("distilled", 3)])
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(ConfigError, match=r"cannot write .*file/r\.md.*--out"):
+        report.run(report.Config(study=str(tmp_path / "toy.jsonl"), out=str(tmp_path / "file" / "r.md")))
+
+
+def test_records_kept_elsewhere_are_found_through_the_recipe(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    records.write("kept/toy.jsonl", [record("distilled", 3)])
+    (tmp_path / "runs" / "toy" / "students").mkdir(parents=True)
+    (tmp_path / "runs" / "toy" / "recipe.toml").write_text('name = "toy"\nresults = "kept"\n')
+    found = report.find("toy")
+    assert (str(found.source), str(found.folder), len(found.records)) == ("kept/toy.jsonl", "runs/toy", 1)
+
+
+def test_exported_models_belong_to_the_study(tmp_path):
+    records.write(tmp_path / "toy.jsonl", [record("distilled", 3)])
+    records.write(tmp_path / "runs" / "exported" / "tiny" / "record.jsonl", [record("exported", 2)])
+    found = report.find(str(tmp_path / "toy.jsonl"), tmp_path / "runs")
+    assert [r.role for r in found.records] == ["distilled", "exported"]
