@@ -90,7 +90,12 @@ def _digest(example: Example) -> bytes:
 
 
 def units_of(example: Example) -> int:
-    """How many rows of logits an example has: its words, or one."""
+    """About how many rows of logits an example has: its words, one, or for a question the words of its context.
+
+    Overlapping windows of a long context hold a third more.
+    """
+    if example.answers is not None and example.pair is not None:
+        return 1 + len(example.pair.split())
     return len(example.words) or 1
 
 

@@ -55,14 +55,18 @@ class Teacher:
     params: int
     source: str
 
-    def spec(self, max_length: int | None = None) -> dict[str, Any]:
-        """What its cached rows depend on beside the text, for `Cache.open`; None is the teacher's own length."""
+    def spec(self, max_length: int | None = None, unit: str = "") -> dict[str, Any]:
+        """What its cached rows depend on beside the text, for `Cache.open`; None is the teacher's own length.
+
+        unit: rule from tokens to units, and windows where they are planned; empty is the task's own.
+        """
         return cache.spec(
             teacher=self.fingerprint,
             tokenizer=self.tokenizer.fingerprint,
             max_length=min(max_length or self.max_length, self.max_length),
             task=self.task,
             labels=self.labels,
+            unit=unit,
             source=self.source,
         )
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from destila.text.score import entities, is_bio
-from destila.types import Example, Prediction, Span
+from destila.types import Answer, Example, Prediction, Span
 
 
 def decode(rows: Sequence[np.ndarray], labels: Sequence[str]) -> list[Prediction]:
@@ -37,7 +37,11 @@ def labelled_spans(
 
 
 def as_json(example: Example, prediction: Prediction, labels: Sequence[str], task: str) -> dict[str, Any]:
-    """The documented object of one prediction; offsets are code points of the example's text."""
+    """The documented object of one prediction; offsets are code points of the example's text, or of its context."""
+    if isinstance(prediction, Answer):
+        place = {"answer": prediction.labels[0], "start": prediction.start, "end": prediction.end}
+        sure = {"probability": prediction.probability, "null_probability": prediction.null_probability}
+        return {"id": example.id, **place, **{name: round(p, 6) for name, p in sure.items()}}
     if task == "tag":
         spans = [
             {"start": s, "end": e, "label": label, "text": example.text[s:e], "probability": round(p, 6)}

@@ -143,14 +143,13 @@ def train(study: Study, job: Job, progress: Progress = silent) -> Trained:
     evaluator = _Evaluator(study, model, tokenizer, job.options)
     book = _Logbook(job.folder, f"{job.folder.name}")
     best = book.best()
-    extra = {"task": study.dataset.task, "labels": list(study.labels), "max_length": study.recipe.max_length}
     state = job.folder / "state.safetensors"
     steps = fit(model, study.task, loss, data, evaluator, job.options, seed=job.seed, state=state, key=key)
     for step in steps:
         if step.best:
             best = step.evaluation
             if main:
-                store.save(model, tokenizer, job.folder / "best", extra=extra)
+                store.save(model, tokenizer, job.folder / "best", extra=study.facts)
         if main:
             book.write(step)
             progress(_say(job, step), step.step, step.steps)

@@ -1,8 +1,9 @@
 """Label new texts with a model folder: lines, a file or standard input -> one JSON object per text.
 
-Input: plain text (one text per line; for classifiers, `text<TAB>pair` is a pair), or JSONL with `text`, and
-optionally `id`, `pair` or, for taggers, `words` (a list of words that is joined by single spaces). Files may be .gz or
-.zst. An `id` that is not given is the number of the text from 0; blank lines are left out and do not count.
+Input: plain text (one text per line; for classifiers, `text<TAB>pair` is a pair, for questions `question<TAB>context`),
+or JSONL with `text`, and optionally `id`, `pair` or, for taggers, `words` (a list of words that is joined by single
+spaces); questions have `question` and `context`, or `text` and `pair`. Files may be .gz or .zst. An `id` that is not
+given is the number of the text from 0; blank lines are left out and do not count.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from destila import hub
 from destila.config import Options, opt
 from destila.errors import DataError, ModelError
 from destila.models import hf
-from destila.tasks.classify import Classify
 from destila.text.decode import as_json
 from destila.text.files import open_text
 from destila.text.folder import read_folder
+from destila.text.readers import ClassifyReader, reader
+from destila.text.span import SpanReader
 from destila.text.words import split_words
 from destila.train.predict import TorchPredictor
 from destila.types import Example
-from destila.verbs.study import task_of
 
 _CHUNK = 256
 """Texts read before they are labelled: memory stays constant whatever the size of the input."""
@@ -48,8 +49,8 @@ class Labeller:
                 f"{folder} has no task head with label names: give a folder that destila trained, such as runs/<study>/students/<name>/best"
             )
         loaded = hf.load(info.path, head_required=True)
-        longest = int(info.extra.get("max_length", loaded.model.config.max_length))
-        task = task_of(info.task, "first")
+        longest = int(info.extra.get("max_length", loaded.max_length))
+        task = reader(info.task, info.extra.get(info.task))
         self.predictor = TorchPredictor(loaded.model, loaded.tokenizer, task, info.labels, max_length=longest)
 
     @property
@@ -74,7 +75,13 @@ class Labeller:
     def _example(self, item: str | dict[str, Any], number: int) -> Example:
         row = {"text": item} if isinstance(item, str) else item
         name = str(row.get("id", number))
-        if self.predictor.task == Classify.name:
+        if self.predictor.task == SpanReader.name:
+            question, context = (
+                ("question" if "question" in row else "text"),
+                ("context" if "context" in row else "pair"),
+            )
+            return Example(name, _string(row, question, number), _string(row, context, number))
+        if self.predictor.task == ClassifyReader.name:
             return Example(
                 name,
                 _string(row, "text", number),
@@ -136,7 +143,7 @@ def run(arguments: Config, lines: Iterable[str] = ()) -> Iterator[dict[str, Any]
     else:
         first = list(islice(source, 1))
         source, jsonl = chain(first, source), any(map(_is_object, first))
-    pairs = labeller.predictor.task == Classify.name
+    pairs = labeller.predictor.task in (ClassifyReader.name, SpanReader.name)
     return labeller.predict(rows_of(source, jsonl=jsonl, where=arguments.file or "standard input", pairs=pairs))
 
 
@@ -151,4 +158,4 @@ def _is_object(line: str) -> bool:
         row = json.loads(line)
     except json.JSONDecodeError:
         return False
-    return isinstance(row, dict) and bool({"text", "words"} & row.keys())
+    return isinstance(row, dict) and bool({"text", "words", "question"} & row.keys())

@@ -15,6 +15,7 @@ from destila import config
 from destila.config import Options, opt
 from destila.distil.ensemble import weights_of
 from destila.errors import ConfigError
+from destila.text.span import SpanOptions
 from destila.train.options import TrainOptions
 
 
@@ -112,6 +113,7 @@ class Recipe(Options):
     data: dict[str, Any] = opt(..., "use = data set plug-in (or a .py path), and its own options")
     max_length: int = opt(128, "tokens a window holds at most, specials included", ge=8)
     labelling: Literal["first", "all"] = opt("first", "tagging: gold labels on first sub-tokens, or on all of them")
+    span: SpanOptions = opt(SpanOptions(), "question answering: windows over contexts, decoding")
     teachers: tuple[TeacherSpec, ...] = opt((), "candidates; the best on dev teaches")
     choose: Literal["score", "loss"] = opt("score", "the teacher is chosen by its main dev score, or by its dev loss")
     students: tuple[StudentSpec, ...] = opt(..., "what is distilled", min_length=1)

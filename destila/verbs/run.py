@@ -27,7 +27,7 @@ from destila.report import records
 from destila.text.files import write_text
 from destila.train.processes import processes
 from destila.types import Prediction, Record
-from destila.verbs import estimate, report
+from destila.verbs import estimate, questions, report
 from destila.verbs.assess import Subject, assess, macs_of
 from destila.verbs.job import Job, Teaching, Trained, finished, key_of, train
 from destila.verbs.recipe import ModelSpec, StudentSpec, TeacherSpec, read
@@ -69,6 +69,7 @@ class Run:
         )
         for student in self.recipe.students if self.recipe.teachers else ():
             mix(self.recipe.distil_of(student).terms, class_counts=study.class_counts)  # errors before any training
+        questions.check(study)
         self.main_process = processes().is_main_process
         if self.main_process:
             write_text(self.folder / "recipe.toml", config.to_toml(self.recipe))
@@ -253,7 +254,10 @@ class Run:
 
     def floor(self) -> Record | None:
         """The classical model that a user could have instead."""
-        name = FLOORS[self.study.task.name]
+        name = FLOORS.get(self.study.task.name)
+        if name is None:
+            log.info("no classical model answers questions: the study has no floor")
+            return None
         key = config.fingerprint(self.study.fingerprint, "floor", name)
         if key in self.recorded:
             return self._kept(key)

@@ -13,7 +13,9 @@ from typing import Any
 
 from destila import config, datasets, plugins
 from destila.errors import ConfigError, DataError
+from destila.tasks.span import Span
 from destila.tasks.tag import Tag
+from destila.text.encode_span import window_size
 from destila.text.files import write_text
 from destila.text.learn import learn
 from destila.text.score import main_score
@@ -32,10 +34,16 @@ def silent(what: str, done: int, total: int) -> None:
     """Progress that nobody looks at."""
 
 
-def task_of(name: str, labelling: str) -> Task:
-    """The task family of a data set, with the recipe's labelling of taggers."""
+def task_of(name: str, recipe: Recipe) -> Task:
+    """The task family of a data set with what the recipe says about it: its labelling of taggers, its window plan.
+
+    The plan of windows is settled here, from the recipe alone: a teacher that reads shorter windows keeps it.
+    """
+    if name == Span.name:
+        size, stride = window_size(recipe.max_length, recipe.span)
+        return Span(recipe.span.model_copy(update={"window": size, "stride": stride}))
     task: Task = plugins.find("tasks", name, "TASK").TASK
-    return Tag(every_piece=True) if name == Tag.name and labelling == "all" else task
+    return Tag(every_piece=True) if name == Tag.name and recipe.labelling == "all" else task
 
 
 class Study:
@@ -45,7 +53,7 @@ class Study:
         self.recipe = recipe
         self.dataset = datasets.load(recipe.data)
         self.labels = self.dataset.labels
-        self.task = task_of(self.dataset.task, recipe.labelling)
+        self.task = task_of(self.dataset.task, recipe)
         self.main = main_score(self.dataset.task, self.labels)
         self._encoded: dict[tuple[str, str], Encoded] = {}
         self._unlabelled: dict[tuple[str, int, tuple[int, int] | None], list[Example]] = {}
@@ -59,7 +67,25 @@ class Study:
         rows = [
             [s, [(e.text, e.pair, e.words, e.target) for e in self.dataset.splits[s]]] for s in ("train", "dev", "test")
         ]
-        return config.fingerprint(rows, self.labels, self.recipe.max_length, self.recipe.labelling)
+        parts = [rows, self.labels, self.recipe.max_length, self.recipe.labelling]
+        if isinstance(self.task, Span):  # only then: names of runs that were recorded before must stay
+            answers = [[e.answers for e in self.dataset.splits[s]] for s in ("train", "dev", "test")]
+            parts += [answers, self.task.options]
+        return config.fingerprint(*parts)
+
+    @property
+    def unit_rule(self) -> str:
+        """How a question's row of units is made, which decides who can share a teacher's; "" for other tasks."""
+        if not isinstance(self.task, Span):
+            return ""
+        options = self.task.options
+        return f"{options.unit}, windows of {options.window} words every {options.stride}"
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the folder of a trained model says about itself, so that it is read everywhere as it was here."""
+        found = {"task": self.dataset.task, "labels": list(self.labels), "max_length": self.recipe.max_length}
+        return found | ({"span": self.task.options.model_dump()} if isinstance(self.task, Span) else {})
 
     @cached_property
     def class_counts(self) -> list[int]:

@@ -183,7 +183,8 @@ class Teachers:
         teacher = self._load(candidate)
         predictor = self.predictor_of(teacher)
         examples = [*self.study.dataset.splits["train"], *unlabelled]
-        cache = Cache.open(None, teacher.spec(self.recipe.max_length), len(self.study.labels), dtype)
+        key = teacher.spec(self.recipe.max_length, self.study.unit_rule)
+        cache = Cache.open(None, key, len(self.study.labels), dtype)
         missing = [examples[i] for i in cache.missing(examples)]
         if missing:
             started = time.monotonic()
