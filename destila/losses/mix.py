@@ -31,8 +31,18 @@ class Mix:
     learned: nn.ModuleList = field(default_factory=nn.ModuleList)
 
     @property
+    def answers(self) -> bool:
+        """Whether any term teaches what to answer, so that scores mean something; states alone do not."""
+        return any(term.needs != "states" or term.windows for _, term in self.terms)
+
+    @property
     def needs_teacher(self) -> bool:
-        """Whether any term compares with a teacher's logits."""
+        """Whether any term compares with a teacher."""
+        return any(term.needs != "target" for _, term in self.terms)
+
+    @property
+    def needs_signal(self) -> bool:
+        """Whether any term compares with what a teacher says of units."""
         return any(term.needs == "signal" for _, term in self.terms)
 
     @property
