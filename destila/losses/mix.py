@@ -69,11 +69,6 @@ class Mix:
                 found.setdefault(term.pool, {}).update(dict.fromkeys(term.teacher))
         return {pool: tuple(states) for pool, states in found.items()}
 
-    @property
-    def answers(self) -> bool:
-        """Whether any term says what the model should answer; without one its head learns nothing."""
-        return any(term.needs in ("target", "signal") for _, term in self.terms)
-
     def counts(self, task: Task, batch: Batch) -> list[int]:
         """How many units (axis 2), examples (axis 1) or positions each term is summed over; known before any forward."""
         return [_count(term, task, batch) for _, term in self.terms]
