@@ -32,6 +32,7 @@ from destila.models import heads
 from destila.models.presets import PRESETS
 from destila.tasks.tag import TASK
 from destila.text import tokenizer as tokenizers
+from destila.threads import available as threads_available
 from destila.train.loop import Evaluation, TrainData, fit
 from destila.train.options import TrainOptions
 from destila.types import Features
@@ -118,7 +119,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--sentences", type=int, default=1536)
-    parser.add_argument("--threads", type=int, default=machine.threads_available())
+    parser.add_argument("--threads", type=int, default=threads_available())
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
     torch.set_num_threads(arguments.threads)

@@ -23,6 +23,7 @@ from destila.models.config import EncoderConfig
 from destila.models.macs import macs
 from destila.text.files import write_text
 from destila.text.tokenizer import Tokenizer
+from destila.threads import available as threads_available
 from destila.train.batches import collate
 from destila.train.predict import TorchPredictor
 from destila.types import Conditions, Example, Features, Latency, Prediction, Predictor, Record
@@ -107,7 +108,7 @@ def _write_predictions(path: Path, examples: Sequence[Example], predictions: Seq
 def _time(study: Study, subject: Subject, examples: Sequence[Example]) -> tuple[list[Latency], Conditions]:
     """Latencies under the recipe's protocols, and the conditions all numbers of the record share."""
     options = study.recipe.measure
-    threads = options.threads or machine.threads_available()
+    threads = options.threads or threads_available()
     predictor = subject.predictor
     torch_model = isinstance(predictor, TorchPredictor)
     backend = "torch" if torch_model else "sklearn"

@@ -22,6 +22,7 @@ from destila.measure.latency import PAPERS_LENGTH, Call, speed_up, using_threads
 from destila.measure.profile import spread
 from destila.report.records import to_json
 from destila.text.score import main_score
+from destila.threads import available as threads_available
 from destila.types import Example, Latency, Record
 from destila.verbs import protocols
 from destila.verbs.assess import macs_of, text_file
@@ -56,7 +57,7 @@ def run(arguments: Config) -> dict[str, Any]:
     protocol. Raises ConfigError when a preset is to read texts or a model is shorter than a `length`.
     """
     start = time.perf_counter()
-    threads = arguments.threads or machine.threads_available()
+    threads = arguments.threads or threads_available()
     with using_threads(threads, torch.get_num_threads, torch.set_num_threads) as used, torch.inference_mode():
         opened = [_open(arguments, name, used) for name in arguments.models]
         examples = [] if arguments.texts is None else spread(protocols.texts_of(arguments.texts), arguments.limit)

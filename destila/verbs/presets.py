@@ -16,7 +16,6 @@ import torch
 from destila import datasets
 from destila.config import Options, opt
 from destila.errors import ConfigError
-from destila.measure import machine
 from destila.measure.latency import PAPERS_LENGTH, speed_up, using_threads
 from destila.measure.profile import describe
 from destila.models.macs import macs
@@ -24,6 +23,7 @@ from destila.models.presets import PRESETS, parameters
 from destila.plugins import nearest
 from destila.report import reference
 from destila.text.learn import learn
+from destila.threads import available as threads_available
 from destila.verbs import protocols
 from destila.verbs.opened import Opened, preset
 from destila.verbs.protocols import NER, NER_PASSES, NER_SENTENCES, Protocol
@@ -61,7 +61,7 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
     costs = reference.costs()
     found = [_counts(name) | {"published": dict(costs.get(name, {}))} for name in names]
     if arguments.latency or arguments.ner:
-        threads = arguments.threads or machine.threads_available()
+        threads = arguments.threads or threads_available()
         lengths = _sentence_lengths() if arguments.ner else []
         with using_threads(threads, torch.get_num_threads, torch.set_num_threads) as used, torch.inference_mode():
             for i, model in enumerate(found):

@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import sys
 
-import pytest
-
 from destila.measure import machine
 from destila.types import Conditions
 
@@ -27,32 +25,6 @@ def test_conditions_name_the_machine_and_the_versions():
 
 def test_a_package_that_is_not_installed_has_no_version():
     assert list(machine.versions(["no-such-package-here"])) == ["python"]
-
-
-def test_without_a_quota_the_affinity_counts(tmp_path):
-    assert machine.threads_available(tmp_path) >= 1
-
-
-@pytest.mark.parametrize(("quota", "threads"), [("100000 100000", 1), ("50000 100000", 1), ("max 100000", None)])
-def test_a_version_2_quota_limits_the_threads(tmp_path, quota, threads):
-    write(tmp_path, "proc/self/cgroup", "0::/job/inner\n")
-    write(tmp_path, "sys/fs/cgroup/job/inner/cpu.max", "max 100000\n")
-    write(tmp_path, "sys/fs/cgroup/job/cpu.max", quota + "\n")
-    unlimited = machine.threads_available(tmp_path / "nothing")
-    assert machine.threads_available(tmp_path) == (threads or unlimited)
-
-
-def test_a_version_1_quota_limits_the_threads(tmp_path):
-    write(tmp_path, "proc/self/cgroup", "4:memory:/job\n3:cpu,cpuacct:/job\n")
-    write(tmp_path, "sys/fs/cgroup/cpu/job/cpu.cfs_quota_us", "100000\n")
-    write(tmp_path, "sys/fs/cgroup/cpu/job/cpu.cfs_period_us", "100000\n")
-    assert machine.threads_available(tmp_path) == 1
-
-
-def test_a_part_of_a_processor_rounds_up(tmp_path):
-    write(tmp_path, "proc/self/cgroup", "0::/\n")
-    write(tmp_path, "sys/fs/cgroup/cpu.max", "150000 100000\n")
-    assert machine.threads_available(tmp_path) == min(2, machine.threads_available(tmp_path / "nothing"))
 
 
 def test_instruction_sets_come_in_a_fixed_order():

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 ROWS = (
-    ("types", "errors", "config", "plugins", "hub"),
+    ("types", "errors", "config", "plugins", "hub", "threads"),
     ("text",),
     ("datasets", "tasks", "models", "losses", "floors", "runtime"),
     ("train",),
