@@ -1,5 +1,7 @@
 """One training job: a model, its data and its loss -> a run folder that can be killed and started again.
 
+A job may start from the weights that another one kept, which is then done first.
+
 <folder>/config.toml        the filled options
 <folder>/log.jsonl          loss, learning rate, dev scores; replayed steps replace what a kill left behind
 <folder>/state.safetensors  while it runs
@@ -52,18 +54,19 @@ class Teaching:
     """What teachers say about the training examples (unlabelled ones included), asked for only when a job starts.
 
     key: names the teachers, and how and in which precision they are heard where that is not the usual way.
-    teach: gives `TrainData.teacher`.
+    teach: gives `TrainData.teacher` for the examples that a job trains on.
     """
 
     key: str
-    teach: Callable[[], Teach]
+    teach: Callable[[Sequence[Example]], Teach]
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """What to train. role: teacher, finetuned or distilled. terms: tables of `losses.mix.mix`.
 
-    unlabelled: texts beside the training split, which only a teacher labels.
+    unlabelled: texts beside the training split, which only a teacher labels. labelled: whether the training split
+    itself is trained on. start: the job whose weights this one starts from; None: those of the spec.
     """
 
     folder: Path
@@ -74,6 +77,17 @@ class Job:
     terms: tuple[dict[str, Any], ...] = ({"use": "hard"},)
     teaching: Teaching | None = None
     unlabelled: Sequence[Example] = ()
+    labelled: bool = True
+    start: Job | None = None
+
+    @property
+    def chain(self) -> list[Job]:
+        """The jobs before this one, in order, and this one."""
+        return [*(self.start.chain if self.start else ()), self]
+
+    def examples(self, study: Study) -> list[Example]:
+        """What it trains on."""
+        return [*(study.dataset.splits["train"] if self.labelled else ()), *self.unlabelled]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +117,8 @@ def key_of(study: Study, job: Job) -> str:
         teacher,
         [e.text for e in job.unlabelled],
         *_files(job),
+        *([] if job.labelled else ["unlabelled alone"]),
+        *([key_of(study, job.start)] if job.start else []),
     )
 
 
@@ -124,23 +140,25 @@ def finished(study: Study, job: Job) -> Trained | None:
 
 
 def train(study: Study, job: Job, progress: Progress = silent) -> Trained:
-    """Train the job, or return its result if it is done; resumes a killed one."""
+    """Train the job and those before it, or return its result if it is done; resumes a killed one."""
     done = finished(study, job)
     if done is not None:
         return done
+    before = train(study, job.start, progress) if job.start else None
     key = key_of(study, job)
     main = processes().is_main_process
     if main:
         _clear_other(job.folder, key)
         write_text(job.folder / "config.toml", _filled(job))
     processes().wait_for_everyone()
-    loaded = load(study, job)
+    loaded = load(study, job, before.model if before else None)
     model, tokenizer = loaded.model, loaded.tokenizer
-    encoded = study.encode_train(tokenizer, job.unlabelled)
+    examples = job.examples(study)
+    encoded = study.encode_train(tokenizer, examples)
     loss = mix(job.terms, class_counts=study.class_counts)
-    teach = job.teaching.teach() if job.teaching and loss.needs_teacher else None
+    teach = job.teaching.teach(examples) if job.teaching and loss.needs_teacher else None
     data = TrainData(encoded.features, tokenizer.pad_id, teach)
-    evaluator = _Evaluator(study, model, tokenizer, job.options)
+    evaluator = _Evaluator(study, model, tokenizer, job.options, judged=loss.answers)
     book = _Logbook(job.folder, f"{job.folder.name}")
     best = book.best()
     state = job.folder / "state.safetensors"
@@ -160,7 +178,7 @@ def train(study: Study, job: Job, progress: Progress = silent) -> Trained:
         "key": key,
         "dev": dict(best.scores),
         "dev_loss": best.loss,
-        "seconds": book.seconds,
+        "seconds": book.seconds + (before.seconds if before else 0.0),
         "notes": notes,
     }
     if main:
@@ -170,13 +188,16 @@ def train(study: Study, job: Job, progress: Progress = silent) -> Trained:
     return Trained(**{**result, "model": job.folder / "best"})
 
 
-def load(study: Study, job: Job) -> hf.Loaded:
-    """The job's model before training; raises ConfigError when it cannot read windows of the recipe's length."""
+def load(study: Study, job: Job, start: Path | None = None) -> hf.Loaded:
+    """The job's model before training; raises ConfigError when it cannot read windows of the recipe's length.
+
+    start: the model folder it starts from; None: the weights or the shape of its spec.
+    """
     loaded = hf.load(
-        job.spec.model or job.spec.shape or {},
+        start or job.spec.model or job.spec.shape or {},
         task=study.dataset.task,
         labels=study.labels,
-        layers=job.spec.layers,
+        layers=None if start else job.spec.layers,
         seed=job.seed,
         tokenizer=study.tokenizer(job.spec),
     )
@@ -206,6 +227,7 @@ def _filled(job: Job) -> str:
         "role": job.role,
         "seed": job.seed,
         "terms": list(job.terms),
+        **({"start": job.start.folder.name} if job.start else {}),
         "model": job.spec.model_dump(exclude_none=True),
     }
     return "".join(f"# {k} = {json.dumps(v, ensure_ascii=False)}\n" for k, v in header.items()) + config.to_toml(
@@ -218,13 +240,18 @@ def _say(job: Job, step: Step) -> str:
 
 
 class _Evaluator:
-    """Dev scores and gold-label dev loss of a model while it trains, in the precision it trains in."""
+    """Dev scores and gold-label dev loss of a model while it trains, in the precision it trains in.
 
-    def __init__(self, study: Study, model: torch.nn.Module, tokenizer: Tokenizer, options: TrainOptions) -> None:
+    judged: whether the loss teaches answers; a head that learns nothing may well give one answer to everything.
+    """
+
+    def __init__(
+        self, study: Study, model: torch.nn.Module, tokenizer: Tokenizer, options: TrainOptions, *, judged: bool
+    ) -> None:
         self.study, self.model, self.tokenizer = study, model, tokenizer
         self.examples = study.dataset.splits["dev"]
         self.features = study.encode("dev", tokenizer).features
-        self.options = options
+        self.options, self.judged = options, judged
 
     def __call__(self) -> Evaluation:
         device = next(self.model.parameters()).device
@@ -235,7 +262,8 @@ class _Evaluator:
         predictions = task.decode(self.examples, rows, labels)
         scores = task.score(self.examples, predictions, labels)
         constant = task.name == "classify" and len(labels) > 1 and len({p.labels[0] for p in predictions}) == 1
-        return Evaluation(scores[self.study.main], task.loss(self.examples, rows, labels), scores, constant)
+        loss = task.loss(self.examples, rows, labels)
+        return Evaluation(scores[self.study.main], loss, scores, constant and self.judged)
 
 
 class _Logbook:

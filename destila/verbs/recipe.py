@@ -80,6 +80,15 @@ class EnsembleOptions(Options):
     )
 
 
+class StageSpec(Options):
+    """One stage of a distillation that is done in several."""
+
+    name: str = opt(..., "short name, part of its folder's name", pattern=r"^[A-Za-z0-9_-]+$")
+    terms: tuple[dict[str, Any], ...] | None = opt(None, "its loss terms; none = distil.terms")
+    train: dict[str, Any] = opt({}, "changes to how the student trains, e.g. {epochs = 2}")
+    data: Literal["all", "labelled", "unlabelled"] = opt("all", "which texts")
+
+
 class DistilOptions(Options):
     """What the student learns from the teacher, and from which text."""
 
@@ -87,6 +96,7 @@ class DistilOptions(Options):
         ({"use": "kl", "weight": 1.0, "temperature": 2.0},), "loss terms: use, weight and the term's own options"
     )
     train: dict[str, Any] = opt({}, "changes to [train] while distilling, e.g. {epochs = 10}")
+    stages: tuple[StageSpec, ...] = opt((), "one after the other, each from the weights of the one before; () = one")
     dtype: Literal["float16", "float32"] = opt("float16", "precision of the cached teacher logits")
     teachers: tuple[str, ...] | None = opt(None, "names of the teachers that may teach; none = all", min_length=1)
     ensemble: EnsembleOptions | None = opt(None, "all of them teach, as a mean; none = the best of them on dev")
@@ -136,6 +146,9 @@ class Recipe(Options):
             for name in names:
                 if name not in known:
                     raise ValueError(f"distil.teachers names '{name}', which is none of {', '.join(known) or 'none'}")
+            stages = [stage.name for stage in chosen.stages]
+            if twice := [name for name in stages if stages.count(name) > 1]:
+                raise ValueError(f"distil.stages: two stages are called '{twice[0]}'")
             if chosen.ensemble and known:
                 weights_of(chosen.ensemble.weights, [1.0] * len(names))
         return self
@@ -152,9 +165,9 @@ class Recipe(Options):
         merged = {**self.distil.model_dump(), **changes, "train": train}
         return config.build(DistilOptions, merged, where=f"student '{student.label}': distil")
 
-    def distil_options(self, student: StudentSpec) -> TrainOptions:
-        """How a student trains while it is distilled: [train] < [distil] < the student's `train` < its `distil`."""
-        return self.options(self.distil.train, student.train, student.distil.get("train", {}))
+    def distil_options(self, student: StudentSpec, *changes: dict[str, Any]) -> TrainOptions:
+        """How a student trains while it is distilled: [train] < [distil] < its own `train` < its `distil` < changes."""
+        return self.options(self.distil.train, student.train, student.distil.get("train", {}), *changes)
 
     def options(self, *changes: dict[str, Any]) -> TrainOptions:
         """[train] with changes applied in turn, validated again."""

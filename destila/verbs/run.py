@@ -31,6 +31,7 @@ from destila.verbs import estimate, questions, report
 from destila.verbs.assess import Subject, assess, macs_of
 from destila.verbs.job import Job, Teaching, Trained, finished, key_of, train
 from destila.verbs.recipe import ModelSpec, StudentSpec, TeacherSpec, read
+from destila.verbs.stages import staged
 from destila.verbs.study import Progress, Study, silent, write_json
 from destila.verbs.teachers import Teachers
 
@@ -68,7 +69,9 @@ class Run:
             else self.folder / records.RECORD_FILE
         )
         for student in self.recipe.students if self.recipe.teachers else ():
-            mix(self.recipe.distil_of(student).terms, class_counts=study.class_counts)  # errors before any training
+            chosen = self.recipe.distil_of(student)
+            for terms in (chosen.terms, *(stage.terms for stage in chosen.stages if stage.terms)):
+                mix(terms, class_counts=study.class_counts)  # a wrong term shows before any training
         questions.check(study)
         self.main_process = processes().is_main_process
         if self.main_process:
@@ -115,7 +118,7 @@ class Run:
             else:
                 job, key = self._prepared(student, seed, distilled)
                 done = key in self.recorded or finished(self.study, job) is not None
-            todo += [] if done else [job]
+            todo += [] if done else job.chain
         teachers = [self.teachers.job(t) for t in self.recipe.teachers if self.teachers.finetunes(t)] if todo else []
         todo += [job for job in teachers if finished(self.study, job) is None]
         found = estimate.minutes(self.study, todo)
@@ -166,21 +169,24 @@ class Run:
         if not distilled:
             job = self._job(student, "finetuned", seed)
         else:
-            chosen, job = self.recipe.distil_of(student), self._distillation(student, seed)
+            chosen = self.recipe.distil_of(student)
             key = self.teachers.key_of(chosen)
             key = key if chosen.dtype == "float16" else f"{key} in {chosen.dtype}"
-            job = replace(job, teaching=Teaching(key, lambda: self.teachers.teach(chosen, job.unlabelled)))
+            teaching = Teaching(key, lambda examples: self.teachers.teach(chosen, examples))
+            job = self._distillation(student, seed, teaching)
         return job, key_of(self.study, job)
 
     def _job(self, model: ModelSpec, role: str, seed: int) -> Job:
         folder = self.folder / "students" / f"{model.label}-{role}-s{seed}"
         return Job(folder, role, model, self.recipe.options(model.train), seed)
 
-    def _distillation(self, student: StudentSpec, seed: int) -> Job:
-        """The job of a distilled student, without its teacher."""
+    def _distillation(self, student: StudentSpec, seed: int, teaching: Teaching | None = None) -> Job:
+        """The job of a distilled student; its teachers are not needed to estimate how long it takes."""
         chosen, options = self.recipe.distil_of(student), self.recipe.distil_options(student)
         job = self._job(student, "distilled", seed)
-        return replace(job, options=options, terms=chosen.terms, unlabelled=self.study.unlabelled(chosen))
+        more = self.study.unlabelled(chosen)
+        job = replace(job, options=options, terms=chosen.terms, teaching=teaching, unlabelled=more)
+        return staged(self.study, student, job)
 
     def _subject(
         self,

@@ -121,12 +121,12 @@ class Study:
             self._encoded[key] = self.task.encode(chosen, tokenizer, self.labels, max_length=self.recipe.max_length)
         return self._encoded[key]
 
-    def encode_train(self, tokenizer: Tokenizer, unlabelled: Sequence[Example]) -> Encoded:
-        """Features of the training split and of texts beside it, in this order."""
-        if not unlabelled:
+    def encode_train(self, tokenizer: Tokenizer, examples: Sequence[Example]) -> Encoded:
+        """Features of the examples that a job trains on, kept under a name made of them."""
+        if examples == list(self.dataset.splits["train"]):
             return self.encode("train", tokenizer)
-        name = f"train+{config.fingerprint([(e.text, e.words) for e in unlabelled])}"
-        return self.encode(name, tokenizer, [*self.dataset.splits["train"], *unlabelled])
+        name = config.fingerprint([(e.text, e.pair, e.words, e.target) for e in examples])
+        return self.encode(name, tokenizer, examples)
 
     def tokenizer(self, spec: ModelSpec) -> Tokenizer | None:
         """The tokenizer a spec asks for, trained on the training text if it says so; None = the model's own."""

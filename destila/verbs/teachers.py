@@ -161,10 +161,10 @@ class Teachers:
         """The chosen teacher, ready to predict."""
         return self.predictor_of(self._load(self.chosen))
 
-    def teach(self, options: DistilOptions, unlabelled: Sequence[Example]) -> Teach:
-        """What the teacher says of each window of the training split and of texts beside it, from its cached rows."""
+    def teach(self, options: DistilOptions, examples: Sequence[Example]) -> Teach:
+        """What the teachers of a distillation say of each window of some examples, from their cached rows."""
         task, heard = self.study.task, self.teaching(options)
-        rows = [self.rows(candidate, unlabelled, options.dtype) for candidate in heard]
+        rows = [self.rows(candidate, examples, options.dtype) for candidate in heard]
         if options.ensemble is None or len(heard) == 1:
             return lambda feature: task.teach(rows[0][feature.row], feature)
         weights = weights_of(options.ensemble.weights, [candidate.dev for candidate in heard])
@@ -178,11 +178,10 @@ class Teachers:
 
         return teach
 
-    def rows(self, candidate: Candidate, unlabelled: Sequence[Example], dtype: str) -> RowsView:
-        """A teacher's cached logits for the training split and for texts beside it; what is missing is computed."""
+    def rows(self, candidate: Candidate, examples: Sequence[Example], dtype: str) -> RowsView:
+        """A teacher's cached logits for some examples; what is missing is computed."""
         teacher = self._load(candidate)
         predictor = self.predictor_of(teacher)
-        examples = [*self.study.dataset.splits["train"], *unlabelled]
         key = teacher.spec(self.recipe.max_length, self.study.unit_rule)
         cache = Cache.open(None, key, len(self.study.labels), dtype)
         missing = [examples[i] for i in cache.missing(examples)]
