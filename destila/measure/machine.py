@@ -6,7 +6,6 @@ Nothing here imports a library to ask its version, so reading the conditions doe
 from __future__ import annotations
 
 import functools
-import os
 import platform
 import re
 import subprocess
