@@ -53,6 +53,12 @@ class Loaded:
     tokenizer: Tokenizer
     report: LoadReport = field(default_factory=LoadReport)
 
+    @property
+    def max_length(self) -> int:
+        """Most tokens of one window that both the model's positions and its tokenizer allow."""
+        positions = self.model.config.max_length
+        return min(positions, self.tokenizer.max_length or positions)
+
 
 def load(
     source: Source,

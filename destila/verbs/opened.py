@@ -80,7 +80,7 @@ def open_model(name: str, *, task: str, labels: int, threads: int, device: str =
         loaded = hf.load(info.path, task=info.task or task, labels=info.labels if info.task else names)
         times.append((time.perf_counter() - start) * 1000)
     model = loaded.model.eval().to(device)
-    longest = int(info.extra.get("max_length", model.config.max_length))
+    longest = int(info.extra.get("max_length", loaded.max_length))
     reader = reader_of(model.task, info.extra.get(model.task))
     found = {} if "max_length" not in info.extra else {"max_length": longest}
     return Opened(

@@ -1,0 +1,84 @@
+"""The README's commands, run one after the other as a new user would, on data and models that fit in seconds."""
+
+from __future__ import annotations
+
+import io
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from destila import cli, config
+from destila.models import hf, store
+from destila.verbs.recipe import Recipe, read
+from tests.rules.test_readme import FENCE, ROOT, cut_at_pipe
+
+pytestmark = pytest.mark.slow
+
+LINES = [
+    line.split("#")[0].strip()
+    for fence in FENCE.findall((ROOT / "README.md").read_text(encoding="utf-8"))
+    for line in fence.splitlines()
+    if line.startswith("destila ")
+]
+SMALL_DATA = {"train": 80, "dev": 20, "test": 20, "unlabelled": 10}
+SMALL_SHAPE = {"kind": "bert", "layers": 1, "hidden": 16, "heads": 2}
+
+
+def small(recipe: Recipe) -> Recipe:
+    """A demo recipe of the same form that runs in a second."""
+    plain = recipe.model_dump(exclude_none=True)
+    plain["data"] |= SMALL_DATA
+    for model in (*plain["teachers"], *plain["students"]):
+        model |= {"shape": SMALL_SHAPE, "train": {"epochs": 1}}
+        model["tokenizer"]["vocab_size"] = 400
+    plain["train"]["epochs"] = plain["distil"]["train"]["epochs"] = 1
+    plain["measure"]["texts"] = 2
+    return config.build(Recipe, plain)
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch, lines, bpe) -> Path:
+    """A folder with everything that the README's commands name."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DESTILA_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0})  # other tests run beside it
+    Path("recipes").mkdir()
+    for path in sorted((ROOT / "recipes").glob("demo-*.toml")):
+        (tmp_path / "recipes" / path.name).write_text(config.to_toml(small(read(str(path)))), encoding="utf-8")
+    rows = [f'"{line} {i}",{"sí" if i % 2 else "no"}' for i in range(4) for line in lines]
+    Path("data.csv").write_text("\n".join(["text,label", *rows]) + "\n", encoding="utf-8")
+    Path("new.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    Path("corpus.txt.zst").write_bytes(zstandard.ZstdCompressor().compress("\n".join(lines * 20).encode()))
+    answers = {**SMALL_SHAPE, "layers": 2, "init_range": 0.5}  # weights so large that no two texts get the same answer
+    teacher = hf.load(answers, tokenizer=bpe, task="classify", labels=("no", "sí"))
+    store.save(teacher.model, bpe, "my-teacher")
+    return tmp_path
+
+
+def destila(arguments: list[str], monkeypatch) -> None:
+    """One command in this process; standard input comes from new.txt."""
+    monkeypatch.setattr(sys, "argv", ["destila", *arguments])
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(Path("new.txt").read_bytes())))
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert not end.value.code, " ".join(arguments)
+
+
+def test_the_commands_of_the_readme_run(place, monkeypatch, capsys) -> None:
+    assert len(LINES) > 8
+    for line in LINES:
+        words = cut_at_pipe(shlex.split(line)[1:])
+        if "NAME" in line:
+            first = min(p.name for p in (place / "runs" / "data" / "students").iterdir())
+            words = [word.replace("NAME", first) for word in words]
+        destila(words, monkeypatch)
+        out = capsys.readouterr().out
+        assert out.strip(), line
+        if words[0] == "predict":
+            assert out.count("\n") == len(Path("new.txt").read_text(encoding="utf-8").splitlines())
+    shutil.rmtree(place / "cache")
