@@ -21,6 +21,9 @@ from destila.text.tokenizer import load as load_tokenizer
 from destila.types import Dataset, Example
 from destila.verbs.recipe import ModelSpec, Recipe, read
 
+_ANSWERS = ("answered", "unanswerable")
+"""What is counted of questions, whose labels, start and end, say nothing about the data."""
+
 
 class Config(Options):
     """Arguments of `destila data`."""
@@ -40,27 +43,30 @@ def run(config: Config) -> dict[str, Any]:
 def inspect(dataset: Dataset, tokenizers: Mapping[str, Tokenizer], max_length: int) -> dict[str, Any]:
     """A JSON-able report on a data set.
 
-    splits: per split examples, units of each label, lengths in words, repeated examples and those repeated with
-    another label. tokenizers: per name and split, lengths in tokens (specials included), the share of tokens
-    that are unknown, and of examples that do not fit in `max_length` (`truncated`; a tagger's long sentences are
-    `windowed` and lose nothing). overlap: examples of the second split that the first one holds.
+    splits: per split examples, units of each label (of questions: those with an answer and those without), lengths in
+    words, repeated examples and those repeated with another label. tokenizers: per name and split, lengths in tokens
+    (specials included), the share of tokens that are unknown, and of examples that do not fit in `max_length`
+    (`truncated`; a tagger's long sentences and a question's long context are `windowed` and lose nothing). overlap:
+    examples of the second split that the first one holds; questions whose context it holds.
     """
     splits = dataset.splits
-    seen = {name: {_key(e) for e in examples} for name, examples in splits.items()}
-    overlap = {f"{a}-{b}": sum(_key(e) in seen[a] for e in splits[b]) for a, b in combinations(splits, 2)}
+    labels = _ANSWERS if dataset.task == "span" else dataset.labels
+    shared = _context if dataset.task == "span" else _key
+    seen = {name: {shared(e) for e in examples} for name, examples in splits.items()}
+    overlap = {f"{a}-{b}": sum(shared(e) in seen[a] for e in splits[b]) for a, b in combinations(splits, 2)}
     counts = {name: Counter(t for e in examples for t in _targets(e)) for name, examples in splits.items()}
     report: dict[str, Any] = {
         "dataset": dataset.name,
         "task": dataset.task,
-        "labels": list(dataset.labels),
-        "splits": {name: _split(examples, counts[name], dataset.labels) for name, examples in splits.items()},
+        "labels": list(labels),
+        "splits": {name: _split(examples, counts[name], labels) for name, examples in splits.items()},
         "tokenizers": {
             name: {split: _tokens(dataset.task, examples, tokenizer, max_length) for split, examples in splits.items()}
             for name, tokenizer in tokenizers.items()
         },
         "overlap": overlap,
         "labels_in_one_split": _lonely(counts),
-        "labels_without_examples": [label for label in dataset.labels if not any(c[label] for c in counts.values())],
+        "labels_without_examples": [label for label in labels if not any(c[label] for c in counts.values())],
         "notes": dict(dataset.notes),
     }
     return report | {"warnings": _warnings(report, max_length)}
@@ -91,7 +97,7 @@ def _source(spec: ModelSpec) -> str | None:
 def _split(examples: Sequence[Example], counts: Counter[str], labels: Sequence[str]) -> dict[str, Any]:
     targets: dict[tuple[str, str | None], set[Any]] = {}
     for example in examples:
-        targets.setdefault(_key(example), set()).add(example.target)
+        targets.setdefault(_key(example), set()).add((example.target, example.answers))
     return {
         "examples": len(examples),
         "labels": {label: counts[label] for label in labels},
@@ -118,7 +124,7 @@ def _tokens(task: str, examples: Sequence[Example], tokenizer: Tokenizer, max_le
     return {
         "tokens": _spread(lengths),
         "unknown": unknown / total if total else 0.0,
-        "windowed" if task == "tag" else "truncated": long / len(examples) if examples else 0.0,
+        "truncated" if task == "classify" else "windowed": long / len(examples) if examples else 0.0,
     }
 
 
@@ -163,7 +169,13 @@ def _key(example: Example) -> tuple[str, str | None]:
     return example.text, example.pair
 
 
+def _context(example: Example) -> str | None:
+    return example.pair
+
+
 def _targets(example: Example) -> tuple[str, ...]:
+    if example.answers is not None:
+        return (_ANSWERS[not example.answers],)
     if example.target is None:
         return ()
     return (example.target,) if isinstance(example.target, str) else example.target

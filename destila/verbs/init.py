@@ -39,7 +39,7 @@ _PARTS = {"dev": ("dev", "valid", "validation", "val", "testa"), "test": ("test"
 class Config(Options):
     """Arguments of `destila init`."""
 
-    data: str = opt(..., "CSV, TSV, JSON, column or CoNLL-U file")
+    data: str = opt(..., "CSV, TSV, JSON, column, CoNLL-U or SQuAD file")
     teacher: str | None = opt(None, "folder or hub name of the teacher; none = a teacher trained from scratch")
     out: str | None = opt(None, "recipe to write; none = <name of the data file>.toml here")
 
@@ -85,7 +85,9 @@ def detect(path: str) -> Detected:
     """
     head = list(islice(open_text(path), _LOOK))
     columns: dict[str, Any]
-    if _is_conllu(head):
+    if tables.kind(Path(path)) == "json" and any('"paragraphs"' in line for line in head):
+        use, columns = "squad", {}
+    elif _is_conllu(head):
         use, columns = "conllu", {"column": "upos"}
     elif tables.kind(Path(path)) not in ("json", "jsonl") and (separator := _column_separator(head)):
         use, columns = "conll", {"word": 0, "tag": _tag_column(head, separator), "separator": separator}
@@ -176,11 +178,15 @@ def _depth_and_positions(teacher: str) -> tuple[int, int]:
 
 
 def _max_length(dataset: Dataset, positions: int) -> int:
-    """The smallest usual window in which about 95 % of the training texts fit, at 1.5 tokens per word."""
+    """The smallest usual window in which about 95 % of the training texts fit, at 1.5 tokens per word.
+
+    Questions stop at 256: windows slide over their contexts, and longer ones cost more than they gain.
+    """
     words = [len(e.words) or len(e.text.split()) + len((e.pair or "").split()) for e in dataset.splits["train"]]
     wanted = 1.5 * float(np.percentile(words, 95)) + 3
     usual = [n for n in (64, 128, 256, 512) if n <= positions] or [positions]
-    return next((n for n in usual if n >= wanted), usual[-1])
+    found = next((n for n in usual if n >= wanted), usual[-1])
+    return min(found, 256) if dataset.task == "span" else found
 
 
 def _name(path: Path) -> str:
