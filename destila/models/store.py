@@ -17,7 +17,8 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,19 +41,31 @@ def save(model: Model, tokenizer: Tokenizer, folder: Path | str, *, extra: Mappi
     extra: JSON-able facts for destila.json, beside `task` and `labels`. Raises ModelError when the disk refuses;
     the older folder is then still there.
     """
-    folder = Path(folder)
+    with new_folder(Path(folder), what="model") as partial:
+        _write(model, tokenizer, partial, dict(extra or {}))
+
+
+@contextmanager
+def new_folder(folder: Path, *, what: str) -> Iterator[Path]:
+    """A temporary folder to write into, which takes the place of `folder` when the block ends without an error.
+
+    what: is saved, for errors. Raises ModelError when the disk refuses or `folder` is a file; the older folder is then
+    still there, and nothing else.
+    """
     if folder.exists() and not folder.is_dir():
-        raise ModelError(f"{folder} is a file: a model is saved as a folder, choose another name")
+        raise ModelError(f"{folder} is a file: a {what} is saved as a folder, choose another name")
     partial: Path | None = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
-        _write(model, tokenizer, partial, dict(extra or {}))
+        yield partial
         partial.chmod(0o755)  # mkdtemp makes private folders
         _put(partial, folder)
     except (OSError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise ModelError(f"cannot save the model to {folder} ({reason}): free space or choose another place") from error
+        raise ModelError(
+            f"cannot save the {what} to {folder} ({reason}): free space or choose another place"
+        ) from error
     finally:
         if partial is not None:
             shutil.rmtree(partial, ignore_errors=True)
