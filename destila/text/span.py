@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from destila.config import Options, opt
-from destila.text.encode_span import encode_span
+from destila.errors import DataError
+from destila.text import score, squad_score
+from destila.text.answer import answer, context_tokens
+from destila.text.encode_span import encode_span, place
 from destila.text.tokenizer import Tokenizer
-from destila.types import ABSENT, Encoded, Example, Features, Rows
+from destila.types import ABSENT, Encoded, Example, Features, Prediction, Rows, Span
+
+_LENGTHS = (("none", 0, 0), ("1", 1, 1), ("2-3", 2, 3), ("4-7", 4, 7), ("8 and more", 8, 1 << 30))
+"""Words of a reference answer: name, from, to."""
 
 
 class SpanOptions(Options):
@@ -75,6 +81,71 @@ class SpanReader:
         """
         return [_row(read.windows) for read in self.gather(features, values)]
 
+    def decode(self, examples: Sequence[Example], rows: Sequence[Any], labels: Sequence[str]) -> list[Prediction]:  # noqa: ARG002
+        """One Answer per question; see `text.answer`."""
+        return [answer(row.windows, e.pair or "", self.options) for e, row in zip(examples, rows, strict=True)]
+
+    def loss(self, examples: Sequence[Example], rows: Sequence[Any], labels: Sequence[str]) -> float:  # noqa: ARG002
+        """Mean cross-entropy of the first reference's start and end over windows, in nats.
+
+        A distribution is over the first token and the context's (with `unit = "position"` over all); a window that does not
+        hold the answer points at the first token, as in Speedy Gonzales.
+        """
+        total, count = 0.0, 0
+        for example, row in zip(examples, rows, strict=True):
+            for feature, value in row.windows if example.answers is not None else ():
+                logits = value[feature.unit >= 0].astype(np.float64)
+                gold = value[self._target(feature, example), (0, 1)]
+                total += float((np.logaddexp.reduce(logits, axis=0) - gold).mean())
+                count += 1
+        return total / max(1, count)
+
+    def score(
+        self,
+        examples: Sequence[Example],
+        predictions: Sequence[Prediction],
+        labels: Sequence[str],  # noqa: ARG002
+    ) -> dict[str, float]:
+        """exact_match and f1 (official), exact_match_es and f1_es (MLQA's); see `text.squad_score`."""
+        return squad_score.scores(_texts(predictions), _references(examples))
+
+    def items(
+        self,
+        examples: Sequence[Example],
+        predictions: Sequence[Prediction],
+        labels: Sequence[str],  # noqa: ARG002
+    ) -> list[list[int]]:
+        """[official F1 in millionths, a million] of every question."""
+        table = squad_score.per_question(_texts(predictions), _references(examples), squad_score.official)
+        return [[round(f1 * 1_000_000), 1_000_000] for f1 in table[:, 1].tolist()]
+
+    def details(
+        self,
+        examples: Sequence[Example],
+        predictions: Sequence[Prediction],
+        labels: Sequence[str],  # noqa: ARG002
+    ) -> dict[str, Any]:
+        """How many are `unanswered`; by_answer_length: questions, exact_match and f1 by words of the shortest reference."""
+        answers, references = _texts(predictions), _references(examples)
+        table = squad_score.per_question(answers, references, squad_score.official)
+        lengths = np.array([min((len(r.split()) for r in golds), default=0) for golds in references])
+        groups = {}
+        for name, low, high in _LENGTHS:
+            inside = (lengths >= low) & (lengths <= high)
+            if inside.any():
+                exact, f1 = table[inside].mean(0).tolist()
+                groups[name] = {"questions": int(inside.sum()), "exact_match": exact, "f1": f1}
+        return {"unanswered": answers.count(""), "by_answer_length": groups}
+
+    def agreement(self, one: Sequence[Prediction], other: Sequence[Prediction]) -> float:
+        """Share of questions with the same answer."""
+        return score.agreement(_texts(one), _texts(other))
+
+    def _target(self, feature: Features, example: Example) -> Span:
+        low, high = context_tokens(feature, self.options.unit)
+        found = place(feature.spans[low:high], example.pair or "", example.answers[0]) if example.answers else None
+        return (found[0] + low, found[1] + low) if found else (0, 0)
+
 
 def unit_logits(feature: Features, value: np.ndarray) -> np.ndarray:
     """Logits f32 [U, 2] of a feature's local units from its tokens' [L, 2]: log-sum-exp, ABSENT without a token."""
@@ -103,3 +174,16 @@ def _joined(parts: Sequence[tuple[Features, np.ndarray]], cells: int) -> np.ndar
         total[own] += np.where(logits > ABSENT, logits - logits[0], ABSENT)
         count[own] += 1
     return total / count
+
+
+def _texts(predictions: Sequence[Prediction]) -> list[str]:
+    return [p.labels[0] for p in predictions]
+
+
+def _references(examples: Sequence[Example]) -> list[list[str]]:
+    for example in examples:
+        if example.answers is None:
+            raise DataError(
+                f"question '{example.id}' has no reference answer and cannot be scored: give one or drop it"
+            )
+    return [[(e.pair or "")[start:end] for start, end in e.answers or ()] for e in examples]
