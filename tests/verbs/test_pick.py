@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from destila import cli, config
 from destila.errors import ConfigError
 from destila.measure import machine
 from destila.report import records
@@ -245,7 +246,26 @@ def test_the_result_can_be_printed_as_json(study):
 
 @pytest.mark.parametrize("budget", [{"max_ms": 0}, {"max_mb": -1}, {"min_score": 75}])
 def test_a_budget_that_makes_no_sense_is_refused(budget):
-    from destila import config
 
     with pytest.raises(ConfigError, match=next(iter(budget))):
         config.build(pick.Config, {"study": "toy", **budget})
+
+
+def test_the_command_shows_a_table_or_one_object(study, monkeypatch, capsys):
+    def say(*words):
+        monkeypatch.setattr("sys.argv", ["destila", "pick", study(), *words])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        return end.value.code or 0, capsys.readouterr()
+
+    code, told = say("--max-ms", "5", "--max-mb", "15", "--min-score", "0.75", "--out", "mine")
+    assert code == 0
+    assert "within budget, 1.2 points lower" in told.out
+    assert "model folder: mine" in told.out
+    code, told = say("--no-copy", "--json")
+    assert (code, json.loads(told.out)["winner"]["model"], told.out.count("\n")) == (0, "big", 1)
+    code, told = say("--max-ms", "0.1", "--json")
+    assert (code, json.loads(told.out)["error"]["kind"]) == (1, "ConfigError")
+    code, told = say("--min-score", "75")
+    assert (code, told.err.count("\n")) == (1, 1)
+    assert "min_score" in told.err
