@@ -1,10 +1,10 @@
 """Data sets, one file each; the file name is the name in a recipe (`data = {use = "conll2002"}`).
 
-A module opens with source, licence and known faults, and defines `TASK` ("classify" or "tag"), `LABELS` (the
+A module opens with source, licence and known faults, and defines `TASK` ("classify", "tag" or "span"), `LABELS` (the
 published order, or None for a user's own data), `Options` (what a recipe's `data` table may hold) and
 `load(options) -> Dataset`. Loaders count in `Dataset.notes` whatever they drop or repair. Published files are
 read from `root`, by default a folder under `$DESTILA_DATA`; nothing is downloaded unless `root` says
-`hub:<owner>/<name>`. A user's own files: `table` (CSV, TSV, JSON), `conll` (columns), `conllu`.
+`hub:<owner>/<name>`. A user's own files: `table` (CSV, TSV, JSON), `conll` (columns), `conllu`, `squad` (questions).
 """
 
 from __future__ import annotations

@@ -38,15 +38,17 @@ def by_hash(
     return splits
 
 
-def fill(splits: dict[str, list[Example]], where: str) -> dict[str, list[Example]]:
-    """Train, dev and test: what is not given is cut out of train by hash, a tenth each.
+def fill(
+    splits: dict[str, list[Example]], where: str, key: Callable[[Example], str] = lambda e: e.text
+) -> dict[str, list[Example]]:
+    """Train, dev and test: what is not given is cut out of train by hash of `key`, a tenth each.
 
     Raises DataError when a part would stay empty.
     """
     missing = [name for name in ("dev", "test") if name not in splits]
     if missing:
         shares = {"train": 1 - 0.1 * len(missing)} | dict.fromkeys(missing, 0.1)
-        splits = splits | by_hash(splits["train"], shares)
+        splits = splits | by_hash(splits["train"], shares, key)
     for name in ("train", "dev", "test"):
         if not splits[name]:
             raise DataError(f"{where}: the {name} split is empty; give more rows, or a file of its own for each split")

@@ -17,7 +17,7 @@ from destila.errors import DataError
 from destila.text.files import open_text
 from destila.types import Example, Span
 
-_KINDS = {dict: "an object", list: "a list", str: "a text"}
+_KINDS: dict[type, str] = {list: "a list", str: "a text"}
 
 
 def read(path: Path | str, split: str, notes: Counter[str]) -> list[Example]:

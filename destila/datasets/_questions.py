@@ -1,0 +1,37 @@
+"""What the question answering sets share: splits by article, and questions that nobody answered."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from destila.errors import DataError
+from destila.text import squad
+from destila.types import Example
+
+ARTICLES = 30
+"""With fewer articles a tenth of them is no fair part: paragraphs are divided instead."""
+
+
+def read(path: Path, split: str, notes: Counter[str]) -> list[Example]:
+    """The labelled questions of a file; see `text.squad.read`.
+
+    Questions without labels are dropped from train and counted; elsewhere they are a DataError.
+    """
+    examples = squad.read(path, split, notes)
+    unlabelled = [e.id for e in examples if e.answers is None]
+    if unlabelled and split != "train":
+        raise DataError(
+            f"{path}: {len(unlabelled)} questions (first: '{unlabelled[0]}') have no 'answers' and cannot be scored:"
+            " add the key (an empty list says that there is no answer) or take them out"
+        )
+    notes[f"{split} questions without labels, dropped"] += len(unlabelled)
+    return [e for e in examples if e.answers is not None]
+
+
+def group(examples: Sequence[Example]) -> Callable[[Example], str]:
+    """What keeps questions together when a set is divided: their article, or with few articles their context."""
+    if len({e.meta["title"] for e in examples}) >= ARTICLES:
+        return lambda e: str(e.meta["title"])
+    return lambda e: e.pair or ""
