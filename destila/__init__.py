@@ -35,11 +35,13 @@ __all__ = [
 ]
 
 
-def load(folder: str | Path) -> Labeller:
+def load(folder: str | Path, *, threads: int | None = None) -> Labeller:
     """The model in a folder, ready to label: `destila.load("best").predict(["Vivo en Sevilla."])`.
 
-    Raises ModelError when the folder has no task head with label names.
+    A folder of `destila export` runs in onnxruntime or OpenVINO, without torch; one with weights runs in torch.
+    threads: of an exported model; None: as many as this process may keep busy. Raises ModelError when the folder has
+    no task head with label names, or is damaged.
     """
-    from destila.verbs.predict import Labeller  # loads torch, so only when asked for
+    from destila.verbs.predict import Labeller  # loads onnxruntime or torch, so only when asked for
 
-    return Labeller(folder)
+    return Labeller(folder, threads=threads)

@@ -4,6 +4,9 @@ Input: plain text (one text per line; for classifiers, `text<TAB>pair` is a pair
 or JSONL with `text`, and optionally `id`, `pair` or, for taggers, `words` (a list of words that is joined by single
 spaces); questions have `question` and `context`, or `text` and `pair`. Files may be .gz or .zst. An `id` that is not
 given is the number of the text from 0; blank lines are left out and do not count.
+
+A folder of `destila export` is run without torch, any other with it. Nothing here or in what is imported above loads
+torch: an exported model works where it is not installed.
 """
 
 from __future__ import annotations
@@ -16,16 +19,16 @@ from typing import Any
 
 from destila import hub
 from destila.config import Options, opt
-from destila.errors import DataError, ModelError
-from destila.models import hf
+from destila.errors import DataError, ModelError, require
+from destila.runtime.exported import is_exported
+from destila.runtime.predictor import RuntimePredictor
 from destila.text.decode import as_json
 from destila.text.files import open_text
-from destila.text.folder import read_folder
+from destila.text.folder import FolderInfo, read_folder
 from destila.text.readers import ClassifyReader, reader
 from destila.text.span import SpanReader
 from destila.text.words import split_words
-from destila.train.predict import TorchPredictor
-from destila.types import Example
+from destila.types import Example, Predictor
 
 _CHUNK = 256
 """Texts read before they are labelled: memory stays constant whatever the size of the input."""
@@ -37,21 +40,17 @@ class Config(Options):
     model: str = opt(..., "model folder")
     file: str | None = opt(None, "file of texts; none = `lines`")
     jsonl: bool | None = opt(None, "one JSON object per line; none = by the file's ending, of `lines` by the first")
+    threads: int | None = opt(None, "threads of an exported model; none = as many as this process may keep busy", ge=1)
 
 
 class Labeller:
     """A loaded model folder that labels texts."""
 
-    def __init__(self, folder: str | Path) -> None:
-        info = read_folder(hub.resolve(folder))
-        if info.task is None or info.labels is None:
-            raise ModelError(
-                f"{folder} has no task head with label names: give a folder that destila trained, such as runs/<study>/students/<name>/best"
-            )
-        loaded = hf.load(info.path, head_required=True)
-        longest = int(info.extra.get("max_length", loaded.max_length))
-        task = reader(info.task, info.extra.get(info.task))
-        self.predictor = TorchPredictor(loaded.model, loaded.tokenizer, task, info.labels, max_length=longest)
+    def __init__(self, folder: str | Path, *, threads: int | None = None) -> None:
+        path = hub.resolve(folder)
+        self.predictor: Predictor = (
+            RuntimePredictor(path, threads=threads) if is_exported(path) else _torch(read_folder(path))
+        )
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -97,6 +96,22 @@ class Labeller:
         return Example(name, " ".join(words), words=tuple((e - len(w), e) for w, e in zip(words, ends, strict=True)))
 
 
+def _torch(info: FolderInfo) -> Predictor:
+    """The Predictor of a folder with weights; raises MissingExtraError without torch."""
+    if info.task is None or info.labels is None:
+        raise ModelError(
+            f"{info.path} has no task head with label names: give a folder that destila trained, such as runs/<study>/students/<name>/best"
+        )
+    require("torch", "train")
+    from destila.models import hf
+    from destila.train.predict import TorchPredictor
+
+    loaded = hf.load(info.path, head_required=True)
+    longest = int(info.extra.get("max_length", loaded.max_length))
+    task = reader(info.task, info.extra.get(info.task))
+    return TorchPredictor(loaded.model, loaded.tokenizer, task, info.labels, max_length=longest)
+
+
 def _string(row: dict[str, Any], key: str, number: int) -> str:
     value = row.get(key)
     if not isinstance(value, str):
@@ -135,7 +150,7 @@ def rows_of(lines: Iterable[str], *, jsonl: bool, where: str, pairs: bool) -> It
 def run(arguments: Config, lines: Iterable[str] = ()) -> Iterator[dict[str, Any]]:
     """Predictions of a file, or of `lines` when there is none; lazily, in order."""
     source = iter(lines) if arguments.file is None else open_text(arguments.file)
-    labeller = Labeller(arguments.model)  # a wrong model shows before anybody types a line
+    labeller = Labeller(arguments.model, threads=arguments.threads)  # a wrong model shows before anybody types a line
     if arguments.jsonl is not None:
         jsonl = arguments.jsonl
     elif arguments.file is not None:

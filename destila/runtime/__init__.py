@@ -1,0 +1,1 @@
+"""Prediction from an exported folder: text/ and onnxruntime or OpenVINO, no torch."""

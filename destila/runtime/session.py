@@ -1,0 +1,140 @@
+"""An exported graph, opened: a function from token ids to logits, in onnxruntime or OpenVINO.
+
+One graph serves in two ways. Alone (`callers` = 1), a call uses all the threads, for the shortest time of one text.
+Shared by as many callers as there are threads, each call keeps to the thread that makes it (both libraries let other
+Python threads go on meanwhile), for the most texts per second.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from destila.errors import ModelError, require
+
+INPUTS = ("input_ids", "mask", "type_ids")
+"""What a graph may ask for, int64 [B, L] each: ids, 1 for real tokens, token types."""
+
+Feeds = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """An open graph; call it with int64 arrays [B, L] under the names of INPUTS, more than it asks for is left out.
+
+    inputs: the names that it asks for. shape: of its logits, None where it is not fixed. backend: the library.
+    """
+
+    file: Path
+    backend: str
+    inputs: tuple[str, ...]
+    shape: tuple[int | None, ...]
+    _run: Callable[[dict[str, np.ndarray]], np.ndarray]
+
+    def __call__(self, feeds: Feeds) -> np.ndarray:
+        """Logits f32 [B, C] or [B, L, C]; raises ModelError when the graph cannot take the feeds."""
+        missing = [name for name in self.inputs if name not in feeds]
+        if missing:
+            raise ModelError(f"{self.file} needs the input {', '.join(missing)}, which was not given")
+        given = {name: feeds[name] for name in self.inputs}
+        try:
+            return self._run(given)
+        except Exception as error:  # neither library raises anything narrower
+            raise ModelError(
+                f"{self.file} cannot read these ids (up to {int(given['input_ids'].max(initial=0))}, "
+                f"{given['input_ids'].shape[-1]} tokens): is the tokenizer its own? {_first_line(error)}"
+            ) from error
+
+
+def open_session(file: Path | str, *, threads: int = 1, callers: int = 1, kind: str = "") -> Session:
+    """The Session of a graph: a `.onnx` file in onnxruntime, an `.xml` file in OpenVINO.
+
+    threads: used in all, at least 1. callers: how many of our threads call it at once. kind: "bf16" computes in
+    bfloat16 (OpenVINO). Raises ModelError for a file that is missing, damaged, too new for the library, or no encoder
+    of ours, and MissingExtraError without OpenVINO.
+    """
+    file = Path(file)
+    if not file.is_file():
+        raise ModelError(f"no graph at {file}: 'destila export' writes it")
+    if file.suffix == ".xml":
+        return _checked(_openvino(file, threads, callers, kind))
+    return _checked(_onnxruntime(file, threads, callers))
+
+
+def _checked(session: Session) -> Session:
+    unknown = [name for name in session.inputs if name not in INPUTS]
+    if unknown or "input_ids" not in session.inputs or len(session.shape) not in (2, 3):
+        raise ModelError(
+            f"{session.file} is no graph of 'destila export': it asks for {', '.join(session.inputs) or 'nothing'} and "
+            f"answers with {len(session.shape)} axes; known are {', '.join(INPUTS)}, answered with 2 or 3"
+        )
+    return session
+
+
+def _onnxruntime(file: Path, threads: int, callers: int) -> Session:
+    import onnxruntime  # not for those who only import
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1 if callers > 1 else threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    options.enable_mem_pattern = False  # it remembers every length, and every text has its own
+    try:
+        opened = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # the library raises nothing narrower
+        raise ModelError(_refusal(file, str(error), f"onnxruntime {onnxruntime.__version__}")) from error
+    outputs = opened.get_outputs()
+    names = [outputs[0].name] if outputs else []
+    shape = outputs[0].shape if len(outputs) == 1 else []
+
+    def run(feeds: dict[str, np.ndarray]) -> np.ndarray:
+        found: np.ndarray = opened.run(names, feeds)[0]
+        return found
+
+    return Session(file, "onnxruntime", tuple(i.name for i in opened.get_inputs()), _fixed(shape), run)
+
+
+def _openvino(file: Path, threads: int, callers: int, kind: str) -> Session:
+    openvino = require("openvino", "openvino")
+    settings = {
+        "INFERENCE_NUM_THREADS": threads,
+        "NUM_STREAMS": callers,
+        "INFERENCE_PRECISION_HINT": "bf16" if kind == "bf16" else "f32",
+    }
+    try:
+        compiled = openvino.Core().compile_model(str(file), "CPU", settings)
+    except RuntimeError as error:
+        raise ModelError(_refusal(file, str(error), f"OpenVINO {openvino.__version__}")) from error
+    own = threading.local()  # a request belongs to one caller at a time
+
+    def run(feeds: dict[str, np.ndarray]) -> np.ndarray:
+        if not hasattr(own, "request"):
+            own.request = compiled.create_infer_request()
+        return np.array(own.request.infer(feeds)[0], np.float32)
+
+    shape = [d.get_length() if d.is_static else None for d in compiled.outputs[0].get_partial_shape()]
+    return Session(file, "openvino", tuple(i.get_any_name() for i in compiled.inputs), _fixed(shape), run)
+
+
+def _fixed(shape: list[Any]) -> tuple[int | None, ...]:
+    return tuple(size if isinstance(size, int) else None for size in shape)
+
+
+def _refusal(file: Path, said: str, library: str) -> str:
+    """What to do about a graph that a library refuses, by the words it uses."""
+    words = said.lower()
+    if "opset" in words or "ir_version" in words or "ir version" in words or "model_load_utils" in words:
+        return f"{file} is written in a version of ONNX that {library} does not read: update it, or export again"
+    if "not a registered" in words or "not implemented" in words or "unsupported operation" in words:
+        return f"{file} has an operator that {library} does not know ({_first_line(said)}): update it, or export again"
+    return f"{file} is damaged or incomplete ({library}: {_first_line(said)}): copy it or export again"
+
+
+def _first_line(error: object) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0].rpartition(": ")[2][:200] if lines else type(error).__name__
