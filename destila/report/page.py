@@ -18,10 +18,11 @@ from destila.report import figure, reference, runs, sections
 from destila.report.figure import Curve, Dot, Line
 from destila.report.rows import ROLES, Row, rows
 from destila.report.sections import Section
-from destila.report.tradeoff import Axis, axes, floor_of
+from destila.report.tradeoff import Axis, Marked, axes, floor_of
 from destila.report.words import NONE, megabytes, name, points, role
 from destila.types import Record
 
+_CROWD = 10  # dots that can all be labelled
 _NUMBER = re.compile(r"^[+-]?\d[\d,]*(\.\d+)?")
 
 
@@ -97,7 +98,7 @@ def _axis(axis: Axis, main: str) -> dict[str, Any]:
             marked.point.cost,
             100 * marked.row.main,
             marked.row.role,
-            marked.row.model,
+            _label(marked, axis),
             f"{marked.point.name}: {points(marked.row.main)} at {marked.point.cost:.3g} {axis.unit}",
             hollow=not marked.among and marked.row.role != "floor",
         )
@@ -118,7 +119,17 @@ def _axis(axis: Axis, main: str) -> dict[str, Any]:
         knee=(axis.knee.cost, 100 * axis.knee.score) if axis.knee else None,
     )
     outside = [marked.point.name for marked in axis.points if not marked.among]
-    return {"svg": drawn, "title": axis.title, "knee": axis.knee.name if axis.knee else "", "outside": outside}
+    knee = axis.knee.name if axis.knee else ""
+    return {"svg": drawn, "title": axis.title, "knee": knee, "outside": outside, "crowded": len(dots) > _CROWD}
+
+
+def _label(marked: Marked, axis: Axis) -> str:
+    """A dot's label; where dots are many only the front and what has no equal are labelled, the rest on hover."""
+    if len(axis.points) > _CROWD and marked.row.role not in ("teacher", "floor") and marked.point not in axis.front:
+        return ""
+    return re.sub(
+        r"-(distilled|finetuned)(?=[ -]|$)", "", marked.row.model
+    )  # of an exported run; its shape says the role
 
 
 def _curves(every: Sequence[Row], logs: dict[str, runs.Log], main: str) -> list[dict[str, Any]]:

@@ -91,7 +91,7 @@ def test_the_confusion_of_the_best_model_is_open(study):
 
 
 def test_label_names_are_marked_as_spanish(study):
-    assert '<th scope="row" data-v="sí" lang="es">sí</th>' in page.html(study, "toy")
+    assert '<th scope="row" data-v="sí" lang="es"><span>sí</span></th>' in page.html(study, "toy")
 
 
 def test_curves_are_drawn_for_runs_that_left_a_log(study, tmp_path):
@@ -101,6 +101,17 @@ def test_curves_are_drawn_for_runs_that_left_a_log(study, tmp_path):
     made = page.html(study, "toy", tmp_path)
     assert "<h3>tiny (distilled)</h3>" in made
     assert made.count('aria-label="tiny: ') == 2
+
+
+def test_where_dots_are_many_only_the_front_is_named(record, latency):
+    def names(number):
+        students = [record(model=f"m{i}", right=50 - i, total=100, latency=(latency(4.0 + i),)) for i in range(number)]
+        made = page.html([record("teacher", "big", right=99, total=100, latency=(latency(90.0),)), *students], "toy")
+        drawn = made.split("<figure>")[1].split("</figure>")[0]
+        return re.findall(r"<text[^>]*>(m\d+|big)</text>", drawn), "Only the front is named" in drawn
+
+    assert names(3) == (["big", "m0", "m1", "m2"], False)
+    assert names(12) == (["big", "m0"], True)
 
 
 def test_published_scores_stand_beside_ours(record):
