@@ -24,7 +24,6 @@ import torch
 
 from destila import config
 from destila.errors import ConfigError
-from destila.losses.mix import mix
 from destila.models import hf, store
 from destila.models.weights import fingerprint_of
 from destila.text.files import write_text
@@ -37,6 +36,7 @@ from destila.train.options import TrainOptions
 from destila.train.predict import window_logits
 from destila.train.processes import processes
 from destila.types import Example
+from destila.verbs.inner import Inside, loss_of
 from destila.verbs.recipe import ModelSpec
 from destila.verbs.study import Progress, Study, silent, write_json
 
@@ -54,11 +54,12 @@ class Teaching:
     """What teachers say about the training examples (unlabelled ones included), asked for only when a job starts.
 
     key: names the teachers, and how and in which precision they are heard where that is not the usual way.
-    teach: gives `TrainData.teacher` for the examples that a job trains on.
+    teach: gives `TrainData.teacher` for the examples that a job trains on. inside: for terms that look inside a teacher.
     """
 
     key: str
     teach: Callable[[Sequence[Example]], Teach]
+    inside: Inside
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +156,10 @@ def train(study: Study, job: Job, progress: Progress = silent) -> Trained:
     model, tokenizer = loaded.model, loaded.tokenizer
     examples = job.examples(study)
     encoded = study.encode_train(tokenizer, examples)
-    loss = mix(job.terms, class_counts=study.class_counts)
-    teach = job.teaching.teach(examples) if job.teaching and loss.needs_teacher else None
-    data = TrainData(encoded.features, tokenizer.pad_id, teach)
+    loss, insight = loss_of(study, job, loaded, examples, encoded.features)
+    teach = job.teaching.teach(examples) if job.teaching and loss.needs_signal else None
+    length = study.recipe.max_length if loss.padded else 0
+    data = TrainData(encoded.features, tokenizer.pad_id, teach, insight, length)
     evaluator = _Evaluator(study, model, tokenizer, job.options, judged=loss.answers)
     book = _Logbook(job.folder, f"{job.folder.name}")
     best = book.best()

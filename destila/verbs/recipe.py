@@ -98,6 +98,10 @@ class DistilOptions(Options):
     train: dict[str, Any] = opt({}, "changes to [train] while distilling, e.g. {epochs = 10}")
     stages: tuple[StageSpec, ...] = opt((), "one after the other, each from the weights of the one before; () = one")
     dtype: Literal["float16", "float32"] = opt("float16", "precision of the cached teacher logits")
+    states: Literal["live", "cache"] = opt(
+        "live", "inner states (hidden, attention, relation, cosine): the teacher beside the student, or hidden ones from disk"
+    )
+    cache_limit_mb: float = opt(2000.0, "largest cache of hidden states; above it the teacher is live", ge=0)
     teachers: tuple[str, ...] | None = opt(None, "names of the teachers that may teach; none = all", min_length=1)
     ensemble: EnsembleOptions | None = opt(None, "all of them teach, as a mean; none = the best of them on dev")
     unlabelled: str | None = opt(

@@ -18,7 +18,6 @@ from typing import Any
 from destila import config, hub
 from destila.config import Options, opt
 from destila.floors import FLOORS, floor_of
-from destila.losses.mix import mix
 from destila.measure import machine
 from destila.measure.size import weights_bytes
 from destila.models.config import EncoderConfig
@@ -27,8 +26,9 @@ from destila.report import records
 from destila.text.files import write_text
 from destila.train.processes import processes
 from destila.types import Prediction, Record
-from destila.verbs import estimate, questions, report
+from destila.verbs import estimate, inner, questions, report
 from destila.verbs.assess import Subject, assess, macs_of
+from destila.verbs.inner import Inside
 from destila.verbs.job import Job, Teaching, Trained, finished, key_of, train
 from destila.verbs.recipe import ModelSpec, StudentSpec, TeacherSpec, read
 from destila.verbs.stages import staged
@@ -68,10 +68,7 @@ class Run:
             if self.recipe.results
             else self.folder / records.RECORD_FILE
         )
-        for student in self.recipe.students if self.recipe.teachers else ():
-            chosen = self.recipe.distil_of(student)
-            for terms in (chosen.terms, *(stage.terms for stage in chosen.stages if stage.terms)):
-                mix(terms, class_counts=study.class_counts)  # a wrong term shows before any training
+        inner.check(study)  # a wrong term shows before any training
         questions.check(study)
         self.main_process = processes().is_main_process
         if self.main_process:
@@ -172,7 +169,9 @@ class Run:
             chosen = self.recipe.distil_of(student)
             key = self.teachers.key_of(chosen)
             key = key if chosen.dtype == "float16" else f"{key} in {chosen.dtype}"
-            teaching = Teaching(key, lambda examples: self.teachers.teach(chosen, examples))
+            key = f"{key}, states in a cache" if chosen.states == "cache" else key
+            inside = Inside(lambda: self.teachers.inside(chosen), chosen)
+            teaching = Teaching(key, lambda examples: self.teachers.teach(chosen, examples), inside)
             job = self._distillation(student, seed, teaching)
         return job, key_of(self.study, job)
 

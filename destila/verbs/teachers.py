@@ -161,6 +161,10 @@ class Teachers:
         """The chosen teacher, ready to predict."""
         return self.predictor_of(self._load(self.chosen))
 
+    def inside(self, options: DistilOptions) -> Teacher:
+        """The teacher whose inside a student sees: the one that teaches, of an ensemble the best on dev."""
+        return self._load(self.best_of(options.teachers))
+
     def teach(self, options: DistilOptions, examples: Sequence[Example]) -> Teach:
         """What the teachers of a distillation say of each window of some examples, from their cached rows."""
         task, heard = self.study.task, self.teaching(options)

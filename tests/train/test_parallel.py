@@ -40,20 +40,25 @@ def train(toy_path, given, *, world: int) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
 
 
+INNER = [{"use": "hidden"}, {"use": "kl"}, {"use": "attention"}]
+
+
 @pytest.mark.slow
-def test_two_processes_train_like_one(toy_path, tmp_path):
+@pytest.mark.parametrize("terms", [TERMS, INNER], ids=["answers", "states"])
+def test_two_processes_train_like_one(toy_path, tmp_path, terms):
     """31 sentences in batches of 6: the last batch has one window, so that one process has none."""
     found = {}
     for world in (1, 2):
         out = tmp_path / f"world{world}"
-        given = {"task": "tag", "count": 31, "dropout": 0.0, "options": OPTIONS, "terms": TERMS, "out": str(out)}
+        given = {"task": "tag", "count": 31, "dropout": 0.0, "options": OPTIONS, "terms": terms, "out": str(out)}
         train(toy_path, given, world=world)
         found[world] = load_file(out), json.loads(out.with_suffix(".json").read_text())
     (one, log), (two, parallel) = found[1], found[2]
     assert len(log) == len(parallel) == 12
     for a, b in zip(log, parallel, strict=True):
         assert a["tokens"] == b["tokens"]
-        assert [b[k] for k in ("loss", "hard", "kl")] == pytest.approx([a[k] for k in ("loss", "hard", "kl")], rel=1e-5)
+        names = ["loss", *(term["use"] for term in terms)]
+        assert [b[k] for k in names] == pytest.approx([a[k] for k in names], rel=1e-5)
     assert max(float((one[k] - two[k]).abs().max()) for k in one) < 1e-5
 
 

@@ -45,12 +45,18 @@ def kill(toy_path, given, after: int) -> int:
     return done
 
 
+INNER = [{"use": "hidden"}, {"use": "kl"}, {"use": "relation", "weight": 0.1}]  # the first one learns maps of its own
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("precision", "kills"), [("fp32", 2), ("bf16", 1)])
+@pytest.mark.parametrize(
+    ("precision", "kills", "terms"),
+    [("fp32", 2, [{"use": "hard"}]), ("bf16", 1, [{"use": "hard"}]), ("fp32", 2, INNER)],
+)
 def test_a_run_that_is_killed_and_started_again_ends_bitwise_like_an_undisturbed_one(
-    toy_path, tmp_path, precision, kills
+    toy_path, tmp_path, precision, kills, terms
 ):
-    given = {"task": "tag", "options": OPTIONS | {"precision": precision}, "dropout": 0.2}
+    given = {"task": "tag", "options": OPTIONS | {"precision": precision}, "dropout": 0.2, "terms": terms}
     calm = given | {"out": str(tmp_path / "calm"), "state": str(tmp_path / "calm.state")}
     assert finish(toy_path, calm) == list(range(1, STEPS + 1))
 

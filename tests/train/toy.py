@@ -2,6 +2,8 @@
 
     python toy.py JSON    with keys task, out, state, options, and optionally dropout, terms, count
 
+Terms over inner states look inside a wider model of two layers with random weights.
+
 Tokens are random ids. A text's class is whether its first token is even; a word's class is its first token's
 remainder by 3, and a word has one to three tokens.
 """
@@ -10,6 +12,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +21,7 @@ from safetensors.torch import save_file
 
 from destila.losses.mix import mix
 from destila.models.config import EncoderConfig
+from destila.models.encoder import STATES
 from destila.models.heads import Model, build
 from destila.tasks import classify, tag
 from destila.train.batches import Teach
@@ -25,7 +29,7 @@ from destila.train.loop import Evaluation, TrainData, fit
 from destila.train.options import TrainOptions
 from destila.train.predict import window_logits
 from destila.train.processes import processes
-from destila.types import Features
+from destila.types import Batch, Features, Inner, Setting, Shape
 
 TASKS = {"classify": classify.TASK, "tag": tag.TASK}
 LABELS = {"classify": ("no", "si"), "tag": ("a", "b", "c")}
@@ -53,10 +57,10 @@ def features(task: str, count: int, *, seed: int = 0) -> list[Features]:
     return made
 
 
-def model(task: str, *, dropout: float = 0.1, seed: int = 0) -> Model:
-    """A BERT of one layer and 16 dimensions."""
+def model(task: str, *, dropout: float = 0.1, seed: int = 0, hidden: int = 16, layers: int = 1) -> Model:
+    """A BERT of one layer and 16 dimensions, unless asked for more."""
     config = EncoderConfig(
-        kind="bert", vocab_size=VOCAB, positions=32, types=2, embedding=16, hidden=16, layers=1, heads=2, ffn=32,
+        kind="bert", vocab_size=VOCAB, positions=32, types=2, embedding=hidden, hidden=hidden, layers=layers, heads=2, ffn=32,
         activation="gelu", dropout=dropout, attention_dropout=dropout, classifier_dropout=dropout, eps=1e-12,
         init_range=0.1, pad_id=PAD,
     )  # fmt: skip
@@ -69,6 +73,29 @@ def teacher(task: str, made: list[Features]) -> Teach:
     classes = len(LABELS[task])
     rows = [3 * np.eye(classes)[f.target] + random.normal(0, 0.5, (len(f.target), classes)) for f in made]
     return lambda f: TASKS[task].teach(rows[f.row], f)
+
+
+def shape(net: Model) -> Shape:
+    """What a loss term may know of a toy."""
+    return Shape("toy", "ids", net.config.layers, net.config.hidden, net.config.heads, STATES)
+
+
+class Inside:
+    """The least Insight: a teacher that reads the student's batch."""
+
+    def __init__(self, net: Model, wanted) -> None:
+        self.net, self.wanted = net.eval(), wanted
+
+    def align(self, batch: Batch) -> Batch:
+        every = {"token": batch.mask, "padded": torch.ones_like(batch.mask)}
+        return replace(batch, inner=Inner({pool: every[pool] for pool in self.wanted}))
+
+    def ask(self, batch: Batch) -> Batch:
+        with torch.no_grad():
+            found = self.net(batch, states=[s for each in self.wanted.values() for s in each])
+        values = {("logits", 0): found.logits, **found.states}
+        states = {pool: {s: values[s] for s in each} for pool, each in self.wanted.items()}
+        return replace(batch, inner=replace(batch.inner, states=states))
 
 
 def evaluator(net: Model, task: str, dev: list[Features]):
@@ -88,8 +115,10 @@ def evaluator(net: Model, task: str, dev: list[Features]):
 
 def steps(net: Model, task: str, made: list[Features], options: TrainOptions, *, terms=({"use": "hard"},), **kwargs):
     """The loop over toy data; a term that needs a teacher gets `teacher`."""
-    loss = mix(terms)
-    data = TrainData(made, PAD, teacher(task, made) if loss.needs_teacher else None)
+    large = model(task, dropout=0.0, seed=7, hidden=24, layers=2)
+    loss = mix(terms, setting=Setting(student=shape(net), teacher=shape(large)))
+    inside = Inside(large, loss.teacher_states) if loss.needs_states else None
+    data = TrainData(made, PAD, teacher(task, made) if loss.needs_signal else None, inside, kwargs.pop("length", 0))
     evaluate = kwargs.pop("evaluate", None) or evaluator(net, task, features(task, 20, seed=9))
     return fit(net, TASKS[task], loss, data, evaluate, options, **{"seed": 0, **kwargs})
 

@@ -1,0 +1,211 @@
+"""What connects the terms of a recipe that look inside a teacher with the models: checks, a live teacher, a cache.
+
+What can be known from the recipe (layers, widths, heads, tokenizers) is checked before any work starts; the states
+themselves come from a teacher that runs beside the student, or from the disk where `distil.states` says so.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, get_args
+
+from torch import nn
+
+from destila import config, hub
+from destila.distil import hidden_cache, live
+from destila.distil.cache import Cache
+from destila.distil.hidden_cache import Stored
+from destila.distil.live import Live, Wanted
+from destila.distil.teacher import Teacher
+from destila.errors import ConfigError
+from destila.losses.mix import Mix, mix
+from destila.models import hf_config
+from destila.models.config import EncoderConfig, Kind, from_shape
+from destila.models.encoder import STATES
+from destila.models.heads import Model
+from destila.models.hf import Loaded
+from destila.models.presets import PRESETS
+from destila.text.folder import read_folder
+from destila.text.tokenizer import load as load_tokenizer
+from destila.train.batches import Insight
+from destila.types import Encoded, Example, Features, Setting, Shape
+from destila.verbs.recipe import DistilOptions, ModelSpec, StudentSpec, TeacherSpec, TokenizerSpec
+from destila.verbs.study import Study
+
+if TYPE_CHECKING:
+    from destila.verbs.job import Job
+
+log = logging.getLogger(__name__)
+
+_THEIRS = frozenset({"logits", "hidden", "attention"})
+"""Kinds of State that every model of transformers shows."""
+
+_CHUNK_MB = 64
+"""Hidden states that are computed between two writes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """The teacher whose inside a student sees, loaded only when a job starts, and how its states are kept."""
+
+    teacher: Callable[[], Teacher]
+    options: DistilOptions
+
+
+def check(study: Study) -> None:
+    """Raises ConfigError for terms that are wrong, or that the models of the recipe cannot meet."""
+    recipe = study.recipe
+    for student in recipe.students if recipe.teachers else ():
+        chosen = recipe.distil_of(student)
+        for terms in (chosen.terms, *(stage.terms for stage in chosen.stages if stage.terms)):
+            if mix(terms, class_counts=study.class_counts).needs_states:
+                names = chosen.teachers
+                for teacher in (t for t in recipe.teachers if names is None or t.label in names):
+                    _check_pair(study, terms, student, teacher)
+
+
+def _check_pair(study: Study, terms: Sequence[dict[str, Any]], student: StudentSpec, teacher: TeacherSpec) -> None:
+    mine, theirs = _planned(student), _planned(teacher)
+    if mine is None or theirs is None:  # a shape that only transformers can read: checked when it is loaded
+        return
+    same = _tokens(student) == _tokens(teacher)
+    setting = Setting(student=mine, teacher=theirs, same_tokens=same, axis=study.task.axis)
+    mix(terms, class_counts=study.class_counts, setting=setting)
+
+
+def _planned(spec: ModelSpec) -> Shape | None:
+    """The shape that a spec asks for, without its weights; None where it is not written down."""
+    kinds = STATES
+    if spec.shape is not None or spec.model in PRESETS:
+        found = PRESETS[spec.model or ""] if spec.shape is None else from_shape(spec.shape, vocab_size=1, pad_id=0)
+        sizes = [found.layers, found.hidden, found.heads]
+    else:
+        info = read_folder(hub.resolve(spec.model or ""))
+        if info.config.get("model_type") in get_args(Kind):
+            known = hf_config.read(info.config, where=str(info.path))
+            sizes = [known.layers, known.hidden, known.heads]
+        else:
+            kinds = _THEIRS
+            sizes = [info.config.get(key, 0) for key in ("num_hidden_layers", "hidden_size", "num_attention_heads")]
+    layers = sizes[0] if spec.layers is None else spec.layers if isinstance(spec.layers, int) else len(spec.layers)
+    return Shape(spec.label, _say(spec), layers, sizes[1], sizes[2], kinds) if all(sizes) else None
+
+
+def _tokens(spec: ModelSpec) -> str:
+    """Names the tokenizer of a spec; one that is to be trained, by its table."""
+    if isinstance(spec.tokenizer, TokenizerSpec):
+        return config.fingerprint(spec.tokenizer)
+    return load_tokenizer(spec.tokenizer or hub.resolve(spec.model or "")).fingerprint
+
+
+def _say(spec: ModelSpec) -> str:
+    if isinstance(spec.tokenizer, TokenizerSpec):
+        return f"a {spec.tokenizer.kind} tokenizer of {spec.tokenizer.vocab_size} pieces of its own"
+    return f"the tokenizer of {spec.tokenizer or spec.model}"
+
+
+def loss_of(
+    study: Study, job: Job, loaded: Loaded, examples: Sequence[Example], windows: Sequence[Features]
+) -> tuple[Mix, Insight | None]:
+    """The job's loss, and what shows it the inside of the teacher where a term looks there.
+
+    loaded: the student. examples, windows: what it trains on. Raises ConfigError when they cannot meet.
+    """
+    loss = mix(job.terms, class_counts=study.class_counts)
+    if not loss.needs_states:
+        return loss, None
+    if job.teaching is None:
+        raise ConfigError("a term of the loss looks inside a teacher and there is none: give [[teachers]]")
+    inside = job.teaching.inside
+    teacher = inside.teacher()
+    longest = study.recipe.max_length
+    same = teacher.tokenizer.fingerprint == loaded.tokenizer.fingerprint and teacher.max_length >= longest
+    setting = Setting(
+        student=_shape(loaded.model, job.spec.label, loaded.tokenizer.source),
+        teacher=_shape(teacher.model, teacher.source, teacher.tokenizer.source),
+        same_tokens=same,
+        axis=study.task.axis,
+        seed=job.seed,
+    )
+    loss = mix(job.terms, class_counts=study.class_counts, setting=setting)
+    reading = _Reading(study, teacher, _known(setting.teacher), examples, windows, same)
+    wanted = loss.teacher_states
+    stored = reading.stored(wanted, inside.options.cache_limit_mb) if inside.options.states == "cache" else None
+    return loss, stored or reading.live(wanted, job.options.batch_size // job.options.accumulation or 1)
+
+
+def _known(shape: Shape | None) -> Shape:
+    assert shape is not None
+    return shape
+
+
+def _shape(model: nn.Module, name: str, tokenizer: str) -> Shape:
+    """What a loaded model is like."""
+    if isinstance(model, Model):
+        found: EncoderConfig = model.config
+        return Shape(name, tokenizer, found.layers, found.hidden, found.heads, STATES)
+    theirs: Any = model.inner.config  # type: ignore[union-attr]
+    sizes = (theirs.num_hidden_layers, theirs.hidden_size, theirs.num_attention_heads)
+    return Shape(name, tokenizer, *sizes, _THEIRS)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """A teacher and the texts that the student reads. windows: the student's. same: the tokens are the same."""
+
+    study: Study
+    teacher: Teacher
+    shape: Shape
+    examples: Sequence[Example]
+    windows: Sequence[Features]
+    same: bool
+
+    @property
+    def whole(self) -> bool:
+        return self.study.task.name == "classify"
+
+    def encode(self, examples: Sequence[Example]) -> Encoded:
+        """The teacher's windows of some examples."""
+        longest = min(self.study.recipe.max_length, self.teacher.max_length)
+        return self.study.task.encode(examples, self.teacher.tokenizer, self.study.labels, max_length=longest)
+
+    def live(self, wanted: Wanted, batch: int) -> Live:
+        """The teacher on the fly; logs the memory that it takes."""
+        own = None if self.same else self.encode(self.examples).features
+        tokens = max(len(w.input_ids) for w in own or self.windows)
+        units = max(len(w.owned) for w in self.windows)
+        need = live.megabytes(self.shape, self.teacher.params, wanted, windows=batch, tokens=tokens, units=units)
+        log.info(
+            "teacher on the fly: %.1f MB of weights, about %.1f MB of states for %d windows of %d tokens",
+            need["weights"],
+            need["states"],
+            batch,
+            tokens,
+        )
+        return Live(self.teacher.model, wanted, whole=self.whole, windows=own, pad_id=self.teacher.tokenizer.pad_id)
+
+    def stored(self, wanted: Wanted, limit_mb: float) -> Stored | None:
+        """The teacher's hidden states from the disk, computed where they are missing; None where they cannot be kept."""
+        if not hidden_cache.cacheable(wanted):
+            log.info("distil.states = 'cache': only hidden states are cached; the teacher runs on the fly")
+            return None
+        need = hidden_cache.megabytes(self.windows, wanted, self.shape.hidden)
+        log.info("hidden states: about %.1f MB in half precision (limit %.0f MB)", need, limit_mb)
+        if need > limit_mb:
+            log.info("over distil.cache_limit_mb = %g: the teacher runs on the fly", limit_mb)
+            return None
+        chunk = max(1, int(_CHUNK_MB / 2 * len(self.examples) / max(need, 1e-9)))
+        base = self.teacher.spec(self.study.recipe.max_length, self.study.unit_rule)
+        rows = {}
+        for pool, states in wanted.items():
+            key = {**base, "unit": hidden_cache.unit_of(base["unit"], pool, states)}
+            cache = Cache.open(None, key, len(states) * self.shape.hidden)
+            predict = hidden_cache.asking(
+                self.teacher.model, self.encode, pool, states, whole=self.whole, pad_id=self.teacher.tokenizer.pad_id
+            )
+            asked = cache.fill(self.examples, predict, chunk=chunk)
+            log.info("hidden states: %d of %d texts were new to %s", asked, len(self.examples), cache.folder)
+            rows[pool] = cache.rows(self.examples)
+        return Stored(rows, wanted, windows=self.windows, width=self.shape.hidden)
