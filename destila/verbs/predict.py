@@ -75,11 +75,8 @@ class Labeller:
         row = {"text": item} if isinstance(item, str) else item
         name = str(row.get("id", number))
         if self.predictor.task == SpanReader.name:
-            question, context = (
-                ("question" if "question" in row else "text"),
-                ("context" if "context" in row else "pair"),
-            )
-            return Example(name, _string(row, question, number), _string(row, context, number))
+            question = _string(row, "question" if "question" in row else "text", number)
+            return Example(name, question, _string(row, "pair" if "pair" in row else "context", number))
         if self.predictor.task == ClassifyReader.name:
             return Example(
                 name,

@@ -56,10 +56,10 @@ def texts_of(path: str) -> list[Example]:
     found = []
     for number, row in enumerate(rows):
         plain = {"text": row} if isinstance(row, str) else row
-        text = plain.get("text")
+        text, pair = plain.get("question", plain.get("text")), plain.get("context", plain.get("pair"))
         if not isinstance(text, str):
             raise DataError(f"{path}: text {number + 1} has no string under 'text'")
-        found.append(Example(str(number), text, plain.get("pair"), split_words(text)))
+        found.append(Example(str(number), text, pair, split_words(text)))
     return found
 
 
