@@ -90,11 +90,7 @@ class Block(nn.Module):
         """The next hidden state [B, L, H], and what is wanted of the attention, by kind. bias: [B, 1, 1, L]."""
         context, found = self._attend(x, bias, kinds)
         x = self.attention_norm(x + self.dropout(self.out(context)))
-        inner = self.up(x)
-        if self.activation == "relu":
-            inner = F.relu(inner)
-        else:
-            inner = F.gelu(inner, approximate="tanh" if self.activation == "gelu_new" else "none")
+        inner = activate(self.up(x), self.activation)
         return self.ffn_norm(x + self.dropout(self.down(inner))), found
 
     def _attend(self, x: Tensor, bias: Tensor | None, kinds: Collection[str]) -> tuple[Tensor, dict[str, Tensor]]:
@@ -117,6 +113,13 @@ class Block(nn.Module):
             found["attention"] = attention
         context = torch.matmul(self.attention_dropout(attention), v)
         return context.transpose(1, 2).reshape(b, length, hidden), found
+
+
+def activate(x: Tensor, activation: str) -> Tensor:
+    """The activation of a config: relu, gelu (erf) or gelu_new (its tanh approximation)."""
+    if activation == "relu":
+        return F.relu(x)
+    return F.gelu(x, approximate="tanh" if activation == "gelu_new" else "none")
 
 
 def _fused(query: Tensor) -> bool:

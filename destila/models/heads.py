@@ -133,9 +133,10 @@ def build(config: EncoderConfig, task: str, labels: Sequence[str], seed: int) ->
 
 
 @torch.no_grad()
-def initialise(model: Model, names: Iterable[str], seed: int) -> None:
-    """Set the named parameters of a model to new values."""
+def initialise(model: nn.Module, names: Iterable[str], seed: int) -> None:
+    """Set the named parameters of a model, which has a `config`, to new values."""
     parameters = dict(model.named_parameters())
+    assert isinstance(model.config, EncoderConfig)
     for name in names:
         value = parameters[name]
         if name.endswith("bias"):

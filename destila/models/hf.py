@@ -17,7 +17,7 @@ from torch import Tensor
 
 from destila import hub
 from destila.errors import ModelError
-from destila.models import heads, hf_config, names, weights
+from destila.models import heads, hf_config, mlm, names, weights
 from destila.models.config import EncoderConfig, from_shape
 from destila.models.presets import PRESETS
 from destila.text import tokenizer as tokenizers
@@ -102,11 +102,46 @@ def load(
         if head_required:
             raise ModelError(f"{info.path}: {reason}")
     heads.initialise(model, missing, seed)
-    left_out = tuple(names.layer_prefix(config, i) for i in range(config.layers) if i not in picks)
-    extra = [name for name in extra if config.shared or not name.startswith(left_out)]
-    report = LoadReport(tuple(missing), tuple(extra), bool(reason), converted, reason)
+    report = LoadReport(tuple(missing), _unused(config, picks, extra), bool(reason), converted, reason)
     _say(report, str(info.path))
     return Loaded(model, tokenizer, report)
+
+
+def load_masked(
+    source: str | Path,
+    *,
+    tokenizer: Tokenizer | None = None,
+    layers: int | Sequence[int] | None = None,
+    head_required: bool = True,
+    seed: int = 0,
+) -> tuple[mlm.MaskedModel, Tokenizer, LoadReport]:
+    """A folder or hub name as a masked language model, its tokenizer and what the load had to do.
+
+    tokenizer: None: the folder's own. layers: as in `load`. head_required: False gives a folder without a
+    masked-language-model head new weights for it, by seed. Raises ModelError, also for an output table of its own.
+    """
+    info = read_folder(hub.resolve(source))
+    where = str(info.path)
+    tokenizer = tokenizer or tokenizers.load(info.path)
+    config = _fitted(hf_config.read(info.config, where=where), tokenizer, where)
+    picks = _picks(config, layers, where)
+    model = mlm.empty(config.with_values(layers=len(picks)))
+    tensors, converted = weights.read(info.path)
+    missing, extra = _fill(model, tensors, picks, None, where=where)
+    reason = f"the folder has no {', '.join(missing)}" if missing else ""
+    if missing and head_required:
+        raise ModelError(
+            f"{where} ({info.architecture or 'no architecture'}) has no masked-language-model head: "
+            "give a model that was pre-trained with one (...ForMaskedLM)"
+        )
+    own = tensors.get(names.DECODER[config.kind])
+    if own is not None and not torch.equal(own, model.encoder.embeddings.word.weight):
+        raise ModelError(f"{where}: its output table is not tied to its token table, which is not supported")
+    heads.initialise(model, missing, seed)
+    extra = [name for name in extra if ".decoder." not in name and name != names.DECODER[config.kind]]
+    report = LoadReport(tuple(missing), _unused(config, picks, extra), bool(missing), converted, reason)
+    _say(report, where)
+    return model, tokenizer, report
 
 
 def _new(
@@ -192,7 +227,12 @@ def _picks(config: EncoderConfig, layers: int | Sequence[int] | None, where: str
 
 @torch.no_grad()
 def _fill(
-    model: heads.Model, tensors: dict[str, Tensor], picks: list[int], order: list[int] | None, *, where: str
+    model: heads.Model | mlm.MaskedModel,
+    tensors: dict[str, Tensor],
+    picks: list[int],
+    order: list[int] | None,
+    *,
+    where: str,
 ) -> tuple[list[str], list[str]]:
     """Copies weights into a model; returns our names of head weights that were missing, and their unused names.
 
@@ -221,6 +261,12 @@ def _fill(
         raise ModelError(f"{where}: {len(lost)} weights of the encoder are missing: {shown}")
     extra = [name for name in tensors if name not in used and not name.endswith("position_ids")]
     return missing, sorted(extra)
+
+
+def _unused(config: EncoderConfig, picks: list[int], extra: list[str]) -> tuple[str, ...]:
+    """Their unused names without those of layers that were left out on purpose."""
+    left_out = tuple(names.layer_prefix(config, i) for i in range(config.layers) if i not in picks)
+    return tuple(name for name in extra if config.shared or not name.startswith(left_out))
 
 
 def _prefixed(tensors: dict[str, Tensor], kind: str) -> dict[str, Tensor]:

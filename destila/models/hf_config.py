@@ -82,7 +82,12 @@ _ACTIVATIONS = {
     "relu": "relu",
 }
 _CLASS = {"bert": "Bert", "roberta": "Roberta", "albert": "Albert", "distilbert": "DistilBert"}
-_TASK = {"classify": "ForSequenceClassification", "tag": "ForTokenClassification", "span": "ForQuestionAnswering"}
+_TASK = {
+    "classify": "ForSequenceClassification",
+    "tag": "ForTokenClassification",
+    "span": "ForQuestionAnswering",
+    "mlm": "ForMaskedLM",
+}
 _FIXED = {"num_hidden_groups": 1, "inner_group_num": 1, "position_embedding_type": "absolute"}
 
 
@@ -127,10 +132,15 @@ def write(config: EncoderConfig, task: str, labels: Sequence[str]) -> dict[str, 
         "architectures": [_CLASS[config.kind] + _TASK[task]],
         "model_type": config.kind,
         **{theirs: getattr(config, ours) for ours, theirs in _FIELDS[config.kind].items()},
-        "id2label": {str(i): label for i, label in enumerate(labels)},
-        "label2id": {label: i for i, label in enumerate(labels)},
         "dtype": "float32",
     }
+    if task == "mlm":
+        data |= {"tie_word_embeddings": True}
+    else:
+        data |= {
+            "id2label": {str(i): label for i, label in enumerate(labels)},
+            "label2id": {label: i for i, label in enumerate(labels)},
+        }
     if config.kind == "albert":
         data |= {"num_hidden_groups": 1, "inner_group_num": 1}
     if config.kind == "distilbert":

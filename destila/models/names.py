@@ -57,9 +57,27 @@ _HEAD = {
     "distilbert": {"dense": "pre_classifier", "classifier": "classifier"},
 }
 
+_MASKED = {
+    "bert": {
+        "dense": "cls.predictions.transform.dense",
+        "norm": "cls.predictions.transform.LayerNorm",
+        "": "cls.predictions",
+    },
+    "roberta": {"dense": "lm_head.dense", "norm": "lm_head.layer_norm", "": "lm_head"},
+    "albert": {"dense": "predictions.dense", "norm": "predictions.LayerNorm", "": "predictions"},
+    "distilbert": {"dense": "vocab_transform", "norm": "vocab_layer_norm", "": "vocab_projector"},
+}
+DECODER = {
+    "bert": "cls.predictions.decoder.weight",
+    "roberta": "lm_head.decoder.weight",
+    "albert": "predictions.decoder.weight",
+    "distilbert": "vocab_projector.weight",
+}
+"""What a masked-language-model head multiplies with, where a folder stores it beside the token table it is tied to."""
+
 
 def pairs(config: EncoderConfig, task: str, picks: Sequence[int] | None = None) -> dict[str, str]:
-    """Module names of a `heads.Model` -> module names in a Hugging Face model of the same task.
+    """Module names of a `heads.Model` or `mlm.MaskedModel` -> module names in a Hugging Face model of the same task.
 
     picks: their layer behind each of ours; None: the same.
     """
@@ -79,6 +97,8 @@ def pairs(config: EncoderConfig, task: str, picks: Sequence[int] | None = None) 
         found |= {f"encoder.blocks.{ours}.{a}": f"{layer}{b}" for a, b in _BLOCK[kind].items()}
     if task == "classify":
         return found | {f"head.{a}": b for a, b in _HEAD[kind].items()}
+    if task == "mlm":
+        return found | {f"head.{a}".rstrip("."): b for a, b in _MASKED[kind].items()}
     return found | {"head.classifier": "qa_outputs" if task == "span" else "classifier"}
 
 

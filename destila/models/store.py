@@ -29,13 +29,16 @@ from destila import __version__
 from destila.errors import ModelError
 from destila.models import hf_config, names
 from destila.models.heads import Model
+from destila.models.mlm import MaskedModel
 from destila.text.tokenizer import Tokenizer
 
 _EXCHANGE = 2  # RENAME_EXCHANGE of renameat2(2)
 _HERE = -100  # AT_FDCWD: paths are relative to the working folder
 
 
-def save(model: Model, tokenizer: Tokenizer, folder: Path | str, *, extra: Mapping[str, Any] | None = None) -> None:
+def save(
+    model: Model | MaskedModel, tokenizer: Tokenizer, folder: Path | str, *, extra: Mapping[str, Any] | None = None
+) -> None:
     """Writes the model folder, replacing an older one only when the new one is complete.
 
     extra: JSON-able facts for destila.json, beside `task` and `labels`. Raises ModelError when the disk refuses;
@@ -71,11 +74,16 @@ def new_folder(folder: Path, *, what: str) -> Iterator[Path]:
             shutil.rmtree(partial, ignore_errors=True)
 
 
-def _write(model: Model, tokenizer: Tokenizer, folder: Path, extra: dict[str, Any]) -> None:
+def _write(model: Model | MaskedModel, tokenizer: Tokenizer, folder: Path, extra: dict[str, Any]) -> None:
     parameters = dict(model.named_parameters())
     table = names.renamed(model.config, model.task, parameters)
     tensors = {table[name]: value.detach().float().cpu().contiguous() for name, value in parameters.items()}
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    describe(model, tokenizer, folder, extra)
+
+
+def describe(model: Model | MaskedModel, tokenizer: Tokenizer, folder: Path, extra: Mapping[str, Any]) -> None:
+    """Nothing; writes a model folder's files beside the weights: config.json, destila.json and the tokenizer."""
     _write_json(folder / "config.json", hf_config.write(model.config, model.task, model.labels))
     own = {"destila": __version__, "task": model.task, "labels": list(model.labels)}
     _write_json(folder / "destila.json", {**extra, **own})
