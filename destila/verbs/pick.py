@@ -20,6 +20,7 @@ from destila.report import card, runs
 from destila.report.rows import Row, rows
 from destila.report.tradeoff import floor_of, name_of
 from destila.report.words import name as name_of_score
+from destila.runtime import exported
 from destila.text.files import write_text
 from destila.types import Record
 from destila.verbs.report import find
@@ -76,7 +77,7 @@ def run(config: Config) -> dict[str, Any]:
     if not within:
         raise ConfigError(_infeasible(candidates, config, found.name))
     winner = within[0]
-    record = _best_seed(winner.row)
+    record = _best_seed(winner.row, found.records)
     out = Path(config.out or f"{found.name}-{record.run}") if config.copy_folder else None
     if out is not None:
         _copy(_folder(found.folder, record, found.name), out, record, winner.row)
@@ -166,10 +167,14 @@ def _lines(winner: Candidate, record: Record, out: Path | None, every: Sequence[
     return lines
 
 
-def _best_seed(row: Row) -> Record:
-    """The record with the best dev score, the lowest seed of equal ones; the first where none tells its dev score."""
+def _best_seed(row: Row, known: Sequence[Record]) -> Record:
+    """The record with the best dev score, the lowest seed of equal ones; the first where none tells its dev score.
+
+    An exported model has the dev score of the run it was made of.
+    """
     main = row.first.main
-    return max(row.records, key=lambda r: (r.details.get("dev", {}).get(main, -1.0), -r.seed))
+    dev = {r.run: r.details["dev"][main] for r in known if r.role != "exported" and main in r.details.get("dev", {})}
+    return max(row.records, key=lambda r: (dev.get(r.run, dev.get(r.details.get("of", ""), -1.0)), -r.seed))
 
 
 def _folder(folder: Path | None, record: Record, study: str) -> Path:
@@ -179,6 +184,11 @@ def _folder(folder: Path | None, record: Record, study: str) -> Path:
         raise ConfigError(
             f"picked {record.run}, but its model folder is not here: looked at {', '.join(map(str, places))}. "
             "Give the study's folder, or --no-copy to be told the winner only"
+        )
+    wanted = record.details.get("candidate")
+    if (found / exported.FACTS).is_file() and (runs_now := exported.choose(found).name) != wanted:
+        raise ConfigError(
+            f"picked {record.run} as '{wanted}', but {found} now runs '{runs_now}': export it again with --kinds {wanted}"
         )
     return found
 

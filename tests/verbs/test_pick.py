@@ -238,6 +238,32 @@ def test_an_exported_model_is_picked_from_its_own_folder(study):
     assert Path("out/model.safetensors").read_text() == run
 
 
+def exported(seed, score, candidate="int8-dynamic"):
+    run = f"small-distilled-s{seed}"
+    details = {"candidate": candidate, "of": run, "drop": 0.0}
+    return record("exported", "small", score, 1.0, 3.0, seed, run=run, key=f"{run}-{candidate}", details=details)
+
+
+def test_of_exported_seeds_the_one_whose_model_was_best_on_dev_is_copied(study):
+    result = picked(study([*STUDY, exported(0, 0.82), exported(1, 0.80)]), max_ms=2)
+    assert (result["winner"]["model"], result["winner"]["seed"]) == ("small-distilled int8-dynamic", 1)
+
+
+def test_a_folder_that_was_exported_again_as_something_else_is_not_passed_off(study):
+    name = study([*STUDY, exported(0, 0.82)])
+    facts = Path("runs/toy/exported/small-distilled-s0/export.json")
+
+    def export(candidate):
+        one = {"name": candidate, "file": "model.onnx", "kind": candidate}
+        facts.write_text(json.dumps({"default": candidate, "candidates": [one]}))
+
+    export("fp32")
+    with pytest.raises(ConfigError, match=r"as 'int8-dynamic', but .* now runs 'fp32': export it again"):
+        pick.run(pick.Config(study=name, max_ms=2, out="out"))
+    export("int8-dynamic")
+    assert pick.run(pick.Config(study=name, max_ms=2, out="out"))["out"] == "out"
+
+
 def test_the_result_can_be_printed_as_json(study):
     result = json.loads(json.dumps(picked(study(), max_ms=5)))
     assert set(result) == {"study", "winner", "out", "lost", "lines"}
