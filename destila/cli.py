@@ -12,7 +12,6 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -140,8 +139,11 @@ def predict(
         str | None, typer.Argument(help="texts: one per line, or JSONL; none or - = standard input")
     ] = None,
     text: Annotated[list[str] | None, typer.Option(help="a text to label, repeatable")] = None,
-    out: Annotated[str | None, typer.Option(help="write JSONL here instead of standard output")] = None,
-    json: Annotated[bool, typer.Option("--json", help="errors as JSON too; answers always are")] = False,  # noqa: ARG001
+    out: Annotated[
+        str | None, typer.Option(help="write JSONL here; a run over a file that was killed goes on in it")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(help="threads of an exported model; default all")] = None,
+    json: Annotated[bool, typer.Option("--json", help="errors as JSON too; answers always are")] = False,
 ) -> None:
     """Label texts; writes one JSON object per line."""
     from destila.text.files import stream_text
@@ -150,8 +152,14 @@ def predict(
     if text and file:
         raise ConfigError(f"give texts in {file} or with --text, not both")
     source = text or stream_text(sys.stdin.buffer, "standard input")
-    options = {"file": None if file == "-" else file, "jsonl": False if text else None}
-    _lines(verb.run(_made(verb.Config, model=model, **options), source), out)
+    options = {"file": None if file == "-" else file, "jsonl": False if text else None, "threads": threads}
+    config = _made(verb.Config, model=model, out=out, **options)
+    if out is not None:
+        with _progress(json) as progress:
+            verb.write(config, source, progress)
+        return
+    for item in verb.run(config, source):
+        _show(item, [], True, title="")
 
 
 @app.command()
@@ -217,6 +225,37 @@ def measure(
     result = verb.run(_made(verb.Config, models=models, device=device, **options))
     several = "models" in result
     _show(result, verb.rows(result) if several else _flat(result), json, title=" ".join(models))
+
+
+@app.command()
+def export(
+    model: Annotated[str, typer.Argument(help="model folder that destila trained")],
+    out: Annotated[str | None, typer.Option(help="folder to write")] = None,
+    kinds: Annotated[
+        str | None, typer.Option(help="fp32,int8-dynamic,int8-static,openvino-bf16,openvino-int8; the default first")
+    ] = None,
+    runtime: Annotated[str, typer.Option(help="auto: time all of them here and store the winner")] = "default",
+    seconds: Annotated[float, typer.Option(help="that --runtime auto takes")] = 10.0,
+    recipe: Annotated[str | None, typer.Option(help="score on its dev split, record on its test split")] = None,
+    texts: Annotated[str | None, typer.Option(help="file of texts, to calibrate and to time")] = None,
+    max_drop: Annotated[float, typer.Option(help="most that the main dev score may drop")] = 0.005,
+    auto_keep: Annotated[bool, typer.Option("--auto-keep", help="keep in fp32 what the score needs")] = False,
+    sensitivity: Annotated[bool, typer.Option("--sensitivity", help="list what each product costs on dev")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="keep the files of all candidates")] = False,
+    allow_unstable: Annotated[bool, typer.Option("--allow-unstable", help="allow answers that threads change")] = False,
+    set: Sets = None,
+    json: AsJson = False,
+) -> None:
+    """A folder that runs without torch: int8, proven against the model, or refused."""
+    from destila.verbs import export as verb
+
+    named = tuple(name.strip() for name in kinds.split(",")) if kinds else ()
+    options = {"out": out, "kinds": named, "runtime": runtime, "seconds": seconds, "recipe": recipe, "texts": texts}
+    flags = {"auto_keep": auto_keep, "sensitivity": sensitivity, "keep": keep, "allow_unstable": allow_unstable}
+    made = _made(verb.Config, model=model, max_drop=max_drop, set=tuple(set or ()), **options, **flags)
+    with _progress(json) as progress:
+        result = verb.run(made, progress)
+    _show(result, verb.rows(result), json, title=f"exported to {result['folder']}")
 
 
 @app.command()
@@ -317,17 +356,6 @@ def _flat(value: Any, prefix: str = "") -> Iterator[dict[str, Any]]:
             yield from _flat(inner, f"{prefix}.{key}" if prefix else str(key))
     else:
         yield {"key": prefix, "value": value}
-
-
-def _lines(objects: Iterable[dict[str, Any]], out: str | None) -> None:
-    if out is None:
-        for item in objects:
-            print(json.dumps(item, ensure_ascii=False))
-        return
-    temporary = Path(f"{out}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(item, ensure_ascii=False) + "\n" for item in objects)
-    temporary.replace(out)
 
 
 @contextmanager

@@ -12,26 +12,31 @@ torch: an exported model works where it is not installed.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+import logging
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from destila import hub
-from destila.config import Options, opt
-from destila.errors import DataError, ModelError, require
+from destila import __version__, hub
+from destila.config import Options, fingerprint, opt
+from destila.errors import ConfigError, DataError, ModelError, require
 from destila.runtime.exported import is_exported
 from destila.runtime.predictor import RuntimePredictor
 from destila.text.decode import as_json
 from destila.text.files import open_text
 from destila.text.folder import FolderInfo, read_folder
 from destila.text.readers import ClassifyReader, reader
+from destila.text.resumable import Resumable, identity
 from destila.text.span import SpanReader
 from destila.text.words import split_words
 from destila.types import Example, Predictor
 
+_log = logging.getLogger(__name__)
 _CHUNK = 256
 """Texts read before they are labelled: memory stays constant whatever the size of the input."""
+
+Progress = Callable[[str, int, int], None]
 
 
 class Config(Options):
@@ -39,6 +44,7 @@ class Config(Options):
 
     model: str = opt(..., "model folder")
     file: str | None = opt(None, "file of texts; none = `lines`")
+    out: str | None = opt(None, "JSONL file to write; a run that was killed goes on in it")
     jsonl: bool | None = opt(None, "one JSON object per line; none = by the file's ending, of `lines` by the first")
     threads: int | None = opt(None, "threads of an exported model; none = as many as this process may keep busy", ge=1)
 
@@ -57,13 +63,14 @@ class Labeller:
         """Label names in the order of the model's classes."""
         return self.predictor.labels
 
-    def predict(self, texts: Iterable[str | dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    def predict(self, texts: Iterable[str | dict[str, Any]], *, first: int = 0) -> Iterator[dict[str, Any]]:
         """One object per text (see `destila predict`), in order, read lazily.
 
-        texts: strings, or dicts with `text` (or `words`) and optionally `id` and `pair`.
+        texts: strings, or dicts with `text` (or `words`) and optionally `id` and `pair`. first: number of the first
+        text, which its id and error messages go by.
         """
         source = iter(texts)
-        seen = 0
+        seen = first
         while chunk := list(islice(source, _CHUNK)):
             examples = [self._example(item, seen + i) for i, item in enumerate(chunk)]
             seen += len(chunk)
@@ -145,9 +152,45 @@ def rows_of(lines: Iterable[str], *, jsonl: bool, where: str, pairs: bool) -> It
 
 
 def run(arguments: Config, lines: Iterable[str] = ()) -> Iterator[dict[str, Any]]:
-    """Predictions of a file, or of `lines` when there is none; lazily, in order."""
+    """Predictions of a file, or of `lines` when there is none; lazily, in order. `out` is for `write`."""
     source = iter(lines) if arguments.file is None else open_text(arguments.file)
     labeller = Labeller(arguments.model, threads=arguments.threads)  # a wrong model shows before anybody types a line
+    return _labelled(labeller, arguments, source, 0)
+
+
+def write(arguments: Config, lines: Iterable[str] = (), progress: Progress | None = None) -> int:
+    """The number of texts labelled, after writing one object per text to `arguments.out` with constant memory.
+
+    A run over a file that was killed goes on after its last complete line when it is started again, if neither the
+    file nor the model has changed since.
+    """
+    if arguments.out is None:
+        raise ConfigError("no file to write the predictions to: give --out")
+    key, total, source = None, 0, iter(lines)
+    if arguments.file is not None:
+        if Path(arguments.out).exists() and Path(arguments.out).samefile(arguments.file):
+            raise ConfigError(f"--out {arguments.out} is the file of texts itself: give another name")
+        total = sum(1 for line in open_text(arguments.file) if line.strip())
+        source = open_text(arguments.file)
+        model = sorted(path for path in hub.resolve(arguments.model).iterdir() if path.is_file())
+        asked = arguments.model_dump(include={"jsonl"})
+        key = fingerprint(__version__, asked, identity(arguments.file), [identity(path) for path in model])
+    labeller = Labeller(arguments.model, threads=arguments.threads)  # before anything is written
+    file = Resumable(arguments.out, key)
+    if file.done:
+        _log.info("%s: %d texts are labelled already, going on after them", arguments.out, file.done)
+
+    def written() -> Iterator[str]:
+        for count, item in enumerate(_labelled(labeller, arguments, source, file.done), file.done + 1):
+            yield json.dumps(item, ensure_ascii=False)
+            if progress and (count % _CHUNK == 0 or count == total):
+                progress("texts", count, total)
+
+    return file.write(written())
+
+
+def _labelled(labeller: Labeller, arguments: Config, source: Iterator[str], done: int) -> Iterator[dict[str, Any]]:
+    """Predictions from the text after the first `done`."""
     if arguments.jsonl is not None:
         jsonl = arguments.jsonl
     elif arguments.file is not None:
@@ -156,7 +199,8 @@ def run(arguments: Config, lines: Iterable[str] = ()) -> Iterator[dict[str, Any]
         first = list(islice(source, 1))
         source, jsonl = chain(first, source), any(map(_is_object, first))
     pairs = labeller.predictor.task in (ClassifyReader.name, SpanReader.name)
-    return labeller.predict(rows_of(source, jsonl=jsonl, where=arguments.file or "standard input", pairs=pairs))
+    rows = rows_of(source, jsonl=jsonl, where=arguments.file or "standard input", pairs=pairs)
+    return labeller.predict(islice(rows, done, None), first=done)
 
 
 def is_jsonl(path: str) -> bool:

@@ -8,7 +8,7 @@ import json
 import pytest
 
 import destila
-from destila.errors import DataError, ModelError
+from destila.errors import ConfigError, DataError, ModelError
 from destila.verbs.predict import Config, run
 
 BIO = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
@@ -157,3 +157,58 @@ def test_a_folder_without_a_head_is_refused_with_the_remedy(untrained):
     (model / "config.json").write_text(json.dumps(config | {"architectures": ["BertModel"]}))
     with pytest.raises(ModelError, match="no task head with label names"):
         of(model, ["hola"])
+
+
+def test_a_run_that_was_killed_goes_on_where_it_was(untrained, tmp_path, monkeypatch):
+    import destila.verbs.predict as verb
+
+    monkeypatch.setattr(verb, "_CHUNK", 4)
+    model, file, out = untrained("classify", ("no", "sí")), tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    file.write_text("".join(json.dumps({"text": f"texto {i}"}) + "\n\n" for i in range(30)))
+    config = verb.Config(model=str(model), file=str(file), out=str(out))
+    seen = []
+
+    def stop(what, done, total):
+        seen.append((done, total))
+        if done == 12:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        verb.write(config, progress=stop)
+    assert not out.exists()
+    asked = []
+    real = verb.Labeller._example
+    monkeypatch.setattr(verb.Labeller, "_example", lambda self, row, n: asked.append(n) or real(self, row, n))
+    assert verb.write(config) == 30
+    assert asked == list(range(12, 30))
+    assert seen == [(4, 30), (8, 30), (12, 30)]
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [r["id"] for r in rows] == [str(i) for i in range(30)]
+    assert [r["label"] for r in rows] == [o["label"] for o in of(model, file=file)]
+
+
+def test_another_input_starts_anew(untrained, tmp_path):
+    import destila.verbs.predict as verb
+
+    model, file, out = untrained("classify", ("no", "sí")), tmp_path / "in.txt", tmp_path / "out.jsonl"
+    config = verb.Config(model=str(model), file=str(file), out=str(out))
+
+    def stop(what, done, total):
+        raise KeyboardInterrupt
+
+    file.write_text("uno\ndos\n")
+    with pytest.raises(KeyboardInterrupt):
+        verb.write(config, progress=stop)
+    file.write_text("tres\ncuatro\ncinco\n")
+    assert verb.write(config) == 3
+    assert [json.loads(line)["text"] for line in out.read_text().splitlines()] == ["tres", "cuatro", "cinco"]
+
+
+def test_the_input_is_not_overwritten(untrained, tmp_path):
+    import destila.verbs.predict as verb
+
+    (tmp_path / "in.txt").write_text("uno\n")
+    with pytest.raises(ConfigError, match="is the file of texts itself"):
+        verb.write(
+            verb.Config(model=str(untrained("tag", POS)), file=str(tmp_path / "in.txt"), out=str(tmp_path / "in.txt"))
+        )
