@@ -1,7 +1,8 @@
 """Hidden states of a teacher on disk, in half precision: asked once, read by every epoch and student.
 
 A row of the cache holds, for every position of an example, the wanted layers side by side: [P, layers * H]. Positions
-are the example's units, or, where both models read the same tokens, the tokens of its windows one after another.
+are the example's units, or, where both models read the same tokens, the tokens of its windows one after another. A unit
+that a question's window in parts holds twice has the states of the first part.
 Attention and queries are not cached: they grow with the square of the length, or are three times as wide.
 """
 
