@@ -1,0 +1,173 @@
+"""The contestants of `benchmarks/inference.py`: one model, opened by transformers, onnxruntime and OpenVINO, and by us.
+
+Peers get what an expert gives them: the exporter's graph pre-processed and quantised per channel; OpenVINO with its
+latency hint, bf16, and int8 calibrated by NNCF on the same sentences.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import torch
+from onnxruntime.quantization import QuantType, quantize_dynamic
+from onnxruntime.quantization.shape_inference import quant_pre_process
+from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification
+
+from destila.export import int8
+from destila.export import onnx as exporter
+from destila.models import store
+from destila.models.heads import Model
+from destila.text.tokenizer import Tokenizer
+
+Run = Callable[[np.ndarray], np.ndarray]
+"""Logits of one text's ids, i64 [1, L]."""
+
+
+class _Traced(torch.nn.Module):
+    """A transformers model as the exporters want it: tensors in, one tensor out."""
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Logits."""
+        return self.model(input_ids=input_ids, attention_mask=attention_mask).logits
+
+
+def contestants(
+    model: Model, tokenizer: Tokenizer, folder: Path, *, threads: int, calibration: Sequence[np.ndarray]
+) -> dict[str, Run]:
+    """Every contestant that is installed, by name; files are written to folder. calibration: ids [1, L] of texts."""
+    with _quiet():
+        theirs = transformers_model(model, tokenizer, folder / "transformers")
+        plain, prepared, expert = (folder / f"{name}.onnx" for name in ("plain", "prepared", "expert"))
+        _export(theirs, plain)
+        quant_pre_process(plain, prepared, skip_symbolic_shape=True)
+        quantize_dynamic(prepared, expert, per_channel=True, weight_type=QuantType.QInt8)
+        found: dict[str, Run] = {
+            "pytorch": lambda ids: _torch(theirs, ids),
+            "onnxruntime fp32": _session(plain, threads),
+            "onnxruntime int8 expert": _session(expert, threads),
+        }
+        found |= _openvino(_Traced(theirs), threads, calibration, prefix="openvino", masked=True)
+        found |= ours(model, folder, threads=threads, calibration=calibration)
+    return found
+
+
+def transformers_model(model: Model, tokenizer: Tokenizer, folder: Path) -> torch.nn.Module:
+    """The same weights as a transformers model in its defaults."""
+    store.save(model, tokenizer, folder)
+    classes = AutoModelForSequenceClassification if model.task == "classify" else AutoModelForTokenClassification
+    return classes.from_pretrained(folder).eval()
+
+
+def ours(model: Model, folder: Path, *, threads: int, calibration: Sequence[np.ndarray]) -> dict[str, Run]:
+    """What `destila export` offers for single texts."""
+    plain = exporter.build(model, mask=False, types=False)
+    feeds = [{"input_ids": ids} for ids in calibration]
+    graphs = {
+        "destila fp32": plain,
+        "destila int8": int8.quantise(plain, kind="dynamic"),
+        "destila int8 static": int8.quantise(plain, kind="static", calibration=feeds),
+    }
+    found = {}
+    for name, graph in graphs.items():
+        path = folder / f"{name.replace(' ', '-')}.onnx"
+        path.write_bytes(graph.SerializeToString())
+        found[name] = _session(path, threads)
+    return found | _openvino(model, threads, calibration, prefix="destila openvino", masked=False)
+
+
+def _export(model: torch.nn.Module, path: Path) -> None:
+    ids = torch.ones((1, 32), dtype=torch.int64)
+    axes = {0: "B", 1: "L"}
+    names = ["input_ids", "attention_mask"]
+    torch.onnx.export(
+        _Traced(model),
+        (ids, ids),
+        str(path),
+        input_names=names,
+        output_names=["logits"],
+        dynamic_axes=dict.fromkeys(names, axes),
+        opset_version=17,
+        dynamo=False,
+    )
+
+
+@torch.inference_mode()
+def _torch(model: torch.nn.Module, ids: np.ndarray) -> np.ndarray:
+    values = torch.from_numpy(ids)
+    return model(input_ids=values, attention_mask=torch.ones_like(values)).logits.numpy()
+
+
+def _session(path: Path, threads: int) -> Run:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    # Threads that go on spinning after a call would take the processor from the next contestant.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    masked = "attention_mask" in {value.name for value in session.get_inputs()}
+
+    def run(ids: np.ndarray) -> np.ndarray:
+        feeds = {"input_ids": ids, "attention_mask": np.ones_like(ids)} if masked else {"input_ids": ids}
+        return session.run(None, feeds)[0]
+
+    return run
+
+
+def _openvino(
+    model: torch.nn.Module, threads: int, calibration: Sequence[np.ndarray], *, prefix: str, masked: bool
+) -> dict[str, Run]:
+    """bf16, int8 with the rest in fp32, and int8 with the rest in bf16; nothing where OpenVINO is not installed."""
+    try:
+        import openvino
+    except ImportError:
+        return {}
+    from destila.export import openvino as exporter
+
+    def convert() -> Any:
+        if not masked:
+            return exporter.build(model)
+        example = {name: torch.ones((2, 160), dtype=torch.int64) for name in ("input_ids", "attention_mask")}
+        return openvino.convert_model(model, example_input=example, input=[(name, [-1, -1]) for name in example])
+
+    core = openvino.Core()
+    common = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1}
+
+    names = [value.any_name for value in convert().inputs]
+    fill = {"attention_mask": np.ones_like, "type_ids": np.zeros_like}
+
+    def feeds(ids: np.ndarray) -> dict[str, np.ndarray]:
+        return {name: fill[name](ids) if name in fill else ids for name in names}
+
+    def opened(graph: Any, precision: str) -> Run:
+        options = {**common, "INFERENCE_PRECISION_HINT": precision}
+        request = core.compile_model(graph, "CPU", options).create_infer_request()
+        return lambda ids: request.infer(feeds(ids))[0]
+
+    small = exporter.quantise(convert(), [feeds(ids) for ids in calibration])
+    return {
+        f"{prefix} bf16": opened(convert(), "bf16"),
+        f"{prefix} int8": opened(small, "f32"),
+        f"{prefix} int8 bf16": opened(small, "bf16"),
+    }
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Exporters and quantisers write to standard output, which is for the result."""
+    logging.disable(logging.WARNING)
+    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+    logging.disable(logging.NOTSET)
