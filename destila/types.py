@@ -325,7 +325,8 @@ class Setting:
     """What a loss term may know when it is built.
 
     class_counts: units per class in the training data; None: not counted. student, teacher: None while a recipe is only
-    read. same_tokens: both read every text as the same tokens. axis: the task's. seed: of weights that a term learns.
+    read. same_tokens: both read every text as the same tokens. axis: the task's. whole: its only unit is the example.
+    seed: of weights that a term learns.
     """
 
     class_counts: Sequence[int] | None = None
@@ -333,6 +334,7 @@ class Setting:
     teacher: Shape | None = None
     same_tokens: bool = True
     axis: int = 2
+    whole: bool = False
     seed: int = 0
 
 

@@ -127,7 +127,7 @@ class Stored:
                 said = rows[window.row][self._positions(window, pool)]
                 values[i, : len(said)] = said
             mask &= torch.from_numpy(values.max(-1) > ABSENT)
-            each = torch.from_numpy(values).split(self._width, dim=-1)
+            each = torch.split(torch.from_numpy(values), self._width, dim=-1)
             masks[pool], states[pool] = mask, dict(zip(self._states[pool], each, strict=True))
         return replace(batch, inner=Inner(masks, states))
 

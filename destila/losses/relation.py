@@ -46,6 +46,12 @@ def build(options: Options, setting: Setting) -> Term:
         return unbound("relation")
     ((m, n),) = pairs("relation", (options.layers or (both[0].layers, both[1].layers),), *both, embeddings=False)
     heads = _heads(options.heads, *both)
+    pool = pool_of("relation", options.pool, False, setting)
+    if setting.whole and pool != "token":
+        raise ConfigError(
+            "term 'relation' relates units with each other, and of a text to classify there is one: train the student "
+            "with the teacher's tokenizer, or use 'hidden' or 'cosine'"
+        )
 
     def fn(student: Mapping[State, Tensor], teacher: Mapping[State, Tensor], mask: Tensor, axis: int) -> Tensor:  # noqa: ARG001
         sums = []
@@ -62,7 +68,7 @@ def build(options: Options, setting: Setting) -> Term:
         fn,
         student=tuple((kind, m) for kind in _KINDS),
         teacher=tuple((kind, n) for kind in _KINDS),
-        pool=pool_of("relation", options.pool, False, setting),
+        pool=pool,
     )
 
 

@@ -71,7 +71,7 @@ def _check_pair(study: Study, terms: Sequence[dict[str, Any]], student: StudentS
     if mine is None or theirs is None:  # a shape that only transformers can read: checked when it is loaded
         return
     same = _tokens(student) == _tokens(teacher)
-    setting = Setting(student=mine, teacher=theirs, same_tokens=same, axis=study.task.axis)
+    setting = Setting(student=mine, teacher=theirs, same_tokens=same, axis=study.task.axis, whole=_whole(study))
     mix(terms, class_counts=study.class_counts, setting=setting)
 
 
@@ -127,6 +127,7 @@ def loss_of(
         teacher=_shape(teacher.model, teacher.source, teacher.tokenizer.source),
         same_tokens=same,
         axis=study.task.axis,
+        whole=_whole(study),
         seed=job.seed,
     )
     loss = mix(job.terms, class_counts=study.class_counts, setting=setting)
@@ -134,6 +135,11 @@ def loss_of(
     wanted = loss.teacher_states
     stored = reading.stored(wanted, inside.options.cache_limit_mb) if inside.options.states == "cache" else None
     return loss, stored or reading.live(wanted, job.options.batch_size // job.options.accumulation or 1)
+
+
+def _whole(study: Study) -> bool:
+    """Whether an example is its only unit."""
+    return study.task.name == "classify"
 
 
 def _known(shape: Shape | None) -> Shape:
@@ -162,10 +168,6 @@ class _Reading:
     windows: Sequence[Features]
     same: bool
 
-    @property
-    def whole(self) -> bool:
-        return self.study.task.name == "classify"
-
     def encode(self, examples: Sequence[Example]) -> Encoded:
         """The teacher's windows of some examples."""
         longest = min(self.study.recipe.max_length, self.teacher.max_length)
@@ -184,7 +186,9 @@ class _Reading:
             batch,
             tokens,
         )
-        return Live(self.teacher.model, wanted, whole=self.whole, windows=own, pad_id=self.teacher.tokenizer.pad_id)
+        return Live(
+            self.teacher.model, wanted, whole=_whole(self.study), windows=own, pad_id=self.teacher.tokenizer.pad_id
+        )
 
     def stored(self, wanted: Wanted, limit_mb: float) -> Stored | None:
         """The teacher's hidden states from the disk, computed where they are missing; None where they cannot be kept."""
@@ -203,7 +207,12 @@ class _Reading:
             key = {**base, "unit": hidden_cache.unit_of(base["unit"], pool, states)}
             cache = Cache.open(None, key, len(states) * self.shape.hidden)
             predict = hidden_cache.asking(
-                self.teacher.model, self.encode, pool, states, whole=self.whole, pad_id=self.teacher.tokenizer.pad_id
+                self.teacher.model,
+                self.encode,
+                pool,
+                states,
+                whole=_whole(self.study),
+                pad_id=self.teacher.tokenizer.pad_id,
             )
             asked = cache.fill(self.examples, predict, chunk=chunk)
             log.info("hidden states: %d of %d texts were new to %s", asked, len(self.examples), cache.folder)

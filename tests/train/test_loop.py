@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from destila.errors import TrainingError
 from destila.losses.mix import mix
@@ -64,17 +65,43 @@ def test_parts_are_logged_by_name_and_add_up_to_the_loss(toy):
     assert step.loss == pytest.approx(whole, rel=1e-5)
 
 
-@pytest.mark.parametrize("task", ["classify", "tag"])
-def test_accumulation_does_not_change_the_weights(toy, task):
-    terms = [{"use": "hard"}, {"use": "kl"}]
+ANSWERS = [{"use": "hard"}, {"use": "kl"}]
+STATES = [
+    {"use": "hidden", "shared": True},
+    {"use": "attention"},
+    {"use": "relation"},
+    {"use": "cosine"},
+    {"use": "kl"},
+]
+PADDED = [{"use": "hidden", "pads": True}, {"use": "attention", "what": "probabilities", "pads": True}, {"use": "hard"}]
+
+
+@pytest.mark.parametrize(
+    ("task", "terms", "length"),
+    [("classify", ANSWERS, 0), ("tag", ANSWERS, 0), ("tag", STATES, 0), ("tag", PADDED, 20)],
+)
+def test_accumulation_does_not_change_the_weights(toy, task, terms, length):
     found = {}
     for parts in (1, 3, 8):
         net = toy.model(task, dropout=0.0)
         made = toy.features(task, 21)
-        list(toy.steps(net, task, made, options(accumulation=parts, epochs=2, eps=1e-4), terms=terms))
+        chosen = options(accumulation=parts, epochs=2, eps=1e-4)
+        list(toy.steps(net, task, made, chosen, terms=terms, length=length))
         found[parts] = weights(net)
     for parts in (3, 8):
         assert (found[parts] - found[1]).abs().max() < 1e-6
+
+
+def test_weights_that_a_term_learns_are_trained_and_stay_out_of_the_model(toy, tmp_path):
+    net, made = toy.model("tag", dropout=0.0), toy.features("tag", 21)
+    before = set(net.state_dict())
+    terms = [{"use": "hidden", "weight": 5.0}, {"use": "hard"}]
+    steps = list(toy.steps(net, "tag", made, options(epochs=6), terms=terms, state=tmp_path / "state"))
+    assert steps[-1].parts["hidden"] < 0.8 * steps[0].parts["hidden"]
+    assert set(net.state_dict()) == before
+    saved = load_file(tmp_path / "state")
+    maps = {name for name in saved if name.startswith("model.loss")}
+    assert maps == {f"model.loss.0.{i}.{part}" for i in (0, 1) for part in ("weight", "bias")}
 
 
 def test_the_loss_of_a_batch_is_the_mean_over_its_units(toy):

@@ -1,0 +1,111 @@
+"""Terms that look inside a teacher, through a recipe: both task families, equal and other tokens, live and cached."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import pytest
+from safetensors import safe_open
+
+from destila.errors import ConfigError
+from destila.models import hf
+from destila.verbs.recipe import read
+from destila.verbs.run import Run
+from destila.verbs.study import Study
+
+SAME = 'students.0.tokenizer={kind = "bpe", vocab_size = 400}'
+"""The student reads as the teacher does: a tokenizer trained from the same table."""
+
+SHORT = ("data.train=48", "train.epochs=1", "compare=false", "teachers.0.train={epochs = 1}")
+
+
+def distilled(path, *changes: str) -> tuple[Run, list[dict]]:
+    """The study after training, and the log of its only distilled student."""
+    steps = Run(Study(read(str(path), (*SHORT, *changes))))
+    steps.train()
+    log = steps.folder / "students" / "student-distilled-s0" / "log.jsonl"
+    return steps, [json.loads(line) for line in log.read_text().splitlines()]
+
+
+@pytest.mark.parametrize("data", ["demo_intents", "demo_tags"])
+@pytest.mark.parametrize(
+    ("changes", "terms", "logged"),
+    [
+        ((), '[{use = "kl", temperature = 2.0}, {use = "hidden", layers = "uniform"}]', {"kl", "hidden"}),
+        ((), '[{use = "hidden", pool = "mean"}, {use = "cosine"}, {use = "kl"}]', {"kl", "hidden", "cosine"}),
+        ((SAME,), '[{use = "kl"}, {use = "attention"}, {use = "cosine"}]', {"kl", "attention", "cosine"}),
+        ((SAME,), '[{use = "hard"}, {use = "hidden", shared = true}, {use = "relation"}]', {"hard", "hidden", "relation"}),
+    ],
+)  # fmt: skip
+def test_states_are_distilled_with_any_tokens_and_leave_no_trace_in_the_model(tiny, data, changes, terms, logged):
+    steps, log = distilled(tiny(data), *changes, f"distil.terms={terms}")
+    assert all(logged <= set(line) for line in log)
+    assert all(line[name] > 0 for line in log for name in logged)
+    folder = steps.folder / "students" / "student-distilled-s0" / "best"
+    with safe_open(folder / "model.safetensors", "pt") as file:
+        names = list(file.keys())
+    assert names
+    assert not [name for name in names if name.startswith(("loss", "student"))]
+    assert hf.load(folder, head_required=True).report.extra == ()
+
+
+def test_hidden_states_from_the_disk_teach_as_the_live_teacher_does(tiny, caplog):
+    caplog.set_level(logging.INFO)
+    terms = 'distil.terms=[{use = "hidden", pool = "mean"}, {use = "kl"}]'
+    live, log = distilled(tiny("demo_tags"), terms)
+    assert "teacher on the fly" in caplog.text
+    assert "MB of weights" in caplog.text
+    caplog.clear()
+    cached, again = distilled(tiny("demo_tags"), terms, 'distil.states="cache"')
+    assert "MB in half precision" in caplog.text
+    assert "48 of 48 texts were new" in caplog.text
+    assert "teacher on the fly" not in caplog.text
+    assert again[-1]["loss"] == pytest.approx(log[-1]["loss"], rel=1e-2)
+    keys = [steps._prepared(steps.recipe.students[0], 0, True)[1] for steps in (live, cached)]
+    assert keys[0] != keys[1], "half precision is part of the result"
+
+
+@pytest.mark.parametrize(
+    ("terms", "limit", "said"),
+    [
+        ('[{use = "hidden"}, {use = "hard"}]', 0.001, "over distil.cache_limit_mb = 0.001"),
+        ('[{use = "relation"}, {use = "hard"}]', 1000, "only hidden states are cached"),
+    ],
+)
+def test_what_cannot_be_cached_comes_from_the_live_teacher_and_the_log_says_so(tiny, caplog, terms, limit, said):
+    caplog.set_level(logging.INFO)
+    distilled(tiny("demo_tags"), f"distil.terms={terms}", 'distil.states="cache"', f"distil.cache_limit_mb={limit}")
+    assert said in caplog.text
+    assert "teacher on the fly" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("terms", "said"),
+    [
+        ('[{use = "attention"}]', "a wordpiece tokenizer of 400 pieces of its own"),
+        ('[{use = "kl"}, {use = "hidden", pool = "token"}]', "train the student with the teacher's tokenizer"),
+        ('[{use = "hidden", layers = [[1, 3]]}]', "the teacher's 0 to 2"),
+        ('[{use = "hidden", project = "never"}]', "the student is 16 wide and the teacher 32"),
+        ('[{use = "relation"}]', "of a text to classify there is one"),
+        ('[{use = "kl", pads = true}]', "is for questions"),
+    ],
+)
+def test_what_the_models_cannot_do_is_refused_before_any_work(tiny, trained, terms, said):
+    with pytest.raises(ConfigError) as caught:
+        Run(Study(read(str(tiny()), (f"distil.terms={terms}",))))
+    assert said in str(caught.value)
+    assert trained == []
+
+
+def test_words_are_related_where_tokens_differ(tiny):
+    _, log = distilled(tiny("demo_tags"), 'distil.terms=[{use = "relation"}, {use = "kl"}]')
+    assert log[-1]["relation"] > 0
+
+
+def test_a_stage_may_learn_hidden_states_alone(tiny):
+    stages = 'distil.stages=[{name = "inside", terms = [{use = "hidden"}]}, {name = "answers", terms = [{use = "kl"}]}]'
+    steps, log = distilled(tiny("demo_tags"), stages)
+    assert "kl" in log[-1]
+    first = steps.folder / "students" / "student-distilled-s0-inside" / "log.jsonl"
+    assert "hidden" in json.loads(first.read_text().splitlines()[-1])
