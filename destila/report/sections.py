@@ -131,14 +131,15 @@ def _retained(rows: Sequence[Row]) -> Section | None:
     found = [axis for axis in axes(rows) if axis.reference is not None]
     if not found:
         return None
+    teacher = found[0].teacher
     header = ["model", "role", "score retained"]
     for axis in found:
         header += [f"{_short(axis)} saved", "lost per halving"]
     body = []
     for row in rows:
-        if row.role == "floor" or row is found[0].teacher:
+        if row.role == "floor" or row is teacher:
             continue
-        line = [row.model, row.role, _share(row.main / found[0].teacher.main if found[0].teacher else None)]
+        line = [row.model, row.role, _share(row.main / teacher.main if teacher and teacher.main else None)]
         for axis in found:
             line += _saving(axis, row)
         body.append(line)

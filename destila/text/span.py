@@ -96,7 +96,8 @@ class SpanReader:
             for feature, value in row.windows if example.answers is not None else ():
                 logits = value[feature.unit >= 0].astype(np.float64)
                 gold = value[self._target(feature, example), (0, 1)]
-                total += float((np.logaddexp.reduce(logits, axis=0) - gold).mean())
+                with np.errstate(invalid="ignore"):  # a loss that is not finite is for the caller to judge
+                    total += float((np.logaddexp.reduce(logits, axis=0) - gold).mean())
                 count += 1
         return total / max(1, count)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from destila.distil.cache import Cache, RowsView
 from destila.distil.cache import estimate as cost
 from destila.distil.ensemble import combine, weights_of
 from destila.distil.teacher import Teacher, load_teacher
-from destila.errors import ConfigError
+from destila.errors import ConfigError, ModelError
 from destila.models.presets import PRESETS
 from destila.models.weights import fingerprint_of
 from destila.text.folder import read_folder
@@ -118,6 +119,8 @@ class Teachers:
         task, labels = self.study.task, self.study.labels
         rows = predictor.rows(dev)
         scores, loss = task.score(dev, task.decode(dev, rows, labels), labels), task.loss(dev, rows, labels)
+        if not math.isfinite(loss):
+            raise ModelError(f"teacher '{teacher.label}' says nothing finite of the dev texts: check its weights")
         return Candidate(teacher, key, folder, teacher.label_map, scores[self.study.main], loss)
 
     def _key_of(self, teacher: TeacherSpec) -> str:
