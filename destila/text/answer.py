@@ -122,11 +122,11 @@ def _grid(feature: Features, value: np.ndarray, longest: int, options: SpanOptio
     low, high = context_tokens(feature, options.unit)
     top = [np.argsort(value[:, column])[: -options.nbest - 1 : -1] for column in (0, 1)]
     start, end = (grid.ravel() for grid in np.meshgrid(*top, indexing="ij"))
-    valid = (start >= low) & (end < high) & (end >= start) & (end - start < longest)
+    real = feature.spans[:, 1] > feature.spans[:, 0]  # a mark of a word's start is no character
+    valid = (start >= low) & (end < high) & (end >= start) & (end - start < longest) & real[start] & real[end]
     start, end = start[valid], end[valid]
     spans = np.stack([feature.spans[start, 0], feature.spans[end, 1]], axis=1).astype(np.int64)
-    real = spans[:, 1] > spans[:, 0]
-    return spans[real], (value[start, 0].astype(np.float64) + value[end, 1])[real]
+    return spans, value[start, 0].astype(np.float64) + value[end, 1]
 
 
 def _best(found: _Found, context: str, options: SpanOptions) -> list[tuple[int, int, float]]:
