@@ -9,6 +9,7 @@ was read as "strip".
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 from collections.abc import Iterable
 from typing import Any
@@ -30,13 +31,13 @@ def strips(spec: Json) -> bool:
 
 def lower_only(pieces: Iterable[str]) -> bool:
     """True when a vocabulary spells words in small letters only; bracketed specials do not count."""
-    words = [p for p in pieces if not (p[:1] + p[-1:] in ("[]", "<>") and len(p) > 2)]
-    return any("a" <= c <= "z" for p in words for c in p) and not any("A" <= c <= "Z" for p in words for c in p)
+    words = "\n".join(p for p in pieces if not (p[:1] + p[-1:] in ("[]", "<>") and len(p) > 2))
+    return re.search("[a-z]", words) is not None and re.search("[A-Z]", words) is None
 
 
 def accented(pieces: Iterable[str]) -> bool:
     """True when a vocabulary has pieces that only accented text can reach."""
-    return any(c in "áéíóúñü" for p in pieces for c in p)
+    return re.search("[áéíóúñü]", "\n".join(pieces)) is not None
 
 
 def is_bytelevel(spec: Json) -> bool:

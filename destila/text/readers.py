@@ -17,7 +17,6 @@ from destila.errors import ConfigError
 from destila.text import score
 from destila.text.decode import decode
 from destila.text.encode import encode_classify, encode_tag
-from destila.text.span import SpanOptions, SpanReader
 from destila.text.tokenizer import Tokenizer
 from destila.types import Encoded, Example, Features, Prediction, Reader, Rows
 
@@ -134,6 +133,8 @@ class TagReader:
 def reader(task: str, options: Mapping[str, Any] | None = None) -> Reader:
     """The reader of a task by name; options: what a model folder's destila.json says about it. Raises ConfigError."""
     if task == "span":
+        from destila.text.span import SpanOptions, SpanReader  # a twentieth of a second that other tasks need not wait
+
         return SpanReader(build(SpanOptions, dict(options or {}), where="span"))
     readers: dict[str, Any] = {"classify": ClassifyReader, "tag": TagReader}
     if task not in readers:

@@ -12,7 +12,9 @@ import json
 import logging
 import unicodedata
 from collections.abc import Iterable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,8 @@ from destila.types import Span
 _log = logging.getLogger(__name__)
 _FLAGS = ("do_lower_case", "strip_accents", "keep_accents")
 _CHUNK = 4096  # texts per call of the library: its encodings are large, ours are not
-_CACHE_WORDS = 400_000
+_CACHE_WORDS = 100_000  # about 40 MB
+_MARKS = "▁ Ġ"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +51,17 @@ class Pieces:
 class Tokenizer:
     """A loaded tokenizer; made by `load` or `parse`.
 
-    mask_id: None without a mask token. max_length: None when the files do not state one. fingerprint: names the exact
-    segmentation and special ids. source: the file it was read from. notes: what was repaired on loading.
+    mask_id: None without a mask token. max_length: None when the files do not state one. source: the file it was read
+    from. notes: what was repaired on loading.
     """
 
-    def __init__(self, text: str, found: specials.Specials, *, max_length: int | None, source: str) -> None:
-        self._json, self._specials = text, found
-        self._backend, self._words = _backends(text, source)
+    def __init__(
+        self, settled: _Settled, vocab: dict[str, int], found: specials.Specials, *, max_length: int | None, source: str
+    ) -> None:
+        self._json, self._specials = settled.text, found
+        self._backend, self._words = _backends(settled, source)
         self._cache: dict[str, Pieces] = {}
-        vocab = self._backend.get_vocab(with_added_tokens=True)
-        self._marks = frozenset(i for piece, i in vocab.items() if piece and not piece.strip("▁ Ġ"))
+        self._marks = frozenset(vocab[piece] for piece in vocab if piece[:1] in _MARKS and not piece.strip(_MARKS))
         self._blanks = _blanks_to_flatten(self._backend, vocab, source)
         self._single, self._pair = specials.frames(self._backend, found, source)
         self.pad_id, self.unk_id = found.pad[1], found.unk[1]
@@ -66,8 +70,13 @@ class Tokenizer:
         self.vocab_size = max(vocab.values()) + 1
         self.max_length, self.source = max_length, source
         self.notes: tuple[str, ...] = ()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Names the exact segmentation and the special ids."""
+        found = self._specials
         names = [found.pad, found.unk, found.cls, found.sep, found.mask]
-        self.fingerprint = fingerprint(text, [list(n) if n else None for n in names])
+        return fingerprint(self._json, [list(n) if n else None for n in names])
 
     def text(self, texts: Sequence[str]) -> list[Pieces]:
         """The tokens of each text, without specials; an empty text has none."""
@@ -115,6 +124,11 @@ class Tokenizer:
         if None in pieces:
             raise TokenizerError(f"{self.source} has {self.vocab_size} tokens; an id is outside of them")
         return [piece for piece in pieces if piece is not None]
+
+    def spell(self, ids: Iterable[int]) -> list[str]:
+        """What each id alone spells, by the tokenizer's own decoder; "" for specials and for ids that are not used."""
+        found: list[str] = self._backend.decode_batch([[int(i)] for i in ids], skip_special_tokens=True)
+        return found
 
     def id_of(self, piece: str) -> int | None:
         """The id of a piece of the vocabulary, None when there is none."""
@@ -201,24 +215,50 @@ def load(source: str | Path, *, lowercase: bool | None = None, keep_accents: boo
         config["do_lower_case"] = lowercase
     if keep_accents is not None:
         config |= {"keep_accents": keep_accents, "strip_accents": not keep_accents}
-    spec, file = (_read(file), file) if file.is_file() else convert(file.parent, config)
+    if file.is_file():
+        return _parsed(_canonical(_text(file), str(file)), config, str(file))
+    spec, file = convert(file.parent, config)
     return parse(spec, config, source=str(file))
 
 
 def parse(spec: dict[str, Any], config: dict[str, Any] | None = None, *, source: str) -> Tokenizer:
     """The tokenizer of a tokenizer.json's content and a tokenizer_config.json's; see `load`."""
-    config = config or {}
-    canonical = json.loads(_backend(json.dumps({**spec, "truncation": None, "padding": None}), source).to_str())
+    return _parsed(_canonical(json.dumps(spec), source), config or {}, source)
+
+
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    """A tokenizer.json as the library itself writes it: its text, its content, and the library's tokenizer of it."""
+
+    text: str
+    spec: dict[str, Any]
+    backend: Any
+
+
+def _canonical(text: str, source: str) -> _Settled:
+    """Any tokenizer.json, as the library writes it, without truncation and padding.
+
+    A large vocabulary takes the library longer to read than the rest of a start, so it reads each state of one once.
+    """
+    backend = _backend(text, source)
+    backend.no_truncation()
+    backend.no_padding()
+    text = backend.to_str()
+    return _Settled(text, json.loads(text), backend)
+
+
+def _parsed(settled: _Settled, config: dict[str, Any], source: str) -> Tokenizer:
     strip, keep = config.get("strip_accents"), config.get("keep_accents")
     keep = keep if keep is not None or strip is None else not strip
-    spec = case.apply(canonical, lowercase=config.get("do_lower_case"), keep_accents=keep)
+    spec = case.apply(settled.spec, lowercase=config.get("do_lower_case"), keep_accents=keep)
     spec, notes = _repaired(spec, source)
-    text = _backend(json.dumps(spec), source).to_str()
-    ids = _backend(text, source).get_vocab(with_added_tokens=True)
+    if spec["normalizer"] != settled.spec["normalizer"]:  # the only part that the two lines above touch
+        settled = _canonical(json.dumps(spec), source)
+    ids = settled.backend.get_vocab(with_added_tokens=True)
     limit = config.get("model_max_length")
     max_length = int(limit) if isinstance(limit, int | float) and 0 < limit < 1_000_000 else None
-    found = specials.find(spec, config, ids, source)
-    tokenizer = Tokenizer(text, found, max_length=max_length, source=source)
+    found = specials.find(settled.spec, config, ids, source)
+    tokenizer = Tokenizer(settled, ids, found, max_length=max_length, source=source)
     tokenizer.notes = notes
     return tokenizer
 
@@ -241,10 +281,17 @@ def _repaired(spec: dict[str, Any], source: str) -> tuple[dict[str, Any], tuple[
     return spec, tuple(notes)
 
 
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise TokenizerError(f"{path} is not UTF-8: {error}. Fetch or write it again") from error
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        content = json.loads(_text(path))
+    except json.JSONDecodeError as error:
         raise TokenizerError(f"{path} is not valid JSON: {error}. Fetch or write it again") from error
     if not isinstance(content, dict):
         raise TokenizerError(f"{path} holds no JSON object: fetch or write it again")
@@ -263,13 +310,13 @@ def _backend(text: str, source: str) -> Any:
         raise TokenizerError(f"{source} is not a tokenizer the tokenizers library can read: {error}") from error
 
 
-def _backends(text: str, source: str) -> tuple[Any, Any]:
+def _backends(settled: _Settled, source: str) -> tuple[Any, Any]:
     """The library's tokenizer for texts, and the one for words, which marks the start of a text as a word's start."""
-    spec = json.loads(text)
-    for step in case.steps(spec["post_processor"]):
-        if "trim_offsets" in step:  # would also cut the first letter of a word whose blank it did not see; we trim
-            step["trim_offsets"] = False
-    whole = _backend(json.dumps(spec), source)
+    spec = {**settled.spec, **{part: deepcopy(settled.spec[part]) for part in ("post_processor", "pre_tokenizer")}}
+    trims = [step for step in case.steps(spec["post_processor"]) if step.get("trim_offsets")]
+    for step in trims:  # it would also cut the first letter of a word whose blank it did not see; we trim
+        step["trim_offsets"] = False
+    whole = _backend(json.dumps(spec), source) if trims else settled.backend
     changed = False
     for step in case.steps(spec["pre_tokenizer"]):
         if step["type"] == "ByteLevel" and not step["add_prefix_space"]:

@@ -28,7 +28,6 @@ from destila.text.files import open_text
 from destila.text.folder import FolderInfo, read_folder
 from destila.text.readers import ClassifyReader, reader
 from destila.text.resumable import Resumable, identity
-from destila.text.span import SpanReader
 from destila.text.words import split_words
 from destila.types import Example, Predictor
 
@@ -37,6 +36,7 @@ _CHUNK = 256
 """Texts read before they are labelled: memory stays constant whatever the size of the input."""
 
 Progress = Callable[[str, int, int], None]
+_SPAN = "span"
 
 
 class Config(Options):
@@ -81,7 +81,7 @@ class Labeller:
     def _example(self, item: str | dict[str, Any], number: int) -> Example:
         row = {"text": item} if isinstance(item, str) else item
         name = str(row.get("id", number))
-        if self.predictor.task == SpanReader.name:
+        if self.predictor.task == _SPAN:
             question = _string(row, "question" if "question" in row else "text", number)
             return Example(name, question, _string(row, "pair" if "pair" in row else "context", number))
         if self.predictor.task == ClassifyReader.name:
@@ -198,7 +198,7 @@ def _labelled(labeller: Labeller, arguments: Config, source: Iterator[str], done
     else:
         first = list(islice(source, 1))
         source, jsonl = chain(first, source), any(map(_is_object, first))
-    pairs = labeller.predictor.task in (ClassifyReader.name, SpanReader.name)
+    pairs = labeller.predictor.task in (ClassifyReader.name, _SPAN)
     rows = rows_of(source, jsonl=jsonl, where=arguments.file or "standard input", pairs=pairs)
     return labeller.predict(islice(rows, done, None), first=done)
 
