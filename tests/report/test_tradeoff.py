@@ -87,3 +87,8 @@ def test_an_exported_model_is_a_row_of_its_own_with_what_it_lost(record):
     ]
     text = table.markdown(made, "toy")
     assert "| tiny-distilled int8 | int8 | 70.00 ± 0.00 | +1.00 | 0.00 | 8 of 8 | yes |" in text
+
+
+def test_a_teacher_that_scores_nothing_retains_nothing_to_speak_of(record):
+    made = [record("teacher", "T", right=0), record("distilled", "A", right=1)]
+    assert "| A | distilled | – | 1.00× | – |" in table.markdown(made, "toy")
