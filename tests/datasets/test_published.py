@@ -96,3 +96,31 @@ def test_legal_topics_has_its_documents():
     data = datasets.load({"use": "legal_topics"})
     assert _sizes(data) == {"train": 7362, "dev": 880, "test": 880}
     assert counts(data.splits["train"]).most_common(1)[0][0] == "relaciones_exteriores"
+
+
+def test_xquad_and_mlqa_have_their_questions():
+    data = datasets.load({"use": "xquad_es"})
+    assert (_sizes(data), data.notes) == ({"test": 1190}, {})
+    assert len({e.pair for e in data.splits["test"]}) == 240
+    data = datasets.load({"use": "mlqa_es"})
+    assert (_sizes(data), data.notes) == ({"dev": 500}, {})
+
+
+def test_squad_es_is_apart_from_xquad():
+    for version, questions, paragraphs in (("1.1", 5851, 230), ("2.0", 6138, 168)):
+        data = datasets.load({"use": "squad_es", "version": version})
+        kept = [*data.splits["train"], *data.splits["dev"]]
+        assert len(kept) == questions
+        assert data.notes["paragraphs shared with XQuAD, dropped"] == paragraphs
+        assert not {e.id for e in kept} & {e.id for e in data.splits["test"]}
+        assert len(data.splits["dev"]) > 200
+
+
+def test_covid_qa_has_its_wrong_offsets():
+    data = datasets.load({"use": "covid_qa"})
+    notes = data.notes
+    off = "answers with a wrong offset, found again", "answers that are not in their context, dropped"
+    assert sum(notes[f"train {what}"] for what in off) == 32
+    lost = notes["train questions without an answer that is in the context, dropped"]
+    assert sum(_sizes(data).values()) + lost == 948
+    assert max(len((e.pair or "").split()) for s in data.splits.values() for e in s) > 2700
