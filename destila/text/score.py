@@ -152,8 +152,9 @@ def confusion(labels: Sequence[str], gold: Labels, predicted: Labels) -> list[li
 
 
 def tables(task: str, labels: Sequence[str], gold: Labels, predicted: Labels) -> dict[str, Any]:
-    """The tables of a report: per_label and confusion."""
-    return {"per_label": per_label(task, labels, gold, predicted), "confusion": confusion(labels, gold, predicted)}
+    """The tables of a report: per_label, confusion, and the labels that name its rows."""
+    found = {"per_label": per_label(task, labels, gold, predicted), "confusion": confusion(labels, gold, predicted)}
+    return {"labels": list(labels), **found}
 
 
 def agreement(a: Labels, b: Labels) -> float:
