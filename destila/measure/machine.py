@@ -16,7 +16,10 @@ from pathlib import Path
 import destila
 from destila.types import Conditions
 
-PACKAGES = ("numpy", "onnxruntime", "tokenizers", "torch", "transformers", "scikit-learn", "sklearn-crfsuite")
+PACKAGES = (
+    *("numpy", "onnxruntime", "openvino", "nncf", "tokenizers"),
+    *("torch", "transformers", "scikit-learn", "sklearn-crfsuite"),
+)
 INSTRUCTIONS = (
     *("sse4_2", "avx", "avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512vl", "avx512_vnni", "avx512_bf16"),
     *("avx512_fp16", "avx_vnni", "amx_tile", "amx_int8", "amx_bf16"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +21,9 @@ from destila.measure.latency import PAPERS_LENGTH, using_threads
 from destila.measure.profile import profile, spread
 from destila.models.config import EncoderConfig
 from destila.models.macs import macs
+from destila.runtime.predictor import RuntimePredictor
 from destila.text.files import write_text
+from destila.text.folder import read_folder
 from destila.text.tokenizer import Tokenizer
 from destila.threads import available as threads_available
 from destila.train.batches import collate
@@ -49,6 +51,8 @@ class Subject:
     config: dict[str, Any]
     details: dict[str, Any]
     folder: Path | None = None  # of a model that `destila predict` can load, to measure its memory
+    backend: str = ""  # of an exported model
+    dtype: str = "float32"
 
 
 def assess(
@@ -108,25 +112,26 @@ def _write_predictions(path: Path, examples: Sequence[Example], predictions: Seq
 def _time(study: Study, subject: Subject, examples: Sequence[Example]) -> tuple[list[Latency], Conditions]:
     """Latencies under the recipe's protocols, and the conditions all numbers of the record share."""
     options = study.recipe.measure
-    threads = options.threads or threads_available()
     predictor = subject.predictor
-    torch_model = isinstance(predictor, TorchPredictor)
-    backend = "torch" if torch_model else "sklearn"
+    threads = options.threads or threads_available()
+    if isinstance(predictor, RuntimePredictor):
+        threads = predictor.threads
+    backend = subject.backend or ("torch" if isinstance(predictor, TorchPredictor) else "sklearn")
+    where: dict[str, Any] = {"device": "cpu", "threads": threads, "dtype": subject.dtype, "backend": backend}
     length = f"max {study.recipe.max_length}"
-    shared = machine.conditions(
-        device="cpu", threads=threads, batch=1, length=length, dtype="float32", backend=backend, warmup=0, repeats=0
-    )
+    shared = machine.conditions(**where, batch=1, length=length, warmup=0, repeats=0)
     if not options.texts or not examples:
         return [], shared
     chosen = spread(examples, options.texts)
     timed: dict[str, Any] = {}
-    if isinstance(predictor, TorchPredictor):
-        timed = _model_calls(study, predictor, chosen, padded=options.padded_512)
+    if isinstance(predictor, TorchPredictor | RuntimePredictor):
+        timed = _model_calls(study, predictor, chosen, subject.folder, padded=options.padded_512)
     with using_threads(threads, torch.get_num_threads, torch.set_num_threads):
         found = profile(
             lambda e: list(predictor.predict([e])),
             chosen,
             threads=threads,
+            dtype=subject.dtype,
             backend=backend,
             texts=options.texts,
             repeats=options.repeats,
@@ -136,26 +141,36 @@ def _time(study: Study, subject: Subject, examples: Sequence[Example]) -> tuple[
     return found, shared
 
 
-def _model_calls(study: Study, predictor: TorchPredictor, chosen: Sequence[Example], *, padded: bool) -> dict[str, Any]:
+def _model_calls(
+    study: Study,
+    predictor: TorchPredictor | RuntimePredictor,
+    chosen: Sequence[Example],
+    folder: Path | None,
+    *,
+    padded: bool,
+) -> dict[str, Any]:
     """Calls of the model alone, on real windows and on the papers' 512 random ids."""
-    model, tokenizer = predictor.model.eval(), predictor.tokenizer
+    tokenizer = predictor.tokenizer
     encoded = study.task.encode(chosen, tokenizer, study.labels, max_length=predictor.max_length)
     windows: dict[str, list[Features]] = {e.id: [] for e in chosen}
     for f in encoded.features:
         windows[chosen[f.row].id].append(f)
     lengths = [sum(len(f.input_ids) for f in windows[e.id]) for e in chosen]
-    calls: dict[str, Any] = {
-        "model_only": lambda e: partial(_forward, model, windows[e.id], tokenizer),
-        "lengths": lengths,
-    }
-    positions = getattr(getattr(model, "config", None), "positions", 0)
+    if isinstance(predictor, RuntimePredictor):
+        forward: Callable[[Sequence[Features]], object] = predictor.logits
+        positions = int(read_folder(folder).config.get("max_position_embeddings", 0)) if folder else 0
+    else:
+        model = predictor.model.eval()
+        forward = partial(_forward, model, tokenizer)
+        positions = getattr(getattr(model, "config", None), "positions", 0)
+    calls: dict[str, Any] = {"model_only": lambda e: partial(forward, windows[e.id]), "lengths": lengths}
     if padded and positions >= PAPERS_LENGTH:
-        calls["random_512"] = partial(_forward, model, [_random_window(tokenizer)], tokenizer)
+        calls["random_512"] = partial(forward, [_random_window(tokenizer)])
     return calls
 
 
 @torch.no_grad()
-def _forward(model: nn.Module, windows: Sequence[Features], tokenizer: Tokenizer) -> None:
+def _forward(model: nn.Module, tokenizer: Tokenizer, windows: Sequence[Features]) -> None:
     model(collate(windows, tokenizer.pad_id))
 
 

@@ -15,12 +15,16 @@ import torch
 
 from destila import hub
 from destila.errors import ConfigError
+from destila.export.proof import feeds
 from destila.measure.latency import Call
 from destila.measure.size import weights_bytes
-from destila.models import heads, hf
+from destila.models import heads, hf, hf_config
 from destila.models.config import EncoderConfig
 from destila.models.heads import Model
-from destila.models.presets import PRESETS
+from destila.models.presets import PRESETS, parameters
+from destila.runtime.exported import is_exported
+from destila.runtime.predictor import RuntimePredictor
+from destila.runtime.session import open_session
 from destila.text.folder import read_folder
 from destila.text.readers import reader as reader_of
 from destila.text.tokenizer import Tokenizer
@@ -64,16 +68,19 @@ class Opened:
 def open_model(name: str, *, task: str, labels: int, threads: int, device: str = "cpu") -> Opened:
     """A preset by name (random weights), else a model folder or hub name, in evaluation mode.
 
-    task, labels: of a model that has no head of its own. threads: of a runtime that is told when it opens a file; torch
-    is told by its caller. device: "cpu" or "cuda", for torch. Raises ConfigError when there is no
-    such device, ModelError.
+    task, labels: of a model that has no head of its own. threads: of an exported model, which is told when it opens a
+    file; torch is told by its caller. device: "cpu" or "cuda", for torch. Raises ConfigError when there is no such
+    device, ModelError.
     """
     if device != "cpu" and not torch.cuda.is_available():
         raise ConfigError(f"device = '{device}': torch finds no GPU here; leave --device out")
     names = tuple(str(i) for i in range(labels))
     if name in PRESETS:
         return preset(name, PRESETS[name], task=task, labels=names, device=device)
-    info = read_folder(hub.resolve(name))
+    path = hub.resolve(name)
+    if is_exported(path):
+        return _exported(path, threads)
+    info = read_folder(path)
     times = []
     for _ in range(_LOADS):
         start = time.perf_counter()
@@ -93,6 +100,40 @@ def open_model(name: str, *, task: str, labels: int, threads: int, device: str =
         window=longest,
         folder=info.path if info.task and info.labels else None,
         **_torch(model, loaded.tokenizer.pad_id, device),
+    )
+
+
+def _exported(path: Path, threads: int) -> Opened:
+    """An exported folder, run without torch."""
+    info, times = read_folder(path), []
+    for _ in range(_LOADS):
+        start = time.perf_counter()
+        predictor = RuntimePredictor(path, threads=threads)
+        times.append((time.perf_counter() - start) * 1000)
+    choice, shape = predictor.choice, hf_config.read(info.config, where=str(path))
+    session = open_session(choice.file, threads=threads, kind=choice.kind)
+
+    def forward(rows: Rows) -> Call:
+        inputs = [feeds((row, np.zeros_like(row))) for row in rows]
+        return lambda: [session(each) for each in inputs]
+
+    files = [choice.file, *([choice.file.with_suffix(".bin")] if choice.file.suffix == ".xml" else [])]
+    return Opened(
+        name=path.name,
+        task=predictor.task,
+        labels=predictor.labels,
+        config=shape,
+        params=parameters(shape, len(predictor.labels), predictor.task),
+        size_bytes=sum(file.stat().st_size for file in files),
+        forward=forward,
+        backend=session.backend,
+        dtype=choice.kind or "unknown",
+        reader=predictor.reader,
+        tokenizer=predictor.tokenizer,
+        predictor=predictor,
+        window=predictor.max_length,
+        folder=path,
+        details={"weights": "loaded", "candidate": choice.name, "load_ms": median(times)},
     )
 
 

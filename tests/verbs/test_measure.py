@@ -9,7 +9,7 @@ from destila.errors import ConfigError, DataError
 from destila.models import heads, presets, store
 from destila.models.config import EncoderConfig
 from destila.report import records
-from destila.verbs import measure, opened, protocols
+from destila.verbs import export, measure, opened, protocols
 
 QUICK = {"repeats": 2, "passes": 1, "warmup": 1, "threads": 1}
 
@@ -120,3 +120,16 @@ def test_a_gpu_that_is_not_there_is_said(folder, monkeypatch):
     monkeypatch.setattr(opened.torch.cuda, "is_available", lambda: False)
     with pytest.raises(ConfigError, match="finds no GPU"):
         measure.run(measure.Config(models=(str(folder),), device="cuda", **QUICK))
+
+
+def test_an_exported_folder_is_timed_beside_its_model(folder, tmp_path):
+    export.run(export.Config(model=str(folder), out=str(tmp_path / "out")))
+    (tmp_path / "texts.txt").write_text("Ana vive en Madrid.\nHola, Luis.\n", encoding="utf-8")
+    names = (str(folder), str(tmp_path / "out"))
+    found = measure.run(measure.Config(models=names, texts=str(tmp_path / "texts.txt"), length=(16,), **QUICK))
+    model, exported = found["models"]
+    assert exported["params"] == model["params"]
+    assert exported["size_bytes"] < model["size_bytes"]
+    assert exported["latency"][0]["conditions"]["backend"] == "onnxruntime"
+    assert exported["details"]["candidate"] == "int8-dynamic"
+    assert 0 < exported["peak_memory_bytes"] < model["peak_memory_bytes"]
