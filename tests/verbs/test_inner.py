@@ -6,6 +6,8 @@ import json
 import logging
 
 import pytest
+import torch
+import transformers
 from safetensors import safe_open
 
 from destila.errors import ConfigError
@@ -22,7 +24,7 @@ SHORT = ("data.train=48", "train.epochs=1", "compare=false", "teachers.0.train={
 
 def distilled(path, *changes: str) -> tuple[Run, list[dict]]:
     """The study after training, and the log of its only distilled student."""
-    steps = Run(Study(read(str(path), (*SHORT, *changes))))
+    steps = Run(Study(read(str(path), changes)))
     steps.train()
     log = steps.folder / "students" / "student-distilled-s0" / "log.jsonl"
     return steps, [json.loads(line) for line in log.read_text().splitlines()]
@@ -39,7 +41,7 @@ def distilled(path, *changes: str) -> tuple[Run, list[dict]]:
     ],
 )  # fmt: skip
 def test_states_are_distilled_with_any_tokens_and_leave_no_trace_in_the_model(tiny, data, changes, terms, logged):
-    steps, log = distilled(tiny(data), *changes, f"distil.terms={terms}")
+    steps, log = distilled(tiny(data), *SHORT, *changes, f"distil.terms={terms}")
     assert all(logged <= set(line) for line in log)
     assert all(line[name] > 0 for line in log for name in logged)
     folder = steps.folder / "students" / "student-distilled-s0" / "best"
@@ -53,11 +55,11 @@ def test_states_are_distilled_with_any_tokens_and_leave_no_trace_in_the_model(ti
 def test_hidden_states_from_the_disk_teach_as_the_live_teacher_does(tiny, caplog):
     caplog.set_level(logging.INFO)
     terms = 'distil.terms=[{use = "hidden", pool = "mean"}, {use = "kl"}]'
-    live, log = distilled(tiny("demo_tags"), terms)
+    live, log = distilled(tiny("demo_tags"), *SHORT, terms)
     assert "teacher on the fly" in caplog.text
     assert "MB of weights" in caplog.text
     caplog.clear()
-    cached, again = distilled(tiny("demo_tags"), terms, 'distil.states="cache"')
+    cached, again = distilled(tiny("demo_tags"), *SHORT, terms, 'distil.states="cache"')
     assert "MB in half precision" in caplog.text
     assert "48 of 48 texts were new" in caplog.text
     assert "teacher on the fly" not in caplog.text
@@ -75,7 +77,9 @@ def test_hidden_states_from_the_disk_teach_as_the_live_teacher_does(tiny, caplog
 )
 def test_what_cannot_be_cached_comes_from_the_live_teacher_and_the_log_says_so(tiny, caplog, terms, limit, said):
     caplog.set_level(logging.INFO)
-    distilled(tiny("demo_tags"), f"distil.terms={terms}", 'distil.states="cache"', f"distil.cache_limit_mb={limit}")
+    distilled(
+        tiny("demo_tags"), *SHORT, f"distil.terms={terms}", 'distil.states="cache"', f"distil.cache_limit_mb={limit}"
+    )
     assert said in caplog.text
     assert "teacher on the fly" in caplog.text
 
@@ -99,13 +103,46 @@ def test_what_the_models_cannot_do_is_refused_before_any_work(tiny, trained, ter
 
 
 def test_words_are_related_where_tokens_differ(tiny):
-    _, log = distilled(tiny("demo_tags"), 'distil.terms=[{use = "relation"}, {use = "kl"}]')
+    _, log = distilled(tiny("demo_tags"), *SHORT, 'distil.terms=[{use = "relation"}, {use = "kl"}]')
     assert log[-1]["relation"] > 0
 
 
 def test_a_stage_may_learn_hidden_states_alone(tiny):
     stages = 'distil.stages=[{name = "inside", terms = [{use = "hidden"}]}, {name = "answers", terms = [{use = "kl"}]}]'
-    steps, log = distilled(tiny("demo_tags"), stages)
+    steps, log = distilled(tiny("demo_tags"), *SHORT, stages)
     assert "kl" in log[-1]
     first = steps.folder / "students" / "student-distilled-s0-inside" / "log.jsonl"
     assert "hidden" in json.loads(first.read_text().splitlines()[-1])
+
+
+@pytest.fixture
+def electra(tmp_path, bpe, monkeypatch):
+    """A folder of an architecture that only transformers has, with random weights and the labels of the demo."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+    def make(labels) -> str:
+        sizes = {"hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 48}
+        config = transformers.AutoConfig.for_model(
+            "electra", vocab_size=bpe.vocab_size, pad_token_id=bpe.pad_id, embedding_size=16,
+            max_position_embeddings=64, id2label=dict(enumerate(labels)), **sizes,
+        )  # fmt: skip
+        torch.manual_seed(0)
+        transformers.AutoModelForTokenClassification.from_config(config).save_pretrained(tmp_path / "electra")
+        bpe.save(tmp_path / "electra")
+        return str(tmp_path / "electra")
+
+    return make
+
+
+def test_any_transformers_model_shows_hidden_states_and_attention_and_nothing_else(tiny, electra):
+    folder = electra(Study(read(str(tiny("demo_tags")))).labels)
+    given = (f'teachers=[{{model = "{folder}"}}]', *SHORT[:3])
+    same = (*given, f"students.0.tokenizer={folder}")
+    terms = '[{use = "hidden"}, {use = "cosine"}, {use = "kl"}]'
+    for changes in (given, same):
+        assert distilled(tiny("demo_tags"), *changes, f"distil.terms={terms}")[1][-1]["hidden"] > 0
+    maps = '[{use = "attention", what = "probabilities"}, {use = "kl"}]'
+    assert distilled(tiny("demo_tags"), *same, f"distil.terms={maps}")[1][-1]["attention"] > 0
+    for use, kind in (("relation", "query"), ("attention", "scores")):
+        with pytest.raises(ConfigError, match=f"does not show {kind}"):
+            distilled(tiny("demo_tags"), *same, f'distil.terms=[{{use = "{use}"}}]')
