@@ -291,6 +291,23 @@ def pick(
 
 
 @app.command()
+def trim(
+    model: Annotated[str, typer.Argument(help="model folder with a task head")],
+    texts: Annotated[list[str], typer.Option(help="file of the task's texts, repeatable")],
+    out: Annotated[str, typer.Option(help="folder to write")],
+    size: Annotated[int | None, typer.Option(help="pieces to keep; default all that the texts use")] = None,
+    other: Annotated[list[str] | None, typer.Option(help="file of other text to measure the effect on")] = None,
+    json: AsJson = False,
+) -> None:
+    """A smaller vocabulary for one task; says what it costs on other text."""
+    from destila.verbs import trim as verb
+
+    made = _made(verb.Config, model=model, texts=tuple(texts), out=out, size=size, other=tuple(other or ()))
+    result = verb.run(made)
+    _show(result, [{"key": k, "value": v} for k, v in result.items()], json, title="trimmed")
+
+
+@app.command()
 def tokenizer(
     files: Annotated[list[str], typer.Argument(help="text files: plain, .gz or .zst")],
     out: Annotated[str, typer.Option(help="folder to write")],

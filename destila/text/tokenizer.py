@@ -135,18 +135,23 @@ class Tokenizer:
         found: int | None = self._backend.token_to_id(piece)
         return found
 
-    def save(self, folder: Path | str, *, input_names: Sequence[str] | None = None) -> None:
-        """Nothing; writes tokenizer.json and tokenizer_config.json, which transformers' fast class loads too.
-
-        input_names: what transformers feeds the model with; None adds token types where the frame of pairs uses them
-        (transformers gives none by itself; DistilBERT takes none).
-        """
+    def content(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What it was made of: the content of its tokenizer.json and of its tokenizer_config.json, for `parse`."""
         found = self._specials
         named = {"pad": found.pad, "unk": found.unk, "cls": found.cls, "sep": found.sep, "mask": found.mask}
         config: dict[str, Any] = {f"{role}_token": token[0] for role, token in named.items() if token}
         config["tokenizer_class"] = "PreTrainedTokenizerFast"
         if self.max_length is not None:
             config["model_max_length"] = self.max_length
+        return json.loads(self._json), config
+
+    def save(self, folder: Path | str, *, input_names: Sequence[str] | None = None) -> None:
+        """Nothing; writes tokenizer.json and tokenizer_config.json, which transformers' fast class loads too.
+
+        input_names: what transformers feeds the model with; None adds token types where the frame of pairs uses them
+        (transformers gives none by itself; DistilBERT takes none).
+        """
+        _, config = self.content()
         types = ["token_type_ids"] if any(self._pair.types) else []
         config["model_input_names"] = list(input_names or ["input_ids", *types, "attention_mask"])
         write_text(Path(folder) / "tokenizer_config.json", json.dumps(config, indent=2, ensure_ascii=False) + "\n")
