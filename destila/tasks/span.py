@@ -49,7 +49,7 @@ class Span(SpanReader):
         """
         assert feature.cells is not None, "windows of questions know their cells"
         low, high = feature.planned
-        said = row[feature.cells].astype(np.float32)
+        said: np.ndarray = row[feature.cells].astype(np.float32)
         if len(feature.cells) < high - low:
             outside = np.ones(high - low, bool)
             outside[feature.cells - low] = False
