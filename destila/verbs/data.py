@@ -15,11 +15,13 @@ import numpy as np
 
 from destila import datasets
 from destila.config import Options, opt
+from destila.distil.augment import planned
 from destila.models.presets import PRESETS
 from destila.text.tokenizer import Tokenizer
 from destila.text.tokenizer import load as load_tokenizer
 from destila.types import Dataset, Example
 from destila.verbs.recipe import ModelSpec, Recipe, read
+from destila.verbs.unlabelled import sample
 
 _ANSWERS = ("answered", "unanswerable")
 """What is counted of questions, whose labels, start and end, say nothing about the data."""
@@ -36,7 +38,10 @@ def run(config: Config) -> dict[str, Any]:
     """The report of `inspect` for a recipe's data and the tokenizers of its models."""
     recipe = read(config.recipe, config.set)
     tokenizers, missing = _tokenizers(recipe)
-    report = inspect(datasets.load(recipe.data), tokenizers, recipe.max_length)
+    dataset = datasets.load(recipe.data)
+    report = inspect(dataset, tokenizers, recipe.max_length)
+    if more := _more(recipe, dataset):
+        report["texts_for_the_teacher"] = more
     return report | ({"tokenizers_not_checked": missing} if missing else {})
 
 
@@ -70,6 +75,23 @@ def inspect(dataset: Dataset, tokenizers: Mapping[str, Tokenizer], max_length: i
         "notes": dict(dataset.notes),
     }
     return report | {"warnings": _warnings(report, max_length)}
+
+
+def _more(recipe: Recipe, dataset: Dataset) -> dict[str, dict[str, int]]:
+    """Texts beside the training split per student: lines of a file and, at most, those made from the labelled texts."""
+    found: dict[str, dict[str, int]] = {}
+    known = {e.text for split in dataset.splits.values() for e in split}
+    for student in recipe.students:
+        options = recipe.distil_of(student)
+        counts = {}
+        if options.unlabelled is not None:
+            lines = sample(options.unlabelled, options.unlabelled_limit, options.unlabelled_words, known)
+            counts["unlabelled"] = len(lines)
+        if options.augment is not None:
+            counts[options.augment.kind] = planned(dataset, options.augment.kind, options.augment.copies)
+        if counts:
+            found[student.label] = counts
+    return found
 
 
 def _tokenizers(recipe: Recipe) -> tuple[dict[str, Tokenizer], dict[str, str]]:

@@ -28,7 +28,7 @@ def minutes(study: Study, jobs: Sequence[Job]) -> dict[str, float]:
         key = job.spec.model_dump_json(exclude=SETTINGS)
         if key not in speeds:
             speeds[key] = _words_per_second(study, job)
-        train = _words(study, "train") * len(job.examples(study)) / len(study.dataset.splits["train"])
+        train = _words(study, "train") * job.size(study) / len(study.dataset.splits["train"])
         dev = _words(study, "dev") * job.options.evaluations * _FORWARD_SHARE
         found[job.folder.name] = (train + dev) * job.options.epochs / speeds[key] / 60
     return found

@@ -36,6 +36,7 @@ from destila.train.options import TrainOptions
 from destila.train.predict import window_logits
 from destila.train.processes import processes
 from destila.types import Example
+from destila.verbs.augmented import Made
 from destila.verbs.inner import Inside, loss_of
 from destila.verbs.recipe import ModelSpec
 from destila.verbs.study import Progress, Study, silent, write_json
@@ -66,7 +67,8 @@ class Teaching:
 class Job:
     """What to train. role: teacher, finetuned or distilled. terms: tables of `losses.mix.mix`.
 
-    unlabelled: texts beside the training split, which only a teacher labels. labelled: whether the training split
+    unlabelled: texts beside the training split, which only a teacher labels. made: further ones that are made from it
+    when the job starts. labelled: whether the training split
     itself is trained on. start: the job whose weights this one starts from; None: those of the spec.
     """
 
@@ -78,6 +80,7 @@ class Job:
     terms: tuple[dict[str, Any], ...] = ({"use": "hard"},)
     teaching: Teaching | None = None
     unlabelled: Sequence[Example] = ()
+    made: Made | None = None
     labelled: bool = True
     start: Job | None = None
 
@@ -88,7 +91,13 @@ class Job:
 
     def examples(self, study: Study) -> list[Example]:
         """What it trains on."""
-        return [*(study.dataset.splits["train"] if self.labelled else ()), *self.unlabelled]
+        made = self.made.examples() if self.made else ()
+        return [*(study.dataset.splits["train"] if self.labelled else ()), *self.unlabelled, *made]
+
+    def size(self, study: Study) -> int:
+        """On how many examples it trains, at most; nothing is made to know it."""
+        made = self.made.planned if self.made else 0
+        return len(study.dataset.splits["train"]) * self.labelled + len(self.unlabelled) + made
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +127,7 @@ def key_of(study: Study, job: Job) -> str:
         teacher,
         [e.text for e in job.unlabelled],
         *_files(job),
+        *([job.made.key] if job.made else []),
         *([] if job.labelled else ["unlabelled alone"]),
         *([key_of(study, job.start)] if job.start else []),
     )

@@ -80,6 +80,27 @@ class EnsembleOptions(Options):
     )
 
 
+class AugmentOptions(Options):
+    """New texts made from the labelled ones, which the teacher labels like unlabelled ones."""
+
+    kind: Literal["fill", "swap"] = opt(
+        ..., "fill: words masked and filled by `model`; swap: entities for others of the same type (tagging)"
+    )
+    copies: int = opt(1, "new texts per labelled one, at most", ge=1)
+    share: float = opt(
+        0.15, "share of its words that are masked, or of its entities that are swapped; at least one", gt=0, le=1
+    )
+    model: str | None = opt(None, "masked language model that fills: folder or name, as a student's `model`")
+    top: int = opt(20, "the likeliest words of which one is drawn", ge=1)
+    seed: int = opt(0, "decides every choice")
+
+    @model_validator(mode="after")
+    def _fillable(self) -> AugmentOptions:
+        if (self.kind == "fill") != (self.model is not None):
+            raise ValueError("kind = 'fill' needs `model`, a masked language model; kind = 'swap' takes none")
+        return self
+
+
 class StageSpec(Options):
     """One stage of a distillation that is done in several."""
 
@@ -99,7 +120,8 @@ class DistilOptions(Options):
     stages: tuple[StageSpec, ...] = opt((), "one after the other, each from the weights of the one before; () = one")
     dtype: Literal["float16", "float32"] = opt("float16", "precision of the cached teacher logits")
     states: Literal["live", "cache"] = opt(
-        "live", "inner states (hidden, attention, relation, cosine): the teacher beside the student, or hidden ones from disk"
+        "live",
+        "inner states (hidden, attention, relation, cosine): the teacher beside the student, or hidden ones from disk",
     )
     cache_limit_mb: float = opt(2000.0, "largest cache of hidden states; above it the teacher is live", ge=0)
     teachers: tuple[str, ...] | None = opt(None, "names of the teachers that may teach; none = all", min_length=1)
@@ -108,6 +130,7 @@ class DistilOptions(Options):
         None, "text file (plain, .gz, .zst), one text per line, that the teacher labels; also a path under DESTILA_DATA"
     )
     unlabelled_limit: int = opt(10_000, "most lines of it that are used", ge=1)
+    augment: AugmentOptions | None = opt(None, "also texts made from the labelled ones; none = no")
     unlabelled_words: tuple[int, int] | None = opt(None, "fewest and most words of a line that is used; none = any")
 
 

@@ -28,6 +28,7 @@ from destila.train.processes import processes
 from destila.types import Prediction, Record
 from destila.verbs import estimate, inner, questions, report
 from destila.verbs.assess import Subject, assess, macs_of
+from destila.verbs.augmented import made
 from destila.verbs.inner import Inside
 from destila.verbs.job import Job, Teaching, Trained, finished, key_of, train
 from destila.verbs.recipe import ModelSpec, StudentSpec, TeacherSpec, read
@@ -183,8 +184,9 @@ class Run:
         """The job of a distilled student; its teachers are not needed to estimate how long it takes."""
         chosen, options = self.recipe.distil_of(student), self.recipe.distil_options(student)
         job = self._job(student, "distilled", seed)
-        more = self.study.unlabelled(chosen)
-        job = replace(job, options=options, terms=chosen.terms, teaching=teaching, unlabelled=more)
+        job = replace(job, options=options, terms=chosen.terms, teaching=teaching)
+        texts = made(self.study, chosen.augment, self.progress) if chosen.augment else None
+        job = replace(job, unlabelled=self.study.unlabelled(chosen), made=texts)
         return staged(self.study, student, job)
 
     def _subject(

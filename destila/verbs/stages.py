@@ -38,9 +38,10 @@ def staged(study: Study, student: StudentSpec, job: Job) -> Job:
             start=last if i else None,
             labelled=stage.data != "unlabelled",
             unlabelled=() if stage.data == "labelled" else job.unlabelled,
+            made=None if stage.data == "labelled" else job.made,
         )
         where = f"stage '{stage.name}': data = 'unlabelled'"
-        if not last.labelled and not last.unlabelled:
+        if not last.size(study):
             raise ConfigError(f"{where}, and there are no such texts: give distil.unlabelled or distil.augment")
         if not last.labelled and not loss.needs_teacher:
             raise ConfigError(f"{where}, but none of its terms asks a teacher, so there is nothing to learn")
