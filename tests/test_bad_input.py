@@ -334,6 +334,68 @@ def test_no_teacher_to_distil_from(refused, recipe):
         assert "has no [[teachers]]" in refused(verb, recipe())[1]
 
 
+# questions
+
+
+def asked(context="Ana vive en Lima.", question="¿Dónde vive?", answer="Lima", start=12, count=40) -> str:
+    """SQuAD JSON of equal articles."""
+    qas = [{"question": question, "answers": [{"text": answer, "answer_start": start}]}]
+    data = [
+        {"title": f"T{i}", "paragraphs": [{"context": context, "qas": [{**q, "id": str(i)} for q in qas]}]}
+        for i in range(count)
+    ]
+    return json.dumps({"version": "1.1", "data": data}, ensure_ascii=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (asked()[:-40], "char"),
+        (asked().replace('"context": "Ana', '"context" "Ana', 1), "line 1, column 71"),
+        (asked(answer="Quito"), "none of its 40 questions has text and an answer that is in its context"),
+        (asked(context=" \u00a0"), "data[0].paragraphs[0] is empty"),
+        (asked(count=0), "no question in it"),
+        ('{"version": "1.1", "data": [{"title": "T", "paragraphs": [{"qas": []}]}]}', "context"),
+    ],
+)
+def test_a_file_of_questions_that_is_damaged(refused, recipe, text, said):
+    Path("asked.json").write_text(text, encoding="utf-8")
+    kind, found = refused("data", recipe('[data]\nuse = "squad"\ntrain = "asked.json"'))
+    assert kind == "DataError"
+    assert said in found
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "said"),
+    [
+        (asked(question="¿Dónde vive Ana? " * 20), "TokenizerError", "raise max_length or shorten the question"),
+        (asked(context="Ana vive en Lima. " + "o/" * 80), "TokenizerError", "raise max_length"),
+    ],
+)
+def test_questions_and_words_that_do_not_fit_in_a_window(refused, recipe, text, kind, said):
+    Path("asked.json").write_text(text, encoding="utf-8")
+    found = refused("run", recipe('[data]\nuse = "squad"\ntrain = "asked.json"'))
+    assert (found[0], said in found[1]) == (kind, True)
+
+
+def test_windows_of_questions_that_cannot_be(refused, recipe, model):
+    Path("asked.json").write_text(asked(), encoding="utf-8")
+    data = '[data]\nuse = "squad"\ntrain = "asked.json"'
+    kind, said = refused("run", recipe(data), "--set", "span.window=8", "--set", "span.stride=9")
+    assert (kind, "span.stride = 9 skips units" in said) == ("ConfigError", True)
+    short = teacher(model("span", ("start", "end"), "short", positions=16))
+    kind, said = refused("run", recipe(data, short), "--set", "span.window=24", "--set", "span.stride=20")
+    assert (kind, "reads at most 16 tokens, fewer than the stride of 20" in said) == ("ConfigError", True)
+
+
+def test_a_question_without_a_context(refused, model):
+    Path("texts.jsonl").write_text('{"question": "¿Quién?"}\n')
+    kind, said = refused("predict", model("span", ("start", "end"), "asks"), "texts.jsonl")
+    assert (kind, "no string under 'context'" in said) == ("DataError", True)
+    Path("texts.jsonl").write_text('{"question": "¿Quién?", "context": "  "}\n')
+    assert "has no context to find its answer in" in refused("predict", "asks", "texts.jsonl")[1]
+
+
 # as processes see it
 
 

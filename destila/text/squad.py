@@ -45,6 +45,8 @@ def read(path: Path | str, split: str, notes: Counter[str]) -> list[Example]:
             notes[f"{split} questions without an answer that is in the context, dropped"] += 1
             continue
         found.append(Example(name, text, pair=context, answers=answers, meta=meta))
+    if not found and seen:
+        raise DataError(f"{path}: none of its {seen.total()} questions has text and an answer that is in its context")
     if not found:
         raise DataError(f"{path}: no question in it: a SQuAD file lists them under data, paragraphs, qas")
     return found

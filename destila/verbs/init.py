@@ -26,6 +26,7 @@ from destila.text import score, tables
 from destila.text.columns import DOCSTART
 from destila.text.files import open_text, write_text
 from destila.text.folder import read_folder
+from destila.text.squad import is_squad
 from destila.types import Dataset
 from destila.verbs.recipe import Recipe, StudentSpec, TeacherSpec, TokenizerSpec
 
@@ -85,7 +86,7 @@ def detect(path: str) -> Detected:
     """
     head = list(islice(open_text(path), _LOOK))
     columns: dict[str, Any]
-    if tables.kind(Path(path)) == "json" and any('"paragraphs"' in line for line in head):
+    if tables.kind(Path(path)) == "json" and is_squad(path):
         use, columns = "squad", {}
     elif _is_conllu(head):
         use, columns = "conllu", {"column": "upos"}
