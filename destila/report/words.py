@@ -15,6 +15,11 @@ SCORES = {
     "chunk_f1": "chunk F1",
     "f1": "answer F1",
     "exact_match": "exact match",
+    "f1_es": "answer F1 (Spanish)",
+    "exact_match_es": "exact match (Spanish)",
+    "has_answer_f1": "answer F1, answerable",
+    "has_answer_em": "exact match, answerable",
+    "no_answer_accuracy": "accuracy, unanswerable",
     "ece": "calibration error",
     "agreement": "agreement with teacher",
 }
