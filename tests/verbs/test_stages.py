@@ -134,3 +134,14 @@ def test_labels_alone_teach_nothing_about_unlabelled_texts(tiny):
     stages = 'distil.stages=[{name="a", data="unlabelled", terms=[{use="hard", class_weights="balanced"}]}]'
     with pytest.raises(ConfigError, match="none of its terms asks a teacher"):
         Run(Study(read(str(tiny()), (stages, "data.unlabelled=10")))).estimate()
+
+
+@pytest.mark.slow
+def test_hidden_states_first_and_answers_after_them(tiny, tmp_path, started):
+    stages = '[{name="states", terms=[{use="hidden"}]}, {name="answers", terms=[{use="kl"}]}]'
+    run(Config(recipe=str(tiny()), set=(*FAST[:3], f"distil.stages={stages}")))
+    assert list(started)[1:] == ["student-distilled-s0-states", "student-distilled-s0"]
+    students = tmp_path / "runs" / "tiny" / "students"
+    lines = [json.loads(x) for x in (students / "student-distilled-s0-states" / "log.jsonl").read_text().splitlines()]
+    assert [line["best"] for line in lines if "best" in line] == [True, True]  # the last weights, whatever dev says
+    assert "hidden" in lines[-1]
