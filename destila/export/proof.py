@@ -53,11 +53,10 @@ def feeds(window: Window) -> dict[str, np.ndarray]:
 
 def difference(session: Session, model: Model, windows: Sequence[Window]) -> float:
     """Max |difference| / max |value| of the logits against torch, whose windows are padded in ragged batches."""
-    worst = largest = 0.0
-    for window, theirs in zip(windows, _torch_logits(model, windows), strict=True):
-        worst = max(worst, float(np.abs(session(feeds(window))[0] - theirs).max()))
-        largest = max(largest, float(np.abs(theirs).max()))
-    return worst / largest if largest else worst
+    pairs = [(session(feeds(w))[0], theirs) for w, theirs in zip(windows, _torch_logits(model, windows), strict=True)]
+    worst = np.max([np.abs(ours - theirs).max() for ours, theirs in pairs])  # NaN if any is
+    largest = np.max([np.abs(theirs).max() for _, theirs in pairs])
+    return float(worst / largest) if largest else float(worst)
 
 
 def same_answers(session: Session, model: Model, windows: Sequence[Window]) -> float:

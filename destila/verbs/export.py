@@ -142,7 +142,7 @@ def _texts(
         found = reads.encode(plain, loaded.tokenizer, loaded.model.labels, max_length=longest).features if plain else ()
         return [(f.input_ids, f.type_ids) for f in spread(found, most)]
 
-    own = texts_of(arguments.texts) if arguments.texts else []
+    own = texts_of(arguments.texts, loaded.model.task) if arguments.texts else []
     return windows(own or (study.dev if study else []), _PROOFS), windows(
         own or (study.training if study else []), _CALIBRATIONS
     )

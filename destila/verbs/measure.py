@@ -60,7 +60,11 @@ def run(arguments: Config) -> dict[str, Any]:
     threads = arguments.threads or threads_available()
     with using_threads(threads, torch.get_num_threads, torch.set_num_threads) as used, torch.inference_mode():
         opened = [_open(arguments, name, used) for name in arguments.models]
-        examples = [] if arguments.texts is None else spread(protocols.texts_of(arguments.texts), arguments.limit)
+        examples = (
+            []
+            if arguments.texts is None
+            else spread(protocols.texts_of(arguments.texts, opened[0].task), arguments.limit)
+        )
         latency: list[list[Latency]] = [[] for _ in opened]
         ratios: list[dict[str, Any]] = []
         for protocol in _protocols(arguments, opened, examples):

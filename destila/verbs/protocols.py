@@ -50,9 +50,9 @@ class Protocol:
     batch: int = 1
 
 
-def texts_of(path: str) -> list[Example]:
-    """The first texts of a file as `predict` reads it, without labels, with words for taggers; raises DataError."""
-    rows = islice(rows_of(open_text(path), jsonl=is_jsonl(path), where=path, pairs=True), _READ)
+def texts_of(path: str, task: str) -> list[Example]:
+    """The first texts of a file as `predict` reads it for a task, without labels, with words; raises DataError."""
+    rows = islice(rows_of(open_text(path), jsonl=is_jsonl(path), where=path, pairs=task != "tag"), _READ)
     found = []
     for number, row in enumerate(rows):
         plain = {"text": row} if isinstance(row, str) else row
