@@ -232,3 +232,9 @@ def test_the_data_check_counts_answered_questions_and_shared_contexts(recipe):
 def test_the_cost_of_caching_questions_counts_the_words_of_their_contexts():
     short, long = (Example("q", "¿Qué?", "uno " * n, answers=()) for n in (1, 1000))
     assert estimate([long], 2)["megabytes"] > 100 * estimate([short], 2)["megabytes"] / 2
+
+
+def test_the_report_prints_official_and_spanish_scores(recipe, tmp_path):
+    run.run(run.Config(recipe=recipe(other=""), set=("compare=false",)))
+    report = (tmp_path / "runs" / "asked" / "report.md").read_text(encoding="utf-8")
+    assert "| answer F1 | exact match | answer F1 (Spanish) | exact match (Spanish) |" in report
