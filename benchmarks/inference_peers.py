@@ -54,9 +54,9 @@ def contestants(
         quant_pre_process(plain, prepared, skip_symbolic_shape=True)
         quantize_dynamic(prepared, expert, per_channel=True, weight_type=QuantType.QInt8)
         found: dict[str, Run] = {
-            "pytorch": lambda ids: _torch(theirs, ids),
-            "onnxruntime fp32": _session(plain, threads),
-            "onnxruntime int8 expert": _session(expert, threads),
+            "pytorch": lambda ids: run_torch(theirs, ids),
+            "onnxruntime fp32": open_graph(plain, threads),
+            "onnxruntime int8 expert": open_graph(expert, threads),
         }
         found |= _openvino(_Traced(theirs), threads, calibration, prefix="openvino", masked=True)
         found |= ours(model, folder, threads=threads, calibration=calibration)
@@ -83,7 +83,7 @@ def ours(model: Model, folder: Path, *, threads: int, calibration: Sequence[np.n
     for name, graph in graphs.items():
         path = folder / f"{name.replace(' ', '-')}.onnx"
         path.write_bytes(graph.SerializeToString())
-        found[name] = _session(path, threads)
+        found[name] = open_graph(path, threads)
     return found | _openvino(model, threads, calibration, prefix="destila openvino", masked=False)
 
 
@@ -104,12 +104,14 @@ def _export(model: torch.nn.Module, path: Path) -> None:
 
 
 @torch.inference_mode()
-def _torch(model: torch.nn.Module, ids: np.ndarray) -> np.ndarray:
+def run_torch(model: torch.nn.Module, ids: np.ndarray) -> np.ndarray:
+    """Logits of a transformers model."""
     values = torch.from_numpy(ids)
     return model(input_ids=values, attention_mask=torch.ones_like(values)).logits.numpy()
 
 
-def _session(path: Path, threads: int) -> Run:
+def open_graph(path: Path, threads: int) -> Run:
+    """An ONNX file in onnxruntime."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
