@@ -12,27 +12,12 @@ from destila.text.tokenizer import load
 from destila.text.trim import changed_share, counts, trim
 from destila.text.words import split_words
 
+# fmt: off
 WORDS = [
-    "el",
-    "niño",
-    "comió",
-    "año",
-    "España",
-    "¿qué?",
-    "«hola»",
-    "3,5",
-    "€",
-    "llovió",
-    "—",
-    "camión",
-    "AÑO",
-    "xyz",
-    "日本",
-    "👩\u200d👧",
-    "a",
-    "coruña-vigo",
-    "Óscar",
+    "el", "niño", "comió", "año", "España", "¿qué?", "«hola»", "3,5", "€", "llovió", "—", "camión", "AÑO", "xyz", "日本",
+    "👩\u200d👧", "a", "coruña-vigo", "Óscar",
 ]
+# fmt: on
 texts = st.lists(st.one_of(st.sampled_from(WORDS), st.text(max_size=6)), max_size=12).map(" ".join)
 
 
