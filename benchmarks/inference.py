@@ -46,7 +46,8 @@ from destila.text.tokenizer import Tokenizer
 from destila.types import Dataset, Example
 
 SENTENCES = 100  # both papers time the first hundred test sentences
-INNER = 3  # timed calls in a turn
+INNER = 5  # timed calls in a turn
+REST = 0.05  # seconds until idle threads of the one before no longer spin: they would take a core from the next
 ROWS = 12  # different inputs of each length
 PEAK = 2048  # side of the square product that measures the machine
 PYTORCH = {("albeto-base-6", 128): 6, ("albeto-base-6", 512): 4, ("albeto-tiny", 32): 5.5, ("albeto-tiny", 512): 3}
@@ -64,6 +65,7 @@ def in_turns(calls: Mapping[str, Callable[[int], object]], turns: int, clock: Cl
     found: dict[str, list[float]] = {name: [] for name in calls}
     for turn in range(-1, turns):  # the first turn is a warm-up
         for name, call in calls.items():
+            time.sleep(REST)
             call(turn)
             for inner in range(INNER):
                 start = clock()
