@@ -4,7 +4,9 @@ Three decoders, at token level. A start and an end are tokens of the context in 
 at most `max_answer` tokens apart; the answer is what stands between them in the context, never rebuilt from tokens.
 
     destila    score = log-odds of start and end against "no answer in this window" (the first token), so that windows compare;
-               every valid pair counts; a pair in two windows has its better score; probabilities are over all pairs and null
+               every valid pair counts, widened to whole words and figures ("equi" to "equipo"; marks stay outside: "1998"
+               in "1998,"). Pairs of a window that mean the same add up, as tokens do in units; of two windows the better
+               score holds. Probabilities are over all answers and null
     squad      transformers' run_squad (LREC 2022 code and the memoria): the n best starts and ends of each window, score =
                sum of raw logits, null = the lowest of the windows. Where nothing is valid it predicts the word "empty", here
                "" (neither matches a Spanish answer)
@@ -15,6 +17,7 @@ at most `max_answer` tokens apart; the answer is what stands between them in the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -31,6 +34,10 @@ Windows = Sequence[tuple[Features, np.ndarray]]
 
 LONGEST = {"destila": 30, "squad": 30, "pipeline": 15}
 """Tokens of the longest answer, of each decoder."""
+
+_PIECE = r"[\w\u0300-\u036f]+"  # combining accents belong to the letter before them
+_WHOLE = re.compile(rf"{_PIECE}(?:(?<=\d)[.,](?=\d){_PIECE})*")
+"""Letters and digits side by side, and figures such as `1.998` or `3,5`: no answer of ours holds a part of one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +56,7 @@ def answer(windows: Windows, context: str, options: SpanOptions) -> Answer:
     probabilities of the Prediction: [1, 2], that the context answers and that it does not.
     """
     decode = {"destila": _destila, "squad": _squad, "pipeline": _pipeline}[options.decoder]
-    found = decode(windows, options.max_answer or LONGEST[options.decoder], options)
+    found = decode(windows, context, options.max_answer or LONGEST[options.decoder], options)
     none = float(np.exp(min(0.0, found.null - found.total)))
     best = _best(found, context, options)
     wins = (
@@ -74,24 +81,42 @@ def context_tokens(feature: Features, rule: str) -> tuple[int, int]:
     return (int(inside[0]), int(inside[-1]) + 1) if len(inside) else (0, 0)
 
 
-def _destila(windows: Windows, longest: int, options: SpanOptions) -> _Found:
-    spans, scores = _joined([_band(f, v - v[0], longest, options.unit) for f, v in windows])
-    # A span read in two windows, or by two tokens of one character, counts once.
+def _destila(windows: Windows, context: str, longest: int, options: SpanOptions) -> _Found:
+    left, right = _edges(context)
+    parts = []
+    for f, value in windows:
+        spans, scores = _band(f, value - value[0], longest, options.unit)
+        spans, scores, first = _grouped(np.stack([left[spans[:, 0]], right[spans[:, 1]]], axis=1), scores)
+        parts.append((spans[first], _log_sums(scores, first)))
+    spans, scores, first = _grouped(*_joined(parts))
+    scores = np.maximum.reduceat(scores, first) if len(first) else scores
+    return _Found(spans[first], scores, 0.0, _log_sum(np.append(scores, 0.0)))
+
+
+def _edges(context: str) -> tuple[np.ndarray, np.ndarray]:
+    """For every place of the context the start and the end of the word or figure that it cuts; else itself."""
+    left, right = np.arange(len(context) + 1), np.arange(len(context) + 1)
+    for match in _WHOLE.finditer(context):
+        start, end = match.span()
+        left[start:end], right[start + 1 : end + 1] = start, end
+    return left, right
+
+
+def _grouped(spans: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Spans and scores in order of place, and the first index of each distinct span."""
     order = np.argsort(spans[:, 0] << 32 | spans[:, 1], kind="stable")
     spans, scores = spans[order], scores[order]
-    first = np.flatnonzero(np.append(True, (spans[1:] != spans[:-1]).any(1))[: len(spans)])
-    spans, scores = spans[first], np.maximum.reduceat(scores, first) if len(first) else scores
-    return _Found(spans, scores, 0.0, _log_sum(np.append(scores, 0.0)))
+    return spans, scores, np.flatnonzero(np.append(True, (spans[1:] != spans[:-1]).any(1))[: len(spans)])
 
 
-def _squad(windows: Windows, longest: int, options: SpanOptions) -> _Found:
+def _squad(windows: Windows, context: str, longest: int, options: SpanOptions) -> _Found:  # noqa: ARG001
     null = min(float(v[0].sum()) for _, v in windows)
     spans, scores = _joined([_grid(f, v, longest, options) for f, v in windows])
     order = np.argsort(-scores, kind="stable")[: options.nbest]
     return _Found(spans[order], scores[order], null, _log_sum(np.append(scores[order], null)))
 
 
-def _pipeline(windows: Windows, longest: int, options: SpanOptions) -> _Found:
+def _pipeline(windows: Windows, context: str, longest: int, options: SpanOptions) -> _Found:  # noqa: ARG001
     bands, null = [], np.inf
     for f, value in windows:
         low, high = context_tokens(f, options.unit)
@@ -164,3 +189,12 @@ def _joined(parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray,
 def _log_sum(values: np.ndarray) -> float:
     top = float(values.max())
     return top + float(np.log(np.exp(values - top, dtype=np.float64).sum()))
+
+
+def _log_sums(values: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """`_log_sum` of each run of values that begins at an index of `first`."""
+    if not len(first):
+        return values
+    top = np.maximum.reduceat(values, first)
+    lengths = np.diff(np.append(first, len(values)))
+    return top + np.log(np.add.reduceat(np.exp(values - np.repeat(top, lengths)), first))

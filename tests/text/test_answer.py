@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -47,13 +49,21 @@ def chars(feature, pair):
     return int(feature.spans[pair[0], 0]), int(feature.spans[pair[1], 1])
 
 
+def widened(span):
+    """The words of CONTEXT that a span touches, whole."""
+    return CONTEXT.rfind(" ", 0, span[0] + 1) + 1, (CONTEXT + " ").index(" ", span[1])
+
+
 @pytest.mark.parametrize("seed", range(20))
-def test_the_default_is_the_best_of_all_pairs_by_log_odds(seed):
+def test_the_default_is_the_best_of_all_pairs_by_log_odds_added_up_over_the_tokens_of_words(seed):
     windows, scores = read(seed), {}
     for f, value in windows:
+        mine = {}
         for pair in pairs(f, 5):
             score = float(value[pair[0], 0] - value[0, 0] + value[pair[1], 1] - value[0, 1])
-            scores[chars(f, pair)] = max(score, scores.get(chars(f, pair), -np.inf))
+            mine.setdefault(widened(chars(f, pair)), []).append(score)
+        for span, each in mine.items():
+            scores[span] = max(np.log(np.exp(each).sum()), scores.get(span, -np.inf))
     total = 1 + sum(np.exp(s) for s in scores.values())
     found = answer(windows, CONTEXT, SpanOptions(max_answer=5, nbest=10_000))
     assert (found.start, found.end) == max(scores, key=scores.get)
@@ -63,6 +73,46 @@ def test_the_default_is_the_best_of_all_pairs_by_log_odds(seed):
     )
     assert found.null_probability == pytest.approx(1 / total, rel=1e-4)
     assert found.null_probability + sum(p for *_, p in found.best) == pytest.approx(1)
+
+
+EDGES = "El equi|po, de «Bo|gotá» (nin\u0303|o), ganó en 19|98, 3|,5 a 1.9|98."
+
+
+@pytest.mark.parametrize(
+    ("cut", "whole"),
+    [
+        ("equi", "equipo"),
+        ("po", "equipo"),
+        ("equipo", "equipo"),
+        ("Bo", "Bogotá"),
+        ("gotá", "Bogotá"),
+        ("«Bo", "«Bogotá"),
+        ("nin\u0303", "nin\u0303o"),
+        ("1998", "1998"),
+        ("1998,", "1998,"),
+        (",", ","),
+        ("3", "3,5"),
+        ("98.", "1.998."),
+    ],
+)
+def test_the_default_cuts_no_word_and_leaves_marks_where_the_model_puts_them(cut, whole):
+    pieces, at = [], 0
+    for run in re.findall(r"[^\s|«»(),.]+|[«»(),.]", EDGES):
+        context = EDGES.replace("|", "")
+        at = context.index(run, at)
+        pieces.append((at, at + len(run)))
+        at += len(run)
+    start = context.rindex(cut) if cut in ("3", "98.") else context.index(cut)
+    first = next(i for i, (a, _) in enumerate(pieces) if a <= start < pieces[i][1])
+    last = next(i for i, (_, b) in enumerate(pieces) if b >= start + len(cut))
+    spans = np.array([(0, 0), (0, 0), *pieces, (0, 0)], np.int32)
+    ids = np.arange(len(spans), dtype=np.int32)
+    unit = np.array([0, -1, *np.arange(1, len(pieces) + 1), -1], np.int32)
+    f = Features(0, 0, ids, ids * 0, spans, unit, 0, np.ones(len(pieces) + 1, bool), ids[:2] * 0)
+    value = np.zeros((len(ids), 2), np.float32)
+    value[first + 2, 0] = value[last + 2, 1] = 12
+    found = answer([(f, value)], context, SpanOptions())
+    assert (context[found.start : found.end], found.labels) == (whole, (whole,))
 
 
 def run_squad(windows, longest, nbest):
@@ -97,7 +147,7 @@ def test_squad_looks_only_at_the_best_starts_and_ends_of_all_tokens():
     value[LEAD], value[LEAD + 1] = 6, 5
     assert answer([(f, value)], CONTEXT, SpanOptions(decoder="squad", nbest=2)).labels == ("",)
     assert answer([(f, value)], CONTEXT, SpanOptions(decoder="squad", nbest=4)).labels == ("u",)
-    assert answer([(f, value)], CONTEXT, SpanOptions(nbest=2)).labels == ("u",)
+    assert answer([(f, value)], CONTEXT, SpanOptions(nbest=2)).labels == ("uno",)
 
 
 def pipeline(windows, longest):
@@ -122,8 +172,7 @@ def test_pipeline_is_the_pipelines_reading_widened_to_words(seed):
     score, start, end = pipeline(windows, 15)
     found = answer(windows, CONTEXT, SpanOptions(decoder="pipeline"))
     assert found.probability == pytest.approx(score, rel=1e-4)
-    assert found.start == CONTEXT.rfind(" ", 0, start + 1) + 1
-    assert found.end == (CONTEXT + " ").index(" ", end - 1 if CONTEXT[end - 1] == " " else end)
+    assert (found.start, found.end) == widened((start, end))
 
 
 def test_windows_are_compared_by_log_odds_except_by_squad():
