@@ -18,7 +18,7 @@ from destila.errors import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from destila.verbs.predict import Labeller
+    from destila.verbs.labeller import Labeller
 
 __version__ = "0.1.0"
 __all__ = [
@@ -42,6 +42,6 @@ def load(folder: str | Path, *, threads: int | None = None) -> Labeller:
     threads: of an exported model; None: as many as this process may keep busy. Raises ModelError when the folder has
     no task head with label names, or is damaged.
     """
-    from destila.verbs.predict import Labeller  # loads onnxruntime or torch, so only when asked for
+    from destila.verbs.labeller import Labeller  # loads onnxruntime or torch, so only when asked for
 
     return Labeller(folder, threads=threads)

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from destila.config import build
 from destila.errors import ConfigError
 from destila.text import score
 from destila.text.decode import decode
@@ -133,7 +132,8 @@ class TagReader:
 def reader(task: str, options: Mapping[str, Any] | None = None) -> Reader:
     """The reader of a task by name; options: what a model folder's destila.json says about it. Raises ConfigError."""
     if task == "span":
-        from destila.text.span import SpanOptions, SpanReader  # a twentieth of a second that other tasks need not wait
+        from destila.config import build  # a tenth of a second that other tasks need not wait
+        from destila.text.span import SpanOptions, SpanReader
 
         return SpanReader(build(SpanOptions, dict(options or {}), where="span"))
     readers: dict[str, Any] = {"classify": ClassifyReader, "tag": TagReader}

@@ -22,7 +22,6 @@ import numpy as np
 from tokenizers import Tokenizer as Backend
 
 from destila import hub
-from destila.config import fingerprint
 from destila.errors import TokenizerError
 from destila.text import case, specials
 from destila.text.convert import convert
@@ -74,6 +73,8 @@ class Tokenizer:
     @cached_property
     def fingerprint(self) -> str:
         """Names the exact segmentation and the special ids."""
+        from destila.config import fingerprint  # a tenth of a second that a prediction need not wait
+
         found = self._specials
         names = [found.pad, found.unk, found.cls, found.sep, found.mask]
         return fingerprint(self._json, [list(n) if n else None for n in names])

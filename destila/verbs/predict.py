@@ -5,8 +5,7 @@ or JSONL with `text`, and optionally `id`, `pair` or, for taggers, `words` (a li
 spaces); questions have `question` and `context`, or `text` and `pair`. Files may be .gz or .zst. An `id` that is not
 given is the number of the text from 0; blank lines are left out and do not count.
 
-A folder of `destila export` is run without torch, any other with it. Nothing here or in what is imported above loads
-torch: an exported model works where it is not installed.
+What labels is `verbs/labeller.py`; this file reads the texts and writes the answers.
 """
 
 from __future__ import annotations
@@ -20,23 +19,13 @@ from typing import Any
 
 from destila import __version__, hub
 from destila.config import Options, fingerprint, opt
-from destila.errors import ConfigError, DataError, ModelError, require
-from destila.runtime.exported import is_exported
-from destila.runtime.predictor import RuntimePredictor
-from destila.text.decode import as_json
+from destila.errors import ConfigError, DataError
 from destila.text.files import open_text
-from destila.text.folder import FolderInfo, read_folder
-from destila.text.readers import ClassifyReader, reader
 from destila.text.resumable import Resumable, identity
-from destila.text.words import split_words
-from destila.types import Example, Predictor
+from destila.verbs.labeller import CHUNK, PAIRED, Labeller
 
 _log = logging.getLogger(__name__)
-_CHUNK = 256
-"""Texts read before they are labelled: memory stays constant whatever the size of the input."""
-
 Progress = Callable[[str, int, int], None]
-_SPAN = "span"
 
 
 class Config(Options):
@@ -47,84 +36,6 @@ class Config(Options):
     out: str | None = opt(None, "JSONL file to write; a run that was killed goes on in it")
     jsonl: bool | None = opt(None, "one JSON object per line; none = by the file's ending, of `lines` by the first")
     threads: int | None = opt(None, "threads of an exported model; none = as many as this process may keep busy", ge=1)
-
-
-class Labeller:
-    """A loaded model folder that labels texts."""
-
-    def __init__(self, folder: str | Path, *, threads: int | None = None) -> None:
-        path = hub.resolve(folder)
-        self.predictor: Predictor = (
-            RuntimePredictor(path, threads=threads) if is_exported(path) else _torch(read_folder(path))
-        )
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Label names in the order of the model's classes."""
-        return self.predictor.labels
-
-    def predict(self, texts: Iterable[str | dict[str, Any]], *, first: int = 0) -> Iterator[dict[str, Any]]:
-        """One object per text (see `destila predict`), in order, read lazily.
-
-        texts: strings, or dicts with `text` (or `words`) and optionally `id` and `pair`. first: number of the first
-        text, which its id and error messages go by.
-        """
-        source = iter(texts)
-        seen = first
-        while chunk := list(islice(source, _CHUNK)):
-            examples = [self._example(item, seen + i) for i, item in enumerate(chunk)]
-            seen += len(chunk)
-            predictions = self.predictor.predict(examples)
-            for example, prediction in zip(examples, predictions, strict=True):
-                yield as_json(example, prediction, self.labels, self.predictor.task)
-
-    def _example(self, item: str | dict[str, Any], number: int) -> Example:
-        row = {"text": item} if isinstance(item, str) else item
-        name = str(row.get("id", number))
-        if self.predictor.task == _SPAN:
-            question = _string(row, "question" if "question" in row else "text", number)
-            return Example(name, question, _string(row, "pair" if "pair" in row else "context", number))
-        if self.predictor.task == ClassifyReader.name:
-            return Example(
-                name,
-                _string(row, "text", number),
-                _string(row, "pair", number) if row.get("pair") is not None else None,
-            )
-        if "words" not in row:
-            text = _string(row, "text", number)
-            return Example(name, text, words=split_words(text))
-        words = row["words"]
-        if not isinstance(words, list) or not all(isinstance(w, str) and w.strip() for w in words):
-            raise DataError(f"text {number + 1}: `words` must be a list of words: {_shown(row)}")
-        ends = [sum(len(w) + 1 for w in words[: i + 1]) - 1 for i in range(len(words))]
-        return Example(name, " ".join(words), words=tuple((e - len(w), e) for w, e in zip(words, ends, strict=True)))
-
-
-def _torch(info: FolderInfo) -> Predictor:
-    """The Predictor of a folder with weights; raises MissingExtraError without torch."""
-    if info.task is None or info.labels is None:
-        raise ModelError(
-            f"{info.path} has no task head with label names: give a folder that destila trained, such as runs/<study>/students/<name>/best"
-        )
-    require("torch", "train")
-    from destila.models import hf
-    from destila.train.predict import TorchPredictor
-
-    loaded = hf.load(info.path, head_required=True)
-    longest = int(info.extra.get("max_length", loaded.max_length))
-    task = reader(info.task, info.extra.get(info.task))
-    return TorchPredictor(loaded.model, loaded.tokenizer, task, info.labels, max_length=longest)
-
-
-def _string(row: dict[str, Any], key: str, number: int) -> str:
-    value = row.get(key)
-    if not isinstance(value, str):
-        raise DataError(f"text {number + 1} has no string under '{key}': {_shown(row)}")
-    return value
-
-
-def _shown(row: dict[str, Any]) -> str:
-    return json.dumps(row, ensure_ascii=False)[:80]
 
 
 def rows_of(lines: Iterable[str], *, jsonl: bool, where: str, pairs: bool) -> Iterator[str | dict[str, Any]]:
@@ -183,7 +94,7 @@ def write(arguments: Config, lines: Iterable[str] = (), progress: Progress | Non
     def written() -> Iterator[str]:
         for count, item in enumerate(_labelled(labeller, arguments, source, file.done), file.done + 1):
             yield json.dumps(item, ensure_ascii=False)
-            if progress and (count % _CHUNK == 0 or count == total):
+            if progress and (count % CHUNK == 0 or count == total):
                 progress("texts", count, total)
 
     return file.write(written())
@@ -198,7 +109,7 @@ def _labelled(labeller: Labeller, arguments: Config, source: Iterator[str], done
     else:
         first = list(islice(source, 1))
         source, jsonl = chain(first, source), any(map(_is_object, first))
-    pairs = labeller.predictor.task in (ClassifyReader.name, _SPAN)
+    pairs = labeller.predictor.task in PAIRED
     rows = rows_of(source, jsonl=jsonl, where=arguments.file or "standard input", pairs=pairs)
     return labeller.predict(islice(rows, done, None), first=done)
 

@@ -34,6 +34,13 @@ main()
 """
 
 
+LIGHT = """
+import sys, destila
+next(destila.load(sys.argv[1]).predict(["hola"]))
+print(*(name for name in ("pydantic", "typer", "rich", "destila.config") if name in sys.modules))
+"""
+
+
 def said(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", BLOCK + code, *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
@@ -60,3 +67,15 @@ def test_the_block_blocks_and_weights_alone_ask_for_torch(exported):  # noqa: F8
     failed = said(CLI, str(folder), "--text", "hola")
     assert failed.returncode == 1
     assert failed.stderr.splitlines() == ["error: this needs the package 'torch': pip install 'destila[train]'"]
+
+
+def test_a_first_prediction_waits_for_no_library_that_reads_recipes_or_prints(exported):  # noqa: F811
+    loaded = said(LIGHT, str(exported("tag")))
+    assert (loaded.stdout.strip(), loaded.stderr) == ("", "")
+
+
+def test_packed_texts_name_the_extra_that_reads_them(exported, tmp_path):  # noqa: F811
+    (tmp_path / "texts.txt.zst").write_bytes(b"(\xb5/\xfd")
+    failed = said(CLI, str(exported("tag")), str(tmp_path / "texts.txt.zst"))
+    assert failed.returncode == 1
+    assert failed.stderr.splitlines() == ["error: this needs the package 'zstandard': pip install 'destila[train]'"]

@@ -12,7 +12,7 @@ import destila
 from destila.errors import ModelError, TokenizerError
 from destila.runtime.predictor import RuntimePredictor
 from destila.types import Example
-from destila.verbs.predict import Labeller
+from destila.verbs.labeller import Labeller
 
 TASKS = ("classify", "pair", "tag", "span")
 

@@ -14,7 +14,7 @@ from destila.report import records
 from destila.runtime.predictor import RuntimePredictor
 from destila.types import Example
 from destila.verbs import candidates, export, exported_study, runtime_choice
-from destila.verbs.predict import Labeller
+from destila.verbs.labeller import Labeller
 
 TEXTS = ("El niño comió en España.", "¿Cuándo llega el tren de las 12:30 a la estación de Atocha?", "Hola")
 LABELS = ("no", "sí", "tal vez")

@@ -162,7 +162,7 @@ def test_a_folder_without_a_head_is_refused_with_the_remedy(untrained):
 def test_a_run_that_was_killed_goes_on_where_it_was(untrained, tmp_path, monkeypatch):
     import destila.verbs.predict as verb
 
-    monkeypatch.setattr(verb, "_CHUNK", 4)
+    monkeypatch.setattr(verb, "CHUNK", 4)
     model, file, out = untrained("classify", ("no", "sí")), tmp_path / "in.jsonl", tmp_path / "out.jsonl"
     file.write_text("".join(json.dumps({"text": f"texto {i}"}) + "\n\n" for i in range(30)))
     config = verb.Config(model=str(model), file=str(file), out=str(out))
