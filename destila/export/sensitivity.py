@@ -1,5 +1,7 @@
 """Which products int8 hurts, and the fewest to keep in fp32 so that the score stays.
 
+A score counts right answers, so most groups alone leave it as it is; how far the logits move orders those.
+
 A group is what one layer does in one step (queries, keys and values together), since its products share their input.
 """
 
@@ -13,6 +15,7 @@ import onnx
 
 from destila.errors import ModelError
 from destila.export.int8 import Kind, products, quantise
+from destila.export.static import open_session
 
 Score = Callable[[onnx.ModelProto], float]
 """The dev score of a graph, higher is better."""
@@ -22,12 +25,16 @@ _TOGETHER = ("query", "key", "value")
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What a group costs. score: with only this group in int8; drop: fp32's score minus that."""
+    """What a group costs. score: with only this group in int8; drop: fp32's score minus that.
+
+    moved: mean |difference| of the logits from fp32's over the windows given, in logits; 0 without any.
+    """
 
     group: str
     products: frozenset[str]
     score: float
     drop: float
+    moved: float = 0.0
 
 
 def groups(proto: onnx.ModelProto) -> dict[str, frozenset[str]]:
@@ -45,16 +52,21 @@ def sensitivity(
     *,
     kind: Kind = "dynamic",
     calibration: Sequence[Mapping[str, np.ndarray]] | None = None,
+    windows: Sequence[Mapping[str, np.ndarray]] = (),
 ) -> list[Effect]:
-    """The effect of each group alone, the most harmful first. proto: the fp32 graph; it is scored once itself."""
-    whole = score(proto)
+    """The effect of each group alone, the most harmful first: by the score, then by how far the logits move.
+
+    proto: the fp32 graph; it is scored once itself. windows: inputs of the graph whose logits are compared.
+    """
+    whole, exact = score(proto), _logits(proto, windows)
     parts = groups(proto)
     everything = frozenset().union(*parts.values())
     effects = []
     for name, members in parts.items():
-        found = score(quantise(proto, kind=kind, keep=everything - members, calibration=calibration))
-        effects.append(Effect(name, members, found, whole - found))
-    return sorted(effects, key=lambda effect: -effect.drop)
+        graph = quantise(proto, kind=kind, keep=everything - members, calibration=calibration)
+        found, moved = score(graph), np.abs(_logits(graph, windows) - exact)
+        effects.append(Effect(name, members, found, whole - found, float(moved.mean()) if moved.size else 0.0))
+    return sorted(effects, key=lambda effect: (-effect.drop, -effect.moved))
 
 
 def keep_needed(
@@ -94,3 +106,11 @@ def keep_needed(
         if holds(fewer):
             kept = fewer
     return frozenset().union(*(effect.products for effect in kept))
+
+
+def _logits(proto: onnx.ModelProto, windows: Sequence[Mapping[str, np.ndarray]]) -> np.ndarray:
+    """The logits of all windows, one behind the other."""
+    if not windows:
+        return np.empty(0)
+    session = open_session(proto)
+    return np.concatenate([session.run(None, dict(feeds))[0].reshape(-1) for feeds in windows])

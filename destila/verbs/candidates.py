@@ -128,9 +128,14 @@ class Builder:
         """The int8 graph of a candidate."""
         return int8.quantise(self.graph, kind=self.kind(name), keep=keep, calibration=self.calibration_feeds)
 
-    def kind(self, name: Name) -> int8.Kind:
+    def kind(self, name: str) -> int8.Kind:
         """How activations are scaled in an onnxruntime candidate."""
         return "static" if name == "int8-static" else "dynamic"
+
+    @property
+    def window_feeds(self) -> list[dict[str, np.ndarray]]:
+        """The inputs of the graph on the windows that answers are compared on."""
+        return _of([value.name for value in self.graph.graph.input], self.windows)
 
     @property
     def calibration_feeds(self) -> list[dict[str, np.ndarray]]:

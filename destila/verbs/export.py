@@ -80,7 +80,7 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
         facts: dict[str, Any] = {"default": built[0].name, "opset": OPSET, "of": str(source), "refused": refused}
         facts |= {"torch_score": builder.reference, "max_drop": arguments.max_drop if study else None}
         if arguments.sensitivity and sample:
-            facts["sensitivity"] = exported_study.effects(builder, sample, progress)
+            facts["sensitivity"] = exported_study.effects(builder, built[0].name, sample, progress)
         ran = built[0].name
         if arguments.runtime == "auto":
             progress("timing the candidates", 0, 0)
@@ -211,7 +211,9 @@ def _write_card(folder: Path, out: Path, default: Candidate, record: Record | No
         f"Checked when exported, with destila {machine.code_version()} on {threads.available()} threads.",
     ]
     if default.drop is not None:
-        notes.append(f"Main dev score {default.score:.4f}, {default.drop:+.4f} below the model it was made from.")
+        notes.append(
+            f"Main dev score {default.score:.4f}, {default.drop:.4f} less than the model it was made from has."
+        )
     inputs = open_session(folder / default.file, kind=default.kind).inputs
     title = re.sub(r"-exported$", "", out.name)
     (folder / CARD_FILE).write_text(card(describe(folder, title, record, inputs=inputs, notes=notes)), encoding="utf-8")

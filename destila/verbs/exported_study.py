@@ -101,7 +101,14 @@ class Exporting:
             size_bytes=ran.bytes,
             macs=macs_of(loaded.model.config, self.task, len(self.labels)),
             config=dict(base.config) if base else {"model": run},
-            details={"candidate": ran.name, "drop": ran.drop, "of": run, "int8_products": ran.int8_products},
+            details={
+                "candidate": ran.name,
+                "of": run,
+                "drop": ran.drop,
+                "int8_products": ran.int8_products,
+                "products": ran.products,
+                "stable": ran.stable,
+            },
             folder=folder,
             backend=ran.backend,
             dtype=_DTYPES.get(ran.kind, "int8"),
@@ -113,10 +120,13 @@ class Exporting:
         records.append(self.steps.records_path, record)
 
 
-def effects(builder: Builder, sample: Score, progress: Progress) -> list[dict[str, Any]]:
-    """What each group of products alone costs in 8 bits, the most harmful first: group, products, score, drop."""
+def effects(builder: Builder, name: str, sample: Score, progress: Progress) -> list[dict[str, Any]]:
+    """What each group of products alone costs in 8 bits, the most harmful first: group, products, score, drop, moved.
+
+    name: the candidate whose int8 is judged; in place of OpenVINO's, which are other graphs, int8-dynamic is.
+    """
     progress("what each product costs", 0, 0)
-    found = sensitivity(builder.graph, _on_graphs(sample))
+    found = _sensitivity(builder, name, sample)
     return [{**asdict(effect), "products": sorted(effect.products)} for effect in found]
 
 
@@ -130,12 +140,23 @@ def needed(builder: Builder, name: Name, sample: Score) -> frozenset[str]:
     whole = _on_graphs(builder.score)
     if whole(builder.graph) - whole(builder.quantised(name)) <= builder.max_drop:
         return frozenset()
-    kind = builder.kind(name)
-    found: list[Effect] = sensitivity(
-        builder.graph, _on_graphs(sample), kind=kind, calibration=builder.calibration_feeds
-    )
     return keep_needed(
-        builder.graph, whole, builder.max_drop, kind=kind, calibration=builder.calibration_feeds, effects=found
+        builder.graph,
+        whole,
+        builder.max_drop,
+        kind=builder.kind(name),
+        calibration=builder.calibration_feeds,
+        effects=_sensitivity(builder, name, sample),
+    )
+
+
+def _sensitivity(builder: Builder, name: str, sample: Score) -> list[Effect]:
+    return sensitivity(
+        builder.graph,
+        _on_graphs(sample),
+        kind=builder.kind(name),
+        calibration=builder.calibration_feeds,
+        windows=builder.window_feeds,
     )
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from destila.errors import ModelError
@@ -32,6 +33,15 @@ def test_the_most_harmful_group_comes_first(plain):
     assert [effect.group for effect in effects[:4]] == ["layer.1.down", "layer.1.out", "layer.0.up", "classifier"]
     assert effects[0].drop == pytest.approx(0.02)
     assert effects[4].drop == pytest.approx(0)
+
+
+def test_groups_that_leave_the_score_are_ordered_by_the_logits_they_move(plain, texts):
+    windows = [feeds | {"type_ids": np.zeros_like(feeds["input_ids"])} for feeds in texts]
+    effects = sensitivity(plain, lambda _: 0.9, windows=windows)
+    moved = [effect.moved for effect in effects]
+    assert moved == sorted(moved, reverse=True)
+    assert min(moved) > 0
+    assert {effect.moved for effect in sensitivity(plain, lambda _: 0.9)} == {0.0}
 
 
 @pytest.mark.parametrize(

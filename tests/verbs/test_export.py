@@ -173,6 +173,9 @@ def test_with_a_recipe_the_model_is_scored_and_recorded(study, tmp_path):
     assert (record.role, record.run, record.seed, record.split) == ("exported", "student-distilled-s7", 7, "test")
     assert record.details["candidate"] == "int8-dynamic"
     assert record.details["of"] == "student-distilled-s7"
+    assert [record.details[key] for key in ("drop", "int8_products", "products", "stable")] == [
+        found[key] for key in ("drop", "int8_products", "products", "stable")
+    ]
     assert record.size_bytes == found["bytes"]
     assert record.conditions.backend == "onnxruntime"
     assert "student-distilled" in (tmp_path / "out" / "README.md").read_text() or record.scores
