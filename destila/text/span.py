@@ -36,7 +36,9 @@ class SpanOptions(Options):
     max_answer: int | None = opt(None, "longest answer in tokens; none = the decoder's own, 30, 30 or 15", ge=1)
     nbest: int = opt(20, "answers that are kept, best first", ge=1)
     null_threshold: float | None = opt(
-        None, "no answer when its score exceeds the best answer's by more than this; none = always answer"
+        None,
+        "no answer when its score exceeds the best answer's by more than this; none = always answer, "
+        "0.0 for data with questions that have no answer",
     )
 
 

@@ -26,6 +26,7 @@ from destila.text import score, tables
 from destila.text.columns import DOCSTART
 from destila.text.files import open_text, write_text
 from destila.text.folder import read_folder
+from destila.text.span import SpanOptions
 from destila.text.squad import is_squad
 from destila.types import Dataset
 from destila.verbs.recipe import Recipe, StudentSpec, TeacherSpec, TokenizerSpec
@@ -115,9 +116,11 @@ def recipe_for(found: Detected, path: Path, teacher: str | None) -> Recipe:
         layers, positions = _depth_and_positions(teacher)
         teachers = (TeacherSpec(model=teacher),)
         students = (StudentSpec(name="student", model=teacher, layers=max(2, layers // 3)),)
+    impossible = any(e.answers == () for e in found.dataset.splits["train"])
     return Recipe(
         name=_name(path),
         data={"use": found.use} | found.options,
+        span=SpanOptions(null_threshold=0.0 if impossible else None),
         max_length=_max_length(found.dataset, positions),
         teachers=teachers,
         students=students,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from torch import nn
 
-from destila import config, hub
+from destila import hub
 from destila.distil import hidden_cache, live
 from destila.distil.cache import Cache
 from destila.distil.hidden_cache import Stored
@@ -28,11 +28,10 @@ from destila.models.heads import Model
 from destila.models.hf import Loaded
 from destila.models.presets import PRESETS
 from destila.text.folder import read_folder
-from destila.text.tokenizer import load as load_tokenizer
 from destila.train.batches import Insight
 from destila.types import Encoded, Example, Features, Setting, Shape
-from destila.verbs.recipe import DistilOptions, ModelSpec, StudentSpec, TeacherSpec, TokenizerSpec
-from destila.verbs.study import Study
+from destila.verbs.recipe import DistilOptions, ModelSpec, StudentSpec, TeacherSpec
+from destila.verbs.study import Study, tokens_named, tokens_of
 
 if TYPE_CHECKING:
     from destila.verbs.job import Job
@@ -70,7 +69,7 @@ def _check_pair(study: Study, terms: Sequence[dict[str, Any]], student: StudentS
     mine, theirs = _planned(student), _planned(teacher)
     if mine is None or theirs is None:  # a shape that only transformers can read: checked when it is loaded
         return
-    same = _tokens(student) == _tokens(teacher)
+    same = tokens_of(student) == tokens_of(teacher)
     setting = Setting(student=mine, teacher=theirs, same_tokens=same, axis=study.task.axis, whole=_whole(study))
     mix(terms, class_counts=study.class_counts, setting=setting)
 
@@ -90,20 +89,7 @@ def _planned(spec: ModelSpec) -> Shape | None:
             kinds = _THEIRS
             sizes = [info.config.get(key, 0) for key in ("num_hidden_layers", "hidden_size", "num_attention_heads")]
     layers = sizes[0] if spec.layers is None else spec.layers if isinstance(spec.layers, int) else len(spec.layers)
-    return Shape(spec.label, _say(spec), layers, sizes[1], sizes[2], kinds) if all(sizes) else None
-
-
-def _tokens(spec: ModelSpec) -> str:
-    """Names the tokenizer of a spec; one that is to be trained, by its table."""
-    if isinstance(spec.tokenizer, TokenizerSpec):
-        return config.fingerprint(spec.tokenizer)
-    return load_tokenizer(spec.tokenizer or hub.resolve(spec.model or "")).fingerprint
-
-
-def _say(spec: ModelSpec) -> str:
-    if isinstance(spec.tokenizer, TokenizerSpec):
-        return f"a {spec.tokenizer.kind} tokenizer of {spec.tokenizer.vocab_size} pieces of its own"
-    return f"the tokenizer of {spec.tokenizer or spec.model}"
+    return Shape(spec.label, tokens_named(spec), layers, sizes[1], sizes[2], kinds) if all(sizes) else None
 
 
 def loss_of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 from destila import hub
@@ -9,27 +10,36 @@ from destila.errors import ConfigError
 from destila.models.presets import PRESETS
 from destila.tasks.span import Span
 from destila.text.folder import read_folder
-from destila.text.tokenizer import Tokenizer
 from destila.text.tokenizer import load as load_tokenizer
 from destila.types import Task
 from destila.verbs.recipe import ModelSpec
-from destila.verbs.study import Study
+from destila.verbs.study import Study, tokens_named, tokens_of
+
+log = logging.getLogger(__name__)
 
 
 def check(study: Study) -> None:
-    """Nothing; raises ConfigError when the recipe's teachers cannot teach its students. Other tasks need nothing.
+    """Raises ConfigError when the recipe's teachers cannot teach its students; other tasks than questions need nothing.
 
     Rows that count tokens or positions mean something only to a student with the teacher's own tokens. A teacher that
-    reads less at once than the plan of windows advances would leave words out.
+    reads less at once than the plan of windows advances would leave words out. Warns where questions without an answer
+    would be given one.
     """
     task: Task = study.task
     if not isinstance(task, Span):
         return
     teachers, students = study.recipe.teachers, study.recipe.students
+    impossible = sum(e.answers == () for e in study.dataset.splits["train"])
+    if impossible and task.options.null_threshold is None:
+        log.warning(
+            "%d training questions have no answer, and every question will be answered: set span.null_threshold, "
+            "for example to 0.0, so that models may say that there is none",
+            impossible,
+        )
     for teacher in teachers:
         _check_length(teacher, task.options.stride or 1)
     if teachers and task.options.unit != "unit":
-        _check_tokens(study, [*teachers, *students], task.options.unit)
+        _check_tokens([*teachers, *students], task.options.unit)
 
 
 def _check_length(teacher: ModelSpec, stride: int) -> None:
@@ -45,15 +55,11 @@ def _check_length(teacher: ModelSpec, stride: int) -> None:
         )
 
 
-def _check_tokens(study: Study, specs: Sequence[ModelSpec], unit: str) -> None:
-    tokenizers = [_tokenizer(study, spec) for spec in specs]
-    for spec, tokenizer in zip(specs, tokenizers, strict=True):
-        if tokenizer.fingerprint != tokenizers[0].fingerprint:
+def _check_tokens(specs: Sequence[ModelSpec], unit: str) -> None:
+    first = tokens_of(specs[0])
+    for spec in specs[1:]:
+        if tokens_of(spec) != first:
             raise ConfigError(
-                f"span.unit = '{unit}' needs equal tokens; '{specs[0].label}' reads with {tokenizers[0].source}, "
-                f"'{spec.label}' with {tokenizer.source}. Use span.unit = 'unit', or give both the same tokenizer"
+                f"span.unit = '{unit}' needs equal tokens; '{specs[0].label}' reads with {tokens_named(specs[0])}, "
+                f"'{spec.label}' with {tokens_named(spec)}. Use span.unit = 'unit', or give both the same tokenizer"
             )
-
-
-def _tokenizer(study: Study, spec: ModelSpec) -> Tokenizer:
-    return study.tokenizer(spec) or load_tokenizer(hub.resolve(spec.model or ""))

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from destila import config, datasets, plugins
+from destila import config, datasets, hub, plugins
 from destila.errors import ConfigError, DataError
 from destila.tasks.span import Span
 from destila.tasks.tag import Tag
@@ -151,6 +151,20 @@ class Study:
                     raise
                 shutil.rmtree(partial)
         return folder
+
+
+def tokens_of(spec: ModelSpec) -> str:
+    """Names the tokenizer of a spec: equal names read every text as the same tokens. Nothing is trained to know it."""
+    if isinstance(spec.tokenizer, TokenizerSpec):
+        return config.fingerprint(spec.tokenizer)
+    return load_tokenizer(spec.tokenizer or hub.resolve(spec.model or "")).fingerprint
+
+
+def tokens_named(spec: ModelSpec) -> str:
+    """The tokenizer of a spec in words."""
+    if isinstance(spec.tokenizer, TokenizerSpec):
+        return f"a {spec.tokenizer.kind} tokenizer of {spec.tokenizer.vocab_size} pieces of its own"
+    return f"the tokenizer of {spec.tokenizer or spec.model}"
 
 
 def write_json(path: Path, value: Any) -> None:

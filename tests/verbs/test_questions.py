@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -22,8 +23,11 @@ NAMES = ["Ana", "Luis", "María", "José", "Óscar"]
 CITIES = ["Sevilla", "Córdoba", "Lima", "Bogotá", "Vigo", "León"]
 
 
-def squad(*, articles: int = 36, empty: bool = False) -> dict:
-    """SQuAD JSON with two questions per paragraph, one paragraph per article; a third of them long."""
+def squad(*, articles: int = 36, empty: bool = False, impossible: bool = False) -> dict:
+    """SQuAD JSON with two questions per paragraph, one paragraph per article; a third of them long.
+
+    impossible: and a third question, which has no answer.
+    """
     found = []
     for i in range(articles):
         name, city = NAMES[i % len(NAMES)], CITIES[i % len(CITIES)]
@@ -34,6 +38,8 @@ def squad(*, articles: int = 36, empty: bool = False) -> dict:
             {"id": f"{i}-{n}", "question": q, "answers": [{"text": a, "answer_start": context.index(a)}]}
             for n, (q, a) in enumerate(asked)
         ]
+        if impossible:
+            qas.append({"id": f"{i}-2", "question": f"¿Quién es {i}?", "answers": [], "is_impossible": True})
         found.append({"title": f"T{i}", "paragraphs": [{"context": context, "qas": [] if empty else qas}]})
     return {"version": "1.1", "data": found}
 
@@ -219,6 +225,17 @@ def test_init_writes_a_recipe_for_squad_json_that_can_be_read(recipe, tmp_path):
     written = read(str(tmp_path / "new.toml"))
     assert written.span == SpanOptions()
     assert Study(written).dataset.task == "span"
+
+
+def test_data_with_unanswerable_questions_ask_for_a_threshold_and_init_writes_one(recipe, tmp_path, caplog):
+    path = recipe(impossible=True)
+    init.run(init.Config(data=str(tmp_path / "asked.json"), out=str(tmp_path / "new.toml")))
+    assert read(str(tmp_path / "new.toml")).span == SpanOptions(null_threshold=0.0)
+    questions.check(study_of(path, "span.null_threshold=0.0"))
+    assert not caplog.records
+    questions.check(study_of(path))
+    (said,) = caplog.messages
+    assert re.match(r"\d+ training questions have no answer, .* set span.null_threshold", said)
 
 
 def test_the_data_check_counts_answered_questions_and_shared_contexts(recipe):
