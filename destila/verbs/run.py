@@ -155,6 +155,8 @@ class Run:
         if distilled:
             chosen = self.recipe.distil_of(student)
             taught = {"teacher": " + ".join(c.spec.label for c in self.teachers.teaching(chosen))}
+            if taught["teacher"] != self.teachers.chosen.spec.label:
+                taught["agreement_with"] = self.teachers.chosen.spec.label
             if more := chosen.model_dump(mode="json", exclude={"terms", "train"}, exclude_defaults=True):
                 settings["distil"] = more
         subject = replace(

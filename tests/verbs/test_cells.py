@@ -94,6 +94,9 @@ def test_each_student_may_have_its_own_teacher(tiny, tmp_path):
     assert found["by-second-distilled-s0"].details["teacher"] == "second"
     (teacher,) = [r for r in found.values() if r.role == "teacher"]
     assert found["student-distilled-s0"].details["teacher"] == teacher.model
+    compared = {name: r.details.get("agreement_with") for name, r in found.items()}
+    assert compared["student-distilled-s0"] is None
+    assert compared["by-second-distilled-s0"] == (None if teacher.model == "second" else "teacher")
 
 
 def test_lines_of_a_length_are_drawn_from_a_file_under_the_data_folder(tiny, tmp_path, monkeypatch):
@@ -125,6 +128,7 @@ def test_an_ensemble_is_heard_from_the_rows_that_each_teacher_has_cached(tiny, t
     run(Config(recipe=str(path), set=(*FAST, "compare=false", "teachers.0.train={epochs=8}")))
     found = {r.run.removesuffix("-distilled-s0"): r for r in records.read(tmp_path / "runs" / "tiny" / "record.jsonl")}
     assert found["mean"].details["teacher"] == found["dev"].details["teacher"] == "teacher + second"
+    assert found["mean"].details["agreement_with"] in ("teacher", "second")
     assert len({found[name].key for name in ("student", "mean", "dev", "alone")}) == 4
     assert found["alone"].details["dev"] == pytest.approx(found["second-alone"].details["dev"])
     assert found["mean"].details["dev_loss"] != found["second-alone"].details["dev_loss"]
