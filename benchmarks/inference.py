@@ -31,9 +31,8 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from destila import plugins
-from destila.export import count, int8
+from destila.export import count, int8, proof
 from destila.export import onnx as exporter
-from destila.export.stable import stable_alone
 from destila.export.static import open_session
 from destila.measure import machine
 from destila.models import heads
@@ -223,12 +222,16 @@ def _whole(
 
 
 def batch_stable(preset: str, dataset: Dataset, tokenizer: Tokenizer, number: int) -> dict[str, Any]:
-    """Whether the per-text default gives the same bits in any order, on 1 and 2 threads."""
+    """Whether the per-text default gives the same bits in any order and company, on 1 and 2 threads."""
     model = heads.build(PRESETS[preset], "tag", dataset.labels, seed=0).eval()
     graph = int8.quantise(exporter.build(model, mask=False, types=False), kind="dynamic")
     features = TASK.encode(dataset.splits["test"][:number], tokenizer, dataset.labels, max_length=512).features
-    texts = [f.input_ids.astype(np.int64) for f in features]
-    return {"preset": preset, "texts": len(texts), "stable": stable_alone(graph, texts)}
+    texts = [(f.input_ids, f.type_ids) for f in features]
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "model.onnx"
+        file.write_bytes(graph.SerializeToString())
+        stable = proof.stable(file, texts, kind="int8-dynamic")
+    return {"preset": preset, "texts": len(texts), "stable": stable}
 
 
 def bars(result: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -8,8 +8,9 @@ import onnx
 import pytest
 
 from destila.errors import ModelError
+from destila.export import int8, proof
 from destila.export import onnx as graphs
-from destila.export import proof
+from destila.export.static import open_session as open_graph
 from destila.runtime.session import Session, open_session
 
 
@@ -43,6 +44,26 @@ def test_an_answer_that_is_not_a_number_is_refused(small, tmp_path):
     nan = Session(tmp_path, "none", ("input_ids",), (None, 3), lambda _: np.full((1, 3), np.nan))
     with pytest.raises(ModelError, match="differ by nan"):
         proof.same_answers(nan, model, proof.random_windows(model, 3))
+
+
+@pytest.mark.parametrize("task", ["classify", "tag"])
+def test_texts_of_their_own_have_the_same_bits_in_int8(small, tmp_path, task):
+    model = small("albert", task)
+    file = tmp_path / "int8.onnx"
+    onnx.save(int8.quantise(graphs.build(model, mask=False), kind="dynamic"), str(file))
+    assert proof.stable(file, proof.random_windows(model) * 2, kind="int8-dynamic")
+
+
+def test_padded_among_others_they_would_not(small, texts):
+    """Why each window is a call of its own: dynamic scales are those of the whole call."""
+    session = open_graph(int8.quantise(graphs.build(small("albert"), mask=True, types=False), kind="dynamic"))
+    ids = [feeds["input_ids"] for feeds in texts]
+    longest = max(row.shape[1] for row in ids)
+    batch = np.concatenate([np.pad(row, ((0, 0), (0, longest - row.shape[1])), constant_values=1) for row in ids])
+    mask = np.stack([np.arange(longest) < row.shape[1] for row in ids]).astype(np.int64)
+    together = session.run(None, {"input_ids": batch, "mask": mask})[0]
+    alone = [session.run(None, {"input_ids": row, "mask": np.ones_like(row)})[0][0] for row in ids]
+    assert any(not np.array_equal(row[: len(own)], own) for row, own in zip(together, alone, strict=True))
 
 
 def test_answers_that_depend_on_the_threads_are_unstable(small, tmp_path, monkeypatch):
