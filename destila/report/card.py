@@ -38,8 +38,9 @@ class CardInfo:
     """What a card tells about a model folder.
 
     files: names of the folder's files, which decide what can run it (model.safetensors, model.onnx). record: of this
-    very model, None when it was not tested. inputs: of the ONNX graph. licence: of the weights; data_licence: of the
-    training data; both as the user or the data set states them. notes: lines on what was done to the model.
+    very model, None when it was not tested. inputs: of the ONNX graph. source: the folder of weights that an exported
+    one was made from. licence: of the weights; data_licence: of the training data; both as the user or the data set
+    states them. notes: lines on what was done to the model.
     """
 
     title: str
@@ -49,6 +50,7 @@ class CardInfo:
     record: Record | None = None
     max_length: int = 0
     inputs: tuple[str, ...] = ("input_ids", "mask")
+    source: str = ""
     licence: str = UNKNOWN
     data_source: str = UNKNOWN
     data_licence: str = UNKNOWN
@@ -61,12 +63,13 @@ def describe(
     record: Record | None = None,
     *,
     inputs: Sequence[str] = ("input_ids", "mask"),
+    source: str = "",
     licence: str = UNKNOWN,
     notes: Sequence[str] = (),
 ) -> CardInfo:
     """The CardInfo of a model folder; the data's licence is that of the shipped data set. Raises ModelError."""
     told = read_folder(folder)
-    source, data_licence = _header(record.dataset if record else "")
+    data_source, data_licence = _header(record.dataset if record else "")
     return CardInfo(
         title=title,
         task=record.task if record else told.extra.get("task") or told.task or UNKNOWN,
@@ -75,8 +78,9 @@ def describe(
         record=record,
         max_length=int(told.extra.get("max_length", 0)),
         inputs=tuple(inputs),
+        source=source,
         licence=licence,
-        data_source=source,
+        data_source=data_source,
         data_licence=data_licence,
         notes=tuple(notes),
     )
@@ -121,14 +125,18 @@ def _opening(info: CardInfo) -> str:
 
 def _run(info: CardInfo) -> str:
     ways = []
-    if _onnx(info) or "model.safetensors" in info.files:
+    if any(file.endswith((".safetensors", ".onnx", ".xml")) for file in info.files):
         ways.append(("destila", "python", _with_destila(info)))
-    if "model.safetensors" in info.files and info.task in _PIPELINE:
-        ways.append(("transformers", "python", _with_transformers(info)))
+    weights = "FOLDER" if "model.safetensors" in info.files else "WEIGHTS" if info.source else ""
+    if weights and info.task in _PIPELINE:
+        ways.append(("transformers", "python", _with_transformers(info, weights)))
     if _onnx(info):
         ways.append(("onnxruntime", "python", _with_onnxruntime(info)))
     blocks = [f"With {way}:\n\n```{language}\n{code}\n```" for way, language, code in ways]
-    return "\n\n".join(["## How to run", "`FOLDER` is where this file lies.", *blocks]) if blocks else ""
+    where = "`FOLDER` is where this file lies."
+    if weights == "WEIGHTS":
+        where += f" `WEIGHTS` is the model it was exported from, `{info.source}`: transformers reads weights."
+    return "\n\n".join(["## How to run", where, *blocks]) if blocks else ""
 
 
 def _with_destila(info: CardInfo) -> str:
@@ -139,12 +147,16 @@ def _with_destila(info: CardInfo) -> str:
     return f'import destila\nmodel = destila.load("FOLDER")\nprint(list(model.predict([{text}]))){pairs}'
 
 
-def _with_transformers(info: CardInfo) -> str:
-    call = 'model("Vivo en Sevilla desde 1992.")'
-    if info.task == "span":
-        call = 'model(question="¿Dónde vive Ana?", context="Ana vive en Sevilla.")'
+def _with_transformers(info: CardInfo, weights: str) -> str:
+    if info.task == "span":  # transformers 5 has no pipeline for it
+        return (
+            "from transformers import AutoModelForQuestionAnswering as Model, AutoTokenizer as Tokenizer\n"
+            f'e = Tokenizer.from_pretrained("{weights}")("¿Dónde vive Ana?", "Ana vive en Sevilla.", return_tensors="pt")\n'
+            f'print(Model.from_pretrained("{weights}")(**e))  # logits of start and end'
+        )
     kind = _PIPELINE[info.task]
-    return f'from transformers import pipeline\nmodel = pipeline("{kind}", model="FOLDER")\nprint({call})'
+    call = 'model("Vivo en Sevilla desde 1992.")'
+    return f'from transformers import pipeline\nmodel = pipeline("{kind}", model="{weights}")\nprint({call})'
 
 
 def _with_onnxruntime(info: CardInfo) -> str:

@@ -91,7 +91,7 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
         facts["candidates"] = [candidate.plain() for candidate in kept.values()]
         write_json(folder / FACTS, facts)
         record = study.record(folder, source, kept[ran], loaded) if study else None
-        _write_card(folder, out, kept[ran], record)
+        _write_card(folder, out, source, kept[ran], record)
     if study and record:
         study.append(record)
     return {"folder": str(out), **facts, "record": record.run if record else None}
@@ -205,7 +205,7 @@ def _kept(arguments: Config, folder: Path, built: Sequence[Candidate], winner: s
     return kept
 
 
-def _write_card(folder: Path, out: Path, default: Candidate, record: Record | None) -> None:
+def _write_card(folder: Path, out: Path, source: Path, default: Candidate, record: Record | None) -> None:
     notes = [
         f"{default.name}: {default.int8_products} of {default.products} matrix products in int8, {default.bytes:,} bytes.",
         f"Checked when exported, with destila {machine.code_version()} on {threads.available()} threads.",
@@ -216,4 +216,5 @@ def _write_card(folder: Path, out: Path, default: Candidate, record: Record | No
         )
     inputs = open_session(folder / default.file, kind=default.kind).inputs
     title = re.sub(r"-exported$", "", out.name)
-    (folder / CARD_FILE).write_text(card(describe(folder, title, record, inputs=inputs, notes=notes)), encoding="utf-8")
+    told = describe(folder, title, record, inputs=inputs, source=str(source), notes=notes)
+    (folder / CARD_FILE).write_text(card(told), encoding="utf-8")

@@ -39,7 +39,12 @@ def test_the_head_is_yaml_that_hubs_read(record):
 def test_a_folder_is_run_only_by_what_can_run_it(task):
     assert [*code(card(CardInfo("x", task, TORCH)))] == ["destila", "transformers"]
     assert [*code(card(CardInfo("x", task, ONNX)))] == ["destila", "onnxruntime"]
+    assert [*code(card(CardInfo("x", task, frozenset({"model.openvino-int8.xml"}))))] == ["destila"]
     assert code(card(CardInfo("x", task, frozenset({"config.json"})))) == {}
+    made = card(CardInfo("x", task, ONNX, source="students/x/best"))
+    assert [*code(made)] == ["destila", "transformers", "onnxruntime"]
+    assert "`students/x/best`" in made
+    assert '"WEIGHTS")' in code(made)["transformers"]
 
 
 @pytest.mark.parametrize("task", ["classify", "tag", "span"])

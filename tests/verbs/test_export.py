@@ -74,6 +74,19 @@ def test_without_a_place_the_folder_lies_beside_the_model_or_in_its_study(model,
     assert found == str(tmp_path / "runs" / "study" / "exported" / "tiny-distilled-s0")
 
 
+@pytest.mark.parametrize("task", ["classify", "tag", "span"])
+def test_the_lines_of_the_card_run(untrained, tmp_path, capsys, task):
+    model = untrained(task, ("start", "end") if task == "span" else LABELS, kind="albert", embedding=16)
+    exported(model, tmp_path / "out")
+    said = (tmp_path / "out" / "README.md").read_text()
+    ways = {part.split(":\n")[0]: part.split("```")[1] for part in said.split("\n\nWith ")[1:]}
+    assert [*ways] == ["destila", "transformers", "onnxruntime"]
+    for way, lines in ways.items():
+        program = lines.removeprefix("python\n").replace("FOLDER", str(tmp_path / "out"))
+        exec(program.replace("WEIGHTS", str(model)), {})
+        assert capsys.readouterr().out.strip(), way
+
+
 def refuse_parity(patch):
     patch.setattr(export.proof, "PARITY", 0.0)
 
