@@ -60,12 +60,17 @@ class TrainData:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """A dev evaluation. main: the task's main score. constant: every prediction is the same class."""
+    """A dev evaluation. main: the task's main score.
+
+    constant: every prediction is the same class, which is a collapse when it lasts. uniform: every unit has the same
+    label, which is worth a word at the end; a tagger may begin so.
+    """
 
     main: float
     loss: float
     scores: Mapping[str, float]
     constant: bool = False
+    uniform: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,30 +14,25 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from destila import config
 from destila.errors import ConfigError
 from destila.models import hf, store
 from destila.models.weights import fingerprint_of
 from destila.text.files import write_text
-from destila.text.tokenizer import Tokenizer
 from destila.text.tokenizer import load as load_tokenizer
 from destila.train.batches import Teach
-from destila.train.loop import Evaluation, Step, TrainData, fit
-from destila.train.optim import precision
+from destila.train.loop import Step, TrainData, fit
 from destila.train.options import TrainOptions
-from destila.train.predict import window_logits
 from destila.train.processes import processes
 from destila.types import Example
 from destila.verbs.augmented import Made
 from destila.verbs.inner import Inside, loss_of
+from destila.verbs.logbook import Evaluator, Logbook
 from destila.verbs.recipe import ModelSpec
 from destila.verbs.study import Progress, Study, silent, write_json
 
@@ -45,9 +40,6 @@ log = logging.getLogger(__name__)
 
 SETTINGS = {"name", "train", "distil", "compare"}
 """Fields of a model's table that say how it is trained, which the filled options say, and not what it is."""
-
-_LOG_EVERY = 10
-"""Steps between lines of log.jsonl; evaluations are always logged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +162,8 @@ def train(study: Study, job: Job, progress: Progress = silent) -> Trained:
     teach = job.teaching.teach(examples) if job.teaching and loss.needs_signal else None
     length = study.recipe.max_length if loss.padded else 0
     data = TrainData(encoded.features, tokenizer.pad_id, teach, insight, length)
-    evaluator = _Evaluator(study, model, tokenizer, job.options, judged=loss.answers)
-    book = _Logbook(job.folder, f"{job.folder.name}")
+    evaluator = Evaluator(study, model, tokenizer, job.options, judged=loss.answers)
+    book = Logbook(job.folder, f"{job.folder.name}")
     best = book.best()
     state = job.folder / "state.safetensors"
     steps = fit(model, study.task, loss, data, evaluator, job.options, seed=job.seed, state=state, key=key)
@@ -186,6 +178,14 @@ def train(study: Study, job: Job, progress: Progress = silent) -> Trained:
     processes().wait_for_everyone()
     assert best is not None, "a run ends with an evaluation"
     notes = {**encoded.notes, "features": len(encoded.features)}
+    if best.uniform and loss.answers:
+        notes["constant"] = 1
+        log.warning(
+            "%s gives every unit of dev the same label: it has learned nothing of use. Lower lr (now %g), train longer, "
+            "or warm up longer",
+            job.folder.name,
+            job.options.lr,
+        )
     result: dict[str, Any] = {
         "key": key,
         "dev": dict(best.scores),
@@ -249,93 +249,3 @@ def _filled(job: Job) -> str:
 
 def _say(job: Job, step: Step) -> str:
     return f"{job.folder.name}: epoch {step.epoch + 1}/{job.options.epochs}"
-
-
-class _Evaluator:
-    """Dev scores and gold-label dev loss of a model while it trains, in the precision it trains in.
-
-    judged: whether the loss teaches answers; a head that learns nothing may well give one answer to everything.
-    """
-
-    def __init__(
-        self, study: Study, model: torch.nn.Module, tokenizer: Tokenizer, options: TrainOptions, *, judged: bool
-    ) -> None:
-        self.study, self.model, self.tokenizer = study, model, tokenizer
-        self.examples = study.dataset.splits["dev"]
-        self.features = study.encode("dev", tokenizer).features
-        self.options, self.judged = options, judged
-
-    def __call__(self) -> Evaluation:
-        device = next(self.model.parameters()).device
-        autocast = torch.bfloat16 if precision(self.options, device) == "bf16" else None
-        task, labels = self.study.task, self.study.labels
-        values = window_logits(self.model, self.features, pad_id=self.tokenizer.pad_id, autocast=autocast)
-        rows = task.gather(self.features, values)
-        predictions = task.decode(self.examples, rows, labels)
-        scores = task.score(self.examples, predictions, labels)
-        constant = task.name == "classify" and len(labels) > 1 and len({p.labels[0] for p in predictions}) == 1
-        loss = task.loss(self.examples, rows, labels)
-        return Evaluation(scores[self.study.main], loss, scores, constant and self.judged)
-
-
-class _Logbook:
-    """log.jsonl of a run: lines of steps that are run again after a kill are dropped first."""
-
-    def __init__(self, folder: Path, name: str) -> None:
-        self.path, self.name = folder / "log.jsonl", name
-        lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
-        self.lines = [parsed for line in lines if (parsed := _parse(line)) is not None]
-        self.before = self.lines[-1]["seconds"] if self.lines else 0.0
-        self.started = time.monotonic()
-        self.tokens = 0
-        self.fresh = True
-
-    @property
-    def seconds(self) -> float:
-        """Seconds of work, kills included."""
-        return float(self.before + time.monotonic() - self.started)
-
-    def best(self) -> Evaluation | None:
-        """The evaluation of the checkpoint that `best/` holds, from before a kill."""
-        found = [line for line in self.lines if line.get("best")]
-        if not found:
-            return None
-        return Evaluation(found[-1]["main"], found[-1]["dev_loss"], found[-1]["dev"])
-
-    def write(self, step: Step) -> None:
-        """Append a step."""
-        if self.fresh:
-            self.lines = [line for line in self.lines if line["step"] < step.step]
-            write_text(self.path, "".join(json.dumps(line) + "\n" for line in self.lines))
-            self.fresh = False
-        self.tokens += step.tokens
-        if step.evaluation is None and step.step % _LOG_EVERY:
-            return
-        line: dict[str, Any] = {
-            "step": step.step,
-            "epoch": step.epoch,
-            "loss": step.loss,
-            **step.parts,
-            "lr": step.lr,
-            "seconds": self.seconds,
-        }
-        if step.evaluation:
-            line |= {
-                "main": step.evaluation.main,
-                "dev": dict(step.evaluation.scores),
-                "dev_loss": step.evaluation.loss,
-                "best": step.best,
-            }
-            log.info(
-                "%s step %d/%d loss %.4f dev %.4f", self.name, step.step, step.steps, step.loss, step.evaluation.main
-            )
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-
-
-def _parse(line: str) -> dict[str, Any] | None:
-    try:
-        parsed: dict[str, Any] = json.loads(line)
-    except json.JSONDecodeError:  # the line a kill tore
-        return None
-    return parsed

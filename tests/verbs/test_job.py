@@ -97,6 +97,20 @@ def test_a_job_leaves_a_model_a_log_and_its_filled_options(job):
     assert "epochs = 3" in (made.folder / "config.toml").read_text()
 
 
+def test_a_tagger_that_gives_every_word_one_label_is_noted_and_said(tiny, caplog):
+    def trained(name: str, *changes: str) -> dict[str, int]:
+        recipe = read(str(tiny("demo_tags")), ("teachers=[]", *changes))
+        return train(
+            Study(recipe), Job(recipe.folder / name, "finetuned", recipe.students[0], recipe.options(), 0)
+        ).notes
+
+    assert trained("flat", "train.epochs=1","train.lr=5e-3")["constant"] == 1
+    assert "flat gives every unit of dev the same label" in caplog.text
+    caplog.clear()
+    assert "constant" not in trained("learned", "train.epochs=12", "train.lr=1e-2")
+    assert "same label" not in caplog.text
+
+
 def test_a_job_that_is_done_is_not_trained_again(job, monkeypatch):
     study, made = job()
     done = train(study, made)
