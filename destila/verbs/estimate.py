@@ -10,6 +10,7 @@ import torch
 from destila.losses.mix import mix
 from destila.train.loop import Evaluation, TrainData, fit
 from destila.types import Features
+from destila.verbs.inner import beside
 from destila.verbs.job import SETTINGS, Job, load
 from destila.verbs.study import Study
 
@@ -21,7 +22,10 @@ _FORWARD_SHARE = 1 / 3
 
 
 def minutes(study: Study, jobs: Sequence[Job]) -> dict[str, float]:
-    """Minutes of training per job, by the name of its folder; one trial per distinct model."""
+    """Minutes of training per job, by the name of its folder; one trial per distinct model.
+
+    A teacher that runs beside the student is counted by its size; what is asked for a cache is said when it starts.
+    """
     speeds: dict[str, float] = {}
     found = {}
     for job in jobs:
@@ -30,6 +34,7 @@ def minutes(study: Study, jobs: Sequence[Job]) -> dict[str, float]:
             speeds[key] = _words_per_second(study, job)
         train = _words(study, "train") * job.size(study) / len(study.dataset.splits["train"])
         dev = _words(study, "dev") * job.options.evaluations * _FORWARD_SHARE
+        train *= 1 + _FORWARD_SHARE * beside(study, job)
         found[job.folder.name] = (train + dev) * job.options.epochs / speeds[key] / 60
     return found
 

@@ -74,6 +74,24 @@ def _check_pair(study: Study, terms: Sequence[dict[str, Any]], student: StudentS
     mix(terms, class_counts=study.class_counts, setting=setting)
 
 
+def beside(study: Study, job: Job) -> float:
+    """Forward work of the teacher that runs beside a job's student, as a multiple of the student's; 0 without one.
+
+    Of several teachers that may teach the largest. By layers x hidden^2, which is what a short window costs; 0 too where
+    a shape is not written down, or hidden states come from the disk.
+    """
+    spec = job.spec
+    if job.role != "distilled" or not isinstance(spec, StudentSpec):
+        return 0.0
+    chosen = study.recipe.distil_of(spec)
+    if chosen.states == "cache" or not mix(job.terms, class_counts=study.class_counts).needs_states:
+        return 0.0
+    names = chosen.teachers
+    teachers = [_planned(t) for t in study.recipe.teachers if names is None or t.label in names]
+    work = [shape.layers * shape.hidden**2 for shape in (_planned(spec), *teachers) if shape]
+    return max(work[1:], default=0) / work[0] if len(work) == len(teachers) + 1 else 0.0
+
+
 def _planned(spec: ModelSpec) -> Shape | None:
     """The shape that a spec asks for, without its weights; None where it is not written down."""
     kinds = STATES

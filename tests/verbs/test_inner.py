@@ -12,6 +12,7 @@ from safetensors import safe_open
 
 from destila.errors import ConfigError
 from destila.models import hf
+from destila.verbs import estimate
 from destila.verbs.recipe import read
 from destila.verbs.run import Run
 from destila.verbs.study import Study
@@ -100,6 +101,19 @@ def test_what_the_models_cannot_do_is_refused_before_any_work(tiny, trained, ter
         Run(Study(read(str(tiny()), (f"distil.terms={terms}",))))
     assert said in str(caught.value)
     assert trained == []
+
+
+def test_the_estimate_counts_the_teacher_that_runs_beside_the_student(tiny, monkeypatch):
+    monkeypatch.setattr(estimate, "_words_per_second", lambda *_: 100.0)
+
+    def minutes(*changes: str) -> float:
+        steps = Run(Study(read(str(tiny()), (*SHORT, *changes, "train.evaluations=0.01"))))
+        return steps.estimate()["student-distilled-s0"]
+
+    alone = minutes('distil.terms=[{use = "kl"}]')
+    # the teacher has 2 layers of 32, the student 1 of 16, and a forward pass is a third of a step
+    assert minutes('distil.terms=[{use = "hidden"}, {use = "kl"}]') == pytest.approx(alone * (1 + 8 / 3), rel=0.01)
+    assert minutes('distil.terms=[{use = "hidden"}, {use = "kl"}]', 'distil.states="cache"') == alone
 
 
 def test_words_are_related_where_tokens_differ(tiny):
