@@ -11,17 +11,16 @@ import logging
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 import destila
+from destila.bar import bar
 from destila.errors import ConfigError, DestilaError
 
 if TYPE_CHECKING:
     from destila.config import C
-    from destila.verbs.study import Progress
 
 app = typer.Typer(
     add_completion=False,
@@ -84,7 +83,7 @@ def run(
         from destila.verbs import init as first
 
         recipe = first.run(_made(first.Config, data=recipe, teacher=teacher))["path"]
-    with _progress(json) as progress:
+    with bar(json) as progress:
         _study(verb.run(_made(verb.Config, recipe=recipe, set=tuple(set or ()), train_only=train_only), progress), json)
 
 
@@ -93,7 +92,7 @@ def finetune(recipe: RecipePath, set: Sets = None, json: AsJson = False) -> None
     """Train a recipe's students on gold labels alone."""
     from destila.verbs import finetune as verb
 
-    with _progress(json) as progress:
+    with bar(json) as progress:
         _study(verb.run(_made(verb.Config, recipe=recipe, set=tuple(set or ())), progress), json)
 
 
@@ -102,7 +101,7 @@ def distil(recipe: RecipePath, set: Sets = None, json: AsJson = False) -> None:
     """Train a recipe's students on its best teacher's outputs."""
     from destila.verbs import distil as verb
 
-    with _progress(json) as progress:
+    with bar(json) as progress:
         _study(verb.run(_made(verb.Config, recipe=recipe, set=tuple(set or ())), progress), json)
 
 
@@ -111,7 +110,7 @@ def choose(recipe: RecipePath, set: Sets = None, json: AsJson = False) -> None:
     """Rank a recipe's teachers on dev."""
     from destila.verbs import choose as verb
 
-    with _progress(json) as progress:
+    with bar(json) as progress:
         result = verb.run(_made(verb.Config, recipe=recipe, set=tuple(set or ())), progress)
     _show(result, result["teachers"], json, title=f"teachers by {result['criterion']} on dev ({result['main']})")
 
@@ -127,7 +126,7 @@ def evaluate(
     """Score and measure a model folder on a recipe's data."""
     from destila.verbs import evaluate as verb
 
-    with _progress(json) as progress:
+    with bar(json) as progress:
         record = verb.run(_made(verb.Config, recipe=recipe, model=model, split=split, set=tuple(set or ())), progress)
     _show(record, [{"score": k, "value": v} for k, v in record["scores"].items()], json, title=record["run"])
 
@@ -155,7 +154,7 @@ def predict(
     options = {"file": None if file == "-" else file, "jsonl": False if text else None, "threads": threads}
     config = _made(verb.Config, model=model, out=out, **options)
     if out is not None:
-        with _progress(json) as progress:
+        with bar(json) as progress:
             verb.write(config, source, progress)
         return
     for item in verb.run(config, source):
@@ -253,7 +252,7 @@ def export(
     options = {"out": out, "kinds": named, "runtime": runtime, "seconds": seconds, "recipe": recipe, "texts": texts}
     flags = {"auto_keep": auto_keep, "sensitivity": sensitivity, "keep": keep, "allow_unstable": allow_unstable}
     made = _made(verb.Config, model=model, max_drop=max_drop, set=tuple(set or ()), **options, **flags)
-    with _progress(json) as progress:
+    with bar(json) as progress:
         result = verb.run(made, progress)
     _show(result, verb.rows(result), json, title=f"exported to {result['folder']}")
 
@@ -326,6 +325,24 @@ def tokenizer(
     _show(result, [{"key": k, "value": v} for k, v in result.items()], json, title="tokenizer written")
 
 
+@app.command()
+def corpus(
+    given: Annotated[
+        list[str], typer.Argument(help="a recipe (TOML), or files: text, .jsonl, .parquet; packed or not")
+    ],
+    out: Annotated[str | None, typer.Option(help="folder to write; a killed run goes on in it")] = None,
+    tokenizer: Annotated[str | None, typer.Option(help="tokenizer folder or hub name")] = None,
+    set: Sets = None,
+    json: AsJson = False,
+) -> None:
+    """Raw text to token shards: clean, filtered, without duplicates."""
+    from destila.verbs import corpus as verb
+
+    with bar(json) as progress:
+        result = verb.run(verb.read(given, out=out, tokenizer=tokenizer, sets=set or ()), progress)
+    _show(result, [{"step": k, "count": v} for k, v in result["counts"].items()], json, title="corpus written")
+
+
 def _made(config: type[C], /, **values: Any) -> C:
     """A verb's arguments, checked; raises ConfigError with the option's name."""
     from destila.config import build
@@ -373,18 +390,3 @@ def _flat(value: Any, prefix: str = "") -> Iterator[dict[str, Any]]:
             yield from _flat(inner, f"{prefix}.{key}" if prefix else str(key))
     else:
         yield {"key": prefix, "value": value}
-
-
-@contextmanager
-def _progress(quiet: bool) -> Iterator[Progress]:
-    """A bar per stage on standard error; nothing when JSON is asked for."""
-    if quiet or not sys.stderr.isatty():
-        yield lambda *_: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("")
-        yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total or None)

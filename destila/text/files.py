@@ -1,4 +1,4 @@
-"""Text files of people and corpora, read as a stream: plain, `.gz` or `.zst`; and the one way to write a file.
+"""Text files of people and corpora, read as a stream: plain, `.gz`, `.xz` or `.zst`; and the one way to write a file.
 
 A wrong encoding, a damaged archive, an empty or a missing file is one clear error before anything is trained.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import lzma
 import os
 import zlib
 from collections.abc import Callable, Iterator
@@ -19,22 +20,23 @@ from destila.errors import DataError, require
 _CHUNK = 1 << 20
 
 
-def open_text(path: str | Path, *, encoding: str = "utf-8") -> Iterator[str]:
+def open_text(path: str | Path, *, encoding: str = "utf-8", longest: int | None = None) -> Iterator[str]:
     """The lines of a text file without their line ends, decompressed on the fly.
 
+    longest: bytes of a line beyond which the file is refused as no text, so that memory stays bounded; None: any.
     A leading byte order mark is dropped. Raises DataError at once for a missing, empty or damaged file, and
     on reaching it for a byte that is not in the encoding (with its offset in the decompressed file).
     """
     path = Path(path)
     if path.is_dir():
-        raise DataError(f"{path} is a folder: give a text file (plain, .gz or .zst)")
+        raise DataError(f"{path} is a folder: give a text file (plain, .gz, .xz or .zst)")
     if not path.is_file():
         raise DataError(f"no file at {path}: check the path")
     chunks = _chunks(path)
     first = next(chunks, b"")
     if not first:
         raise DataError(f"{path} is empty: give a file with text")
-    return _lines(path, first, chunks, encoding)
+    return _lines(path, first, chunks, encoding, longest)
 
 
 def stream_text(file: IO[bytes], name: str, *, encoding: str = "utf-8") -> Iterator[str]:
@@ -48,12 +50,17 @@ def stream_text(file: IO[bytes], name: str, *, encoding: str = "utf-8") -> Itera
 
 def write_text(path: str | Path, text: str) -> None:
     """Nothing; writes UTF-8 text under a temporary name and renames it, so that a kill leaves old or new."""
+    write_with(path, lambda file: file.write(text.encode("utf-8")))
+
+
+def write_with(path: str | Path, fill: Callable[[IO[bytes]], object]) -> None:
+    """Nothing; `fill` writes a file's bytes under a temporary name that is then renamed; see `write_text`."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("w", encoding="utf-8", newline="") as file:
-            file.write(text)
+        with temporary.open("wb") as file:
+            fill(file)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -61,13 +68,17 @@ def write_text(path: str | Path, text: str) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _lines(path: Path | str, first: bytes, chunks: Iterator[bytes], encoding: str) -> Iterator[str]:
+def _lines(
+    path: Path | str, first: bytes, chunks: Iterator[bytes], encoding: str, longest: int | None = None
+) -> Iterator[str]:
     rest, offset = first.removeprefix(codecs.BOM_UTF8), len(first) - len(first.removeprefix(codecs.BOM_UTF8))
     while True:
         *whole, tail = rest.split(b"\n")
         for line in whole:
             yield _decode(path, line.removesuffix(b"\r"), offset, encoding)
             offset += len(line) + 1
+        if longest is not None and len(tail) > longest:
+            raise DataError(f"{path} has a line of over {longest:,} bytes at byte {offset}: is it text, in lines?")
         chunk = next(chunks, b"")
         if not chunk:
             break
@@ -99,6 +110,8 @@ def _chunks(path: Path) -> Iterator[bytes]:
 def _opener(path: Path) -> tuple[Callable[[Path], IO[bytes]], tuple[type[Exception], ...]]:
     if path.suffix == ".gz":
         return lambda p: gzip.open(p, "rb"), (gzip.BadGzipFile, EOFError, zlib.error)  # type: ignore[return-value]
+    if path.suffix == ".xz":
+        return lambda p: lzma.open(p, "rb"), (lzma.LZMAError, EOFError)
     if path.suffix == ".zst":
         zstd = require("zstandard", "train")
         # Archives made with a long window need more than the default; several frames may follow each other.

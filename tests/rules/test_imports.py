@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 ROWS = (
-    ("types", "errors", "config", "plugins", "hub", "threads"),
+    ("types", "errors", "config", "plugins", "hub", "threads", "bar"),
     ("text",),
     ("datasets", "tasks", "models", "losses", "floors", "runtime"),
     ("train",),

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from destila import config, plugins
-from destila.verbs import recipe
+from destila.verbs import corpus, recipe
 
-RECIPES = sorted((Path(__file__).parents[2] / "recipes").rglob("*.toml"))
+FOLDER = Path(__file__).parents[2] / "recipes"
+CORPORA = sorted((FOLDER / "corpus").glob("*.toml"))
+RECIPES = sorted(set(FOLDER.rglob("*.toml")) - set(CORPORA))
 
 
 def test_there_are_recipes_to_check() -> None:
@@ -37,6 +39,11 @@ def test_the_losses_of_a_shipped_recipe_exist(path: Path) -> None:
         config.build(module.Options, own, where="distil.terms")
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", CORPORA, ids=lambda path: path.stem)
+def test_a_recipe_of_a_corpus_loads(path: Path) -> None:
+    assert corpus.read([str(path)]).files
+
+
+@pytest.mark.parametrize("path", [*RECIPES, *CORPORA], ids=lambda path: path.stem)
 def test_a_shipped_recipe_opens_with_what_it_is(path: Path) -> None:
     assert path.read_text(encoding="utf-8").startswith("# ")
