@@ -3,7 +3,8 @@
     words       candidates are whole words, in order; a span is 1 to `ngram` words in a row, P(n) ~ 1/n (Lan et al. 2020,
                 after Joshi et al. 2020); no span crosses a special token
     spans       starts come in shuffled order; where n words are more tokens than the row has left to choose, or the
-                text ends, fewer are taken; a span that still does not fit or meets a chosen one is skipped
+                text ends, fewer are taken; a span that still does not fit or meets a chosen one is skipped, so that in
+                short rows long words are chosen a little less often than short ones
     budget      rate x tokens of the row without specials, rounded up or down at random so that its mean is exact; the
                 published code stops at 20 tokens per row (trap T4 of the fact sheet), which is `cap`
     tokens      of the chosen 80 % give way to the mask, 10 % to an ordinary piece, 10 % stay (Devlin et al. 2019)
