@@ -175,7 +175,10 @@ def _quantised(rows: Sequence[Row]) -> Section | None:
         drop = signed(sum(drops) / len(drops)) if drops else NONE
         line = [row.model, str(told.get("candidate", NONE)), _score(row, main), drop]
         body.append([*line, megabytes(row.first.size_bytes), products, stable])
-    notes = "Drop: what the exported model loses on the data the export was checked on; negative where it gains."
+    notes = (
+        "Drop: what the exported model loses on the data the export was checked on; negative where it gains. Int8 "
+        "products: the two inside each layer's attention have no weights, and stay in floating point."
+    )
     return Section("quantised", "What export and quantisation lose", header=header, body=body, notes=notes)
 
 
