@@ -99,7 +99,7 @@ def _parse(text: str, where: str) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise DataError(f"{where}: not JSON ({error})") from error
+        raise DataError(f"{where}: not JSON ({error}): repair it, or give the file the ending of what it is") from error
 
 
 def _next(reader: Any, path: Path) -> list[str] | None:
