@@ -7,13 +7,13 @@ machine; a folder that holds a `model.onnx` and no export.json is read too.
 from __future__ import annotations
 
 import importlib.util
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from destila.errors import ModelError
 from destila.plugins import nearest
+from destila.text.folder import read_object
 
 GRAPH = "model.onnx"
 FACTS = "export.json"
@@ -44,7 +44,7 @@ def choose(folder: Path, candidate: str | None = None) -> Choice:
         if candidate is not None:
             raise ModelError(f"{folder} has no {FACTS} that lists '{candidate}': it has {GRAPH} alone")
         return Choice("model", folder / GRAPH)
-    facts = _facts(folder / FACTS)
+    facts = read_object(folder / FACTS)
     try:
         known = {c["name"]: Choice(c["name"], folder / c["file"], c["kind"]) for c in facts["candidates"]}
         default = known[facts["default"]]
@@ -59,13 +59,3 @@ def choose(folder: Path, candidate: str | None = None) -> Choice:
     if best is None or (best.file.suffix == ".xml" and importlib.util.find_spec("openvino") is None):
         return default
     return Choice(best.name, best.file, best.kind, winner.get("threads"))
-
-
-def _facts(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path} is not valid JSON ({error}): export again") from error
-    if not isinstance(found, dict):
-        raise ModelError(f"{path} holds no JSON object: export again")
-    return found

@@ -41,8 +41,8 @@ def read_folder(path: Path | str) -> FolderInfo:
     path = Path(path)
     if not (path / "config.json").is_file():
         raise ModelError(f"{path} is not a model folder: it has no config.json")
-    config = _json(path / "config.json")
-    extra = _json(path / "destila.json") if (path / "destila.json").is_file() else {}
+    config = read_object(path / "config.json")
+    extra = read_object(path / "destila.json") if (path / "destila.json").is_file() else {}
     architecture = str((config.get("architectures") or [""])[0])
     task = next((task for ending, task in _TASKS.items() if architecture.endswith(ending)), None)
     labels = SPAN_LABELS if task == "span" else _labels(config, path)
@@ -65,11 +65,12 @@ def _labels(config: Mapping[str, Any], path: Path) -> tuple[str, ...] | None:
     return labels
 
 
-def _json(path: Path) -> dict[str, Any]:
+def read_object(path: Path) -> dict[str, Any]:
+    """The object in a JSON file of a model folder; raises ModelError."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path} is not valid JSON: {error}") from error
+        raise ModelError(f"{path} is not valid JSON ({error}): copy the folder or make it again") from error
     if not isinstance(data, dict):
-        raise ModelError(f"{path} must hold a JSON object")
+        raise ModelError(f"{path} must hold a JSON object, not {type(data).__name__}: copy the folder or make it again")
     return data
