@@ -80,12 +80,12 @@ def encode_tag(examples: Sequence[Example], tokenizer: Tokenizer, labels: Sequen
     windowed = 0
     for start in range(0, len(examples), _CHUNK):
         chunk = examples[start : start + _CHUNK]
-        pieces = tokenizer.words_many([(e.text, e.words) for e in chunk])
-        for row, (example, words) in enumerate(zip(chunk, pieces, strict=True), start):
+        joined = tokenizer.words_joined([(e.text, e.words) for e in chunk])
+        for row, (example, (pieces, sizes)) in enumerate(zip(chunk, joined, strict=True), start):
             target = _word_classes(example, ids)
-            windows = _windows(example, [len(w.ids) for w in words], capacity, tokenizer)
+            windows = _windows(example, sizes, capacity, tokenizer)
             windowed += len(windows) > 1
-            features += [_window(row, n, w, words, target, tokenizer) for n, w in enumerate(windows)]
+            features += [_window(row, n, w, pieces, sizes, target, tokenizer) for n, w in enumerate(windows)]
     return Encoded(features, {"windowed": windowed, "windows": len(features)})
 
 
@@ -101,17 +101,21 @@ def _windows(example: Example, lengths: Sequence[int], capacity: int, tokenizer:
 
 
 def _window(
-    row: int, number: int, window: Window, words: Sequence[Pieces], target: np.ndarray, tokenizer: Tokenizer
+    row: int,
+    number: int,
+    window: Window,
+    pieces: Pieces,
+    sizes: Sequence[int],
+    target: np.ndarray,
+    tokenizer: Tokenizer,
 ) -> Features:
-    inside = words[window.start : window.end]
-    unit = np.repeat(np.arange(len(inside), dtype=np.int32), [len(w.ids) for w in inside])
-    body = Pieces(
-        np.concatenate([w.ids for w in inside]) if inside else np.zeros(0, np.int32),
-        np.concatenate([w.spans for w in inside]) if inside else np.zeros((0, 2), np.int32),
-    )
-    input_ids, type_ids, spans, part = tokenizer.frame(body)
+    """One window of an example whose words' tokens are `pieces`, `sizes` of each word."""
+    inside = sizes[window.start : window.end]
+    first = sum(sizes[: window.start])
+    last = first + sum(inside)
+    input_ids, type_ids, spans, part = tokenizer.frame(Pieces(pieces.ids[first:last], pieces.spans[first:last]))
     units = np.full(len(input_ids), -1, np.int32)
-    units[part == 0] = unit
+    units[part == 0] = np.repeat(np.arange(len(inside), dtype=np.int32), inside)
     owned = np.zeros(len(inside), bool)
     owned[window.own_start - window.start : window.own_end - window.start] = True
     mine = np.where(owned, target[window.start : window.end], IGNORE).astype(np.int32)

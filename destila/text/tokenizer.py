@@ -11,10 +11,11 @@ from __future__ import annotations
 import json
 import logging
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -101,9 +102,13 @@ class Tokenizer:
 
     def words_many(self, texts: Iterable[tuple[str, Sequence[Span]]]) -> list[list[Pieces]]:
         """`words` of many texts, in one call of the library for all words not seen before."""
+        return [list(_split(pieces, sizes)) for pieces, sizes in self.words_joined(texts)]
+
+    def words_joined(self, texts: Iterable[tuple[str, Sequence[Span]]]) -> list[tuple[Pieces, list[int]]]:
+        """`words` of many texts, of each the tokens of all words in a row and how many of them each word has."""
         texts = list(texts)
         known = self._known({text[start:end] for text, words in texts for start, end in words})
-        return [[_moved(known[text[start:end]], start) for start, end in words] for text, words in texts]
+        return [_joined([known[text[start:end]] for start, end in words], words) for text, words in texts]
 
     def special_count(self, pair: bool) -> int:
         """How many special tokens `frame` adds to one text, or to a pair."""
@@ -117,16 +122,17 @@ class Tokenizer:
         """
         frame = self._single if b is None else self._pair
         second = _NOTHING if b is None else b
-        ids = [frame.before, a.ids, frame.between, second.ids, frame.after]
-        sizes = [len(i) for i in ids]
-        spans = [np.zeros((n, 2), np.int32) for n in sizes]
-        spans[1], spans[3] = a.spans, second.spans
-        return (
-            np.concatenate(ids),
-            np.repeat(np.array(frame.types, np.int32), sizes),
-            np.concatenate(spans),
-            np.repeat(np.array([-1, 0, -1, 1, -1], np.int8), sizes),
-        )
+        ids = np.concatenate([frame.before, a.ids, frame.between, second.ids, frame.after])
+        spans, part = np.zeros((len(ids), 2), np.int32), np.full(len(ids), -1, np.int8)
+        types = np.full(len(ids), frame.types[0], np.int32)
+        end = 0
+        for number, (pieces, gap) in enumerate(((a, frame.before), (second, frame.between))):
+            start = end + len(gap)
+            types[end:start] = frame.types[2 * number]
+            end = start + len(pieces.ids)
+            spans[start:end], part[start:end], types[start:end] = pieces.spans, number, frame.types[2 * number + 1]
+        types[end:] = frame.types[4]
+        return ids, types, spans, part
 
     def pieces_of(self, ids: Iterable[int]) -> list[str]:
         """The vocabulary's spelling of ids; raises TokenizerError for an id outside it."""
@@ -207,8 +213,19 @@ class Tokenizer:
         return Pieces(np.array(ids, np.int32), spans)
 
 
-def _moved(pieces: Pieces, start: int) -> Pieces:
-    return Pieces(pieces.ids, pieces.spans + np.int32(start))
+def _joined(known: Sequence[Pieces], words: Sequence[Span]) -> tuple[Pieces, list[int]]:
+    """The tokens of words in a row, with spans moved to where the words stand, and the number of each word's."""
+    if not known:
+        return _NOTHING, []
+    sizes = [len(pieces.ids) for pieces in known]
+    starts = np.repeat(np.array([start for start, _ in words], np.int32), sizes)
+    ids, spans = np.concatenate([p.ids for p in known]), np.concatenate([p.spans for p in known])
+    return Pieces(ids, spans + starts[:, None]), sizes
+
+
+def _split(pieces: Pieces, sizes: Sequence[int]) -> Iterator[Pieces]:
+    for end, size in zip(accumulate(sizes), sizes, strict=True):
+        yield Pieces(pieces.ids[end - size : end], pieces.spans[end - size : end])
 
 
 _NOTHING = Pieces(np.empty(0, np.int32), np.empty((0, 2), np.int32))
