@@ -38,14 +38,12 @@ class RuntimePredictor:
 
     def __init__(self, folder: Path | str, *, threads: int | None = None, candidate: str | None = None) -> None:
         info = read_folder(folder)
-        if info.task is None or info.labels is None:
-            raise ModelError(f"{folder} has no task head with label names: export a folder that destila trained")
-        self.labels, self.task = info.labels, info.task
+        self.task, self.labels = info.head()
         self.choice = choose(info.path, candidate)
         self.threads = threads or min(self.choice.threads or processors.available(), processors.available())
         self.tokenizer = tokenizers.load(info.path)
         self.max_length = int(info.extra.get("max_length") or _longest(info, self.tokenizer))
-        self.reader = reader(info.task, info.extra.get(info.task))
+        self.reader = reader(self.task, info.extra.get(self.task))
         self._check(self._alone)
         rows = info.config.get("vocab_size")
         if isinstance(rows, int) and self.tokenizer.vocab_size > rows:

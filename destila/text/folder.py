@@ -35,6 +35,15 @@ class FolderInfo:
     architecture: str
     extra: Mapping[str, Any] = field(default_factory=dict)
 
+    def head(self) -> tuple[str, tuple[str, ...]]:
+        """Task and labels; raises ModelError for a folder without a task head whose labels have names."""
+        if self.task is None or self.labels is None:
+            raise ModelError(
+                f"{self.path} has no task head with label names: give a folder that destila trained, such as "
+                "runs/<study>/students/<name>/best"
+            )
+        return self.task, self.labels
+
 
 def read_folder(path: Path | str) -> FolderInfo:
     """The FolderInfo of a model folder; raises ModelError when config.json is missing or makes no sense."""

@@ -116,10 +116,7 @@ def _place(arguments: Config, source: Path) -> Path:
 
 def _load(source: Path, study: Exporting | None) -> Loaded:
     info = read_folder(source)
-    if info.task is None or info.labels is None:
-        raise ModelError(
-            f"{source} has no task head with label names: give a folder that destila trained, such as runs/<study>/students/<name>/best"
-        )
+    info.head()  # refuses a folder without one before anything is loaded
     if study is None:
         loaded = hf.load(source, head_required=True)
     else:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from destila import hub
-from destila.errors import DataError, ModelError, require
+from destila.errors import DataError, require
 from destila.runtime.exported import is_exported
 from destila.runtime.predictor import RuntimePredictor
 from destila.text.decode import as_json
@@ -83,18 +83,15 @@ class Labeller:
 
 def _torch(info: FolderInfo) -> Predictor:
     """The Predictor of a folder with weights; raises MissingExtraError without torch."""
-    if info.task is None or info.labels is None:
-        raise ModelError(
-            f"{info.path} has no task head with label names: give a folder that destila trained, such as runs/<study>/students/<name>/best"
-        )
+    name, labels = info.head()
     require("torch", "train")
     from destila.models import hf
     from destila.train.predict import TorchPredictor
 
     loaded = hf.load(info.path, head_required=True)
     longest = int(info.extra.get("max_length", loaded.max_length))
-    task = reader(info.task, info.extra.get(info.task))
-    return TorchPredictor(loaded.model, loaded.tokenizer, task, info.labels, max_length=longest)
+    task = reader(name, info.extra.get(name))
+    return TorchPredictor(loaded.model, loaded.tokenizer, task, labels, max_length=longest)
 
 
 def _string(row: dict[str, Any], key: str, number: int) -> str:
