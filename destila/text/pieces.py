@@ -20,6 +20,7 @@ from destila.text.clean import clean as cleaned_lines
 from destila.text.filters import REASONS, Filters, reason
 from destila.text.sentences import split as split_sentences
 from destila.text.tokenizer import Tokenizer
+from destila.text.wordwise import Wordwise
 
 Piece = dict[str, np.ndarray]
 STEPS = ("documents", "lines", "characters", "lines_emptied", *REASONS, "kept_characters", "unknown_tokens")
@@ -45,9 +46,10 @@ class Making(Options):
     split: bool = opt(True, "split lines into sentences; false: every line is one, as in the published corpus")
 
 
-def make(documents: Sequence[list[str]], tokenizer: Tokenizer, making: Making) -> Piece:
+def make(documents: Sequence[list[str]], tokenizer: Tokenizer, making: Making, words: Wordwise | None = None) -> Piece:
     """The arrays of the documents that stay.
 
+    words: what is known already of the tokenizer's words; None: nothing.
     tokens u16|u32 [T]; sentences u32 [S], tokens of each; documents u32 [D], sentences of each; lengths u32 [D], tokens
     of each; exact u64 [D], hash of the cleaned text; signature u32 [D, P], P = 0 without near-duplicate removal;
     counts i64, by `STEPS`.
@@ -66,7 +68,7 @@ def make(documents: Sequence[list[str]], tokenizer: Tokenizer, making: Making) -
         counts["kept_characters"] += sum(map(len, cleaned))
         hashes.append(hashlib.blake2b("\n".join(cleaned).encode("utf-8", "replace"), digest_size=8).digest())
         kept.append([s for line in cleaned for s in split_sentences(line)] if making.split else cleaned)
-    encoded = tokenizer.ids(list(chain.from_iterable(kept)))
+    encoded = (words or Wordwise(tokenizer)).ids(list(chain.from_iterable(kept)))
     per_sentence = np.fromiter(map(len, encoded), np.uint32, len(encoded))
     tokens = np.fromiter(chain.from_iterable(encoded), dtype_of(tokenizer), int(per_sentence.sum()))
     counts["unknown_tokens"] = int((tokens == tokenizer.unk_id).sum())

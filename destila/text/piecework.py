@@ -25,6 +25,7 @@ from destila.text.documents import documents
 from destila.text.files import write_text, write_with
 from destila.text.pieces import Making, Piece, make
 from destila.text.tokenizer import Tokenizer
+from destila.text.wordwise import Wordwise
 
 _DONE = "done"
 
@@ -125,7 +126,8 @@ def _drain(waiting: deque[Future[None]], left: int) -> None:
 
 
 def _do(job: _Job) -> None:
-    piece = make(job.documents, _tokenizer(job.tokenizer), job.making)
+    tokenizer, words = _tokenizer(job.tokenizer)
+    piece = make(job.documents, tokenizer, job.making, words)
     write_with(job.path, lambda file: np.savez(file, **piece))  # type: ignore[arg-type]
 
 
@@ -134,8 +136,9 @@ def _close(job: _Job) -> None:
 
 
 @lru_cache(maxsize=1)
-def _tokenizer(source: str) -> Tokenizer:
-    return tokenizers.load(source)
+def _tokenizer(source: str) -> tuple[Tokenizer, Wordwise]:
+    tokenizer = tokenizers.load(source)
+    return tokenizer, Wordwise(tokenizer)
 
 
 def _begin() -> None:
