@@ -1,6 +1,6 @@
 """Speed and memory of `destila corpus` beside raw batch encoding by `tokenizers` on all cores, in turns, on one text.
 
-    python benchmarks/corpus.py FILES [--tokenizer mini-es] [--megabytes 300] [--repeats 2]
+    python benchmarks/corpus.py [FILES] [--tokenizer mini-es] [--megabytes 300] [--repeats 2]
 
 Takes equal parts of the files up to so many million characters. The contestant encodes the text's lines, already in
 memory, in batches of 10,000 (`encode_batch`, all threads) and keeps nothing; only that is timed. Ours is the whole
@@ -90,7 +90,7 @@ def memory(process: psutil.Process) -> tuple[float, float]:
 def main() -> None:
     """Sample, take turns, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("files", nargs="+")
+    parser.add_argument("files", nargs="*", help="none: corpus_es below DESTILA_DATA")
     parser.add_argument("--tokenizer", default="mini-es")
     parser.add_argument("--megabytes", type=float, default=300)
     parser.add_argument("--repeats", type=int, default=2)
@@ -98,7 +98,8 @@ def main() -> None:
     tokenizer = hub.resolve(arguments.tokenizer, what="tokenizer") / "tokenizer.json"
     with tempfile.TemporaryDirectory() as folder:
         text, out = Path(folder) / "text.txt", Path(folder) / "out"
-        characters = sample(arguments.files, int(arguments.megabytes * 1e6), text)
+        files = arguments.files or sorted(map(str, (Path(os.environ["DESTILA_DATA"]) / "corpus_es").glob("*.zst")))
+        characters = sample(files, int(arguments.megabytes * 1e6), text)
         raw: list[float] = []
         ours: dict[str, list[tuple[float, float, float]]] = {way: [] for way in _WAYS}
         for _ in range(arguments.repeats):

@@ -54,7 +54,8 @@ def place(tmp_path, monkeypatch, lines, bpe) -> Path:
     rows = [f'"{line} {i}",{"sí" if i % 2 else "no"}' for i in range(4) for line in lines]
     Path("data.csv").write_text("\n".join(["text,label", *rows]) + "\n", encoding="utf-8")
     Path("new.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    Path("corpus.txt.zst").write_bytes(zstandard.ZstdCompressor().compress("\n".join(lines * 20).encode()))
+    documents = "\n\n".join(["\n".join(lines)] * 20)
+    Path("corpus.txt.zst").write_bytes(zstandard.ZstdCompressor().compress(documents.encode()))
     answers = {**SMALL_SHAPE, "layers": 2, "init_range": 0.5}  # weights so large that no two texts get the same answer
     teacher = hf.load(answers, tokenizer=bpe, task="classify", labels=("no", "sí"))
     store.save(teacher.model, bpe, "my-teacher")
