@@ -231,7 +231,10 @@ def export(
     model: Annotated[str, typer.Argument(help="model folder that destila trained")],
     out: Annotated[str | None, typer.Option(help="folder to write")] = None,
     kinds: Annotated[
-        str | None, typer.Option(help="fp32,int8-dynamic,int8-static,openvino-bf16,openvino-int8; the default first")
+        str | None,
+        typer.Option(
+            help="fp32,int8-dynamic,int8-static,openvino-bf16,openvino-int8,openvino-int8-bf16; the default first"
+        ),
     ] = None,
     runtime: Annotated[str, typer.Option(help="auto: time all of them here and store the winner")] = "default",
     seconds: Annotated[float, typer.Option(help="that --runtime auto takes")] = 10.0,

@@ -54,8 +54,8 @@ class Session:
 def open_session(file: Path | str, *, threads: int = 1, callers: int = 1, kind: str = "") -> Session:
     """The Session of a graph: a `.onnx` file in onnxruntime, an `.xml` file in OpenVINO.
 
-    threads: used in all, at least 1. callers: how many of our threads call it at once. kind: "bf16" computes in
-    bfloat16 (OpenVINO). Raises ModelError for a file that is missing, damaged, too new for the library, or no encoder
+    threads: used in all, at least 1. callers: how many of our threads call it at once. kind: one that ends
+    in "bf16" computes in bfloat16 (OpenVINO). Raises ModelError for a file that is missing, damaged, too new for the library, or no encoder
     of ours, and MissingExtraError without OpenVINO.
     """
     file = Path(file)
@@ -104,7 +104,7 @@ def _openvino(file: Path, threads: int, callers: int, kind: str) -> Session:
     settings = {
         "INFERENCE_NUM_THREADS": threads,
         "NUM_STREAMS": callers,
-        "INFERENCE_PRECISION_HINT": "bf16" if kind == "bf16" else "f32",
+        "INFERENCE_PRECISION_HINT": "bf16" if kind.endswith("bf16") else "f32",
     }
     try:
         compiled = openvino.Core().compile_model(str(file), "CPU", settings)

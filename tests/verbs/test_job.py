@@ -104,7 +104,7 @@ def test_a_tagger_that_gives_every_word_one_label_is_noted_and_said(tiny, caplog
             Study(recipe), Job(recipe.folder / name, "finetuned", recipe.students[0], recipe.options(), 0)
         ).notes
 
-    assert trained("flat", "train.epochs=1","train.lr=5e-3")["constant"] == 1
+    assert trained("flat", "train.epochs=1", "train.lr=5e-3")["constant"] == 1
     assert "flat gives every unit of dev the same label" in caplog.text
     caplog.clear()
     assert "constant" not in trained("learned", "train.epochs=12", "train.lr=1e-2")
