@@ -168,13 +168,16 @@ def linear_scale(values: Iterable[float], start: float, end: float) -> Scale:
     """A linear scale over the values, widened a little to round ticks inside."""
     found = list(values)
     low, high = min(found), max(found)
-    margin = 0.04 * (high - low) or abs(high) * 0.05 or 1.0
+    spread = high - low
+    alone = spread <= max(1e-9 * max(abs(low), abs(high)), 1e-12)  # rounding apart, one value
+    margin = (abs(high) * 0.05 or 1.0) if alone else 0.04 * spread
     low, high = low - (margin if low else 0), high + margin
     rough = (high - low) / 5
     power = 10 ** math.floor(math.log10(rough))
     step = next(power * m for m in (1, 2, 5, 10) if power * m >= rough)
     first = math.ceil(low / step)
-    ticks = tuple(round(i * step, 10) for i in range(first, math.floor(high / step) + 1))
+    digits = max(0, 1 - math.floor(math.log10(step)))
+    ticks = tuple(round(i * step, digits) for i in range(first, math.floor(high / step) + 1))
     return Scale(low, high, start, end, ticks=ticks)
 
 
