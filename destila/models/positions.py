@@ -1,0 +1,36 @@
+"""Sinusoids to start a learned position table from.
+
+    table[p, 2i] = s sin(p / 10000^(2i / E)),   table[p, 2i + 1] = s cos(p / 10000^(2i / E))
+
+Vaswani et al. 2017, section 3.5, scaled by s to the spread of the token embeddings. A small encoder whose positions
+start as noise may not find out for millions of tokens that words have an order (see `train/heldout.py`); from
+sinusoids, neighbours look alike from the first step on, and the table is still learnt.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from destila.models.encoder import Encoder
+
+
+def sinusoids(positions: int, width: int, *, std: float) -> Tensor:
+    """The table above, float32 [positions, width], with standard deviation `std` over all its values."""
+    place = torch.arange(positions, dtype=torch.float64)[:, None]
+    pace = 10000.0 ** (-torch.arange(0, width, 2, dtype=torch.float64) / width)
+    angle = place * pace  # [P, ceil(E / 2)]
+    table = torch.stack([angle.sin(), angle.cos()], dim=2).flatten(1)[:, :width]
+    spread = table.std(correction=0)
+    return (table * (std / spread)).float()
+
+
+@torch.no_grad()
+def start_as_sinusoids(encoder: Encoder) -> None:
+    """Nothing; replaces the position table by sinusoids with the spread of the token table, as that is now.
+
+    Rows before the first position (RoBERTa, see `EncoderConfig.first_position`) are not used and keep their values.
+    """
+    embeddings = encoder.embeddings
+    used = embeddings.position.weight[embeddings.first_position :]
+    used.copy_(sinusoids(*used.shape, std=float(embeddings.word.weight.std())))
