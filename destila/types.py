@@ -127,6 +127,12 @@ class Batch:
     unit: local unit of each token [B, L], -1 where none.
     unit_mask: owned units that have a token [B, U].
     teacher: the teacher's Signal for the same units, when one is distilled from.
+
+    Packed rows hold several texts (`text/packing.py`). positions: of each token within its own; None: 0 to L - 1. pair:
+    the number of its text in the row, 0 for padding; tokens see those of equal number; None: the row is one text. order:
+    a sentence-order label at the first token of a text, IGNORE elsewhere.
+    In masked language modelling the unit is the token: target is the piece to find, and unit_mask says at which tokens
+    the model is asked for one.
     """
 
     features: Sequence[Features]
@@ -139,6 +145,9 @@ class Batch:
     target: Tensor  # i64 [B, U], or [B, 2] for questions
     teacher: Signal | None = None
     inner: Inner | None = None
+    positions: Tensor | None = None  # i64 [B, L]
+    pair: Tensor | None = None  # i64 [B, L]
+    order: Tensor | None = None  # i64 [B, L]
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +168,15 @@ class Inner:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """A model's answer: logits [B, L, C] (tagging, questions) or [B, C] (classification), and the states asked for."""
+    """A model's answer: logits [B, L, C] (tagging, questions) or [B, C] (classification), and the states asked for.
+
+    Of a masked language model: logits [1, N, V] of the N tokens in the batch's unit_mask, and order [K, 2], logits of the
+    K texts whose sentence order is asked for.
+    """
 
     logits: Tensor
     states: Mapping[State, Tensor] = field(default_factory=dict)
+    order: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,9 +304,10 @@ class Reader(Protocol):
         """Share of units of which two models say the same."""
 
 
-class Task(Reader, Protocol):
-    """A family of tasks; `destila/tasks/<name>.py` defines one as `TASK`: its reader, and what training needs."""
+class Objective(Protocol):
+    """What a loss needs to know of a task: which logits meet which targets."""
 
+    name: str
     axis: int  # the axis of Signal.logits that is a distribution
 
     def signal(self, output: Output, batch: Batch) -> Signal:
@@ -303,6 +318,10 @@ class Task(Reader, Protocol):
 
     def supervised(self, output: Output, batch: Batch) -> Signal:
         """The logits that meet `targets`, and where they count."""
+
+
+class Task(Reader, Objective, Protocol):
+    """A family of tasks; `destila/tasks/<name>.py` defines one as `TASK`: its reader, and what training needs."""
 
     def teach(self, row: np.ndarray, feature: Features) -> np.ndarray:
         """The teacher's logits [U, C] for the units of a window, from its row of the whole example."""
@@ -342,8 +361,8 @@ class Setting:
 class Term:
     """One term of a loss.
 
-    needs: "target" (gold ids i64 [B, U], or [B, C] unit numbers for axis 1), "signal" (the teacher's logits [B, U, C])
-    or "states" (inner states of both models).
+    needs: "target" (gold ids i64 [B, U], or [B, C] unit numbers for axis 1), "order" (labels of sentence order: fn sees
+    logits [1, K, 2] and targets [1, K]), "signal" (the teacher's logits [B, U, C]) or "states" (inner states of both models).
     fn: (student logits [B, U, C], target or teacher logits, mask bool [B, U], axis) -> the **sum** over
     masked-in units (axis 2) or examples (axis 1) as a scalar; the mix divides by the global count, so that accumulation and data
     parallelism do not change the loss. Zero, with a gradient of zero, when everything is masked. For states:

@@ -13,7 +13,7 @@ from destila import plugins
 from destila.config import build
 from destila.errors import ConfigError
 from destila.losses._pool import pooled
-from destila.types import IGNORE, Batch, Inner, Output, Setting, Signal, State, Task, Term
+from destila.types import IGNORE, Batch, Inner, Objective, Output, Setting, Signal, State, Term
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,7 +38,7 @@ class Mix:
     @property
     def needs_teacher(self) -> bool:
         """Whether any term compares with a teacher."""
-        return any(term.needs != "target" for _, term in self.terms)
+        return any(term.needs in ("signal", "states") for _, term in self.terms)
 
     @property
     def needs_signal(self) -> bool:
@@ -69,12 +69,12 @@ class Mix:
                 found.setdefault(term.pool, {}).update(dict.fromkeys(term.teacher))
         return {pool: tuple(states) for pool, states in found.items()}
 
-    def counts(self, task: Task, batch: Batch) -> list[int]:
+    def counts(self, task: Objective, batch: Batch) -> list[int]:
         """How many units (axis 2), examples (axis 1) or positions each term is summed over; known before any forward."""
         return [_count(term, task, batch) for _, term in self.terms]
 
     def __call__(
-        self, task: Task, output: Output, batch: Batch, counts: Sequence[float]
+        self, task: Objective, output: Output, batch: Batch, counts: Sequence[float]
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The batch's share of the loss (a scalar), and of each unweighted term by name.
 
@@ -90,11 +90,16 @@ class Mix:
         return total, parts
 
 
-def _sum(term: Term, task: Task, output: Output, batch: Batch) -> Tensor:
+def _sum(term: Term, task: Objective, output: Output, batch: Batch) -> Tensor:
     """The term's sum over a batch."""
     if term.needs == "target":
         said = task.supervised(output, batch)
         return term.fn(said.logits, task.targets(batch), said.mask, task.axis)
+    if term.needs == "order":
+        if output.order is None:
+            raise ConfigError("term 'order': the model has no sentence-order head: leave the term out")
+        labels = _order(batch)
+        return term.fn(output.order[None], labels[None], (labels != IGNORE)[None], task.axis)
     if term.needs == "signal":
         teacher = _teacher(batch)
         return term.fn(task.signal(output, batch).logits, teacher.logits, teacher.mask, task.axis)
@@ -107,13 +112,22 @@ def _sum(term: Term, task: Task, output: Output, batch: Batch) -> Tensor:
     return term.fn(mine, inner.states[term.pool], inner.masks[term.pool], task.axis)
 
 
-def _count(term: Term, task: Task, batch: Batch) -> int:
+def _count(term: Term, task: Objective, batch: Batch) -> int:
+    if term.needs == "order":
+        return len(_order(batch))
     if term.needs == "states":
         counted, rows = _inner(batch).masks[term.pool], term.windows
     else:
         counted = task.targets(batch) != IGNORE if term.needs == "target" else _teacher(batch).mask
         rows = task.axis == 1
     return int((counted.any(1) if rows else counted).sum())
+
+
+def _order(batch: Batch) -> Tensor:
+    """The labels of sentence order in a batch, i64 [K]."""
+    if batch.order is None:
+        raise ConfigError("term 'order' is for pre-training on pairs of sentences: leave it out")
+    return batch.order[batch.order != IGNORE]
 
 
 def _teacher(batch: Batch) -> Signal:

@@ -51,8 +51,8 @@ class Embeddings(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.first_position = config.first_position
 
-    def forward(self, input_ids: Tensor, type_ids: Tensor | None) -> Tensor:
-        """Embeddings [B, L, E]. Pads are on the right, so a token's position is its index; type_ids None: all 0.
+    def forward(self, input_ids: Tensor, type_ids: Tensor | None, positions: Tensor | None = None) -> Tensor:
+        """Embeddings [B, L, E]. positions None: pads are on the right, so a token's is its index; type_ids None: all 0.
 
         A table of one row (RoBERTa) ignores type_ids, whatever style of pairs the tokenizer has.
         """
@@ -61,7 +61,8 @@ class Embeddings(nn.Module):
             single = type_ids is None or self.token_type.num_embeddings == 1
             x = x + (self.token_type.weight[0] if single else self.token_type(type_ids))
         first = self.first_position
-        x = x + self.position.weight[first : first + input_ids.shape[1]]
+        table = self.position.weight
+        x = x + (table[first : first + input_ids.shape[1]] if positions is None else table[first + positions])
         normed: Tensor = self.dropout(self.norm(x))
         return normed
 
@@ -87,7 +88,7 @@ class Block(nn.Module):
         self.attention_dropout = nn.Dropout(config.attention_dropout)
 
     def forward(self, x: Tensor, bias: Tensor | None, kinds: Collection[str] = ()) -> tuple[Tensor, dict[str, Tensor]]:
-        """The next hidden state [B, L, H], and what is wanted of the attention, by kind. bias: [B, 1, 1, L]."""
+        """The next hidden state [B, L, H], and what is wanted of the attention, by kind. bias: [B, 1, 1 or L, L]."""
         context, found = self._attend(x, bias, kinds)
         x = self.attention_norm(x + self.dropout(self.out(context)))
         inner = activate(self.up(x), self.activation)
@@ -130,11 +131,12 @@ def _fused(query: Tensor) -> bool:
 
 
 class Encoder(nn.Module):
-    """Token ids to hidden states."""
+    """Token ids to hidden states. depth: layers that are run, config.layers unless someone sets another number."""
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         self.config = config
+        self.depth = config.layers
         self.embeddings = Embeddings(config)
         self.project = nn.Linear(config.embedding, config.hidden) if config.kind == "albert" else None
         self.blocks = nn.ModuleList(Block(config) for _ in range(1 if config.shared else config.layers))
@@ -145,11 +147,14 @@ class Encoder(nn.Module):
         mask: Tensor | None = None,
         type_ids: Tensor | None = None,
         *,
+        positions: Tensor | None = None,
+        pair: Tensor | None = None,
         states: Collection[State] = (),
     ) -> States:
         """States of a right-padded batch.
 
         input_ids, type_ids: i64 [B, L]. mask: bool [B, L], True for real tokens; None: nothing is padded.
+        positions, pair: i64 [B, L] of packed rows, as in Batch; `pair` takes the place of the mask.
         states: those to keep. Values at pads are meaningless. Raises ModelError when L is more than the position table holds.
         """
         if input_ids.shape[1] > self.config.max_length:
@@ -157,18 +162,21 @@ class Encoder(nn.Module):
                 f"an input of {input_ids.shape[1]} tokens, but the encoder has positions for {self.config.max_length}: "
                 f"encode with max_length={self.config.max_length} or less"
             )
-        bias = None if mask is None else _bias(mask)
-        x = self.embeddings(input_ids, type_ids)
+        seen = None if mask is None else mask[:, None, None, :]
+        if pair is not None:
+            seen = pair[:, None, :, None] == pair[:, None, None, :]
+        bias = None if seen is None else _bias(seen)
+        x = self.embeddings(input_ids, type_ids, positions)
         if self.project is not None:
             x = self.project(x)
         found = {state: x for state in states if state == ("hidden", 0)}
-        for layer in range(1, self.config.layers + 1):
+        for layer in range(1, self.depth + 1):
             kinds = {kind for kind, wanted in states if wanted == layer}
             x, inside = self.blocks[0 if self.config.shared else layer - 1](x, bias, kinds)
             found |= {(kind, layer): value for kind, value in ({"hidden": x} | inside).items() if kind in kinds}
         return States(x, found)
 
 
-def _bias(mask: Tensor) -> Tensor:
-    zeros = torch.zeros(mask.shape, dtype=torch.float32, device=mask.device)
-    return zeros.masked_fill(~mask, _MASKED)[:, None, None, :]  # [B, 1, 1, L]
+def _bias(seen: Tensor) -> Tensor:
+    zeros = torch.zeros(seen.shape, dtype=torch.float32, device=seen.device)
+    return zeros.masked_fill(~seen, _MASKED)

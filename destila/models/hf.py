@@ -113,23 +113,25 @@ def load_masked(
     tokenizer: Tokenizer | None = None,
     layers: int | Sequence[int] | None = None,
     head_required: bool = True,
+    order: bool = False,
     seed: int = 0,
 ) -> tuple[mlm.MaskedModel, Tokenizer, LoadReport]:
     """A folder or hub name as a masked language model, its tokenizer and what the load had to do.
 
     tokenizer: None: the folder's own. layers: as in `load`. head_required: False gives a folder without a
-    masked-language-model head new weights for it, by seed. Raises ModelError, also for an output table of its own.
+    masked-language-model head new weights for it, by seed. order: with a sentence-order head, whose weights are new
+    where the folder has none. Raises ModelError, also for an output table of its own.
     """
     info = read_folder(hub.resolve(source))
     where = str(info.path)
     tokenizer = tokenizer or tokenizers.load(info.path)
     config = _fitted(hf_config.read(info.config, where=where), tokenizer, where)
     picks = _picks(config, layers, where)
-    model = mlm.empty(config.with_values(layers=len(picks)))
+    model = mlm.empty(config.with_values(layers=len(picks)), order=order)
     tensors, converted = weights.read(info.path)
     missing, extra = _fill(model, tensors, picks, None, where=where)
     reason = f"the folder has no {', '.join(missing)}" if missing else ""
-    if missing and head_required:
+    if head_required and any(name.startswith("head.") for name in missing):
         raise ModelError(
             f"{where} ({info.architecture or 'no architecture'}) has no masked-language-model head: "
             "give a model that was pre-trained with one (...ForMaskedLM)"
@@ -255,7 +257,7 @@ def _fill(
             if found.shape != ours.shape:
                 raise ModelError(f"{where}: '{theirs}' is {tuple(found.shape)}, config.json says {tuple(ours.shape)}")
             ours.copy_(found[order] if name.startswith("head.classifier.") else found)
-    lost = [name for name in missing if not name.startswith("head.")]
+    lost = [name for name in missing if not name.startswith(("head.", "order."))]
     if lost:
         shown = ", ".join(table[name] for name in lost[:5])
         raise ModelError(f"{where}: {len(lost)} weights of the encoder are missing: {shown}")

@@ -87,6 +87,7 @@ _TASK = {
     "tag": "ForTokenClassification",
     "span": "ForQuestionAnswering",
     "mlm": "ForMaskedLM",
+    "pretrain": "ForPreTraining",
 }
 _FIXED = {"num_hidden_groups": 1, "inner_group_num": 1, "position_embedding_type": "absolute"}
 
@@ -134,7 +135,7 @@ def write(config: EncoderConfig, task: str, labels: Sequence[str]) -> dict[str, 
         **{theirs: getattr(config, ours) for ours, theirs in _FIELDS[config.kind].items()},
         "dtype": "float32",
     }
-    if task == "mlm":
+    if task in ("mlm", "pretrain"):
         data |= {"tie_word_embeddings": True}
     else:
         data |= {

@@ -4,7 +4,11 @@
 
 The dense layer goes to the width of the embeddings, which is narrower than H in ALBERT, and the last product is with
 the token table itself (tied, Press and Wolf 2017). RoBERTa's activation is always gelu (erf), whatever its encoder's.
-Written and read in the layout of transformers' `...ForMaskedLM` by `store.save` and `hf.load_masked`.
+With a sentence-order head too, it is what pre-training trains (transformers' `...ForPreTraining`):
+
+    last state of the first token -> pooler (dense, tanh) -> linear -> logits [2]
+
+Written and read in the layout of transformers by `store.save` and `hf.load_masked`.
 """
 
 from __future__ import annotations
@@ -14,10 +18,11 @@ from collections.abc import Collection
 import torch
 from torch import Tensor, nn
 
+from destila.errors import ModelError
 from destila.models.config import EncoderConfig
 from destila.models.encoder import Encoder, activate
 from destila.models.heads import initialise
-from destila.types import Batch, Output, State
+from destila.types import IGNORE, Batch, Output, State
 
 
 class MaskedHead(nn.Module):
@@ -36,22 +41,54 @@ class MaskedHead(nn.Module):
         return found
 
 
-class MaskedModel(nn.Module):
-    """An encoder and its masked-language-model head. Made by `build` (new weights) and `hf.load_masked`."""
-
-    task = "mlm"
-    labels: tuple[str, ...] = ()
+class OrderHead(nn.Module):
+    """Logits [K, 2] of the states [K, H] of first tokens; the pooler is the one that a classifier starts from."""
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
+        self.dense = nn.Linear(config.hidden, config.hidden)
+        self.classifier = nn.Linear(config.hidden, 2)
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Logits [K, 2]: as written, exchanged."""
+        logits: Tensor = self.classifier(self.dense(states).tanh())
+        return logits
+
+
+class MaskedModel(nn.Module):
+    """An encoder and its masked-language-model head. Made by `build` (new weights) and `hf.load_masked`.
+
+    order: with a sentence-order head. Raises ModelError for an architecture that has none (RoBERTa, DistilBERT).
+    """
+
+    labels: tuple[str, ...] = ()
+
+    def __init__(self, config: EncoderConfig, *, order: bool = False) -> None:
+        super().__init__()
+        if order and config.kind not in ("albert", "bert"):
+            raise ModelError(f"{config.kind} has no sentence-order head: take albert or bert, or leave the order out")
         self.config = config
         self.encoder = Encoder(config)
         self.head = MaskedHead(config)
+        self.order = OrderHead(config) if order else None
+
+    @property
+    def task(self) -> str:
+        """What the model is saved as: "pretrain" with a sentence-order head, "mlm" without."""
+        return "mlm" if self.order is None else "pretrain"
 
     def forward(self, batch: Batch, *, states: Collection[State] = ()) -> Output:
-        """Logits of every token, float32 [B, L, V]; see `at` where only some are needed. states: those to keep."""
-        last, found = self.encoder(batch.input_ids, batch.mask, batch.type_ids, states=states)
-        return Output(self.logits(last), found)
+        """Logits, float32 [1, N, V], of the N tokens in `batch.unit_mask`, in the order of the batch.
+
+        And of the texts with a label in `batch.order` where there is a head for it. states: those to keep.
+        """
+        last, found = self.encoder(
+            batch.input_ids, batch.mask, batch.type_ids, positions=batch.positions, pair=batch.pair, states=states
+        )
+        order = None
+        if self.order is not None and batch.order is not None:
+            order = self.order(last[batch.order != IGNORE]).float()
+        return Output(self.logits(last[batch.unit_mask])[None], found, order)
 
     def at(self, batch: Batch, where: Tensor) -> Tensor:
         """Logits [N, V] of the N tokens where `where` [B, L] is True, in the order of the batch."""
@@ -65,15 +102,15 @@ class MaskedModel(nn.Module):
         return said.float()
 
 
-def empty(config: EncoderConfig) -> MaskedModel:
+def empty(config: EncoderConfig, *, order: bool = False) -> MaskedModel:
     """A model whose weights are allocated and not set; costs no time and no random numbers."""
     with torch.device("meta"):
-        model = MaskedModel(config)
+        model = MaskedModel(config, order=order)
     return model.to_empty(device="cpu")
 
 
-def build(config: EncoderConfig, seed: int) -> MaskedModel:
+def build(config: EncoderConfig, seed: int, *, order: bool = False) -> MaskedModel:
     """A model with new weights; equal arguments give equal weights, and the encoder those of any other head."""
-    model = empty(config)
+    model = empty(config, order=order)
     initialise(model, (name for name, _ in model.named_parameters()), seed)
     return model

@@ -67,6 +67,10 @@ _MASKED = {
     "albert": {"dense": "predictions.dense", "norm": "predictions.LayerNorm", "": "predictions"},
     "distilbert": {"dense": "vocab_transform", "norm": "vocab_layer_norm", "": "vocab_projector"},
 }
+_ORDER = {
+    "bert": {"dense": "bert.pooler.dense", "classifier": "cls.seq_relationship"},
+    "albert": {"dense": "albert.pooler", "classifier": "sop_classifier.classifier"},
+}
 DECODER = {
     "bert": "cls.predictions.decoder.weight",
     "roberta": "lm_head.decoder.weight",
@@ -97,8 +101,9 @@ def pairs(config: EncoderConfig, task: str, picks: Sequence[int] | None = None) 
         found |= {f"encoder.blocks.{ours}.{a}": f"{layer}{b}" for a, b in _BLOCK[kind].items()}
     if task == "classify":
         return found | {f"head.{a}": b for a, b in _HEAD[kind].items()}
-    if task == "mlm":
-        return found | {f"head.{a}".rstrip("."): b for a, b in _MASKED[kind].items()}
+    if task in ("mlm", "pretrain"):
+        found |= {f"head.{a}".rstrip("."): b for a, b in _MASKED[kind].items()}
+        return found | {f"order.{a}": b for a, b in _ORDER.get(kind, {}).items() if task == "pretrain"}
     return found | {"head.classifier": "qa_outputs" if task == "span" else "classifier"}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from destila.errors import ModelError
 from destila.models import hf, store
 from destila.models.heads import build as build_head
 from destila.models.mlm import build
+from destila.types import IGNORE
 
 KINDS = ("bert", "roberta", "albert", "distilbert")
 LENGTHS = (9, 3, 17, 12)
@@ -67,8 +69,8 @@ def test_their_weights_give_their_logits(kind: str, tmp_path: Path, tokenizer, r
     batch = ragged_batch(LENGTHS, types=1 if kind == "roberta" else 2)
     reference = logits_of(theirs(folder), batch)
     with torch.no_grad():
-        ours = model.eval()(batch, states=[("hidden", 3)])
-    assert (ours.logits[batch.mask] - reference).abs().max() < 1e-5
+        ours = model.eval()(replace(batch, unit_mask=batch.mask), states=[("hidden", 3)])
+    assert (ours.logits[0] - reference).abs().max() < 1e-5
     assert reference.abs().max() > 0.1
     assert ours.states["hidden", 3].shape == (4, 17, 40)
 
@@ -81,12 +83,12 @@ def test_our_folder_loads_in_transformers_and_here(kind: str, tmp_path, tokenize
     store.save(model, tokenizer, tmp_path / "ours")
     batch = ragged_batch(LENGTHS, types=1 if kind == "roberta" else 2)
     with torch.no_grad():
-        before = model(batch).logits
-    assert (logits_of(theirs(tmp_path / "ours"), batch) - before[batch.mask]).abs().max() < 1e-5
+        before = model.at(batch, batch.mask)
+    assert (logits_of(theirs(tmp_path / "ours"), batch) - before).abs().max() < 1e-5
     again, _, report = hf.load_masked(tmp_path / "ours")
     assert (again.config, report.missing) == (model.config, ())
     with torch.no_grad():
-        assert torch.equal(again.eval()(batch).logits, before)
+        assert torch.equal(again.eval().at(batch, batch.mask), before)
     tagger = hf.load(tmp_path / "ours", task="tag", labels=("O", "B-PER"))
     assert torch.equal(tagger.model.encoder.embeddings.word.weight, model.encoder.embeddings.word.weight)
 
@@ -96,7 +98,9 @@ def test_logits_of_some_tokens_are_those_of_all(small_config, ragged_batch):
     where = torch.zeros_like(batch.mask)
     where[0, 3] = where[2, 16] = where[2, 0] = True
     with torch.no_grad():
-        torch.testing.assert_close(model.at(batch, where), model(batch).logits[where], rtol=0, atol=1e-6)
+        every = model(replace(batch, unit_mask=torch.ones_like(where))).logits.view(*where.shape, -1)
+        torch.testing.assert_close(model.at(batch, where), every[where], rtol=0, atol=1e-6)
+        torch.testing.assert_close(model(replace(batch, unit_mask=where)).logits[0], every[where], rtol=0, atol=1e-6)
 
 
 def test_the_same_seed_gives_the_encoder_of_any_other_head(small_config):
@@ -132,3 +136,40 @@ def test_an_output_table_of_its_own_is_refused(tmp_path, tokenizer, small_config
 def test_fewer_layers_can_be_taken(tmp_path, tokenizer, small_config):
     store.save(build(small_config("roberta"), seed=3), tokenizer, tmp_path / "deep")
     assert hf.load_masked(tmp_path / "deep", layers=2)[0].config.layers == 2
+
+
+@pytest.mark.parametrize("kind", ["albert", "bert"])
+def test_the_order_head_is_that_of_transformers(kind: str, tmp_path, tokenizer, small_config, ragged_batch):
+    import transformers
+
+    model = build(small_config(kind), seed=2, order=True).eval()
+    store.save(model, tokenizer, tmp_path / "ours")
+    loaded, info = transformers.AutoModelForPreTraining.from_pretrained(tmp_path / "ours", output_loading_info=True)
+    assert (info["missing_keys"], info["unexpected_keys"]) in ((set(), set()), ([], []))
+    batch = ragged_batch(LENGTHS)
+    order = torch.full_like(batch.input_ids, IGNORE)
+    order[0, 0] = order[2, 0] = 1
+    with torch.no_grad():
+        ours = model(replace(batch, unit_mask=batch.mask, order=order))
+        said = loaded.eval()(input_ids=batch.input_ids, attention_mask=batch.mask.long(), token_type_ids=batch.type_ids)
+    reference = said.sop_logits if kind == "albert" else said.seq_relationship_logits
+    assert (ours.order - reference[[0, 2]]).abs().max() < 1e-5
+    assert (ours.logits[0] - said.prediction_logits[batch.mask]).abs().max() < 1e-5
+    again, _, report = hf.load_masked(tmp_path / "ours", order=True)
+    assert report.missing == ()
+    assert torch.equal(again.order.classifier.weight, model.order.classifier.weight)
+    pooled = hf.load(tmp_path / "ours", task="classify", labels=("a", "b")).model.head.dense.weight
+    assert torch.equal(pooled, model.order.dense.weight)
+
+
+@pytest.mark.parametrize("kind", ["roberta", "distilbert"])
+def test_architectures_without_an_order_head_say_so(kind, small_config):
+    with pytest.raises(ModelError, match="no sentence-order head"):
+        build(small_config(kind), seed=2, order=True)
+
+
+def test_an_order_head_that_a_folder_lacks_is_new(tmp_path, tokenizer, small_config):
+    store.save(build(small_config("albert"), seed=3), tokenizer, tmp_path / "mlm")
+    model, _, report = hf.load_masked(tmp_path / "mlm", order=True)
+    assert set(report.missing) == {f"order.{p}.{q}" for p in ("dense", "classifier") for q in ("weight", "bias")}
+    assert model.order.classifier.weight.std() > 0

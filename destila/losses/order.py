@@ -1,0 +1,29 @@
+"""Sentence order: whether the two halves of a text were exchanged.
+
+    -log q_y,   q = softmax(student),   y = 1 when they were
+
+Lan et al. 2020, "ALBERT", section 3.1: harder than next-sentence prediction, which topics alone give away.
+Shapes: student [1, K, 2], target [1, K], mask [1, K], for the K texts of a batch that have a label.
+None of them: zero, with a gradient of zero.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from destila.config import Options as _Options
+from destila.types import Setting, Term
+
+
+class Options(_Options):
+    """Options of `use = "order"`: none."""
+
+
+def build(options: Options, setting: Setting) -> Term:  # noqa: ARG001 - the signature of every loss
+    """The term."""
+
+    def fn(student: Tensor, target: Tensor, mask: Tensor, axis: int) -> Tensor:  # noqa: ARG001
+        return F.cross_entropy(student[mask].float(), target[mask], reduction="sum")
+
+    return Term("order", "order", fn)

@@ -1,0 +1,38 @@
+"""Masked language modelling: the unit is the token, the classes are the vocabulary.
+
+Only tokens in the batch's unit_mask have logits, so that a step does not pay for a distribution over the vocabulary at
+every token. Teacher and student must have one vocabulary.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from destila.types import IGNORE, Batch, Output, Signal
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Masked:
+    """What a loss needs to know of masked language modelling; it has no examples to encode or to score."""
+
+    name = "mlm"
+    axis = 2
+
+    def signal(self, output: Output, batch: Batch) -> Signal:  # noqa: ARG002 - the signature of every task
+        """Logits [1, N, V] of the tokens that the model was asked for."""
+        return Signal(output.logits, torch.ones(output.logits.shape[:2], dtype=torch.bool, device=output.logits.device))
+
+    def targets(self, batch: Batch) -> Tensor:
+        """Pieces to find, [1, N]; IGNORE where the token was not chosen."""
+        return batch.target[batch.unit_mask][None]
+
+    def supervised(self, output: Output, batch: Batch) -> Signal:
+        """Logits that meet `targets`."""
+        return Signal(output.logits, self.targets(batch) != IGNORE)
+
+
+TASK = Masked()
