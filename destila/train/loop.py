@@ -16,7 +16,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -30,10 +29,11 @@ from destila.errors import TrainingError
 from destila.losses.mix import Mix
 from destila.train import processes
 from destila.train import state as state_file
-from destila.train.batches import Insight, Teach, collate, order, to
+from destila.train.batches import Insight, Teach, collate, order
 from destila.train.optim import lr_at, optimizer, precision
 from destila.train.options import TrainOptions
-from destila.types import IGNORE, Batch, Features, Output, Signal, Task
+from destila.train.step import Run, clip, gradients, move, silenced, trained
+from destila.types import Batch, Features, Task
 
 _COLLAPSED_AFTER = 3
 """Evaluations after warm-up with one constant prediction until a classifier is declared collapsed (spec T25)."""
@@ -121,21 +121,21 @@ def fit(
     accelerator = processes.accelerator()
     device = accelerator.device
     model.to(device)
-    trained = _trained(model, mix.learned.to(device))
-    optim = optimizer(trained, options)
-    position = _resume(state, trained, optim, key)
+    everything = trained(model, mix.learned.to(device))
+    optim = optimizer(everything, options)
+    position = _resume(state, everything, optim, key)
     if position.stopped:
         return
-    run = _Run(
+    run = Run(
         accelerator,
         accelerator.prepare_model(model) if accelerator.num_processes > 1 else model,
         optim,
         task,
         mix,
-        data,
-        options,
         torch.bfloat16 if precision(options, device) == "bf16" else None,
         seed,
+        options.clip,
+        data.insight,
     )
     per_epoch = math.ceil(len(data.features) / options.batch_size)
     steps = per_epoch * options.epochs
@@ -147,7 +147,7 @@ def fit(
             batches = order(
                 lengths, options.batch_size, seed=seed, epoch=epoch, shuffle=options.shuffle, group=options.group
             )
-        step = replace(_step(run, batches[index], number, lr_at(number, steps, options)), steps=steps, epoch=epoch)
+        step = replace(_step(run, data, options, batches[index], number, steps), epoch=epoch)
         due = number + 1 == steps or _evaluations(number + 1, per_epoch, options) > _evaluations(
             number, per_epoch, options
         )
@@ -161,15 +161,10 @@ def fit(
         yield step
         if state and (due or time.monotonic() - saved > 60 * options.save_minutes):
             if accelerator.is_main_process:  # the others wait for its gradients, so their clocks need not agree
-                state_file.save(state, trained, optim, asdict(position))
+                state_file.save(state, everything, optim, asdict(position))
             saved = time.monotonic()
         if position.stopped:
             return
-
-
-def _trained(model: nn.Module, learned: nn.ModuleList) -> nn.Module:
-    """All that the optimiser sees: the model, and what terms of the loss learn beside it."""
-    return nn.ModuleDict({"student": model, "loss": learned}) if len(learned) else model
 
 
 def _resume(state: Path | None, model: nn.Module, optim: torch.optim.Optimizer, key: str) -> Position:
@@ -195,86 +190,22 @@ def _evaluations(step: int, per_epoch: int, options: TrainOptions) -> int:
     return int(step * options.evaluations / per_epoch + 1e-9)
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """What stays the same from step to step. model: wrapped for data parallelism where there is any."""
-
-    accelerator: Accelerator
-    model: nn.Module
-    optim: torch.optim.Optimizer
-    task: Task
-    mix: Mix
-    data: TrainData
-    options: TrainOptions
-    autocast: torch.dtype | None
-    seed: int
-
-
-def _step(run: _Run, positions: np.ndarray, number: int, lr: float) -> Step:
+def _step(run: Run, data: TrainData, options: TrainOptions, positions: np.ndarray, number: int, steps: int) -> Step:
     """One optimiser step over this process's slice of the global batch."""
-    world, rank = run.accelerator.num_processes, run.accelerator.process_index
-    _seed_dropout(run.accelerator.device, run.seed, number, rank)
-    run.model.train()
-    mine = positions[rank::world]
-    batches = _micro_batches(run.data, mine, run.options.accumulation)
-    counts, tokens = _count(run, batches, sum(len(run.data.features[i].input_ids) for i in mine))
-    for group in run.optim.param_groups:
-        group["lr"] = lr
-    logged: dict[str, float] = {}
-    for i, batch in enumerate(batches):
-        quiet = world > 1 and i + 1 < len(batches)
-        with run.accelerator.no_sync(run.model) if quiet else nullcontext():
-            for name, value in _backward(run, batch, counts).items():
-                logged[name] = logged.get(name, 0.0) + float(value)
-    if world > 1:
-        summed = run.accelerator.reduce(torch.tensor(list(logged.values()), device=run.accelerator.device), "sum")
-        logged = dict(zip(logged, summed.tolist(), strict=True))
-    _check_finite(logged, number, lr)
-    learned = list(run.mix.learned.parameters())
-    if world > 1:
-        for value in learned:  # no part of the wrapped model
-            value.grad = run.accelerator.reduce(value.grad, "mean")
-    if run.options.clip:
-        nn.utils.clip_grad_norm_([*run.model.parameters(), *learned], run.options.clip)
-    run.optim.step()
-    run.optim.zero_grad()
-    return Step(number + 1, 0, 0, logged.pop("loss"), logged, lr, tokens)
-
-
-def _count(run: _Run, batches: Sequence[Batch], tokens: int) -> tuple[list[float], int]:
-    """Global counts, one per term, and the number of real tokens, over all processes and micro-batches."""
-    each = [run.mix.counts(run.task, b) for b in batches]
-    totals = torch.tensor([*map(sum, zip(*each, strict=True)), tokens], dtype=torch.int64)
-    if run.accelerator.num_processes > 1:
-        totals = run.accelerator.reduce(totals.to(run.accelerator.device), "sum")
-    *counts, total = totals.tolist()
-    return counts, total
-
-
-def _backward(run: _Run, batch: Batch, counts: Sequence[float]) -> dict[str, torch.Tensor]:
-    """Add a micro-batch's gradients; returns its share of the loss and of every term."""
-    batch = to(batch, run.accelerator.device)
-    with torch.autocast(run.accelerator.device.type, run.autocast) if run.autocast else nullcontext():
-        if run.data.insight is not None:
-            batch = run.data.insight.ask(batch)
-        shown = run.mix.student_states
-        output: Output = run.model(batch, states=shown) if shown else run.model(batch)
-    loss, parts = run.mix(run.task, output, batch, counts)
-    # data parallelism averages gradients over processes; ours is a sum
-    (loss * run.accelerator.num_processes).backward()
-    return {"loss": loss.detach(), **parts}
+    mine = positions[run.accelerator.process_index :: run.accelerator.num_processes]
+    batches = _micro_batches(data, mine, options.accumulation)
+    lr = lr_at(number, steps, options)
+    found = gradients(run, batches, number, sum(len(data.features[i].input_ids) for i in mine))
+    _check_finite({"loss": found.loss, **found.parts}, number, lr)
+    clip(run)
+    move(run, lr)
+    return Step(number + 1, steps, 0, found.loss, found.parts, lr, found.tokens)
 
 
 def _micro_batches(data: TrainData, mine: np.ndarray, accumulation: int) -> list[Batch]:
     """The process's own windows in `accumulation` parts; one fully masked window when it has none."""
     if not len(mine):  # the other processes wait for this one's gradients all the same
-        empty = data.batch([0])
-        nothing, unlabelled = torch.zeros_like(empty.unit_mask), torch.full_like(empty.target, IGNORE)
-        teacher = None if empty.teacher is None else Signal(empty.teacher.logits, nothing)
-        inner = empty.inner
-        if inner is not None:
-            inner = replace(inner, masks={pool: torch.zeros_like(mask) for pool, mask in inner.masks.items()})
-        return [replace(empty, unit_mask=nothing, target=unlabelled, teacher=teacher, inner=inner)]
+        return [silenced(data.batch([0]))]
     return [data.batch(part) for part in np.array_split(mine, min(accumulation, len(mine)))]
 
 
@@ -306,12 +237,3 @@ def _check_finite(logged: Mapping[str, float], number: int, lr: float) -> None:
         raise TrainingError(
             f"the loss is not finite at step {number + 1} ({', '.join(bad)}; lr {lr:g}): lower lr, set clip, or use precision = 'fp32'"
         )
-
-
-def _seed_dropout(device: torch.device, seed: int, number: int, rank: int) -> None:
-    """A generator state of its own for every (seed, step, process)."""
-    drawn = int(np.random.SeedSequence([seed, number, rank]).generate_state(1, np.uint64)[0] >> 1)
-    # torch.manual_seed would also note a stack trace for every device that is not there, on every step
-    torch.default_generator.manual_seed(drawn)
-    if device.type != "cpu":
-        torch.get_device_module(device).manual_seed(drawn)
