@@ -11,7 +11,6 @@ from torch import nn
 
 from destila.errors import DataError
 from destila.text.letters import characters
-from destila.text.packing import Frame, Packing, pack, stack
 from destila.text.starts import marks
 from destila.train.heldout import READS_ORDER, disordered, evaluate
 from destila.types import IGNORE, Batch, Output
@@ -34,25 +33,27 @@ class Says(nn.Module):
 
 @pytest.fixture
 def batches(bpe, lines):
-    """Two batches of packed rows, every sixth ordinary token to be found."""
-    found = []
-    for start in (0, 11):
-        documents = [[p.ids for p in bpe.text(lines[start : start + 11])]]
-        frame = Frame(bpe.cls_id, bpe.sep_id, bpe.pad_id)
-        row = stack(list(pack(documents, frame, Packing(length=48), key=[start])))
-        ids, pair, order, types, positions = (
-            torch.from_numpy(a.astype(np.int64))
-            for a in (row.input_ids, row.pair, row.order, row.type_ids, row.positions)
-        )
-        chosen = torch.from_numpy(~marks(bpe).special[row.input_ids]) & (torch.arange(48) % 6 == 3)
-        target = torch.where(chosen, ids, IGNORE)
-        masked = torch.where(chosen, bpe.mask_id, ids)
-        zeros = torch.zeros_like(ids)
-        batch = Batch(
-            (), masked, pair > 0, types, zeros, zeros, pair > 0, target, positions=positions, pair=pair, order=order
-        )
-        found.append(batch)
-    return found
+    """Two batches of two rows of two texts each and a pad; every sixth ordinary token is to be found."""
+    special = marks(bpe).special
+    return [_batch([lines[at + i : at + i + 2] for i in (0, 2)], bpe, special) for at in (0, 8)]
+
+
+def _batch(rows, tokenizer, special):
+    texts = [[p.ids for p in tokenizer.text(row)] for row in rows]
+    length = max(sum(map(len, row)) for row in texts) + 5
+    ids, pair, order = (np.full((len(rows), length), fill) for fill in (tokenizer.pad_id, 0, IGNORE))
+    for r, row in enumerate(texts):
+        start = 0
+        for number, text in enumerate(row, 1):
+            end = start + len(text) + 2
+            ids[r, start:end] = [tokenizer.cls_id, *text, tokenizer.sep_id]
+            pair[r, start:end], order[r, start] = number, (r + number) % 3 % 2
+            start = end
+    chosen = ~special[ids] & (np.arange(length) % 6 == 3)
+    arrays = (np.where(chosen, tokenizer.mask_id, ids), np.where(chosen, ids, IGNORE), pair, order)
+    masked, target, pair, order = map(torch.from_numpy, arrays)
+    zeros = torch.zeros_like(masked)
+    return Batch((), masked, pair > 0, zeros, zeros, zeros, pair > 0, target, pair=pair, order=order)
 
 
 def score(model, batches, tokenizer, **options):
