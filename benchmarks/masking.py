@@ -24,7 +24,7 @@ from destila.measure import machine
 from destila.text import tokenizer as tokenizers
 from destila.text.files import open_text
 from destila.text.masking import Masked, Masking, corrupt
-from destila.text.packing import Frame, Packing, Row, pack, stack
+from destila.text.packing import Frame, Packing, Row, flat, pack
 from destila.text.starts import Marks, marks
 from destila.text.tokenizer import Tokenizer
 
@@ -109,22 +109,23 @@ def main() -> None:
     known = marks(tokenizer, options.words)
     texts = list(documents(tokenizer, arguments.tokens))
     packing, frame = Packing(length=arguments.length), Frame(tokenizer.cls_id, tokenizer.sep_id, tokenizer.pad_id)
+    text = flat(ids for ids, _ in texts)
     start = time.process_time()
-    rows = list(pack((ids for ids, _ in texts), frame, packing, key=(0, 0)))
+    rows = pack(text, frame, packing, key=(0, 0))
     seconds = {"pack": time.process_time() - start, "mask": 0.0}
-    runs = pack((runs for _, runs in texts), Frame(-1, -1, -1), packing, key=(0, 0))  # alike: only lengths decide
+    runs = pack(flat(runs for _, runs in texts), Frame(-1, -1, -1), packing, key=(0, 0))  # alike: only lengths decide
     accented = np.array([not p.replace("▁", "").isascii() for p in tokenizer.pieces_of(range(tokenizer.vocab_size))])
     tally, sampled, realised = Tally(), np.zeros(options.ngram, np.int64), np.zeros(options.ngram, np.int64)
-    for at in range(0, len(rows), arguments.batch):
-        batch = stack(rows[at : at + arguments.batch])
+    for at in range(0, len(rows.pair), arguments.batch):
+        batch = rows[at : at + arguments.batch]
         start = time.process_time()
         found = corrupt(batch.input_ids, np.arange(at, at + len(batch.pair)), known, options, seed=0, epoch=0)
         seconds["mask"] += time.process_time() - start
         sampled, realised = sampled + found.sampled, realised + found.realised
-        count(tally, batch, stack(list(islice(runs, arguments.batch))).input_ids, found, known, accented)
-    labels = np.concatenate([row.order[(row.positions == 0) & (row.pair > 0)] for row in rows])
+        count(tally, batch, runs.input_ids[at : at + arguments.batch], found, known, accented)
+    labels = rows.order[(rows.positions == 0) & (rows.pair > 0)]
     told = labels[labels >= 0]
-    size = len(rows) * arguments.length
+    size = rows.pair.size
     result = {
         "options": {**options.model_dump(), "length": arguments.length, "batch": arguments.batch},
         "tokens": tally.tokens,
@@ -141,8 +142,8 @@ def main() -> None:
         },
         "order": {"pairs": len(labels), "without_label": len(labels) - len(told), "swapped": round(told.mean(), 4)},
         "rows": {
-            "rows": len(rows),
-            "padding": round(float(np.mean([(row.pair == 0).mean() for row in rows])), 6),
+            "rows": len(rows.pair),
+            "padding": round(float((rows.pair == 0).mean()), 6),
         },
         "tokens_per_second": {name: round(size / spent) for name, spent in seconds.items()},
         "cpu": machine.cpu(),

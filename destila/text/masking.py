@@ -8,9 +8,12 @@
     budget      rate x tokens of the row without specials, rounded up or down at random so that its mean is exact; the
                 published code stops at 20 tokens per row (trap T4 of the fact sheet), which is `cap`
     tokens      of the chosen 80 % give way to the mask, 10 % to an ordinary piece, 10 % stay (Devlin et al. 2019)
+    smoothing   single tokens instead, drawn over the whole batch without replacement, each with the weight of its piece,
+                count^-smoothing: rare pieces come more often (DistilBERT's code, and DistilBETO's with 0.7). As there,
+                the rate is of all real tokens, specials too, which are never drawn themselves
 
-Every draw is a hash of (seed, epoch, row, place), so a row is corrupted alike in whatever batch it comes. All rows of a
-batch take their spans at once, the t-th start of each in one stroke of numpy.
+Every draw is a hash of (seed, epoch, row, place), so a row is corrupted alike in whatever batch it comes, but for
+smoothing. All rows of a batch take their spans at once, the t-th start of each in one stroke of numpy.
 """
 
 from __future__ import annotations
@@ -37,10 +40,16 @@ class Masking(Options):
     mask: float = opt(0.8, "share of the chosen that gives way to the mask", ge=0, le=1)
     random: float = opt(0.1, "share of the chosen that gives way to a random piece; the rest stays", ge=0, le=1)
 
+    smoothing: float = opt(
+        0.0, "above 0: tokens are drawn with a weight of count^-smoothing (DistilBETO: 0.7)", ge=0, le=2
+    )
+
     @model_validator(mode="after")
-    def _shares(self) -> Masking:
+    def _agrees(self) -> Masking:
         if self.mask + self.random > 1:
             raise ValueError(f"mask {self.mask} and random {self.random} are more than 1 together: lower one")
+        if self.smoothing and (self.words != "piece" or self.ngram != 1 or self.cap is not None):
+            raise ValueError("smoothing draws single tokens over the batch: set words = 'piece', ngram = 1 and no cap")
         return self
 
 
@@ -48,7 +57,7 @@ class Masking(Options):
 class Masked:
     """Corrupted rows. input_ids [R, L], like the rows; chosen: bool [R, L], the tokens to predict.
 
-    sampled, realised: i64 [ngram], spans by their number of words, as drawn and as taken in the end.
+    sampled, realised: i64 [ngram], spans by their number of words, as drawn and as taken in the end; equal with smoothing.
     """
 
     input_ids: np.ndarray
@@ -57,13 +66,31 @@ class Masked:
     realised: np.ndarray
 
 
-def corrupt(ids: np.ndarray, rows: np.ndarray, marks: Marks, options: Masking, *, seed: int, epoch: int) -> Masked:
+def corrupt(
+    ids: np.ndarray,
+    rows: np.ndarray,
+    marks: Marks,
+    options: Masking,
+    *,
+    seed: int,
+    epoch: int | np.ndarray,
+    weights: np.ndarray | None = None,
+    real: int | None = None,
+) -> Masked:
     """Rows of tokens ids [R, L] with some of them chosen and corrupted.
 
-    rows: i64 [R], the number that names each row in its corpus. marks: `starts.marks(tokenizer, options.words)`.
-    Special tokens, pads and words with an unknown part are never chosen and not counted by the rate.
+    rows: i64 [R], the number that names each row in its corpus. epoch: one, or each row's, i64 [R]. marks:
+    `starts.marks(tokenizer, options.words)`. weights, real: with smoothing, `piece_weights` and how many tokens of the
+    batch are no padding. Special tokens, pads and words with an unknown part are never chosen; without smoothing they
+    are not counted by the rate either.
     """
     keys = _keys(seed, epoch, rows)
+    if options.smoothing:
+        assert weights is not None
+        assert real is not None
+        chosen = _drawn(ids, keys, weights, int(np.ceil(options.rate * real)))
+        single = np.array([chosen.sum()])
+        return Masked(_replaced(ids, chosen, keys, marks, options), chosen, single, single)
     words = _words(ids, marks, options.ngram)
     taken, sampled, realised = _spans(words, _budgets(words, keys, options), keys, options.ngram)
     change = np.zeros(ids.size + 1, np.int8)
@@ -71,6 +98,29 @@ def corrupt(ids: np.ndarray, rows: np.ndarray, marks: Marks, options: Masking, *
     change[words.start[taken] + words.sizes[taken, 0]] -= 1
     chosen = np.cumsum(change[:-1], dtype=np.int8).view(bool).reshape(ids.shape)
     return Masked(_replaced(ids, chosen, keys, marks, options), chosen, sampled, realised)
+
+
+def piece_weights(counts: np.ndarray, marks: Marks, smoothing: float) -> np.ndarray:
+    """The weight of each piece, f64 [V]: max(count, 1)^-smoothing, and 0 for special tokens and the unknown one."""
+    weights: np.ndarray = np.maximum(counts, 1).astype(np.float64) ** -smoothing
+    weights[marks.special] = weights[marks.unk_id] = 0
+    return weights
+
+
+def _drawn(ids: np.ndarray, keys: np.ndarray, weights: np.ndarray, wanted: int) -> np.ndarray:
+    """`wanted` tokens by their weights without replacement, or all that have one, bool [R, L].
+
+    A race of exponential times, each with its weight as rate: the first to arrive are what drawing one after the other
+    would give (Efraimidis and Spirakis 2006).
+    """
+    weight = weights[ids].ravel()
+    draws = _draw(keys[:, None], _SPANS + np.arange(ids.shape[1], dtype=np.uint64)).ravel()
+    able = np.flatnonzero(weight)
+    times = -np.log1p(-_uniform(draws[able])) / weight[able]
+    wanted = min(wanted, len(able))
+    chosen = np.zeros(ids.size, bool)
+    chosen[able[np.argpartition(times, wanted - 1)[:wanted]] if wanted else able[:0]] = True
+    return chosen.reshape(ids.shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,20 +206,21 @@ def _replaced(ids: np.ndarray, chosen: np.ndarray, keys: np.ndarray, marks: Mark
     return made.reshape(ids.shape)
 
 
-def _keys(seed: int, epoch: int, rows: np.ndarray) -> np.ndarray:
+def _keys(seed: int, epoch: int | np.ndarray, rows: np.ndarray) -> np.ndarray:
     """One key per row, u64 [R]."""
     key = np.zeros(1, np.uint64)
-    for part in (np.array([seed]), np.array([epoch]), rows):
-        key = _hashed(key + (part.astype(np.uint64) + np.uint64(1)) * _GOLDEN)
+    for part in (np.array([seed]), np.atleast_1d(epoch), rows):
+        key = hashed(key + (part.astype(np.uint64) + np.uint64(1)) * _GOLDEN)
     return key
 
 
 def _draw(keys: np.ndarray, place: np.ndarray) -> np.ndarray:
     """64 random bits per key and place: the place-th number of SplitMix64 (Steele et al. 2014) begun at the key."""
-    return _hashed(keys + (place + np.uint64(1)) * _GOLDEN)
+    return hashed(keys + (place + np.uint64(1)) * _GOLDEN)
 
 
-def _hashed(z: np.ndarray) -> np.ndarray:
+def hashed(z: np.ndarray) -> np.ndarray:
+    """Each of the numbers u64 [N] as 64 bits that look random: the last step of SplitMix64."""
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return np.asarray(z ^ (z >> np.uint64(31)))

@@ -5,7 +5,8 @@
 A pair is a run of consecutive sentences of one document, cut in two between sentences at random; with probability 0.5
 the two change places, and the model has to tell (sentence order; Lan et al. 2020). Every pair has its own frame, its
 positions start at 0 and its number bounds the attention, so a pair reads as if it stood alone. The last sentence of a
-row goes on at the start of the next one.
+row goes on at the start of the next one. Only where pairs begin and end is decided one after the other; the rows are
+then filled all at once.
 
 A run of one sentence has no order. Here it stands alone, without a label; in the published code (fact sheet 1.4) it
 is followed by sentences of another document and labelled as swapped, which is topic rather than order.
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -26,6 +27,7 @@ from destila.types import IGNORE
 FRAME = 3
 """Special tokens of a pair."""
 
+_FIELDS = ("input_ids", "type_ids", "positions", "pair", "order")
 _LEAST = FRAME + 5  # tokens that are still worth a pair; fewer go to the pair before
 _OTHERS = 64  # documents among which the published code's second sentence is looked for
 
@@ -51,8 +53,17 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
+class Text:
+    """Documents one after the other. tokens i32 [T]; sentences i64 [S], tokens of each; documents i64 [D], its sentences."""
+
+    tokens: np.ndarray
+    sentences: np.ndarray
+    documents: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
-    """One row, or several stacked: each i32, [L] or [R, L].
+    """Rows, i32 [R, L] each.
 
     pair: the number of the token's pair in its row from 1, 0 for padding; tokens see those of equal number. positions:
     within the pair. order: at every [CLS] 1 when its halves are swapped, 0 when not, IGNORE when there is no telling;
@@ -65,137 +76,139 @@ class Row:
     pair: np.ndarray
     order: np.ndarray
 
+    def __getitem__(self, which: slice | np.ndarray) -> Row:
+        """Some of the rows."""
+        return Row(*(getattr(self, name)[which] for name in _FIELDS))
 
-def pack(
-    documents: Iterable[Sequence[np.ndarray]], frame: Frame, options: Packing, *, key: Sequence[int]
-) -> Iterator[Row]:
-    """Rows of documents, each a list of sentences, each an array of ids [n]; nothing is lost with single = "alone".
+
+def flat(documents: Iterable[Sequence[np.ndarray]]) -> Text:
+    """Documents, each a list of sentences, each an array of ids [n], as one text."""
+    found = list(documents)
+    sentences = [np.asarray(sentence) for document in found for sentence in document]
+    tokens = np.concatenate([np.zeros(0, np.int32), *sentences]).astype(np.int32)
+    return Text(tokens, np.array(list(map(len, sentences)), np.int64), np.array(list(map(len, found)), np.int64))
+
+
+def joined(rows: Sequence[Row]) -> Row:
+    """Rows of rows as one, [R, L]."""
+    if len(rows) == 1:
+        return rows[0]
+    return Row(*(np.concatenate([getattr(row, name) for row in rows]) for name in _FIELDS))
+
+
+def pack(text: Text, frame: Frame, options: Packing, *, key: Sequence[int]) -> Row:
+    """The rows [R, L] of a text; nothing of it is lost with single = "alone".
 
     key: numbers that all draws depend on, such as (seed, epoch, shard): equal ones give equal rows.
     """
-    random = np.random.default_rng(list(key))
-    row = _Open(frame, options.length)
-    others: deque[Sequence[np.ndarray]] = deque(maxlen=_OTHERS)
-    for document in documents:
-        sentences = [sentence for sentence in document if len(sentence)]
-        queue = deque(sentences)
-        while queue:
-            if row.left < _LEAST:
-                yield row.closed()
-                row = _Open(frame, options.length)
-            run = _run(queue, row.left - FRAME, _target(options, random))
-            if len(run) > 1:
-                row.add(*_cut(run, random))
+    plan = np.array(_plan(text, options, np.random.default_rng(list(key))), np.int64).reshape(-1, 7)
+    return _filled(text.tokens, plan, frame, options.length)
+
+
+def _plan(text: Text, options: Packing, random: np.random.Generator) -> list[tuple[int, ...]]:
+    """Pairs in order: (row, place in it, start and end of A, start and end of B in the tokens, label)."""
+    ends = np.cumsum(text.sentences)
+    stops = np.append(0, ends)[np.cumsum(text.documents)].tolist()
+    ends = ends[text.sentences > 0].tolist()
+    uniform = _uniforms(random)
+    others: deque[tuple[list[int], int]] = deque(maxlen=_OTHERS)
+    found: list[tuple[int, ...]] = []
+    at = sentence = row = 0
+    left = options.length
+    for stop in stops:
+        opened, first = at, sentence
+        while at < stop:
+            if left < _LEAST:
+                row, left = row + 1, options.length
+            start, room, target = at, left - FRAME, _target(options, uniform)
+            bounds: list[int] = []
+            while at < stop and at - start < room and _wants(at - start, len(bounds), target, room):
+                at = min(ends[sentence], start + room)
+                sentence += at == ends[sentence]
+                bounds.append(at)
+            place = options.length - left
+            if len(bounds) > 1:
+                middle = bounds[int(next(uniform) * (len(bounds) - 1))]
+                swapped = next(uniform) < 0.5
+                halves = (middle, at, start, middle, 1) if swapped else (start, middle, middle, at, 0)
             elif options.single == "other" and others:
-                row.add(*_mixed(run[0], others, row.left - FRAME, random), 1)
+                other = others[int(next(uniform) * len(others))]
+                halves = (*_mixed((start, at), other, room, random), 1)
             else:
-                row.add(_filled(run[0], queue, row.left - FRAME + 1), None, IGNORE)
-        if sentences and options.single == "other":
-            others.append(sentences)
-    if row.left < options.length:
-        yield row.closed()
+                if at - start == room and at < stop:  # no separator in the middle leaves room for one more
+                    at += 1
+                    sentence += at == ends[sentence]
+                halves = (start, at, at, at, IGNORE)
+            found.append((row, place, *halves))
+            left -= halves[1] - halves[0] + halves[3] - halves[2] + (FRAME if halves[3] > halves[2] else FRAME - 1)
+        if stop > opened and options.single == "other":
+            others.append(([opened, *ends[first : sentence - 1]], stop))
+    return found
 
 
-def stack(rows: Sequence[Row]) -> Row:
-    """Rows as one batch, [R, L]."""
-    names = ("input_ids", "type_ids", "positions", "pair", "order")
-    return Row(*(np.stack([getattr(row, name) for row in rows]) for name in names))
+def _wants(size: int, sentences: int, target: int, room: int) -> bool:
+    """Whether a run takes another sentence: until there are two with `target` tokens, or too little is left for more."""
+    return size < target or sentences < 2 or room - size < _LEAST
 
 
-def _target(options: Packing, random: np.random.Generator) -> int:
+def _target(options: Packing, uniform: Iterator[float]) -> int:
     longest = min(options.pair or options.length, options.length) - FRAME
-    return int(random.integers(2, max(3, longest))) if random.random() < options.short else longest
+    return 2 + int(next(uniform) * (max(3, longest) - 2)) if next(uniform) < options.short else longest
 
 
-def _run(queue: deque[np.ndarray], room: int, target: int) -> list[np.ndarray]:
-    """Sentences off the queue until there are two with `target` tokens; what exceeds the room goes back."""
-    run: list[np.ndarray] = []
-    size = 0
-    while queue and size < room and (size < target or len(run) < 2 or room - size < _LEAST):
-        sentence = queue.popleft()
-        if len(sentence) > room - size:
-            queue.appendleft(sentence[room - size :])
-            sentence = sentence[: room - size]
-        run.append(sentence)
-        size += len(sentence)
-    return run
-
-
-def _cut(run: list[np.ndarray], random: np.random.Generator) -> tuple[np.ndarray, np.ndarray, int]:
-    at = int(random.integers(1, len(run)))
-    first, second = np.concatenate(run[:at]), np.concatenate(run[at:])
-    return (second, first, 1) if random.random() < 0.5 else (first, second, 0)
-
-
-def _filled(sentence: np.ndarray, queue: deque[np.ndarray], room: int) -> np.ndarray:
-    """A lone sentence with the token that the separator it does not need leaves room for, when it was cut there."""
-    if len(sentence) < room - 1 or not queue:
-        return sentence
-    rest = queue.popleft()
-    if len(rest) > 1:
-        queue.appendleft(rest[1:])
-    return np.concatenate([sentence, rest[:1]])
+def _uniforms(random: np.random.Generator) -> Iterator[float]:
+    """Numbers from 0 to 1 without end, drawn many at a time."""
+    while True:
+        yield from random.random(1024).tolist()
 
 
 def _mixed(
-    sentence: np.ndarray, others: Sequence[Sequence[np.ndarray]], room: int, random: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """A sentence and sentences of another document, cut to the room at either end, the longer one first."""
-    other = others[int(random.integers(len(others)))]
-    second: list[np.ndarray] = []
-    for found in other[int(random.integers(len(other))) :]:
-        second.append(found)
-        if sum(len(s) for s in second) >= room - len(sentence):
-            break
-    rest = np.concatenate(second)
-    sizes = [len(sentence), len(rest)]
+    sentence: tuple[int, int], other: tuple[list[int], int], room: int, random: np.random.Generator
+) -> tuple[int, int, int, int]:
+    """Bounds of a sentence and of sentences of another document, cut to the room at either end, the longer one first."""
+    starts, stop = other
+    own = sentence[1] - sentence[0]
+    chosen = int(random.integers(len(starts)))
+    reach = [end for end in starts[chosen + 1 :] if end - starts[chosen] >= room - own]
+    second = (starts[chosen], reach[0] if reach else stop)
+    sizes = [own, second[1] - second[0]]
     excess = max(0, sum(sizes) - room)
     from_longer = min(excess, abs(sizes[0] - sizes[1]))
     drops = [(excess - from_longer) // 2, (excess - from_longer + 1) // 2]
     drops[int(sizes[1] > sizes[0])] += from_longer
-    return _shortened(sentence, drops[0], random), _shortened(rest, drops[1], random)
+    return (*_shortened(sentence, drops[0], random), *_shortened(second, drops[1], random))
 
 
-def _shortened(tokens: np.ndarray, drop: int, random: np.random.Generator) -> np.ndarray:
-    """Tokens without `drop` of them, each from either end with the same probability."""
+def _shortened(tokens: tuple[int, int], drop: int, random: np.random.Generator) -> tuple[int, int]:
+    """Bounds without `drop` of the tokens, each from either end with the same probability."""
     front = int(random.binomial(drop, 0.5))
-    return tokens[front : len(tokens) - (drop - front)]
+    return tokens[0] + front, tokens[1] - (drop - front)
 
 
-@dataclass(slots=True)
-class _Open:
-    """A row that is being filled."""
+def _filled(tokens: np.ndarray, plan: np.ndarray, frame: Frame, length: int) -> Row:
+    row, place, a, a_end, b, b_end, label = plan.T
+    rows = int(row[-1]) + 1 if len(row) else 0
+    firsts, seconds = a_end - a, b_end - b
+    sizes = firsts + seconds + np.where(seconds > 0, FRAME, FRAME - 1)
+    start = row * length + place
+    ids = np.full(rows * length, frame.pad, np.int32)
+    types, positions, pair = (np.zeros(rows * length, np.int32) for _ in range(3))
+    order = np.full(rows * length, IGNORE, np.int32)
+    ids[start], ids[start + firsts + 1], ids[start + sizes - 1] = frame.cls, frame.sep, frame.sep
+    ids[_ranges(start + 1, firsts)] = tokens[_ranges(a, firsts)]
+    ids[_ranges(start + firsts + 2, seconds)] = tokens[_ranges(b, seconds)]
+    types[_ranges(start + firsts + 2, np.where(seconds > 0, seconds + 1, 0))] = 1
+    real = _ranges(start, sizes)
+    positions[real] = _ranges(np.zeros_like(sizes), sizes)
+    number = np.arange(len(row)) - np.searchsorted(row, row) + 1
+    pair[real] = np.repeat(number, sizes)
+    order[start] = label
+    return Row(*(field.reshape(rows, length) for field in (ids, types, positions, pair, order)))
 
-    frame: Frame
-    length: int
-    ids: list[np.ndarray] = field(default_factory=list)
-    bounds: list[tuple[int, int, int]] = field(default_factory=list)  # size, where B starts, label
-    left: int = 0
 
-    def __post_init__(self) -> None:
-        self.left = self.length
-
-    def add(self, first: np.ndarray, second: np.ndarray | None, label: int) -> None:
-        """Puts a pair, or a lone text, at the end."""
-        cls, sep = [self.frame.cls], [self.frame.sep]
-        parts: list[list[int] | np.ndarray] = [cls, first, sep] if second is None else [cls, first, sep, second, sep]
-        size = sum(len(part) for part in parts)
-        assert size <= self.left
-        self.ids += [np.asarray(part, np.int32) for part in parts]
-        self.bounds.append((size, len(first) + 2, label))
-        self.left -= size
-
-    def closed(self) -> Row:
-        """The row, padded at its end."""
-        types, positions, pair = (np.zeros(self.length, np.int32) for _ in range(3))
-        order = np.full(self.length, IGNORE, np.int32)
-        start = 0
-        for number, (size, second, label) in enumerate(self.bounds, 1):
-            end = start + size
-            types[start + second : end] = 1
-            positions[start:end] = np.arange(size)
-            pair[start:end] = number
-            order[start] = label
-            start = end
-        ids = np.concatenate([*self.ids, np.full(self.left, self.frame.pad, np.int32)])
-        return Row(ids, types, positions, pair, order)
+def _ranges(starts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """The numbers from each start on, as many as its size, one after the other."""
+    ends = np.cumsum(sizes)
+    total = int(ends[-1]) if len(ends) else 0
+    numbers: np.ndarray = np.arange(total) + np.repeat(starts - ends + sizes, sizes)
+    return numbers

@@ -35,13 +35,17 @@ class Document:
 
 
 class Shards(Sequence[Document]):
-    """The documents of a corpus in order; made by `open_shards`. manifest: what the manifest says."""
+    """The documents of a corpus in order; made by `open_shards`.
+
+    manifest: what the manifest says. arrays: documents, sentences and tokens of every shard, mapped.
+    """
 
     def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
+        self.folder = folder
         self.manifest = manifest
         names = [shard["name"] for shard in manifest["shards"]]
-        self._arrays = [[np.load(_path(folder, name, part), mmap_mode="r") for part in _PARTS] for name in names]
-        self._firsts = offsets(np.array([len(documents) - 1 for documents, _, _ in self._arrays], np.int64))
+        self.arrays = [[np.load(_path(folder, name, part), mmap_mode="r") for part in _PARTS] for name in names]
+        self._firsts = offsets(np.array([len(documents) - 1 for documents, _, _ in self.arrays], np.int64))
 
     def __len__(self) -> int:
         return int(self._firsts[-1])
@@ -51,7 +55,7 @@ class Shards(Sequence[Document]):
         if not 0 <= at < len(self):
             raise IndexError(f"document {at} of {len(self)}")
         shard = int(np.searchsorted(self._firsts, at, "right")) - 1
-        documents, sentences, tokens = self._arrays[shard]
+        documents, sentences, tokens = self.arrays[shard]
         own = at - int(self._firsts[shard])
         bounds = sentences[documents[own] : documents[own + 1] + 1]
         return Document(tokens[bounds[0] : bounds[-1]], np.asarray(bounds - bounds[0]))

@@ -10,7 +10,7 @@ import pytest
 from destila import config
 from destila.errors import ConfigError
 from destila.text.masking import Masked, Masking, corrupt
-from destila.text.packing import Frame, Packing, Row, pack, stack
+from destila.text.packing import Frame, Packing, Row, flat, pack
 from destila.text.starts import Marks, marks
 from destila.text.tokenizer import Tokenizer
 
@@ -37,8 +37,8 @@ def packed(tokenizer: Tokenizer, lines: list[str], copies: int) -> tuple[Row, np
             document[i] = (ids, np.where(runs < 0, -1, runs + number))
             number += len(ids)
     frame = Frame(tokenizer.cls_id, tokenizer.sep_id, tokenizer.pad_id)
-    ids = stack(list(pack(([i for i, _ in d] for d in documents), frame, SHORT, key=(7,))))
-    runs = stack(list(pack(([r for _, r in d] for d in documents), Frame(-1, -1, -1), SHORT, key=(7,))))
+    ids = pack(flat([i for i, _ in d] for d in documents), frame, SHORT, key=(7,))
+    runs = pack(flat([r for _, r in d] for d in documents), Frame(-1, -1, -1), SHORT, key=(7,))
     return ids, runs.input_ids
 
 

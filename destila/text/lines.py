@@ -1,0 +1,66 @@
+"""Rows of one sentence each, in batches of nearly equal lengths, as DistilBERT's code makes them (and DistilBETO's).
+
+    [CLS] sentence [SEP]
+
+A sentence longer than a row is cut into several; rows of at most 11 tokens, and those of which half or more is unknown,
+are left out (both counted with the frame, as published). A batch holds rows of one bin of lengths, 3 to 6, 7 to 10 and
+so on, padded to its longest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from destila.text.packing import Frame, Row
+from destila.text.pieces import offsets
+from destila.types import IGNORE
+
+_FRAME = 2  # special tokens of a row
+_SHORTEST = 12  # tokens of a row
+_FIRST_EDGE, _BIN = 3, 4
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """N lines of a text tokens i32 [T]: where each starts, and its tokens, i64 [N]."""
+
+    tokens: np.ndarray
+    starts: np.ndarray
+    sizes: np.ndarray
+
+    def rows(self, which: np.ndarray, frame: Frame) -> Row:
+        """Some of them, by numbers [R], as rows padded to the longest."""
+        starts, sizes = self.starts[which, None], self.sizes[which, None]
+        place = np.arange(int(sizes.max(initial=0)) + _FRAME)
+        real, text = place < sizes + _FRAME, (place > 0) & (place <= sizes)
+        ids = np.where(real, np.where(place > 0, frame.sep, frame.cls), frame.pad).astype(np.int32)
+        ids[text] = self.tokens[(starts + place - 1)[text]]
+        zeros = np.zeros(ids.shape, np.int32)
+        positions = np.where(real, place, 0).astype(np.int32)
+        return Row(ids, zeros, positions, real.astype(np.int32), np.full(ids.shape, IGNORE, np.int32))
+
+
+def lines(tokens: np.ndarray, sizes: np.ndarray, length: int, *, unk_id: int) -> Lines:
+    """The lines of sentences whose sizes i64 [S] are given, in order, each at most `length` with its frame."""
+    longest = length - _FRAME
+    pieces = -(-sizes // longest)
+    sentence = np.repeat(np.arange(len(sizes)), pieces)
+    within = (np.arange(len(sentence)) - np.repeat(offsets(pieces)[:-1], pieces)) * longest
+    starts = offsets(sizes)[sentence] + within
+    own = np.minimum(longest, sizes[sentence] - within)
+    unknown = offsets(tokens == unk_id)
+    kept = (own + _FRAME >= _SHORTEST) & (2 * (unknown[starts + own] - unknown[starts]) < own + _FRAME)
+    return Lines(tokens, starts[kept], own[kept])
+
+
+def batches(found: Lines, rows: int, random: np.random.Generator) -> list[np.ndarray]:
+    """The numbers of the lines of every batch, `rows` or fewer: batches of a bin are nearly equal."""
+    order = random.permutation(len(found.sizes))
+    bins = (found.sizes[order] + _FRAME - _FIRST_EDGE) // _BIN
+    order = order[np.argsort(bins, kind="stable")]
+    count = np.bincount(bins)
+    groups = [group for group in np.split(order, np.cumsum(count)[:-1]) if len(group)]
+    made = [part for group in groups for part in np.array_split(group, -(-len(group) // rows))]
+    return [made[i] for i in random.permutation(len(made))]
