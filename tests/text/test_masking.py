@@ -9,7 +9,7 @@ import pytest
 
 from destila import config
 from destila.errors import ConfigError
-from destila.text.masking import Masked, Masking, corrupt
+from destila.text.masking import Masked, Masking, corrupt, piece_weights
 from destila.text.packing import Frame, Packing, Row, flat, pack
 from destila.text.starts import Marks, marks
 from destila.text.tokenizer import Tokenizer
@@ -169,3 +169,61 @@ def test_rows_without_text_stay_as_they_are(sample):
 def test_shares_above_one_are_refused():
     with pytest.raises(ConfigError, match="more than 1 together"):
         config.build(Masking, {"mask": 0.9, "random": 0.2})
+
+
+SMOOTH = Masking(words="piece", ngram=1, smoothing=0.7)
+
+
+def smoothed(rows: Row, known: Marks, counts: np.ndarray, real: int | None = None, rate: float = 0.15) -> np.ndarray:
+    options = SMOOTH.model_copy(update={"rate": rate})
+    weights = piece_weights(counts, known, 0.7)
+    real = rows.input_ids.size if real is None else real
+    named = np.arange(len(rows.pair))
+    return corrupt(rows.input_ids, named, known, options, seed=0, epoch=0, weights=weights, real=real).chosen
+
+
+def test_smoothing_chooses_the_rate_of_the_batch_and_no_special_token(sample):
+    rows, known = sample
+    ids = rows.input_ids.copy()
+    ids[:, 10] = known.unk_id
+    rows = Row(ids, rows.type_ids, rows.positions, rows.pair, rows.order)
+    chosen = smoothed(rows[:40], known, np.ones(len(known.special), np.int64), real=40 * 64 - 5)
+    assert chosen.sum() == np.ceil(0.15 * (40 * 64 - 5))
+    assert not chosen[known.special[ids[:40]] | (ids[:40] == known.unk_id)].any()
+
+
+def test_smoothing_draws_as_one_after_the_other_without_replacement(sample):
+    """Two of three tokens, weights 1, 1/2, 1/4: the chance of each from the six orders in which they can come."""
+    _, known = sample
+    pieces = known.ordinary[:3]
+    counts = np.ones(len(known.special), np.int64)
+    counts[pieces] = np.round(np.array([1, 2, 4]) ** (1 / 0.7) * 1000)
+    weights = piece_weights(counts, known, 0.7)[pieces]
+    ids = pieces[None, :].astype(np.int32)
+    random, hits = 4000, np.zeros(3)
+    for epoch in range(random):
+        found = corrupt(
+            ids,
+            np.zeros(1, np.int64),
+            known,
+            SMOOTH,
+            seed=0,
+            epoch=epoch,
+            weights=piece_weights(counts, known, 0.7),
+            real=10,
+        )
+        hits += found.chosen[0]
+    share = weights / weights.sum()
+    expected = [share[i] + sum(share[j] * share[i] / (1 - share[j]) for j in range(3) if j != i) for i in range(3)]
+    assert hits / random == pytest.approx(expected, abs=0.025)
+
+
+def test_smoothing_never_chooses_more_than_there_is(sample):
+    rows, known = sample
+    chosen = smoothed(rows[:3], known, np.ones(len(known.special), np.int64), real=10**6)
+    assert np.array_equal(chosen, text(rows, known)[:3])
+
+
+def test_smoothing_with_whole_words_is_refused():
+    with pytest.raises(ConfigError, match="set words = 'piece', ngram = 1 and no cap"):
+        config.build(Masking, {"smoothing": 0.7})
