@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from destila.losses._pool import pooled
 from destila.train.batches import collate, to
-from destila.types import Batch, Features, Inner, Shape, State
+from destila.types import Batch, Features, Inner, Shape, Signal, State
 
 Wanted = Mapping[str, Sequence[State]]
 """The states that a loss compares, by pool: `Mix.teacher_states`."""
@@ -26,7 +26,8 @@ class Live:
     """The Insight into a teacher that is run on every batch.
 
     model: `forward(batch, *, states) -> Output`. whole: the example is the only unit (classification). windows: the
-    teacher's own of the same examples, None where it reads the student's tokens; pad_id: its padding.
+    teacher's own of the same examples, None where it reads the student's tokens; pad_id: its padding. signal: what it
+    says of every unit comes with its states: a masked language model, whose logits are too large to cache.
     """
 
     def __init__(
@@ -37,8 +38,9 @@ class Live:
         whole: bool,
         windows: Sequence[Features] | None = None,
         pad_id: int = 0,
+        signal: bool = False,
     ) -> None:
-        self.model, self.wanted, self.whole = model.eval(), wanted, whole
+        self.model, self.wanted, self.whole, self.signal = model.eval(), wanted, whole, signal
         self._windows, self._pad_id = windows, pad_id
         self._at: dict[int, list[int]] = {}  # the teacher's windows of each example
         for i, window in enumerate(windows or ()):
@@ -48,6 +50,10 @@ class Live:
         """The batch with the positions that count, and with the teacher's own windows where its tokens are others."""
         if self._windows is None:
             units = batch.unit_mask
+            if self.signal:
+                asked = int(units.sum())
+                nothing = torch.zeros(1, asked, 0)
+                batch = replace(batch, teacher=Signal(nothing, torch.ones(1, asked, dtype=torch.bool)))
             every = {"token": batch.mask, "padded": torch.ones_like(batch.mask), "first": units, "mean": units}
             return replace(batch, inner=Inner({pool: every[pool] for pool in self.wanted}))
         cells = numbers_of(batch)
@@ -83,6 +89,9 @@ class Live:
                 for pool, wanted in self.wanted.items()
             }
         masks = {pool: mask.to(device) for pool, mask in inner.masks.items()}
+        if self.signal:
+            said_of_all = torch.ones(said.logits.shape[:2], dtype=torch.bool, device=device)
+            batch = replace(batch, teacher=Signal(said.logits, said_of_all))
         return replace(batch, inner=Inner(masks, states))
 
     def _placed(self, value: Tensor, read: Batch, place: Tensor | None, pool: str) -> Tensor:

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from torch import Tensor
+from torch.nn import functional as F
 
 from destila.config import Options as _Options
 from destila.config import opt
@@ -38,6 +39,10 @@ def build(options: Options, setting: Setting) -> Term:
     temperature = options.temperature
 
     def fn(student: Tensor, teacher: Tensor, mask: Tensor, axis: int) -> Tensor:
+        if axis == 2:  # over a vocabulary the general way would take six copies of the rows
+            log_q = F.log_softmax(student[mask].float() / temperature, -1)
+            log_p = F.log_softmax(teacher.detach()[mask].float() / temperature, -1)
+            return F.kl_div(log_q, log_p, log_target=True, reduction="sum") * temperature**2
         rows = rows_of(student, mask, axis)
         log_q = rows.log_softmax(rows.of(student) / temperature)
         target = rows.of(teacher.detach()) / temperature

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -228,9 +230,7 @@ def test_gradients_and_counts_of_pooled_units(examples, bpe):
     mask = batch.unit_mask.clone()
     mask[:, 1:] = False
     states = {"mean": {("hidden", 2): torch.zeros(*mask.shape, 24)}}
-    with_inner = type(batch)(
-        *(getattr(batch, n) for n in batch.__slots__ if n != "inner"), Inner({"mean": mask}, states)
-    )
+    with_inner = replace(batch, inner=Inner({"mean": mask}, states))
     value = torch.randn(*batch.mask.shape, 24, requires_grad=True)
     total, _ = loss(TAG, Output(torch.zeros(1), {("hidden", 2): value}), with_inner, loss.counts(TAG, with_inner))
     total.backward()

@@ -1,0 +1,49 @@
+"""Verbs of raw text: tokenizers, corpora, pre-training."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from destila.bar import bar
+from destila.cli.shown import AsJson, Sets, made, show
+
+app = typer.Typer()
+
+
+@app.command()
+def tokenizer(
+    files: Annotated[list[str], typer.Argument(help="text files: plain, .gz or .zst")],
+    out: Annotated[str, typer.Option(help="folder to write")],
+    kind: Annotated[str, typer.Option(help="bpe, unigram, wordpiece or bytelevel")] = "bpe",
+    vocab_size: Annotated[int, typer.Option(help="pieces, specials included")] = 31_000,
+    lowercase: Annotated[bool, typer.Option(help="turn capitals into small letters")] = True,
+    keep_accents: Annotated[bool, typer.Option(help="keep á é í ó ú ü ñ")] = True,
+    limit: Annotated[int, typer.Option(help="read so many lines at most; 0 = all")] = 0,
+    json: AsJson = False,
+) -> None:
+    """Train a tokenizer on text files."""
+    from destila.verbs import tokenizer as verb
+
+    shape = {"kind": kind, "vocab_size": vocab_size, "lowercase": lowercase, "keep_accents": keep_accents}
+    result = verb.run(made(verb.Config, files=files, out=out, limit=limit, **shape))
+    show(result, [{"key": k, "value": v} for k, v in result.items()], json, title="tokenizer written")
+
+
+@app.command()
+def corpus(
+    given: Annotated[
+        list[str], typer.Argument(help="a recipe (TOML), or files: text, .jsonl, .parquet; packed or not")
+    ],
+    out: Annotated[str | None, typer.Option(help="folder to write; a killed run goes on in it")] = None,
+    tokenizer: Annotated[str | None, typer.Option(help="tokenizer folder or hub name")] = None,
+    set: Sets = None,
+    json: AsJson = False,
+) -> None:
+    """Raw text to token shards: clean, filtered, without duplicates."""
+    from destila.verbs import corpus as verb
+
+    with bar(json) as progress:
+        result = verb.run(verb.read(given, out=out, tokenizer=tokenizer, sets=set or ()), progress)
+    show(result, [{"step": k, "count": v} for k, v in result["counts"].items()], json, title="corpus written")
