@@ -17,6 +17,7 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from destila.errors import ModelError
 from destila.models.config import EncoderConfig
@@ -131,12 +132,16 @@ def _fused(query: Tensor) -> bool:
 
 
 class Encoder(nn.Module):
-    """Token ids to hidden states. depth: layers that are run, config.layers unless someone sets another number."""
+    """Token ids to hidden states. depth: layers that are run, config.layers unless someone sets another number.
+
+    checkpointing: compute the inside of a layer again in the backward pass, which saves its memory.
+    """
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         self.config = config
         self.depth = config.layers
+        self.checkpointing = False
         self.embeddings = Embeddings(config)
         self.project = nn.Linear(config.embedding, config.hidden) if config.kind == "albert" else None
         self.blocks = nn.ModuleList(Block(config) for _ in range(1 if config.shared else config.layers))
@@ -172,7 +177,11 @@ class Encoder(nn.Module):
         found = {state: x for state in states if state == ("hidden", 0)}
         for layer in range(1, self.depth + 1):
             kinds = {kind for kind, wanted in states if wanted == layer}
-            x, inside = self.blocks[0 if self.config.shared else layer - 1](x, bias, kinds)
+            block = self.blocks[0 if self.config.shared else layer - 1]
+            if self.checkpointing and self.training:
+                x, inside = checkpoint(block, x, bias, kinds, use_reentrant=False)
+            else:
+                x, inside = block(x, bias, kinds)
             found |= {(kind, layer): value for kind, value in ({"hidden": x} | inside).items() if kind in kinds}
         return States(x, found)
 

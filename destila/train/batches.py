@@ -7,11 +7,12 @@ data-parallel run derives the same global order and takes a slice of each global
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any, Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from destila.types import ABSENT, IGNORE, Batch, Features, Signal
 
@@ -94,8 +95,14 @@ def to(batch: Batch, device: torch.device) -> Batch:
     """The batch on a device; itself when it is there already. A teacher's inner states are left to its Insight."""
     if batch.input_ids.device == device or device.type == "cpu":  # batches are made on the CPU
         return batch
-    names = ("input_ids", "mask", "type_ids", "unit", "first", "unit_mask", "target")
-    moved: dict[str, Any] = {name: getattr(batch, name).to(device, non_blocking=True) for name in names}
-    if batch.teacher is not None:
-        moved["teacher"] = Signal(batch.teacher.logits.to(device), batch.teacher.mask.to(device))
-    return replace(batch, **moved)
+    moved = each_tensor(batch, lambda tensor: tensor.to(device, non_blocking=True))
+    if batch.teacher is None:
+        return moved
+    return replace(moved, teacher=Signal(batch.teacher.logits.to(device), batch.teacher.mask.to(device)))
+
+
+def each_tensor(batch: Batch, change: Callable[[Tensor], Tensor]) -> Batch:
+    """The batch with each of its own tensors changed; a teacher's are left as they are."""
+    whole = {f.name: getattr(batch, f.name) for f in fields(batch)}
+    changed: dict[str, Any] = {name: change(value) for name, value in whole.items() if isinstance(value, Tensor)}
+    return replace(batch, **changed)

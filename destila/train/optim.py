@@ -8,17 +8,36 @@ import torch
 from torch import nn
 
 from destila.train.options import TrainOptions
+from destila.train.pretrain_options import PretrainOptions
 
 
 def optimizer(model: nn.Module, options: TrainOptions) -> torch.optim.AdamW:
-    """AdamW over trainable parameters; biases and LayerNorms (one dimension) are not decayed unless asked for."""
-    named = [p for p in model.parameters() if p.requires_grad]
-    decayed = [p for p in named if options.decay_all or p.dim() > 1]
-    kept = [p for p in named if not options.decay_all and p.dim() <= 1]
-    groups = [{"params": decayed, "weight_decay": options.weight_decay}, {"params": kept, "weight_decay": 0.0}]
-    return torch.optim.AdamW(
-        [g for g in groups if g["params"]], lr=options.lr, betas=(0.9, options.beta2), eps=options.eps, fused=True
+    """The optimiser of a TrainOptions; see `adamw`."""
+    return adamw(
+        model,
+        lr=options.lr,
+        betas=(0.9, options.beta2),
+        eps=options.eps,
+        weight_decay=options.weight_decay,
+        decay_all=options.decay_all,
     )
+
+
+def adamw(
+    model: nn.Module,
+    *,
+    lr: float,
+    betas: tuple[float, float],
+    eps: float,
+    weight_decay: float,
+    decay_all: bool = False,
+) -> torch.optim.AdamW:
+    """AdamW over trainable parameters; biases and LayerNorms (one dimension) are not decayed unless `decay_all`."""
+    named = [p for p in model.parameters() if p.requires_grad]
+    decayed = [p for p in named if decay_all or p.dim() > 1]
+    kept = [p for p in named if not decay_all and p.dim() <= 1]
+    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": kept, "weight_decay": 0.0}]
+    return torch.optim.AdamW([g for g in groups if g["params"]], lr=lr, betas=betas, eps=eps, fused=True)
 
 
 def lr_at(step: int, steps: int, options: TrainOptions) -> float:
@@ -34,7 +53,7 @@ def lr_at(step: int, steps: int, options: TrainOptions) -> float:
     return options.lr
 
 
-def precision(options: TrainOptions, device: torch.device) -> str:
+def precision(options: TrainOptions | PretrainOptions, device: torch.device) -> str:
     """The autocast precision: "bf16" where chosen, or where `auto` finds it in hardware, else "no"."""
     if options.precision != "auto":
         return "bf16" if options.precision == "bf16" else "no"

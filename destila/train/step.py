@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from destila.losses.mix import Mix
-from destila.train.batches import Insight, to
+from destila.train.batches import Insight, each_tensor, to
 from destila.types import IGNORE, Batch, Objective, Output, Signal
 
 
@@ -111,8 +111,7 @@ def silenced(batch: Batch) -> Batch:
 
 def rows_of(batch: Batch, chosen: slice | np.ndarray) -> Batch:
     """Some rows of a batch that no teacher has seen yet and that has no Features."""
-    whole = {f.name: getattr(batch, f.name) for f in fields(batch)}
-    return replace(batch, **{name: value[chosen] for name, value in whole.items() if isinstance(value, Tensor)})
+    return each_tensor(batch, lambda tensor: tensor[chosen])
 
 
 def _count(run: Run, batches: Sequence[Batch], tokens: int) -> tuple[list[float], int]:

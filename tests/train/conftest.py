@@ -1,4 +1,4 @@
-"""The toy of `toy.py`, for every test of training."""
+"""The toys of `toy.py` and `pretoy.py`, for every test of training."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 import torch
 
-TOY = Path(__file__).with_name("toy.py")
+TOY, PRETOY = Path(__file__).with_name("toy.py"), Path(__file__).with_name("pretoy.py")
 
 
 @pytest.fixture(autouse=True)
@@ -31,10 +31,26 @@ def toy_path() -> Path:
 @pytest.fixture(scope="session")
 def toy() -> ModuleType:
     """The toy as a module."""
-    spec = importlib.util.spec_from_file_location("toy_of_training", TOY)
+    return _module("toy_of_training", TOY)
+
+
+@pytest.fixture(scope="session")
+def pretoy_path() -> Path:
+    """The toy of pre-training as a command: `python pretoy.py JSON`."""
+    return PRETOY
+
+
+@pytest.fixture(scope="session")
+def pretoy() -> ModuleType:
+    """The toy of pre-training as a module."""
+    return _module("toy_of_pretraining", PRETOY)
+
+
+def _module(name: str, path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules["toy_of_training"] = module
+    sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
