@@ -158,7 +158,8 @@ def _states(
 def _last(encoder: Encoder, batch: Batch, autocast: torch.dtype | None) -> Tensor:
     """Last states, float32 [B, L, H]."""
     with torch.autocast(batch.input_ids.device.type, autocast) if autocast else nullcontext():
-        return encoder(batch.input_ids, batch.mask, batch.type_ids).last.float()
+        last: Tensor = encoder(batch.input_ids, batch.mask, batch.type_ids).last.float()
+    return last
 
 
 def fitted(states: Tensor, gold: Tensor, classes: int, *, iterations: int, penalty: float) -> nn.Linear:
@@ -175,10 +176,10 @@ def fitted(states: Tensor, gold: Tensor, classes: int, *, iterations: int, penal
     def loss() -> Tensor:
         search.zero_grad()
         value = F.cross_entropy(F.linear(scaled, weight, bias), gold) + 0.5 * penalty * weight.square().sum()
-        value.backward()
+        torch.autograd.backward(value)
         return value
 
-    search.step(loss)
+    search.step(loss)  # type: ignore[no-untyped-call]
     linear = nn.Linear(states.shape[1], classes, device=states.device).requires_grad_(False)
     linear.weight.copy_(weight.detach() / std)
     linear.bias.copy_(bias.detach() - linear.weight @ mean)
