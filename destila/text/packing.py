@@ -2,11 +2,11 @@
 
     [CLS] A [SEP] B [SEP] | [CLS] A [SEP] B [SEP] | [CLS] A [SEP] ...
 
-A pair is a run of consecutive sentences of one document, cut in two between sentences at random; with probability 0.5
-the two change places, and the model has to tell (sentence order; Lan et al. 2020). Every pair has its own frame, its
-positions start at 0 and its number bounds the attention, so a pair reads as if it stood alone. The last sentence of a
-row goes on at the start of the next one. Only where pairs begin and end is decided one after the other; the rows are
-then filled all at once.
+A pair is a run of consecutive sentences of one document, cut in two between sentences at random; in half of the pairs,
+at random, the two change places, and the model has to tell (sentence order; Lan et al. 2020). Every pair has its own
+frame, its positions start at 0 and its number bounds the attention, so a pair reads as if it stood alone. The last
+sentence of a row goes on at the start of the next one. Only where pairs begin and end is decided one after the other;
+the rows are then filled all at once.
 
 A run of one sentence has no order. Here it stands alone, without a label; in the published code (fact sheet 1.4) it
 is followed by sentences of another document and labelled as swapped, which is topic rather than order.
@@ -110,7 +110,7 @@ def _plan(text: Text, options: Packing, random: np.random.Generator) -> list[tup
     ends = np.cumsum(text.sentences)
     stops = np.append(0, ends)[np.cumsum(text.documents)].tolist()
     ends = ends[text.sentences > 0].tolist()
-    uniform = _uniforms(random)
+    uniform, swaps = _uniforms(random), _balanced(random)
     others: deque[tuple[list[int], int]] = deque(maxlen=_OTHERS)
     found: list[tuple[int, ...]] = []
     at = sentence = row = 0
@@ -129,8 +129,7 @@ def _plan(text: Text, options: Packing, random: np.random.Generator) -> list[tup
             place = options.length - left
             if len(bounds) > 1:
                 middle = bounds[int(next(uniform) * (len(bounds) - 1))]
-                swapped = next(uniform) < 0.5
-                halves = (middle, at, start, middle, 1) if swapped else (start, middle, middle, at, 0)
+                halves = (middle, at, start, middle, 1) if next(swaps) else (start, middle, middle, at, 0)
             elif options.single == "other" and others:
                 other = others[int(next(uniform) * len(others))]
                 halves = (*_mixed((start, at), other, room, random), 1)
@@ -160,6 +159,12 @@ def _uniforms(random: np.random.Generator) -> Iterator[float]:
     """Numbers from 0 to 1 without end, drawn many at a time."""
     while True:
         yield from random.random(1024).tolist()
+
+
+def _balanced(random: np.random.Generator) -> Iterator[bool]:
+    """Yes and no without end in a random order, as many of each in every 64: labels do not lean to one side by chance."""
+    while True:
+        yield from (random.permutation(64) < 32).tolist()
 
 
 def _mixed(

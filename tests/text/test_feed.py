@@ -227,7 +227,7 @@ def test_a_stage_sets_its_rate_and_its_pairs(make, bpe):
         assert (found.target != IGNORE).sum() / words(found, special).total() == pytest.approx(rate, abs=0.01)
     many, _ = feed.take(feed.start(), rows=50, length=128, pair=20)
     few, _ = feed.take(feed.start(), rows=50, length=128)
-    assert many.pair.max(axis=1).mean() > 2 * few.pair.max(axis=1).mean()
+    assert many.pair.max(axis=1).mean() > 1.5 * few.pair.max(axis=1).mean()
 
 
 @pytest.mark.parametrize("documents", [[[4]], [[7, 5]], [[5] * 40], [[4], [6, 4], [9]]])
