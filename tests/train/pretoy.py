@@ -98,7 +98,7 @@ def model(*, dropout: float = 0.1, layers: int = 2, shared: bool = True, seed: i
 
 def steps(net: MaskedModel, folder: Path, options: PretrainOptions, *, source=None, **kwargs):
     """Pre-training over toy rows."""
-    evaluate = kwargs.pop("evaluate", None) or (lambda: {"mlm_loss": 1.0})
+    evaluate = kwargs.pop("evaluate", None) or (lambda step: {"mlm_loss": 1.0})
     terms = mix(kwargs.pop("terms", TERMS))
     arguments = {"seed": 0, "key": "toy", "folder": folder, **kwargs}
     return pretrain(net, TASK, terms, source or Source(), evaluate, options, **arguments)
