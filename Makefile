@@ -34,8 +34,8 @@ $(VENV)/.installed-demo: pyproject.toml constraints.txt | $(VENV)/pyvenv.cfg
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/pyvenv.cfg
-	@echo "set-up: installing destila[train,floor,corpus,pretrain,dev], pinned by constraints.txt"
-	@$(PIP) -e '.[train,floor,corpus,pretrain,dev]'
+	@echo "set-up: installing destila[train,floor,corpus,ray,pretrain,dev], pinned by constraints.txt"
+	@$(PIP) -e '.[train,floor,corpus,ray,pretrain,dev]'
 	@touch $(VENV)/.installed-demo $@
 
 # --- work ---

@@ -51,14 +51,44 @@ def make_all(
 
     tokenizer: where it is read from. progress: called with a source's name and its pieces. Raises DataError.
     """
-    missing = (job for source in sources if not _is_done(source) for job in _jobs(source, tokenizer, making, progress))
+    missing = (job for source in sources if not is_done(source) for job in _jobs(source, tokenizer, making, progress))
     _work(missing, workers)
+    return paths(sources)
+
+
+def make_part(source: Source, tokenizer: str, making: Making, part: int, parts: int) -> int:
+    """How many pieces a source has, after those with `number % parts == part` have been made in this process."""
+    number = -1
+    for number, batch in enumerate(_batches(source)):
+        path = place(source, number)
+        if number % parts == part and not path.is_file():
+            _do(_Job(path, batch, tokenizer, making))
+    return number + 1
+
+
+def paths(sources: Sequence[Source]) -> list[Path]:
+    """The files of all pieces that are there, in the order of their documents."""
     return [path for source in sources for path in sorted(source.folder.glob("*.npz"))]
+
+
+def place(source: Source, number: int) -> Path:
+    """Where a piece lies."""
+    return source.folder / f"{number:06d}.npz"
+
+
+def is_done(source: Source) -> bool:
+    """True when all pieces of a source have been made."""
+    return (source.folder / _DONE).is_file()
+
+
+def close(source: Source) -> None:
+    """Nothing; marks a source as done."""
+    write_text(source.folder / _DONE, "all pieces of this source are here\n")
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """A piece to make; without documents: a source of which all pieces have been asked for."""
+    """A piece to make."""
 
     path: Path
     documents: list[list[str]]
@@ -66,19 +96,18 @@ class _Job:
     making: Making
 
 
-def _is_done(source: Source) -> bool:
-    return (source.folder / _DONE).is_file()
-
-
-def _jobs(source: Source, tokenizer: str, making: Making, progress: Callable[[str, int], None]) -> Iterator[_Job]:
+def _jobs(
+    source: Source, tokenizer: str, making: Making, progress: Callable[[str, int], None]
+) -> Iterator[_Job | Source]:
+    """The missing pieces of a source, then the source itself: all of its pieces have been asked for."""
     number = -1
     for number, batch in enumerate(_batches(source)):
         progress(source.path.name, number)
-        path = source.folder / f"{number:06d}.npz"
+        path = place(source, number)
         if not path.is_file():
             yield _Job(path, batch, tokenizer, making)
     if number >= 0:
-        yield _Job(source.folder / _DONE, [], tokenizer, making)
+        yield source
 
 
 def _batches(source: Source) -> Iterator[list[list[str]]]:
@@ -94,19 +123,19 @@ def _batches(source: Source) -> Iterator[list[list[str]]]:
         yield held
 
 
-def _work(jobs: Iterable[_Job], workers: int) -> None:
+def _work(jobs: Iterable[_Job | Source], workers: int) -> None:
     """Does every job; a source is marked as done only when all jobs before the mark have been."""
     if workers == 1:
         for job in jobs:
-            _close(job) if job.path.name == _DONE else _do(job)
+            close(job) if isinstance(job, Source) else _do(job)
         return
     pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin)
     waiting: deque[Future[None]] = deque()
     try:
         for job in jobs:
-            if job.path.name == _DONE:
+            if isinstance(job, Source):
                 _drain(waiting, 0)
-                _close(job)
+                close(job)
                 continue
             waiting.append(pool.submit(_do, job))
             _drain(waiting, 2 * workers)
@@ -129,10 +158,6 @@ def _do(job: _Job) -> None:
     tokenizer, words = _tokenizer(job.tokenizer)
     piece = make(job.documents, tokenizer, job.making, words)
     write_with(job.path, lambda file: np.savez(file, **piece))  # type: ignore[arg-type]
-
-
-def _close(job: _Job) -> None:
-    write_text(job.path, "all pieces of this source are here\n")
 
 
 @lru_cache(maxsize=1)

@@ -25,7 +25,7 @@ from destila import config as configs
 from destila import threads
 from destila.config import fingerprint, opt
 from destila.errors import ConfigError, DataError, require
-from destila.text import shards
+from destila.text import cluster, shards
 from destila.text.files import write_text
 from destila.text.filters import REASONS
 from destila.text.gather import Chosen, choose, gather
@@ -34,6 +34,7 @@ from destila.text.piecework import Source, make_all
 from destila.text.tokenizer import Tokenizer, load
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_PLACES = {"files", "out", "tokenizer", "workers", "cluster"}  # where it is made changes nothing of a corpus
 _SHARD = re.compile(r"\d{5}\.(?:documents|sentences|tokens)\.npy")
 
 
@@ -46,6 +47,7 @@ class Config(Making):
     column: str = opt("text", "field of JSON lines or Parquet that holds the text")
     exact: bool = opt(True, "drop documents that equal an earlier one")
     workers: int = opt(0, "processes, some 150 MB each; 0 = one per core", ge=0)
+    cluster: str = opt("", "make pieces with Ray: local, auto or HOST:PORT of a cluster that sees the same folders")
     shard_tokens: int = opt(20_000_000, "tokens after which a shard is full", ge=1)
     piece_characters: int = opt(1_000_000, "characters that one worker takes at a time", ge=1)
     document_characters: int = opt(1_000_000, "characters after which a document is cut, between lines", ge=1)
@@ -82,13 +84,7 @@ def run(config: Config, progress: Callable[[str, int, int], None] | None = None)
     with _disk(out):
         work.mkdir(parents=True, exist_ok=True)
         paths = [_source(config, tokenizer, source, work) for source in sources]
-        pieces = make_all(
-            paths,
-            config.tokenizer,
-            _making(config),
-            workers=config.workers or threads.available(),
-            progress=lambda name, done: show(f"pieces of {name}", done, 0),
-        )
+        pieces = _pieces(config, tokenizer, paths, lambda name, done: show(f"pieces of {name}", done, 0))
         show("duplicates", 0, 0)
         chosen = choose(pieces, work, exact=config.exact, near=config.near)
         _refuse_nothing(config, chosen)
@@ -107,11 +103,32 @@ def run(config: Config, progress: Callable[[str, int, int], None] | None = None)
     return manifest | {"made": True}
 
 
+def _pieces(
+    config: Config, tokenizer: Tokenizer, sources: Sequence[Source], progress: Callable[[str, int], None]
+) -> list[Path]:
+    if not config.cluster:
+        workers = config.workers or threads.available()
+        return make_all(sources, config.tokenizer, _making(config), workers=workers, progress=progress)
+    folder = Path(config.out) / "work" / "tokenizer"  # a hub name or a relative path means nothing elsewhere
+    tokenizer.save(folder)
+    return cluster.make_all(
+        sources,
+        folder,
+        _making(config),
+        address=config.cluster,
+        workers=config.workers,
+        versions=_versions(config),
+        progress=progress,
+    )
+
+
 def _check(config: Config) -> None:
     if not config.files:
         raise ConfigError("files is empty: name at least one file of text")
     if Path(config.out).is_file():
         raise ConfigError(f"out = {config.out} is a file: give a folder")
+    if config.cluster:
+        require("ray", "ray")
     if config.near.use:
         require("rensa", "corpus")
         if config.near.permutations % config.near.bands:
@@ -123,7 +140,7 @@ def _check(config: Config) -> None:
 
 def _sources(config: Config, show: Callable[[str, int, int], None]) -> list[dict[str, Any]]:
     """What the manifest says about each source: name as given, bytes and checksum."""
-    paths = [_place(file) for file in config.files]
+    paths = [place(file) for file in config.files]
     for path in paths:
         if not path.is_file():
             raise DataError(f"no file at {path}: check the path")
@@ -136,7 +153,7 @@ def _sources(config: Config, show: Callable[[str, int, int], None]) -> list[dict
     return found
 
 
-def _place(name: str) -> Path:
+def place(name: str) -> Path:
     """The file of a name: a path, or one below DESTILA_DATA."""
     data = os.environ.get("DESTILA_DATA")
     path = Path(name)
@@ -153,7 +170,7 @@ def _versions(config: Config) -> dict[str, str]:
 
 
 def _key(config: Config, tokenizer: Tokenizer, sources: list[str]) -> str:
-    options = config.model_dump(mode="json", exclude={"files", "out", "tokenizer", "workers"})
+    options = config.model_dump(mode="json", exclude=_PLACES)
     return fingerprint(shards.FORMAT, options, tokenizer.fingerprint, sources, _versions(config))
 
 
@@ -164,7 +181,7 @@ def _source(config: Config, tokenizer: Tokenizer, source: dict[str, Any], work: 
         shards.FORMAT, _making(config), tokenizer.fingerprint, source["sha256"], options, _versions(config)
     )
     return Source(
-        _place(source["name"]), work / name, config.column, config.piece_characters, config.document_characters
+        place(source["name"]), work / name, config.column, config.piece_characters, config.document_characters
     )
 
 
@@ -204,7 +221,7 @@ def _manifest(
         "tokenizer": {"fingerprint": tokenizer.fingerprint, "vocab_size": tokenizer.vocab_size},
         "dtype": dtype_of(tokenizer).name,
         "versions": _versions(config),
-        "options": config.model_dump(mode="json", exclude={"files", "out", "tokenizer", "workers"}),
+        "options": config.model_dump(mode="json", exclude=_PLACES),
         "shards": described,
     }
 
