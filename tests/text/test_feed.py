@@ -329,3 +329,12 @@ def test_smoothing_across_blocks_is_over_the_whole_batch(make, bpe):
     feed = Feed([make("a", sizes(100))], bpe, options(masking={**PIECES, "smoothing": 0.7}), seed=0)
     for taken in stream(feed, 12, rows=20)[0]:
         assert (taken.target != IGNORE).sum() == np.ceil(0.15 * taken.tokens)
+
+
+def test_held_out_text_is_masked_without_smoothing(make, bpe):
+    corpus = make("a", sizes(100))
+    held = [
+        Feed([corpus], bpe, options(heldout=0.3, masking=masking), seed=0).heldout(length=32, tokens=1000)
+        for masking in (PIECES, {**PIECES, "smoothing": 0.7})
+    ]
+    assert equal(*held)
