@@ -21,9 +21,8 @@ from destila.verbs import corpus
 pytest.importorskip("rensa")
 pytest.importorskip("ray", reason="the extra 'ray' is not installed")
 
-WORDS = (
-    "el la de que y en un casa niño río ciudad presidente comió visitó año frío noche guitarra pueblo médico".split()
-)
+WORD_LIST = "el la de que y en un casa niño río ciudad presidente comió visitó año frío noche guitarra pueblo médico"
+WORDS = WORD_LIST.split()
 RUN = """
 import json, sys, threading
 from pathlib import Path
