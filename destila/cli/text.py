@@ -47,3 +47,19 @@ def corpus(
     with bar(json) as progress:
         result = verb.run(verb.read(given, out=out, tokenizer=tokenizer, sets=set or ()), progress)
     show(result, [{"step": k, "count": v} for k, v in result["counts"].items()], json, title="corpus written")
+
+
+@app.command()
+def probe(
+    model: Annotated[str, typer.Argument(help="model folder or hub name; its encoder is probed")],
+    pos: Annotated[str, typer.Option(help="data set with parts of speech")] = "cess_pos",
+    ner: Annotated[str, typer.Option(help="data set with entities")] = "conll2002",
+    json: AsJson = False,
+) -> None:
+    """What frozen states know of parts of speech and entities, by a linear softmax; about half a minute."""
+    from destila.verbs import probe as verb
+
+    result = verb.run(made(verb.Config, model=model, pos=pos, ner=ner))
+    show(result, [{"score": k, "value": v} for k, v in result["scores"].items()], json, title=f"probe of {model}")
+    for note in result["notes"] if not json else []:
+        print(note)

@@ -108,14 +108,28 @@ def scatter(
 
 
 def curves(
-    found: Sequence[Curve], *, title: str, x_title: str, y_title: str, y: tuple[float, float], log: bool = False
+    found: Sequence[Curve],
+    *,
+    title: str,
+    x_title: str,
+    y_title: str,
+    y: tuple[float, float],
+    log: bool = False,
+    events: Sequence[tuple[float, str]] = (),
 ) -> str:
-    """Values over steps, one line per run; y: the range, shared by the panels that are compared."""
+    """Values over steps, one line per run; y: the range, shared by the panels that are compared.
+
+    events: upright lines, each an x and the role whose colour it has.
+    """
     height = 190
     steps = [v for curve in found for v in curve.xs]
     x = linear_scale([0, *steps], _LEFT, WIDTH - _RIGHT - 6)
     up = (log_scale if log else linear_scale)(y, height - _BOTTOM, _TOP)
     parts = [_frame(x, up, x_title, y_title, height)]
+    for at_x, role in events:
+        parts.append(
+            f'<line class="event {role}" x1="{x(at_x):.1f}" x2="{x(at_x):.1f}" y1="{_TOP}" y2="{height - _BOTTOM}"/>'
+        )
     for curve in found:
         at = [(x(a), up(b)) for a, b in zip(curve.xs, curve.ys, strict=True)]
         path = " ".join(f"{a:.1f},{b:.1f}" for a, b in at)
@@ -148,6 +162,12 @@ def strip(rows: Sequence[tuple[str, Sequence[Dot]]], *, title: str, x_title: str
 def legend(role: str) -> str:
     """A small picture of a role's marker, for a legend in the text."""
     return f'<svg class="key" viewBox="0 0 14 14" aria-hidden="true">{marker(role, 7, 7)}</svg>'
+
+
+def legend_line(role: str) -> str:
+    """A small picture of a curve, for a legend in the text."""
+    drawn = f'<line class="curve {role}" x1="0" x2="28" y1="7" y2="7"/>'
+    return f'<svg class="key wide" viewBox="0 0 28 14" aria-hidden="true">{drawn}</svg>'
 
 
 def marker(role: str, x: float, y: float, hollow: bool = False) -> str:

@@ -28,10 +28,6 @@ _NUMBER = re.compile(r"^[+-]?\d[\d,]*(\.\d+)?")
 
 def html(records: Sequence[Record], study: str, folder: Path | None = None) -> str:
     """The page; folder: the study's run folder, for learning curves. Raises MissingExtraError without jinja2."""
-    jinja2 = require("jinja2", "report")
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
     every = rows(records)
     main = name(every[0].first.main) if every else ""
     trained = [row for row in every if row.role not in ("floor", "exported")]
@@ -40,7 +36,7 @@ def html(records: Sequence[Record], study: str, folder: Path | None = None) -> s
         "main": main,
         "opening": sections.opening(every),
         "verdicts": sections.verdicts(every),
-        "sections": [_shown(section) for section in sections.sections(every)],
+        "sections": [shown(section) for section in sections.sections(every)],
         "legend": _legend(every),
         "curve_legend": _legend(trained),
         "axes": [_axis(axis, main) for axis in axes(every)],
@@ -48,10 +44,25 @@ def html(records: Sequence[Record], study: str, folder: Path | None = None) -> s
         "published": _published(every),
         "labels": _per_label(every),
         "details": _details(every, folder),
-        "style": _part("page.css"),
-        "script": _part("page.js"),
     }
-    made: str = environment.from_string(_part("page.html")).render(values)
+    return rendered("page.html", values)
+
+
+def rendered(template: str, values: dict[str, Any]) -> str:
+    """A page of the folder `template`, with the styles and the script that all of them share.
+
+    Raises MissingExtraError without jinja2.
+    """
+    jinja2 = require("jinja2", "report")
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(_part),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    shared = {"style": _part("page.css"), "script": _part("page.js")}
+    made: str = environment.get_template(template).render(shared | values)
     return made
 
 
@@ -68,7 +79,7 @@ def sort_value(cell: str) -> str:
     return found[0].replace(",", "") if found else cell
 
 
-def _shown(section: Section) -> dict[str, Any]:
+def shown(section: Section) -> dict[str, Any]:
     """A section with its cells as (text, sort value, whether a number)."""
     body = [[_cell(cell) for cell in line] for line in section.body]
     return {

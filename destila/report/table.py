@@ -15,7 +15,7 @@ from destila.types import Record
 def markdown(records: Sequence[Record], study: str) -> str:
     """The whole report, the sections of `sections.sections`."""
     every = rows(records)
-    parts = [f"# {study}", sections.opening(every), *(_set(section) for section in sections.sections(every))]
+    parts = [f"# {study}", sections.opening(every), *(laid_out(section) for section in sections.sections(every))]
     return "\n\n".join(parts) + "\n"
 
 
@@ -58,7 +58,8 @@ def grid(header: Sequence[str], body: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in [header, marks, *body])
 
 
-def _set(section: Section) -> str:
+def laid_out(section: Section) -> str:
+    """A section as Markdown."""
     table = grid(section.header, section.body) if section.header else ""
     bullets = "\n".join(f"- {line}" for line in section.bullets)
     parts = [f"## {section.title}", section.opening, table, section.notes, bullets]

@@ -5,7 +5,7 @@
     mlm_accuracy         share of chosen tokens whose likeliest piece is the right one
     sop_loss, sop_accuracy   sentence order, nats and share right, of the pairs that have an order
     order_gain           nats by which the loss rises when the words that are not chosen stand in a random order within
-                         their pair; below about 0.1 the model reads bags of words and is no use yet to any task
+                         their pair; below `READS_ORDER` the model reads bags of words and is no use yet to any task
 
 The last is the plateau probe: pre-training of small models may stay for millions of tokens where only word frequencies
 are learnt, and nothing else in the log tells.
@@ -28,9 +28,6 @@ from destila.text.disorder import shuffled
 from destila.text.starts import Marks
 from destila.train.batches import to
 from destila.types import IGNORE, Batch, Output
-
-READS_ORDER = 0.1
-"""Nats of `order_gain` below which a model does not read word order."""
 
 
 @dataclass(slots=True)

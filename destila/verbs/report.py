@@ -1,4 +1,4 @@
-"""`destila report`: the report of a study as Markdown and as one HTML page, drawn from its saved records."""
+"""`destila report`: the report of a study, or of pre-trainings, as Markdown and as one HTML page, from what was saved."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from destila.config import Options, opt
 from destila.errors import ConfigError
-from destila.report import page, records, table
+from destila.report import page, pretraining, pretraining_log, records, table
 from destila.text.files import write_text
 from destila.types import Record
 
@@ -17,7 +17,9 @@ from destila.types import Record
 class Config(Options):
     """What to report on."""
 
-    study: str = opt(..., "a study's folder or name (runs/NAME), or a .jsonl file of records (results/NAME.jsonl)")
+    study: str = opt(
+        ..., "folder or name (runs/NAME) of a study or a pre-training, or a .jsonl file of records (results/NAME.jsonl)"
+    )
     out: str | None = opt(
         None, "Markdown file, the page beside it; none = report.md in the folder, or NAME.md beside the .jsonl file"
     )
@@ -36,10 +38,14 @@ class Found:
 def run(config: Config) -> dict[str, Any]:
     """Writes both reports; the result has study, report and page (paths), rows (see `terminal_rows`), lines to say.
 
+    A folder with the log of a pre-training, or with those of several, gets their report; without jinja2 page is None.
     Raises ConfigError when there is no such study or `out` cannot be written, DataError when it has no records yet or
     a damaged one, MissingExtraError (after the Markdown is written) without jinja2.
     """
     asked = Path(config.out) if config.out else None
+    for folder in (Path(config.study), Path("runs") / config.study):
+        if runs := pretraining_log.read(folder):
+            return _pretrained(folder, runs, asked)
     found = find(config.study, asked.parent if asked else None)
     source = found.source
     out = (asked or (source / "report" if source.is_dir() else source)).with_suffix(".md")
@@ -49,6 +55,16 @@ def run(config: Config) -> dict[str, Any]:
     lines = [*table.verdicts(found.records), f"report: {out}", f"page: {beside}"]
     rows = table.terminal_rows(found.records)
     return {"study": found.name, "report": str(out), "page": str(beside), "rows": rows, "lines": lines}
+
+
+def _pretrained(folder: Path, runs: list[pretraining_log.Trained], out: Path | None) -> dict[str, Any]:
+    try:
+        paths = [str(path) for path in pretraining.write(folder, out)]
+    except OSError as error:
+        raise _unwritable(out or folder, error) from error
+    lines = [*pretraining.verdicts(runs), *(f"report: {path}" for path in paths)]
+    beside = paths[1] if len(paths) > 1 else None
+    return {"study": folder.name, "report": paths[0], "page": beside, "rows": pretraining.rows(runs), "lines": lines}
 
 
 def find(study: str, *places: Path | None) -> Found:
@@ -94,4 +110,8 @@ def _write(path: Path, text: str) -> None:
     try:
         write_text(path, text)
     except OSError as error:
-        raise ConfigError(f"cannot write {path}: {error.strerror}; give another place with --out") from error
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> ConfigError:
+    return ConfigError(f"cannot write {path}: {error.strerror}; give another place with --out")

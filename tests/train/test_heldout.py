@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 from destila.errors import DataError
+from destila.text.disorder import READS_ORDER
 from destila.text.letters import characters
 from destila.text.starts import marks
-from destila.train.heldout import READS_ORDER, disordered, evaluate
+from destila.train.heldout import disordered, evaluate
 from destila.types import IGNORE, Batch, Output
 
 

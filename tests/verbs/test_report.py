@@ -118,3 +118,17 @@ def test_exported_models_belong_to_the_study(tmp_path):
     records.write(tmp_path / "runs" / "exported" / "tiny" / "record.jsonl", [record("exported", 2)])
     found = report.find(str(tmp_path / "toy.jsonl"), tmp_path / "runs")
     assert [r.role for r in found.records] == ["distilled", "exported"]
+
+
+def test_a_folder_of_pretrainings_gets_their_report(tmp_path):
+    step = {"step": 10, "tokens": 1000, "seconds": 2.0}
+    log = tmp_path / "pre" / "one" / "log.jsonl"
+    log.parent.mkdir(parents=True)
+    log.write_text(json.dumps({**step, "evaluation": {"mlm_loss": 5.0, "order_gain": 0.5}}) + "\n", encoding="utf-8")
+    found = report.run(report.Config(study=str(tmp_path / "pre"), out=str(tmp_path / "out.md")))
+    assert found["rows"] == [
+        {"run": "one", "steps": 10, "tokens": 1000, "seconds": 2.0, "mlm_loss": 5.0, "order_gain": 0.5}
+    ]
+    assert found["report"] == str(tmp_path / "out.md")
+    assert "one: reads word order" in found["lines"][0]
+    assert "| one | 10 |" in (tmp_path / "out.md").read_text(encoding="utf-8")
