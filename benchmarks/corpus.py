@@ -6,7 +6,9 @@ Takes equal parts of the files up to so many million characters. The contestant 
 memory, in batches of 10,000 (`encode_batch`, all threads) and keeps nothing; only that is timed. Ours is the whole
 command, from the start of its process to the manifest. Memory is the largest sum, over the command's processes, of
 their proportional share (PSS) and of resident pages (RSS, shared pages counted for each), sampled 10 times a second.
-Prints one JSON line. The bars: under 1 GB; ratio at least 0.7 with exact and 0.45 with near-duplicate removal too.
+Processor seconds of both, all processes and threads, say the same where other work shares the machine. At the end a run
+is killed halfway and started again; its files must be those of the undisturbed run. Prints one JSON line. The bars: under
+1 GB; ratio at least 0.7 with exact and 0.45 with near-duplicate removal too; resumed to the same bytes.
 """
 
 from __future__ import annotations
@@ -14,18 +16,21 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import psutil
 
 from destila import hub
 from destila.measure import machine
+from destila.text import shards
 from destila.text.files import open_text
 
 _BATCH = 10_000
@@ -37,13 +42,23 @@ from itertools import islice
 from tokenizers import Tokenizer
 tokenizer = Tokenizer.from_file(sys.argv[1])
 lines = iter(open(sys.argv[2], encoding="utf-8").read().split("\\n"))
-seconds = 0.0
+seconds = busy = 0.0
 while batch := list(islice(lines, int(sys.argv[3]))):
-    start = time.perf_counter()
+    start, began = time.perf_counter(), time.process_time()
     tokenizer.encode_batch(batch, add_special_tokens=False)
-    seconds += time.perf_counter() - start
-print(seconds)
+    seconds, busy = seconds + time.perf_counter() - start, busy + time.process_time() - began
+print(seconds, busy)
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What one run took: seconds by the clock and of all processors; peak memory in million bytes."""
+
+    seconds: float
+    cpu_seconds: float
+    peak_pss_mb: float = 0.0
+    peak_rss_mb: float = 0.0
 
 
 def sample(files: list[str], characters: int, to: Path) -> int:
@@ -61,9 +76,9 @@ def sample(files: list[str], characters: int, to: Path) -> int:
     return total
 
 
-def timed(command: list[str]) -> tuple[float, float, float]:
-    """Seconds, peak PSS and peak RSS (million bytes) of a command and its processes; it must succeed."""
-    start = time.perf_counter()
+def timed(command: list[str]) -> Turn:
+    """What a command and its processes take; it must succeed."""
+    start, before = time.perf_counter(), cpu_seconds()
     process = psutil.Popen(command, stdout=subprocess.DEVNULL)
     pss = rss = 0.0
     while process.poll() is None:
@@ -72,7 +87,13 @@ def timed(command: list[str]) -> tuple[float, float, float]:
         time.sleep(_PAUSE)
     if process.returncode:
         sys.exit(f"failed: {' '.join(command)}")
-    return time.perf_counter() - start, pss / 1e6, rss / 1e6
+    return Turn(time.perf_counter() - start, cpu_seconds() - before, pss / 1e6, rss / 1e6)
+
+
+def cpu_seconds() -> float:
+    """Processor seconds of all processes below this one that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def memory(process: psutil.Process) -> tuple[float, float]:
@@ -100,40 +121,68 @@ def main() -> None:
         text, out = Path(folder) / "text.txt", Path(folder) / "out"
         files = arguments.files or sorted(map(str, (Path(os.environ["DESTILA_DATA"]) / "corpus_es").glob("*.zst")))
         characters = sample(files, int(arguments.megabytes * 1e6), text)
-        raw: list[float] = []
-        ours: dict[str, list[tuple[float, float, float]]] = {way: [] for way in _WAYS}
+        raw: list[Turn] = []
+        ours: dict[str, list[Turn]] = {way: [] for way in _WAYS}
         for _ in range(arguments.repeats):
             raw.append(encoding(tokenizer, text))
-            for way, sets in _WAYS.items():
-                options = [word for setting in sets for word in ("--set", setting)]
-                command = [sys.executable, "-m", "destila", "corpus", str(text), "--out", str(out), "--json"]
-                ours[way].append(timed([*command, "--tokenizer", str(tokenizer), *options]))
+            for way in _WAYS:
+                ours[way].append(timed(corpus(text, out, tokenizer, way)))
+                whole = sums(out)
                 shutil.rmtree(out)
-    print(json.dumps(summary(characters, raw, ours)))
+        resumed = again(corpus(text, out, tokenizer, way), out, ours[way][-1].seconds / 2, whole)
+    print(json.dumps(summary(characters, raw, ours) | {"resumed": resumed}))
 
 
-def encoding(tokenizer: Path, text: Path) -> float:
-    """Seconds that raw batch encoding takes in a process of its own, with all threads."""
+def corpus(text: Path, out: Path, tokenizer: Path, way: str) -> list[str]:
+    """The command of one way."""
+    options = [word for setting in _WAYS[way] for word in ("--set", setting)]
+    command = [sys.executable, "-m", "destila", "corpus", str(text), "--out", str(out), "--json"]
+    return [*command, "--tokenizer", str(tokenizer), *options]
+
+
+def again(command: list[str], out: Path, seconds: float, whole: dict[str, str]) -> dict[str, object]:
+    """Kills the command after some seconds and runs it again: pieces kept, seconds needed, whether files are the same."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        process.wait(seconds)
+        sys.exit("the run that was to be killed came to its end")
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    kept = len(list(out.glob("work/*/*.npz")))
+    turn = timed(command)
+    return {"pieces_kept": kept, "seconds": turn.seconds, "identical": sums(out) == whole}
+
+
+def sums(folder: Path) -> dict[str, str]:
+    """The checksum of every file."""
+    return {path.name: shards.checksum(path) for path in folder.iterdir()}
+
+
+def encoding(tokenizer: Path, text: Path) -> Turn:
+    """What raw batch encoding takes in a process of its own, with all threads."""
     command = [sys.executable, "-c", _ENCODE, str(tokenizer), str(text), str(_BATCH)]
     environment = os.environ | {"TOKENIZERS_PARALLELISM": "true"}
-    return float(subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout)
+    said = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
+    return Turn(*map(float, said.split()))
 
 
-def summary(characters: int, raw: list[float], ours: dict[str, list[tuple[float, float, float]]]) -> dict[str, object]:
+def summary(characters: int, raw: list[Turn], ours: dict[str, list[Turn]]) -> dict[str, object]:
     """Ratios of each turn and their median, memory, conditions."""
     ways = {}
     for way, turns in ours.items():
-        ratios = [alone / turn[0] for alone, turn in zip(raw, turns, strict=True)]
+        ratios = [alone.seconds / turn.seconds for alone, turn in zip(raw, turns, strict=True)]
         ways[way] = {
-            "seconds": [turn[0] for turn in turns],
+            "turns": [asdict(turn) for turn in turns],
             "ratio_to_encoding": statistics.median(ratios),
+            "cpu_ratio_to_encoding": sum(t.cpu_seconds for t in raw) / sum(t.cpu_seconds for t in turns),
             "ratios": ratios,
-            "peak_pss_mb": max(turn[1] for turn in turns),
-            "peak_rss_mb": max(turn[2] for turn in turns),
+            "peak_pss_mb": max(turn.peak_pss_mb for turn in turns),
+            "peak_rss_mb": max(turn.peak_rss_mb for turn in turns),
         }
     return {
         "characters": characters,
-        "encoding_seconds": raw,
+        "encoding": [{"seconds": turn.seconds, "cpu_seconds": turn.cpu_seconds} for turn in raw],
         "ours": ways,
         "cpu": machine.cpu(),
         "versions": machine.versions(),
