@@ -1,7 +1,7 @@
 """Batches of masked, packed text from corpora on disk, as a pure function of a small cursor: what pre-training reads.
 
-    corpora -> stretches (text/stretches.py) -> their order, mixed (text/mixture.py) -> blocks of about 131,072 tokens ->
-    rows (text/packing.py, or text/lines.py) in a random order -> a batch, corrupted (text/masking.py)
+    corpora -> stretches (text/stretches.py) -> their order, mixed (text/mixture.py) -> blocks of about 131,072 tokens
+    -> rows (text/packing.py, or text/lines.py) in a random order -> a batch, corrupted (text/masking.py)
 
 Nothing is random but by a key: a cursor gives the same batch whenever and in whatever order it is taken, also by
 another process, so that a run goes on where it was killed. A text that is read again is packed and masked anew.
@@ -177,8 +177,8 @@ class Feed:
         before, after = self.epochs(began), self.epochs(now)
         if all(b - a >= 1 for a, b in zip(before, after, strict=True)):
             raise DataError(
-                f"{self._corpora[0].folder} has no line to read: all are shorter than 12 tokens with their frame, or half "
-                "unknown to the tokenizer. Read it as pairs, or give another corpus"
+                f"{self._corpora[0].folder} has no line to read: all are shorter than 12 tokens with their frame, or "
+                "half unknown to the tokenizer. Read it as pairs, or give another corpus"
             )
 
     def _next(self, cursor: Cursor) -> Cursor:

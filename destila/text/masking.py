@@ -8,9 +8,9 @@
     budget      rate x tokens of the row without specials, rounded up or down at random so that its mean is exact; the
                 published code stops at 20 tokens per row (trap T4 of the fact sheet), which is `cap`
     tokens      of the chosen 80 % give way to the mask, 10 % to an ordinary piece, 10 % stay (Devlin et al. 2019)
-    smoothing   single tokens instead, drawn over the whole batch without replacement, each with the weight of its piece,
-                count^-smoothing: rare pieces come more often (DistilBERT's code, and DistilBETO's with 0.7). As there,
-                the rate is of all real tokens, specials too, which are never drawn themselves
+    smoothing   single tokens instead, drawn over the whole batch without replacement, each with the weight of its
+                piece, count^-smoothing: rare pieces come more often (DistilBERT's code, and DistilBETO's with 0.7). As
+                there, the rate is of all real tokens, specials too, which are never drawn themselves
 
 Every draw is a hash of (seed, epoch, row, place), so a row is corrupted alike in whatever batch it comes, but for
 smoothing. All rows of a batch take their spans at once, the t-th start of each in one stroke of numpy.
@@ -57,7 +57,8 @@ class Masking(Options):
 class Masked:
     """Corrupted rows. input_ids [R, L], like the rows; chosen: bool [R, L], the tokens to predict.
 
-    sampled, realised: i64 [ngram], spans by their number of words, as drawn and as taken in the end; equal with smoothing.
+    sampled, realised: i64 [ngram], spans by their number of words, as drawn and as taken in the end; the same with
+    smoothing.
     """
 
     input_ids: np.ndarray

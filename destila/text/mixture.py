@@ -1,8 +1,8 @@
 """The order in which stretches of several corpora are read: shuffled epochs, mixed by weight, without a random state.
 
-Every epoch of a corpus is a permutation of its stretches by (seed, corpus, epoch). The next stretch comes from the corpus
-that is furthest behind: the one with the fewest tokens drawn for its weight. Where a reader stands is one number per
-corpus, how many stretches it has drawn; everything else follows.
+Every epoch of a corpus is a permutation of its stretches by (seed, corpus, epoch). The next stretch comes from the
+corpus that is furthest behind: the one with the fewest tokens drawn for its weight. Where a reader stands is one number
+per corpus, how many stretches it has drawn; everything else follows.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class Mixture:
     """Stretches of C corpora in an endless order; `places`, C numbers, are how many of each have been drawn."""
 
     def __init__(self, sizes: Sequence[np.ndarray], weights: Sequence[float] | None, *, seed: int) -> None:
-        """sizes: i64 [N] per corpus, tokens of its stretches. weights: of the tokens drawn; None: as many as there are."""
+        """sizes: i64 [N] per corpus, tokens of its stretches. weights: of the tokens drawn; None: as many as exist."""
         self._sizes = sizes
         self._totals = [int(size.sum()) for size in sizes]
         self._weights = list(self._totals if weights is None else weights)

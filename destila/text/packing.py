@@ -54,7 +54,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Documents one after the other. tokens i32 [T]; sentences i64 [S], tokens of each; documents i64 [D], its sentences."""
+    """Documents in a row. tokens i32 [T]; sentences i64 [S], tokens of each; documents i64 [D], sentences of each."""
 
     tokens: np.ndarray
     sentences: np.ndarray
@@ -146,7 +146,7 @@ def _plan(text: Text, options: Packing, random: np.random.Generator) -> list[tup
 
 
 def _wants(size: int, sentences: int, target: int, room: int) -> bool:
-    """Whether a run takes another sentence: until there are two with `target` tokens, or too little is left for more."""
+    """Whether a run takes another sentence: until there are two with `target` tokens, or too little is left after."""
     return size < target or sentences < 2 or room - size < _LEAST
 
 
@@ -162,7 +162,7 @@ def _uniforms(random: np.random.Generator) -> Iterator[float]:
 
 
 def _balanced(random: np.random.Generator) -> Iterator[bool]:
-    """Yes and no without end in a random order, as many of each in every 64: labels do not lean to one side by chance."""
+    """Yes and no without end in a random order, as many of each in every 64: labels never lean to one side."""
     while True:
         yield from (random.permutation(64) < 32).tolist()
 
@@ -170,7 +170,7 @@ def _balanced(random: np.random.Generator) -> Iterator[bool]:
 def _mixed(
     sentence: tuple[int, int], other: tuple[list[int], int], room: int, random: np.random.Generator
 ) -> tuple[int, int, int, int]:
-    """Bounds of a sentence and of sentences of another document, cut to the room at either end, the longer one first."""
+    """Bounds of a sentence and of sentences of another document, cut to the room at both ends, the longer first."""
     starts, stop = other
     own = sentence[1] - sentence[0]
     chosen = int(random.integers(len(starts)))
