@@ -73,3 +73,9 @@ def test_a_file_without_line_ends_is_refused_before_it_fills_the_memory(tmp_path
     (tmp_path / "a.txt").write_bytes(b"a" * (3 << 20))
     with pytest.raises(DataError, match=r"line of over 1,048,576 bytes at byte 0"):
         list(documents(tmp_path / "a.txt"))
+
+
+def test_a_zero_byte_after_much_text_is_dropped(tmp_path):
+    (tmp_path / "ley.txt").write_bytes(b"una ley\n" * 1000 + b"art\x00culo 1\x00\n")
+    [document] = documents(tmp_path / "ley.txt")
+    assert document[-2:] == ["una ley", "artculo 1"]
