@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from destila.bar import bar
-from destila.cli.shown import AsJson, Sets, made, show
+from destila.cli.shown import AsJson, RecipePath, Sets, made, show, study
 
 app = typer.Typer()
 
@@ -63,3 +63,20 @@ def probe(
     show(result, [{"score": k, "value": v} for k, v in result["scores"].items()], json, title=f"probe of {model}")
     for note in result["notes"] if not json else []:
         print(note)
+
+
+@app.command()
+def pretrain(
+    recipe: RecipePath,
+    minutes: Annotated[
+        float | None, typer.Option(help="end this sitting after so many; the same command goes on")
+    ] = None,
+    set: Sets = None,
+    json: AsJson = False,
+) -> None:
+    """From raw text to a pre-trained encoder; with a teacher in the recipe, to a distilled one."""
+    from destila.verbs import pretrain as verb
+
+    with bar(json) as progress:
+        result = verb.run(made(verb.Config, recipe=recipe, set=tuple(set or ()), minutes=minutes), progress)
+    study(result, json)

@@ -162,6 +162,13 @@ def _new(
     if tokenizer is None or task is None or not labels:
         lacks = "tokenizer" if tokenizer is None else "task" if task is None else "labels"
         raise ModelError(f"{name} is an architecture without weights: it needs a {lacks} from outside")
+    model = heads.build(shaped(source, tokenizer, layers), task, labels, seed)
+    every = tuple(name for name, _ in model.named_parameters())
+    return Loaded(model, tokenizer, LoadReport(missing=every, new_head=True, reason="all weights are new"))
+
+
+def shaped(source: Source, tokenizer: Tokenizer, layers: int | Sequence[int] | None = None) -> EncoderConfig:
+    """The config of a preset's name or a shape, with the vocabulary and special ids of a tokenizer; raises ModelError."""
     if isinstance(source, Mapping):
         config = from_shape(source, vocab_size=tokenizer.vocab_size, pad_id=tokenizer.pad_id)
     elif isinstance(source, EncoderConfig):
@@ -169,12 +176,10 @@ def _new(
     else:
         ids = {"pad_id": tokenizer.pad_id, "bos_id": tokenizer.cls_id, "eos_id": tokenizer.sep_id}
         config = PRESETS[str(source)].with_values(vocab_size=tokenizer.vocab_size, **ids)
-    config = _fitted(config, tokenizer, str(name))
+    config = _fitted(config, tokenizer, source if isinstance(source, str) else "the shape")
     if layers is not None:
         config = config.with_values(layers=layers if isinstance(layers, int) else len(layers))
-    model = heads.build(config, task, labels, seed)
-    every = tuple(name for name, _ in model.named_parameters())
-    return Loaded(model, tokenizer, LoadReport(missing=every, new_head=True, reason="all weights are new"))
+    return config
 
 
 def _fitted(config: EncoderConfig, tokenizer: Tokenizer, where: str) -> EncoderConfig:

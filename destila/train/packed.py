@@ -1,35 +1,61 @@
-"""Rows of a corpus as a batch for masked language modelling."""
+"""Rows of a corpus as batches for masked language modelling."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 
-from destila.text.packing import Row
+from destila.text.feed import Cursor, Feed, Taken
 from destila.types import IGNORE, Batch
 
 
-def batch_of(rows: Row, target: np.ndarray, *, every: bool = False) -> Batch:
-    """The batch of some rows after masking.
+@dataclass(frozen=True, slots=True)
+class Batches:
+    """A feed as what `pretrain` reads. every: see `batch_of`."""
 
-    target: i32 [R, L], the piece that was there at the chosen tokens, IGNORE elsewhere. every: ask the model at every
-    real token, not only at the chosen ones.
+    feed: Feed
+    every: bool = False
+
+    def start(self) -> Cursor:
+        """The cursor of the first batch."""
+        return self.feed.start()
+
+    def take(self, cursor: Any, *, rows: int, length: int, rate: float | None, pair: int | None) -> tuple[Batch, Any]:
+        """The batch at a cursor, and the cursor behind it; see `Feed.take`."""
+        taken, behind = self.feed.take(cursor, rows=rows, length=length, rate=rate, pair=pair)
+        return batch_of(taken, every=self.every), behind
+
+
+def batch_of(taken: Taken, *, every: bool = False) -> Batch:
+    """The batch of some rows. every: ask the model at every real token, not only at the chosen ones.
 
     The published distillation of BETO compares teacher and student at every token (trap T7 of the fact sheet).
     """
-    arrays = (rows.input_ids, target, rows.type_ids, rows.positions, rows.pair, rows.order)
-    ids, wanted, types, positions, pair, order = (torch.from_numpy(array.astype(np.int64)) for array in arrays)
+    names = ("input_ids", "target", "type_ids", "positions", "pair", "order")
+    ids, target, types, positions, pair, order = (torch.from_numpy(getattr(taken, n).astype(np.int64)) for n in names)
     mask = pair > 0
+    unit = torch.arange(ids.shape[1]).expand_as(ids)
     return Batch(
         features=(),
         input_ids=ids,
         mask=mask,
         type_ids=types,
-        unit=torch.arange(ids.shape[1]).expand_as(ids),
-        first=torch.arange(ids.shape[1]).expand_as(ids),
-        unit_mask=mask if every else wanted != IGNORE,
-        target=wanted,
+        unit=unit,
+        first=unit,
+        unit_mask=mask if every else target != IGNORE,
+        target=target,
         positions=positions,
         pair=pair,
         order=order,
     )
+
+
+def parts(batch: Batch, rows: int) -> Iterator[Batch]:
+    """A batch in parts of so many rows; the last may have fewer."""
+    names = [n for n in Batch.__slots__ if isinstance(getattr(batch, n), torch.Tensor)]
+    for start in range(0, len(batch.input_ids), rows):
+        yield replace(batch, **{n: getattr(batch, n)[start : start + rows] for n in names})

@@ -34,10 +34,8 @@ from destila.types import IGNORE, Batch, Dataset, Example, Features, Output, Rea
 class ProbeOptions(Options):
     """What is probed, and with how much."""
 
-    pos: str | None = opt(
-        "cess_pos", "data set with parts of speech (dev: AnCora's), a name or path.py; none = no probe"
-    )
-    ner: str | None = opt("conll2002", "data set with entities, a name or path.py; none = no probe")
+    pos: str = opt("cess_pos", "data set with parts of speech (dev: AnCora's), a name or path.py; empty = no probe")
+    ner: str = opt("conll2002", "data set with entities, a name or path.py; empty = no probe")
     train: int = opt(1500, "sentences that the softmax is fitted to", ge=1)
     dev: int = opt(500, "sentences that it is scored on", ge=1)
     length: int = opt(128, "tokens of a window", ge=8)
@@ -106,7 +104,7 @@ def prepare(options: ProbeOptions, tokenizer: Tokenizer) -> Probe:
     """
     sets, notes = [], []
     for score, name in (("pos_accuracy", options.pos), ("entity_f1", options.ner)):
-        if name is None:
+        if not name:
             continue
         try:
             dataset = datasets.load({"use": name})
@@ -122,12 +120,13 @@ def _encoded(dataset: Dataset, score: str, options: ProbeOptions, tokenizer: Tok
     if main != score:
         raise ConfigError(f"data set '{dataset.name}' is scored by {main}, the probe wants {score}: name another one")
     found = reader(dataset.task)
+    length = min(options.length, tokenizer.max_length or options.length)
     features, examples = {}, {}
     for split, size in (("train", options.train), ("dev", options.dev)):
         if not dataset.splits.get(split):
             raise ConfigError(f"data set '{dataset.name}' has no examples in its {split} split: probe with another one")
         examples[split] = _sample(dataset.splits[split], size)
-        encoded = found.encode(examples[split], tokenizer, dataset.labels, max_length=options.length)
+        encoded = found.encode(examples[split], tokenizer, dataset.labels, max_length=length)
         features[split] = encoded.features
     return _Set(score, found, dataset.labels, features["train"], features["dev"], examples["dev"])
 

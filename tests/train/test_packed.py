@@ -12,8 +12,8 @@ from destila.losses.mix import mix
 from destila.models.config import from_shape
 from destila.models.mlm import build
 from destila.tasks.mlm import TASK
-from destila.text.packing import Row
-from destila.train.packed import batch_of
+from destila.text.feed import Taken
+from destila.train.packed import batch_of, parts
 from destila.types import IGNORE
 
 SIZES = (9, 5, 7)
@@ -38,7 +38,7 @@ def rows():
             start += size
     order[1, 0] = IGNORE  # a text that has no order
     target[0, [2, 11, 16]], target[1, 20] = (7, 8, 9), 10
-    return Row(**fields, order=order), target
+    return Taken(**fields, order=order, target=target, tokens=sum(SIZES) + LENGTH)
 
 
 @pytest.fixture(params=["albert", "bert"])
@@ -50,7 +50,7 @@ def model(request):
 
 
 def test_a_text_in_a_packed_row_reads_as_if_it_stood_alone(model, rows):
-    batch = batch_of(*rows)
+    batch = batch_of(rows)
     with torch.no_grad():
         last, _ = model.encoder(batch.input_ids, None, batch.type_ids, positions=batch.positions, pair=batch.pair)
         start = 0
@@ -63,18 +63,18 @@ def test_a_text_in_a_packed_row_reads_as_if_it_stood_alone(model, rows):
 
 
 def test_only_what_was_chosen_has_logits(model, rows):
-    batch = batch_of(*rows)
+    batch = batch_of(rows)
     said = model(batch)
     assert said.logits.shape == (1, 4, 30)
     assert TASK.targets(batch).tolist() == [[7, 8, 9, 10]]
     assert said.order.shape == (3, 2)
-    everywhere = batch_of(*rows, every=True)
+    everywhere = batch_of(rows, every=True)
     assert model(everywhere).logits.shape == (1, sum(SIZES) + LENGTH, 30)
     assert (TASK.targets(everywhere) != IGNORE).sum() == 4
 
 
 def test_the_losses_are_cross_entropies_over_chosen_tokens_and_over_ordered_texts(model, rows):
-    batch = batch_of(*rows)
+    batch = batch_of(rows)
     terms = mix([{"use": "hard"}, {"use": "order", "weight": 2.0}])
     assert terms.counts(TASK, batch) == [4, 3]
     output = model(batch)
@@ -84,12 +84,12 @@ def test_the_losses_are_cross_entropies_over_chosen_tokens_and_over_ordered_text
     torch.testing.assert_close(parts["hard"], chosen)
     torch.testing.assert_close(parts["order"], order)
     torch.testing.assert_close(loss, chosen + 2 * order)
-    every, _ = terms(TASK, model(batch_of(*rows, every=True)), batch_of(*rows, every=True), [4, 3])
+    every, _ = terms(TASK, model(batch_of(rows, every=True)), batch_of(rows, every=True), [4, 3])
     torch.testing.assert_close(every, loss)
 
 
 def test_a_batch_without_ordered_texts_costs_nothing(model, rows):
-    batch = batch_of(*rows)
+    batch = batch_of(rows)
     batch = replace(batch, order=torch.full_like(batch.order, IGNORE))
     terms = mix([{"use": "order"}])
     loss, _ = terms(TASK, model(batch), batch, terms.counts(TASK, batch))
@@ -102,8 +102,15 @@ def test_a_shared_block_can_be_run_fewer_times(rows):
         {"kind": "albert", "layers": 3, "hidden": 32, "heads": 4, "embedding": 16}, vocab_size=30, pad_id=0
     )
     deep, shallow = build(config, seed=1).eval(), build(config.with_values(layers=1), seed=1).eval()
-    batch = batch_of(*rows)
+    batch = batch_of(rows)
     with torch.no_grad():
         assert not torch.equal(deep(batch).logits, shallow(batch).logits)
         deep.encoder.depth = 1
         assert torch.equal(deep(batch).logits, shallow(batch).logits)
+
+
+def test_parts_are_the_rows_in_order(rows):
+    batch = batch_of(rows)
+    one, other = parts(batch, 1)
+    assert torch.equal(torch.cat([one.input_ids, other.input_ids]), batch.input_ids)
+    assert torch.equal(torch.cat([one.order, other.order]), batch.order)

@@ -48,7 +48,7 @@ def encoder(bpe):
 
 
 def options(**values):
-    return probe.ProbeOptions(**{"train": 300, "dev": 60, "length": 64, "ner": None, "pos": None} | values)
+    return probe.ProbeOptions(**{"train": 300, "dev": 60, "length": 64, "ner": "", "pos": ""} | values)
 
 
 def test_what_the_states_tell_is_found(toy_set, encoder, bpe):
@@ -114,6 +114,6 @@ def test_the_softmax_is_the_minimum_of_its_loss():
 def test_a_folder_is_probed_by_name(toy_set, bpe, tmp_path):
     config = from_shape({"kind": "bert", "layers": 1, "hidden": 16, "heads": 2}, vocab_size=bpe.vocab_size, pad_id=0)
     store.save(heads.build(config, "tag", ("a", "b"), 0), bpe, tmp_path / "model")
-    found = probe.run(probe.Config(model=str(tmp_path / "model"), pos=toy_set, ner=None, length=64))
+    found = probe.run(probe.Config(model=str(tmp_path / "model"), pos=toy_set, ner="", length=64))
     assert found["scores"]["pos_accuracy"] > 0.9
     assert found["notes"] == []

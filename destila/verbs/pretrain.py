@@ -1,0 +1,288 @@
+"""`destila pretrain`: raw text in, a pre-trained encoder out; with a teacher, a distilled one that knows no task yet.
+
+    runs/NAME/recipe.toml           the filled recipe
+    runs/NAME/[RUN/]log.jsonl       steps, evaluations, what happened
+    runs/NAME/[RUN/]checkpoints/    to go on from, after a kill or for another sitting
+    runs/NAME/[RUN/]model/          what `model = "..."` of any other recipe takes
+    runs/NAME/[RUN/]record.jsonl    its scores on held-out text
+
+A recipe with [[runs]] makes one after the other, each in a folder of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from destila import config
+from destila.config import Options, opt
+from destila.errors import ConfigError
+from destila.measure import machine
+from destila.measure.size import weights_bytes
+from destila.models import store
+from destila.models.mlm import MaskedModel
+from destila.report import pretraining, records
+from destila.tasks.mlm import TASK
+from destila.text.feed import Feed
+from destila.text.files import write_text
+from destila.text.letters import characters
+from destila.text.starts import marks
+from destila.text.tokenizer import Tokenizer
+from destila.train import heldout
+from destila.train.optim import precision
+from destila.train.packed import Batches, batch_of, parts
+from destila.train.pretrain import PretrainStep, pretrain, weights
+from destila.train.processes import processes
+from destila.types import Record
+from destila.verbs import beginnings, probe
+from destila.verbs.assess import macs_of
+from destila.verbs.corpora import Prepared, prepare
+from destila.verbs.pretrain_recipe import Recipe, variants
+from destila.verbs.study import Progress, silent, write_json
+
+log = logging.getLogger(__name__)
+
+_LOG_EVERY = 10
+"""Steps between lines of log.jsonl; evaluations and events are always logged."""
+
+_ROWS = 64
+"""Rows of held-out text that are read at once."""
+
+
+class Config(Options):
+    """Arguments of the verb."""
+
+    recipe: str = opt(..., "recipe (TOML)")
+    set: tuple[str, ...] = opt((), "overrides, key=value")
+    minutes: float | None = opt(None, "end this sitting after so many minutes of training; none = run to the end", gt=0)
+
+
+def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
+    """study, rows (one per run) and lines to say. Raises ConfigError, DataError, ModelError, TrainingError.
+
+    A run that is done is not done again; one that was killed, or whose minutes were over, goes on.
+    """
+    rows, lines = [], []
+    every = variants(arguments.recipe, arguments.set)
+    several = len(every) > 1 or bool(every[0][1].runs)
+    study = Path(every[0][1].out) / every[0][1].name
+    for name, recipe in every:
+        one = _Run(name, recipe, study / name if several else study, progress)
+        record = one.record(arguments.minutes)
+        if record is None:
+            lines.append(f"{name}: not at its end yet; the same command goes on")
+            continue
+        rows.append({"run": name, "tokens": record.details["tokens"], "minutes": record.seconds / 60, **record.scores})
+        lines.append(f"model: {one.folder / 'model'}")
+    if processes().is_main_process:
+        lines += [f"report: {path}" for path in pretraining.write(study)]
+    return {"study": study.name, "rows": rows, "lines": lines}
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One pre-training, in its folder."""
+
+    name: str
+    recipe: Recipe
+    folder: Path
+    progress: Progress
+
+    def record(self, minutes: float | None) -> Record | None:
+        """The record of the finished run; None when the minutes were over before."""
+        recipe = self.recipe
+        found = prepare(recipe.tokenizer, recipe.corpora, self.progress)
+        key = self._key(found)
+        known = self._known(key)
+        if known is not None:
+            return known
+        if processes().is_main_process:
+            self._claim(key)
+        processes().wait_for_everyone()
+        begun = beginnings.begin(recipe, found, self.progress)
+        feed = Feed(found.corpora, found.tokenizer, recipe.feed, seed=recipe.seed)
+        source = Batches(feed, every=begun.insight is not None and begun.every)
+        look = _Look(recipe, found.tokenizer, feed, begun.model)
+        book = _Book(self.folder / "log.jsonl")
+        last: PretrainStep | None = None
+        for step in pretrain(
+            begun.model,
+            TASK,
+            begun.mix,
+            source,
+            look,
+            recipe.train,
+            seed=recipe.seed,
+            folder=self.folder / "checkpoints",
+            key=key,
+            insight=begun.insight,
+            minutes=minutes,
+        ):
+            last = step
+            if processes().is_main_process:
+                book.write(step)
+                self.progress(f"{self.name}: loss {step.loss:.2f}", step.step, step.steps)
+        model = weights(self.folder / "checkpoints", beginnings.empty(begun.model))
+        if not processes().is_main_process:
+            return None
+        store.save(model, found.tokenizer, self.folder / "model", extra={"pretraining": self._facts(key, last)})
+        return self._recorded(key, found, model, book) if last is None or last.stopped == "done" else None
+
+    def _key(self, found: Prepared) -> str:
+        """Names everything that the result depends on."""
+        said = self.recipe.model_dump(mode="json", exclude={"name", "out", "results", "runs", "corpora", "tokenizer"})
+        for free in ("save_minutes", "keep", "parallel"):
+            del said["train"][free]
+        shards = [corpus.manifest["fingerprint"] for corpus in found.corpora]
+        return config.fingerprint(said, found.tokenizer.fingerprint, shards, beginnings.fingerprints(self.recipe))
+
+    def _known(self, key: str) -> Record | None:
+        places = [self.folder / records.RECORD_FILE, *self._results()]
+        known = [r for path in places if path.exists() for r in records.read(path) if r.key == key]
+        return known[-1] if known and (self.folder / "model").is_dir() else None
+
+    def _results(self) -> list[Path]:
+        return [Path(self.recipe.results) / f"{self.recipe.name}.jsonl"] if self.recipe.results else []
+
+    def _claim(self, key: str) -> None:
+        """The folder is this run's; raises ConfigError when it holds another one, which may be days of work."""
+        marker = self.folder / "key"
+        if marker.exists() and marker.read_text(encoding="utf-8") != key and any(self.folder.glob("checkpoints/*")):
+            raise ConfigError(
+                f"{self.folder} holds a run of other text or with other options: give this one another name, or delete "
+                "that folder"
+            )
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_text(marker, key)
+        write_text(self.folder / "recipe.toml", config.to_toml(self.recipe))
+
+    def _facts(self, key: str, last: PretrainStep | None) -> dict[str, Any]:
+        facts = {} if last is None else {"steps": last.step, "tokens": last.tokens, "seconds": last.seconds}
+        return {"recipe": self.recipe.name, "run": self.name, "key": key, **facts}
+
+    def _recorded(self, key: str, found: Prepared, model: MaskedModel, book: _Book) -> Record:
+        last = book.last_evaluation()
+        record = Record(
+            key=key,
+            study=self.recipe.name,
+            run=self.name,
+            role="pretrained" if self.recipe.teacher is None else "distilled",
+            model=self.recipe.model.source if self.recipe.model.shape is None else "shape",
+            task="mlm",
+            dataset=" ".join(Path(c.folder or " ".join(c.files)).name for c in self.recipe.corpora),
+            split="heldout",
+            main="mlm_accuracy",
+            scores=last["evaluation"],
+            params=sum(p.numel() for p in model.parameters()),
+            size_bytes=weights_bytes(self.folder / "model"),
+            macs=macs_of(model.config, "tag", 9),
+            latency=(),
+            peak_memory_bytes=0,
+            seed=self.recipe.seed,
+            seconds=last["seconds"],
+            conditions=machine.conditions(
+                device="cuda" if torch.cuda.is_available() else "cpu",
+                threads=torch.get_num_threads(),
+                batch=self.recipe.train.stages[-1].rows,
+                length=str(self.recipe.train.stages[-1].length),
+                dtype="bfloat16" if precision(self.recipe.train, _device(model)) == "bf16" else "float32",
+                backend="torch",
+                warmup=0,
+                repeats=1,
+            ),
+            config=self.recipe.model_dump(mode="json", exclude={"runs"}),
+            code=machine.code_version(),
+            details={
+                "tokens": last["tokens"],
+                "events": book.events(),
+                "corpora": [c.manifest["counts"] for c in found.corpora],
+            },
+        )
+        for path in [self.folder / records.RECORD_FILE, *self._results()]:
+            records.append(path, record)
+        write_json(self.folder / "trained.json", {"key": key, **record.scores})
+        return record
+
+
+def _device(model: torch.nn.Module) -> torch.device:
+    return next(model.parameters()).device
+
+
+class _Look:
+    """Scores on held-out text, and every so often a probe, of the weights as they are when it is called."""
+
+    def __init__(self, recipe: Recipe, tokenizer: Tokenizer, feed: Feed, model: MaskedModel) -> None:
+        self.recipe, self.model = recipe, model
+        table = recipe.evaluation
+        self.batches = list(parts(batch_of(feed.heldout(length=table.length, tokens=table.tokens)), _ROWS))
+        self.marks, self.characters = marks(tokenizer), characters(tokenizer)
+        self.probe = probe.prepare(table.probe, tokenizer)
+        for note in self.probe.notes:
+            log.info("%s", note)
+
+    def __call__(self, step: int) -> dict[str, float]:
+        """The scores after so many steps."""
+        train, every = self.recipe.train, self.recipe.evaluation.probe_every
+        autocast = torch.bfloat16 if precision(train, _device(self.model)) == "bf16" else None
+        depth = self.model.encoder.depth
+        self.model.encoder.depth = self.model.config.layers
+        found = heldout.evaluate(self.model, self.batches, self.marks, self.characters, autocast=autocast)
+        if step == train.steps or (every and step // train.evaluate_every % every == 0):
+            found |= self.probe.scores(self.model.encoder, autocast=autocast)
+        self.model.encoder.depth = depth
+        return found
+
+
+class _Book:
+    """log.jsonl of a run; lines of steps that are run again after a kill are dropped first."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.fresh = path, True
+
+    def lines(self) -> list[dict[str, Any]]:
+        """What it holds; a line that a kill tore is left out."""
+        if not self.path.exists():
+            return []
+        return [found for line in self.path.read_text(encoding="utf-8").splitlines() if (found := _parsed(line))]
+
+    def last_evaluation(self) -> dict[str, Any]:
+        """The line of the last evaluation."""
+        return [line for line in self.lines() if "evaluation" in line][-1]
+
+    def events(self) -> list[str]:
+        """What happened."""
+        return [line["event"] for line in self.lines() if "event" in line]
+
+    def write(self, step: PretrainStep) -> None:
+        """Appends a step."""
+        if self.fresh:
+            kept = [line for line in self.lines() if line["tokens"] < step.tokens]
+            write_text(self.path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in kept))
+            self.fresh = False
+        when = {"step": step.step, "tokens": step.tokens, "seconds": step.seconds}
+        found: list[Mapping[str, Any]] = []
+        if step.step % _LOG_EVERY == 0:
+            found.append({**when, "stage": step.stage, "loss": step.loss, "parts": dict(step.parts), "lr": step.lr})
+        if step.event:
+            log.warning("step %d: %s", step.step, step.event)
+            found.append({**when, "event": step.event})
+        if step.evaluation is not None:
+            scores = " ".join(f"{name} {value:.3f}" for name, value in step.evaluation.items())
+            log.info("step %d of %d, %d tokens: %s", step.step, step.steps, step.tokens, scores)
+            found.append({**when, "evaluation": dict(step.evaluation)})
+        with self.path.open("a", encoding="utf-8") as file:
+            file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in found)
+
+
+def _parsed(line: str) -> dict[str, Any] | None:
+    try:
+        parsed: dict[str, Any] = json.loads(line)
+    except json.JSONDecodeError:  # the line a kill tore
+        return None
+    return parsed
