@@ -116,12 +116,3 @@ class Checkpoints:
         for each in found:
             if each not in kept:
                 self.path(each).unlink()
-
-
-def weights(path: Path) -> dict[str, Tensor]:
-    """The model's weights in a checkpoint, by their names in the model; raises TrainingError when it is damaged."""
-    _, tensors = state.read(path)
-    named = {name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")}
-    if any(name.startswith("loss.") for name in named):  # terms of the loss learned weights of their own
-        return {name.removeprefix("student."): v for name, v in named.items() if name.startswith("student.")}
-    return named

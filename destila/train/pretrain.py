@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -34,10 +34,12 @@ from destila.train.divergence import Course, Return, hopeless, told
 from destila.train.lamb import lamb, polynomial_rate
 from destila.train.optim import adamw, precision
 from destila.train.pretrain_options import PretrainOptions
+from destila.train.sharding import shard
 from destila.train.step import Measured, Run, clip, gradients, move, rows_of, silenced, trained
 from destila.types import Batch, Objective
 
-Evaluate = Callable[[], Mapping[str, float]]
+M = TypeVar("M", bound=nn.Module)
+Evaluate = Callable[[int], Mapping[str, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +96,14 @@ def pretrain(
 ) -> Iterator[PretrainStep]:
     """Train `model` in place and yield every step; goes on from the newest checkpoint in `folder`.
 
-    evaluate: called every so often, by every process; the first one's numbers count. key: what the run depends on; a
-    checkpoint of another key is refused. minutes: end this sitting after so many, with a checkpoint; None: run to the end.
+    evaluate: called every so often with the steps done, by every process; the first one's numbers count. key: what the
+    run depends on; a checkpoint of another key is refused. minutes: end this sitting after so many, with a checkpoint;
+    None: run to the end. insight: what shows the inside of a teacher, for the rows of one process.
     Raises TrainingError when the loss diverges again and again, or a checkpoint cannot be written or read.
     """
     began = time.monotonic()
     run, everything = _prepared(model, task, mix, options, seed, insight)
-    main, recovery = run.accelerator.is_main_process, options.recovery
-    disk = Checkpoints(folder, keep=options.keep, every=options.evaluate_every, behind=2 * recovery.patience)
+    disk = Checkpoints(folder, keep=options.keep, every=options.evaluate_every, behind=2 * options.recovery.patience)
     with disk, Ahead(source, options, run.accelerator.device) as ahead:
         position = _resumed(run, disk, everything, key, source)
         saved = time.monotonic()
@@ -115,17 +117,31 @@ def pretrain(
                 continue
             due = position.step % options.evaluate_every == 0 or position.step == options.steps
             if due:
-                step = replace(step, evaluation=_same(run.accelerator, dict(evaluate())))
+                step = replace(step, evaluation=_same(run.accelerator, dict(evaluate(position.step))))
             over, save = _clock(run.accelerator, began, minutes, saved, options.save_minutes)
             step = replace(step, stopped="done" if position.step == options.steps else "time" if over else "")
             yield step
             if due or over or save:
-                if main:
-                    disk.add(position.step, _plain(position), state.tensors(everything, run.optim))
+                _save(run, disk, everything, position)
                 saved = time.monotonic()
             disk.check()
             if step.stopped:
                 return
+
+
+def weights(folder: Path, model: M) -> M:
+    """The model with the values of the newest checkpoint in a folder; raises TrainingError where there is none."""
+    disk = Checkpoints(folder, keep=1, every=1, behind=0)
+    newest = disk.newest()
+    if newest is None:
+        raise TrainingError(f"there is no checkpoint in {folder}: start the run first")
+    _, values = disk.read(newest)
+    known = {f"model.{name}": p for name, p in model.named_parameters()}
+    beside = "" if known.keys() <= values.keys() else "student."  # a loss that learns weights too
+    with torch.no_grad():
+        for name, value in model.named_parameters():
+            value.copy_(values[f"model.{beside}{name}"])
+    return model
 
 
 def rate(step: int, options: PretrainOptions) -> float:
@@ -141,15 +157,19 @@ def _prepared(
     model: nn.Module, task: Objective, mix: Mix, options: PretrainOptions, seed: int, insight: Insight | None
 ) -> tuple[Run, nn.Module]:
     """What stays the same from step to step, and all that is optimised."""
-    accelerator = processes.accelerator()
-    device = accelerator.device
+    accelerator = processes.accelerator(unused=any(stage.layers is not None for stage in options.stages))
+    device, several = accelerator.device, accelerator.num_processes > 1
     model.to(device)
-    encoder: Any = getattr(model, "encoder", None)
+    encoder: Any = model.encoder
     if options.checkpointing:
         encoder.checkpointing = True
     if options.compile:
         for block in encoder.blocks:
             block.compile()
+    if options.parallel == "fsdp" and several:
+        if len(mix.learned):
+            raise TrainingError("a term of the loss learns weights of its own, which cannot be shared out: use ddp")
+        shard(model, device, accelerator.num_processes)
     everything = trained(model, mix.learned.to(device))
     settings: dict[str, Any] = {
         "lr": options.lr,
@@ -158,7 +178,7 @@ def _prepared(
         "weight_decay": options.weight_decay,
     }
     optim = lamb(everything, **settings) if options.optimizer == "lamb" else adamw(everything, **settings)
-    wrapped = accelerator.prepare_model(model) if accelerator.num_processes > 1 else model
+    wrapped = accelerator.prepare_model(model) if several and options.parallel == "ddp" else model
     autocast = torch.bfloat16 if precision(options, device) == "bf16" else None
     return Run(accelerator, wrapped, optim, task, mix, autocast, seed, options.clip, insight), everything
 
@@ -175,8 +195,7 @@ def _resumed(run: Run, disk: Checkpoints, everything: nn.Module, key: str, sourc
     newest = _same(run.accelerator, disk.newest() if run.accelerator.is_main_process else None)
     if newest is None:
         position = Position(key, source.start())
-        if run.accelerator.is_main_process:
-            disk.add(0, _plain(position), state.tensors(everything, run.optim))
+        _save(run, disk, everything, position)
         return position
     found, tensors = disk.read(newest)
     if found["key"] != key:
@@ -195,9 +214,11 @@ def _position(found: Mapping[str, Any], like: Any) -> Position:
     )
 
 
-def _plain(position: Position) -> dict[str, Any]:
-    """The position as JSON has it."""
-    return asdict(position)
+def _save(run: Run, disk: Checkpoints, everything: nn.Module, position: Position) -> None:
+    """A checkpoint, begun by the first process; the others give it their part of the weights."""
+    tensors = state.tensors(everything, run.optim)
+    if run.accelerator.is_main_process:
+        disk.add(position.step, asdict(position), tensors)
 
 
 def _step(
@@ -283,7 +304,7 @@ def _return(
     )
     run.accelerator.wait_for_everyone()  # all have read what is replaced now
     if main:
-        disk.replace(good, (_plain(position), tensors))
+        disk.replace(good, (asdict(position), tensors))
     return position, told(lost, len(position.returns), options, recovery.factor)
 
 

@@ -10,6 +10,7 @@ import os
 
 import torch
 from accelerate import Accelerator, PartialState
+from accelerate.utils import DistributedDataParallelKwargs
 
 from destila.errors import TrainingError
 
@@ -28,10 +29,14 @@ def processes() -> PartialState:
     return state
 
 
-def accelerator() -> Accelerator:
-    """The accelerator of this process; precision is the loop's own business, not that of an `accelerate config`."""
+def accelerator(*, unused: bool = False) -> Accelerator:
+    """The accelerator of this process; precision is the loop's own business, not that of an `accelerate config`.
+
+    unused: some weights may have no gradient in some steps, which data parallelism must look for.
+    """
     processes()
-    return Accelerator(cpu=_on_cpu(), mixed_precision="no")
+    handlers = [DistributedDataParallelKwargs(find_unused_parameters=unused)]
+    return Accelerator(cpu=_on_cpu(), mixed_precision="no", kwargs_handlers=handlers)
 
 
 def _on_cpu() -> bool:

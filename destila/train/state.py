@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from destila.errors import TrainingError
+from destila.train.sharding import part_like, whole
 
 
 def save(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, position: dict[str, Any]) -> None:
@@ -32,11 +33,11 @@ def load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> dict
 
 
 def tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Weights and moments by their names in a file; not copies."""
-    found = {f"model.{name}": p.detach() for name, p in model.named_parameters()}
+    """Weights and moments by their names in a file, whole; not copies. With several processes, every one must ask."""
+    found = {f"model.{name}": whole(p.detach()) for name, p in model.named_parameters()}
     for i, p in enumerate(p for group in optimizer.param_groups for p in group["params"]):
         for key, value in optimizer.state.get(p, {}).items():
-            found[f"optimizer.{i}.{key}"] = value if isinstance(value, Tensor) else torch.tensor(value)
+            found[f"optimizer.{i}.{key}"] = whole(value) if isinstance(value, Tensor) else torch.tensor(value)
     return found
 
 
@@ -84,8 +85,8 @@ def restore(values: Mapping[str, Tensor], model: nn.Module, optimizer: torch.opt
         raise TrainingError(f"the training state {where} is of another architecture: delete it to start this run again")
     with torch.no_grad():
         for name, p in model.named_parameters():
-            p.copy_(values[f"model.{name}"])
+            p.copy_(part_like(values[f"model.{name}"], p))
     for i, p in enumerate(p for group in optimizer.param_groups for p in group["params"]):
         saved = {k.split(".", 2)[2]: v for k, v in values.items() if k.startswith(f"optimizer.{i}.")}
         optimizer.state[p].clear()
-        optimizer.state[p].update({k: v.to(p.device, copy=True) for k, v in saved.items()})
+        optimizer.state[p].update({k: part_like(v, p) for k, v in saved.items()})

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from destila.losses.mix import Mix
 from destila.train.batches import Insight, each_tensor, to
+from destila.train.sharding import whole
 from destila.types import IGNORE, Batch, Objective, Output, Signal
 
 
@@ -87,7 +88,7 @@ def clip(run: Run) -> float:
             value.grad = run.accelerator.reduce(value.grad, "mean")
     if not run.clip:
         return math.nan
-    return float(nn.utils.clip_grad_norm_([*run.model.parameters(), *learned], run.clip))
+    return float(whole(nn.utils.clip_grad_norm_([*run.model.parameters(), *learned], run.clip)))
 
 
 def move(run: Run, lr: float) -> None:

@@ -1,6 +1,6 @@
 """A toy masked language model and its text, pre-trained in a second; as a command, what the tests kill and run twice.
 
-    python pretoy.py JSON    with keys out, folder, options, and optionally dropout, poison, pause, minutes, die
+    python pretoy.py JSON    with keys out, folder, options, and optionally dropout, shared, pause, die
 
 A row repeats one random token, so hidden ones are told by the others; in half of the rows another one takes its place
 in the middle, which is their order label.
@@ -114,9 +114,7 @@ def main(given: dict) -> None:
     net = model(dropout=given.get("dropout", 0.1), shared=given.get("shared", True))
     out = Path(given["out"])
     log = []
-    poison = range(*given.get("poison", [0, 0]))
-    walk = steps(net, Path(given["folder"]), PretrainOptions(**given["options"]), source=Source(poison))
-    for step in walk:
+    for step in steps(net, Path(given["folder"]), PretrainOptions(**given["options"])):
         log.append({"step": step.step, "loss": step.loss, "tokens": step.tokens, "event": step.event, **step.parts})
         sys.stdout.write(f"{step.step}\n")
         sys.stdout.flush()

@@ -9,7 +9,8 @@ import torch
 
 from destila.errors import TrainingError
 from destila.train import state
-from destila.train.checkpoint import Checkpoints, weights
+from destila.train.checkpoint import Checkpoints
+from destila.train.pretrain import weights
 
 ONE = {"model.w": torch.ones(3)}
 
@@ -89,13 +90,14 @@ def test_a_full_disk_is_one_error_at_the_next_chance_and_older_checkpoints_are_i
     assert next(pretoy.steps(pretoy.model(), tmp_path, chosen)).step == 11
 
 
-def test_the_weights_of_a_checkpoint_are_the_models_alone(pretoy, tmp_path):
-    net = pretoy.model(layers=2)
-    learned = torch.nn.ModuleList([torch.nn.Linear(2, 2)])
-    everything = torch.nn.ModuleDict({"student": net, "loss": learned})
+def test_the_weights_of_the_newest_checkpoint_come_without_what_the_loss_learned(pretoy, tmp_path):
+    net = pretoy.model()
+    everything = torch.nn.ModuleDict({"student": net, "loss": torch.nn.ModuleList([torch.nn.Linear(2, 2)])})
     optim = torch.optim.AdamW(everything.parameters())
-    state.write(tmp_path / "a", state.tensors(everything, optim), {})
-    state.write(tmp_path / "b", state.tensors(net, optim), {})
-    for name in ("a", "b"):
-        found = weights(tmp_path / name)
-        assert set(found) == {name for name, _ in net.named_parameters()}
+    for number, kept in enumerate((everything, net)):
+        folder = tmp_path / str(number)
+        state.write(folder / "00000007.safetensors", state.tensors(kept, optim), {})
+        found = weights(folder, pretoy.model(seed=9))
+        assert all(torch.equal(value, found.get_parameter(name)) for name, value in net.named_parameters())
+    with pytest.raises(TrainingError, match=r"there is no checkpoint in .*nowhere: start the run first"):
+        weights(tmp_path / "nowhere", net)

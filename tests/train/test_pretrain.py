@@ -10,7 +10,6 @@ import torch
 
 from destila.config import build
 from destila.errors import ConfigError, TrainingError
-from destila.train.checkpoint import weights
 from destila.train.pretrain import rate
 from destila.train.pretrain_options import PretrainOptions
 
@@ -133,8 +132,6 @@ def test_a_run_that_ended_is_not_continued_and_gives_its_weights_back(pretoy, tm
     list(pretoy.steps(first, tmp_path, options()))
     assert list(pretoy.steps(again, tmp_path, options())) == []
     assert torch.equal(flat(first), flat(again))
-    saved = weights(tmp_path / "00000040.safetensors")
-    assert all(torch.equal(value, saved[name]) for name, value in first.named_parameters())
 
 
 def test_a_run_with_another_key_is_refused(pretoy, tmp_path):

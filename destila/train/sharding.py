@@ -1,0 +1,38 @@
+"""Weights shared out among the processes of a run (FSDP, Zhao et al. 2023; `fully_shard` of PyTorch).
+
+Each process keeps its part of every weight, gradient and moment, and layers are put together when they are needed.
+Accelerate does this for GPUs alone, by the same function; here it is called directly, so that two processes on a CPU can
+be compared with one. Files hold whole tensors: a run may go on with another number of processes, or without sharding.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor, distribute_tensor
+
+
+def shard(model: nn.Module, device: torch.device, processes: int) -> None:
+    """Nothing; the model's weights are shared out in place, layer by layer. Before its optimiser is made."""
+    encoder: Any = model.encoder
+    mesh = init_device_mesh(device.type, (processes,))
+    for block in encoder.blocks:
+        fully_shard(block, mesh=mesh)
+    fully_shard(model, mesh=mesh)
+
+
+def whole(value: Tensor) -> Tensor:
+    """The whole of a tensor that may be shared out; every process must ask."""
+    return value.full_tensor() if isinstance(value, DTensor) else value
+
+
+def part_like(value: Tensor, like: Tensor) -> Tensor:
+    """A whole tensor, which every process has, shared out as another one of its shape is; itself where that is not."""
+    value = value.to(like.device, copy=True)
+    if not isinstance(like, DTensor) or value.shape != like.shape:
+        return value
+    return distribute_tensor(value, like.device_mesh, like.placements, src_data_rank=None)
