@@ -72,10 +72,11 @@ def _lines(
     path: Path | str, first: bytes, chunks: Iterator[bytes], encoding: str, longest: int | None = None
 ) -> Iterator[str]:
     rest, offset = first.removeprefix(codecs.BOM_UTF8), len(first) - len(first.removeprefix(codecs.BOM_UTF8))
+    remedy = _remedy(first)
     while True:
         *whole, tail = rest.split(b"\n")
         for line in whole:
-            yield _decode(path, line.removesuffix(b"\r"), offset, encoding)
+            yield _decode(path, line.removesuffix(b"\r"), offset, encoding, remedy)
             offset += len(line) + 1
         if longest is not None and len(tail) > longest:
             raise DataError(f"{path} has a line of over {longest:,} bytes at byte {offset}: is it text, in lines?")
@@ -84,17 +85,24 @@ def _lines(
             break
         rest = tail + chunk
     if tail:
-        yield _decode(path, tail.removesuffix(b"\r"), offset, encoding)
+        yield _decode(path, tail.removesuffix(b"\r"), offset, encoding, remedy)
 
 
-def _decode(path: Path | str, line: bytes, offset: int, encoding: str) -> str:
+def _remedy(first: bytes) -> str:
+    """What helps when a file that begins like this cannot be decoded."""
+    if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "Convert it: iconv -f utf-16 -t utf-8"
+    if b"\x00" in first:
+        return "It holds zero bytes, so it is no text: give a text file"
+    return "Convert it, e.g. iconv -f latin1 -t utf-8"
+
+
+def _decode(path: Path | str, line: bytes, offset: int, encoding: str, remedy: str) -> str:
     try:
         return line.decode(encoding)
     except UnicodeDecodeError as error:
         byte, value = offset + error.start, line[error.start]
-        raise DataError(
-            f"{path} is not {encoding}: byte {byte} is 0x{value:02x}. Convert it, e.g. iconv -f latin1 -t utf-8"
-        ) from error
+        raise DataError(f"{path} is not {encoding}: byte {byte} is 0x{value:02x}. {remedy}") from error
 
 
 def _chunks(path: Path) -> Iterator[bytes]:

@@ -136,4 +136,10 @@ def _path(folder: Path, name: str, part: str) -> Path:
 
 
 def _saver(array: np.ndarray) -> Callable[[Any], None]:
-    return lambda file: np.save(file, array)
+    """What `np.save` writes, by the file's own `write`: numpy's loses the reason (a full disk) when it fails."""
+
+    def save(file: Any) -> None:
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+        file.write(np.ascontiguousarray(array).data)
+
+    return save

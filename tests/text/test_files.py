@@ -64,6 +64,21 @@ def test_a_wrong_byte_is_named_with_its_place(tmp_path, monkeypatch, size, mark)
 
 
 @pytest.mark.parametrize(
+    ("content", "remedy"),
+    [
+        ("año\n".encode("latin-1"), "iconv -f latin1"),
+        ("año\n".encode("utf-16"), "iconv -f utf-16"),
+        (b"bien\n\xff\x00", "holds zero bytes, so it is no text"),
+    ],
+    ids=["latin-1", "utf-16", "binary"],
+)
+def test_what_helps_depends_on_what_the_file_looks_like(tmp_path, content, remedy):
+    (tmp_path / "a.txt").write_bytes(content)
+    with pytest.raises(DataError, match=remedy):
+        list(open_text(tmp_path / "a.txt"))
+
+
+@pytest.mark.parametrize(
     ("name", "content"), [("a.txt", b""), ("a.gz", gzip.compress(b"", mtime=0))], ids=["plain", "gzip"]
 )
 def test_an_empty_file_is_an_error_at_once(tmp_path, name, content):

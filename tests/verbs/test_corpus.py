@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from destila.errors import ConfigError, DataError
+from destila.errors import ConfigError, DataError, TokenizerError
 from destila.text import shards
 from destila.text.tokenizer import Tokenizer
 from destila.verbs import corpus
@@ -70,6 +70,11 @@ def run(recipe: Path, *sets: str, **options):
     return corpus.run(corpus.read([str(recipe)], sets=sets), **options)
 
 
+def times(folder: Path) -> dict[Path, int]:
+    """When each piece and each part of a shard was written."""
+    return {path: path.stat().st_mtime_ns for pattern in ("work/*/*.npz", "*.npy") for path in folder.glob(pattern)}
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
@@ -106,7 +111,7 @@ def test_a_killed_run_goes_on_and_its_result_is_the_same_to_the_byte(recipe, tmp
     ended = subprocess.run([sys.executable, script, recipe, stage, str(at)], capture_output=True, check=False)
     assert ended.returncode == -signal.SIGKILL, ended.stderr
     assert not (out / shards.MANIFEST).is_file()
-    made = {path: path.stat().st_mtime_ns for pattern in ("work/*/*.npz", "*.npy") for path in out.glob(pattern)}
+    made = times(out)
     assert made
     heard: list[str] = []
 
@@ -144,11 +149,21 @@ def test_a_run_with_other_options_does_not_use_what_a_killed_one_left(recipe, tm
     assert contents(tmp_path / "out") == contents(tmp_path / "other")
 
 
-def test_one_bad_source_loses_nothing_of_the_others(recipe, tmp_path):
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("año\n".encode("latin-1"), r"b.jsonl is not utf-8: byte 1 is 0xf1. Convert it"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00", r"b.jsonl is not utf-8: byte 0 is 0x89. It holds zero bytes, so it is no text"),
+        ('{"text": "a"}\n'.encode("utf-16"), r"b.jsonl is not utf-8: byte 0 is 0xff. Convert it: iconv -f utf-16"),
+    ],
+    ids=["latin-1", "binary", "utf-16"],
+)
+@pytest.mark.parametrize("workers", [1, 2])
+def test_one_bad_source_loses_nothing_of_the_others(recipe, tmp_path, content, message, workers):
     good = (tmp_path / "b.jsonl").read_bytes()
-    (tmp_path / "b.jsonl").write_bytes("año\n".encode("latin-1"))
-    with pytest.raises(DataError, match=r"b.jsonl is not utf-8: byte 1 is 0xf1"):
-        run(recipe)
+    (tmp_path / "b.jsonl").write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        run(recipe, f"workers={workers}")
     (tmp_path / "b.jsonl").write_bytes(good)
     heard: list[str] = []
     run(recipe, progress=lambda what, done, total: heard.append(what))
@@ -167,17 +182,60 @@ def test_a_corpus_of_nothing_is_refused(tmp_path, tokenizer, content, message):
         corpus.run(config)
 
 
-def test_a_full_disk_is_one_clear_error_and_nothing_is_lost(recipe, tmp_path):
+@pytest.mark.parametrize(
+    ("largest", "sets"),
+    [
+        (3_000, ("workers=2",)),
+        (12_000, ()),
+        (12_000, ("near.use=false", "shard_tokens=100000")),
+        (5_000, ("near.use=false",)),
+    ],
+    ids=["pieces", "signatures", "shards", "manifest"],
+)
+def test_a_full_disk_is_one_clear_error_and_nothing_is_lost(recipe, tmp_path, largest, sets):
     script = tmp_path / "full.py"
-    limit = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)\n"
-    script.write_text(limit + "from destila.cli import main\nsys.argv[1:] = sys.argv[2:]\nmain()\n", encoding="utf-8")
-    done = [sys.executable, script, "12000", "corpus", recipe]
+    # spawned workers import the script too, and inherit the limit
+    head = "import resource, sys\nfrom destila.cli import main\nif __name__ == '__main__':\n    "
+    limit = "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)\n    sys.argv[1:] = sys.argv[2:]\n"
+    script.write_text(head + limit + "    main()\n", encoding="utf-8")
+    options = [word for setting in sets for word in ("--set", setting)]
+    done = [sys.executable, script, str(largest), "corpus", recipe, *options]
     ended = subprocess.run(done, capture_output=True, check=False, text=True, env=os.environ)
     assert ended.returncode == 1
     assert "free space and start again; finished parts are kept" in ended.stderr
     assert "Traceback" not in ended.stderr
     assert not list((tmp_path / "out").rglob("*.tmp"))
-    assert run(recipe)["made"]
+    made = times(tmp_path / "out")
+    assert bool(made) == (largest > 3_000)
+
+    def progress(what: str, done: int, total: int) -> None:
+        now = times(tmp_path / "out")
+        assert all(now[path] == when for path, when in made.items()), "finished parts were made again"
+
+    assert run(recipe, *sets, progress=progress)["made"]
+    run(recipe, *sets, f"out={tmp_path / 'undisturbed'}")
+    assert contents(tmp_path / "out") == contents(tmp_path / "undisturbed")
+
+
+def test_a_finished_corpus_is_not_given_to_another_tokenizer(recipe, tmp_path, unigram):
+    run(recipe)
+    before = contents(tmp_path / "out")
+    unigram.save(tmp_path / "other")
+    with pytest.raises(ConfigError, match="made of other text or with other options"):
+        run(recipe, f"tokenizer={tmp_path / 'other'}")
+    with pytest.raises(TokenizerError, match="use that one, or make the corpus again"):
+        shards.open_shards(tmp_path / "out", unigram)
+    assert contents(tmp_path / "out") == before
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [("ray", "no address: give local, auto or HOST:PORT"), ("127.0.0.1:1", r"does not answer .*: start it with 'ray")],
+)
+def test_a_cluster_that_cannot_be_reached_is_said_at_once(recipe, address, message):
+    pytest.importorskip("ray", reason="the extra 'ray' is not installed")
+    with pytest.raises(ConfigError, match=message):
+        run(recipe, f"cluster={address}")
 
 
 def test_bands_must_fit_the_signature(recipe):
