@@ -91,7 +91,7 @@ def _rows(tasks: list[_Task], do: Callable[[dict[str, Any]], dict[str, Any]], wo
     data, failures = require("ray.data", "ray"), require("ray.exceptions", "ray")
     context = data.DataContext.get_current()
     context.enable_progress_bars, context.target_max_block_size = False, _BLOCK
-    logging.getLogger("ray.data").setLevel(logging.WARNING)
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what fails is raised, and said once
     items = [{"source": task.source, "part": task.part, "parts": task.parts} for task in tasks]
     done = data.from_items(items, override_num_blocks=len(items)).map(
         do, num_cpus=1, concurrency=workers or None, ray_remote_args_fn=_retried
