@@ -44,7 +44,7 @@ def begin(recipe: Recipe, found: Prepared, progress: Progress) -> Begun:
     """The model, loss and teacher of a recipe; raises ConfigError, ModelError when they do not fit."""
     model = _model(recipe, found, progress)
     plain = mix(recipe.terms)
-    if recipe.teacher is None:
+    if not recipe.teacher.model:
         if plain.needs_teacher:
             raise ConfigError("terms compare with a teacher and there is none: give a [teacher] table, or 'hard' alone")
         return Begun(model, plain, None, every=False)
@@ -68,7 +68,7 @@ def empty(model: MaskedModel) -> MaskedModel:
 def fingerprints(recipe: Recipe) -> list[str]:
     """Names of the weights that a recipe starts from or learns from."""
     given = [] if recipe.model.shape is not None or recipe.model.source in PRESETS else [recipe.model.source]
-    given += [recipe.teacher.model] if recipe.teacher else []
+    given += [recipe.teacher.model] if recipe.teacher.model else []
     return [fingerprint_of(hub.resolve(name)) for name in given]
 
 

@@ -49,7 +49,7 @@ from destila.verbs.study import Progress, silent, write_json
 log = logging.getLogger(__name__)
 
 _LOG_EVERY = 10
-"""Steps between lines of log.jsonl; evaluations and events are always logged."""
+"""Steps between lines of log.jsonl; evaluations, events and the end of a sitting are always logged."""
 
 _ROWS = 64
 """Rows of held-out text that are read at once."""
@@ -172,7 +172,7 @@ class _Run:
             key=key,
             study=self.recipe.name,
             run=self.name,
-            role="pretrained" if self.recipe.teacher is None else "distilled",
+            role="distilled" if self.recipe.teacher.model else "pretrained",
             model=self.recipe.model.source if self.recipe.model.shape is None else "shape",
             task="mlm",
             dataset=" ".join(Path(c.folder or " ".join(c.files)).name for c in self.recipe.corpora),
@@ -267,7 +267,7 @@ class _Book:
             self.fresh = False
         when = {"step": step.step, "tokens": step.tokens, "seconds": step.seconds}
         found: list[Mapping[str, Any]] = []
-        if step.step % _LOG_EVERY == 0:
+        if step.step % _LOG_EVERY == 0 or step.stopped:
             found.append({**when, "stage": step.stage, "loss": step.loss, "parts": dict(step.parts), "lr": step.lr})
         if step.event:
             log.warning("step %d: %s", step.step, step.event)

@@ -34,7 +34,7 @@ class ModelTable(Options):
 class TeacherTable(Options):
     """A masked language model with the same vocabulary that runs beside the student."""
 
-    model: str = Field(description="folder or hub name")
+    model: str = opt("", "folder or hub name; empty = no teacher: pre-training")
     layers: int | tuple[int, ...] | None = opt(None, "layers to keep, or how many; none = all")
     tokens: Literal["all", "chosen"] = opt(
         "all", "where distributions are compared: all tokens (DistilBETO's code) or the chosen ones (its text)"
@@ -69,7 +69,7 @@ class Recipe(Options):
     model: ModelTable = ModelTable()
     feed: FeedOptions = FeedOptions()
     terms: tuple[dict[str, Any], ...] = opt(({"use": "hard"}, {"use": "order"}), "terms of the loss", min_length=1)
-    teacher: TeacherTable | None = opt(None, "none = pre-training; a table = distillation without a task")
+    teacher: TeacherTable = TeacherTable()
     train: PretrainOptions = PretrainOptions()
     evaluation: EvaluationTable = EvaluationTable()
     runs: tuple[Variant, ...] = opt((), "several runs instead of one")

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from destila import config, plugins
-from destila.verbs import corpus, recipe
+from destila.verbs import corpus, pretrain_recipe, recipe
 
 FOLDER = Path(__file__).parents[2] / "recipes"
 CORPORA = sorted((FOLDER / "corpus").glob("*.toml"))
-RECIPES = sorted(set(FOLDER.rglob("*.toml")) - set(CORPORA))
+PRETRAININGS = sorted((FOLDER / "pretrain").glob("*.toml"))
+RECIPES = sorted(set(FOLDER.rglob("*.toml")) - set(CORPORA) - set(PRETRAININGS))
 
 
 def test_there_are_recipes_to_check() -> None:
@@ -44,6 +45,16 @@ def test_a_recipe_of_a_corpus_loads(path: Path) -> None:
     assert corpus.read([str(path)]).files
 
 
-@pytest.mark.parametrize("path", [*RECIPES, *CORPORA], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", PRETRAININGS, ids=lambda path: path.stem)
+def test_a_recipe_of_a_pre_training_loads(path: Path) -> None:
+    assert pretrain_recipe.read(str(path)).name == path.stem
+    for _, loaded in pretrain_recipe.variants(str(path)):
+        for term in loaded.terms:
+            module = plugins.find("losses", term["use"], "Options", "build")
+            own = {k: v for k, v in term.items() if k not in ("use", "weight")}
+            config.build(module.Options, own, where="terms")
+
+
+@pytest.mark.parametrize("path", [*RECIPES, *CORPORA, *PRETRAININGS], ids=lambda path: path.stem)
 def test_a_shipped_recipe_opens_with_what_it_is(path: Path) -> None:
     assert path.read_text(encoding="utf-8").startswith("# ")
