@@ -12,6 +12,7 @@ import os
 import pickle
 import re
 import socket
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -93,14 +94,17 @@ def _rows(tasks: list[_Task], do: Callable[[dict[str, Any]], dict[str, Any]], wo
     context.enable_progress_bars, context.target_max_block_size = False, _BLOCK
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what fails is raised, and said once
     items = [{"source": task.source, "part": task.part, "parts": task.parts} for task in tasks]
-    done = data.from_items(items, override_num_blocks=len(items)).map(
-        do, num_cpus=1, concurrency=workers or None, ray_remote_args_fn=_retried
-    )
+    # Without the deprecated argument retries never end; it goes with Ray 2.64, which pyproject.toml excludes.
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".ray_remote_args_fn. is deprecated")
+        done = data.from_items(items, override_num_blocks=len(items)).map(
+            do, num_cpus=1, concurrency=workers or None, ray_remote_args_fn=_retried
+        )
     try:
         yield from done.iter_rows()
     except (failures.WorkerCrashedError, failures.NodeDiedError, failures.OutOfMemoryError) as error:
         raise DataError(
-            f"workers were ended from outside {_RETRIES} times at one task, perhaps for want of memory: start again "
+            f"workers were ended from outside {_RETRIES + 1} times at one task, perhaps for want of memory: start again "
             "with fewer workers or smaller pieces; finished pieces are kept"
         ) from error
 
