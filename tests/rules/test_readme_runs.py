@@ -14,6 +14,7 @@ import zstandard
 
 from destila import cli, config
 from destila.models import hf, store
+from destila.verbs import pretrain_recipe
 from destila.verbs.recipe import Recipe, read
 from tests.rules.test_readme import FENCE, ROOT, cut_at_pipe
 
@@ -41,6 +42,18 @@ def small(recipe: Recipe) -> Recipe:
     return config.build(Recipe, plain)
 
 
+def small_pretraining(path: Path) -> str:
+    """A recipe of a pre-training of the same form, over corpus.txt.zst, that runs in a second."""
+    plain = pretrain_recipe.read(str(path)).model_dump(exclude_none=True)
+    plain["corpora"] = [{"files": ["corpus.txt.zst"], "exact": False, "near": {"use": False}}]
+    plain["tokenizer"] |= {"vocab_size": 300}
+    plain["model"] = {"shape": {"kind": "albert", "layers": 1, "hidden": 16, "heads": 2, "embedding": 8}}
+    plain["feed"] = {"stretch": 64, "block": 512, "heldout": 0.1}
+    plain["train"] |= {"stages": [{"steps": 2, "length": 32, "rows": 4}], "horizon": 4}
+    plain["evaluation"] = {"tokens": 300, "probe": {"pos": "", "ner": "demo_tags", "train": 10, "dev": 5}}
+    return config.to_toml(config.build(pretrain_recipe.Recipe, plain))
+
+
 @pytest.fixture
 def place(tmp_path, monkeypatch, lines, bpe) -> Path:
     """A folder with everything that the README's commands name."""
@@ -51,6 +64,9 @@ def place(tmp_path, monkeypatch, lines, bpe) -> Path:
     Path("recipes").mkdir()
     for path in sorted((ROOT / "recipes").glob("demo-*.toml")):
         (tmp_path / "recipes" / path.name).write_text(config.to_toml(small(read(str(path)))), encoding="utf-8")
+    (tmp_path / "recipes" / "pretrain").mkdir()
+    made = small_pretraining(ROOT / "recipes" / "pretrain" / "albeto-tiny.toml")
+    (tmp_path / "recipes" / "pretrain" / "albeto-tiny.toml").write_text(made, encoding="utf-8")
     rows = [f'"{line} {i}",{"sí" if i % 2 else "no"}' for i in range(4) for line in lines]
     Path("data.csv").write_text("\n".join(["text,label", *rows]) + "\n", encoding="utf-8")
     Path("new.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
