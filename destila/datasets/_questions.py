@@ -17,13 +17,13 @@ ARTICLES = 30
 def read(path: Path, split: str, notes: Counter[str]) -> list[Example]:
     """The labelled questions of a file; see `text.squad.read`.
 
-    Questions without labels are dropped from train and counted; elsewhere they are a DataError.
+    Questions without labels are dropped from train and counted; elsewhere, or where all are so, they are a DataError.
     """
     examples = squad.read(path, split, notes)
     unlabelled = [e.id for e in examples if e.answers is None]
-    if unlabelled and split != "train":
+    if unlabelled and (split != "train" or len(unlabelled) == len(examples)):
         raise DataError(
-            f"{path}: {len(unlabelled)} questions (first: '{unlabelled[0]}') have no 'answers' and cannot be scored:"
+            f"{path}: {len(unlabelled)} questions (first: '{unlabelled[0]}') have no 'answers' to learn or score by:"
             " add the key (an empty list says that there is no answer) or take them out"
         )
     notes[f"{split} questions without labels, dropped"] += len(unlabelled)

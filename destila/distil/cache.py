@@ -255,7 +255,8 @@ class Cache:
             kept = row.astype(self.dtype)
         if not np.isfinite(kept).all():
             raise CacheError(
-                f"teacher logits of '{example.id}' reach {np.abs(row).max():.3g}, too large for {self.dtype}: use float32"
+                f"teacher outputs of '{example.id}' reach {np.abs(row).max():.3g}, too large for {self.dtype}: use float32"
+                " (distil.dtype; for hidden states distil.states = 'live')"
             )
         return kept
 

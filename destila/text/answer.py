@@ -62,12 +62,9 @@ def answer(windows: Windows, context: str, options: SpanOptions) -> Answer:
     wins = (
         options.null_threshold is not None and found.null - found.scores.max(initial=-np.inf) > options.null_threshold
     )
+    start, end, probability = best[0] if best and not wins else (0, 0, none)
     if options.null_threshold is not None:
         best = sorted([*best, (0, 0, none)], key=lambda candidate: -candidate[2])[: options.nbest]
-    if wins or not len(found.scores):
-        start, end, probability = 0, 0, none
-    else:
-        start, end, probability = next(c for c in best if c[1] > 0)
     chance = np.array([[1 - none, none]], np.float32)
     return Answer((context[start:end],), chance, start, end, probability, none, tuple(best))
 

@@ -58,8 +58,10 @@ def test_questions_without_labels_train_nothing_and_cannot_be_tested(tmp_path):
     train = write(tmp_path / "q.json", *articles(60), ("B", [bare]))
     data = datasets.load({"use": "squad", "train": train})
     assert data.notes == {"train questions without labels, dropped": 1}
-    with pytest.raises(DataError, match=r"1 questions \(first: 'x'\) have no 'answers' and cannot be scored"):
+    with pytest.raises(DataError, match=r"1 questions \(first: 'x'\) have no 'answers' to learn or score by"):
         datasets.load({"use": "squad", "train": train, "test": write(tmp_path / "t.json", ("B", [bare]))})
+    with pytest.raises(DataError, match=r"1 questions \(first: 'x'\) have no 'answers'"):
+        datasets.load({"use": "squad", "train": write(tmp_path / "t.json", ("B", [bare]))})
 
 
 @pytest.fixture

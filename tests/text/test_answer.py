@@ -217,6 +217,8 @@ def test_no_answer_wins_only_with_a_threshold(decoder):
     lenient = answer([(f, value)], CONTEXT, SpanOptions(decoder=decoder, null_threshold=2.5))
     assert lenient.labels == ("uno",)
     assert lenient.probability < lenient.null_probability
+    kept = answer([(f, value)], CONTEXT, SpanOptions(decoder=decoder, null_threshold=2.5, nbest=1))
+    assert decoder == "squad" or kept.labels == ("uno",)  # one start and one end, both null's: run_squad has no other
 
 
 @pytest.mark.parametrize("decoder", ["destila", "squad", "pipeline"])
