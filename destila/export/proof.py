@@ -16,7 +16,7 @@ import torch
 
 from destila.errors import ModelError
 from destila.models.heads import Model
-from destila.runtime.session import Session, open_session
+from destila.runtime.session import Session, feeds, open_session
 
 PARITY = 1e-4
 """Most that fp32 logits may differ from torch's, relative to the largest: rounding, and nothing else."""
@@ -47,15 +47,9 @@ def random_windows(model: Model, count: int = 24, seed: int = 0) -> list[Window]
     return found
 
 
-def feeds(window: Window) -> dict[str, np.ndarray]:
-    """The inputs of one unpadded call, int64 [1, L]."""
-    ids = np.asarray(window[0], np.int64)[None]
-    return {"input_ids": ids, "mask": np.ones_like(ids), "type_ids": np.asarray(window[1], np.int64)[None]}
-
-
 def difference(session: Session, model: Model, windows: Sequence[Window]) -> float:
     """Max |difference| / max |value| of the logits against torch, whose windows are padded in ragged batches."""
-    pairs = [(session(feeds(w))[0], theirs) for w, theirs in zip(windows, _torch_logits(model, windows), strict=True)]
+    pairs = [(session(feeds(*w))[0], theirs) for w, theirs in zip(windows, _torch_logits(model, windows), strict=True)]
     worst = np.max([np.abs(ours - theirs).max() for ours, theirs in pairs])  # NaN if any is
     largest = np.max([np.abs(theirs).max() for _, theirs in pairs])
     return float(worst / largest) if largest else float(worst)
@@ -112,7 +106,7 @@ def stable(file: Path, windows: Sequence[Window], *, kind: str) -> bool:
 
 
 def _bits(session: Session, window: Window) -> bytes:
-    return session(feeds(window)).tobytes()
+    return session(feeds(*window)).tobytes()
 
 
 @torch.no_grad()

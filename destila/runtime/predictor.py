@@ -19,7 +19,7 @@ import numpy as np
 from destila import threads as processors
 from destila.errors import ModelError
 from destila.runtime.exported import choose
-from destila.runtime.session import Session, open_session
+from destila.runtime.session import Session, feeds, open_session
 from destila.text import tokenizer as tokenizers
 from destila.text.folder import FolderInfo, read_folder
 from destila.text.readers import reader
@@ -67,12 +67,13 @@ class RuntimePredictor:
     def logits(self, features: Sequence[Features]) -> list[np.ndarray]:
         """Float32 logits of every window, in order: [C], or [L, C]; each window is one call without padding."""
         if len(features) == 1 or self.threads == 1:
-            return [self._alone(_feeds(feature))[0] for feature in features]
+            return [self._alone(feeds(feature.input_ids, feature.type_ids))[0] for feature in features]
         session, found, next_place = self._shared, [np.empty(0)] * len(features), count()
 
         def work() -> None:
             while (place := next(next_place)) < len(features):
-                found[place] = session(_feeds(features[place]))[0]
+                feature = features[place]
+                found[place] = session(feeds(feature.input_ids, feature.type_ids))[0]
 
         for done in [self._pool.submit(work) for _ in range(min(self.threads, len(features)))]:
             done.result()
@@ -106,8 +107,3 @@ def _longest(info: FolderInfo, tokenizer: tokenizers.Tokenizer) -> int:
     positions = int(info.config["max_position_embeddings"])
     positions -= tokenizer.pad_id + 1 if info.config.get("model_type") == "roberta" else 0
     return min(positions, tokenizer.max_length or positions)
-
-
-def _feeds(feature: Features) -> dict[str, np.ndarray]:
-    ids = np.asarray(feature.input_ids, np.int64)[None]
-    return {"input_ids": ids, "mask": np.ones_like(ids), "type_ids": np.asarray(feature.type_ids, np.int64)[None]}

@@ -51,6 +51,12 @@ class Session:
             ) from error
 
 
+def feeds(input_ids: np.ndarray, type_ids: np.ndarray) -> dict[str, np.ndarray]:
+    """The inputs of one unpadded call, int64 [1, L], from ids and types [L]."""
+    ids = np.asarray(input_ids, np.int64)[None]
+    return {"input_ids": ids, "mask": np.ones_like(ids), "type_ids": np.asarray(type_ids, np.int64)[None]}
+
+
 def open_session(file: Path | str, *, threads: int = 1, callers: int = 1, kind: str = "") -> Session:
     """The Session of a graph: a `.onnx` file in onnxruntime, an `.xml` file in OpenVINO.
 

@@ -25,8 +25,8 @@ def documents(path: str | Path, *, column: str = "text", longest: int = 1_000_00
     """The lines of each document of a file, blank ones left out.
 
     column: the field of JSON lines or Parquet that holds the text. longest: characters after which a document is cut.
-    Zero bytes are dropped where a thousand lines without one came before. Raises DataError for a file that is missing, empty, damaged, no text or in another encoding (with the byte), and
-    for a row without the field.
+    Zero bytes are dropped where a thousand lines without one came before. Raises DataError for a file that is missing,
+    empty, damaged, no text or in another encoding (with the byte), and for a row without the field.
     """
     path = Path(path)
     suffixes = [s for s in path.suffixes if s not in (".gz", ".xz", ".zst")]

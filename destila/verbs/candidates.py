@@ -26,7 +26,7 @@ from destila.export import openvino as ir
 from destila.export.count import bytes_formula, count, expected
 from destila.export.proof import Window
 from destila.models.heads import Model
-from destila.runtime.session import open_session
+from destila.runtime.session import feeds, open_session
 
 Name = Literal["fp32", "int8-dynamic", "int8-static", "openvino-bf16", "openvino-int8", "openvino-int8-bf16"]
 NAMES: tuple[Name, ...] = get_args(Name)
@@ -195,4 +195,4 @@ class Builder:
 
 def _of(names: Sequence[str], windows: Sequence[Window]) -> list[dict[str, np.ndarray]]:
     """The inputs of these names on each window."""
-    return [{name: value for name, value in proof.feeds(window).items() if name in names} for window in windows]
+    return [{name: value for name, value in feeds(*window).items() if name in names} for window in windows]

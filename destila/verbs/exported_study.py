@@ -15,7 +15,6 @@ import onnx
 
 from destila import config, threads
 from destila.errors import ModelError
-from destila.export import proof
 from destila.export.sensitivity import Effect, keep_needed, sensitivity
 from destila.export.static import open_session as open_graph
 from destila.measure.profile import spread
@@ -23,6 +22,7 @@ from destila.models.hf import Loaded
 from destila.models.presets import parameters
 from destila.report import records
 from destila.runtime.predictor import RuntimePredictor
+from destila.runtime.session import feeds
 from destila.text.folder import FolderInfo
 from destila.train.predict import window_logits
 from destila.types import Example, Record
@@ -61,7 +61,7 @@ class Exporting:
         examples = self.dev if limit is None else spread(self.dev, limit)
         longest = self.study.recipe.max_length
         encoded = self.study.task.encode(examples, loaded.tokenizer, self.labels, max_length=longest)
-        inputs = [proof.feeds((f.input_ids, f.type_ids)) for f in encoded.features]
+        inputs = [feeds(f.input_ids, f.type_ids) for f in encoded.features]
 
         def score(answer: Callable[[dict[str, np.ndarray]], np.ndarray]) -> float:
             with ThreadPoolExecutor(threads.available()) as pool:  # both libraries let other threads go on

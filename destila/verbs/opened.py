@@ -15,7 +15,6 @@ import torch
 
 from destila import hub
 from destila.errors import ConfigError
-from destila.export.proof import feeds
 from destila.measure.latency import Call
 from destila.measure.size import weights_bytes
 from destila.models import heads, hf, hf_config
@@ -24,7 +23,7 @@ from destila.models.heads import Model
 from destila.models.presets import PRESETS, parameters
 from destila.runtime.exported import is_exported
 from destila.runtime.predictor import RuntimePredictor
-from destila.runtime.session import open_session
+from destila.runtime.session import feeds, open_session
 from destila.text.folder import read_folder
 from destila.text.readers import reader as reader_of
 from destila.text.tokenizer import Tokenizer
@@ -114,7 +113,7 @@ def _exported(path: Path, threads: int) -> Opened:
     session = open_session(choice.file, threads=threads, kind=choice.kind)
 
     def forward(rows: Rows) -> Call:
-        inputs = [feeds((row, np.zeros_like(row))) for row in rows]
+        inputs = [feeds(row, np.zeros_like(row)) for row in rows]
         return lambda: [session(each) for each in inputs]
 
     files = [choice.file, *([choice.file.with_suffix(".bin")] if choice.file.suffix == ".xml" else [])]

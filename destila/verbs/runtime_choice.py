@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from destila import threads as processors
-from destila.export.proof import Window, feeds
+from destila.export.proof import Window
 from destila.measure import machine
 from destila.measure.latency import time_paired
-from destila.runtime.session import Session, open_session
+from destila.runtime.session import Session, feeds, open_session
 from destila.verbs.candidates import Candidate
 
 _TEXTS = 40
@@ -31,7 +31,7 @@ def choose(folder: Path, allowed: Sequence[Candidate], windows: Sequence[Window]
     """
     counts = thread_counts(processors.available())
     sessions = {(c.name, n): open_session(folder / c.file, threads=n, kind=c.kind) for c in allowed for n in counts}
-    given = [feeds(window) for window in windows[:_TEXTS]]
+    given = [feeds(*window) for window in windows[:_TEXTS]]
     calls = {f"{name} {n}": [partial(_turn, session, given)] for (name, n), session in sessions.items()}
     start, warmup = time.perf_counter(), 1
     turns: list[dict[str, np.ndarray]] = []

@@ -7,7 +7,7 @@ from destila import errors
 from destila.errors import MissingExtraError, ModelError
 from destila.export import openvino as ir
 from destila.export import proof
-from destila.runtime.session import open_session
+from destila.runtime.session import feeds, open_session
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def test_every_product_is_int8_and_shared_weights_are_stored_once(installed, sma
         model = small("albert", "tag", layers=layers)
         found = ir.build(model)
         windows = [(draw.integers(2, 90, n), np.zeros(n, int)) for n in range(4, 12)]
-        feeds = [{name: value for name, value in proof.feeds(w).items() if name != "mask"} for w in windows]
+        feeds = [{name: value for name, value in feeds(*w).items() if name != "mask"} for w in windows]
         file = tmp_path / f"model.{layers}.xml"
         ir.save(ir.quantise(found, feeds), file, half=False)
         assert ir.count(file) == (6 * layers + 2, 6 * layers + 2)

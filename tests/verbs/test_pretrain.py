@@ -48,7 +48,10 @@ def recipe(path: Path, text: str, **changes) -> str:
         "corpora": [{"files": [text], "filters": {"min_function_words": 0.0}}],
         "model": {"shape": SHAPE},
         "feed": {"stretch": 64, "block": 512, "heldout": 0.2},
-        "train": {"stages": [{"steps": 6, "length": 24, "rows": 4}, {"steps": 6, "length": 32, "rows": 4}], "evaluate_every": 4},
+        "train": {
+            "stages": [{"steps": 6, "length": 24, "rows": 4}, {"steps": 6, "length": 32, "rows": 4}],
+            "evaluate_every": 4,
+        },
         "evaluation": {"tokens": 500, "length": 32, "probe": {"pos": "", "ner": ""}},
     }
     for key, value in changes.items():
@@ -109,7 +112,11 @@ def test_sittings_end_with_the_weights_of_one_run(tmp_path, text):
 
 
 def test_several_runs_are_compared(tmp_path, text):
-    runs = [{"name": "plain"}, {"name": "sines", "set": ["model.positions=sinusoids"]}, {"name": "fast", "set": ["train.lr=0.01"]}]
+    runs = [
+        {"name": "plain"},
+        {"name": "sines", "set": ["model.positions=sinusoids"]},
+        {"name": "fast", "set": ["train.lr=0.01"]},
+    ]
     result = run(recipe(tmp_path / "r.toml", text, runs=runs))
     assert [row["run"] for row in result["rows"]] == ["plain", "sines", "fast"]
     assert len({record.key for record in records.read("results/small.jsonl")}) == 3
