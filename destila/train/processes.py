@@ -11,6 +11,9 @@ import os
 import torch
 from accelerate import Accelerator, PartialState
 from accelerate.utils import DistributedDataParallelKwargs
+from torch import distributed
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
 from destila.errors import TrainingError
 
@@ -21,6 +24,7 @@ def processes() -> PartialState:
     Raises TrainingError when several processes were started and cannot talk to each other.
     """
     started = int(os.environ.get("WORLD_SIZE", "1"))
+    _meet()
     state = PartialState(cpu=_on_cpu())
     if state.num_processes != started:
         raise TrainingError(
@@ -37,6 +41,27 @@ def accelerator(*, unused: bool = False) -> Accelerator:
     processes()
     handlers = [DistributedDataParallelKwargs(find_unused_parameters=unused)]
     return Accelerator(cpu=_on_cpu(), mixed_precision="no", kwargs_handlers=handlers)
+
+
+def _meet() -> None:
+    """The processes of a restart of torchrun find each other, and not the addresses that the dead ones left.
+
+    torchrun keeps one store of addresses over its restarts, in which a process that is quick reads those of the last
+    attempt and then waits for a process that is no more.
+    """
+    attempt = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
+    if not attempt or distributed.is_initialized():
+        return
+    store, rank, world = next(rendezvous("env://"))
+    device = None if _on_cpu() else torch.accelerator.current_accelerator()
+    if device is not None:
+        torch.accelerator.set_device_index(int(os.environ["LOCAL_RANK"]))
+    distributed.init_process_group(
+        "gloo" if device is None else distributed.get_default_backend_for_device(device),
+        store=PrefixStore(f"attempt {attempt}", store),
+        rank=rank,
+        world_size=world,
+    )
 
 
 def _on_cpu() -> bool:
