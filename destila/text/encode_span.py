@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -41,13 +41,14 @@ class _Context:
     """A tokenised context.
 
     bounds: i32 [U, 2] characters of its units. unit: i32 [T] of each token, -1 between units.
-    first: i64 [U + 1], the first token of each unit, and the number of tokens.
+    first: i64 [U + 1], the first token of each unit, and the number of tokens. longest: the unit of most tokens.
     """
 
     pieces: Pieces
     bounds: np.ndarray
     unit: np.ndarray
     first: np.ndarray
+    longest: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,11 @@ class _Frame:
     between: int
     after: int
     max_length: int
+
+    @property
+    def room(self) -> int:
+        """Tokens of a question and a context that a window holds."""
+        return self.max_length - self.before - self.between - self.after
 
 
 def window_size(max_length: int, options: SpanOptions) -> tuple[int, int]:
@@ -116,6 +122,23 @@ def encode_span(examples: Sequence[Example], tokenizer: Tokenizer, *, max_length
     frame = _frame(tokenizer, max_length)
     notes: Counter[str] = Counter()
     writer = Writer()
+    for row, question, context in _read(examples, tokenizer, frame):
+        planned = windows(len(context.bounds), size, stride)
+        notes["windowed"] += len(planned) > 1
+        _Question(row, examples[row], question, context, frame, options.unit).write(planned, tokenizer, writer, notes)
+    notes["windows"] = len(writer)
+    return Encoded(writer.finish(), dict(notes))
+
+
+def check_fit(examples: Sequence[Example], tokenizer: Tokenizer, *, max_length: int) -> None:
+    """Raises what `encode_span` would raise for these questions and contexts, without making their windows."""
+    check_length(tokenizer, max_length)
+    for _ in _read(examples, tokenizer, _frame(tokenizer, max_length)):
+        pass
+
+
+def _read(examples: Sequence[Example], tokenizer: Tokenizer, frame: _Frame) -> Iterator[tuple[int, Pieces, _Context]]:
+    """Row, question and context of every example, tokenised in chunks and known to fit; a context is kept while needed."""
     contexts: dict[str, _Context] = {}
     last_use = {e.pair: row for row, e in enumerate(examples)}
     for start in range(0, len(examples), _CHUNK):
@@ -124,13 +147,9 @@ def encode_span(examples: Sequence[Example], tokenizer: Tokenizer, *, max_length
         questions = tokenizer.text([e.text for e in chunk])
         for row, (example, question) in enumerate(zip(chunk, questions, strict=True), start):
             context = contexts[example.pair or ""]
-            _check_question(example, question, frame, tokenizer)
-            planned = windows(len(context.bounds), size, stride)
-            notes["windowed"] += len(planned) > 1
-            _Question(row, example, question, context, frame, options.unit).write(planned, tokenizer, writer, notes)
+            _check_fit(example, question, context, frame, tokenizer)
+            yield row, question, context
         contexts = {text: c for text, c in contexts.items() if last_use[text] >= start + _CHUNK}
-    notes["windows"] = len(writer)
-    return Encoded(writer.finish(), dict(notes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +167,7 @@ class _Question:
         """Nothing; writes every feature of every planned window and counts."""
         low, held = 0, False
         for number, (start, end) in enumerate(planned):
-            parts = self._parts(start, end, tokenizer)
+            parts = self._parts(start, end)
             notes["narrowed"] += len(parts) > 1
             high = low + self._cells(start, end)
             for part in parts:
@@ -158,20 +177,12 @@ class _Question:
             notes["answers in no window"] += not held
             notes["answers that begin or end inside a token"] += self._inside_token(self.example.answers[0])
 
-    def _parts(self, start: int, end: int, tokenizer: Tokenizer) -> list[Span]:
+    def _parts(self, start: int, end: int) -> list[Span]:
         """The units of a planned window as ranges that fit."""
-        frame, first = self.frame, self.context.first
-        room = frame.max_length - frame.before - frame.between - frame.after - len(self.question.ids)
+        first, room = self.context.first, self.frame.room - len(self.question.ids)
         if first[end] - first[start] <= room:
             return [(start, end)]
         lengths = np.diff(first[start : end + 1]).tolist()
-        if max(lengths) > room:
-            at = int(np.argmax(lengths))
-            left, right = self.context.bounds[start + at].tolist()
-            raise TokenizerError(
-                f"question '{self.example.id}': '{(self.example.pair or '')[left:right][:40]}...' in its context has"
-                f" {lengths[at]} tokens with {tokenizer.source}, a window has room for {room}: raise max_length"
-            )
         return [(start + w.start, start + w.end) for w in units.plan(lengths, room)]
 
     def _cells(self, start: int, end: int) -> int:
@@ -232,7 +243,7 @@ def _context(text: str, pieces: Pieces) -> _Context:
     owner = np.searchsorted(bounds[:, 0], starts, "right") - 1
     unit = np.where((owner >= 0) & (starts < bounds[owner, 1]), owner, -1).astype(np.int32)
     first = np.searchsorted(np.maximum(owner, 0), np.arange(len(bounds) + 1))
-    return _Context(pieces, bounds, unit, first)
+    return _Context(pieces, bounds, unit, first, int(np.argmax(np.diff(first))))
 
 
 def _frame(tokenizer: Tokenizer, max_length: int) -> _Frame:
@@ -242,10 +253,18 @@ def _frame(tokenizer: Tokenizer, max_length: int) -> _Frame:
     return _Frame(a, b - a - 1, len(part) - b - 1, max_length)
 
 
-def _check_question(example: Example, question: Pieces, frame: _Frame, tokenizer: Tokenizer) -> None:
-    room = frame.max_length - frame.before - frame.between - frame.after - max(1, frame.max_length // _QUESTION_SHARE)
+def _check_fit(example: Example, question: Pieces, context: _Context, frame: _Frame, tokenizer: Tokenizer) -> None:
+    room = frame.room - max(1, frame.max_length // _QUESTION_SHARE)
     if len(question.ids) > room:
         raise TokenizerError(
             f"question '{example.id}' has {len(question.ids)} tokens with {tokenizer.source}; of {frame.max_length} a question"
             f" may take {room} (a quarter is for the context): raise max_length or shorten the question"
+        )
+    room = frame.room - len(question.ids)
+    first, last = context.first[context.longest : context.longest + 2].tolist()
+    if last - first > room:
+        left, right = context.bounds[context.longest].tolist()
+        raise TokenizerError(
+            f"question '{example.id}': '{(example.pair or '')[left:right][:40]}...' in its context has"
+            f" {last - first} tokens with {tokenizer.source}, a window has room for {room}: raise max_length"
         )

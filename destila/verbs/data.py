@@ -16,7 +16,9 @@ import numpy as np
 from destila import datasets
 from destila.config import Options, opt
 from destila.distil.augment import planned
+from destila.errors import TokenizerError
 from destila.models.presets import PRESETS
+from destila.text.encode_span import check_fit
 from destila.text.tokenizer import Tokenizer
 from destila.text.tokenizer import load as load_tokenizer
 from destila.types import Dataset, Example
@@ -74,7 +76,8 @@ def inspect(dataset: Dataset, tokenizers: Mapping[str, Tokenizer], max_length: i
         "labels_without_examples": [label for label in labels if not any(c[label] for c in counts.values())],
         "notes": dict(dataset.notes),
     }
-    return report | {"warnings": _warnings(report, max_length)}
+    unfit = _unfit(splits, tokenizers, max_length) if dataset.task == "span" else []
+    return report | {"warnings": _warnings(report, max_length) + unfit}
 
 
 def _more(recipe: Recipe, dataset: Dataset) -> dict[str, dict[str, int]]:
@@ -148,6 +151,18 @@ def _tokens(task: str, examples: Sequence[Example], tokenizer: Tokenizer, max_le
         "unknown": unknown / total if total else 0.0,
         "truncated" if task == "classify" else "windowed": long / len(examples) if examples else 0.0,
     }
+
+
+def _unfit(splits: Mapping[str, Sequence[Example]], tokenizers: Mapping[str, Tokenizer], max_length: int) -> list[str]:
+    """What of each split of questions a window cannot hold, the first of each: a run stops there."""
+    found = []
+    for name, tokenizer in tokenizers.items():
+        for split, examples in splits.items():
+            try:
+                check_fit(examples, tokenizer, max_length=min(max_length, tokenizer.max_length or max_length))
+            except TokenizerError as error:
+                found.append(f"{name}, {split}: {error}")
+    return found
 
 
 def _lonely(counts: Mapping[str, Counter[str]]) -> dict[str, str]:

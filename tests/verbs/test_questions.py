@@ -183,11 +183,11 @@ def test_options_of_questions_do_not_rename_other_studies(tiny):
 
 
 def test_a_teacher_shorter_than_the_stride_is_refused_before_any_work(recipe, untrained, trained):
-    folder = untrained("span", SPAN_LABELS, "short", positions=16)
+    folder = untrained("span", SPAN_LABELS, "short", positions=40)
     path = recipe()
     teacher = f'teachers=[{{name="short", model="{folder}"}}]'
-    with pytest.raises(ConfigError, match="teacher 'short' reads at most 16 tokens, fewer than the stride of 24"):
-        questions.check(study_of(path, teacher))
+    with pytest.raises(ConfigError, match="teacher 'short' reads at most 40 tokens, fewer than the stride of 45"):
+        questions.check(study_of(path, teacher, "span.window=60", "span.stride=45"))
     questions.check(study_of(path, teacher, "span.window=16", "span.stride=10"))
     assert trained == []
 
@@ -211,6 +211,19 @@ def test_a_question_longer_than_its_share_is_refused(recipe):
     long = Example("q7", "¿Qué? " * 80, "Nada.", answers=())
     with pytest.raises(TokenizerError, match="question 'q7' has"):
         study.encode("test", tokenizer, [long])
+
+
+def test_a_test_question_longer_than_its_share_is_said_before_any_training(recipe, tmp_path, trained, wordpiece):
+    path, asked = recipe(other=""), squad(articles=2)
+    asked["data"][1]["paragraphs"][0]["qas"][1]["question"] = "¿De qué año es? " * 30
+    (tmp_path / "test.json").write_text(json.dumps(asked), encoding="utf-8")
+    wordpiece.save(tmp_path / "pieces")
+    changes = (f"data.test={tmp_path / 'test.json'}", f"students.0.tokenizer={tmp_path / 'pieces'}")
+    with pytest.raises(TokenizerError, match="question '1-1' has"):
+        run.run(run.Config(recipe=path, set=changes))
+    warnings = data.run(data.Config(recipe=path, set=changes))["warnings"]
+    assert any(said.startswith("same, test: question '1-1' has") for said in warnings)
+    assert trained == []
 
 
 def test_a_file_without_questions_is_refused(recipe):
