@@ -19,6 +19,9 @@ from destila.types import IGNORE, Encoded, Example, Features
 _CHUNK = 4096
 """Examples tokenised at once: bounds memory and keeps the tokenizer's threads busy."""
 
+_LETTERS = 10
+"""Characters per token that a text is cut to before it is tokenised; Spanish has 4 to 5."""
+
 
 def check_length(tokenizer: Tokenizer, max_length: int) -> None:
     """Refuse a window longer than what the tokenizer's model was made for."""
@@ -41,7 +44,7 @@ def encode_classify(
     truncated = 0
     for start in range(0, len(examples), _CHUNK):
         chunk = examples[start : start + _CHUNK]
-        first = tokenizer.text([e.text for e in chunk])
+        first = _read(chunk, tokenizer, max_length - tokenizer.special_count(False))
         second = iter(tokenizer.text([e.pair for e in chunk if e.pair is not None]))
         for row, (example, a) in enumerate(zip(chunk, first, strict=True), start):
             b = next(second) if example.pair is not None else None
@@ -53,6 +56,20 @@ def encode_classify(
             target = np.array([_class(example, example.target, ids)], np.int32)
             features.append(Features(row, 0, input_ids, type_ids, spans, unit, 0, np.ones(1, bool), target))
     return Encoded(features, {"truncated": truncated})
+
+
+def _read(examples: Sequence[Example], tokenizer: Tokenizer, room: int) -> list[Pieces]:
+    """The tokens of each example's text; of a long one that stands alone only a beginning of more than `room` tokens.
+
+    The beginning ends at a blank, which no tokenizer crosses, so its tokens are those of the whole text.
+    """
+    ends = [e.text.rfind(" ", 0, _LETTERS * room) if e.pair is None else -1 for e in examples]
+    ends = [end if len(e.text) > _LETTERS * room else -1 for e, end in zip(examples, ends, strict=True)]
+    found = tokenizer.text([e.text if end < 0 else e.text[:end] for e, end in zip(examples, ends, strict=True)])
+    short = [i for i, end in enumerate(ends) if end >= 0 and len(found[i].ids) <= room]
+    for i, whole in zip(short, tokenizer.text([examples[i].text for i in short]), strict=True):
+        found[i] = whole
+    return found
 
 
 def _fit(a: Pieces, b: Pieces | None, room: int) -> tuple[Pieces, Pieces | None, bool]:

@@ -6,9 +6,12 @@ import logging
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from destila.errors import DataError, TokenizerError
 from destila.text.encode import encode_classify, encode_tag
+from destila.text.tokenizer import Pieces
 from destila.text.words import split_words
 from destila.types import IGNORE, Example
 
@@ -162,3 +165,24 @@ def test_rows_number_the_examples_across_chunks(tokenizer, monkeypatch):
     assert [f.row for f in classify(tokenizer, *[Example(e.id, e.text, pair="y") for e in examples]).features] == [
         *range(5)
     ]
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    words=st.just(["a", *[""] * 120, "b"])
+    | st.lists(
+        st.text(st.sampled_from("aeñóLÁ.,¿9-–\u0301\u00a0\t\r\n\u2003€😀Σ "), min_size=1, max_size=9),
+        min_size=30,
+        max_size=90,
+    ),
+    blank=st.sampled_from([" ", "  ", " \n", "\u00a0 "]),
+)
+def test_a_long_text_is_read_from_a_beginning_with_the_tokens_of_the_whole(tokenizer, words, blank):
+    text = blank.join(words)
+    [whole] = tokenizer.text([text])
+    room = 12 - tokenizer.special_count(False)
+    ids, _, spans, _ = tokenizer.frame(Pieces(whole.ids[:room], whole.spans[:room]))
+    encoded = encode_classify([Example("0", text)], tokenizer, ["a"], max_length=12)
+    assert encoded.notes == {"truncated": int(len(whole.ids) > room)}
+    assert encoded.features[0].input_ids.tolist() == ids.tolist()
+    assert encoded.features[0].spans.tolist() == spans.tolist()
