@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from destila.config import Options, opt
 from destila.datasets import table
 from destila.errors import ConfigError
 from destila.hub import spellings
+from destila.models.config import Kind
 from destila.text import score, tables
 from destila.text.columns import DOCSTART
 from destila.text.files import open_text, write_text
@@ -103,19 +104,24 @@ def detect(path: str) -> Detected:
 def recipe_for(found: Detected, path: Path, teacher: str | None) -> Recipe:
     """A recipe with our defaults for detected data.
 
-    teacher: its first layers become the student (a third of them; 4 when they cannot be counted here). None
-    trains both from scratch, with a tokenizer of their own text.
+    teacher: its first layers become the student (a third of them; 4 when they cannot be counted here). One that only
+    transformers can run has no layers for our encoder: its student starts from scratch with the teacher's tokenizer.
+    None trains both from scratch, with a tokenizer of their own text.
     """
     positions = 512
+    shape = {"kind": "bert", "hidden": 256, "heads": 4, "ffn": 1024}
     if teacher is None:
         own = TokenizerSpec()
-        shape = {"kind": "bert", "hidden": 256, "heads": 4, "ffn": 1024}
         teachers = (TeacherSpec(name="teacher", shape=shape | {"layers": 4}, tokenizer=own),)
-        students: tuple[StudentSpec, ...] = (StudentSpec(name="student", shape=shape | {"layers": 2}, tokenizer=own),)
+        student = StudentSpec(name="student", shape=shape | {"layers": 2}, tokenizer=own)
     else:
-        layers, positions = _depth_and_positions(teacher)
+        known = _config_of(teacher)
+        layers = int(known.get("num_hidden_layers") or known.get("n_layers") or 12)
+        positions = int(known.get("max_position_embeddings") or 512)
         teachers = (TeacherSpec(model=teacher),)
-        students = (StudentSpec(name="student", model=teacher, layers=max(2, layers // 3)),)
+        student = StudentSpec(name="student", model=teacher, layers=max(2, layers // 3))
+        if known.get("model_type", "bert") not in get_args(Kind):
+            student = StudentSpec(name="student", shape=shape | {"layers": 2}, tokenizer=teacher)
     impossible = any(e.answers == () for e in found.dataset.splits["train"])
     return Recipe(
         name=_name(path),
@@ -123,7 +129,7 @@ def recipe_for(found: Detected, path: Path, teacher: str | None) -> Recipe:
         span=SpanOptions(null_threshold=0.0 if impossible else None),
         max_length=_max_length(found.dataset, positions),
         teachers=teachers,
-        students=students,
+        students=(student,),
     )
 
 
@@ -171,14 +177,12 @@ def _neighbours(path: Path) -> dict[str, str]:
     return found
 
 
-def _depth_and_positions(teacher: str) -> tuple[int, int]:
-    """Layers and positions of a teacher whose folder is here; 12 and 512 for one that is still on the hub."""
+def _config_of(teacher: str) -> Mapping[str, Any]:
+    """`config.json` of a teacher whose folder is here; empty for one that is still on the hub."""
     models = os.environ.get("DESTILA_MODELS")
     folders = [Path(teacher), *(Path(models) / name for name in spellings(teacher) if models)]
     folder = next((f for f in folders if (f / "config.json").is_file()), None)
-    values: Mapping[str, Any] = read_folder(folder).config if folder else {}
-    layers = values.get("num_hidden_layers") or values.get("n_layers") or 12
-    return int(layers), int(values.get("max_position_embeddings") or 512)
+    return read_folder(folder).config if folder else {}
 
 
 def _max_length(dataset: Dataset, positions: int) -> int:

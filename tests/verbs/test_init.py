@@ -78,6 +78,16 @@ def test_a_student_has_a_third_of_the_layers_of_a_teacher_that_is_here(tmp_path)
     assert (recipe.students[0].layers, recipe.max_length) == (2, 64)
 
 
+def test_a_teacher_that_our_encoder_cannot_run_lends_its_student_the_tokenizer_alone(tmp_path):
+    (tmp_path / "profesor").mkdir()
+    (tmp_path / "profesor" / "config.json").write_text('{"model_type": "electra", "num_hidden_layers": 6}')
+    out = str(tmp_path / "mi.toml")
+    run(Config(data=_file(tmp_path, "a.csv", CSV), teacher=str(tmp_path / "profesor"), out=out))
+    (student,) = read(out).students
+    assert (student.model, student.tokenizer) == (None, str(tmp_path / "profesor"))
+    assert student.shape["kind"] == "bert"
+
+
 def test_the_teachers_depth_is_found_under_destila_models(tmp_path, monkeypatch):
     (tmp_path / "models" / "profesor").mkdir(parents=True)
     (tmp_path / "models" / "profesor" / "config.json").write_text('{"n_layers": 9}')
