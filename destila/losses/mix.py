@@ -178,6 +178,6 @@ def _check_tokens(term: Term, setting: Setting) -> None:
     mine, theirs = setting.student, setting.teacher
     raise ConfigError(
         f"term '{term.name}' compares token with token, but teacher '{theirs.name}' reads with {theirs.tokenizer} and "
-        f"student '{mine.name}' with {mine.tokenizer}: train the student with the teacher's tokenizer, or use "
-        "'hidden', 'relation' or 'cosine' with pool = \"first\" or \"mean\", or 'kl'"
+        f"student '{mine.name}' with {mine.tokenizer}: train the student with the teacher's tokenizer "
+        "and a max_length that both can read, or use 'hidden', 'relation' or 'cosine' with pool = \"first\" or \"mean\", or 'kl'"
     )

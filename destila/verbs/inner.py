@@ -125,10 +125,11 @@ def loss_of(
     inside = job.teaching.inside
     teacher = inside.teacher()
     longest = study.recipe.max_length
-    same = teacher.tokenizer.fingerprint == loaded.tokenizer.fingerprint and teacher.max_length >= longest
+    at_once = min(longest, teacher.max_length)
+    same = teacher.tokenizer.fingerprint == loaded.tokenizer.fingerprint and at_once == longest
     setting = Setting(
-        student=_shape(loaded.model, job.spec.label, loaded.tokenizer.source),
-        teacher=_shape(teacher.model, teacher.source, teacher.tokenizer.source),
+        student=_shape(loaded.model, job.spec.label, f"{loaded.tokenizer.source}, {longest} tokens at once"),
+        teacher=_shape(teacher.model, teacher.source, f"{teacher.tokenizer.source}, {at_once} tokens at once"),
         same_tokens=same,
         axis=study.task.axis,
         whole=_whole(study),

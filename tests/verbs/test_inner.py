@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from pathlib import Path
 
 import pytest
 import torch
@@ -160,3 +161,15 @@ def test_any_transformers_model_shows_hidden_states_and_attention_and_nothing_el
     for use, kind in (("relation", "query"), ("attention", "scores")):
         with pytest.raises(ConfigError, match=f"does not show {kind}"):
             distilled(tiny("demo_tags"), *same, f'distil.terms=[{{use = "{use}"}}]')
+
+
+def test_equal_tokens_in_shorter_windows_are_not_equal_and_the_message_says_why(tiny, electra):
+    folder = electra(Study(read(str(tiny("demo_tags")))).labels)
+    settings = Path(folder, "tokenizer_config.json")  # only the model's positions are few
+    settings.write_text(json.dumps(json.loads(settings.read_text()) | {"model_max_length": 512}))
+    same = (f'teachers=[{{model = "{folder}"}}]', *SHORT[:3], f"students.0.tokenizer={folder}", "max_length=96")
+    maps = '[{use = "attention", what = "probabilities"}]'
+    with pytest.raises(
+        ConfigError, match=r"json, 64 tokens at once and .*, 96 tokens at once: .* max_length that both"
+    ):
+        distilled(tiny("demo_tags"), *same, f"distil.terms={maps}")
