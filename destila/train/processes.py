@@ -16,6 +16,7 @@ from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
 from destila.errors import TrainingError
+from destila.train import kernels
 
 
 def processes() -> PartialState:
@@ -36,8 +37,10 @@ def processes() -> PartialState:
 def accelerator(*, unused: bool = False) -> Accelerator:
     """The accelerator of this process; precision is the loop's own business, not that of an `accelerate config`.
 
-    unused: some weights may have no gradient in some steps, which data parallelism must look for.
+    unused: some weights may have no gradient in some steps, which data parallelism must look for. Training starts here,
+    so here the process is told to keep few kernels, which must be before its first product in bf16.
     """
+    kernels.keep_few()
     processes()
     handlers = [DistributedDataParallelKwargs(find_unused_parameters=unused)]
     return Accelerator(cpu=_on_cpu(), mixed_precision="no", kwargs_handlers=handlers)
