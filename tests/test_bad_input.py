@@ -394,6 +394,8 @@ def test_a_question_without_a_context(refused, model):
     assert (kind, "no string under 'context'" in said) == ("DataError", True)
     Path("texts.jsonl").write_text('{"question": "¿Quién?", "context": "  "}\n')
     assert "has no context to find its answer in" in refused("predict", "asks", "texts.jsonl")[1]
+    Path("texts.jsonl").write_text('{"pregunta": "¿Quién?", "context": "Ana."}\n')
+    assert "no string under 'question'" in refused("predict", "asks", "texts.jsonl")[1]
 
 
 # as processes see it

@@ -201,7 +201,7 @@ class _Reading:
             log.info("distil.states = 'cache': only hidden states are cached; the teacher runs on the fly")
             return None
         need = hidden_cache.megabytes(self.windows, wanted, self.shape.hidden)
-        log.info("hidden states: about %.1f MB in half precision (limit %.0f MB)", need, limit_mb)
+        log.info("hidden states: about %.1f MB in half precision (limit %g MB)", need, limit_mb)
         if need > limit_mb:
             log.info("over distil.cache_limit_mb = %g: the teacher runs on the fly", limit_mb)
             return None

@@ -63,7 +63,7 @@ class Labeller:
         row = {"text": item} if isinstance(item, str) else item
         name = str(row.get("id", number))
         if self.predictor.task == _SPAN:
-            question = _string(row, "question" if "question" in row else "text", number)
+            question = _string(row, "text" if "text" in row and "question" not in row else "question", number)
             return Example(name, question, _string(row, "pair" if "pair" in row else "context", number))
         if self.predictor.task == ClassifyReader.name:
             return Example(
