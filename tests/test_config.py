@@ -7,6 +7,7 @@ from typing import Any, Literal
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from pydantic import model_validator
 
 from destila.config import Options, build, fingerprint, load, opt, to_toml
 from destila.errors import ConfigError
@@ -109,6 +110,22 @@ def test_an_unknown_key_offers_the_nearest_one():
 def test_an_unknown_key_inside_a_list_of_tables_names_its_path_and_its_neighbours():
     with pytest.raises(ConfigError, match=r"unknown key 'layers\.1\.widht'\. Did you mean 'width'\?"):
         build(Net, {"layers": [{"name": "x"}, {"name": "y", "widht": 3}]})
+
+
+class Pair(Options):
+    low: int = opt(0, "the smaller one")
+    high: int = opt(9, "the larger one")
+
+    @model_validator(mode="after")
+    def _in_order(self):
+        if self.low > self.high:
+            raise ValueError("low is above high")
+        return self
+
+
+def test_what_is_wrong_with_a_file_as_a_whole_does_not_repeat_the_file():
+    with pytest.raises(ConfigError, match=r"pair\.toml: low is above high$"):
+        build(Pair, {"low": 10}, where="pair.toml")
 
 
 @pytest.mark.parametrize(
