@@ -98,10 +98,10 @@ def _say(kind: type[BaseModel], error: Any) -> str:
         return f"unknown key '{path}'.{nearest(str(error['loc'][-1]), known)}"
     if error["type"] == "missing":
         return f"key '{path}' is required"
-    said = error["msg"].removeprefix("Value error, ")
-    return (
-        f"key '{path}' = {error['input']!r}: {said}" if path else said
-    )  # about the whole file, which is no value to show
+    said: str = error["msg"].removeprefix("Value error, ")
+    if not path:  # about the whole file, which is no value to show
+        return said
+    return f"key '{path}' = {error['input']!r}: {said}"
 
 
 def _owner(kind: type[BaseModel], loc: Sequence[int | str]) -> type[BaseModel] | None:

@@ -31,7 +31,7 @@ def check(study: Study) -> None:
     if not isinstance(task, Span):
         return
     teachers, students = study.recipe.teachers, study.recipe.students
-    impossible = sum(e.answers == () for e in study.dataset.splits["train"])
+    impossible = sum(e.answers == () for e in study.dataset.splits.get("train", ()))
     if impossible and task.options.null_threshold is None:
         log.warning(
             "%d training questions have no answer, and every question will be answered: set span.null_threshold, "

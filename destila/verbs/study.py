@@ -29,6 +29,8 @@ from destila.verbs.recipe import DistilOptions, ModelSpec, Recipe, TokenizerSpec
 Progress = Callable[[str, int, int], None]
 """Called with (what, done, total); the command line draws a bar of it."""
 
+_SPLITS = ("train", "dev", "test")
+
 
 def silent(what: str, done: int, total: int) -> None:
     """Progress that nobody looks at."""
@@ -49,7 +51,8 @@ def task_of(name: str, recipe: Recipe) -> Task:
 class Study:
     """A recipe with its data loaded; encodings are made once per tokenizer and split."""
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: Recipe, needs: Sequence[str] = _SPLITS) -> None:
+        """needs: splits that must have examples; to score a model, the one it is scored on is enough."""
         self.recipe = recipe
         self.dataset = datasets.load(recipe.data)
         self.labels = self.dataset.labels
@@ -57,19 +60,21 @@ class Study:
         self.main = main_score(self.dataset.task, self.labels)
         self._encoded: dict[tuple[str, str], Encoded] = {}
         self._unlabelled: dict[tuple[str, int, tuple[int, int] | None], list[Example]] = {}
-        for split in ("train", "dev", "test"):
+        for split in needs:
             if not self.dataset.splits.get(split):
-                raise DataError(f"data set '{self.dataset.name}' has no examples in its {split} split")
+                raise DataError(
+                    f"data set '{self.dataset.name}' has no examples in its {split} split: add that file or use another "
+                    "set (destila evaluate needs only the split it scores)"
+                )
 
     @cached_property
     def fingerprint(self) -> str:
         """Names the examples, labels and how they are encoded."""
-        rows = [
-            [s, [(e.text, e.pair, e.words, e.target) for e in self.dataset.splits[s]]] for s in ("train", "dev", "test")
-        ]
+        splits = {s: self.dataset.splits.get(s, ()) for s in _SPLITS}
+        rows = [[s, [(e.text, e.pair, e.words, e.target) for e in examples]] for s, examples in splits.items()]
         parts = [rows, self.labels, self.recipe.max_length, self.recipe.labelling]
         if isinstance(self.task, Span):  # only then: names of runs that were recorded before must stay
-            answers = [[e.answers for e in self.dataset.splits[s]] for s in ("train", "dev", "test")]
+            answers = [[e.answers for e in examples] for examples in splits.values()]
             parts += [answers, self.task.options]
         return config.fingerprint(*parts)
 
@@ -91,7 +96,7 @@ class Study:
     def class_counts(self) -> list[int]:
         """Training units per class, in label order."""
         found: Counter[str] = Counter()
-        for example in self.dataset.splits["train"]:
+        for example in self.dataset.splits.get("train", ()):
             found.update([example.target] if isinstance(example.target, str) else example.target or ())
         return [found[label] for label in self.labels]
 

@@ -15,7 +15,7 @@ from destila.report import records
 from destila.text.folder import SPAN_LABELS
 from destila.text.span import SpanOptions
 from destila.types import Example
-from destila.verbs import assess, data, init, predict, questions, run
+from destila.verbs import assess, data, evaluate, init, predict, questions, run
 from destila.verbs.recipe import read
 from destila.verbs.study import Study
 
@@ -268,3 +268,14 @@ def test_the_report_prints_official_and_spanish_scores(recipe, tmp_path):
     run.run(run.Config(recipe=recipe(other=""), set=("compare=false",)))
     report = (tmp_path / "runs" / "asked" / "report.md").read_text(encoding="utf-8")
     assert "| answer F1 | exact match | answer F1 (Spanish) | exact match (Spanish) |" in report
+
+
+def test_a_set_that_only_tests_scores_a_model_and_trains_none(recipe, tmp_path, untrained):
+    path, folder = recipe(other=""), untrained("span", SPAN_LABELS, "asker")
+    (tmp_path / "xquad.es.json").write_text(json.dumps(squad(articles=4)), encoding="utf-8")
+    changes = (f'data={{use="xquad_es", root="{tmp_path}"}}', "max_length=32")
+    record = evaluate.run(evaluate.Config(recipe=path, model=str(folder), set=changes))
+    assert len(record["items"]) == 8
+    assert {"f1", "f1_es"} <= set(record["scores"])
+    with pytest.raises(DataError, match=r"no examples in its train split: .*destila evaluate needs"):
+        run.run(run.Config(recipe=path, set=changes))
