@@ -119,12 +119,13 @@ def list_(
 def report(
     study: Annotated[str, typer.Argument(help="runs/<name> or results/<name>.jsonl")],
     out: Annotated[str | None, typer.Option(help="Markdown file to write, the page beside it")] = None,
+    against: Annotated[str | None, typer.Option(help="a student that all others are compared with, too")] = None,
     json: AsJson = False,
 ) -> None:
     """Compare every record of a study; writes Markdown and one HTML page."""
     from destila.verbs import report as verb
 
-    study_card(verb.run(made(verb.Config, study=study, out=out)), json)
+    study_card(verb.run(made(verb.Config, study=study, out=out, against=against)), json)
 
 
 @app.command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from destila.errors import DataError
 from destila.report.bootstrap import paired_difference
 from destila.report.rows import Row
 from destila.types import Record
@@ -38,6 +39,19 @@ def gains(rows: Sequence[Row]) -> list[Difference]:
     finetuned = {row.model: row for row in rows if row.role == "finetuned"}
     pairs = [(row, finetuned[row.model]) for row in rows if row.role == "distilled" and row.model in finetuned]
     return [difference(a, b, same_seeds=True) for a, b in pairs]
+
+
+def against(rows: Sequence[Row], model: str) -> list[Difference]:
+    """Every other student minus the student of that name, distilled where it is there in two roles, on common seeds.
+
+    Raises DataError when there is none.
+    """
+    students = [row for row in rows if row.role in ("distilled", "finetuned")]
+    named = sorted((row for row in students if row.model == model), key=lambda row: row.role)
+    if not named:
+        known = ", ".join(dict.fromkeys(row.model for row in students)) or "none"
+        raise DataError(f"no student '{model}' in these records: there are {known}")
+    return [difference(row, named[0], same_seeds=True) for row in students if row is not named[0]]
 
 
 def against_floor(rows: Sequence[Row]) -> list[Difference]:

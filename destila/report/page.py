@@ -26,8 +26,11 @@ _CROWD = 10  # dots that can all be labelled
 _NUMBER = re.compile(r"^[+-]?\d[\d,]*(\.\d+)?")
 
 
-def html(records: Sequence[Record], study: str, folder: Path | None = None) -> str:
-    """The page; folder: the study's run folder, for learning curves. Raises MissingExtraError without jinja2."""
+def html(records: Sequence[Record], study: str, folder: Path | None = None, *, beside: str | None = None) -> str:
+    """The page; folder: the study's run folder, for learning curves. beside: as in `sections.sections`.
+
+    Raises MissingExtraError without jinja2.
+    """
     every = rows(records)
     main = name(every[0].first.main) if every else ""
     trained = [row for row in every if row.role not in ("floor", "exported")]
@@ -36,7 +39,7 @@ def html(records: Sequence[Record], study: str, folder: Path | None = None) -> s
         "main": main,
         "opening": sections.opening(every),
         "verdicts": sections.verdicts(every),
-        "sections": [shown(section) for section in sections.sections(every)],
+        "sections": [shown(section) for section in sections.sections(every, beside=beside)],
         "legend": _legend(every),
         "curve_legend": _legend(trained),
         "axes": [_axis(axis, main) for axis in axes(every)],

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from destila.report import reference
-from destila.report.compare import Difference, against_floor, gains
+from destila.report.compare import Difference, against, against_floor, gains
 from destila.report.pareto import lost_per_halving
 from destila.report.rows import Row, protocols, speed_up, teacher_of
 from destila.report.tradeoff import FACTORS, Axis, axes
 from destila.report.words import MACS, NONE, SCORES, count, megabytes, name, points, say, signed, times
 
 Body = Sequence[Sequence[str]]
+
+_BOOTSTRAP = "Paired bootstrap over test examples and seeds, 2,000 draws; differences in points."
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +34,15 @@ class Section:
     bullets: Sequence[str] = ()
 
 
-def sections(rows: Sequence[Row]) -> list[Section]:
-    """Scores, cost, trade-off, quantisation, gain of distilling, floor, published numbers, conditions."""
+def sections(rows: Sequence[Row], *, beside: str | None = None) -> list[Section]:
+    """Scores, cost, trade-off, quantisation, gain of distilling, floor, published numbers, conditions.
+
+    beside: a student that all others are compared with too. Raises DataError when there is none of that name.
+    """
     if not rows:
         return []
-    made = (_scores, _cost, _tradeoff, _retained, _quantised, _gains, _floors, _published, _conditions)
+    compared = partial(_against, model=beside)
+    made = (_scores, _cost, _tradeoff, _retained, _quantised, _gains, compared, _floors, _published, _conditions)
     return [section for make in made if (section := make(rows)) is not None]
 
 
@@ -191,8 +198,18 @@ def _gains(rows: Sequence[Row]) -> Section | None:
         [d.a.model, d.reading, points(d.a.main), points(d.b.main), signed(d.mean), _interval(d), str(min(d.seeds))]
         for d in found
     ]
-    note = "Paired bootstrap over test examples and seeds, 2,000 draws; differences in points."
-    return Section("gains", "What distilling gains over fine-tuning", header=header, body=body, notes=note)
+    return Section("gains", "What distilling gains over fine-tuning", header=header, body=body, notes=_BOOTSTRAP)
+
+
+def _against(rows: Sequence[Row], *, model: str | None) -> Section | None:
+    if model is None:
+        return None
+    header = ["student", "role", "reading", "score", "difference", "95 % interval", "seeds"]
+    body = [
+        [d.a.model, d.a.role, d.reading, points(d.a.main), signed(d.mean), _interval(d), str(min(d.seeds))]
+        for d in against(rows, model)
+    ]
+    return Section("against", f"Against {model}", header=header, body=body, notes=_BOOTSTRAP)
 
 
 def _floors(rows: Sequence[Row]) -> Section | None:

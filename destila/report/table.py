@@ -12,10 +12,11 @@ from destila.report.tradeoff import protocol_of
 from destila.types import Record
 
 
-def markdown(records: Sequence[Record], study: str) -> str:
+def markdown(records: Sequence[Record], study: str, *, beside: str | None = None) -> str:
     """The whole report, the sections of `sections.sections`."""
     every = rows(records)
-    parts = [f"# {study}", sections.opening(every), *(laid_out(section) for section in sections.sections(every))]
+    made = sections.sections(every, beside=beside)
+    parts = [f"# {study}", sections.opening(every), *(laid_out(section) for section in made)]
     return "\n\n".join(parts) + "\n"
 
 

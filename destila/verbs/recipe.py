@@ -114,13 +114,13 @@ class DistilOptions(Options):
     """What the student learns from the teacher, and from which text."""
 
     terms: tuple[dict[str, Any], ...] = opt(
-        ({"use": "kl", "weight": 1.0, "temperature": 2.0},), "loss terms: use, weight and the term's own options"
+        ({"use": "kl", "temperature": 1.0}, {"use": "hidden"}), "loss terms: use, weight and the term's own options"
     )
     train: dict[str, Any] = opt({}, "changes to [train] while distilling, e.g. {epochs = 10}")
     stages: tuple[StageSpec, ...] = opt((), "one after the other, each from the weights of the one before; () = one")
     dtype: Literal["float16", "float32"] = opt("float16", "precision of the cached teacher logits")
     states: Literal["live", "cache"] = opt(
-        "live",
+        "cache",
         "inner states (hidden, attention, relation, cosine): the teacher beside the student, or hidden ones from disk",
     )
     cache_limit_mb: float = opt(2000.0, "largest cache of hidden states; above it the teacher is live", ge=0)

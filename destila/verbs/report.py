@@ -23,6 +23,7 @@ class Config(Options):
     out: str | None = opt(
         None, "Markdown file, the page beside it; none = report.md in the folder, or NAME.md beside the .jsonl file"
     )
+    against: str | None = opt(None, "a student that all others are compared with, too")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +51,8 @@ def run(config: Config) -> dict[str, Any]:
     source = found.source
     out = (asked or (source / "report" if source.is_dir() else source)).with_suffix(".md")
     beside = out.with_suffix(".html")
-    _write(out, table.markdown(found.records, found.name))
-    _write(beside, page.html(found.records, found.name, found.folder))
+    _write(out, table.markdown(found.records, found.name, beside=config.against))
+    _write(beside, page.html(found.records, found.name, found.folder, beside=config.against))
     lines = [*table.verdicts(found.records), f"report: {out}", f"page: {beside}"]
     rows = table.terminal_rows(found.records)
     return {"study": found.name, "report": str(out), "page": str(beside), "rows": rows, "lines": lines}

@@ -5,8 +5,9 @@ import sys
 
 import pytest
 
+from destila.errors import DataError
 from destila.report import table
-from destila.report.compare import against_floor, gains
+from destila.report.compare import against, against_floor, gains
 from destila.report.rows import rows, speed_up, teacher_of
 
 
@@ -195,3 +196,21 @@ def test_seeds_with_other_settings_are_not_averaged_with_the_last_ones(record):
     old = [record(seed=seed, right=1, config={"hidden": 16}) for seed in (0, 1, 2)]
     (row,) = rows([*old, record(seed=0, right=9, config={"hidden": 32})])
     assert (row.seeds, row.main) == ((0,), 0.9)
+
+
+def test_every_student_is_compared_with_a_named_one_on_common_seeds(record):
+    made = [record(model="plain", seed=seed, right=40, total=100) for seed in (0, 1)]
+    made += [record(model="hidden", seed=seed, right=90, total=100) for seed in (1, 2)]
+    made += [record("finetuned", "plain", right=40, total=100), record("teacher", "big", right=99, total=100)]
+    found = against(rows(made), "plain")
+    told = {(d.a.model, d.a.role): (d.reading, round(d.mean, 6), min(d.seeds)) for d in found}
+    assert told == {("hidden", "distilled"): ("gain", 0.5, 1), ("plain", "finetuned"): ("no difference shown", 0.0, 1)}
+    said = table.markdown(made, "toy", beside="plain")
+    assert "## Against plain" in said
+    assert "| hidden | distilled | gain | 90.00 | +50.00 | [+" in said
+    assert "## Against" not in table.markdown(made, "toy")
+
+
+def test_a_student_that_is_not_there_is_named(record):
+    with pytest.raises(DataError, match="no student 'plein' in these records: there are tiny"):
+        against(rows([record()]), "plein")
