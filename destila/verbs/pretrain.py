@@ -64,9 +64,10 @@ class Config(Options):
 
 
 def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
-    """study, rows (one per run) and lines to say. Raises ConfigError, DataError, ModelError, TrainingError.
+    """study, rows (one per run) and lines to say; of several processes the first one has them.
 
-    A run that is done is not done again; one that was killed, or whose minutes were over, goes on.
+    A run that is done is not done again; one that was killed, or whose minutes were over, goes on. Raises ConfigError,
+    DataError, ModelError, TrainingError.
     """
     rows, lines = [], []
     every = variants(arguments.recipe, arguments.set)
@@ -75,6 +76,8 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
     for name, recipe in every:
         one = _Run(name, recipe, study / name if several else study, progress)
         record = one.record(arguments.minutes)
+        if not processes().is_main_process:
+            continue
         if record is None:
             lines.append(f"{name}: not at its end yet; the same command goes on")
             continue
@@ -97,7 +100,8 @@ class _Run:
     def record(self, minutes: float | None) -> Record | None:
         """The record of the finished run; None when the minutes were over before."""
         recipe = self.recipe
-        found = prepare(recipe.tokenizer, recipe.corpora, self.progress)
+        with processes().main_process_first():  # the others find in the cache what it makes
+            found = prepare(recipe.tokenizer, recipe.corpora, self.progress)
         key = self._key(found)
         known = self._known(key)
         if known is not None:
@@ -225,6 +229,9 @@ class _Look:
         self.probe = probe.prepare(table.probe, tokenizer)
         for note in self.probe.notes:
             log.info("%s", note)
+        self.shared_out = recipe.train.parallel == "fsdp" and processes().num_processes > 1
+        if self.shared_out:
+            log.info("no probe while the weights are shared out among processes: 'destila probe' looks at the model")
 
     def __call__(self, step: int) -> dict[str, float]:
         """The scores after so many steps."""
@@ -233,7 +240,8 @@ class _Look:
         depth = self.model.encoder.depth
         self.model.encoder.depth = self.model.config.layers
         found = heldout.evaluate(self.model, self.batches, self.marks, self.characters, autocast=autocast)
-        if step == train.steps or (every and step // train.evaluate_every % every == 0):
+        due = step == train.steps or (every and step // train.evaluate_every % every == 0)
+        if due and not self.shared_out:
             found |= self.probe.scores(self.model.encoder, autocast=autocast)
         self.model.encoder.depth = depth
         return found

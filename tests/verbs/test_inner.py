@@ -57,7 +57,7 @@ def test_states_are_distilled_with_any_tokens_and_leave_no_trace_in_the_model(ti
 def test_hidden_states_from_the_disk_teach_as_the_live_teacher_does(tiny, caplog):
     caplog.set_level(logging.INFO)
     terms = 'distil.terms=[{use = "hidden", pool = "mean"}, {use = "kl"}]'
-    live, log = distilled(tiny("demo_tags"), *SHORT, terms)
+    live, log = distilled(tiny("demo_tags"), *SHORT, terms, 'distil.states="live"')
     assert "teacher on the fly" in caplog.text
     assert "MB of weights" in caplog.text
     caplog.clear()
@@ -113,7 +113,9 @@ def test_the_estimate_counts_the_teacher_that_runs_beside_the_student(tiny, monk
 
     alone = minutes('distil.terms=[{use = "kl"}]')
     # the teacher has 2 layers of 32, the student 1 of 16, and a forward pass is a third of a step
-    assert minutes('distil.terms=[{use = "hidden"}, {use = "kl"}]') == pytest.approx(alone * (1 + 8 / 3), rel=0.01)
+    assert minutes('distil.terms=[{use = "hidden"}, {use = "kl"}]', 'distil.states="live"') == pytest.approx(
+        alone * (1 + 8 / 3), rel=0.01
+    )
     assert minutes('distil.terms=[{use = "hidden"}, {use = "kl"}]', 'distil.states="cache"') == alone
 
 

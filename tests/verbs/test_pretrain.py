@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -192,3 +196,24 @@ def test_a_teacher_with_another_tokenizer_is_refused(tmp_path, text):
         run(recipe(tmp_path / "s.toml", text, name="student", **other))
     with pytest.raises(ConfigError, match="no term compares with it"):
         run(recipe(tmp_path / "u.toml", text, name="unheard", teacher=other["teacher"]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
+def test_two_processes_make_the_model_of_one(tmp_path, text, parallel):
+    exact = ("train.precision=fp32", "train.eps=1e-4", f"train.parallel={parallel}")
+    run(recipe(tmp_path / "one.toml", text, name="one"), set=exact)
+    both = recipe(tmp_path / "two.toml", text, name="two")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    launcher = ["-m", "torch.distributed.run", "--nproc_per_node=2", f"--master_port={port}"]
+    sets = [part for key in exact for part in ("--set", key)]
+    command = [sys.executable, *launcher, "-m", "destila", "pretrain", both, *sets]
+    done = subprocess.run(
+        command, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    one, two = weights("runs/one/model"), weights("runs/two/model")
+    assert max(float((one[name] - two[name]).abs().max().detach()) for name in one) < 1e-4
+    assert [r.run for r in records.read("results/two.jsonl")] == ["two"]
