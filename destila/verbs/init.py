@@ -30,7 +30,7 @@ from destila.text.folder import read_folder
 from destila.text.span import SpanOptions
 from destila.text.squad import is_squad
 from destila.types import Dataset
-from destila.verbs.recipe import Recipe, StudentSpec, TeacherSpec, TokenizerSpec
+from destila.verbs.recipe import DistilOptions, Recipe, StudentSpec, TeacherSpec, TokenizerSpec
 
 _LOOK = 2000
 """Lines that are looked at to tell the kind of a file."""
@@ -106,9 +106,10 @@ def recipe_for(found: Detected, path: Path, teacher: str | None) -> Recipe:
 
     teacher: its first layers become the student (a third of them; 4 when they cannot be counted here). One that only
     transformers can run has no layers for our encoder: its student starts from scratch with the teacher's tokenizer.
-    None trains both from scratch, with a tokenizer of their own text.
+    None trains both from scratch, with a tokenizer of their own text. A student that starts as its teacher's layers also
+    learns its hidden states: the best way of all that were measured (LOG.md), which harmed a student from scratch.
     """
-    positions = 512
+    positions, distil = 512, DistilOptions()
     shape = {"kind": "bert", "hidden": 256, "heads": 4, "ffn": 1024}
     if teacher is None:
         own = TokenizerSpec()
@@ -122,6 +123,8 @@ def recipe_for(found: Detected, path: Path, teacher: str | None) -> Recipe:
         student = StudentSpec(name="student", model=teacher, layers=max(2, layers // 3))
         if known.get("model_type", "bert") not in get_args(Kind):
             student = StudentSpec(name="student", shape=shape | {"layers": 2}, tokenizer=teacher)
+        else:
+            distil = DistilOptions(terms=(*distil.terms, {"use": "hidden"}))
     impossible = any(e.answers == () for e in found.dataset.splits["train"])
     return Recipe(
         name=_name(path),
@@ -130,6 +133,7 @@ def recipe_for(found: Detected, path: Path, teacher: str | None) -> Recipe:
         max_length=_max_length(found.dataset, positions),
         teachers=teachers,
         students=(student,),
+        distil=distil,
     )
 
 

@@ -114,7 +114,7 @@ class DistilOptions(Options):
     """What the student learns from the teacher, and from which text."""
 
     terms: tuple[dict[str, Any], ...] = opt(
-        ({"use": "kl", "temperature": 1.0}, {"use": "hidden"}), "loss terms: use, weight and the term's own options"
+        ({"use": "kl", "temperature": 1.0},), "loss terms: use, weight and the term's own options"
     )
     train: dict[str, Any] = opt({}, "changes to [train] while distilling, e.g. {epochs = 10}")
     stages: tuple[StageSpec, ...] = opt((), "one after the other, each from the weights of the one before; () = one")

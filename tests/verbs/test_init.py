@@ -76,6 +76,7 @@ def test_a_student_has_a_third_of_the_layers_of_a_teacher_that_is_here(tmp_path)
     run(Config(data=_file(tmp_path, "a.csv", text), teacher=str(tmp_path / "profesor"), out=out))
     recipe = read(out)
     assert (recipe.students[0].layers, recipe.max_length) == (2, 64)
+    assert [term["use"] for term in recipe.distil.terms] == ["kl", "hidden"]
 
 
 def test_a_teacher_that_our_encoder_cannot_run_lends_its_student_the_tokenizer_alone(tmp_path):
@@ -86,6 +87,7 @@ def test_a_teacher_that_our_encoder_cannot_run_lends_its_student_the_tokenizer_a
     (student,) = read(out).students
     assert (student.model, student.tokenizer) == (None, str(tmp_path / "profesor"))
     assert student.shape["kind"] == "bert"
+    assert [term["use"] for term in read(out).distil.terms] == ["kl"]
 
 
 def test_the_teachers_depth_is_found_under_destila_models(tmp_path, monkeypatch):
@@ -103,6 +105,7 @@ def test_without_a_teacher_both_models_are_trained_from_scratch(tmp_path):
     recipe = read(out)
     assert recipe.teachers[0].shape["layers"] > recipe.students[0].shape["layers"]
     assert recipe.students[0].tokenizer.kind == "bpe"
+    assert [term["use"] for term in recipe.distil.terms] == ["kl"]
 
 
 def test_the_window_grows_with_the_texts(tmp_path):
