@@ -18,7 +18,7 @@ OPTIONS = {
     "optimizer": "adamw",
     "lr": 0.02,
     "evaluate_every": 20,
-    "save_minutes": 0.001,
+    "save_minutes": 0.0,  # at every step, so that every start goes on from somewhere however fast the machine is
 }
 WILD = {  # a rate at which the loss leaves its course
     "lr": 2.0,

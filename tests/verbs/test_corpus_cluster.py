@@ -109,6 +109,7 @@ def test_a_cluster_that_loses_a_machine_makes_the_same_bytes(recipe, tmp_path):
     (tmp_path / "bad.txt").write_bytes("Hola.\naño\n".encode("latin-1"))
     (tmp_path / "run.py").write_text(RUN, encoding="utf-8")
     temporary = tempfile.mkdtemp(prefix="ray")  # not tmp_path: its sockets' names would be too long
+    Path(tempfile.gettempdir(), "ray").mkdir(exist_ok=True)  # where a first cluster on a machine writes its address
     command = [sys.executable, tmp_path / "run.py", recipe, tmp_path / "bad.txt", temporary]
     environment = os.environ | {"RAY_memory_monitor_refresh_ms": "0"}
     process = subprocess.Popen(
