@@ -2,8 +2,15 @@
 
 Bars of the issue "Fast on ordinary hardware", in one run: ratios of medians, batch 1, the same threads for all. Every
 contestant of a preset holds the same weights and reads the same token ids: CoNLL-2002 test sentences, joined and cut
-to exactly 32, 128 and 512 tokens. Contestants take turns A B C A B C; in a turn the first call is not timed, because
-it still meets the threads and the cache of the one before.
+to exactly 32, 128 and 512 tokens, with its library's own defaults for how threads wait. Contestants take turns A B C A
+B C, and each turn is the same for all:
+
+rest       onnxruntime's threads spin for up to 35 ms after a call (processor time of a sleep, measured); a contestant
+           that starts while those of the one before still do has one processor less
+warm-up    not timed: threads asleep, and a cache that holds another model's weights. A model of a millisecond needs
+           some tens of calls for it, one is not enough (tiny at 32 tokens was timed a quarter too slow)
+timed      calls that fill a fixed time, and no fewer than a large model needs for a median: the steady state of small
+           models too, which is what a stream of texts meets
 
 The weights are random with the shape of the published model, since those are not part of this project: every block
 normalises its states, so values keep their usual range, and the work does not depend on them. The scores that int8
@@ -45,8 +52,10 @@ from destila.text.tokenizer import Tokenizer
 from destila.types import Dataset, Example
 
 SENTENCES = 100  # both papers time the first hundred test sentences
-INNER = 5  # timed calls in a turn
-REST = 0.05  # seconds until idle threads of the one before no longer spin: they would take a core from the next
+REST = 0.1  # seconds of sleep before a turn, see above
+WARM = 0.03  # seconds of calls, one at least, that are not timed
+TIMED = 0.1  # seconds of calls that are timed
+LEAST = 5  # of those, however long they take
 ROWS = 12  # different inputs of each length
 PEAK = 2048  # side of the square product that measures the machine
 PYTORCH = {("albeto-base-6", 128): 6, ("albeto-base-6", 512): 4, ("albeto-tiny", 32): 5.5, ("albeto-tiny", 512): 3}
@@ -60,18 +69,26 @@ CLOCKS: dict[str, Clock] = {"wall": time.perf_counter, "cpu": time.process_time}
 
 
 def in_turns(calls: Mapping[str, Callable[[int], object]], turns: int, clock: Clock) -> Times:
-    """Milliseconds [turns * INNER] of each contestant; a call gets the number of its input."""
+    """Milliseconds of each contestant's timed calls, of all its turns; a call gets the number of its input."""
     found: dict[str, list[float]] = {name: [] for name in calls}
-    for turn in range(-1, turns):  # the first turn is a warm-up
+    for _ in range(turns):
         for name, call in calls.items():
             time.sleep(REST)
-            call(turn)
-            for inner in range(INNER):
-                start = clock()
-                call(turn * INNER + inner)
-                if turn >= 0:
-                    found[name].append((clock() - start) * 1000)
+            _filled(call, WARM, 1, clock)
+            found[name] += _filled(call, TIMED, LEAST, clock)
     return {name: np.array(values) for name, values in found.items()}
+
+
+def _filled(call: Callable[[int], object], seconds: float, least: int, clock: Clock) -> list[float]:
+    """Milliseconds of calls, one after another until they fill the time, and at least so many."""
+    found: list[float] = []
+    before = begin = clock()
+    while len(found) < least or before - begin < seconds:
+        call(len(found))
+        after = clock()
+        found.append((after - before) * 1000)
+        before = after
+    return found
 
 
 def inputs(dataset: Dataset, tokenizer: Tokenizer, length: int) -> list[np.ndarray]:

@@ -111,12 +111,10 @@ def run_torch(model: torch.nn.Module, ids: np.ndarray) -> np.ndarray:
 
 
 def open_graph(path: Path, threads: int) -> Run:
-    """An ONNX file in onnxruntime."""
+    """An ONNX file in onnxruntime; threads wait as they do by default, for peers and in `destila.runtime` alike."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
-    # Threads that go on spinning after a call would take the processor from the next contestant.
-    options.add_session_config_entry("session.force_spinning_stop", "1")
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     masked = "attention_mask" in {value.name for value in session.get_inputs()}
 

@@ -6,7 +6,8 @@ Theirs learns masked words alone, of blocks that are cut anywhere (no padding, a
 AdamW; ours masked words and sentence order, of packed pairs, with LAMB. Only real tokens count. The first steps of every
 turn are not timed; evaluation, checkpoints and logging are off on both sides.
 
-    python benchmarks/pretrain.py [--rounds 3] [--steps 12] [--rows 64] [--length 128] [--threads 2] [--optimizer lamb]
+    python benchmarks/pretrain.py [--rounds 3] [--steps 12] [--rows 64] [--length 128] [--threads 2]
+        [--optimizer lamb] [--heap kept]
 """
 
 from __future__ import annotations
@@ -37,13 +38,14 @@ from transformers import (
 
 from destila.losses.mix import mix
 from destila.measure import machine
-from destila.models import mlm
+from destila.models import hf_config, mlm
 from destila.models.presets import PRESETS
 from destila.tasks.mlm import TASK
 from destila.text import tokenizer as tokenizers
 from destila.text.feed import Feed, FeedOptions
 from destila.text.shards import Shards, open_shards
 from destila.threads import available as threads_available
+from destila.train import heap
 from destila.train.packed import Batches
 from destila.train.pretrain import pretrain
 from destila.train.pretrain_options import PretrainOptions
@@ -90,21 +92,8 @@ class Clock(TrainerCallback):
 
 def theirs(blocks: list[dict[str, list[int]]], folder: Path, asked: argparse.Namespace) -> float:
     """Real tokens per second of transformers' Trainer."""
-    p = PRESETS["albeto-tiny"]
     torch.manual_seed(0)
-    model = AlbertForMaskedLM(
-        AlbertConfig(
-            vocab_size=p.vocab_size,
-            embedding_size=p.embedding,
-            hidden_size=p.hidden,
-            num_hidden_layers=p.layers,
-            num_attention_heads=p.heads,
-            intermediate_size=p.ffn,
-            hidden_act=p.activation,
-            hidden_dropout_prob=p.dropout,
-            attention_probs_dropout_prob=p.attention_dropout,
-        )
-    )
+    model = AlbertForMaskedLM(AlbertConfig.from_dict(hf_config.write(PRESETS["albeto-tiny"], "mlm", ())))
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     clock = Clock()
     with tempfile.TemporaryDirectory() as out:
@@ -142,10 +131,13 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=64)
     parser.add_argument("--length", type=int, default=128)
     parser.add_argument("--threads", type=int, default=threads_available())
+    parser.add_argument("--heap", default="kept", choices=["kept", "returned"], help="freed memory, both contestants'")
     parser.add_argument("--optimizer", default="lamb", choices=["lamb", "adamw"])
     asked = parser.parse_args()
     logging.disable(logging.WARNING)
     torch.set_num_threads(asked.threads)
+    if asked.heap == "kept":
+        heap.keep()
     models = Path(os.environ["DESTILA_MODELS"])
     tokenizer = tokenizers.load(models / "mini-es")
     speeds: dict[str, list[float]] = {"destila": [], "transformers": []}

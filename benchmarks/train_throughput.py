@@ -28,7 +28,7 @@ from transformers import AlbertConfig, AlbertForTokenClassification, PrinterCall
 from destila import plugins
 from destila.losses.mix import mix
 from destila.measure import machine
-from destila.models import heads
+from destila.models import heads, hf_config
 from destila.models.presets import PRESETS
 from destila.tasks.tag import TASK
 from destila.text import tokenizer as tokenizers
@@ -56,20 +56,8 @@ def ours(features: list[Features], labels: tuple[str, ...], pad_id: int) -> floa
 
 def theirs(features: list[Features], labels: tuple[str, ...], pad_id: int, **flags: Any) -> float:
     """Seconds of one epoch with transformers' Trainer."""
-    p = PRESETS["albeto-tiny"]
-    config = AlbertConfig(
-        vocab_size=p.vocab_size,
-        embedding_size=p.embedding,
-        hidden_size=p.hidden,
-        num_hidden_layers=p.layers,
-        num_attention_heads=p.heads,
-        intermediate_size=p.ffn,
-        hidden_act=p.activation,
-        hidden_dropout_prob=p.dropout,
-        attention_probs_dropout_prob=p.attention_dropout,
-        num_labels=len(labels),
-        pad_token_id=pad_id,
-    )
+    shape = hf_config.write(PRESETS["albeto-tiny"], "tag", labels)
+    config = AlbertConfig.from_dict({**shape, "pad_token_id": pad_id})
     torch.manual_seed(0)
     model = AlbertForTokenClassification(config)
     rows = [{"input_ids": f.input_ids.tolist(), "labels": _labels(f)} for f in features]

@@ -9,14 +9,13 @@ Scores are those of `train/heldout.py` and `verbs/probe.py`.
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from destila.report.runs import LOG_FILE
+from destila.text.files import read_log
 
 Line = dict[str, Any]
 
@@ -68,7 +67,7 @@ def read(folder: Path) -> list[Trained]:
 
 
 def _trained(path: Path) -> Trained:
-    lines = list(_lines(path))
+    lines = [line for line in read_log(path) if {"step", "tokens", "seconds"} <= line.keys()]
     evaluations = tuple({**line, **line["evaluation"]} for line in lines if "evaluation" in line)
     return Trained(
         path.parent.name,
@@ -76,13 +75,3 @@ def _trained(path: Path) -> Trained:
         evaluations,
         tuple(line for line in lines if "event" in line),
     )
-
-
-def _lines(path: Path) -> Iterator[Line]:
-    for text in path.read_text(encoding="utf-8").splitlines():
-        try:
-            line = json.loads(text)
-        except json.JSONDecodeError:  # the line a kill tore
-            continue
-        if isinstance(line, dict) and {"step", "tokens", "seconds"} <= line.keys():
-            yield line

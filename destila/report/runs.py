@@ -6,13 +6,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from destila import plugins
+from destila.text.files import read_log
 from destila.text.folder import read_folder
 from destila.types import Record
 
@@ -81,15 +80,7 @@ def _named(records: Sequence[Record], folder: Path | None) -> Iterator[Sequence[
 
 
 def _log(path: Path) -> Log:
-    lines = [line for text in path.read_text(encoding="utf-8").splitlines() if (line := _object(text))]
+    lines = read_log(path)
     keys = ("loss", "main", "dev_loss")
     series = [tuple((float(x["step"]), float(x[key])) for x in lines if key in x and "step" in x) for key in keys]
     return Log(path.parent.name, *series)
-
-
-def _object(text: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except json.JSONDecodeError:
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -1,4 +1,4 @@
-"""Text files of people and corpora, read as a stream: plain, `.gz`, `.xz` or `.zst`; and the one way to write a file.
+"""Text files of people and corpora, read as a stream: plain, `.gz`, `.xz` or `.zst`; logs; the one way to write a file.
 
 A wrong encoding, a damaged archive, an empty or a missing file is one clear error before anything is trained.
 """
@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import json
 import lzma
 import os
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from destila.errors import DataError, require
 
@@ -48,6 +49,13 @@ def stream_text(file: IO[bytes], name: str, *, encoding: str = "utf-8") -> Itera
     yield from _lines(name, next(chunks, b""), chunks, encoding)  # nothing is read before it is asked for
 
 
+def read_log(path: str | Path) -> list[dict[str, Any]]:
+    """The objects of a log of JSON lines, none when there is no file; a line that a kill tore is left out."""
+    path = Path(path)
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return [found for line in lines if isinstance(found := _json(line), dict)]
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Nothing; writes UTF-8 text under a temporary name and renames it, so that a kill leaves old or new."""
     write_with(path, lambda file: file.write(text.encode("utf-8")))
@@ -66,6 +74,13 @@ def write_with(path: str | Path, fill: Callable[[IO[bytes]], object]) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _json(line: str) -> Any:
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError:
+        return None
 
 
 def _lines(

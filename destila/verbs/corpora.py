@@ -16,9 +16,8 @@ from typing import Any
 from pydantic import Field
 
 from destila import hub
-from destila.config import Options, fingerprint, opt
+from destila.config import fingerprint, opt
 from destila.errors import ConfigError
-from destila.text.learn import SYMBOLS, Kind
 from destila.text.pieces import Making
 from destila.text.shards import Shards, checksum, open_shards
 from destila.text.tokenizer import Tokenizer
@@ -31,25 +30,11 @@ log = logging.getLogger(__name__)
 Report = Callable[[str, int, int], None]
 
 
-class TokenizerSpec(Options):
-    """A tokenizer to be trained on the text of all corpora."""
-
-    kind: Kind = opt("bpe", "bpe (ALBETO) | unigram | wordpiece (BERT) | bytelevel (RoBERTa)")
-    vocab_size: int = opt(31_000, "pieces, special tokens included", ge=64)
-    lowercase: bool = opt(True, "turn capitals into small letters")
-    keep_accents: bool = opt(True, "keep á é í ó ú ü ñ")
-    symbols: tuple[str, ...] = opt(SYMBOLS, "characters that are never merged with others; not for bytelevel")
-    alphabet: int = opt(1000, "most frequent characters that are known (bpe, wordpiece)", ge=30)
-    max_length: int = opt(512, "longest input, in tokens, that its models will take", ge=8)
-    limit: int = opt(0, "read so many lines at most; 0 = all", ge=0)
-
-
 class Corpus(Making):
     """One source of text: raw files, or a folder of `destila corpus`."""
 
     files: tuple[str, ...] = Field((), description="raw text; also below DESTILA_DATA")
     folder: str | None = opt(None, "shards that `destila corpus` has made with the same tokenizer")
-    weight: float | None = opt(None, "share of the tokens that are drawn; none for all = by size", gt=0)
     column: str = opt("text", "field of JSON lines or Parquet that holds the text")
     exact: bool = opt(True, "drop documents that equal an earlier one")
 
@@ -62,14 +47,14 @@ class Prepared:
     corpora: tuple[Shards, ...]
 
 
-def prepare(spec: str | TokenizerSpec, corpora: Sequence[Corpus], report: Report) -> Prepared:
+def prepare(spec: str | tokenizer_verb.Training, corpora: Sequence[Corpus], report: Report) -> Prepared:
     """The tokenizer and the corpora, from the cache or made now; raises ConfigError, DataError, TokenizerError."""
     folder = spec if isinstance(spec, str) else _tokenizer(spec, corpora, report)
     tokenizer = load_tokenizer(folder)
     return Prepared(tokenizer, tuple(_corpus(corpus, folder, tokenizer, report) for corpus in corpora))
 
 
-def _tokenizer(spec: TokenizerSpec, corpora: Sequence[Corpus], report: Report) -> str:
+def _tokenizer(spec: tokenizer_verb.Training, corpora: Sequence[Corpus], report: Report) -> str:
     """The folder of the tokenizer; trains it when it is not there."""
     files = [corpus_verb.place(file) for corpus in corpora for file in corpus.files]
     if not files:
@@ -85,7 +70,7 @@ def _tokenizer(spec: TokenizerSpec, corpora: Sequence[Corpus], report: Report) -
 def _corpus(corpus: Corpus, folder: str, tokenizer: Tokenizer, report: Report) -> Shards:
     if corpus.folder is not None:
         return open_shards(corpus.folder, tokenizer)
-    options: dict[str, Any] = corpus.model_dump(exclude={"folder", "weight"})
+    options: dict[str, Any] = corpus.model_dump(exclude={"folder"})
     name = fingerprint(options, tokenizer.fingerprint)
     config = corpus_verb.Config(**options, out=str(hub.cache_root() / "corpora" / name), tokenizer=folder)
     corpus_verb.run(config, lambda what, done, total: report(f"corpus {corpus.files[0]}: {what}", done, total))

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from destila.text.files import write_text
+from destila.text.files import read_log, write_text
 from destila.text.tokenizer import Tokenizer
 from destila.train.loop import Evaluation, Step
 from destila.train.optim import precision
@@ -58,8 +58,7 @@ class Logbook:
 
     def __init__(self, folder: Path, name: str) -> None:
         self.path, self.name = folder / "log.jsonl", name
-        lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
-        self.lines = [parsed for line in lines if (parsed := _parse(line)) is not None]
+        self.lines = read_log(self.path)
         self.before = self.lines[-1]["seconds"] if self.lines else 0.0
         self.started = time.monotonic()
         self.tokens = 0
@@ -108,11 +107,3 @@ class Logbook:
             )
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
-
-
-def _parse(line: str) -> dict[str, Any] | None:
-    try:
-        parsed: dict[str, Any] = json.loads(line)
-    except json.JSONDecodeError:  # the line a kill tore
-        return None
-    return parsed

@@ -30,11 +30,11 @@ from destila.models.mlm import MaskedModel
 from destila.report import pretraining, records
 from destila.tasks.mlm import TASK
 from destila.text.feed import Feed
-from destila.text.files import write_text
+from destila.text.files import read_log, write_text
 from destila.text.letters import characters
 from destila.text.starts import marks
 from destila.text.tokenizer import Tokenizer
-from destila.train import heldout
+from destila.train import heap, heldout
 from destila.train.optim import precision
 from destila.train.packed import Batches, batch_of, parts
 from destila.train.pretrain import PretrainStep, pretrain, weights
@@ -69,6 +69,7 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
     A run that is done is not done again; one that was killed, or whose minutes were over, goes on. Raises ConfigError,
     DataError, ModelError, TrainingError.
     """
+    heap.keep()
     rows, lines = [], []
     every = variants(arguments.recipe, arguments.set)
     several = len(every) > 1 or bool(every[0][1].runs)
@@ -254,10 +255,8 @@ class _Book:
         self.path, self.fresh = path, True
 
     def lines(self) -> list[dict[str, Any]]:
-        """What it holds; a line that a kill tore is left out."""
-        if not self.path.exists():
-            return []
-        return [found for line in self.path.read_text(encoding="utf-8").splitlines() if (found := _parsed(line))]
+        """What it holds."""
+        return read_log(self.path)
 
     def last_evaluation(self) -> dict[str, Any]:
         """The line of the last evaluation."""
@@ -286,11 +285,3 @@ class _Book:
             found.append({**when, "evaluation": dict(step.evaluation)})
         with self.path.open("a", encoding="utf-8") as file:
             file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in found)
-
-
-def _parsed(line: str) -> dict[str, Any] | None:
-    try:
-        parsed: dict[str, Any] = json.loads(line)
-    except json.JSONDecodeError:  # the line a kill tore
-        return None
-    return parsed

@@ -13,8 +13,9 @@ from destila.config import Options, opt
 from destila.text.cbow import Cbow
 from destila.text.feed import FeedOptions
 from destila.train.pretrain_options import PretrainOptions
-from destila.verbs.corpora import Corpus, TokenizerSpec
+from destila.verbs.corpora import Corpus
 from destila.verbs.probe import ProbeOptions
+from destila.verbs.tokenizer import Training
 
 
 class ModelTable(Options):
@@ -64,7 +65,7 @@ class Recipe(Options):
     out: str = opt("runs", "folder of the studies")
     results: str | None = opt(None, "folder in which records are kept as <name>.jsonl")
     seed: int = opt(0, "of new weights, order, masking and dropout", ge=0)
-    tokenizer: str | TokenizerSpec = opt(TokenizerSpec(), "folder or hub name, or a table: train one on the corpora")
+    tokenizer: str | Training = opt(Training(), "folder or hub name, or a table: train one on the corpora")
     corpora: tuple[Corpus, ...] = Field(description="one table per source", min_length=1)
     model: ModelTable = ModelTable()
     feed: FeedOptions = FeedOptions()

@@ -18,11 +18,9 @@ from destila.text.learn import SYMBOLS, Kind, fit_of, learn, sample_of
 _SAMPLE = 2000  # lines on which the fit is measured
 
 
-class Config(Options):
-    """What to train on and how."""
+class Training(Options):
+    """How a tokenizer is trained."""
 
-    files: tuple[str, ...] = Field(description="text files, one sentence or paragraph per line; plain, .gz or .zst")
-    out: str = Field(description="folder of the new tokenizer")
     kind: Kind = opt("bpe", "bpe (ALBETO) | unigram | wordpiece (BERT) | bytelevel (RoBERTa)")
     vocab_size: int = opt(31_000, "pieces, special tokens included", ge=64)
     lowercase: bool = opt(True, "turn capitals into small letters")
@@ -31,6 +29,13 @@ class Config(Options):
     alphabet: int = opt(1000, "most frequent characters that are known (bpe, wordpiece)", ge=30)
     max_length: int = opt(512, "longest input, in tokens, that its models will take", ge=8)
     limit: int = opt(0, "read so many lines at most; 0 = all", ge=0)
+
+
+class Config(Training):
+    """What to train on and how."""
+
+    files: tuple[str, ...] = Field(description="text files, one sentence or paragraph per line; plain, .gz or .zst")
+    out: str = Field(description="folder of the new tokenizer")
 
 
 def run(config: Config, *, progress: Callable[[int], None] | None = None) -> dict[str, Any]:
