@@ -213,11 +213,12 @@ def against_beto(arguments: argparse.Namespace, dataset: Dataset, tokenizer: Tok
 
 
 def _sentences(calls: Mapping[str, Callable[[int], object]], number: int, rounds: int, clock: Clock) -> Times:
-    """Milliseconds [rounds, number]: each contestant reads all sentences, in turn, after one that is not timed."""
+    """Milliseconds [rounds, number]: each contestant reads all sentences, in turn, after a warm-up."""
     found = {name: np.empty((rounds, number)) for name in calls}
     for turn in range(rounds):
         for name, call in calls.items():
-            call(0)
+            time.sleep(REST)
+            _filled(call, WARM, 1, clock)
             for i in range(number):
                 start = clock()
                 call(i)
