@@ -13,7 +13,10 @@ from typing import Literal
 
 from destila.config import Options, opt
 
-_PUBLISHED = re.compile(r"(?:https?://)?[a-zA-Z0-9./?:@\-_=#]+\.[a-zA-Z]{2,6}[a-zA-Z0-9./?:@\-_=#]*")
+# The published rule, tried at the start of a run of its characters alone: it takes all of a run or nothing.
+_PUBLISHED = re.compile(
+    r"(?<![a-zA-Z0-9./?:@\-_=#])(?:https?://)?[a-zA-Z0-9./?:@\-_=#]+\.[a-zA-Z]{2,6}[a-zA-Z0-9./?:@\-_=#]*"
+)
 # The mark at the end of an address belongs to the sentence.
 _TAIL = r"[^\s<>«»“”\"]*[^\s<>«»“”\".,;:!?¡¿)\]…'’]"
 _ADDRESS = re.compile(

@@ -18,6 +18,7 @@ from destila.text.files import open_text
 LONGEST_LINE = 32 << 20
 _SURE = 1000  # lines of text after which a file is text
 _ROWS = 256  # Parquet rows held at once
+_TEXTS = ("string", "large_string", "string_view")  # kinds of Parquet columns
 _HALF = re.compile("[\ud800-\udfff]")  # half a surrogate pair, from broken JSON
 
 
@@ -77,7 +78,7 @@ def _jsonl(path: Path, column: str) -> Iterator[str]:
             continue
         try:
             row: Any = json.loads(line)
-        except json.JSONDecodeError as error:
+        except (json.JSONDecodeError, RecursionError) as error:
             raise DataError(f"{path}, line {number} is not JSON: {error}") from error
         if not isinstance(row, dict) or not isinstance(row.get(column), str):
             names = sorted(row) if isinstance(row, dict) else []
@@ -96,8 +97,12 @@ def _parquet(path: Path, column: str) -> Iterator[str]:
     with file:
         if column not in file.schema_arrow.names:
             raise DataError(f"{path} has no column '{column}', only {file.schema_arrow.names}: name the column")
+        kind = file.schema_arrow.field(column).type
+        kind = kind.value_type if pyarrow.types.is_dictionary(kind) else kind
+        if str(kind) not in _TEXTS:  # bytes or a list would be written as Python shows them
+            raise DataError(f"{path}: column '{column}' holds {kind}, not text: name another column, or convert it")
         try:
             for batch in file.iter_batches(batch_size=_ROWS, columns=[column]):
-                yield from (str(text) for text in batch.column(0).to_pylist() if text is not None)
+                yield from (text for text in batch.column(0).to_pylist() if text is not None)
         except (pyarrow.ArrowInvalid, OSError) as error:
             raise DataError(f"{path} is damaged: {error}") from error

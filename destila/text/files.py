@@ -19,6 +19,9 @@ from typing import IO, Any
 from destila.errors import DataError, require
 
 _CHUNK = 1 << 20
+_PACKED = (
+    1 << 14
+)  # bytes of a .zst file that are unpacked at once; text that repeats itself may be 10,000 times as long
 
 
 def open_text(path: str | Path, *, encoding: str = "utf-8", longest: int | None = None) -> Iterator[str]:
@@ -121,6 +124,9 @@ def _decode(path: Path | str, line: bytes, offset: int, encoding: str, remedy: s
 
 
 def _chunks(path: Path) -> Iterator[bytes]:
+    if path.suffix == ".zst":
+        yield from _unpacked(path)
+        return
     opener, damage = _opener(path)
     try:
         with closing(opener(path)) as file:
@@ -135,9 +141,25 @@ def _opener(path: Path) -> tuple[Callable[[Path], IO[bytes]], tuple[type[Excepti
         return lambda p: gzip.open(p, "rb"), (gzip.BadGzipFile, EOFError, zlib.error)  # type: ignore[return-value]
     if path.suffix == ".xz":
         return lambda p: lzma.open(p, "rb"), (lzma.LZMAError, EOFError)
-    if path.suffix == ".zst":
-        zstd = require("zstandard", "train")
-        # Archives made with a long window need more than the default; several frames may follow each other.
-        decoder = zstd.ZstdDecompressor(max_window_size=2**31)
-        return lambda p: decoder.stream_reader(p.open("rb"), read_across_frames=True), (zstd.ZstdError,)
     return lambda p: p.open("rb"), ()
+
+
+def _unpacked(path: Path) -> Iterator[bytes]:
+    """The bytes of a .zst file, frame by frame: the library's own reader takes one that was cut off for its end."""
+    zstd = require("zstandard", "train")
+    # Archives made with a long window need more than the default.
+    decoder = zstd.ZstdDecompressor(max_window_size=2**31)
+    frame = None
+    with path.open("rb") as file:
+        while packed := file.read(_PACKED):
+            while packed:
+                frame = frame or decoder.decompressobj()
+                try:
+                    found = frame.decompress(packed)
+                except zstd.ZstdError as error:
+                    raise DataError(f"{path} is damaged or is not a .zst file: {error}") from error
+                if found:
+                    yield found
+                packed, frame = (frame.unused_data, None) if frame.eof else (b"", frame)
+    if frame is not None:
+        raise DataError(f"{path} is damaged: it ends in the middle; fetch it again")

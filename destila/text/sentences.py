@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 
+# Tried once for a row of marks, and never given back: a page of leaders (`.....`) would take the square of its length.
 _END = re.compile(
-    r"""(?P<mark>[.!?…]+)[»”"')\]’]*(?P<blank>\s+)(?=[«“"'‘(\[¿¡—–-]*\s?(?P<next>[A-ZÁÉÍÓÚÜÑÀÈÒÇ0-9]\w*))""",
+    r"""(?<![.!?…])(?P<mark>[.!?…]++)[»”"')\]’]*+(?P<blank>\s++)(?=[«“"'‘(\[¿¡—–-]*\s?(?P<next>[A-ZÁÉÍÓÚÜÑÀÈÒÇ0-9]\w*))""",
 )
 _TOKEN = re.compile(r"[^\s«“\"'‘(\[¿¡—–]*$")
 # Never the end: something always follows.

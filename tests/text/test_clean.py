@@ -36,6 +36,7 @@ def test_the_preset_deletes_addresses_and_list_marks(line, expected):
         ("Llegó el fin.Luego vino Ana", "llegó el vino ana"),
         ("A. Machado escribió", "machado escribió"),
         ("Visite HTTP://EJEMPLO.COM/X ya", "visite ya"),
+        (".com y ..a.bb y a/.", ".com y y a/."),
     ],
 )
 def test_the_published_rules_are_there_by_option(line, expected):
@@ -48,3 +49,8 @@ def test_none_only_collapses_blanks():
 
 def test_lines_that_become_empty_are_dropped():
     assert clean(["http://a.es/b", "Hola", "- "], SUC) == ["Hola"]
+
+
+def test_a_long_run_without_an_address_is_no_work():
+    line = "a" * 300_000 + " y " + "1." * 300_000  # hours, if every character were tried as the first
+    assert clean_line(line, PUBLISHED) == line

@@ -38,6 +38,14 @@ def test_lines_are_whole_wherever_the_chunks_end(tmp_path, monkeypatch):
         assert list(open_text(tmp_path / "a.txt")) == LINES
 
 
+def test_packed_files_are_whole_wherever_the_reads_end(tmp_path, monkeypatch):
+    pack = zstandard.ZstdCompressor().compress
+    (tmp_path / "a.zst").write_bytes(pack(TEXT[:5].encode()) + pack(b"") + pack(TEXT[5:].encode()))
+    for size in (1, 2, 7, 30):
+        monkeypatch.setattr(files, "_PACKED", size)
+        assert list(open_text(tmp_path / "a.zst")) == LINES
+
+
 def test_only_line_feeds_end_lines(tmp_path):
     (tmp_path / "a.txt").write_text("a\u2028b\x0bc\x85d\ne", encoding="utf-8")
     assert list(open_text(tmp_path / "a.txt")) == ["a\u2028b\x0bc\x85d", "e"]
@@ -100,6 +108,8 @@ def test_a_missing_file_and_a_folder_are_errors_at_once(tmp_path):
         ("a.gz", b"no es gzip"),
         ("a.gz", gzip.compress(b"hola " * 99, mtime=0)[:-9]),
         ("a.zst", b"no es zstd"),
+        ("a.zst", zstandard.ZstdCompressor().compress(b"hola " * 99)[:-3]),
+        ("a.zst", zstandard.ZstdCompressor().compress(b"hola\n") + b"resto"),
     ],
 )
 def test_a_damaged_archive_is_an_error(tmp_path, name, content):

@@ -44,3 +44,8 @@ def test_an_empty_line_has_none():
 def test_no_character_is_lost(text):
     line = " ".join(text.split())
     assert " ".join(split(line)) == line
+
+
+def test_a_page_of_leaders_is_no_work():
+    leaders = "Capítulo 1 " + "." * 1_000_000 + "3"  # hours, if every dot were tried as the first
+    assert split(leaders) == [leaders]
