@@ -83,9 +83,7 @@ def _model(recipe: Recipe, found: Prepared, progress: Progress) -> MaskedModel:
     else:
         shape: Any = table.shape if table.shape is not None else table.source
         model = mlm.build(hf.shaped(shape, found.tokenizer, table.layers), recipe.seed, order=table.order)
-    longest = max(stage.length for stage in recipe.train.stages)
-    if longest > model.config.max_length:
-        raise ConfigError(f"a stage has rows of {longest} tokens, the model positions for {model.config.max_length}")
+    _check_stages(recipe, model)
     if table.words == "cbow":
         progress("word vectors", 0, 0)
         words = model.encoder.embeddings.word.weight
@@ -96,6 +94,21 @@ def _model(recipe: Recipe, found: Prepared, progress: Progress) -> MaskedModel:
     if table.positions == "sinusoids":
         start_as_sinusoids(model.encoder)
     return model
+
+
+def _check_stages(recipe: Recipe, model: MaskedModel) -> None:
+    """Raises ConfigError for what the model cannot do, before any step: rows too long, more layers than it has."""
+    places, layers = model.config.max_length, model.config.layers
+    longest = max(stage.length for stage in recipe.train.stages)
+    if longest > places:
+        raise ConfigError(f"a stage has rows of {longest} tokens, the model positions for {places}")
+    if recipe.evaluation.length > places:
+        raise ConfigError(
+            f"evaluation.length = {recipe.evaluation.length}, but the model has positions for {places}: lower it"
+        )
+    deepest = max(stage.layers or 0 for stage in recipe.train.stages)
+    if deepest > layers:
+        raise ConfigError(f"a stage runs {deepest} layers, the model has {layers}: lower the stage's layers")
 
 
 def _same_pieces(ours: Tokenizer, theirs: Tokenizer) -> None:

@@ -148,8 +148,9 @@ class _Run:
         return config.fingerprint(said, found.tokenizer.fingerprint, shards, beginnings.fingerprints(self.recipe))
 
     def _known(self, key: str) -> Record | None:
-        places = [self.folder / records.RECORD_FILE, *self._results()]
-        known = [r for path in places if path.exists() for r in records.read(path) if r.key == key]
+        """The record of this folder's run; one in `results` may be of another machine, with half a run in this folder."""
+        path = self.folder / records.RECORD_FILE
+        known = [r for r in records.read(path) if r.key == key] if path.exists() else []
         return known[-1] if known and (self.folder / "model").is_dir() else None
 
     def _results(self) -> list[Path]:
@@ -209,7 +210,10 @@ class _Run:
                 "corpora": [c.manifest["counts"] for c in found.corpora],
             },
         )
-        for path in [self.folder / records.RECORD_FILE, *self._results()]:
+        for path in [
+            *self._results(),
+            self.folder / records.RECORD_FILE,
+        ]:  # the folder's last: it says that all is done
             records.append(path, record)
         write_json(self.folder / "trained.json", {"key": key, **record.scores})
         return record
@@ -227,7 +231,7 @@ class _Look:
         table = recipe.evaluation
         self.batches = list(parts(batch_of(feed.heldout(length=table.length, tokens=table.tokens)), _ROWS))
         self.marks, self.characters = marks(tokenizer), characters(tokenizer)
-        self.probe = probe.prepare(table.probe, tokenizer)
+        self.probe = probe.prepare(table.probe, tokenizer, model.config.max_length)
         for note in self.probe.notes:
             log.info("%s", note)
         self.shared_out = recipe.train.parallel == "fsdp" and processes().num_processes > 1

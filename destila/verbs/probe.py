@@ -38,7 +38,7 @@ class ProbeOptions(Options):
     ner: str = opt("conll2002", "data set with entities, a name or path.py; empty = no probe")
     train: int = opt(1500, "sentences that the softmax is fitted to", ge=1)
     dev: int = opt(500, "sentences that it is scored on", ge=1)
-    length: int = opt(128, "tokens of a window", ge=8)
+    length: int = opt(128, "tokens of a window, fewer where the model has no more positions", ge=8)
     iterations: int = opt(30, "of L-BFGS at most", ge=1)
     penalty: float = opt(1e-4, "L2 penalty of the softmax's weights, on standardised states", ge=0)
 
@@ -52,7 +52,7 @@ class Config(ProbeOptions):
 def run(config: Config) -> dict[str, Any]:
     """model, scores (see `Probe.scores`) and notes (what was skipped, and why); raises ModelError."""
     loaded = hf.load(config.model, task="tag", labels=("O",))
-    probe = prepare(config, loaded.tokenizer)
+    probe = prepare(config, loaded.tokenizer, loaded.max_length)
     return {"model": config.model, "scores": probe.scores(loaded.model.encoder), "notes": list(probe.notes)}
 
 
@@ -96,8 +96,8 @@ class Probe:
         return each.reader.score(each.examples, predictions, each.labels)[each.score]
 
 
-def prepare(options: ProbeOptions, tokenizer: Tokenizer) -> Probe:
-    """The probe of encoders that read with this tokenizer.
+def prepare(options: ProbeOptions, tokenizer: Tokenizer, longest: int) -> Probe:
+    """The probe of encoders that read with this tokenizer and have `longest` positions or more.
 
     A data set whose files are not here is left out, with a note. Raises ConfigError for an unknown name and for one that
     is not scored by pos_accuracy or entity_f1 respectively.
@@ -111,16 +111,16 @@ def prepare(options: ProbeOptions, tokenizer: Tokenizer) -> Probe:
         except DataError as error:
             notes.append(f"no probe of {score}: {error}")
             continue
-        sets.append(_encoded(dataset, score, options, tokenizer))
+        sets.append(_encoded(dataset, score, options, tokenizer, longest))
     return Probe(tuple(sets), tuple(notes), options, tokenizer.pad_id)
 
 
-def _encoded(dataset: Dataset, score: str, options: ProbeOptions, tokenizer: Tokenizer) -> _Set:
+def _encoded(dataset: Dataset, score: str, options: ProbeOptions, tokenizer: Tokenizer, longest: int) -> _Set:
     main = main_score(dataset.task, dataset.labels)
     if main != score:
         raise ConfigError(f"data set '{dataset.name}' is scored by {main}, the probe wants {score}: name another one")
     found = reader(dataset.task)
-    length = min(options.length, tokenizer.max_length or options.length)
+    length = min(options.length, longest, tokenizer.max_length or longest)
     features, examples = {}, {}
     for split, size in (("train", options.train), ("dev", options.dev)):
         if not dataset.splits.get(split):

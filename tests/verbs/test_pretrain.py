@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -101,6 +102,15 @@ def test_a_finished_run_is_not_done_again_and_another_one_is_not_overwritten(tmp
         run(path, set=("train.lr=0.01",))
 
 
+def test_a_record_of_another_machine_does_not_end_a_run(tmp_path, text):
+    path = recipe(tmp_path / "r.toml", text)
+    run(path)
+    shutil.rmtree("runs")  # what a clone with its results has
+    assert not run(path, minutes=1e-9)["rows"]
+    assert not run(path, minutes=1e-9)["rows"]
+    assert len(run(path)["rows"]) == 1
+
+
 def test_sittings_end_with_the_weights_of_one_run(tmp_path, text):
     whole = recipe(tmp_path / "whole.toml", text, name="whole")
     run(whole)
@@ -164,6 +174,8 @@ def test_a_relation_teacher_may_be_wider(tmp_path, text):
     [
         ({"terms": [{"use": "kl"}]}, r"give a \[teacher\] table"),
         ({"train": {"stages": [{"length": 600}]}}, "rows of 600 tokens, the model positions for"),
+        ({"train": {"stages": [{"layers": 3}]}}, "a stage runs 3 layers, the model has 2"),
+        ({"evaluation": {"length": 600}}, "evaluation.length = 600, but the model has positions for 512"),
         ({"feed": {"heldout": 0.0}}, "nothing of .* is held out"),
         ({"corpora": [{"folder": "nowhere"}]}, "none has any: name its folder"),
     ],
