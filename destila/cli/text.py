@@ -71,6 +71,7 @@ def pretrain(
     minutes: Annotated[
         float | None, typer.Option(help="end this sitting after so many; the same command goes on")
     ] = None,
+    share: Annotated[str | None, typer.Option(help="also write the model to this folder, in half precision")] = None,
     set: Sets = None,
     json: AsJson = False,
 ) -> None:
@@ -78,5 +79,6 @@ def pretrain(
     from destila.verbs import pretrain as verb
 
     with bar(json) as progress:
-        result = verb.run(made(verb.Config, recipe=recipe, set=tuple(set or ()), minutes=minutes), progress)
+        arguments = made(verb.Config, recipe=recipe, set=tuple(set or ()), minutes=minutes, share=share)
+        result = verb.run(arguments, progress)
     study(result, json)

@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
@@ -37,15 +38,21 @@ _HERE = -100  # AT_FDCWD: paths are relative to the working folder
 
 
 def save(
-    model: Model | MaskedModel, tokenizer: Tokenizer, folder: Path | str, *, extra: Mapping[str, Any] | None = None
+    model: Model | MaskedModel,
+    tokenizer: Tokenizer,
+    folder: Path | str,
+    *,
+    extra: Mapping[str, Any] | None = None,
+    half: bool = False,
 ) -> None:
     """Writes the model folder, replacing an older one only when the new one is complete.
 
-    extra: JSON-able facts for destila.json, beside `task` and `labels`. Raises ModelError when the disk refuses;
+    extra: JSON-able facts for destila.json, beside `task` and `labels`. half: weights in 16 bits (f16) instead of 32, for
+    a file to share; they are 32 bits again when loaded. Raises ModelError when the disk refuses;
     the older folder is then still there.
     """
     with new_folder(Path(folder), what="model") as partial:
-        _write(model, tokenizer, partial, dict(extra or {}))
+        _write(model, tokenizer, partial, dict(extra or {}), torch.float16 if half else torch.float32)
 
 
 @contextmanager
@@ -74,10 +81,12 @@ def new_folder(folder: Path, *, what: str) -> Iterator[Path]:
             shutil.rmtree(partial, ignore_errors=True)
 
 
-def _write(model: Model | MaskedModel, tokenizer: Tokenizer, folder: Path, extra: dict[str, Any]) -> None:
+def _write(
+    model: Model | MaskedModel, tokenizer: Tokenizer, folder: Path, extra: dict[str, Any], dtype: torch.dtype
+) -> None:
     parameters = dict(model.named_parameters())
     table = names.renamed(model.config, model.task, parameters)
-    tensors = {table[name]: value.detach().float().cpu().contiguous() for name, value in parameters.items()}
+    tensors = {table[name]: value.detach().to(dtype).cpu().contiguous() for name, value in parameters.items()}
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     describe(model, tokenizer, folder, extra)
 

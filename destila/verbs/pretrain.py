@@ -25,12 +25,13 @@ from destila.config import Options, opt
 from destila.errors import ConfigError
 from destila.measure import machine
 from destila.measure.size import weights_bytes
-from destila.models import store
+from destila.models import hf, store
 from destila.models.mlm import MaskedModel
 from destila.report import pretraining, records
 from destila.tasks.mlm import TASK
 from destila.text.feed import Feed
 from destila.text.files import read_log, write_text
+from destila.text.folder import read_folder
 from destila.text.letters import characters
 from destila.text.starts import marks
 from destila.text.tokenizer import Tokenizer
@@ -61,6 +62,7 @@ class Config(Options):
     recipe: str = opt(..., "recipe (TOML)")
     set: tuple[str, ...] = opt((), "overrides, key=value")
     minutes: float | None = opt(None, "end this sitting after so many minutes of training; none = run to the end", gt=0)
+    share: str | None = opt(None, "write the model to this folder too, in half precision")
 
 
 def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
@@ -73,10 +75,17 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
     rows, lines = [], []
     every = variants(arguments.recipe, arguments.set)
     several = len(every) > 1 or bool(every[0][1].runs)
+    if arguments.share is not None and several:
+        raise ConfigError(
+            f"--share writes one model and {arguments.recipe} makes {len(every)}: drop it or its [[runs]]"
+        )
     study = Path(every[0][1].out) / every[0][1].name
     for name, recipe in every:
         one = _Run(name, recipe, study / name if several else study, progress)
         record = one.record(arguments.minutes)
+        if arguments.share is not None and processes().is_main_process:
+            one.share(Path(arguments.share))
+            lines.append(f"shared: {arguments.share}")
         if not processes().is_main_process:
             continue
         if record is None:
@@ -138,6 +147,12 @@ class _Run:
             return None
         store.save(model, found.tokenizer, self.folder / "model", extra={"pretraining": self._facts(key, last)})
         return self._recorded(key, found, model, book) if last is None or last.stopped == "done" else None
+
+    def share(self, folder: Path) -> None:
+        """Nothing; the model as it is now, in half precision, in another folder."""
+        model, tokenizer, _ = hf.load_masked(self.folder / "model", order=self.recipe.model.order)
+        facts = {"pretraining": read_folder(self.folder / "model").extra["pretraining"]}
+        store.save(model, tokenizer, folder, extra=facts, half=True)
 
     def _key(self, found: Prepared) -> str:
         """Names everything that the result depends on."""

@@ -91,6 +91,18 @@ def test_raw_text_becomes_a_model_a_record_and_a_report(tmp_path, text):
     assert Path("runs/small/report.html").is_file()
 
 
+def test_a_model_to_share_has_half_the_bytes_and_the_same_weights(tmp_path, text):
+    path = recipe(tmp_path / "r.toml", text)
+    run(path, share="shared")
+    whole, half = (Path(folder) / "model.safetensors" for folder in ("runs/small/model", "shared"))
+    assert half.stat().st_size < 0.7 * whole.stat().st_size  # the list of names is as long in both
+    one, other = weights("runs/small/model"), weights("shared")
+    for name, values in one.items():
+        assert torch.equal(values.half().float(), other[name])
+    with pytest.raises(ConfigError, match="--share writes one model"):
+        run(recipe(tmp_path / "two.toml", text, name="two", runs=[{"name": "a"}, {"name": "b"}]), share="shared")
+
+
 def test_a_finished_run_is_not_done_again_and_another_one_is_not_overwritten(tmp_path, text):
     path = recipe(tmp_path / "r.toml", text)
     run(path)
