@@ -201,7 +201,7 @@ def against_beto(arguments: argparse.Namespace, dataset: Dataset, tokenizer: Tok
             graph = int8.quantise(exporter.build(model, mask=False, types=False), kind="dynamic")
             path = Path(folder) / f"{preset}.onnx"
             path.write_bytes(graph.SerializeToString())
-            calls[preset] = _whole(peers.open_graph(path, arguments.threads), examples, dataset.labels, tokenizer)
+            calls[preset] = _whole(peers.opened(path, arguments.threads), examples, dataset.labels, tokenizer)
         times = {
             name: values.reshape(-1)
             for name, values in _sentences(calls, len(examples), arguments.rounds, CLOCKS[arguments.clock]).items()

@@ -1,12 +1,14 @@
 """The contestants of `benchmarks/inference.py`: one model, opened by transformers, onnxruntime and OpenVINO, and by us.
 
 Peers get what an expert gives them: the exporter's graph pre-processed and quantised per channel; OpenVINO with its
-latency hint, bf16, and int8 calibrated by NNCF on the same sentences.
+latency hint, bf16, and int8 calibrated by NNCF on the same sentences, inputs and outputs shared with it. Ours is the
+runtime that users get, `destila.runtime.session`.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import logging
 import os
 import warnings
@@ -23,8 +25,10 @@ from transformers import AutoModelForSequenceClassification, AutoModelForTokenCl
 
 from destila.export import int8
 from destila.export import onnx as exporter
+from destila.export import openvino as ir
 from destila.models import store
 from destila.models.heads import Model
+from destila.runtime.session import feeds, open_session
 from destila.text.tokenizer import Tokenizer
 
 Run = Callable[[np.ndarray], np.ndarray]
@@ -58,7 +62,7 @@ def contestants(
             "onnxruntime fp32": open_graph(plain, threads),
             "onnxruntime int8 expert": open_graph(expert, threads),
         }
-        found |= _openvino(_Traced(theirs), threads, calibration, prefix="openvino", masked=True)
+        found |= _openvino(_Traced(theirs), threads, calibration)
         found |= ours(model, folder, threads=threads, calibration=calibration)
     return found
 
@@ -73,18 +77,39 @@ def transformers_model(model: Model, tokenizer: Tokenizer, folder: Path) -> torc
 def ours(model: Model, folder: Path, *, threads: int, calibration: Sequence[np.ndarray]) -> dict[str, Run]:
     """What `destila export` offers for single texts."""
     plain = exporter.build(model, mask=False, types=False)
-    feeds = [{"input_ids": ids} for ids in calibration]
+    texts = [{"input_ids": ids} for ids in calibration]
     graphs = {
         "destila fp32": plain,
         "destila int8": int8.quantise(plain, kind="dynamic"),
-        "destila int8 static": int8.quantise(plain, kind="static", calibration=feeds),
+        "destila int8 static": int8.quantise(plain, kind="static", calibration=texts),
     }
     found = {}
     for name, graph in graphs.items():
         path = folder / f"{name.replace(' ', '-')}.onnx"
         path.write_bytes(graph.SerializeToString())
-        found[name] = open_graph(path, threads)
-    return found | _openvino(model, threads, calibration, prefix="destila openvino", masked=False)
+        found[name] = opened(path, threads)
+    return found | _our_openvino(model, folder, threads, calibration)
+
+
+def opened(path: Path, threads: int, kind: str = "") -> Run:
+    """An exported file in the runtime that users get."""
+    session = open_session(path, threads=threads, kind=kind)
+
+    def run(ids: np.ndarray) -> np.ndarray:
+        return session(feeds(ids[0], np.zeros_like(ids[0])))
+
+    return run
+
+
+def _our_openvino(model: Model, folder: Path, threads: int, calibration: Sequence[np.ndarray]) -> dict[str, Run]:
+    if importlib.util.find_spec("openvino") is None:
+        return {}
+    names = [value.any_name for value in ir.build(model).inputs]
+    texts = [{n: v for n, v in feeds(ids[0], np.zeros_like(ids[0])).items() if n in names} for ids in calibration]
+    for name, graph in (("bf16", ir.build(model)), ("int8", ir.quantise(ir.build(model), texts))):
+        ir.save(graph, folder / f"{name}.xml", half=name == "bf16")
+    files = {"bf16": "bf16", "int8": "int8", "int8 bf16": "int8"}
+    return {f"destila openvino {name}": opened(folder / f"{file}.xml", threads, name) for name, file in files.items()}
 
 
 def _export(model: torch.nn.Module, path: Path) -> None:
@@ -125,41 +150,32 @@ def open_graph(path: Path, threads: int) -> Run:
     return run
 
 
-def _openvino(
-    model: torch.nn.Module, threads: int, calibration: Sequence[np.ndarray], *, prefix: str, masked: bool
-) -> dict[str, Run]:
+def _openvino(model: torch.nn.Module, threads: int, calibration: Sequence[np.ndarray]) -> dict[str, Run]:
     """bf16, int8 with the rest in fp32, and int8 with the rest in bf16; nothing where OpenVINO is not installed."""
-    try:
-        import openvino
-    except ImportError:
+    if importlib.util.find_spec("openvino") is None:
         return {}
-    from destila.export import openvino as exporter
+    import openvino
 
     def convert() -> Any:
-        if not masked:
-            return exporter.build(model)
         example = {name: torch.ones((2, 160), dtype=torch.int64) for name in ("input_ids", "attention_mask")}
         return openvino.convert_model(model, example_input=example, input=[(name, [-1, -1]) for name in example])
 
     core = openvino.Core()
     common = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1}
 
-    names = [value.any_name for value in convert().inputs]
-    fill = {"attention_mask": np.ones_like, "type_ids": np.zeros_like}
-
-    def feeds(ids: np.ndarray) -> dict[str, np.ndarray]:
-        return {name: fill[name](ids) if name in fill else ids for name in names}
+    def masked(ids: np.ndarray) -> dict[str, np.ndarray]:
+        return {"input_ids": ids, "attention_mask": np.ones_like(ids)}
 
     def opened(graph: Any, precision: str) -> Run:
         options = {**common, "INFERENCE_PRECISION_HINT": precision}
         request = core.compile_model(graph, "CPU", options).create_infer_request()
-        return lambda ids: request.infer(feeds(ids))[0]
+        return lambda ids: request.infer(masked(ids), share_inputs=True, share_outputs=True)[0]
 
-    small = exporter.quantise(convert(), [feeds(ids) for ids in calibration])
+    small = ir.quantise(convert(), [masked(ids) for ids in calibration])
     return {
-        f"{prefix} bf16": opened(convert(), "bf16"),
-        f"{prefix} int8": opened(small, "f32"),
-        f"{prefix} int8 bf16": opened(small, "bf16"),
+        "openvino bf16": opened(convert(), "bf16"),
+        "openvino int8": opened(small, "f32"),
+        "openvino int8 bf16": opened(small, "bf16"),
     }
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import onnx
 
+from destila.export.graph import MICROSOFT
 from destila.export.int8 import ROW_BLOCK
 from destila.models.config import EncoderConfig
 
@@ -20,8 +21,13 @@ INT8 = {
     "QLinearMatMul",
 }
 FLOAT = {"FusedGemm", "FusedMatMul", "Gemm", "MatMul"}
-ATTENTION = {"MultiHeadAttention": (0, 2), "Attention": (0, 3), "QAttention": (1, 3)}
-"""Fused nodes: (int8 products, products)."""
+ATTENTION = {
+    ("", "Attention"): (0, 2),
+    (MICROSOFT, "MultiHeadAttention"): (0, 2),
+    (MICROSOFT, "Attention"): (0, 3),
+    (MICROSOFT, "QAttention"): (1, 3),
+}
+"""Fused nodes by domain and type: (int8 products, products); those with 3 hold the weights of queries, keys, values."""
 
 _LAYER_BYTES = 7_500  # of a layer's nodes and names in the file
 _FILE_BYTES = 6_000  # of the other nodes
@@ -37,7 +43,7 @@ def _count(graph: onnx.GraphProto) -> tuple[int, int]:
     int8 = total = 0
     for node in graph.node:
         own = (int(node.op_type in INT8), int(node.op_type in INT8 | FLOAT))
-        more = ATTENTION.get(node.op_type, own)
+        more = ATTENTION.get((node.domain, node.op_type), own)
         int8, total = int8 + more[0], total + more[1]
         for attribute in node.attribute:
             if attribute.type == onnx.AttributeProto.GRAPH:

@@ -1,6 +1,6 @@
 """A small writer of ONNX graphs: nodes and constants are added in order, each constant once.
 
-The ops of the domain `com.microsoft` are those of onnxruntime (its ContribOperators.md), present since 1.17.
+The ops of the domain `com.microsoft` are those of onnxruntime (its ContribOperators.md).
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-OPSET = 17
+OPSET = 23
 MICROSOFT = "com.microsoft"
-IR_VERSION = 8
+IR_VERSION = 11
 
 
 class Graph:

@@ -121,7 +121,13 @@ def _openvino(file: Path, threads: int, callers: int, kind: str) -> Session:
     def run(feeds: dict[str, np.ndarray]) -> np.ndarray:
         if not hasattr(own, "request"):
             own.request = compiled.create_infer_request()
-        return np.array(own.request.infer(feeds)[0], np.float32)
+        # Not infer(feeds): its copies and checks are a tenth of a short text's time. Inputs are read where they lie.
+        held = {name: np.ascontiguousarray(value) for name, value in feeds.items()}
+        for name, value in held.items():
+            own.request.set_tensor(name, openvino.Tensor(value, shared_memory=True))
+        own.request.start_async()
+        own.request.wait()
+        return np.array(own.request.get_output_tensor(0).data, np.float32)
 
     shape = [d.get_length() if d.is_static else None for d in compiled.outputs[0].get_partial_shape()]
     return Session(file, "openvino", tuple(i.get_any_name() for i in compiled.inputs), _fixed(shape), run)

@@ -58,6 +58,12 @@ def test_the_count_is_read_from_the_file_and_includes_subgraphs(tmp_path):
     assert count(path) == (2, 3)
 
 
+@pytest.mark.parametrize(("domain", "products"), [("", 2), ("com.microsoft", 3)])
+def test_attention_counts_weights_only_where_it_holds_them(domain, products):
+    node = onnx.helper.make_node("Attention", ["a", "b", "c"], ["d"], domain=domain)
+    assert count(onnx.helper.make_model(onnx.helper.make_graph([node], "g", [], []))) == (0, products)
+
+
 def test_what_is_kept_stays_fp32(plain, texts):
     everything = frozenset(products(plain))
     assert count(quantise(plain, kind="dynamic", keep=everything))[0] == 0

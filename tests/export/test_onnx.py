@@ -41,6 +41,15 @@ def test_single_texts_need_no_mask_and_agree_with_torch_for_every_activation(tas
         assert furthest(run(proto, feeds), answers(model, feeds)) < 1e-5
 
 
+@pytest.mark.parametrize("length", [1, 33, 511])
+def test_with_a_mask_and_without_one_the_answers_are_the_same(length, small):
+    model = small("albert", "classify", layers=3)
+    feeds = {"input_ids": np.random.default_rng(length).integers(2, 90, (1, length))}
+    alone = run(exporter.build(model, mask=False, types=False), feeds)
+    masked = run(exporter.build(model, mask=True, types=False), {**feeds, "mask": np.ones_like(feeds["input_ids"])})
+    assert furthest(alone, masked) < 1e-5
+
+
 def test_erf_and_tanh_gelu_are_told_apart(small, texts):
     erf, tanh = (small("bert", activation=name) for name in ("gelu", "gelu_new"))
     one, other = (run(exporter.build(model, mask=False, types=False), texts[0]) for model in (erf, tanh))

@@ -33,9 +33,9 @@ def test_every_product_is_int8_and_shared_weights_are_stored_once(installed, sma
         model = small("albert", "tag", layers=layers)
         found = ir.build(model)
         windows = [(draw.integers(2, 90, n), np.zeros(n, int)) for n in range(4, 12)]
-        feeds = [{name: value for name, value in feeds(*w).items() if name != "mask"} for w in windows]
+        texts = [{name: value for name, value in feeds(*w).items() if name != "mask"} for w in windows]
         file = tmp_path / f"model.{layers}.xml"
-        ir.save(ir.quantise(found, feeds), file, half=False)
+        ir.save(ir.quantise(found, texts), file, half=False)
         assert ir.count(file) == (6 * layers + 2, 6 * layers + 2)
         assert proof.difference(open_session(file, kind="int8"), model, windows) < 0.2
         sizes[layers] = file.with_suffix(".bin").stat().st_size
