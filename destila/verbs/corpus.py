@@ -80,6 +80,7 @@ def run(config: Config, progress: Callable[[str, int, int], None] | None = None)
         if manifest["fingerprint"] != key:
             raise ConfigError(f"{out} holds a corpus made of other text or with other options: give another folder")
         shards.open_shards(out, tokenizer)
+        shutil.rmtree(work, ignore_errors=True)  # of a run that was killed after its manifest
         return manifest | {"made": False}
     with _disk(out):
         work.mkdir(parents=True, exist_ok=True)

@@ -128,6 +128,8 @@ def test_a_killed_run_goes_on_and_its_result_is_the_same_to_the_byte(recipe, tmp
 def test_a_finished_corpus_is_checked_and_left_alone(recipe, tmp_path):
     run(recipe)
     before = contents(tmp_path / "out")
+    (tmp_path / "out" / "work").mkdir()  # what a kill behind the manifest leaves
+    (tmp_path / "out" / "work" / "a.npz").write_bytes(b"x")
     assert not run(recipe, "workers=2")["made"]
     assert contents(tmp_path / "out") == before
     with pytest.raises(ConfigError, match="made of other text or with other options"):
