@@ -18,7 +18,7 @@ import numpy as np
 from destila.config import Options, build, opt
 from destila.errors import ConfigError, DataError
 from destila.text.lines import Lines, batches, lines
-from destila.text.masking import Masking, corrupt, piece_weights
+from destila.text.masking import Masked, Masking, corrupt, piece_weights
 from destila.text.mixture import Mixture
 from destila.text.packing import Frame, Packing, Row, Text, joined, pack
 from destila.text.shards import Shards
@@ -96,7 +96,7 @@ class Feed:
         _check(corpora, options)
         self.options, self._seed = options, seed
         self._corpora = corpora
-        self._marks = marks(tokenizer, options.masking.words)
+        self._marks, self._held_marks = marks(tokenizer, options.masking.words), marks(tokenizer, Masking().words)
         self._frame = Frame(tokenizer.cls_id, tokenizer.sep_id, tokenizer.pad_id)
         found = [cut(corpus, options.stretch) for corpus in corpora]
         held = [is_held_out(stretches, options.heldout) for stretches in found]
@@ -151,7 +151,8 @@ class Feed:
     def heldout(self, *, length: int, tokens: int) -> Taken:
         """About `tokens` tokens that are never trained on, or all there are: the same whatever the seed.
 
-        Masked by the options' rate, without smoothing. Lines come by length. Raises DataError when nothing is held out.
+        Masked and packed by the defaults, not by the options, so that runs that differ in these can be compared. Lines
+        come by length. Raises DataError when nothing is held out.
         """
         some = [corpus for corpus, stretches in enumerate(self._held) if len(stretches)]
         if not some:
@@ -165,12 +166,12 @@ class Feed:
         once = dict.fromkeys((some[corpus], stretch) for corpus, stretch in drawn)
         text = self._text(self._held, list(once))
         if self.options.form == "pairs":
-            rows = self._packed(text, (length, self.options.packing.pair or 0), (_HELD,))
+            rows = pack(text, self._frame, Packing(length=length), key=(_HELD,))
         else:
             found = lines(text.tokens, text.sentences, length, unk_id=self._marks.unk_id)
             rows = found.rows(np.argsort(found.sizes, kind="stable"), self._frame)
-        masking = self.options.masking.model_copy(update={"smoothing": 0.0})
-        return self._corrupted(rows, np.arange(len(rows.pair)), np.zeros(1, np.int64), masking, seed=_HELD)
+        names, epoch = np.arange(len(rows.pair)), np.zeros(1, np.int64)
+        return _hidden(rows, corrupt(rows.input_ids, names, self._held_marks, Masking(), seed=_HELD, epoch=epoch))
 
     def _check_goes_on(self, began: Cursor, now: Cursor) -> None:
         """Raises DataError when a whole reading of every corpus has given no line."""
@@ -222,8 +223,14 @@ class Feed:
         found = corrupt(
             rows.input_ids, names, self._marks, masking, seed=seed, epoch=epoch, weights=self._weights, real=real
         )
-        target = np.where(found.chosen, rows.input_ids, np.int32(IGNORE))
-        return Taken(found.input_ids, target, rows.type_ids, rows.positions, rows.pair, rows.order, real)
+        return _hidden(rows, found)
+
+
+def _hidden(rows: Row, found: Masked) -> Taken:
+    """Rows with their chosen tokens hidden."""
+    target = np.where(found.chosen, rows.input_ids, np.int32(IGNORE))
+    real = int((rows.pair > 0).sum())
+    return Taken(found.input_ids, target, rows.type_ids, rows.positions, rows.pair, rows.order, real)
 
 
 @dataclass(frozen=True, slots=True)

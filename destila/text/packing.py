@@ -8,7 +8,8 @@ frame, its positions start at 0 and its number bounds the attention, so a pair r
 pairs begin and end is decided one after the other; the rows are then filled all at once.
 
 The last sentence of a row goes on at the start of the next one. A half that is torn like this lacks its first word or
-its full stop, which tells the order without reading: so the parts of a torn sentence stand alone, without a label.
+its full stop, and where the others have theirs, that tells the order without reading. So a run that is torn at both ends
+is cut anywhere, and then all four ends look alike; one that is torn at one end stands alone, without a label.
 
 A run of one sentence has no order. Here it stands alone, without a label; in the published code (fact sheet 1.4) it
 is followed by sentences of another document and labelled as swapped, which is topic rather than order.
@@ -40,7 +41,7 @@ class Packing(Options):
     length: int = opt(128, "tokens of a row", ge=2 * _LEAST)
     pair: int | None = opt(None, "tokens after which a pair takes no further sentence; none = the row's length", ge=1)
     short: float = opt(0.1, "share of pairs that end earlier, anywhere from 2 tokens on", ge=0, le=1)
-    torn: bool = opt(False, "pairs may begin and end within a sentence, which gives their order away")
+    torn: bool = opt(False, "cut torn runs between sentences too, which gives their order away")
     single: Literal["alone", "other"] = opt(
         "alone", "a lone sentence stands alone, or is followed by another document and labelled swapped (ALBERT)"
     )
@@ -124,23 +125,20 @@ def _plan(text: Text, options: Packing, random: np.random.Generator) -> list[tup
             if left < _LEAST:
                 row, left = row + 1, options.length
             start, room, target = at, left - FRAME, _target(options, uniform)
-            alone = not options.torn and sentence > 0 and start != ends[sentence - 1]  # the rest of a torn sentence
+            torn = not options.torn and sentence > 0 and start != ends[sentence - 1]
             bounds: list[int] = []
             while at < stop and at - start < room and _wants(at - start, len(bounds), target, room):
                 at = min(ends[sentence], start + room)
                 sentence += at == ends[sentence]
                 bounds.append(at)
-                if alone:
-                    break
-            torn = not options.torn and at != ends[sentence - 1]
-            if torn and len(bounds) > 1 and start + room - bounds[-2] >= _LEAST:
-                at, torn = bounds[-2], False  # what does not fit is the next run, alone
-                bounds.pop()
+            tears = torn + (not options.torn and at != ends[sentence - 1])
+            if tears == 2:
+                bounds = [start + 1 + int(next(uniform) * (at - start - 1)), at]
             place = options.length - left
-            if len(bounds) > 1 and not torn:
+            if len(bounds) > 1 and tears != 1:
                 middle = bounds[int(next(uniform) * (len(bounds) - 1))]
                 halves = (middle, at, start, middle, 1) if next(swaps) else (start, middle, middle, at, 0)
-            elif options.single == "other" and others and not alone and not torn:
+            elif options.single == "other" and others and not tears:
                 other = others[int(next(uniform) * len(others))]
                 halves = (*_mixed((start, at), other, room, random), 1)
             else:

@@ -150,6 +150,8 @@ def rate(step: int, options: PretrainOptions) -> float:
     warm = int(options.warmup * horizon)
     if options.schedule == "constant":
         return options.lr * min(1.0, (step + 1) / max(1, warm))
+    if options.schedule == "from the peak" and step >= warm:
+        return options.lr * max(0, horizon - step) / (horizon - warm)
     return polynomial_rate(step, peak=options.lr, warm=warm, horizon=horizon)
 
 

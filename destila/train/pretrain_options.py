@@ -36,7 +36,9 @@ class PretrainOptions(Options):
     stages: tuple[Stage, ...] = opt((Stage(),), "one after the other", min_length=1)
     optimizer: Literal["lamb", "adamw"] = opt("lamb", "lamb as in the ALBERT code, or adamw")
     lr: float = opt(1e-3, "peak learning rate, per step", gt=0)
-    schedule: Literal["linear", "constant"] = opt("linear", "decay of the learning rate, over the horizon")
+    schedule: Literal["linear", "from the peak", "constant"] = opt(
+        "linear", "decay of the rate over the horizon: linear from step 0 (the ALBERT code), or from where warm-up ends"
+    )
     horizon: int | None = opt(
         None, "steps at which the rate reaches 0, whatever steps are run; none = all stages together", ge=1
     )
@@ -72,6 +74,6 @@ class PretrainOptions(Options):
 
     @model_validator(mode="after")
     def _reaches(self) -> PretrainOptions:
-        if self.horizon is not None and self.horizon < self.steps and self.schedule == "linear":
+        if self.horizon is not None and self.horizon < self.steps and self.schedule != "constant":
             raise ValueError(f"horizon = {self.horizon} is before the end of the stages, {self.steps} steps: raise it")
         return self

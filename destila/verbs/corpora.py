@@ -13,11 +13,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from destila import hub
 from destila.config import fingerprint, opt
 from destila.errors import ConfigError
+from destila.text.files import open_text
 from destila.text.pieces import Making
 from destila.text.shards import Shards, checksum, open_shards
 from destila.text.tokenizer import Tokenizer
@@ -37,6 +38,12 @@ class Corpus(Making):
     folder: str | None = opt(None, "shards that `destila corpus` has made with the same tokenizer")
     column: str = opt("text", "field of JSON lines or Parquet that holds the text")
     exact: bool = opt(True, "drop documents that equal an earlier one")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Corpus:
+        if bool(self.files) == (self.folder is not None):
+            raise ValueError("give either `files` or `folder`")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +66,8 @@ def _tokenizer(spec: tokenizer_verb.Training, corpora: Sequence[Corpus], report:
     files = [corpus_verb.place(file) for corpus in corpora for file in corpus.files]
     if not files:
         raise ConfigError("a tokenizer is trained on the files of the corpora, and none has any: name its folder")
+    for file in files:
+        open_text(file)  # a missing or damaged one is said here
     out = hub.cache_root() / "tokenizers" / fingerprint(spec, [checksum(file) for file in files])
     if not (out / "tokenizer.json").is_file():
         config = tokenizer_verb.Config(files=tuple(map(str, files)), out=str(out), **spec.model_dump())

@@ -331,10 +331,15 @@ def test_smoothing_across_blocks_is_over_the_whole_batch(make, bpe):
         assert (taken.target != IGNORE).sum() == np.ceil(0.15 * taken.tokens)
 
 
-def test_held_out_text_is_masked_without_smoothing(make, bpe):
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"masking": {**PIECES, "smoothing": 0.7}},
+        {"masking": {"rate": 0.4, "words": "published", "cap": 3}},
+        {"packing": {"single": "other", "torn": True, "short": 0.5}},
+    ],
+)
+def test_held_out_text_is_the_same_whatever_is_trained_with(make, bpe, more):
     corpus = make("a", sizes(100))
-    held = [
-        Feed([corpus], bpe, options(heldout=0.3, masking=masking), seed=0).heldout(length=32, tokens=1000)
-        for masking in (PIECES, {**PIECES, "smoothing": 0.7})
-    ]
+    held = [Feed([corpus], bpe, options(heldout=0.3, **o), seed=0).heldout(length=32, tokens=1000) for o in ({}, more)]
     assert equal(*held)

@@ -72,6 +72,8 @@ def test_the_rate_rises_and_falls_over_a_horizon_that_the_stages_need_not_reach(
     assert [rate(step, chosen) for step in (20, 50, 100)] == pytest.approx([0.08, 0.05, 0.0])
     flat_one = options(schedule="constant", warmup=0.2, lr=0.1, horizon=100)
     assert [rate(step, flat_one) for step in (19, 39)] == pytest.approx([0.1, 0.1])
+    unbroken = options(schedule="from the peak", warmup=0.2, lr=0.1, horizon=100)
+    assert [rate(step, unbroken) for step in (10, 20, 60, 100)] == pytest.approx([0.05, 0.1, 0.05, 0.0])
     with pytest.raises(ConfigError, match="horizon = 20 is before the end of the stages, 40 steps"):
         options(horizon=20)
 
