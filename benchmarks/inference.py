@@ -196,19 +196,24 @@ def against_beto(arguments: argparse.Namespace, dataset: Dataset, tokenizer: Tok
             return peers.run_torch(theirs, ids)
 
         calls["beto pytorch"] = _whole(run_beto, examples, dataset.labels, tokenizer)
+        calibration = inputs(dataset, tokenizer, 128)[:4]
         for preset in BETO:
             model = heads.build(PRESETS[preset], "tag", dataset.labels, seed=0).eval()
-            graph = int8.quantise(exporter.build(model, mask=False, types=False), kind="dynamic")
-            path = Path(folder) / f"{preset}.onnx"
-            path.write_bytes(graph.SerializeToString())
-            calls[preset] = _whole(peers.opened(path, arguments.threads), examples, dataset.labels, tokenizer)
+            (own := Path(folder) / preset).mkdir()
+            with peers.quiet():
+                field = peers.ours(model, own, threads=arguments.threads, calibration=calibration)
+            calls |= {
+                f"{preset}: {name}": _whole(run, examples, dataset.labels, tokenizer)
+                for name, run in field.items()
+                if "int8" in name
+            }
         times = {
             name: values.reshape(-1)
             for name, values in _sentences(calls, len(examples), arguments.rounds, CLOCKS[arguments.clock]).items()
         }
     medians = {name: float(np.median(values)) for name, values in times.items()}
     means = {name: float(values.mean()) for name, values in times.items()}
-    ratio = {name: medians["beto pytorch"] / medians[name] for name in BETO}
+    ratio = {name: medians["beto pytorch"] / value for name, value in medians.items() if name != "beto pytorch"}
     return {"sentences": len(examples), "median_ms": medians, "mean_ms": means, "beto_over": ratio}
 
 
@@ -283,8 +288,8 @@ def bars(result: Mapping[str, Any]) -> list[dict[str, Any]]:
             )
             bar(f"{preset}, {length} tokens: best of destila over best peer", 1.05, best / min(experts), most=True)
             bar(f"{preset}, {length} tokens: achieved over peak", 0.6, row["achieved_over_peak"])
-    for preset, ratio in result.get("beto", {}).get("beto_over", {}).items():
-        bar(f"{preset}: BETO in PyTorch over, sentence to labels", BETO[preset], ratio)
+    for name, ratio in result.get("beto", {}).get("beto_over", {}).items():
+        bar(f"{name}: BETO in PyTorch over, sentence to labels", BETO[name.split(":")[0]], ratio)
     if "stable" in result:
         bar(
             f"texts of {result['stable']['texts']} that change with threads or order",

@@ -51,7 +51,7 @@ def contestants(
     model: Model, tokenizer: Tokenizer, folder: Path, *, threads: int, calibration: Sequence[np.ndarray]
 ) -> dict[str, Run]:
     """Every contestant that is installed, by name; files are written to folder. calibration: ids [1, L] of texts."""
-    with _quiet():
+    with quiet():
         theirs = transformers_model(model, tokenizer, folder / "transformers")
         plain, prepared, expert = (folder / f"{name}.onnx" for name in ("plain", "prepared", "expert"))
         _export(theirs, plain)
@@ -180,7 +180,7 @@ def _openvino(model: torch.nn.Module, threads: int, calibration: Sequence[np.nda
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Exporters and quantisers write to standard output, which is for the result."""
     logging.disable(logging.WARNING)
     with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere), warnings.catch_warnings():
