@@ -5,11 +5,10 @@ fusions do not recognise its products. Here every weight is stored once, already
 directly. What was measured on a CPU with AVX-512, ALBETO tiny and base-6 in int8, one and two threads (at 32 tokens half
 the time is not in the products: every node that two threads share costs them some microseconds):
 
-attention    ONNX's own Attention node: 4-7 % of the whole time less at 32 to 128 tokens than MultiHeadAttention, whose
-             blocked kernel wins from about 384 tokens on, by 2 % (tiny on one thread: 8 %); only that one takes a mask
-LayerNorm    one node: tiny takes 4-6 % less on two threads at 32 to 128 tokens than with mean, subtraction,
-             SimplifiedLayerNormalization and bias (four for one); base-6 and 512 tokens the same;
-             SkipLayerNormalization makes the whole a quarter slower
+attention    ONNX's own Attention node: faster on short texts than MultiHeadAttention, whose blocked kernel is a little
+             ahead on long ones; only that one takes a mask
+LayerNorm    one node: faster on short texts than mean, subtraction, SimplifiedLayerNormalization and bias (four for one),
+             the same on long ones; SkipLayerNormalization is slower
 GELU         bias and GELU apart: the runtime fuses them in fp32, and int8 has the bias in the product
 classifiers  the last layer computes queries, output and feed-forward for the first token only: nobody reads the rest
 

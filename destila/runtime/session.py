@@ -121,7 +121,7 @@ def _openvino(file: Path, threads: int, callers: int, kind: str) -> Session:
     def run(feeds: dict[str, np.ndarray]) -> np.ndarray:
         if not hasattr(own, "request"):
             own.request = compiled.create_infer_request()
-        # Not infer(feeds): its copies and checks are a tenth of a short text's time. Inputs are read where they lie.
+        # Not infer(feeds): its copies and checks take a share of a short text's time. Inputs are read where they lie.
         held = {name: np.ascontiguousarray(value) for name, value in feeds.items()}
         for name, value in held.items():
             own.request.set_tensor(name, openvino.Tensor(value, shared_memory=True))

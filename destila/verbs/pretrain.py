@@ -225,10 +225,8 @@ class _Run:
                 "corpora": [c.manifest["counts"] for c in found.corpora],
             },
         )
-        for path in [
-            *self._results(),
-            self.folder / records.RECORD_FILE,
-        ]:  # the folder's last: it says that all is done
+        # The folder's comes last: it says that all is done.
+        for path in [*self._results(), self.folder / records.RECORD_FILE]:
             records.append(path, record)
         write_json(self.folder / "trained.json", {"key": key, **record.scores})
         return record
