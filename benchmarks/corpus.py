@@ -2,7 +2,7 @@
 
     python benchmarks/corpus.py [FILES] [--tokenizer mini-es] [--megabytes 300] [--repeats 2]
 
-Takes equal parts of the files up to so many million characters. The contestant encodes the text's lines, already in
+Takes equal parts of the files up to so many million characters, more of the others where one is shorter. The contestant encodes the text's lines, already in
 memory, in batches of 10,000 (`encode_batch`, all threads) and keeps nothing; only that is timed. Ours is the whole
 command, from the start of its process to the manifest. Memory is the largest sum, over the command's processes, of
 their proportional share (PSS) and of resident pages (RSS, shared pages counted for each), sampled 10 times a second.
@@ -62,14 +62,14 @@ class Turn:
 
 
 def sample(files: list[str], characters: int, to: Path) -> int:
-    """The characters written: equal parts of the files, or all of a shorter one."""
+    """The characters written: equal parts of the files, more of the others where one is shorter."""
     total = 0
     with to.open("w", encoding="utf-8") as out:
-        for file in files:
-            part = 0
+        for number, file in enumerate(sorted(files, key=os.path.getsize)):
+            part, share = 0, (characters - total) / (len(files) - number)
             for line in open_text(file):
                 part += out.write(line + "\n")
-                if part >= characters / len(files):
+                if part >= share:
                     break
             out.write("\n")
             total += part

@@ -36,17 +36,44 @@ def opt(default: Any, help: str, **limits: Any) -> Any:
 
 
 def load(kind: type[C], path: Path | str, overrides: Sequence[str] = ()) -> C:
-    """The config in a TOML file with `a.b=value` overrides applied; raises ConfigError."""
-    path = Path(path)
+    """The config in a TOML file with `a.b=value` overrides applied; raises ConfigError.
+
+    `extends = "other.toml"`, a path beside the file, takes all of another file and changes what this one says: tables key
+    by key, anything else whole, lists of tables too.
+    """
+    return build(kind, _read(Path(path)), overrides, where=str(path))
+
+
+def _read(path: Path, through: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """The tables of a file, those it extends included. through: the files that extend this one."""
     if not path.is_file():
+        asked = f", which {through[-1]} extends: give its path from the folder of that file" if through else ""
         raise ConfigError(
-            f"no recipe at {path}: 'destila init DATA' writes one, 'destila list recipes' shows the shipped ones"
+            f"no recipe at {path}"
+            + (asked or ": 'destila init DATA' writes one, 'destila list recipes' shows the shipped ones")
         )
+    if path.resolve() in (each.resolve() for each in through):
+        raise ConfigError(f"{path} extends itself, by way of {', '.join(map(str, through))}: drop one `extends`")
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from error
-    return build(kind, data, overrides, where=str(path))
+    other = data.pop("extends", None)
+    if other is None:
+        return data
+    if not isinstance(other, str):
+        raise ConfigError(f"{path}: key 'extends' = {other!r}: give the path of one recipe")
+    return _merged(_read(path.parent / other, (*through, path)), data)
+
+
+def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Two tables as one: what `above` says counts."""
+    both = {key: _merged(below[key], value) for key, value in above.items() if _tables(below.get(key), value)}
+    return {**below, **above, **both}
+
+
+def _tables(*values: Any) -> bool:
+    return all(isinstance(value, dict) for value in values)
 
 
 def build(kind: type[C], data: dict[str, Any], overrides: Sequence[str] = (), *, where: str = "config") -> C:

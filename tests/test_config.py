@@ -172,3 +172,33 @@ def test_a_fingerprint_is_known_and_does_not_depend_on_the_order_of_keys():
 @pytest.mark.parametrize("other", [FULL.model_copy(update={"lr": 5.1e-5}), FULL.model_copy(update={"sizes": (1,)})])
 def test_another_value_has_another_fingerprint(other):
     assert fingerprint(other) != fingerprint(FULL)
+
+
+def test_a_file_extends_another(file):
+    above = file.parent / "deeper" / "above.toml"
+    above.parent.mkdir()
+    above.write_text('extends = "../net.toml"\nlr = 2.0\n[first]\nwidth = 3\n[[layers]]\nname = "z"\n')
+    found = load(Net, above, ["first.extra.a=1"])
+    assert found.title == "uno" and found.lr == 2.0
+    assert found.first == Layer(name="a", width=3, extra={"a": 1}), "tables are merged key by key"
+    assert found.layers == (Layer(name="z"),), "a list of tables is replaced"
+    (file.parent / "top.toml").write_text('extends = "deeper/above.toml"\ntitle = "dos"\n')
+    assert load(Net, file.parent / "top.toml") == load(Net, above, ["title=dos"])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('extends = "nada.toml"', "no recipe at .*nada.toml, which .*a.toml extends"),
+        ('extends = "a.toml"', "a.toml extends itself"),
+        ('extends = "b.toml"', "a.toml extends itself, by way of .*a.toml, .*b.toml"),
+        ("extends = 3", "a.toml: key 'extends' = 3"),
+        ('extends = "broken.toml"', "broken.toml is not valid TOML"),
+    ],
+)
+def test_what_cannot_be_extended_is_said(text, said, tmp_path):
+    (tmp_path / "a.toml").write_text(text)
+    (tmp_path / "b.toml").write_text('extends = "a.toml"')
+    (tmp_path / "broken.toml").write_text("title = ")
+    with pytest.raises(ConfigError, match=said):
+        load(Net, tmp_path / "a.toml")

@@ -10,13 +10,13 @@ lock that the system drops when the process dies; a second one waits and then fi
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import logging
 import shutil
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from destila.config import fingerprint
 from destila.distil.segment import INDEX_BYTES, Segment, read_meta, write_meta
 from destila.errors import CacheError
 from destila.hub import cache_root
+from destila.text.files import locked
 from destila.types import Example
 
 log = logging.getLogger(__name__)
@@ -271,15 +272,9 @@ class Cache:
                 "make room, or set DESTILA_CACHE to another disk"
             )
 
-    @contextmanager
-    def _lock(self) -> Iterator[None]:
-        with (self.folder / "lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                log.info("another process fills the teacher cache %s; waiting for it", self.folder)
-                fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+    def _lock(self) -> AbstractContextManager[None]:
+        waiting = partial(log.info, "another process fills the teacher cache %s; waiting for it", self.folder)
+        return locked(self.folder / "lock", waiting)
 
 
 def _as_bytes(keys: np.ndarray) -> np.ndarray:

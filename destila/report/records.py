@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from destila.errors import DataError
-from destila.text.files import write_text
+from destila.text.files import locked, write_text
 from destila.types import Conditions, Latency, Record
 
 RECORD_FILE = "record.jsonl"
@@ -52,7 +49,7 @@ def append(path: Path | str, record: Record) -> None:
     path = Path(path)
     line = dumps(record) + "\n"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(path):
+    with locked(path):
         text = path.read_text(encoding="utf-8")
         write_text(path, text + ("\n" if text and not text.endswith("\n") else "") + line)
 
@@ -130,20 +127,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
     return str(value)
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Holds the file (created when missing) for this process; waits for others."""
-    if sys.platform == "win32":  # no flock: one process at a time
-        path.touch()
-        yield
-        return
-    import fcntl
-
-    while True:
-        with path.open("a", encoding="utf-8") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            if path.exists() and os.fstat(handle.fileno()).st_ino == path.stat().st_ino:
-                yield
-                return  # else it was replaced while we waited: hold the new one

@@ -10,9 +10,10 @@ import gzip
 import json
 import lzma
 import os
+import sys
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -50,6 +51,30 @@ def stream_text(file: IO[bytes], name: str, *, encoding: str = "utf-8") -> Itera
     """
     chunks = iter(file.readline, b"")
     yield from _lines(name, next(chunks, b""), chunks, encoding)  # nothing is read before it is asked for
+
+
+@contextmanager
+def locked(path: Path, taken: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Holds a file (created when missing) for this process.
+
+    taken: called when another process holds it, before it is waited for; may raise instead.
+    """
+    if sys.platform == "win32":  # no flock: one process at a time
+        path.touch()
+        yield
+        return
+    import fcntl
+
+    while True:
+        with path.open("a", encoding="utf-8") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                taken()
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            if path.exists() and os.fstat(handle.fileno()).st_ino == path.stat().st_ino:
+                yield
+                return  # else it was replaced while we waited: hold the new one
 
 
 def read_log(path: str | Path) -> list[dict[str, Any]]:

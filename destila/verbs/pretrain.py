@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from destila.models.mlm import MaskedModel
 from destila.report import pretraining, records
 from destila.tasks.mlm import TASK
 from destila.text.feed import Feed
-from destila.text.files import read_log, write_text
+from destila.text.files import locked, read_log, write_text
 from destila.text.folder import read_folder
 from destila.text.letters import characters
 from destila.text.starts import marks
@@ -109,16 +110,18 @@ class _Run:
 
     def record(self, minutes: float | None) -> Record | None:
         """The record of the finished run; None when the minutes were over before."""
-        recipe = self.recipe
         with processes().main_process_first():  # the others find in the cache what it makes
-            found = prepare(recipe.tokenizer, recipe.corpora, self.progress)
+            found = prepare(self.recipe.tokenizer, self.recipe.corpora, self.progress)
         key = self._key(found)
         known = self._known(key)
         if known is not None:
             return known
-        if processes().is_main_process:
-            self._claim(key)
+        with self._claimed(key) if processes().is_main_process else nullcontext():
+            return self._trained(key, found, minutes)
+
+    def _trained(self, key: str, found: Prepared, minutes: float | None) -> Record | None:
         processes().wait_for_everyone()
+        recipe = self.recipe
         begun = beginnings.begin(recipe, found, self.progress)
         feed = Feed(found.corpora, found.tokenizer, recipe.feed, seed=recipe.seed)
         source = Batches(feed, every=begun.insight is not None and begun.every)
@@ -171,15 +174,27 @@ class _Run:
     def _results(self) -> list[Path]:
         return [Path(self.recipe.results) / f"{self.recipe.name}.jsonl"] if self.recipe.results else []
 
-    def _claim(self, key: str) -> None:
-        """The folder is this run's; raises ConfigError when it holds another one, which may be days of work."""
+    @contextmanager
+    def _claimed(self, key: str) -> Iterator[None]:
+        """The folder is this run's and this process's.
+
+        Raises ConfigError when it holds another one, which may be days of work, or another process trains in it.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with locked(self.folder / "lock", self._refuse):
+            self._mark(key)
+            yield
+
+    def _refuse(self) -> None:
+        raise ConfigError(f"another process trains in {self.folder}: wait for its end, or give this run another name")
+
+    def _mark(self, key: str) -> None:
         marker = self.folder / "key"
         if marker.exists() and marker.read_text(encoding="utf-8") != key and any(self.folder.glob("checkpoints/*")):
             raise ConfigError(
                 f"{self.folder} holds a run of other text or with other options: give this one another name, or delete "
                 "that folder"
             )
-        self.folder.mkdir(parents=True, exist_ok=True)
         write_text(marker, key)
         write_text(self.folder / "recipe.toml", config.to_toml(self.recipe))
 

@@ -46,6 +46,8 @@ def run(config: Config) -> dict[str, Any]:
     asked = Path(config.out) if config.out else None
     for folder in (Path(config.study), Path("runs") / config.study):
         if runs := pretraining_log.read(folder):
+            if config.against is not None:
+                raise ConfigError(f"{folder} holds pre-trainings, and --against compares students: leave it out")
             return _pretrained(folder, runs, asked)
     found = find(config.study, asked.parent if asked else None)
     source = found.source

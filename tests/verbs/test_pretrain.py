@@ -17,6 +17,7 @@ from destila import config
 from destila.errors import ConfigError
 from destila.models import hf
 from destila.report import records
+from destila.text.files import locked
 from destila.verbs import pretrain, pretrain_recipe
 
 SHAPE = {"kind": "albert", "layers": 2, "hidden": 24, "heads": 2, "embedding": 16, "ffn": 48}
@@ -112,6 +113,17 @@ def test_a_finished_run_is_not_done_again_and_another_one_is_not_overwritten(tmp
     assert len(records.read("results/small.jsonl")) == 1
     with pytest.raises(ConfigError, match="holds a run of other text or with other options"):
         run(path, set=("train.lr=0.01",))
+
+
+def test_a_folder_in_which_another_process_trains_is_refused(tmp_path, text):
+    path = recipe(tmp_path / "r.toml", text)
+    assert not run(path, minutes=1e-9)["rows"]
+    with (
+        locked(Path("runs/small/lock")),
+        pytest.raises(ConfigError, match="another process trains in runs/small: wait for its end"),
+    ):
+        run(path)
+    assert len(run(path)["rows"]) == 1
 
 
 def test_a_record_of_another_machine_does_not_end_a_run(tmp_path, text):

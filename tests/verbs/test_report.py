@@ -132,3 +132,5 @@ def test_a_folder_of_pretrainings_gets_their_report(tmp_path):
     assert found["report"] == str(tmp_path / "out.md")
     assert "one: reads word order" in found["lines"][0]
     assert "| one | 10 |" in (tmp_path / "out.md").read_text(encoding="utf-8")
+    with pytest.raises(ConfigError, match="--against compares students"):
+        report.run(report.Config(study=str(tmp_path / "pre"), against="one"))
