@@ -179,7 +179,8 @@ def test_a_file_extends_another(file):
     above.parent.mkdir()
     above.write_text('extends = "../net.toml"\nlr = 2.0\n[first]\nwidth = 3\n[[layers]]\nname = "z"\n')
     found = load(Net, above, ["first.extra.a=1"])
-    assert found.title == "uno" and found.lr == 2.0
+    assert found.title == "uno"
+    assert found.lr == 2.0
     assert found.first == Layer(name="a", width=3, extra={"a": 1}), "tables are merged key by key"
     assert found.layers == (Layer(name="z"),), "a list of tables is replaced"
     (file.parent / "top.toml").write_text('extends = "deeper/above.toml"\ntitle = "dos"\n')
