@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from destila.errors import ConfigError
 from destila.measure import machine, memory
 from destila.measure.latency import PAPERS_LENGTH, using_threads
 from destila.measure.profile import profile, spread
@@ -30,6 +32,8 @@ from destila.train.batches import collate
 from destila.train.predict import TorchPredictor
 from destila.types import Conditions, Example, Features, Latency, Prediction, Predictor, Record
 from destila.verbs.study import Study
+
+log = logging.getLogger(__name__)
 
 _MACS_LENGTHS = (128, 512)
 
@@ -186,11 +190,18 @@ def _random_window(tokenizer: Tokenizer) -> Features:
 
 
 def _peak_memory(folder: Path | None, examples: Sequence[Example]) -> int | None:
-    """Peak resident bytes of a new process that labels a hundred test texts with the model."""
+    """Peak resident bytes of a new process that labels a hundred test texts with the model; None when that fails.
+
+    That process reads windows as long as the folder says, which may be less than the recipe's: scores are not lost for it.
+    """
     if folder is None:
         return None
     with text_file(spread(examples, 100)) as path:
-        return memory.peak_of([sys.executable, "-m", "destila", "predict", str(folder), str(path)])
+        try:
+            return memory.peak_of([sys.executable, "-m", "destila", "predict", str(folder), str(path)])
+        except ConfigError as error:
+            log.warning("memory is not measured: %s", error)
+            return None
 
 
 @contextmanager
