@@ -14,20 +14,21 @@ app = typer.Typer()
 
 @app.command()
 def tokenizer(
-    files: Annotated[list[str], typer.Argument(help="text files: plain, .gz or .zst")],
+    files: Annotated[list[str], typer.Argument(help="text, .jsonl or .parquet; packed or not")],
     out: Annotated[str, typer.Option(help="folder to write")],
     kind: Annotated[str, typer.Option(help="bpe, unigram, wordpiece or bytelevel")] = "bpe",
     vocab_size: Annotated[int, typer.Option(help="pieces, specials included")] = 31_000,
     lowercase: Annotated[bool, typer.Option(help="turn capitals into small letters")] = True,
     keep_accents: Annotated[bool, typer.Option(help="keep á é í ó ú ü ñ")] = True,
     limit: Annotated[int, typer.Option(help="read so many lines at most; 0 = all")] = 0,
+    column: Annotated[str, typer.Option(help="field of JSON lines or Parquet that holds the text")] = "text",
     json: AsJson = False,
 ) -> None:
     """Train a tokenizer on text files."""
     from destila.verbs import tokenizer as verb
 
     shape = {"kind": kind, "vocab_size": vocab_size, "lowercase": lowercase, "keep_accents": keep_accents}
-    result = verb.run(made(verb.Config, files=files, out=out, limit=limit, **shape))
+    result = verb.run(made(verb.Config, files=files, out=out, limit=limit, column=(column,), **shape))
     show(result, [{"key": k, "value": v} for k, v in result.items()], json, title="tokenizer written")
 
 

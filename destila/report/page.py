@@ -157,10 +157,11 @@ def _curves(every: Sequence[Row], logs: dict[str, runs.Log], main: str) -> list[
     every_main = [100 * value for named in found.values() for _, log in named for _, value in log.main]
     panels = []
     for model, named in found.items():
+        # `said` and not `role`: CPython 3.12 takes an inner loop's name for the function of that name below.
         scores = [
-            Curve([step for step, _ in log.main], [100 * value for _, value in log.main], role) for role, log in named
+            Curve([step for step, _ in log.main], [100 * value for _, value in log.main], said) for said, log in named
         ]
-        losses = [_loss_curve(role, log) for role, log in named if len(log.loss) > 1]
+        losses = [_loss_curve(said, log) for said, log in named if len(log.loss) > 1]
         low_high = (min(every_main), max(every_main))
         score = f"{main} on dev ×100"
         panels.append(

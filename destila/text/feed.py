@@ -17,7 +17,7 @@ import numpy as np
 
 from destila.config import Options, build, opt
 from destila.errors import ConfigError, DataError
-from destila.text.lines import Lines, batches, lines
+from destila.text.lines import Lines, lines, ordered
 from destila.text.masking import Masked, Masking, corrupt, piece_weights
 from destila.text.mixture import Mixture
 from destila.text.packing import Frame, Packing, Row, Text, joined, pack
@@ -49,8 +49,8 @@ class FeedOptions(Options):
 class Cursor:
     """Where a reader stands; `dataclasses.asdict` makes it JSON, `Cursor(**found)` restores it.
 
-    block: its number. row: the next one in it; of lines, the next batch. places: stretches drawn of each corpus before
-    the block. cut: what the block's rows depend on beside these; () before the first.
+    block: its number. row: the next one in it. places: stretches drawn of each corpus before the block. cut: what the
+    block's rows depend on beside these; () before the first.
     """
 
     block: int
@@ -81,7 +81,7 @@ class Taken:
 
 
 class _Block(Protocol):
-    """Rows of one block; `len` counts what a cursor's row counts."""
+    """Rows of one block."""
 
     def __len__(self) -> int: ...
 
@@ -118,41 +118,50 @@ class Feed:
         return self._mixture.epochs(cursor.places)
 
     def take(
-        self, cursor: Cursor, *, rows: int, length: int, rate: float | None = None, pair: int | None = None
+        self,
+        cursor: Cursor,
+        *,
+        rows: int,
+        length: int,
+        rate: float | None = None,
+        pair: int | None = None,
+        together: int | None = None,
     ) -> tuple[Taken, Cursor]:
-        """The batch at a cursor and the cursor behind it.
+        """The batch of `rows` rows at a cursor and the cursor behind it.
 
-        rows: of the batch; lines may be fewer. length: tokens of a row; lines are padded to their longest. rate, pair:
-        instead of those of the options. Rows of a block that were cut for another length, pair or number of lines are
-        passed over. Raises DataError when no line can be read.
+        length: tokens of a row; lines are padded to their longest. rate, pair: instead of those of the options.
+        together: lines that are computed together, and so of nearly one length; None: all of the batch. Rows of a block
+        that were cut for another length, pair or number of lines are passed over. Raises DataError when no line can be
+        read.
         """
         pairs = self.options.form == "pairs"
-        of = (length, pair or self.options.packing.pair or 0) if pairs else (length, rows)
-        if cursor.row and cursor.cut != of:
+        of = (length, pair or self.options.packing.pair or 0) if pairs else (length, together or rows)
+        if cursor.row and cursor.cut[:2] != of:
             cursor = self._next(cursor)
         parts: list[tuple[int, np.ndarray, Row]] = []
         missing, began = rows, cursor
         while missing:
-            block = self._block(cursor, of)
-            stop = min(cursor.row + (missing if pairs else 1), len(block))
+            cut = cursor.cut if cursor.row else of if pairs else (*of, missing % of[1])
+            block = self._block(cursor, cut)
+            stop = min(cursor.row + missing, len(block))
             if stop > cursor.row:
-                found = block.rows(cursor.row, stop)
-                number = cursor.row if pairs else cursor.row * rows
-                parts.append((cursor.block, np.arange(number, number + len(found.pair)), found))
-                missing = missing - len(found.pair) if pairs else 0
+                parts.append((cursor.block, np.arange(cursor.row, stop), block.rows(cursor.row, stop)))
+                missing -= stop - cursor.row
             if missing and not parts:
                 self._check_goes_on(began, cursor)
-            cursor = self._next(cursor) if missing else Cursor(cursor.block, stop, cursor.places, of)
+            cursor = self._next(cursor) if missing else Cursor(cursor.block, stop, cursor.places, cut)
         names = np.concatenate([numbers for _, numbers, _ in parts])
         blocks = np.repeat([block for block, _, _ in parts], [len(numbers) for _, numbers, _ in parts])
         masking = self.options.masking if rate is None else self.options.masking.model_copy(update={"rate": rate})
-        return self._corrupted(joined([row for *_, row in parts]), names, blocks, masking, seed=self._seed), cursor
+        return self._corrupted(
+            joined([row for *_, row in parts], self._frame.pad), names, blocks, masking, seed=self._seed
+        ), cursor
 
     def heldout(self, *, length: int, tokens: int) -> Taken:
         """About `tokens` tokens that are never trained on, or all there are: the same whatever the seed.
 
         Masked and packed by the defaults, not by the options, so that runs that differ in these can be compared. Lines
-        come by length. Raises DataError when nothing is held out.
+        come by length. Raises DataError when nothing is held out, or too little.
         """
         some = [corpus for corpus, stretches in enumerate(self._held) if len(stretches)]
         if not some:
@@ -171,7 +180,13 @@ class Feed:
             found = lines(text.tokens, text.sentences, length, unk_id=self._marks.unk_id)
             rows = found.rows(np.argsort(found.sizes, kind="stable"), self._frame)
         names, epoch = np.arange(len(rows.pair)), np.zeros(1, np.int64)
-        return _hidden(rows, corrupt(rows.input_ids, names, self._held_marks, Masking(), seed=_HELD, epoch=epoch))
+        found = corrupt(rows.input_ids, names, self._held_marks, Masking(), seed=_HELD, epoch=epoch)
+        if not found.chosen.any():
+            raise DataError(
+                f"the text of {self._corpora[0].folder} that is held out for evaluation, {len(once)} stretches, is too short "
+                f"to score a model on: raise heldout (it is {self.options.heldout}), or give more text"
+            )
+        return _hidden(rows, found)
 
     def _check_goes_on(self, began: Cursor, now: Cursor) -> None:
         """Raises DataError when a whole reading of every corpus has given no line."""
@@ -202,10 +217,10 @@ class Feed:
         return _Pairs(found[order])
 
     def _lines(self, text: Text, of: tuple[int, ...], block: int) -> _Block:
-        length, rows = of
+        length, together, before = of
         found = lines(text.tokens, text.sentences, length, unk_id=self._marks.unk_id)
         random = np.random.default_rng([_SHUFFLE, self._seed, block])
-        return _Lines(found, batches(found, rows, random), self._frame)
+        return _Lines(found, ordered(found, together, before, random), self._frame)
 
     def _packed(self, text: Text, of: tuple[int, ...], key: tuple[int, ...]) -> Row:
         length, pair = of
@@ -248,17 +263,17 @@ class _Pairs:
 
 @dataclass(frozen=True, slots=True)
 class _Lines:
-    """Batches of lines."""
+    """Lines in their order."""
 
     found: Lines
-    batches: list[np.ndarray]
+    order: np.ndarray
     frame: Frame
 
     def __len__(self) -> int:
-        return len(self.batches)
+        return len(self.order)
 
     def rows(self, start: int, stop: int) -> Row:
-        return self.found.rows(np.concatenate(self.batches[start:stop]), self.frame)
+        return self.found.rows(self.order[start:stop], self.frame)
 
 
 def _check(corpora: Sequence[Shards], options: FeedOptions) -> None:

@@ -3,8 +3,8 @@
     [CLS] sentence [SEP]
 
 A sentence longer than a row is cut into several; rows of at most 11 tokens, and those of which half or more is unknown,
-are left out (both counted with the frame, as published). A batch holds rows of one bin of lengths, 3 to 6, 7 to 10 and
-so on, padded to its longest.
+are left out (both counted with the frame, as published). Rows that are computed together are neighbours in length, by
+bins of 3 to 6 tokens, 7 to 10 and so on.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from destila.text.pieces import offsets
 from destila.types import IGNORE
 
 _FRAME = 2  # special tokens of a row
-_SHORTEST = 12  # tokens of a row
+SHORTEST = 12
+"""Tokens of a row at least."""
+
 _FIRST_EDGE, _BIN = 3, 4
 
 
@@ -51,16 +53,20 @@ def lines(tokens: np.ndarray, sizes: np.ndarray, length: int, *, unk_id: int) ->
     starts = offsets(sizes)[sentence] + within
     own = np.minimum(longest, sizes[sentence] - within)
     unknown = offsets(tokens == unk_id)
-    kept = (own + _FRAME >= _SHORTEST) & (2 * (unknown[starts + own] - unknown[starts]) < own + _FRAME)
+    kept = (own + _FRAME >= SHORTEST) & (2 * (unknown[starts + own] - unknown[starts]) < own + _FRAME)
     return Lines(tokens, starts[kept], own[kept])
 
 
-def batches(found: Lines, rows: int, random: np.random.Generator) -> list[np.ndarray]:
-    """The numbers of the lines of every batch, `rows` or fewer: batches of a bin are nearly equal."""
+def ordered(found: Lines, together: int, before: int, random: np.random.Generator) -> np.ndarray:
+    """The numbers of all lines, i64 [N]: groups of `together` that are nearly equally long, in a random order.
+
+    before: lines that complete a group of other lines, and go before the whole groups; what is left goes behind them.
+    Those two are of any length.
+    """
     order = random.permutation(len(found.sizes))
-    bins = (found.sizes[order] + _FRAME - _FIRST_EDGE) // _BIN
-    order = order[np.argsort(bins, kind="stable")]
-    count = np.bincount(bins)
-    groups = [group for group in np.split(order, np.cumsum(count)[:-1]) if len(group)]
-    made = [part for group in groups for part in np.array_split(group, -(-len(group) // rows))]
-    return [made[i] for i in random.permutation(len(made))]
+    first, last = order[:before], order[before:]
+    whole = len(last) // together * together
+    inner = last[:whole]
+    bins = (found.sizes[inner] + _FRAME - _FIRST_EDGE) // _BIN
+    groups = inner[np.argsort(bins, kind="stable")].reshape(-1, together)
+    return np.concatenate([first, groups[random.permutation(len(groups))].reshape(-1), last[whole:]])

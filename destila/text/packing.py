@@ -32,13 +32,16 @@ FRAME = 3
 
 _FIELDS = ("input_ids", "type_ids", "positions", "pair", "order")
 _LEAST = FRAME + 5  # tokens that are still worth a pair; fewer go to the pair before
+SHORTEST = 2 * _LEAST
+"""Tokens of a row at least."""
+
 _OTHERS = 64  # documents among which the published code's second sentence is looked for
 
 
 class Packing(Options):
     """Rows and the pairs in them."""
 
-    length: int = opt(128, "tokens of a row", ge=2 * _LEAST)
+    length: int = opt(128, "tokens of a row", ge=SHORTEST)
     pair: int | None = opt(None, "tokens after which a pair takes no further sentence; none = the row's length", ge=1)
     short: float = opt(0.1, "share of pairs that end earlier, anywhere from 2 tokens on", ge=0, le=1)
     torn: bool = opt(False, "cut torn runs between sentences too, which gives their order away")
@@ -93,11 +96,17 @@ def flat(documents: Iterable[Sequence[np.ndarray]]) -> Text:
     return Text(tokens, np.array(list(map(len, sentences)), np.int64), np.array(list(map(len, found)), np.int64))
 
 
-def joined(rows: Sequence[Row]) -> Row:
-    """Rows of rows as one, [R, L]."""
+def joined(rows: Sequence[Row], pad: int) -> Row:
+    """Rows of rows as one, [R, L], padded to the longest."""
     if len(rows) == 1:
         return rows[0]
-    return Row(*(np.concatenate([getattr(row, name) for row in rows]) for name in _FIELDS))
+    length, fill = max(row.pair.shape[1] for row in rows), {"input_ids": pad, "order": IGNORE}
+
+    def field(row: Row, name: str) -> np.ndarray:
+        found: np.ndarray = getattr(row, name)
+        return np.pad(found, ((0, 0), (0, length - found.shape[1])), constant_values=fill.get(name, 0))
+
+    return Row(*(np.concatenate([field(row, name) for row in rows]) for name in _FIELDS))
 
 
 def pack(text: Text, frame: Frame, options: Packing, *, key: Sequence[int]) -> Row:
@@ -125,7 +134,7 @@ def _plan(text: Text, options: Packing, random: np.random.Generator) -> list[tup
             if left < _LEAST:
                 row, left = row + 1, options.length
             start, room, target = at, left - FRAME, _target(options, uniform)
-            torn = not options.torn and sentence > 0 and start != ends[sentence - 1]
+            torn = not options.torn and start != (ends[sentence - 1] if sentence else 0)
             bounds: list[int] = []
             while at < stop and at - start < room and _wants(at - start, len(bounds), target, room):
                 at = min(ends[sentence], start + room)

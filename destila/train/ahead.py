@@ -24,7 +24,9 @@ class Source(Protocol):
     def start(self) -> Any:
         """The cursor of the first batch."""
 
-    def take(self, cursor: Any, *, rows: int, length: int, rate: float | None, pair: int | None) -> tuple[Batch, Any]:
+    def take(
+        self, cursor: Any, *, rows: int, length: int, rate: float | None, pair: int | None, together: int
+    ) -> tuple[Batch, Any]:
         """The global batch at a cursor, on the CPU, and the cursor behind it; see `text.feed.Feed.take`."""
 
 
@@ -60,8 +62,9 @@ class Ahead:
 
     def _make(self, step: int, cursor: Any) -> tuple[Batch, Any]:
         stage = self._options.stages[self._options.stage(step)]
+        together = -(-stage.rows // self._options.accumulation)
         batch, behind = self._source.take(
-            cursor, rows=stage.rows, length=stage.length, rate=stage.rate, pair=stage.pair
+            cursor, rows=stage.rows, length=stage.length, rate=stage.rate, pair=stage.pair, together=together
         )
         if self._pinned:  # memory from which a GPU copies while it computes
             batch = each_tensor(batch, Tensor.pin_memory)

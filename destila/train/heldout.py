@@ -113,7 +113,7 @@ def _count_order(sums: _Sums, logits: Tensor, gold: Tensor) -> None:
 
 def _scores(sums: _Sums) -> dict[str, float]:
     if not sums.tokens:
-        raise DataError("the held-out text has no token to predict: hold out more of it, or raise the masking rate")
+        raise DataError("the held-out text has no token to predict: hold out more of it")
     loss = sums.nats / sums.tokens
     found = {
         "mlm_loss": loss,

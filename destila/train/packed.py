@@ -24,9 +24,9 @@ class Batches:
         """The cursor of the first batch."""
         return self.feed.start()
 
-    def take(self, cursor: Any, *, rows: int, length: int, rate: float | None, pair: int | None) -> tuple[Batch, Any]:
+    def take(self, cursor: Any, **shape: Any) -> tuple[Batch, Any]:
         """The batch at a cursor, and the cursor behind it; see `Feed.take`."""
-        taken, behind = self.feed.take(cursor, rows=rows, length=length, rate=rate, pair=pair)
+        taken, behind = self.feed.take(cursor, **shape)
         return batch_of(taken, every=self.every), behind
 
 

@@ -35,7 +35,7 @@ from destila.train.lamb import lamb, polynomial_rate
 from destila.train.optim import adamw, precision
 from destila.train.pretrain_options import PretrainOptions
 from destila.train.sharding import shard
-from destila.train.step import Measured, Run, clip, gradients, move, rows_of, silenced, trained
+from destila.train.step import Measured, Run, clip, gradients, move, rows_of, silenced, trained, trimmed
 from destila.types import Batch, Objective
 
 M = TypeVar("M", bound=nn.Module)
@@ -159,7 +159,7 @@ def _prepared(
     model: nn.Module, task: Objective, mix: Mix, options: PretrainOptions, seed: int, insight: Insight | None
 ) -> tuple[Run, nn.Module]:
     """What stays the same from step to step, and all that is optimised."""
-    accelerator = processes.accelerator(unused=any(stage.layers is not None for stage in options.stages))
+    accelerator = processes.accelerator(unused=not _all_used(model, mix, options))
     device, several = accelerator.device, accelerator.num_processes > 1
     model.to(device)
     encoder: Any = model.encoder
@@ -183,6 +183,13 @@ def _prepared(
     wrapped = accelerator.prepare_model(model) if several and options.parallel == "ddp" else model
     autocast = torch.bfloat16 if precision(options, device) == "bf16" else None
     return Run(accelerator, wrapped, optim, task, mix, autocast, seed, options.clip, insight), everything
+
+
+def _all_used(model: nn.Module, mix: Mix, options: PretrainOptions) -> bool:
+    """Whether every weight gets a gradient at every step, which data parallelism has to know."""
+    needs = {term.needs for _, term in mix.terms}
+    heads = bool(needs & {"target", "signal"}) and ("order" in needs or getattr(model, "order", None) is None)
+    return heads and all(stage.layers is None for stage in options.stages)
 
 
 def _deepen(model: nn.Module, options: PretrainOptions, step: int) -> None:
@@ -267,13 +274,16 @@ def _not_finite(found: Measured, norm: float) -> str:
 
 
 def _micro_batches(run: Run, batch: Batch, accumulation: int) -> list[Batch]:
-    """The process's rows of the global batch in `accumulation` parts; one silent row when it has none."""
+    """The process's rows of the global batch in `accumulation` parts by length; one silent row when it has none."""
     mine = rows_of(batch, slice(run.accelerator.process_index, None, run.accelerator.num_processes))
     rows = len(mine.input_ids)
     if not rows:
         return [silenced(_shown(run, rows_of(batch, slice(0, 1))))]
-    parts = np.array_split(np.arange(rows), min(accumulation, rows))
-    return [_shown(run, rows_of(mine, part) if len(parts) > 1 else mine) for part in parts]
+    if accumulation == 1:
+        return [_shown(run, mine)]
+    lengths = mine.mask.sum(1).numpy()
+    parts = np.array_split(np.argsort(lengths, kind="stable"), min(accumulation, rows))
+    return [_shown(run, trimmed(rows_of(mine, part), int(lengths[part].max()))) for part in parts]
 
 
 def _shown(run: Run, batch: Batch) -> Batch:

@@ -115,6 +115,11 @@ def rows_of(batch: Batch, chosen: slice | np.ndarray) -> Batch:
     return each_tensor(batch, lambda tensor: tensor[chosen])
 
 
+def trimmed(batch: Batch, length: int) -> Batch:
+    """The first positions of such a batch: the others are padding in all of its rows."""
+    return each_tensor(batch, lambda tensor: tensor[:, :length])
+
+
 def _count(run: Run, batches: Sequence[Batch], tokens: int) -> tuple[list[float], int]:
     """Global counts, one per term, and the number of real tokens, over all processes and micro-batches."""
     each = [run.mix.counts(run.task, b) for b in batches]

@@ -56,6 +56,7 @@ def begin(recipe: Recipe, found: Prepared, progress: Progress) -> Begun:
     _same_pieces(found.tokenizer, theirs)
     setting = Setting(student=_shape(model, "student"), teacher=_shape(teacher, "teacher"), axis=2, seed=recipe.seed)
     loss = mix(recipe.terms, setting=setting)
+    _check_depths(recipe, model, loss)
     live = Live(teacher, loss.teacher_states, whole=False, signal=loss.needs_signal)
     return Begun(model, loss, live, every=recipe.teacher.tokens == "all" and loss.needs_signal)
 
@@ -109,6 +110,17 @@ def _check_stages(recipe: Recipe, model: MaskedModel) -> None:
     deepest = max(stage.layers or 0 for stage in recipe.train.stages)
     if deepest > layers:
         raise ConfigError(f"a stage runs {deepest} layers, the model has {layers}: lower the stage's layers")
+
+
+def _check_depths(recipe: Recipe, model: MaskedModel, loss: Mix) -> None:
+    """Raises ConfigError when a stage leaves out a layer that a term compares."""
+    deepest = max((layer for _, layer in loss.student_states), default=0)
+    fewest = min(stage.layers or model.config.layers for stage in recipe.train.stages)
+    if deepest > fewest:
+        raise ConfigError(
+            f"a stage runs {fewest} layers, and a term of the loss compares the student's layer {deepest}: run all layers, or "
+            "name lower ones in the term"
+        )
 
 
 def _same_pieces(ours: Tokenizer, theirs: Tokenizer) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pydantic import Field, model_validator
@@ -18,7 +19,7 @@ from pydantic import Field, model_validator
 from destila import hub
 from destila.config import fingerprint, opt
 from destila.errors import ConfigError
-from destila.text.files import open_text
+from destila.text.files import locked, open_text
 from destila.text.pieces import Making
 from destila.text.shards import Shards, checksum, open_shards
 from destila.text.tokenizer import Tokenizer
@@ -66,13 +67,17 @@ def _tokenizer(spec: tokenizer_verb.Training, corpora: Sequence[Corpus], report:
     files = [corpus_verb.place(file) for corpus in corpora for file in corpus.files]
     if not files:
         raise ConfigError("a tokenizer is trained on the files of the corpora, and none has any: name its folder")
+    columns = tuple(corpus.column for corpus in corpora for _ in corpus.files)
     for file in files:
         open_text(file)  # a missing or damaged one is said here
-    out = hub.cache_root() / "tokenizers" / fingerprint(spec, [checksum(file) for file in files])
-    if not (out / "tokenizer.json").is_file():
-        config = tokenizer_verb.Config(files=tuple(map(str, files)), out=str(out), **spec.model_dump())
-        made = tokenizer_verb.run(config, progress=lambda lines: report("tokenizer: lines read", lines, 0))
-        log.info("tokenizer: %d pieces from %d lines in %s", made["vocab"], made["lines"], out)
+    out = hub.cache_root() / "tokenizers" / fingerprint(spec, [checksum(file) for file in files], columns)
+    out.mkdir(parents=True, exist_ok=True)
+    with locked(out / "lock", partial(log.info, "another process trains the tokenizer in %s; waiting for it", out)):
+        if not (out / "tokenizer.json").is_file():
+            asked = {"files": tuple(map(str, files)), "column": columns, "out": str(out)}
+            config = tokenizer_verb.Config(**asked, **spec.model_dump())
+            made = tokenizer_verb.run(config, progress=lambda lines: report("tokenizer: lines read", lines, 0))
+            log.info("tokenizer: %d pieces from %d lines in %s", made["vocab"], made["lines"], out)
     return str(out)
 
 
@@ -80,7 +85,8 @@ def _corpus(corpus: Corpus, folder: str, tokenizer: Tokenizer, report: Report) -
     if corpus.folder is not None:
         return open_shards(corpus.folder, tokenizer)
     options: dict[str, Any] = corpus.model_dump(exclude={"folder"})
-    name = fingerprint(options, tokenizer.fingerprint)
-    config = corpus_verb.Config(**options, out=str(hub.cache_root() / "corpora" / name), tokenizer=folder)
+    root = hub.cache_root() / "corpora"
+    config = corpus_verb.Config(**options, out=str(root), tokenizer=folder)
+    config = config.model_copy(update={"out": str(root / corpus_verb.fingerprint_of(config, tokenizer))})
     corpus_verb.run(config, lambda what, done, total: report(f"corpus {corpus.files[0]}: {what}", done, total))
     return open_shards(config.out, tokenizer, verify=False)  # the verb has just done so

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -26,12 +28,14 @@ from destila import threads
 from destila.config import fingerprint, opt
 from destila.errors import ConfigError, DataError, require
 from destila.text import cluster, shards
-from destila.text.files import write_text
+from destila.text.files import locked, write_text
 from destila.text.filters import REASONS
 from destila.text.gather import Chosen, choose, gather
 from destila.text.pieces import Making, dtype_of
 from destila.text.piecework import Source, make_all
 from destila.text.tokenizer import Tokenizer, load
+
+log = logging.getLogger(__name__)
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _PLACES = {"files", "out", "tokenizer", "workers", "cluster"}  # where it is made changes nothing of a corpus
@@ -70,11 +74,26 @@ def run(config: Config, progress: Callable[[str, int, int], None] | None = None)
     that cannot be read or hold nothing, and when the disk is full: then finished parts stay, and a new run goes on.
     """
     show = progress or (lambda *_: None)
-    out, work = Path(config.out), Path(config.out) / "work"
+    out = Path(config.out)
     _check(config)
     tokenizer = load(config.tokenizer)
     sources = _sources(config, show)
-    key = _key(config, tokenizer, [source["sha256"] for source in sources])
+    with _disk(out):
+        out.mkdir(parents=True, exist_ok=True)
+    with locked(out / "lock", partial(log.info, "another process makes the corpus in %s; waiting for it", out)):
+        return _made(config, tokenizer, sources, show)
+
+
+def fingerprint_of(config: Config, tokenizer: Tokenizer) -> str:
+    """Names the corpus that a config makes, text and libraries included; raises DataError for a source that is missing."""
+    return _key(config, tokenizer, _sources(config, lambda *_: None))
+
+
+def _made(
+    config: Config, tokenizer: Tokenizer, sources: list[dict[str, Any]], show: Callable[[str, int, int], None]
+) -> dict[str, Any]:
+    out, work = Path(config.out), Path(config.out) / "work"
+    key = _key(config, tokenizer, sources)
     manifest = shards.read_manifest(out)
     if manifest is not None:
         if manifest["fingerprint"] != key:
@@ -170,9 +189,9 @@ def _versions(config: Config) -> dict[str, str]:
     return {name: version(name) for name in ("tokenizers", *(["rensa"] if config.near.use else []))}
 
 
-def _key(config: Config, tokenizer: Tokenizer, sources: list[str]) -> str:
-    options = config.model_dump(mode="json", exclude=_PLACES)
-    return fingerprint(shards.FORMAT, options, tokenizer.fingerprint, sources, _versions(config))
+def _key(config: Config, tokenizer: Tokenizer, sources: Sequence[dict[str, Any]]) -> str:
+    options, sums = config.model_dump(mode="json", exclude=_PLACES), [source["sha256"] for source in sources]
+    return fingerprint(shards.FORMAT, options, tokenizer.fingerprint, sums, _versions(config))
 
 
 def _source(config: Config, tokenizer: Tokenizer, source: dict[str, Any], work: Path) -> Source:

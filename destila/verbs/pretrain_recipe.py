@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from destila import config
 from destila.config import Options, opt
+from destila.text import lines, packing
 from destila.text.cbow import Cbow
 from destila.text.feed import FeedOptions
 from destila.train.pretrain_options import PretrainOptions
@@ -81,6 +82,18 @@ class Recipe(Options):
             raise ValueError("feed.form = 'lines' has no pairs of sentences: set model.order = false")
         if not self.model.order and any(term.get("use") == "order" for term in self.terms):
             raise ValueError("terms holds 'order', but model.order = false: drop the one or the other")
+        if self.feed.form == "pairs" and any(term.get("use") == "relation" for term in self.terms):
+            raise ValueError(
+                "terms holds 'relation', which relates all tokens of a row, and feed.form = 'pairs' packs several pairs into "
+                "one: set feed.form = 'lines', or use 'hidden' or 'cosine'"
+            )
+        shortest = packing.SHORTEST if self.feed.form == "pairs" else lines.SHORTEST
+        lengths = {f"train.stages.{i}.length": stage.length for i, stage in enumerate(self.train.stages)}
+        for key, length in {**lengths, "evaluation.length": self.evaluation.length}.items():
+            if length < shortest:
+                raise ValueError(
+                    f"{key} = {length}, but rows of {self.feed.form} have at least {shortest} tokens: raise it"
+                )
         names = [variant.name for variant in self.runs]
         if len(set(names)) < len(names):
             raise ValueError(f"runs has a name twice: {', '.join(names)}")

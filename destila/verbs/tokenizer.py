@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from itertools import chain, islice
+from itertools import chain, islice, repeat
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from pydantic import Field
 
 from destila.config import Options, opt
 from destila.errors import ConfigError
-from destila.text.files import open_text
+from destila.text.documents import documents
 from destila.text.learn import SYMBOLS, Kind, fit_of, learn, sample_of
 
 _SAMPLE = 2000  # lines on which the fit is measured
@@ -34,7 +34,12 @@ class Training(Options):
 class Config(Training):
     """What to train on and how."""
 
-    files: tuple[str, ...] = Field(description="text files, one sentence or paragraph per line; plain, .gz or .zst")
+    files: tuple[str, ...] = Field(description="text, .jsonl or .parquet; also .gz, .xz, .zst")
+    column: tuple[str, ...] = Field(
+        ("text",),
+        description="field of JSON lines or Parquet that holds the text; of all files, or one for each",
+        min_length=1,
+    )
     out: str = Field(description="folder of the new tokenizer")
 
 
@@ -80,13 +85,19 @@ def run(config: Config, *, progress: Callable[[int], None] | None = None) -> dic
 
 def _lines(config: Config) -> Iterator[str]:
     # Every file is opened before the first is read, so that a wrong name shows at once and not after an hour.
-    lines = chain.from_iterable([open_text(path) for path in config.files])
+    columns = config.column if len(config.column) > 1 else repeat(config.column[0])
+    read = [documents(path, column=column) for path, column in zip(config.files, columns, strict=False)]
+    lines = chain.from_iterable(chain.from_iterable(read))
     return islice(lines, config.limit) if config.limit else lines
 
 
 def _check(config: Config) -> None:
     if not config.files:
         raise ConfigError("files is empty: name at least one text file to train on")
+    if len(config.column) not in (1, len(config.files)):
+        raise ConfigError(
+            f"column names {len(config.column)} fields for {len(config.files)} files: one, or one for each"
+        )
     wrong = [s for s in config.symbols if len(s) != 1 or s.isspace()]
     if wrong:
         raise ConfigError(f"symbols holds {wrong[0]!r}: every symbol is one character that is not blank")

@@ -263,20 +263,34 @@ def test_every_line_is_read_once_and_a_batch_has_one_bin(make, bpe):
     total = sum(map(len, held))
     feed, special = Feed([corpus], bpe, options(form="lines", block=total), seed=0), marks(bpe).special
     seen: Counter[tuple[int, ...]] = Counter()
-    shapes = []
+    lengths = []
     for taken in epoch(feed, rows=8, length=64):
-        lengths = (taken.pair > 0).sum(axis=1)
-        assert len(set(((lengths - 3) // 4).tolist())) == 1
-        assert lengths.max() == taken.input_ids.shape[1]
-        assert len(lengths) <= 8
+        assert len(taken.pair) == 8
+        own = (taken.pair > 0).sum(axis=1)
+        assert own.max() == taken.input_ids.shape[1]
         assert (taken.order == IGNORE).all()
-        shapes.append(taken.input_ids.shape)
+        assert (taken.input_ids == bpe.pad_id).sum() == (taken.pair == 0).sum()
+        lengths.append(own)
         ids = original(taken)
         assert ((ids == bpe.cls_id).sum(axis=1) == 1).all()
         seen.update(tuple(row[~special[row]].tolist()) for row in ids)
-    assert seen == Counter(line for line in held if len(line) + 2 >= 12)
-    assert np.mean([rows for rows, _ in shapes]) > 5
-    assert [length for _, length in shapes] != sorted(length for _, length in shapes)
+    left = Counter(line for line in held if len(line) + 2 >= 12) - seen
+    assert left.total() < 8  # those that the next block completes to a batch
+    assert not seen - Counter(held)
+    assert all(np.ptp((own - 3) // 4) <= 1 for own in lengths)
+    assert [own.max() for own in lengths] != sorted(own.max() for own in lengths)
+
+
+def test_a_batch_of_lines_has_all_its_rows_and_blocks_go_on_with_whole_groups(make, bpe):
+    feed = Feed([make("a", sizes(150, longest=60, seed=4))], bpe, options(form="lines"), seed=0)
+    spread, mixed = [], 0
+    for taken in stream(feed, 60, rows=16, length=64, together=4)[0]:
+        assert len(taken.pair) == 16
+        own = ((taken.pair > 0).sum(axis=1) - 3) // 4
+        spread.append(np.ptp(own))
+        mixed += sum(np.ptp(part) > 3 for part in own.reshape(4, 4))
+    assert np.mean(spread) > 3, "micro-batches of one step differ in length"
+    assert mixed < 30, "at most one of four lines, where a block ends"
 
 
 def test_lines_can_be_taken_again_and_go_on_in_another_stage(make, bpe):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from destila.text.lines import Lines, batches, lines
+from destila.text.lines import Lines, lines, ordered
 from destila.text.packing import Frame
 from destila.types import IGNORE
 
@@ -50,17 +50,18 @@ def test_rows_are_framed_and_padded_to_the_longest():
     assert (rows.order == IGNORE).all()
 
 
-def test_batches_hold_every_line_once_in_bins_of_four():
+def test_groups_hold_every_line_once_and_are_of_neighbouring_bins():
     random = np.random.default_rng(0)
     made = found([[7] * n for n in random.integers(10, 38, 500)])
-    numbers = batches(made, 16, np.random.default_rng(1))
-    assert sorted(np.concatenate(numbers).tolist()) == list(range(len(made.sizes)))
-    bins = [set(((made.sizes[which] + 2 - 3) // 4).tolist()) for which in numbers]
-    assert {len(one) for one in bins} == {1}
-    assert all(len(which) <= 16 for which in numbers)
-    order = [one.pop() for one in bins]
-    assert order != sorted(order)
+    numbers = ordered(made, 16, 5, np.random.default_rng(1))
+    assert sorted(numbers.tolist()) == list(range(len(made.sizes)))
+    groups = numbers[5 : 5 + 30 * 16].reshape(30, 16)
+    bins = (made.sizes[groups] + 2 - 3) // 4
+    assert (np.ptp(bins, axis=1) <= 1).all()
+    assert (np.ptp(bins, axis=1) == 0).sum() > 20  # few groups stand on a border
+    assert bins[:, 0].tolist() != sorted(bins[:, 0].tolist())
 
 
-def test_no_lines_make_no_batches():
-    assert batches(found([[1, 2]]), 4, np.random.default_rng(0)) == []
+def test_few_lines_make_no_group():
+    assert ordered(found([[1, 2]]), 4, 0, np.random.default_rng(0)).tolist() == []
+    assert sorted(ordered(found([[7] * 10] * 3), 4, 2, np.random.default_rng(0)).tolist()) == [0, 1, 2]

@@ -114,6 +114,18 @@ def test_where_sentences_are_torn_does_not_tell_the_order(options):
     assert told_by_the_ends(packed(documents, **options, torn=True), documents) > 0.65
 
 
+def test_a_run_that_begins_within_the_very_first_sentence_is_torn():
+    documents = [[np.arange(150), np.arange(150, 170), np.arange(170, 190)]]
+    asked = 0
+    for key in range(200):
+        for a, b, label in pairs(packed(documents, key=(key,), length=64)):
+            tokens = np.concatenate([a, b])
+            if 0 < tokens.min() < 150 and tokens.max() + 1 in (150, 170, 190):
+                assert label == IGNORE
+                asked += 1
+    assert asked > 5
+
+
 def test_labels_are_balanced_and_cuts_are_anywhere():
     found = [p for p in pairs(packed(corpus(2000))) if p[2] != IGNORE]
     labels = np.array([label for *_, label in found])
@@ -137,9 +149,11 @@ def test_a_shorter_pair_gives_more_pairs():
 
 def test_a_sentence_longer_than_a_row_goes_on_in_the_next():
     rows = packed([[np.arange(300)]], length=64)
-    assert rows.input_ids[rows.input_ids >= 0].tolist() == list(range(300))
-    assert (rows.order == IGNORE).all()
+    assert sorted(rows.input_ids[rows.input_ids >= 0].tolist()) == list(range(300))
     assert (rows.pair[:-1] > 0).all()
+    (first, _, begins), *_, (last, _, ends) = pairs(rows)
+    assert (first[0], last[-1]) == (0, 299)
+    assert begins == ends == IGNORE  # torn at one end; those between are torn at both
 
 
 def test_the_published_single_sentence_is_followed_by_another_document():

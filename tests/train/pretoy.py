@@ -49,7 +49,7 @@ class Source:
     def start(self) -> Cursor:
         return Cursor(0)
 
-    def take(self, cursor: Cursor, *, rows: int, length: int, rate, pair) -> tuple[Batch, Cursor]:
+    def take(self, cursor: Cursor, *, rows: int, length: int, rate, pair, together) -> tuple[Batch, Cursor]:
         self.asked.append(cursor.row)
         return batch(range(cursor.row, cursor.row + rows), length, rate or 0.2, self.poison), Cursor(cursor.row + rows)
 

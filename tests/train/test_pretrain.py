@@ -10,6 +10,8 @@ import torch
 
 from destila.config import build
 from destila.errors import ConfigError, TrainingError
+from destila.losses.mix import mix
+from destila.train import pretrain as training
 from destila.train.pretrain import rate
 from destila.train.pretrain_options import PretrainOptions
 
@@ -88,6 +90,33 @@ def test_saving_memory_does_not_change_the_weights(pretoy, tmp_path, change):
         list(pretoy.steps(net, tmp_path / str(number), options(eps=1e-4, **changes)))
         found.append(flat(net))
     assert (found[0] - found[1]).abs().max() < 1e-5
+
+
+def test_rows_of_a_step_are_computed_with_those_of_their_length(pretoy, tmp_path, monkeypatch):
+    widths: list[list[int]] = []
+    gradients = training.gradients
+
+    def seen(run, batches, number, tokens):
+        widths.append([batch.input_ids.shape[1] for batch in batches])
+        assert all(int(batch.mask.sum(1).max()) == batch.input_ids.shape[1] for batch in batches)
+        return gradients(run, batches, number, tokens)
+
+    monkeypatch.setattr(training, "gradients", seen)
+    list(pretoy.steps(pretoy.model(), tmp_path, options(accumulation=3)))
+    assert all(step == sorted(step) for step in widths)
+
+
+@pytest.mark.parametrize(
+    ("terms", "stages", "used"),
+    [
+        ([{"use": "hard"}, {"use": "order"}], [{}], True),
+        ([{"use": "hard"}], [{}], False),
+        ([{"use": "order"}], [{}], False),
+        ([{"use": "hard"}, {"use": "order"}], [{"layers": 1}, {}], False),
+    ],
+)
+def test_weights_without_a_gradient_are_known_beforehand(pretoy, terms, stages, used):
+    assert training._all_used(pretoy.model(), mix(terms), options(stages=stages)) is used
 
 
 def test_checkpointing_draws_the_same_dropout_twice(pretoy, tmp_path):

@@ -8,12 +8,15 @@ import random
 import signal
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from destila.errors import ConfigError, DataError, TokenizerError
 from destila.text import shards
+from destila.text.files import locked
 from destila.text.tokenizer import Tokenizer
 from destila.verbs import corpus
 
@@ -123,6 +126,20 @@ def test_a_killed_run_goes_on_and_its_result_is_the_same_to_the_byte(recipe, tmp
     assert run(recipe, progress=progress)["made"]
     assert ("pieces of a.txt" in heard) == (stage == "pieces of a"), "a finished source is not read again"
     assert contents(out) == contents(tmp_path / "undisturbed")
+
+
+def test_a_second_process_waits_for_the_first(recipe, tmp_path, caplog):
+    caplog.set_level("INFO")
+    (tmp_path / "out").mkdir()
+    with ThreadPoolExecutor(1) as pool:
+        with locked(tmp_path / "out" / "lock"):
+            made = pool.submit(run, recipe)
+            while "another process makes the corpus" not in caplog.text:
+                assert not made.done()
+                time.sleep(0.01)
+            assert not list((tmp_path / "out").glob("*.npy"))
+        assert made.result()["made"]
+    assert not run(recipe)["made"]
 
 
 def test_a_finished_corpus_is_checked_and_left_alone(recipe, tmp_path):

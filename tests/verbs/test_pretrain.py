@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from destila import config
-from destila.errors import ConfigError
+from destila.errors import ConfigError, DataError
 from destila.models import hf
 from destila.report import records
 from destila.text.files import locked
@@ -189,6 +189,7 @@ def test_a_relation_teacher_may_be_wider(tmp_path, text):
     run(recipe(tmp_path / "t.toml", text, name="teacher"))
     narrow = {"shape": {**SHAPE, "hidden": 16, "ffn": 32, "heads": 4}, "order": False}
     changes = {"tokenizer": "runs/teacher/model", "teacher": {"model": "runs/teacher/model"}, "model": narrow}
+    changes["feed"] = {"form": "lines"}
     run(recipe(tmp_path / "s.toml", text, name="narrow", terms=[{"use": "relation"}, {"use": "hard"}], **changes))
     assert hf.load_masked("runs/narrow/model")[0].config.hidden == 16
 
@@ -218,11 +219,59 @@ def test_recipes_that_do_not_fit_say_so(tmp_path, text, changes, said):
         ({"feed": {"form": "lines"}}, r"set model\.order = false"),
         ({"model": {"order": False}}, "drop the one or the other"),
         ({"runs": [{"name": "a"}, {"name": "a"}]}, "a name twice"),
+        ({"evaluation": {"length": 8}}, "evaluation.length = 8, but rows of pairs have at least 16 tokens"),
+        ({"train": {"stages": [{}, {"length": 8}]}}, r"train\.stages\.1\.length = 8, but rows of pairs"),
+        ({"terms": [{"use": "relation"}]}, "packs several pairs into one: set feed.form = 'lines'"),
     ],
 )
 def test_recipes_that_contradict_themselves_are_refused(tmp_path, text, changes, said):
     with pytest.raises(ConfigError, match=said):
         recipe(tmp_path / "r.toml", text, **changes)
+
+
+def test_a_stage_without_a_layer_that_is_compared_is_refused(tmp_path, text):
+    run(recipe(tmp_path / "t.toml", text, name="teacher"))
+    changes = {"tokenizer": "runs/teacher/model", "teacher": {"model": "runs/teacher/model"}}
+    changes["train"] = {"stages": [{"steps": 2, "length": 32, "rows": 4, "layers": 1}]}
+    terms = [{"use": "kl"}, {"use": "cosine"}, {"use": "order"}]
+    with pytest.raises(
+        ConfigError, match="a stage runs 1 layers, and a term of the loss compares the student's layer 2"
+    ):
+        run(recipe(tmp_path / "s.toml", text, name="student", terms=terms, **changes))
+
+
+def test_held_out_text_without_anything_to_predict_is_said_before_any_step(tmp_path):
+    path = tmp_path / "corto.txt"
+    path.write_text("".join(f"El niño {word} al tren.\n\n" for word in DONE * 20), encoding="utf-8")
+    filters = {"min_words": 0, "min_function_words": 0.0}
+    changes = {"feed": {"form": "lines"}, "model": {"order": False}, "terms": [{"use": "hard"}]}
+    corpora = [{"files": [str(path)], "exact": False, "near": {"use": False}, "filters": filters}]
+    with pytest.raises(DataError, match="too short to score a model on: raise heldout"):
+        run(recipe(tmp_path / "r.toml", str(path), corpora=corpora, **changes))
+    assert not Path("runs/small/log.jsonl").exists()
+
+
+def test_text_that_has_changed_is_another_corpus(tmp_path, text):
+    run(recipe(tmp_path / "t.toml", text, name="first"))
+    changes = {"tokenizer": "runs/first/model", "train": {"stages": [{"steps": 2, "length": 32, "rows": 4}]}}
+    counts = []
+    for name in ("before", "after"):
+        run(recipe(tmp_path / "r.toml", text, name=name, **changes))
+        counts.append(records.read(f"results/{name}.jsonl")[0].details["corpora"][0]["documents"])
+        with Path(text).open("a", encoding="utf-8") as file:
+            file.write("\nEl niño que vive en la ciudad ve al tren.\n")
+    assert counts[1] == counts[0] + 1
+
+
+def test_a_tokenizer_is_trained_on_the_text_of_json_lines(tmp_path, text):
+    documents = Path(text).read_text(encoding="utf-8").split("\n\n")
+    path = tmp_path / "texto.jsonl"
+    path.write_text("".join(json.dumps({"cuerpo": d, "clave": "xyz"}) + "\n" for d in documents), encoding="utf-8")
+    corpora = [{"files": [str(path)], "column": "cuerpo", "filters": {"min_function_words": 0.0}}]
+    run(recipe(tmp_path / "r.toml", text, corpora=corpora))
+    run(recipe(tmp_path / "plain.toml", text, name="plain"))
+    one, other = (Path(f"runs/{name}/model/tokenizer.json").read_bytes() for name in ("small", "plain"))
+    assert one == other
 
 
 def test_a_teacher_with_another_tokenizer_is_refused(tmp_path, text):

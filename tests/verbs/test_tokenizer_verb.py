@@ -34,6 +34,18 @@ def test_plain_and_packed_files_become_a_tokenizer_folder(tmp_path, lines):
     json.dumps(result)
 
 
+def test_files_of_rows_are_read_by_their_columns(tmp_path, lines):
+    for name, column in (("a", "texto"), ("b", "cuerpo")):
+        rows = "".join(json.dumps({column: line, "id": "zzz"}) + "\n" for line in lines)
+        (tmp_path / f"{name}.jsonl").write_text(rows, encoding="utf-8")
+    (tmp_path / "plain.txt").write_text("\n".join(lines), encoding="utf-8")
+    both = [str(tmp_path / "a.jsonl"), str(tmp_path / "b.jsonl")]
+    made = run(config(tmp_path, files=both, column=["texto", "cuerpo"]))["fingerprint"]
+    assert made == run(config(tmp_path, files=[str(tmp_path / "plain.txt")] * 2))["fingerprint"]
+    with pytest.raises(ConfigError, match="column names 2 fields for 3 files"):
+        run(config(tmp_path, files=[*both, both[0]], column=["texto", "cuerpo"]))
+
+
 def test_the_limit_counts_lines_over_all_files(tmp_path, lines):
     (tmp_path / "a.txt").write_text("\n".join(lines), encoding="utf-8")
     files = [str(tmp_path / "a.txt")] * 2
