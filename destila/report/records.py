@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from destila.errors import DataError
+from destila.errors import ConfigError, DataError
 from destila.text.files import locked, write_text
 from destila.types import Conditions, Latency, Record
 
@@ -42,6 +43,17 @@ def write(path: Path | str, records: Iterable[Record]) -> None:
     """A .jsonl file of records, replaced as a whole; raises DataError when a number is not finite."""
     text = "".join(dumps(record) + "\n" for record in records)
     write_text(path, text)
+
+
+def check(path: Path) -> None:
+    """Raises ConfigError when no record can be kept in a file, before the work that makes one."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        reason = "" if os.access(path.parent, os.W_OK) else "it is not yours to write"
+    except OSError as error:
+        reason = error.strerror
+    if reason:
+        raise ConfigError(f"records cannot be kept in {path.parent} ({reason}): give another folder")
 
 
 def append(path: Path | str, record: Record) -> None:

@@ -180,13 +180,13 @@ class Feed:
             found = lines(text.tokens, text.sentences, length, unk_id=self._marks.unk_id)
             rows = found.rows(np.argsort(found.sizes, kind="stable"), self._frame)
         names, epoch = np.arange(len(rows.pair)), np.zeros(1, np.int64)
-        found = corrupt(rows.input_ids, names, self._held_marks, Masking(), seed=_HELD, epoch=epoch)
-        if not found.chosen.any():
+        hidden = corrupt(rows.input_ids, names, self._held_marks, Masking(), seed=_HELD, epoch=epoch)
+        if not hidden.chosen.any():
             raise DataError(
                 f"the text of {self._corpora[0].folder} that is held out for evaluation, {len(once)} stretches, is too short "
                 f"to score a model on: raise heldout (it is {self.options.heldout}), or give more text"
             )
-        return _hidden(rows, found)
+        return _hidden(rows, hidden)
 
     def _check_goes_on(self, began: Cursor, now: Cursor) -> None:
         """Raises DataError when a whole reading of every corpus has given no line."""

@@ -110,6 +110,8 @@ class _Run:
 
     def record(self, minutes: float | None) -> Record | None:
         """The record of the finished run; None when the minutes were over before."""
+        for path in self._results():
+            records.check(path)
         with processes().main_process_first():  # the others find in the cache what it makes
             found = prepare(self.recipe.tokenizer, self.recipe.corpora, self.progress)
         key = self._key(found)

@@ -72,6 +72,7 @@ class Run:
         inner.check(study)  # a wrong term shows before any training
         questions.check(study)
         self.main_process = processes().is_main_process
+        records.check(self.records_path)
         if self.main_process:
             write_text(self.folder / "recipe.toml", config.to_toml(self.recipe))
         self.recorded = {r.key: r for r in records.read(self.records_path)} if self.records_path.exists() else {}

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from destila.errors import DataError
+from destila.errors import ConfigError, DataError
 from destila.report import records
 from destila.types import Conditions, Latency, Record
 
@@ -16,6 +16,16 @@ def test_a_record_survives_the_round_trip(tmp_path, record):
     made = record(details={"per_label": {"a": {"f1": 0.5}}, "ñ": "¿sí?"})
     records.write(tmp_path / "r.jsonl", [made])
     assert records.read(tmp_path / "r.jsonl") == [made]
+
+
+def test_a_place_that_cannot_hold_records_is_said(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(
+        ConfigError, match=r"records cannot be kept in .*file/x \(Not a directory\): give another folder"
+    ):
+        records.check(tmp_path / "file" / "x" / "r.jsonl")
+    records.check(tmp_path / "new" / "r.jsonl")
+    assert not (tmp_path / "new" / "r.jsonl").exists()
 
 
 def test_numpy_numbers_are_written_as_numbers(tmp_path, record):
