@@ -51,7 +51,7 @@ def check(path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         reason = "" if os.access(path.parent, os.W_OK) else "it is not yours to write"
     except OSError as error:
-        reason = error.strerror
+        reason = str(error.strerror)
     if reason:
         raise ConfigError(f"records cannot be kept in {path.parent} ({reason}): give another folder")
 

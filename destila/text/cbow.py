@@ -1,8 +1,8 @@
 """Token embeddings to start from: CBOW vectors of a corpus's own pieces (Mikolov et al. 2013), by gensim.
 
 A piece is predicted from the mean of those around it, which needs minutes where a masked language model needs hours to
-learn as much about single pieces. Text that is held out for evaluation is read too. Order plays no part in it, so it shortens the way to the plateau of word frequencies
-and not the way out of it; `models/positions.py` does that.
+learn as much about single pieces. Order plays no part in it, so it shortens the way to the plateau of word frequencies
+and not the way out of it; `models/positions.py` does that. Text that is held out for evaluation is read too.
 """
 
 from __future__ import annotations
