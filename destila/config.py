@@ -39,7 +39,7 @@ def load(kind: type[C], path: Path | str, overrides: Sequence[str] = ()) -> C:
     """The config in a TOML file with `a.b=value` overrides applied; raises ConfigError.
 
     `extends = "other.toml"`, a path beside the file, takes all of another file and changes what this one says: tables key
-    by key, anything else whole, lists of tables too.
+    by key (unless it names another plug-in in `use`), anything else whole, lists of tables too.
     """
     return build(kind, _read(Path(path)), overrides, where=str(path))
 
@@ -67,7 +67,9 @@ def _read(path: Path, through: tuple[Path, ...] = ()) -> dict[str, Any]:
 
 
 def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Two tables as one: what `above` says counts."""
+    """Two tables as one: what `above` says counts. Options of another plug-in (`use`) than below's are not mixed in."""
+    if above.get("use", below.get("use")) != below.get("use"):
+        return above
     both = {key: _merged(below[key], value) for key, value in above.items() if _tables(below.get(key), value)}
     return {**below, **above, **both}
 

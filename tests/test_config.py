@@ -183,6 +183,9 @@ def test_a_file_extends_another(file):
     assert found.lr == 2.0
     assert found.first == Layer(name="a", width=3, extra={"a": 1}), "tables are merged key by key"
     assert found.layers == (Layer(name="z"),), "a list of tables is replaced"
+    (file.parent / "one.toml").write_text('[first]\nname = "x"\n[first.extra]\nuse = "a"\nb = 1')
+    (file.parent / "two.toml").write_text('extends = "one.toml"\n[first.extra]\nuse = "z"')
+    assert load(Net, file.parent / "two.toml").first.extra == {"use": "z"}, "options of another plug-in are left out"
     (file.parent / "top.toml").write_text('extends = "deeper/above.toml"\ntitle = "dos"\n')
     assert load(Net, file.parent / "top.toml") == load(Net, above, ["title=dos"])
 
