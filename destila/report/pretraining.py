@@ -21,6 +21,7 @@ from destila.text.files import write_text
 log = logging.getLogger(__name__)
 
 _PLAIN = ("mlm_loss", "bits_per_character", "order_gain")  # the others are ratios
+_FEW = 3  # runs of which the same is said one by one
 _MOST = 12  # evaluations of a run that its table shows
 
 
@@ -61,7 +62,15 @@ def opening(runs: Sequence[Trained]) -> str:
 
 def verdicts(runs: Sequence[Trained]) -> list[str]:
     """What can be concluded, a sentence each: who reads word order since when, which run is ahead, what went wrong."""
-    found = [sentence for run in runs if (sentence := _order_sentence(run))]
+    bags = [run for run in runs if (gain := run.latest("order_gain")) is not None and gain < READS_ORDER]
+    together = bags if len(bags) > _FEW else []
+    found = [sentence for run in runs if run not in together and (sentence := _order_sentence(run))]
+    if together:
+        most = max(run.latest("order_gain") or 0.0 for run in together)
+        names = ", ".join(run.name for run in together)
+        found.append(
+            f"{len(together)} runs do not read word order in the end (order gain {most:.2f} at most): {names}."
+        )
     ranked = sorted((value, run.name) for run in runs if (value := run.latest("bits_per_character")) is not None)
     if len(ranked) > 1:
         found.append(f"Fewest bits per character in the end: {ranked[0][1]}, {ranked[0][0]:.3f}.")

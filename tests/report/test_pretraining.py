@@ -70,6 +70,14 @@ def test_a_run_that_lost_its_sense_of_order_is_not_said_to_have_it(tmp_path):
     assert "does not read word order after 1.50" in pretraining.verdicts(pretraining_log.read(tmp_path))[0]
 
 
+def test_what_is_true_of_many_runs_is_said_once(tmp_path):
+    for name, gain in (("a", 0.01), ("b", 0.02), ("c", 0.0), ("d", 0.03), ("e", 0.9)):
+        write(tmp_path / name, lines([0.0, gain]))
+    first, second, *_ = pretraining.verdicts(pretraining_log.read(tmp_path))
+    assert first.startswith("e: reads word order")
+    assert second == "4 runs do not read word order in the end (order gain 0.03 at most): a, b, c, d."
+
+
 def test_the_markdown_has_the_end_the_way_and_the_events(folder):
     text = pretraining.markdown(pretraining_log.read(folder), "study")
     assert "| order | 40 | 2.00 | 3.3 | 10,000 | 4.000 | 0.450 | 40.00 | 0.900 | 90.00 |" in text
