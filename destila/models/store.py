@@ -89,6 +89,8 @@ def _write(
     tensors = {table[name]: value.detach().to(dtype).cpu().contiguous() for name, value in parameters.items()}
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     describe(model, tokenizer, folder, extra)
+    # safetensors keeps its file from everybody else, and a service runs as somebody else
+    (folder / "model.safetensors").chmod((folder / "config.json").stat().st_mode)
 
 
 def describe(model: Model | MaskedModel, tokenizer: Tokenizer, folder: Path, extra: Mapping[str, Any]) -> None:

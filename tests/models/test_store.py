@@ -33,6 +33,11 @@ def test_the_folder_says_what_it_is(models, tokenizer, tmp_path: Path):
     assert (info.extra["max_length"], info.extra["labels"], info.extra["task"]) == (128, ["O", "B-X"], "tag")
 
 
+def test_whoever_may_read_one_file_may_read_all(models, tokenizer, tmp_path: Path):
+    store.save(models[0], tokenizer, tmp_path / "m")
+    assert len({path.stat().st_mode for path in (tmp_path / "m").iterdir()}) == 1
+
+
 def test_a_new_save_replaces_the_older_folder_whole(models, tokenizer, tmp_path: Path):
     store.save(models[0], tokenizer, tmp_path / "m")
     (tmp_path / "m" / "left_over.txt").write_text("old")
