@@ -70,12 +70,8 @@ def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     """Two tables as one: what `above` says counts. Options of another plug-in (`use`) than below's are not mixed in."""
     if above.get("use", below.get("use")) != below.get("use"):
         return above
-    both = {key: _merged(below[key], value) for key, value in above.items() if _tables(below.get(key), value)}
-    return {**below, **above, **both}
-
-
-def _tables(*values: Any) -> bool:
-    return all(isinstance(value, dict) for value in values)
+    tables = {k for k, v in above.items() if isinstance(v, dict) and isinstance(below.get(k), dict)}
+    return {**below, **above, **{key: _merged(below[key], above[key]) for key in tables}}
 
 
 def build(kind: type[C], data: dict[str, Any], overrides: Sequence[str] = (), *, where: str = "config") -> C:

@@ -16,7 +16,6 @@ import shutil
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from destila.config import fingerprint
 from destila.distil.segment import INDEX_BYTES, Segment, read_meta, write_meta
 from destila.errors import CacheError
 from destila.hub import cache_root
-from destila.text.files import locked
+from destila.text.files import locked, waiting
 from destila.types import Example
 
 log = logging.getLogger(__name__)
@@ -273,8 +272,7 @@ class Cache:
             )
 
     def _lock(self) -> AbstractContextManager[None]:
-        waiting = partial(log.info, "another process fills the teacher cache %s; waiting for it", self.folder)
-        return locked(self.folder / "lock", waiting)
+        return locked(self.folder / "lock", waiting(log, "fills the teacher cache", self.folder))
 
 
 def _as_bytes(keys: np.ndarray) -> np.ndarray:

@@ -8,12 +8,14 @@ from __future__ import annotations
 import codecs
 import gzip
 import json
+import logging
 import lzma
 import os
 import sys
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -75,6 +77,11 @@ def locked(path: Path, taken: Callable[[], None] = lambda: None) -> Iterator[Non
             if path.exists() and os.fstat(handle.fileno()).st_ino == path.stat().st_ino:
                 yield
                 return  # else it was replaced while we waited: hold the new one
+
+
+def waiting(log: logging.Logger, doing: str, folder: Path) -> Callable[[], None]:
+    """For `locked`: says that another process is doing something in a folder, and is waited for."""
+    return partial(log.info, "another process %s in %s; waiting for it", doing, folder)
 
 
 def read_log(path: str | Path) -> list[dict[str, Any]]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from pydantic import Field, model_validator
@@ -19,7 +18,7 @@ from pydantic import Field, model_validator
 from destila import hub
 from destila.config import fingerprint, opt
 from destila.errors import ConfigError
-from destila.text.files import locked, open_text
+from destila.text.files import locked, open_text, waiting
 from destila.text.pieces import Making
 from destila.text.shards import Shards, checksum, open_shards
 from destila.text.tokenizer import Tokenizer
@@ -72,7 +71,7 @@ def _tokenizer(spec: tokenizer_verb.Training, corpora: Sequence[Corpus], report:
         open_text(file)  # a missing or damaged one is said here
     out = hub.cache_root() / "tokenizers" / fingerprint(spec, [checksum(file) for file in files], columns)
     out.mkdir(parents=True, exist_ok=True)
-    with locked(out / "lock", partial(log.info, "another process trains the tokenizer in %s; waiting for it", out)):
+    with locked(out / "lock", waiting(log, "trains the tokenizer", out)):
         if not (out / "tokenizer.json").is_file():
             asked = {"files": tuple(map(str, files)), "column": columns, "out": str(out)}
             config = tokenizer_verb.Config(**asked, **spec.model_dump())

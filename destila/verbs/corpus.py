@@ -16,7 +16,6 @@ import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ from destila import threads
 from destila.config import fingerprint, opt
 from destila.errors import ConfigError, DataError, require
 from destila.text import cluster, shards
-from destila.text.files import locked, write_text
+from destila.text.files import locked, waiting, write_text
 from destila.text.filters import REASONS
 from destila.text.gather import Chosen, choose, gather
 from destila.text.pieces import Making, dtype_of
@@ -80,7 +79,7 @@ def run(config: Config, progress: Callable[[str, int, int], None] | None = None)
     sources = _sources(config, show)
     with _disk(out):
         out.mkdir(parents=True, exist_ok=True)
-    with locked(out / "lock", partial(log.info, "another process makes the corpus in %s; waiting for it", out)):
+    with locked(out / "lock", waiting(log, "makes the corpus", out)):
         return _made(config, tokenizer, sources, show)
 
 
