@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from destila.distil.cache import Cache, spec
+from destila.teachers.cache import Cache, spec
 from destila.types import Example
 
 MEGABYTE = 1e6

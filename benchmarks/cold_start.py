@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 from statistics import median
 
-from destila.measure import machine, memory
+from destila.measuring import machine, memory
 
 ROOT = Path(__file__).parents[1]
 TEXT = "María García trabaja en el Banco de España, en Sevilla, desde 1998."
@@ -53,10 +53,10 @@ def tiny(tokenizer: Path, place: Path) -> Path:
     """An exported folder of ALBETO tiny in int8 with random weights."""
     import onnx
 
-    from destila.export import int8
-    from destila.export import onnx as fp32
+    from destila.exporting import int8
+    from destila.exporting import onnx as fp32
     from destila.models import hf, store
-    from destila.text.tokenizer import load
+    from destila.tokenizer.tokenizer import load
 
     reads = load(tokenizer)
     model = hf.load("albeto-tiny", tokenizer=reads, task="tag", labels=("O", "B-PER", "I-PER")).model.eval()

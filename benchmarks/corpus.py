@@ -30,9 +30,9 @@ from pathlib import Path
 import psutil
 
 from destila import hub
-from destila.measure import machine
-from destila.text import shards
-from destila.text.files import open_text
+from destila.corpus import shards
+from destila.files import open_text
+from destila.measuring import machine
 
 _BATCH = 10_000
 _PAUSE = 0.1

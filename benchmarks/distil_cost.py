@@ -23,16 +23,17 @@ import numpy as np
 import torch
 
 from destila import datasets
-from destila.distil.cache import Cache
-from destila.losses.mix import Mix, mix
-from destila.measure import machine
+from destila.cpu import available as threads_available
+from destila.losses.weighted import Mix, mix
+from destila.measuring import machine
 from destila.models import heads
 from destila.models.presets import PRESETS
-from destila.tasks import span, tag
-from destila.text import tokenizer as tokenizers
-from destila.threads import available as threads_available
-from destila.train.loop import Evaluation, TrainData, fit
-from destila.train.options import TrainOptions
+from destila.tasks import tag
+from destila.tasks.span import task as span
+from destila.teachers.cache import Cache
+from destila.tokenizer import tokenizer as tokenizers
+from destila.training.loop import Evaluation, TrainData, fit
+from destila.training.options import TrainOptions
 from destila.types import Example, Features, Task
 
 KINDS: dict[str, tuple[Task, str, int]] = {"tag": (tag.TASK, "conll2002", 128), "span": (span.TASK, "squad_es", 192)}

@@ -38,17 +38,17 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from destila import plugins
-from destila.export import count, int8, proof
-from destila.export import onnx as exporter
-from destila.export.static import open_session
-from destila.measure import machine
+from destila.exporting import count, int8, proof
+from destila.exporting import onnx as exporter
+from destila.exporting.static import open_session
+from destila.measuring import machine
 from destila.models import heads
 from destila.models.config import EncoderConfig
 from destila.models.presets import PRESETS
+from destila.tasks import decode
 from destila.tasks.tag import TASK
-from destila.text import decode
-from destila.text import tokenizer as tokenizers
-from destila.text.tokenizer import Tokenizer
+from destila.tokenizer import tokenizer as tokenizers
+from destila.tokenizer.tokenizer import Tokenizer
 from destila.types import Dataset, Example
 
 SENTENCES = 100  # both papers time the first hundred test sentences

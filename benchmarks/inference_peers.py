@@ -2,7 +2,7 @@
 
 Peers get what an expert gives them: the exporter's graph pre-processed and quantised per channel; OpenVINO with its
 latency hint, bf16, and int8 calibrated by NNCF on the same sentences, inputs and outputs shared with it. Ours is the
-runtime that users get, `destila.runtime.session`.
+runtime that users get, `destila.inference.session`.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification
 
-from destila.export import int8
-from destila.export import onnx as exporter
-from destila.export import openvino as ir
+from destila.exporting import int8
+from destila.exporting import onnx as exporter
+from destila.exporting import openvino as ir
+from destila.inference.session import feeds, open_session
 from destila.models import store
 from destila.models.heads import Model
-from destila.runtime.session import feeds, open_session
-from destila.text.tokenizer import Tokenizer
+from destila.tokenizer.tokenizer import Tokenizer
 
 Run = Callable[[np.ndarray], np.ndarray]
 """Logits of one text's ids, i64 [1, L]."""
@@ -136,7 +136,7 @@ def run_torch(model: torch.nn.Module, ids: np.ndarray) -> np.ndarray:
 
 
 def open_graph(path: Path, threads: int) -> Run:
-    """An ONNX file in onnxruntime; threads wait as they do by default, for peers and in `destila.runtime` alike."""
+    """An ONNX file in onnxruntime; threads wait as they do by default, for peers and in `destila.inference` alike."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3

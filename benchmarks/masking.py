@@ -20,13 +20,13 @@ from pathlib import Path
 
 import numpy as np
 
-from destila.measure import machine
-from destila.text import tokenizer as tokenizers
-from destila.text.files import open_text
-from destila.text.masking import Masked, Masking, corrupt
-from destila.text.packing import Frame, Packing, Row, flat, pack
-from destila.text.starts import Marks, marks
-from destila.text.tokenizer import Tokenizer
+from destila.files import open_text
+from destila.measuring import machine
+from destila.pretraining.data.masking import Masked, Masking, corrupt
+from destila.pretraining.data.packing import Frame, Packing, Row, flat, pack
+from destila.tokenizer import tokenizer as tokenizers
+from destila.tokenizer.tokenizer import Tokenizer
+from destila.tokenizer.word_marks import Marks, marks
 
 RUN = re.compile(r"[^\W_]+")
 SENTENCE = re.compile(r"(?<=[.!?…])\s+(?=[¿¡«—]?[A-ZÁÉÍÓÚÑ])")

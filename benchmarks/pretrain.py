@@ -36,20 +36,20 @@ from transformers import (
     TrainingArguments,
 )
 
-from destila.losses.mix import mix
-from destila.measure import machine
+from destila.corpus import build
+from destila.corpus.shards import Shards, open_shards
+from destila.cpu import available as threads_available
+from destila.losses.weighted import mix
+from destila.measuring import machine
 from destila.models import hf_config, mlm
 from destila.models.presets import PRESETS
-from destila.tasks.mlm import TASK
-from destila.text import tokenizer as tokenizers
-from destila.text.feed import Feed, FeedOptions
-from destila.text.shards import Shards, open_shards
-from destila.threads import available as threads_available
-from destila.train import heap
-from destila.train.packed import Batches
-from destila.train.pretrain import pretrain
-from destila.train.pretrain_options import PretrainOptions
-from destila.verbs import corpus
+from destila.pretraining.data.batches import Feed, FeedOptions
+from destila.pretraining.loop import pretrain
+from destila.pretraining.objective import TASK
+from destila.pretraining.options import PretrainOptions
+from destila.pretraining.packed import Batches
+from destila.tokenizer import tokenizer as tokenizers
+from destila.training import heap
 
 WARM = 3
 """Steps of every turn that are not timed."""
@@ -142,10 +142,10 @@ def main() -> None:
     tokenizer = tokenizers.load(models / "mini-es")
     speeds: dict[str, list[float]] = {"destila": [], "transformers": []}
     with tempfile.TemporaryDirectory() as folder:
-        made = corpus.Config(
+        made = build.Config(
             files=("corpus_es/misc.txt.zst",), out=str(Path(folder) / "corpus"), tokenizer=str(models / "mini-es")
         )
-        corpus.run(made)
+        build.run(made)
         shards = open_shards(made.out, tokenizer)
         count = (asked.steps + WARM) * asked.rows
         blocks = blocks_of(shards, asked.length, count, tokenizer.cls_id, tokenizer.sep_id)

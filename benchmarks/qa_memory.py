@@ -21,10 +21,10 @@ import numpy as np
 from cache_memory import memory
 
 from destila import datasets
-from destila.measure import machine
-from destila.tasks.span import TASK
-from destila.text import tokenizer as tokenizers
-from destila.train.batches import collate
+from destila.measuring import machine
+from destila.tasks.span.task import TASK
+from destila.tokenizer import tokenizer as tokenizers
+from destila.training.batches import collate
 from destila.types import Example
 
 _BATCH = 16

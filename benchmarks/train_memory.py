@@ -25,15 +25,16 @@ from typing import Any
 import torch
 
 from destila import datasets
-from destila.losses.mix import mix
-from destila.measure import machine
-from destila.measure.memory import peak_bytes, resident
+from destila.losses.weighted import mix
+from destila.measuring import machine
+from destila.measuring.memory import peak_bytes, resident
 from destila.models import hf
-from destila.tasks import span, tag
-from destila.train import kernels
-from destila.train.loop import Evaluation, TrainData, fit
-from destila.train.options import TrainOptions
-from destila.train.predict import window_logits
+from destila.tasks import tag
+from destila.tasks.span import task as span
+from destila.training import kernels
+from destila.training.loop import Evaluation, TrainData, fit
+from destila.training.options import TrainOptions
+from destila.training.predict import window_logits
 
 KINDS = {"tag": (tag.TASK, "conll2002", 128), "span": (span.TASK, "squad_es", 256)}
 """Task, data set and window of each kind of training."""

@@ -26,15 +26,15 @@ from accelerate.state import AcceleratorState
 from transformers import AlbertConfig, AlbertForTokenClassification, PrinterCallback, Trainer, TrainingArguments
 
 from destila import plugins
-from destila.losses.mix import mix
-from destila.measure import machine
+from destila.cpu import available as threads_available
+from destila.losses.weighted import mix
+from destila.measuring import machine
 from destila.models import heads, hf_config
 from destila.models.presets import PRESETS
 from destila.tasks.tag import TASK
-from destila.text import tokenizer as tokenizers
-from destila.threads import available as threads_available
-from destila.train.loop import Evaluation, TrainData, fit
-from destila.train.options import TrainOptions
+from destila.tokenizer import tokenizer as tokenizers
+from destila.training.loop import Evaluation, TrainData, fit
+from destila.training.options import TrainOptions
 from destila.types import Features
 
 BATCH = 32

@@ -14,13 +14,13 @@ from destila.errors import (
     TokenizerError,
     TrainingError,
 )
+from destila.version import __version__
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from destila.verbs.labeller import Labeller
+    from destila.inference.labeller import Labeller
 
-__version__ = "0.1.0"
 __all__ = [
     "CacheError",
     "ConfigError",
@@ -42,6 +42,6 @@ def load(folder: str | Path, *, threads: int | None = None) -> Labeller:
     threads: of an exported model; None: as many as this process may keep busy. Raises ModelError when the folder has
     no task head with label names, or is damaged.
     """
-    from destila.verbs.labeller import Labeller  # loads onnxruntime or torch, so only when asked for
+    from destila.inference.labeller import Labeller  # loads onnxruntime or torch, so only when asked for
 
     return Labeller(folder, threads=threads)

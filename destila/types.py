@@ -128,7 +128,7 @@ class Batch:
     unit_mask: owned units that have a token [B, U].
     teacher: the teacher's Signal for the same units, when one is distilled from.
 
-    Packed rows hold several texts (`text/packing.py`). positions: of each token within its own; None: 0 to L - 1. pair:
+    Packed rows hold several texts (`pretraining/data/packing.py`). positions: of each token within its own; None: 0 to L - 1. pair:
     the number of its text in the row, 0 for padding; tokens see those of equal number; None: the row is one text. order:
     a sentence-order label at the first token of a text, IGNORE elsewhere.
     In masked language modelling the unit is the token: target is the piece to find, and unit_mask says at which tokens
@@ -237,7 +237,7 @@ class Record:
     """One evaluated model: what it is, what it scores, what it costs. Drawn tables read only these.
 
     scores: fixed keys, ratios 0-1 (accuracy, macro_f1, mcc, entity_f1, pos_accuracy, chunk_f1, ece, agreement).
-    items: additive counts per test example behind the main score, for paired bootstraps; see `text.score`.
+    items: additive counts per test example behind the main score, for paired bootstraps; see `tasks.metrics`.
     key: fingerprint of everything the run depends on; a recorded key is not run again.
     """
 
@@ -266,7 +266,7 @@ class Record:
 
 
 class Reader(Protocol):
-    """A task family without its loss (`text/readers.py`). `rows` are what `gather` returns, one per example."""
+    """A task family without its loss (`tasks/readers.py`). `rows` are what `gather` returns, one per example."""
 
     name: str
 
@@ -293,7 +293,7 @@ class Reader(Protocol):
     def items(
         self, examples: Sequence[Example], predictions: Sequence[Prediction], labels: Sequence[str]
     ) -> list[list[int]]:
-        """Additive counts per example behind the main score, for bootstraps; see `text.score.items`."""
+        """Additive counts per example behind the main score, for bootstraps; see `tasks.metrics.items`."""
 
     def details(
         self, examples: Sequence[Example], predictions: Sequence[Prediction], labels: Sequence[str]

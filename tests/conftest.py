@@ -9,8 +9,8 @@ import os
 import pytest
 from hypothesis import settings
 
-from destila.text.learn import BETO, learn
-from destila.text.tokenizer import Tokenizer, parse
+from destila.tokenizer.tokenizer import Tokenizer, parse
+from destila.tokenizer.train import BETO, learn
 
 # The same examples on every machine: a run is green or red for a reason. HYPOTHESIS=search looks for new ones.
 settings.register_profile("fixed", derandomize=True, deadline=None)

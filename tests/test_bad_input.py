@@ -273,7 +273,7 @@ def test_a_full_disk_while_a_checkpoint_is_written_leaves_the_old_one(refused, r
     path = recipe()
     best = Path("runs/malo/students/student-finetuned-s0/best")
     monkeypatch.setattr(sys, "argv", ["destila", "finetune", str(path)])
-    monkeypatch.setattr("destila.verbs.assess._peak_memory", lambda *_: 1)
+    monkeypatch.setattr("destila.study.testing._peak_memory", lambda *_: 1)
     with pytest.raises(SystemExit) as left:
         cli.main()
     assert left.value.code == 0

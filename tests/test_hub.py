@@ -116,7 +116,7 @@ def test_a_local_hub_cache_is_used_offline_in_either_spelling(tmp_path, bpe, ask
         {**files, "model.safetensors": "", "config.json": "{}"},
     )
     code = (
-        "from destila.hub import resolve; from destila.text.tokenizer import load\n"
+        "from destila.hub import resolve; from destila.tokenizer.tokenizer import load\n"
         f"print(resolve({asked!r}).parent.parent.name); print(load({asked!r}).fingerprint)"
     )
     done = offline(tmp_path, code)

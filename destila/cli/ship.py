@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from destila.bar import bar
 from destila.cli.shown import AsJson, Sets, flat, made, show
 from destila.errors import ConfigError
+from destila.progress import bar
 
 app = typer.Typer()
 
@@ -28,8 +28,8 @@ def predict(
     json: Annotated[bool, typer.Option("--json", help="errors as JSON too; answers always are")] = False,
 ) -> None:
     """Label texts; writes one JSON object per line."""
-    from destila.text.files import stream_text
-    from destila.verbs import predict as verb
+    from destila.commands import predict as verb
+    from destila.files import stream_text
 
     if text and file:
         raise ConfigError(f"give texts in {file} or with --text, not both")
@@ -60,10 +60,10 @@ def measure(
     json: AsJson = False,
 ) -> None:
     """Size, MACs, latency, memory and energy; several models take turns. `measure presets`: the published tables."""
-    from destila.verbs import measure as verb
+    from destila.commands import measure as verb
 
     if models == ["presets"]:
-        from destila.verbs import presets
+        from destila.commands import presets
 
         result = presets.run(made(presets.Config, latency=latency, ner=ner, repeats=repeats, threads=threads))
         show(result, result["rows"], json, title="the published models, published numbers beside ours")
@@ -98,7 +98,7 @@ def export(
     json: AsJson = False,
 ) -> None:
     """A folder that runs without torch: int8, proven against the model, or refused."""
-    from destila.verbs import export as verb
+    from destila.commands import export as verb
 
     named = tuple(name.strip() for name in kinds.split(",")) if kinds else ()
     options = {"out": out, "kinds": named, "runtime": runtime, "seconds": seconds, "recipe": recipe, "texts": texts}
@@ -119,7 +119,7 @@ def trim(
     json: AsJson = False,
 ) -> None:
     """A smaller vocabulary for one task; says what it costs on other text."""
-    from destila.verbs import trim as verb
+    from destila.commands import trim as verb
 
     config = made(verb.Config, model=model, texts=tuple(texts), out=out, size=size, other=tuple(other or ()))
     result = verb.run(config)

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from destila.bar import bar
 from destila.cli.shown import AsJson, RecipePath, Sets, flat, made, show
 from destila.cli.shown import study as study_card
 from destila.errors import ConfigError
+from destila.progress import bar
 
 app = typer.Typer()
 
@@ -23,12 +23,12 @@ def run(
     json: AsJson = False,
 ) -> None:
     """The main job: from labelled data and a teacher to measured students and a report."""
-    from destila.verbs import run as verb
+    from destila.study import run as verb
 
     if recipe.endswith(".toml") and teacher is not None:
         raise ConfigError(f"--teacher goes with a data file; {recipe} names its own under [[teachers]]")
     if not recipe.endswith(".toml"):
-        from destila.verbs import init as first
+        from destila.commands import init as first
 
         recipe = first.run(made(first.Config, data=recipe, teacher=teacher))["path"]
     with bar(json) as progress:
@@ -40,7 +40,7 @@ def run(
 @app.command()
 def finetune(recipe: RecipePath, set: Sets = None, json: AsJson = False) -> None:
     """Train a recipe's students on gold labels alone."""
-    from destila.verbs import finetune as verb
+    from destila.commands import finetune as verb
 
     with bar(json) as progress:
         study_card(verb.run(made(verb.Config, recipe=recipe, set=tuple(set or ())), progress), json)
@@ -49,7 +49,7 @@ def finetune(recipe: RecipePath, set: Sets = None, json: AsJson = False) -> None
 @app.command()
 def distil(recipe: RecipePath, set: Sets = None, json: AsJson = False) -> None:
     """Train a recipe's students on its best teacher's outputs."""
-    from destila.verbs import distil as verb
+    from destila.commands import distil as verb
 
     with bar(json) as progress:
         study_card(verb.run(made(verb.Config, recipe=recipe, set=tuple(set or ())), progress), json)
@@ -58,7 +58,7 @@ def distil(recipe: RecipePath, set: Sets = None, json: AsJson = False) -> None:
 @app.command()
 def choose(recipe: RecipePath, set: Sets = None, json: AsJson = False) -> None:
     """Rank a recipe's teachers on dev."""
-    from destila.verbs import choose as verb
+    from destila.commands import choose as verb
 
     with bar(json) as progress:
         result = verb.run(made(verb.Config, recipe=recipe, set=tuple(set or ())), progress)
@@ -74,7 +74,7 @@ def evaluate(
     json: AsJson = False,
 ) -> None:
     """Score and measure a model folder on a recipe's data."""
-    from destila.verbs import evaluate as verb
+    from destila.commands import evaluate as verb
 
     with bar(json) as progress:
         record = verb.run(made(verb.Config, recipe=recipe, model=model, split=split, set=tuple(set or ())), progress)
@@ -84,7 +84,7 @@ def evaluate(
 @app.command()
 def data(recipe: RecipePath, set: Sets = None, json: AsJson = False) -> None:
     """Check a recipe's data before training."""
-    from destila.verbs import data as verb
+    from destila.commands import data as verb
 
     result = verb.run(made(verb.Config, recipe=recipe, set=tuple(set or ())))
     show(result, flat(result), json, title=f"data of {recipe}")
@@ -98,7 +98,7 @@ def init(
     json: AsJson = False,
 ) -> None:
     """Detect task and columns of a data file and write a complete recipe."""
-    from destila.verbs import init as verb
+    from destila.commands import init as verb
 
     result = verb.run(made(verb.Config, data=data, teacher=teacher, out=out))
     show(result, [{"key": k, "value": v} for k, v in result.items()], json, title="recipe written")
@@ -109,7 +109,7 @@ def list_(
     what: Annotated[str, typer.Argument(help="models, recipes, datasets, losses, tasks or cache")], json: AsJson = False
 ) -> None:
     """List what exists: models, recipes, datasets, losses, tasks, cache."""
-    from destila.verbs import list as verb
+    from destila.commands import list as verb
 
     result = verb.run(made(verb.Config, what=what))
     show(result, result[what], json, title=what)
@@ -123,7 +123,7 @@ def report(
     json: AsJson = False,
 ) -> None:
     """Compare every record of a study; writes Markdown and one HTML page."""
-    from destila.verbs import report as verb
+    from destila.commands import report as verb
 
     study_card(verb.run(made(verb.Config, study=study, out=out, against=against)), json)
 
@@ -139,7 +139,7 @@ def pick(
     json: AsJson = False,
 ) -> None:
     """The best model of a study within a budget, copied, and why each other one lost."""
-    from destila.verbs import pick as verb
+    from destila.commands import pick as verb
 
     budget = {"max_ms": max_ms, "max_mb": max_mb, "min_score": min_score}
     result = verb.run(made(verb.Config, study=study, out=out, copy_folder=copy, **budget))

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from destila.bar import bar
 from destila.cli.shown import AsJson, RecipePath, Sets, made, show, study
+from destila.progress import bar
 
 app = typer.Typer()
 
@@ -25,7 +25,7 @@ def tokenizer(
     json: AsJson = False,
 ) -> None:
     """Train a tokenizer on text files."""
-    from destila.verbs import tokenizer as verb
+    from destila.corpus import train_tokenizer as verb
 
     shape = {"kind": kind, "vocab_size": vocab_size, "lowercase": lowercase, "keep_accents": keep_accents}
     result = verb.run(made(verb.Config, files=files, out=out, limit=limit, column=(column,), **shape))
@@ -43,7 +43,7 @@ def corpus(
     json: AsJson = False,
 ) -> None:
     """Raw text to token shards: clean, filtered, without duplicates."""
-    from destila.verbs import corpus as verb
+    from destila.corpus import build as verb
 
     with bar(json) as progress:
         result = verb.run(verb.read(given, out=out, tokenizer=tokenizer, sets=set or ()), progress)
@@ -58,7 +58,7 @@ def probe(
     json: AsJson = False,
 ) -> None:
     """What frozen states know of parts of speech and entities, by a linear softmax; about half a minute."""
-    from destila.verbs import probe as verb
+    from destila.pretraining import probe as verb
 
     result = verb.run(made(verb.Config, model=model, pos=pos, ner=ner))
     show(result, [{"score": k, "value": v} for k, v in result["scores"].items()], json, title=f"probe of {model}")
@@ -77,7 +77,7 @@ def pretrain(
     json: AsJson = False,
 ) -> None:
     """From raw text to a pre-trained encoder; with a teacher in the recipe, to a distilled one."""
-    from destila.verbs import pretrain as verb
+    from destila.pretraining import run as verb
 
     with bar(json) as progress:
         arguments = made(verb.Config, recipe=recipe, set=tuple(set or ()), minutes=minutes, share=share)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from destila.config import opt
 from destila.errors import DataError, require
-from destila.text.files import open_text
+from destila.files import open_text
 
 HUB = "hub:"
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from destila.errors import DataError
-from destila.text import squad
+from destila.formats import squad
 from destila.types import Example
 
 ARTICLES = 30
@@ -15,7 +15,7 @@ ARTICLES = 30
 
 
 def read(path: Path, split: str, notes: Counter[str]) -> list[Example]:
-    """The labelled questions of a file; see `text.squad.read`.
+    """The labelled questions of a file; see `formats.squad.read`.
 
     Questions without labels are dropped from train and counted; elsewhere, or where all are so, they are a DataError.
     """

@@ -18,8 +18,8 @@ from destila.config import Options as _Options
 from destila.config import opt
 from destila.datasets._files import find_file, find_folder, need_file, root_option
 from destila.datasets._split import finish
-from destila.text import conllu
-from destila.text.files import open_text
+from destila.files import open_text
+from destila.formats import conllu
 from destila.types import Dataset, Example
 
 TASK = "tag"

@@ -2,7 +2,7 @@
 
 source: CESS-ESP as distributed with NLTK's data (`cess_esp.zip`: bracketed trees in Latin-1)
 licence: free for research with citation   paper: Martí and Taulé, 2007
-notes: tags and tokens are changed to UD AnCora's (see `text.eagles`). A third of AnCora dev and test comes from
+notes: tags and tokens are changed to UD AnCora's (see `datasets._eagles`). A third of AnCora dev and test comes from
 these texts: `overlap_with_ud_ancora.tsv` (tbf file, sentence number from 0, UD split, UD sentence) lists what is
 dropped from training, and any sentence that still equals a dev or test sentence is dropped too. Elided
 subjects (`*0*`) are no tokens. A file whose last bracket is never closed still gives its last sentence.
@@ -21,13 +21,13 @@ from typing import Literal
 from destila.config import Options as _Options
 from destila.config import opt
 from destila.datasets import ancora_pos
+from destila.datasets._eagles import Leaf, lexicon, words
 from destila.datasets._files import find_folder, need_file, root_option
 from destila.datasets._split import fill, finish
 from destila.errors import DataError
-from destila.text.columns import join_words, tsv
-from destila.text.conllu import UPOS
-from destila.text.eagles import Leaf, lexicon, words
-from destila.text.files import open_text
+from destila.files import open_text
+from destila.formats.columns import join_words, tsv
+from destila.formats.conllu import UPOS
 from destila.types import Dataset, Example
 
 TASK = "tag"

@@ -16,8 +16,8 @@ from typing import Literal
 from destila.config import Options as _Options
 from destila.config import opt
 from destila.datasets._split import check_labels, fill, finish
-from destila.text.columns import Tagged, is_iob1, join_words, tagged, to_iob2
-from destila.text.files import open_text
+from destila.files import open_text
+from destila.formats.columns import Tagged, is_iob1, join_words, tagged, to_iob2
 from destila.types import Dataset, Example
 
 TASK = "tag"

@@ -16,8 +16,8 @@ from collections import Counter
 from destila.config import Options as _Options
 from destila.datasets._files import encoding_of, find_folder, need_file, root_option
 from destila.datasets._split import finish
-from destila.text.columns import join_words, tagged, to_iob2
-from destila.text.files import open_text
+from destila.files import open_text
+from destila.formats.columns import join_words, tagged, to_iob2
 from destila.types import Dataset, Example
 
 TASK = "tag"

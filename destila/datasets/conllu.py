@@ -15,8 +15,8 @@ from destila.config import Options as _Options
 from destila.config import opt
 from destila.datasets._split import fill, finish
 from destila.datasets.ancora_pos import examples
-from destila.text import conllu
-from destila.text.files import open_text
+from destila.files import open_text
+from destila.formats import conllu
 from destila.types import Dataset
 
 TASK = "tag"

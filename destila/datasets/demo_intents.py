@@ -15,8 +15,8 @@ from functools import partial
 
 from destila import config
 from destila.config import opt
-from destila.text import lexicon
-from destila.text.grammar import Grammar, Sentence, careless, choose, distinct
+from destila.datasets import _lexicon
+from destila.datasets._grammar import Grammar, Sentence, careless, choose, distinct
 from destila.types import Dataset, Example
 
 TASK = "classify"
@@ -329,12 +329,12 @@ _FILLERS: dict[str, tuple[str, ...]] = {
         "la señora {apellido}",
         "el señor {apellido}",
     ),
-    "mujer": lexicon.WOMEN,
-    "hombre": lexicon.MEN,
-    "apellido": lexicon.SURNAMES,
-    "ciudad": lexicon.CITIES,
-    "país": lexicon.COUNTRIES,
-    "día": (*lexicon.WEEKDAYS, *(f"{d} de {m}" for d, m in zip(range(2, 26, 2), lexicon.MONTHS, strict=True))),
+    "mujer": _lexicon.WOMEN,
+    "hombre": _lexicon.MEN,
+    "apellido": _lexicon.SURNAMES,
+    "ciudad": _lexicon.CITIES,
+    "país": _lexicon.COUNTRIES,
+    "día": (*_lexicon.WEEKDAYS, *(f"{d} de {m}" for d, m in zip(range(2, 26, 2), _lexicon.MONTHS, strict=True))),
     "cantidad": tuple(f"{n} euros" for n in (12, 20, 35, 49, 60, 75, 90, 120, 150, 180, 240, 300, 450, 800, 950)),
 }
 

@@ -15,9 +15,9 @@ from functools import partial
 
 from destila import config
 from destila.config import opt
-from destila.text import lexicon
-from destila.text.grammar import Grammar, Sentence, careless, distinct
-from destila.text.words import split_words
+from destila.datasets import _lexicon
+from destila.datasets._grammar import Grammar, Sentence, careless, distinct
+from destila.tokenizer.split_words import split_words
 from destila.types import Dataset, Example, Span
 
 TASK = "tag"
@@ -161,7 +161,7 @@ _SENTENCES: dict[str, tuple[str, ...]] = {
 
 _NAMES: dict[str, tuple[str, ...]] = {
     "org": ("{ORG:empresa}", "{ORG:empresa}", "el {ORG:masculina}", "la {ORG:femenina}"),
-    "empresa": (*lexicon.COMPANIES, "Talleres {apellido}", "Hermanos {apellido}", "{apellido} e Hijos"),
+    "empresa": (*_lexicon.COMPANIES, "Talleres {apellido}", "Hermanos {apellido}", "{apellido} e Hijos"),
     "masculina": (
         *("Ayuntamiento de {ciudad}", "Banco de {ciudad}", "Hospital de {ciudad}", "Grupo {apellido}"),
         *("Instituto {mujer} {apellido}", "Museo de {ciudad}", "Teatro {apellido}", "Ministerio de Hacienda"),
@@ -178,12 +178,12 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "nombre": ("{mujer}", "{hombre}"),
     "señora": ("{mujer} {apellido}",),
     "señor": ("{hombre} {apellido}",),
-    "mujer": lexicon.WOMEN,
-    "hombre": lexicon.MEN,
-    "apellido": lexicon.SURNAMES,
-    "ciudad": lexicon.CITIES,
-    "país": lexicon.COUNTRIES,
-    "naturaleza": lexicon.MOUNTAINS,
+    "mujer": _lexicon.WOMEN,
+    "hombre": _lexicon.MEN,
+    "apellido": _lexicon.SURNAMES,
+    "ciudad": _lexicon.CITIES,
+    "país": _lexicon.COUNTRIES,
+    "naturaleza": _lexicon.MOUNTAINS,
     "calle": ("calle {nombre} {apellido}", "avenida de {ciudad}", "plaza de {país}", "calle {apellido}"),
     "título": (
         *("Los inviernos de {ciudad}", "El año de {nombre}", "Viaje a {ciudad}", "Carta a {nombre}"),
@@ -191,11 +191,11 @@ _NAMES: dict[str, tuple[str, ...]] = {
     ),
     "número": tuple(str(n) for n in (*range(1961, 2024, 3), 40, 120, 300, 850, 1200, 3500)),
     "año": tuple(str(n) for n in range(1960, 2027)),
-    "mes": lexicon.MONTHS,
+    "mes": _lexicon.MONTHS,
     "mesaño": ("{mes}", "{mes} de {año}", "{año}"),
     "fecha": ("{número_día} de {mes}", "{número_día} de {mes} de {año}", "{día}", "{día} {número_día} de {mes}"),
     "número_día": tuple(str(n) for n in range(1, 29)),
-    "día": lexicon.WEEKDAYS,
+    "día": _lexicon.WEEKDAYS,
     "futuro": ("mañana", "hoy", "pasado mañana", "esta tarde"),
     "cuando": ("mañana", "hoy", "ayer", "anteayer", "pasado mañana", "anoche"),
 }

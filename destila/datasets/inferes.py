@@ -19,7 +19,7 @@ from destila.config import opt
 from destila.datasets._files import find_folder, need_file, root_option
 from destila.datasets._split import by_hash, finish
 from destila.errors import DataError
-from destila.text.tables import csv_rows
+from destila.formats.tables import csv_rows
 from destila.types import Dataset, Example
 
 TASK = "classify"

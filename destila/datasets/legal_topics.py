@@ -15,7 +15,7 @@ from pathlib import Path
 from destila.config import Options as _Options
 from destila.datasets._files import find_folder, need_file, root_option
 from destila.datasets._split import finish
-from destila.text.tables import json_rows
+from destila.formats.tables import json_rows
 from destila.types import Dataset, Example
 
 TASK = "classify"

@@ -21,7 +21,7 @@ from destila.config import opt
 from destila.datasets._files import find_folder, need_file, root_option
 from destila.datasets._split import finish
 from destila.errors import DataError
-from destila.text.files import open_text
+from destila.files import open_text
 from destila.types import Dataset, Example
 
 TASK = "classify"

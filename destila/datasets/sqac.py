@@ -13,7 +13,7 @@ from destila.config import Options as _Options
 from destila.datasets._files import find_folder, need_file, root_option
 from destila.datasets._questions import read
 from destila.datasets._split import finish
-from destila.text.folder import SPAN_LABELS
+from destila.model_folder import SPAN_LABELS
 from destila.types import Dataset
 
 TASK = "span"

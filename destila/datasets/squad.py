@@ -17,7 +17,7 @@ from destila.config import Options as _Options
 from destila.config import opt
 from destila.datasets._questions import group, read
 from destila.datasets._split import fill, finish
-from destila.text.folder import SPAN_LABELS
+from destila.model_folder import SPAN_LABELS
 from destila.types import Dataset
 
 TASK = "span"

@@ -20,7 +20,7 @@ from destila.datasets import xquad_es
 from destila.datasets._files import find_file, find_folder, need_file, root_option
 from destila.datasets._questions import read
 from destila.datasets._split import by_hash, finish
-from destila.text.folder import SPAN_LABELS
+from destila.model_folder import SPAN_LABELS
 from destila.types import Dataset, Example
 
 TASK = "span"

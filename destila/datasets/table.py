@@ -20,8 +20,8 @@ from destila.config import Options as _Options
 from destila.config import opt
 from destila.datasets._split import check_labels, fill, finish
 from destila.errors import DataError
+from destila.formats import tables
 from destila.plugins import nearest
-from destila.text import tables
 from destila.types import Dataset, Example
 
 TASK = "classify"

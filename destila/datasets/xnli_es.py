@@ -20,8 +20,8 @@ from destila.config import opt
 from destila.datasets._files import find_file, find_folder, need_file, root_option
 from destila.datasets._split import by_hash, finish
 from destila.errors import DataError
-from destila.text.columns import tsv
-from destila.text.files import open_text
+from destila.files import open_text
+from destila.formats.columns import tsv
 from destila.types import Dataset, Example
 
 TASK = "classify"

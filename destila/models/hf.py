@@ -17,12 +17,12 @@ from torch import Tensor
 
 from destila import hub
 from destila.errors import ModelError
+from destila.model_folder import FolderInfo, read_folder
 from destila.models import heads, hf_config, mlm, names, weights
 from destila.models.config import EncoderConfig, from_shape
 from destila.models.presets import PRESETS
-from destila.text import tokenizer as tokenizers
-from destila.text.folder import FolderInfo, read_folder
-from destila.text.tokenizer import Tokenizer
+from destila.tokenizer import tokenizer as tokenizers
+from destila.tokenizer.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
 

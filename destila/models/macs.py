@@ -15,6 +15,8 @@ from __future__ import annotations
 
 from destila.models.config import EncoderConfig
 
+_LENGTHS = (128, 512)
+
 
 def macs(
     config: EncoderConfig, length: int, *, labels: int = 3, task: str = "classify", attention: bool = False
@@ -30,3 +32,13 @@ def macs(
     products = 2 * s * s * h if attention else 0
     head = h * h + labels * h if task == "classify" else labels * h * s
     return embeddings + config.layers * (layer + products) + head
+
+
+def macs_of(config: EncoderConfig, task: str, labels: int) -> dict[str, int]:
+    """MACs at 128 and 512 tokens, with and without attention products (spec 6.1)."""
+    kinds = {"linear": False, "total": True}
+    return {
+        f"{kind}_{length}": macs(config, length, labels=labels, task=task, attention=attention)
+        for length in _LENGTHS
+        for kind, attention in kinds.items()
+    }

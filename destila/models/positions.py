@@ -3,7 +3,7 @@
     table[p, 2i] = s sin(p / 10000^(2i / E)),   table[p, 2i + 1] = s cos(p / 10000^(2i / E))
 
 Vaswani et al. 2017, section 3.5, scaled by s to the spread of the token embeddings. A small encoder whose positions
-start as noise may not find out for millions of tokens that words have an order (see `train/heldout.py`); from
+start as noise may not find out for millions of tokens that words have an order (see `pretraining/heldout.py`); from
 sinusoids, neighbours look alike from the first step on, and the table is still learnt.
 """
 

@@ -26,12 +26,12 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
-from destila import __version__
 from destila.errors import ModelError
 from destila.models import hf_config, names
 from destila.models.heads import Model
 from destila.models.mlm import MaskedModel
-from destila.text.tokenizer import Tokenizer
+from destila.tokenizer.tokenizer import Tokenizer
+from destila.version import __version__
 
 _EXCHANGE = 2  # RENAME_EXCHANGE of renameat2(2)
 _HERE = -100  # AT_FDCWD: paths are relative to the working folder

@@ -2,7 +2,7 @@
 
 A draw takes test items with replacement, the same items on both sides, and seeds with replacement; the score of
 a side is the mean over its drawn seeds of the main score on the drawn items. What is resampled are the additive
-counts of `text.score.items`, so any main score that is a function of their sum works.
+counts of `tasks.metrics.items`, so any main score that is a function of their sum works.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from destila.errors import DataError
-from destila.text.score import scores_of_items
+from destila.tasks.metrics import scores_of_items
 
 Items = Sequence[Sequence[Sequence[int]]] | np.ndarray
 """Counts [seeds, examples, K] of one side."""

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from destila import plugins
+from destila.model_folder import read_folder
 from destila.report.bootstrap import interval
 from destila.report.words import SCORES, count, megabytes, name, points, say
-from destila.text.folder import read_folder
 from destila.types import Record
 
 UNKNOWN = "unknown"

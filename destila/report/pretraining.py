@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from destila.errors import DataError
+from destila.files import write_text
+from destila.pretraining.data.word_order import READS_ORDER
 from destila.report import pretraining_page
 from destila.report.pretraining_log import SCORES, Line, Trained, read
 from destila.report.runs import LOG_FILE
 from destila.report.sections import Section
 from destila.report.table import laid_out
 from destila.report.words import NONE, points
-from destila.text.disorder import READS_ORDER
-from destila.text.files import write_text
 
 log = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@
     {"step", "tokens", "seconds", "evaluation": {"mlm_loss", "bits_per_character", ...}}
     {"step", "tokens", "seconds", "event": "..."}                                 what happened: returns after a divergence
 
-Scores are those of `train/heldout.py` and `verbs/probe.py`.
+Scores are those of `pretraining/heldout.py` and `pretraining/probe.py`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from destila.files import read_log
 from destila.report.runs import LOG_FILE
-from destila.text.files import read_log
 
 Line = dict[str, Any]
 

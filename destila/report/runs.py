@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from destila import plugins
-from destila.text.files import read_log
-from destila.text.folder import read_folder
+from destila.files import read_log
+from destila.model_folder import read_folder
 from destila.types import Record
 
 LOG_FILE = "log.jsonl"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from destila.measure.latency import PAPERS, REAL
+from destila.measuring.latency import PAPERS, REAL
 from destila.report import pareto
 from destila.report.pareto import Point
 from destila.report.rows import Row, comparable, protocols, teacher_of

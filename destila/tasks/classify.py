@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from destila.text.readers import ClassifyReader
+from destila.tasks.readers import ClassifyReader
 from destila.types import IGNORE, Batch, Features, Output, Signal
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from destila.text.readers import TagReader
+from destila.tasks.readers import TagReader
 from destila.types import IGNORE, Batch, Features, Output, Signal
 
 if TYPE_CHECKING:

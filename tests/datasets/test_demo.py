@@ -6,7 +6,7 @@ import pytest
 
 from destila import datasets
 from destila.config import fingerprint
-from destila.text.grammar import key
+from destila.datasets._grammar import key
 from destila.types import Dataset
 
 SMALL = {"train": 400, "dev": 60, "test": 100}

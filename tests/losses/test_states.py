@@ -9,7 +9,7 @@ import torch
 
 from destila import config, plugins
 from destila.errors import ConfigError
-from destila.losses.mix import mix
+from destila.losses.weighted import mix
 from destila.types import Setting, Shape, Term
 
 KINDS = frozenset({"logits", "hidden", "attention", "scores", "query", "key", "value"})

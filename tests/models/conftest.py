@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from destila.models.config import EncoderConfig
-from destila.text import tokenizer as tokenizers
+from destila.tokenizer import tokenizer as tokenizers
 from destila.types import Batch
 
 KINDS = ("bert", "roberta", "albert", "distilbert")

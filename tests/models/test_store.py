@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import load_file
 
 from destila.errors import ModelError
+from destila.model_folder import read_folder
 from destila.models import hf, store
 from destila.models.heads import build
-from destila.text.folder import read_folder
 
 
 @pytest.fixture

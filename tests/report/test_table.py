@@ -188,7 +188,7 @@ def test_verdicts_are_one_sentence_each(study):
 
 
 def test_reporting_does_not_load_torch():
-    code = "import sys, destila.verbs.report; sys.exit('torch' in sys.modules or 'onnxruntime' in sys.modules)"
+    code = "import sys, destila.commands.report; sys.exit('torch' in sys.modules or 'onnxruntime' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 

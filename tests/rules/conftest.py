@@ -12,6 +12,14 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
+def room_of(name: str) -> str:
+    """Return the room of a dotted name; the data of pre-training is a room of its own."""
+    parts = name.split(".")
+    if parts[1:3] == ["pretraining", "data"]:
+        return "pretraining.data"
+    return parts[1] if len(parts) > 1 else parts[0]
+
+
 @dataclass(frozen=True)
 class Module:
     """A source file of the package: its path in the repository, dotted name, text and syntax tree."""
@@ -23,9 +31,8 @@ class Module:
 
     @property
     def room(self) -> str:
-        """`text` for `destila.text.words`; the module's own name for `destila.types`; `destila` for the package."""
-        parts = self.name.split(".")
-        return parts[1] if len(parts) > 1 else parts[0]
+        """`text` for `destila.tokenizer.split_words`; the module's own name for `destila.types`; `destila` for the package."""
+        return room_of(self.name)
 
     def imports(self, *, typing_only: bool = True) -> Iterator[tuple[int, str]]:
         """Line and absolute name of every import, at any depth; those for type checkers can be left out."""

@@ -14,8 +14,8 @@ import zstandard
 
 from destila import cli, config
 from destila.models import hf, store
-from destila.verbs import pretrain_recipe
-from destila.verbs.recipe import Recipe, read
+from destila.pretraining import recipe as pretrain_recipe
+from destila.study.recipe import Recipe, read
 from tests.rules.test_readme import FENCE, ROOT, cut_at_pipe
 
 pytestmark = pytest.mark.slow
@@ -60,7 +60,7 @@ def place(tmp_path, monkeypatch, lines, bpe) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DESTILA_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0})  # other tests run beside it
-    monkeypatch.setattr("destila.verbs.assess._peak_memory", lambda *_: 1)  # a process per model: see test_measure.py
+    monkeypatch.setattr("destila.study.testing._peak_memory", lambda *_: 1)  # a process per model: see test_measure.py
     Path("recipes").mkdir()
     for path in sorted((ROOT / "recipes").glob("demo-*.toml")):
         (tmp_path / "recipes" / path.name).write_text(config.to_toml(small(read(str(path)))), encoding="utf-8")

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from destila import config, plugins
-from destila.verbs import corpus, pretrain_recipe, recipe
+from destila.corpus import build
+from destila.pretraining import recipe as pretrain_recipe
+from destila.study import recipe
 
 FOLDER = Path(__file__).parents[2] / "recipes"
 CORPORA = sorted((FOLDER / "corpus").glob("*.toml"))
@@ -42,7 +44,7 @@ def test_the_losses_of_a_shipped_recipe_exist(path: Path) -> None:
 
 @pytest.mark.parametrize("path", CORPORA, ids=lambda path: path.stem)
 def test_a_recipe_of_a_corpus_loads(path: Path) -> None:
-    assert corpus.read([str(path)]).files
+    assert build.read([str(path)]).files
 
 
 @pytest.mark.parametrize("path", PRETRAININGS, ids=lambda path: path.stem)

@@ -7,7 +7,6 @@ import subprocess
 import sys
 
 import pytest
-
 from tests.runtime.conftest import asked, exported  # noqa: F401
 
 BLOCK = """

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from destila.tasks import classify, tag
-from destila.train.batches import collate
+from destila.training.batches import collate
 from destila.types import IGNORE, Example, Features, Output, Prediction
 
 SUBTOKENS = tag.Tag(every_piece=True)

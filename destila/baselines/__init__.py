@@ -1,0 +1,31 @@
+"""What a user could have instead of an encoder: classical models that train on a CPU in seconds.
+
+The report puts them beside the students and says plainly when they win. `FLOORS` names the one of each task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Protocol
+
+from destila.plugins import find
+from destila.types import Example, Prediction
+
+FLOORS = {"classify": "tfidf", "tag": "crf"}
+
+
+class Floor(Protocol):
+    """A trained floor: its plug-in's name, its number of weights and the bytes they take."""
+
+    name: str
+    parameters: int
+    size_bytes: int
+
+    def predict(self, examples: Sequence[Example]) -> list[Prediction]:
+        """Predictions in the order of the examples."""
+
+
+def floor_of(task: str) -> ModuleType:
+    """The floor plug-in of a task, with `fit(train, labels, *, seed) -> Floor`."""
+    return find("baselines", FLOORS[task], "fit")

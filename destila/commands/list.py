@@ -1,0 +1,121 @@
+"""`destila list WHAT`: what is there, read without building a model or importing torch.
+
+models     {"models": [{"name", "layers", "hidden", "parameters", "gmacs_linear_512", "gmacs_total_512"}]}
+           parameters with a 3-label classifier; billions of multiply-accumulates for one input of 512 tokens,
+           without and with the products inside attention
+cache      {"root", "megabytes", "cache": [{"folder", "megabytes", ...}]}: teacher caches with their source, task,
+           rows, dtype and problem; other folders of the cache by size alone
+recipes, datasets, losses, tasks    {WHAT: [{"name", "about"}]}, recipes with their "path"
+"""
+
+from __future__ import annotations
+
+import ast
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import destila
+from destila import plugins
+from destila.config import Options, opt
+from destila.errors import ConfigError
+from destila.hub import cache_root
+from destila.models.macs import macs
+from destila.models.presets import PRESETS, parameters
+
+_NEEDS = {"datasets": "load", "losses": "build", "tasks": "TASK"}
+
+
+class Config(Options):
+    """Options of `list`."""
+
+    what: Literal["models", "recipes", "datasets", "cache", "losses", "tasks"] = opt("models", "what to list")
+
+
+def run(config: Config) -> dict[str, Any]:
+    """A JSON-able dict; see the module's docstring for its keys."""
+    if config.what == "models":
+        return {"models": [_model(name) for name in PRESETS]}
+    if config.what == "recipes":
+        return {"recipes": _recipes()}
+    if config.what == "cache":
+        return _cache()
+    return {config.what: _plugins(config.what)}
+
+
+def _model(name: str) -> dict[str, Any]:
+    config = PRESETS[name]
+    return {
+        "name": name,
+        "layers": config.layers,
+        "hidden": config.hidden,
+        "parameters": parameters(config),
+        "gmacs_linear_512": macs(config, 512) / 1e9,
+        "gmacs_total_512": macs(config, 512, attention=True) / 1e9,
+    }
+
+
+def _plugins(room: str) -> list[dict[str, str]]:
+    """Modules of a room that define what makes a plug-in, with the first line of their docstring."""
+    folder = Path(destila.__file__).parent / room
+    found = []
+    for name in plugins.names(room):
+        tree = ast.parse((folder / f"{name}.py").read_text(encoding="utf-8"))
+        if _NEEDS[room] in _defined(tree):
+            about = (ast.get_docstring(tree) or "").split("\n", 1)[0]
+            found.append({"name": name, "about": about})
+    return found
+
+
+def _defined(tree: ast.Module) -> set[str]:
+    """Names of the functions, classes and variables of a module."""
+    found: set[str] = set()
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Assign):
+            found |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            found.add(node.target.id)
+    return found
+
+
+def _recipes() -> list[dict[str, str]]:
+    """Recipes of the working folder, the source tree and the package; a name is listed once, the first found."""
+    package = Path(destila.__file__).parent
+    found: dict[str, dict[str, str]] = {}
+    for folder in (Path("recipes"), package.parent / "recipes", package / "recipes"):
+        for path in sorted(folder.glob("*.toml")):
+            found.setdefault(path.stem, {"name": path.stem, "path": str(path), "about": _about(path)})
+    return [found[name] for name in sorted(found)]
+
+
+def _about(path: Path) -> str:
+    """The comment a recipe starts with, one line; raises ConfigError when it is not TOML."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+    first = text.lstrip().split("\n", 1)[0]
+    return first.lstrip("# ").rstrip() if first.startswith("#") else ""
+
+
+def _cache() -> dict[str, Any]:
+    """Teacher caches, one by one, and every other folder of the cache by its size."""
+    from destila.teachers.cache import entries  # only this list needs it
+
+    root = cache_root()
+    teachers: list[Mapping[str, Any]] = list(entries())
+    others = [
+        {"folder": str(folder), "megabytes": _size(folder) / 1e6}
+        for folder in sorted(root.glob("*"))
+        if folder.is_dir() and folder.name != "teacher"
+    ]
+    return {"root": str(root), "megabytes": _size(root) / 1e6, "cache": [dict(entry) for entry in (*teachers, *others)]}
+
+
+def _size(folder: Path) -> int:
+    """Bytes of all files under a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -1,0 +1,25 @@
+"""`destila report`: the report of a study, or of pre-trainings, as Markdown and as one HTML page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from destila.config import Options, opt
+from destila.report.write import write
+
+
+class Config(Options):
+    """What to report on."""
+
+    study: str = opt(
+        ..., "folder or name (runs/NAME) of a study or a pre-training, or a .jsonl file of records (results/NAME.jsonl)"
+    )
+    out: str | None = opt(
+        None, "Markdown file, the page beside it; none = report.md in the folder, or NAME.md beside the .jsonl file"
+    )
+    against: str | None = opt(None, "a student that all others are compared with, too")
+
+
+def run(config: Config) -> dict[str, Any]:
+    """Write both reports; see `report.write.write` for what is returned and raised."""
+    return write(config.study, out=config.out, against=config.against)

@@ -1,0 +1,108 @@
+"""Files of raw text -> documents, as a stream: plain text, JSON lines, Parquet; packed or not.
+
+In plain text a blank line ends a document; in JSON lines and Parquet a row is one. A document longer than a limit is
+cut between two lines into several, so that a file without blank lines costs no more memory than any other.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from destila.errors import DataError, require
+from destila.files import open_text
+
+LONGEST_LINE = 32 << 20
+_SURE = 1000  # lines of text after which a file is text
+_ROWS = 256  # Parquet rows held at once
+_TEXTS = ("string", "large_string", "string_view")  # kinds of Parquet columns
+_HALF = re.compile("[\ud800-\udfff]")  # half a surrogate pair, from broken JSON
+
+
+def documents(path: str | Path, *, column: str = "text", longest: int = 1_000_000) -> Iterator[list[str]]:
+    """The lines of each document of a file, blank ones left out.
+
+    column: the field of JSON lines or Parquet that holds the text. longest: characters after which a document is cut.
+    Zero bytes are dropped where a thousand lines without one came before. Raises DataError for a file that is missing,
+    empty, damaged, no text or in another encoding (with the byte), and for a row without the field.
+    """
+    path = Path(path)
+    suffixes = [s for s in path.suffixes if s not in (".gz", ".xz", ".zst")]
+    kind = suffixes[-1] if suffixes else ""
+    if kind == ".parquet":
+        return _rows(_parquet(path, column), longest)
+    if kind in (".jsonl", ".ndjson"):
+        return _rows(_jsonl(path, column), longest)
+    return _grouped(_plain(path), longest)
+
+
+def _plain(path: Path) -> Iterator[str]:
+    """Lines; a zero byte makes a file no text, unless so much text came before that it is a slip of the pen."""
+    for number, line in enumerate(open_text(path, longest=LONGEST_LINE), 1):
+        if "\x00" in line:
+            if number <= _SURE:
+                raise DataError(
+                    f"{path} is not text: line {number} holds a zero byte. Give text, JSON lines or Parquet"
+                )
+            line = line.replace("\x00", "")
+        yield line
+
+
+def _grouped(lines: Iterable[str], longest: int) -> Iterator[list[str]]:
+    """Runs of lines between blank ones, cut where they grow too long."""
+    held: list[str] = []
+    size = 0
+    for line in lines:
+        blank = not line or line.isspace()
+        if held and (blank or size + len(line) > longest):
+            yield held
+            held, size = [], 0
+        if not blank:
+            held.append(line)
+            size += len(line)
+    if held:
+        yield held
+
+
+def _rows(texts: Iterable[str], longest: int) -> Iterator[list[str]]:
+    for text in texts:
+        yield from _grouped((line for line in _HALF.sub("\ufffd", text).splitlines() if line.strip()), longest)
+
+
+def _jsonl(path: Path, column: str) -> Iterator[str]:
+    for number, line in enumerate(open_text(path, longest=LONGEST_LINE), 1):
+        if not line or line.isspace():
+            continue
+        try:
+            row: Any = json.loads(line)
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise DataError(f"{path}, line {number} is not JSON: {error}") from error
+        if not isinstance(row, dict) or not isinstance(row.get(column), str):
+            names = sorted(row) if isinstance(row, dict) else []
+            raise DataError(f"{path}, line {number} has no text under '{column}', only {names}: name the field")
+        yield row[column]
+
+
+def _parquet(path: Path, column: str) -> Iterator[str]:
+    pyarrow, parquet = require("pyarrow", "corpus"), require("pyarrow.parquet", "corpus")
+    if not path.is_file():
+        raise DataError(f"no file at {path}: check the path")
+    try:
+        file = parquet.ParquetFile(path)
+    except (pyarrow.ArrowInvalid, OSError) as error:
+        raise DataError(f"{path} is not a Parquet file: {error}") from error
+    with file:
+        if column not in file.schema_arrow.names:
+            raise DataError(f"{path} has no column '{column}', only {file.schema_arrow.names}: name the column")
+        kind = file.schema_arrow.field(column).type
+        kind = kind.value_type if pyarrow.types.is_dictionary(kind) else kind
+        if str(kind) not in _TEXTS:  # bytes or a list would be written as Python shows them
+            raise DataError(f"{path}: column '{column}' holds {kind}, not text: name another column, or convert it")
+        try:
+            for batch in file.iter_batches(batch_size=_ROWS, columns=[column]):
+                yield from (text for text in batch.column(0).to_pylist() if text is not None)
+        except (pyarrow.ArrowInvalid, OSError) as error:
+            raise DataError(f"{path} is damaged: {error}") from error

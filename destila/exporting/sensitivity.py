@@ -1,0 +1,116 @@
+"""Which products int8 hurts, and the fewest to keep in fp32 so that the score stays.
+
+A score counts right answers, so most groups alone leave it as it is; how far the logits move orders those.
+
+A group is what one layer does in one step (queries, keys and values together), since its products share their input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+
+from destila.errors import ModelError
+from destila.exporting.int8 import Kind, products, quantise
+from destila.exporting.static import open_session
+
+Score = Callable[[onnx.ModelProto], float]
+"""The dev score of a graph, higher is better."""
+
+_TOGETHER = ("query", "key", "value")
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What a group costs. score: with only this group in int8; drop: fp32's score minus that.
+
+    moved: mean |difference| of the logits from fp32's over the windows given, in logits; 0 without any.
+    """
+
+    group: str
+    products: frozenset[str]
+    score: float
+    drop: float
+    moved: float = 0.0
+
+
+def groups(proto: onnx.ModelProto) -> dict[str, frozenset[str]]:
+    """The products of each group by name, in the order of the graph; "embeddings" is the tables."""
+    found: dict[str, set[str]] = {"embeddings": {"embeddings"}}
+    for product in products(proto):
+        place, _, part = product.rpartition(".")
+        found.setdefault(f"{place}.query-key-value" if part in _TOGETHER else product, set()).add(product)
+    return {name: frozenset(members) for name, members in found.items()}
+
+
+def sensitivity(
+    proto: onnx.ModelProto,
+    score: Score,
+    *,
+    kind: Kind = "dynamic",
+    calibration: Sequence[Mapping[str, np.ndarray]] | None = None,
+    windows: Sequence[Mapping[str, np.ndarray]] = (),
+) -> list[Effect]:
+    """The effect of each group alone, the most harmful first: by the score, then by how far the logits move.
+
+    proto: the fp32 graph; it is scored once itself. windows: inputs of the graph whose logits are compared.
+    """
+    whole, exact = score(proto), _logits(proto, windows)
+    parts = groups(proto)
+    everything = frozenset().union(*parts.values())
+    effects = []
+    for name, members in parts.items():
+        graph = quantise(proto, kind=kind, keep=everything - members, calibration=calibration)
+        found, moved = score(graph), np.abs(_logits(graph, windows) - exact)
+        effects.append(Effect(name, members, found, whole - found, float(moved.mean()) if moved.size else 0.0))
+    return sorted(effects, key=lambda effect: (-effect.drop, -effect.moved))
+
+
+def keep_needed(
+    proto: onnx.ModelProto,
+    score: Score,
+    max_drop: float,
+    *,
+    kind: Kind = "dynamic",
+    calibration: Sequence[Mapping[str, np.ndarray]] | None = None,
+    effects: Sequence[Effect] | None = None,
+) -> frozenset[str]:
+    """The products to keep in fp32 for the score to drop by at most max_drop; empty when int8 is good enough.
+
+    Groups are kept from the most harmful on until the score holds; then each is given up again where the score holds
+    without it. effects: what `sensitivity` found; None: it is asked only if needed. Raises ModelError for a negative
+    max_drop.
+    """
+    if max_drop < 0:
+        raise ModelError(f"max_drop = {max_drop}: the most that a score may drop is 0 or more")
+    least = score(proto) - max_drop
+
+    def holds(kept: Sequence[Effect]) -> bool:
+        keep = frozenset().union(*(effect.products for effect in kept))
+        return score(quantise(proto, kind=kind, keep=keep, calibration=calibration)) >= least
+
+    if holds([]):
+        return frozenset()
+    if effects is None:
+        effects = sensitivity(proto, score, kind=kind, calibration=calibration)
+    kept: list[Effect] = []
+    for effect in effects:
+        kept.append(effect)
+        if holds(kept):
+            break
+    for effect in kept[-2::-1]:  # the last one was needed: the score did not hold before it
+        fewer = [other for other in kept if other is not effect]
+        if holds(fewer):
+            kept = fewer
+    return frozenset().union(*(effect.products for effect in kept))
+
+
+def _logits(proto: onnx.ModelProto, windows: Sequence[Mapping[str, np.ndarray]]) -> np.ndarray:
+    """The logits of all windows, one behind the other."""
+    if not windows:
+        return np.empty(0)
+    session = open_session(proto)
+    return np.concatenate([session.run(None, dict(feeds))[0].reshape(-1) for feeds in windows])

@@ -1,0 +1,1 @@
+"""Files that people label text in: tables, column files, CoNLL-U and SQuAD's JSON."""

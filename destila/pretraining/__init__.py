@@ -1,0 +1,1 @@
+"""Raw text to an encoder: masked language modelling and task-agnostic distillation."""

@@ -1,0 +1,91 @@
+"""The tokenizer and the corpora of a pre-training, made once and kept in the cache under names of what made them.
+
+    $DESTILA_CACHE/tokenizers/FINGERPRINT     tokenizer.json, tokenizer_config.json
+    $DESTILA_CACHE/corpora/FINGERPRINT        shards and their manifest
+
+Several recipes over the same text share both.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from destila import hub
+from destila.config import fingerprint, opt
+from destila.corpus import build as corpus_verb
+from destila.corpus import train_tokenizer as tokenizer_verb
+from destila.corpus.chunks import Making
+from destila.corpus.shards import Shards, checksum, open_shards
+from destila.errors import ConfigError
+from destila.files import locked, open_text, waiting
+from destila.tokenizer.tokenizer import Tokenizer
+from destila.tokenizer.tokenizer import load as load_tokenizer
+
+log = logging.getLogger(__name__)
+
+Report = Callable[[str, int, int], None]
+
+
+class Corpus(Making):
+    """One source of text: raw files, or a folder of `destila corpus`."""
+
+    files: tuple[str, ...] = Field((), description="raw text; also below DESTILA_DATA")
+    folder: str | None = opt(None, "shards that `destila corpus` has made with the same tokenizer")
+    column: str = opt("text", "field of JSON lines or Parquet that holds the text")
+    exact: bool = opt(True, "drop documents that equal an earlier one")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Corpus:
+        if bool(self.files) == (self.folder is not None):
+            raise ValueError("give either `files` or `folder`")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What a pre-training reads."""
+
+    tokenizer: Tokenizer
+    corpora: tuple[Shards, ...]
+
+
+def prepare(spec: str | tokenizer_verb.Training, corpora: Sequence[Corpus], report: Report) -> Prepared:
+    """The tokenizer and the corpora, from the cache or made now; raises ConfigError, DataError, TokenizerError."""
+    folder = spec if isinstance(spec, str) else _tokenizer(spec, corpora, report)
+    tokenizer = load_tokenizer(folder)
+    return Prepared(tokenizer, tuple(_corpus(corpus, folder, tokenizer, report) for corpus in corpora))
+
+
+def _tokenizer(spec: tokenizer_verb.Training, corpora: Sequence[Corpus], report: Report) -> str:
+    """The folder of the tokenizer; trains it when it is not there."""
+    files = [corpus_verb.place(file) for corpus in corpora for file in corpus.files]
+    if not files:
+        raise ConfigError("a tokenizer is trained on the files of the corpora, and none has any: name its folder")
+    columns = tuple(corpus.column for corpus in corpora for _ in corpus.files)
+    for file in files:
+        open_text(file)  # a missing or damaged one is said here
+    out = hub.cache_root() / "tokenizers" / fingerprint(spec, [checksum(file) for file in files], columns)
+    out.mkdir(parents=True, exist_ok=True)
+    with locked(out / "lock", waiting(log, "trains the tokenizer", out)):
+        if not (out / "tokenizer.json").is_file():
+            asked = {"files": tuple(map(str, files)), "column": columns, "out": str(out)}
+            config = tokenizer_verb.Config(**asked, **spec.model_dump())
+            made = tokenizer_verb.run(config, progress=lambda lines: report("tokenizer: lines read", lines, 0))
+            log.info("tokenizer: %d pieces from %d lines in %s", made["vocab"], made["lines"], out)
+    return str(out)
+
+
+def _corpus(corpus: Corpus, folder: str, tokenizer: Tokenizer, report: Report) -> Shards:
+    if corpus.folder is not None:
+        return open_shards(corpus.folder, tokenizer)
+    options: dict[str, Any] = corpus.model_dump(exclude={"folder"})
+    root = hub.cache_root() / "corpora"
+    config = corpus_verb.Config(**options, out=str(root), tokenizer=folder)
+    config = config.model_copy(update={"out": str(root / corpus_verb.fingerprint_of(config, tokenizer))})
+    corpus_verb.run(config, lambda what, done, total: report(f"corpus {corpus.files[0]}: {what}", done, total))
+    return open_shards(config.out, tokenizer, verify=False)  # the verb has just done so

@@ -1,0 +1,198 @@
+"""What an encoder knows before it is fine-tuned: a linear softmax over its frozen last states, on POS and on entities.
+
+Every word is read at its first sub-token. The states of some thousand sentences are computed once, the softmax is fitted
+to all of them at once by L-BFGS from zero (a convex problem, so there is one answer and no rate to choose), and the dev
+sentences are scored as a fine-tuned tagger's would be. Seconds, so that a pre-training can look every so often whether
+it is learning anything of use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from destila import datasets
+from destila.config import Options, opt
+from destila.errors import ConfigError, DataError
+from destila.models import hf
+from destila.models.encoder import Encoder
+from destila.tasks.metrics import main_score
+from destila.tasks.readers import reader
+from destila.tokenizer.tokenizer import Tokenizer
+from destila.training.batches import collate, to
+from destila.training.predict import by_length, window_logits
+from destila.types import IGNORE, Batch, Dataset, Example, Features, Output, Reader
+
+
+class ProbeOptions(Options):
+    """What is probed, and with how much."""
+
+    pos: str = opt("cess_pos", "data set with parts of speech (dev: AnCora's), a name or path.py; empty = no probe")
+    ner: str = opt("conll2002", "data set with entities, a name or path.py; empty = no probe")
+    train: int = opt(1500, "sentences that the softmax is fitted to", ge=1)
+    dev: int = opt(500, "sentences that it is scored on", ge=1)
+    length: int = opt(128, "tokens of a window, fewer where the model has no more positions", ge=8)
+    iterations: int = opt(30, "of L-BFGS at most", ge=1)
+    penalty: float = opt(1e-4, "L2 penalty of the softmax's weights, on standardised states", ge=0)
+
+
+class Config(ProbeOptions):
+    """Arguments of the verb."""
+
+    model: str = opt(..., "model folder or hub name; its encoder is probed, its head plays no part")
+
+
+def run(config: Config) -> dict[str, Any]:
+    """model, scores (see `Probe.scores`) and notes (what was skipped, and why); raises ModelError."""
+    loaded = hf.load(config.model, task="tag", labels=("O",))
+    probe = prepare(config, loaded.tokenizer, loaded.max_length)
+    return {"model": config.model, "scores": probe.scores(loaded.model.encoder), "notes": list(probe.notes)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Set:
+    """A data set, encoded. score: the key of its main score."""
+
+    score: str
+    reader: Reader
+    labels: tuple[str, ...]
+    train: Sequence[Features]
+    dev: Sequence[Features]
+    examples: Sequence[Example]
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Data encoded once, for any number of encoders with this tokenizer. notes: data sets that are not here."""
+
+    sets: tuple[_Set, ...]
+    notes: tuple[str, ...]
+    options: ProbeOptions
+    pad_id: int
+
+    def scores(self, encoder: Encoder, *, autocast: torch.dtype | None = None) -> dict[str, float]:
+        """pos_accuracy and entity_f1 on dev, ratios 0-1, of the data sets that are here; the encoder stays as it is."""
+        training = encoder.training
+        encoder.eval()
+        found = {each.score: self._score(each, encoder, autocast) for each in self.sets}
+        encoder.train(training)
+        return found
+
+    def _score(self, each: _Set, encoder: Encoder, autocast: torch.dtype | None) -> float:
+        states, gold = _states(encoder, each.train, self.pad_id, autocast)
+        linear = fitted(
+            states, gold, len(each.labels), iterations=self.options.iterations, penalty=self.options.penalty
+        )
+        model = _Tagger(encoder, linear).eval()
+        values = window_logits(model, each.dev, pad_id=self.pad_id, autocast=autocast)
+        predictions = each.reader.decode(each.examples, each.reader.gather(each.dev, values), each.labels)
+        return each.reader.score(each.examples, predictions, each.labels)[each.score]
+
+
+def prepare(options: ProbeOptions, tokenizer: Tokenizer, longest: int) -> Probe:
+    """The probe of encoders that read with this tokenizer and have `longest` positions or more.
+
+    A data set whose files are not here is left out, with a note. Raises ConfigError for an unknown name and for one that
+    is not scored by pos_accuracy or entity_f1 respectively.
+    """
+    sets, notes = [], []
+    for score, name in (("pos_accuracy", options.pos), ("entity_f1", options.ner)):
+        if not name:
+            continue
+        try:
+            dataset = datasets.load({"use": name})
+        except DataError as error:
+            notes.append(f"no probe of {score}: {error}")
+            continue
+        sets.append(_encoded(dataset, score, options, tokenizer, longest))
+    return Probe(tuple(sets), tuple(notes), options, tokenizer.pad_id)
+
+
+def _encoded(dataset: Dataset, score: str, options: ProbeOptions, tokenizer: Tokenizer, longest: int) -> _Set:
+    main = main_score(dataset.task, dataset.labels)
+    if main != score:
+        raise ConfigError(f"data set '{dataset.name}' is scored by {main}, the probe wants {score}: name another one")
+    found = reader(dataset.task)
+    length = min(options.length, longest, tokenizer.max_length or longest)
+    features, examples = {}, {}
+    for split, size in (("train", options.train), ("dev", options.dev)):
+        if not dataset.splits.get(split):
+            raise ConfigError(f"data set '{dataset.name}' has no examples in its {split} split: probe with another one")
+        examples[split] = _sample(dataset.splits[split], size)
+        encoded = found.encode(examples[split], tokenizer, dataset.labels, max_length=length)
+        features[split] = encoded.features
+    return _Set(score, found, dataset.labels, features["train"], features["dev"], examples["dev"])
+
+
+def _sample(examples: Sequence[Example], size: int) -> list[Example]:
+    """The same examples every time, in their order."""
+    chosen = np.random.default_rng(0).permutation(len(examples))[:size]
+    return [examples[i] for i in sorted(chosen.tolist())]
+
+
+@torch.no_grad()
+def _states(
+    encoder: Encoder, features: Sequence[Features], pad_id: int, autocast: torch.dtype | None
+) -> tuple[Tensor, Tensor]:
+    """Last states of the first sub-token of every labelled word, float32 [N, H], and their labels i64 [N]."""
+    device = next(encoder.parameters()).device
+    states, gold = [], []
+    for chosen in by_length(features):
+        batch = to(collate([features[i] for i in chosen], pad_id), device)
+        last = _last(encoder, batch, autocast)
+        labelled = batch.unit_mask & (batch.target != IGNORE)
+        row, unit = torch.nonzero(labelled, as_tuple=True)
+        states.append(last[row, batch.first[row, unit]])
+        gold.append(batch.target[labelled])
+    return torch.cat(states), torch.cat(gold)
+
+
+def _last(encoder: Encoder, batch: Batch, autocast: torch.dtype | None) -> Tensor:
+    """Last states, float32 [B, L, H]."""
+    with torch.autocast(batch.input_ids.device.type, autocast) if autocast else nullcontext():
+        last: Tensor = encoder(batch.input_ids, batch.mask, batch.type_ids).last.float()
+    return last
+
+
+def fitted(states: Tensor, gold: Tensor, classes: int, *, iterations: int, penalty: float) -> nn.Linear:
+    """The linear softmax over states [N, H] with the least cross-entropy on gold [N], from zero; equal data, equal answer.
+
+    Fitted on standardised states, given back for raw ones. penalty: of half the squared weights, per example.
+    """
+    mean, std = states.mean(0), states.std(0, correction=0).clamp_min(1e-6)
+    scaled = (states - mean) / std
+    weight = torch.zeros(classes, states.shape[1], device=states.device, requires_grad=True)
+    bias = torch.zeros(classes, device=states.device, requires_grad=True)
+    search = torch.optim.LBFGS([weight, bias], max_iter=iterations, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        search.zero_grad()
+        value = F.cross_entropy(F.linear(scaled, weight, bias), gold) + 0.5 * penalty * weight.square().sum()
+        torch.autograd.backward(value)
+        return value
+
+    search.step(loss)  # type: ignore[no-untyped-call]
+    linear = nn.Linear(states.shape[1], classes, device=states.device).requires_grad_(False)
+    linear.weight.copy_(weight.detach() / std)
+    linear.bias.copy_(bias.detach() - linear.weight @ mean)
+    return linear
+
+
+class _Tagger(nn.Module):
+    """An encoder and a linear layer over its states; computes in float32 behind the encoder."""
+
+    def __init__(self, encoder: Encoder, linear: nn.Linear) -> None:
+        super().__init__()
+        self.encoder, self.linear = encoder, linear
+
+    def forward(self, batch: Batch) -> Output:
+        """Logits [B, L, C]."""
+        last = self.encoder(batch.input_ids, batch.mask, batch.type_ids).last
+        return Output(F.linear(last.float(), self.linear.weight, self.linear.bias))

@@ -1,0 +1,113 @@
+"""What a recipe of `destila pretrain` says: text, tokenizer, model, how it starts, what it is trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from destila import config
+from destila.config import Options, opt
+from destila.corpus.train_tokenizer import Training
+from destila.pretraining.corpora import Corpus
+from destila.pretraining.data import packing, sentence_rows
+from destila.pretraining.data.batches import FeedOptions
+from destila.pretraining.data.word_vectors import Cbow
+from destila.pretraining.options import PretrainOptions
+from destila.pretraining.probe import ProbeOptions
+
+
+class ModelTable(Options):
+    """What is trained and where its weights start."""
+
+    source: str = opt("albeto-tiny", "preset (destila list models), or a folder or hub name to start from")
+    shape: dict[str, Any] | None = opt(None, "a new model's shape instead, as in [[students]]")
+    layers: int | tuple[int, ...] | None = opt(None, "of a folder: layers to keep, or how many; of a preset: passes")
+    order: bool = opt(True, "a head for sentence order (albert, bert)")
+    positions: Literal["as they are", "sinusoids"] = opt(
+        "as they are", "sinusoids at the scale of the token table instead of small random values"
+    )
+    words: Literal["as they are", "cbow"] = opt("as they are", "token table from CBOW vectors of the same pieces")
+    cbow: Cbow = Cbow()
+
+
+class TeacherTable(Options):
+    """A masked language model with the same vocabulary that runs beside the student."""
+
+    model: str = opt("", "folder or hub name; empty = no teacher: pre-training")
+    layers: int | tuple[int, ...] | None = opt(None, "layers to keep, or how many; none = all")
+    tokens: Literal["all", "chosen"] = opt(
+        "all", "where distributions are compared: all tokens (DistilBETO's code) or the chosen ones (its text)"
+    )
+
+
+class EvaluationTable(Options):
+    """What is looked at while it trains, every `train.evaluate_every` steps."""
+
+    tokens: int = opt(60_000, "held-out tokens", ge=1)
+    length: int = opt(128, "tokens of a held-out row", ge=8)
+    probe_every: int = opt(0, "evaluations from probe to probe; 0 = a probe at the end alone", ge=0)
+    probe: ProbeOptions = ProbeOptions()
+
+
+class Variant(Options):
+    """One of several runs that differ in few keys."""
+
+    name: str = Field(description="of its folder and record", pattern=r"^[\w.-]+$")
+    set: tuple[str, ...] = Field((), description='keys that differ: ["train.lr=1e-3"]')
+
+
+class Recipe(Options):
+    """A pre-training, or several that are compared."""
+
+    name: str = Field(description="name of the study, and of its folder")
+    out: str = opt("runs", "folder of the studies")
+    results: str | None = opt(None, "folder in which records are kept as <name>.jsonl")
+    seed: int = opt(0, "of new weights, order, masking and dropout", ge=0)
+    tokenizer: str | Training = opt(Training(), "folder or hub name, or a table: train one on the corpora")
+    corpora: tuple[Corpus, ...] = Field(description="one table per source", min_length=1)
+    model: ModelTable = ModelTable()
+    feed: FeedOptions = FeedOptions()
+    terms: tuple[dict[str, Any], ...] = opt(({"use": "hard"}, {"use": "order"}), "terms of the loss", min_length=1)
+    teacher: TeacherTable = TeacherTable()
+    train: PretrainOptions = PretrainOptions()
+    evaluation: EvaluationTable = EvaluationTable()
+    runs: tuple[Variant, ...] = opt((), "several runs instead of one")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Recipe:
+        if self.feed.form == "lines" and self.model.order:
+            raise ValueError("feed.form = 'lines' has no pairs of sentences: set model.order = false")
+        if not self.model.order and any(term.get("use") == "order" for term in self.terms):
+            raise ValueError("terms holds 'order', but model.order = false: drop the one or the other")
+        if self.feed.form == "pairs" and any(term.get("use") == "relation" for term in self.terms):
+            raise ValueError(
+                "terms holds 'relation', which relates all tokens of a row, and feed.form = 'pairs' packs several pairs into "
+                "one: set feed.form = 'lines', or use 'hidden' or 'cosine'"
+            )
+        shortest = packing.SHORTEST if self.feed.form == "pairs" else sentence_rows.SHORTEST
+        lengths = {f"train.stages.{i}.length": stage.length for i, stage in enumerate(self.train.stages)}
+        for key, length in {**lengths, "evaluation.length": self.evaluation.length}.items():
+            if length < shortest:
+                raise ValueError(
+                    f"{key} = {length}, but rows of {self.feed.form} have at least {shortest} tokens: raise it"
+                )
+        names = [variant.name for variant in self.runs]
+        if len(set(names)) < len(names):
+            raise ValueError(f"runs has a name twice: {', '.join(names)}")
+        return self
+
+
+def read(path: str, sets: Sequence[str] = ()) -> Recipe:
+    """The recipe in a TOML file with overrides applied; raises ConfigError."""
+    return config.load(Recipe, Path(path), sets)
+
+
+def variants(path: str, sets: Sequence[str] = ()) -> list[tuple[str, Recipe]]:
+    """Name and recipe of every run; one of the recipe's own name when it lists none. Raises ConfigError."""
+    base = read(path, sets)
+    if not base.runs:
+        return [(base.name, base)]
+    return [(variant.name, read(path, [*sets, *variant.set])) for variant in base.runs]

@@ -1,0 +1,30 @@
+"""Progress: what long work calls, and the one bar per stage that the command line draws of it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+Progress = Callable[[str, int, int], None]
+"""Called with (what, done, total); total 0: not known."""
+
+
+def silent(what: str, done: int, total: int) -> None:
+    """Ignore progress, where nobody looks at it."""
+
+
+@contextmanager
+def bar(quiet: bool) -> Iterator[Progress]:
+    """What draws (what, done, total) as a bar; total 0: not known. Draws nothing when quiet or without a terminal."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda *_: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Drawing
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Drawing(*columns, console=Console(stderr=True), transient=True) as drawn:
+        task = drawn.add_task("")
+        yield lambda what, done, total: drawn.update(task, description=what, completed=done, total=total or None)

@@ -1,0 +1,214 @@
+"""The recipe: one TOML file that says everything about a study, from labelled data to a measured student.
+
+Every training verb reads the same recipe; `destila init` writes one, `destila run` executes it whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import model_validator
+
+from destila import config
+from destila.config import Options, opt
+from destila.errors import ConfigError
+from destila.tasks.span.reader import SpanOptions
+from destila.teachers.ensemble import weights_of
+from destila.training.options import TrainOptions
+
+
+class TokenizerSpec(Options):
+    """A tokenizer trained on the study's own training text."""
+
+    kind: Literal["bpe", "unigram", "wordpiece"] = opt("bpe", "algorithm")
+    vocab_size: int = opt(8000, "pieces, specials included", ge=300)
+    lowercase: bool = opt(True, "lower-case the text first; accents and ñ are always kept")
+
+
+class ModelSpec(Options):
+    """One model of a study: pre-trained weights (`model`) or a shape trained from scratch (`shape`)."""
+
+    name: str | None = opt(None, "name in tables and folders; default: from model and layers")
+    model: str | None = opt(None, "folder, name under DESTILA_MODELS, hub name, or preset (random weights)")
+    shape: dict[str, Any] | None = opt(None, "architecture trained from scratch: {kind, layers, hidden, heads, ...}")
+    layers: int | tuple[int, ...] | None = opt(None, "keep the first n layers, or the listed ones; none = all")
+    tokenizer: str | TokenizerSpec | None = opt(
+        None, "folder of a tokenizer, or a table to train one; none = the model's"
+    )
+    train: dict[str, Any] = opt({}, "changes to [train] for this model, e.g. {lr = 1e-4}")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> ModelSpec:
+        if (self.model is None) == (self.shape is None):
+            raise ValueError("give either `model` or `shape`")
+        if self.shape is not None and self.tokenizer is None:
+            raise ValueError("a model from scratch needs `tokenizer`")
+        return self
+
+    @property
+    def label(self) -> str:
+        """Short name, safe as a folder name."""
+        if self.name:
+            return self.name
+        stem = Path(self.model or "scratch").name
+        depth = self.layers if isinstance(self.layers, int) else len(self.layers) if self.layers else None
+        return f"{stem}-{depth}" if depth else stem
+
+
+class TeacherSpec(ModelSpec):
+    """A teacher: ours or any transformers sequence/token classification model."""
+
+    finetune: bool | None = opt(None, "fine-tune it on the data first; none = only if it has no head for these labels")
+    label_map: dict[str, str] = opt({}, "its label names -> ours, where they differ")
+
+
+class StudentSpec(ModelSpec):
+    """A student, with what is different when it is distilled: one recipe can compare ways of distilling one model."""
+
+    distil: dict[str, Any] = opt({}, "changes to [distil] for this student, e.g. {terms = [{use = 'mse'}]}")
+    compare: bool = opt(True, "also fine-tune it plainly; false where another student has the same fine-tuned twin")
+
+
+class EnsembleOptions(Options):
+    """How several teachers are heard as one."""
+
+    mean: Literal["probabilities", "logits"] = opt("probabilities", "what is averaged")
+    weights: Literal["equal", "dev"] | tuple[float, ...] = opt(
+        "equal", "equal, dev (in proportion to main dev scores), or one number per teacher"
+    )
+
+
+class AugmentOptions(Options):
+    """New texts made from the labelled ones, which the teacher labels like unlabelled ones."""
+
+    kind: Literal["fill", "swap"] = opt(
+        ..., "fill: words masked and filled by `model`; swap: entities for others of the same type (tagging)"
+    )
+    copies: int = opt(1, "new texts per labelled one, at most", ge=1)
+    share: float = opt(
+        0.15, "share of its words that are masked, or of its entities that are swapped; at least one", gt=0, le=1
+    )
+    model: str | None = opt(None, "masked language model that fills: folder or name, as a student's `model`")
+    top: int = opt(20, "the likeliest words of which one is drawn", ge=1)
+    seed: int = opt(0, "decides every choice")
+
+    @model_validator(mode="after")
+    def _fillable(self) -> AugmentOptions:
+        if (self.kind == "fill") != (self.model is not None):
+            raise ValueError("kind = 'fill' needs `model`, a masked language model; kind = 'swap' takes none")
+        return self
+
+
+class StageSpec(Options):
+    """One stage of a distillation that is done in several."""
+
+    name: str = opt(..., "short name, part of its folder's name", pattern=r"^[A-Za-z0-9_-]+$")
+    terms: tuple[dict[str, Any], ...] | None = opt(None, "its loss terms; none = distil.terms")
+    train: dict[str, Any] = opt({}, "changes to how the student trains, e.g. {epochs = 2}")
+    data: Literal["all", "labelled", "unlabelled"] = opt("all", "which texts")
+
+
+class DistilOptions(Options):
+    """What the student learns from the teacher, and from which text."""
+
+    terms: tuple[dict[str, Any], ...] = opt(
+        ({"use": "kl", "temperature": 1.0},), "loss terms: use, weight and the term's own options"
+    )
+    train: dict[str, Any] = opt({}, "changes to [train] while distilling, e.g. {epochs = 10}")
+    stages: tuple[StageSpec, ...] = opt((), "one after the other, each from the weights of the one before; () = one")
+    dtype: Literal["float16", "float32"] = opt("float16", "precision of the cached teacher logits")
+    states: Literal["live", "cache"] = opt(
+        "cache",
+        "inner states (hidden, attention, relation, cosine): the teacher beside the student, or hidden ones from disk",
+    )
+    cache_limit_mb: float = opt(2000.0, "largest cache of hidden states; above it the teacher is live", ge=0)
+    teachers: tuple[str, ...] | None = opt(None, "names of the teachers that may teach; none = all", min_length=1)
+    ensemble: EnsembleOptions | None = opt(None, "all of them teach, as a mean; none = the best of them on dev")
+    unlabelled: str | None = opt(
+        None, "text file (plain, .gz, .zst), one text per line, that the teacher labels; also a path under DESTILA_DATA"
+    )
+    unlabelled_limit: int = opt(10_000, "most lines of it that are used", ge=1)
+    augment: AugmentOptions | None = opt(None, "also texts made from the labelled ones; none = no")
+    unlabelled_words: tuple[int, int] | None = opt(None, "fewest and most words of a line that is used; none = any")
+
+
+class MeasureOptions(Options):
+    """How models are timed."""
+
+    texts: int = opt(100, "test texts timed one by one; 0 does not measure latency", ge=0)
+    repeats: int = opt(3, "passes over them", ge=1)
+    padded_512: bool = opt(True, "also the papers' protocol: 512 random ids, batch 1")
+    threads: int | None = opt(None, "threads; none = all that this process may use")
+
+
+class Recipe(Options):
+    """A study."""
+
+    name: str = opt(..., "name of the study; its folder is runs/<name>")
+    data: dict[str, Any] = opt(..., "use = data set plug-in (or a .py path), and its own options")
+    max_length: int = opt(128, "tokens a window holds at most, specials included", ge=8)
+    labelling: Literal["first", "all"] = opt("first", "tagging: gold labels on first sub-tokens, or on all of them")
+    span: SpanOptions = opt(SpanOptions(), "question answering: windows over contexts, decoding")
+    teachers: tuple[TeacherSpec, ...] = opt((), "candidates; the best on dev teaches")
+    choose: Literal["score", "loss"] = opt("score", "the teacher is chosen by its main dev score, or by its dev loss")
+    students: tuple[StudentSpec, ...] = opt(..., "what is distilled", min_length=1)
+    train: TrainOptions = opt(TrainOptions(), "training of teachers and students")
+    distil: DistilOptions = opt(DistilOptions(), "distillation")
+    seeds: tuple[int, ...] = opt((0,), min_length=1, help="students are trained once per seed")
+    teacher_seed: int = opt(0, "teachers are trained once, with this seed")
+    compare: bool = opt(True, "also fine-tune the students plainly, to know what distilling gains")
+    floor: bool = opt(True, "also fit the classical baseline (CRF, or TF-IDF + logistic regression)")
+    measure: MeasureOptions = opt(MeasureOptions(), "timing")
+    out: str = opt("runs", "folder of studies")
+    results: str | None = opt(None, "folder in which records are kept as <name>.jsonl; recorded runs are skipped")
+
+    @model_validator(mode="after")
+    def _distillable(self) -> Recipe:
+        known = [t.label for t in self.teachers]
+        for student in self.students:
+            chosen = self.distil_of(student)
+            names = known if chosen.teachers is None else chosen.teachers
+            for name in names:
+                if name not in known:
+                    raise ValueError(f"distil.teachers names '{name}', which is none of {', '.join(known) or 'none'}")
+            stages = [stage.name for stage in chosen.stages]
+            if twice := [name for name in stages if stages.count(name) > 1]:
+                raise ValueError(f"distil.stages: two stages are called '{twice[0]}'")
+            if chosen.ensemble and known:
+                weights_of(chosen.ensemble.weights, [1.0] * len(names))
+        return self
+
+    @property
+    def folder(self) -> Path:
+        """The study's folder."""
+        return Path(self.out) / self.name
+
+    def distil_of(self, student: StudentSpec) -> DistilOptions:
+        """[distil] with the student's changes, validated again; changes to its `train` are merged key by key."""
+        changes = dict(student.distil)
+        train = {**self.distil.train, **changes.pop("train", {})}
+        merged = {**self.distil.model_dump(), **changes, "train": train}
+        return config.build(DistilOptions, merged, where=f"student '{student.label}': distil")
+
+    def distil_options(self, student: StudentSpec, *changes: dict[str, Any]) -> TrainOptions:
+        """How a student trains while it is distilled: [train] < [distil] < its own `train` < its `distil` < changes."""
+        return self.options(self.distil.train, student.train, student.distil.get("train", {}), *changes)
+
+    def options(self, *changes: dict[str, Any]) -> TrainOptions:
+        """[train] with changes applied in turn, validated again."""
+        merged = self.train.model_dump()
+        for change in changes:
+            merged |= change
+        return config.build(TrainOptions, merged, where="train")
+
+
+def read(path: str, overrides: Sequence[str] = ()) -> Recipe:
+    """The recipe in a file; duplicate model names are refused."""
+    recipe = config.load(Recipe, path, overrides)
+    labels = [m.label for m in (*recipe.teachers, *recipe.students)]
+    twice = sorted({n for n in labels if labels.count(n) > 1})
+    if twice:
+        raise ConfigError(f"{path}: two models are called '{twice[0]}'; give each a `name`")
+    return recipe

@@ -1,0 +1,197 @@
+"""Start and end logits of a question's windows -> its answer, with exact places in the original text.
+
+Three decoders, at token level. A start and an end are tokens of the context in one window, the end not before the start,
+at most `max_answer` tokens apart; the answer is what stands between them in the context, never rebuilt from tokens.
+
+    destila    score = log-odds of start and end against "no answer in this window" (the first token), so that windows compare;
+               every valid pair counts, widened to whole words and figures ("equi" to "equipo"; marks stay outside: "1998"
+               in "1998,"). Pairs of a window that mean the same add up, as tokens do in units; of two windows the better
+               score holds. Probabilities are over all answers and null
+    squad      transformers' run_squad (LREC 2022 code and the memoria): the n best starts and ends of each window, score =
+               sum of raw logits, null = the lowest of the windows. Where nothing is valid it predicts the word "empty", here
+               "" (neither matches a Spanish answer)
+    pipeline   transformers' question-answering pipeline with align_to_words (Speedy Gonzales' dev scores): softmax over the
+               first token and the context, score = product of probabilities, best over windows, then widened to whole words,
+               which are runs between blanks as for SentencePiece tokenizers
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from destila.types import Answer, Features, Span
+
+if TYPE_CHECKING:
+    from destila.tasks.span.reader import SpanOptions
+
+Windows = Sequence[tuple[Features, np.ndarray]]
+"""Features and their logits [L, 2] of one question."""
+
+LONGEST = {"destila": 30, "squad": 30, "pipeline": 15}
+"""Tokens of the longest answer, of each decoder."""
+
+_PIECE = r"[\w\u0300-\u036f]+"  # combining accents belong to the letter before them
+_WHOLE = re.compile(rf"{_PIECE}(?:(?<=\d)[.,](?=\d){_PIECE})*")
+"""Letters and digits side by side, and figures such as `1.998` or `3,5`: no answer of ours holds a part of one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Valid spans [N, 2] (characters), their scores [N], the score of no answer, and the log of what they sum to."""
+
+    spans: np.ndarray
+    scores: np.ndarray
+    null: float
+    total: float
+
+
+def answer(windows: Windows, context: str, options: SpanOptions) -> Answer:
+    """The answer to one question; "" at 0, 0 where nothing is valid or null wins by more than `null_threshold`.
+
+    probabilities of the Prediction: [1, 2], that the context answers and that it does not.
+    """
+    decode = {"destila": _destila, "squad": _squad, "pipeline": _pipeline}[options.decoder]
+    found = decode(windows, context, options.max_answer or LONGEST[options.decoder], options)
+    none = float(np.exp(min(0.0, found.null - found.total)))
+    best = _best(found, context, options)
+    wins = (
+        options.null_threshold is not None and found.null - found.scores.max(initial=-np.inf) > options.null_threshold
+    )
+    start, end, probability = best[0] if best and not wins else (0, 0, none)
+    if options.null_threshold is not None:
+        best = sorted([*best, (0, 0, none)], key=lambda candidate: -candidate[2])[: options.nbest]
+    chance = np.array([[1 - none, none]], np.float32)
+    return Answer((context[start:end],), chance, start, end, probability, none, tuple(best))
+
+
+def context_tokens(feature: Features, rule: str) -> tuple[int, int]:
+    """The tokens [low, high) of a feature that are its part of the context; rule: `SpanOptions.unit`."""
+    if rule == "position":
+        inside = np.flatnonzero(feature.spans[:, 1] > feature.spans[:, 0])
+        return feature.start, max(feature.start, int(inside[-1]) + 1) if len(inside) else feature.start
+    inside = np.flatnonzero(feature.unit >= 1)
+    return (int(inside[0]), int(inside[-1]) + 1) if len(inside) else (0, 0)
+
+
+def _destila(windows: Windows, context: str, longest: int, options: SpanOptions) -> _Found:
+    left, right = _edges(context)
+    parts = []
+    for f, value in windows:
+        spans, scores = _band(f, value - value[0], longest, options.unit)
+        spans, scores, first = _grouped(np.stack([left[spans[:, 0]], right[spans[:, 1]]], axis=1), scores)
+        parts.append((spans[first], _log_sums(scores, first)))
+    spans, scores, first = _grouped(*_joined(parts))
+    scores = np.maximum.reduceat(scores, first) if len(first) else scores
+    return _Found(spans[first], scores, 0.0, _log_sum(np.append(scores, 0.0)))
+
+
+def _edges(context: str) -> tuple[np.ndarray, np.ndarray]:
+    """For every place of the context the start and the end of the word or figure that it cuts; else itself."""
+    left, right = np.arange(len(context) + 1), np.arange(len(context) + 1)
+    for match in _WHOLE.finditer(context):
+        start, end = match.span()
+        left[start:end], right[start + 1 : end + 1] = start, end
+    return left, right
+
+
+def _grouped(spans: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Spans and scores in order of place, and the first index of each distinct span."""
+    order = np.argsort(spans[:, 0] << 32 | spans[:, 1], kind="stable")
+    spans, scores = spans[order], scores[order]
+    return spans, scores, np.flatnonzero(np.append(True, (spans[1:] != spans[:-1]).any(1))[: len(spans)])
+
+
+def _squad(windows: Windows, context: str, longest: int, options: SpanOptions) -> _Found:  # noqa: ARG001
+    null = min(float(v[0].sum()) for _, v in windows)
+    spans, scores = _joined([_grid(f, v, longest, options) for f, v in windows])
+    order = np.argsort(-scores, kind="stable")[: options.nbest]
+    return _Found(spans[order], scores[order], null, _log_sum(np.append(scores[order], null)))
+
+
+def _pipeline(windows: Windows, context: str, longest: int, options: SpanOptions) -> _Found:  # noqa: ARG001
+    bands, null = [], np.inf
+    for f, value in windows:
+        low, high = context_tokens(f, options.unit)
+        seen = np.r_[0, low:high]
+        log_p = value.astype(np.float64) - [_log_sum(value[seen, column]) for column in (0, 1)]
+        null = min(null, float(log_p[0].sum()))
+        bands.append(_band(f, log_p, longest, options.unit))
+    return _Found(*_joined(bands), null, 0.0)
+
+
+def _band(feature: Features, value: np.ndarray, longest: int, rule: str) -> tuple[np.ndarray, np.ndarray]:
+    """All valid spans [N, 2] of a window and their scores: start + end logit."""
+    low, high = context_tokens(feature, rule)
+    if low == high:
+        return np.zeros((0, 2), np.int64), np.zeros(0)
+    width = min(longest, high - low)
+    spans = feature.spans[low:high].astype(np.int64)
+    value = np.where((spans[:, 1] > spans[:, 0])[:, None], value[low:high].astype(np.float64), -np.inf)
+    pad = np.full(width - 1, -np.inf)
+    ends = np.lib.stride_tricks.sliding_window_view(np.append(value[:, 1], pad), width)  # [n, width]
+    scores = value[:, :1] + ends
+    first, distance = np.nonzero(scores > -np.inf)
+    return np.stack([spans[first, 0], spans[first + distance, 1]], axis=1), scores[first, distance]
+
+
+def _grid(feature: Features, value: np.ndarray, longest: int, options: SpanOptions) -> tuple[np.ndarray, np.ndarray]:
+    """Valid pairs of a window's best starts and best ends, ranked over all tokens as run_squad does, in its order."""
+    low, high = context_tokens(feature, options.unit)
+    top = [np.argsort(value[:, column])[: -options.nbest - 1 : -1] for column in (0, 1)]
+    start, end = (grid.ravel() for grid in np.meshgrid(*top, indexing="ij"))
+    real = feature.spans[:, 1] > feature.spans[:, 0]  # a mark of a word's start is no character
+    valid = (start >= low) & (end < high) & (end >= start) & (end - start < longest) & real[start] & real[end]
+    start, end = start[valid], end[valid]
+    spans = np.stack([feature.spans[start, 0], feature.spans[end, 1]], axis=1).astype(np.int64)
+    return spans, value[start, 0].astype(np.float64) + value[end, 1]
+
+
+def _best(found: _Found, context: str, options: SpanOptions) -> list[tuple[int, int, float]]:
+    """The n best distinct answers and their probabilities."""
+    best: dict[Span, float] = {}
+    # Among equals the first in the text. Widening makes some spans one, so more than n are looked at.
+    kept = _top(found.scores, 4 * options.nbest)
+    for i in kept:
+        start, end = found.spans[i].tolist()
+        span = _widened(context, start, end) if options.decoder == "pipeline" else (start, end)
+        best.setdefault(span, float(np.exp(found.scores[i] - found.total)))
+    return [(start, end, probability) for (start, end), probability in best.items()][: options.nbest]
+
+
+def _top(scores: np.ndarray, count: int) -> np.ndarray:
+    if len(scores) <= count:
+        return np.argsort(-scores, kind="stable")
+    least = np.partition(scores, -count)[-count]
+    kept = np.flatnonzero(scores >= least)
+    return kept[np.argsort(-scores[kept], kind="stable")]
+
+
+def _widened(context: str, start: int, end: int) -> Span:
+    while start > 0 and not context[start - 1].isspace():
+        start -= 1
+    while end < len(context) and not context[end].isspace():
+        end += 1
+    return start, end
+
+
+def _joined(parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    return np.concatenate([spans for spans, _ in parts]), np.concatenate([scores for _, scores in parts])
+
+
+def _log_sum(values: np.ndarray) -> float:
+    top = float(values.max())
+    return top + float(np.log(np.exp(values - top, dtype=np.float64).sum()))
+
+
+def _log_sums(values: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """`_log_sum` of each run of values that begins at an index of `first`."""
+    if not len(first):
+        return values
+    top = np.maximum.reduceat(values, first)
+    lengths = np.diff(np.append(first, len(values)))
+    return top + np.log(np.add.reduceat(np.exp(values - np.repeat(top, lengths)), first))

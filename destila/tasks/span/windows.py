@@ -1,0 +1,270 @@
+"""A question and its context -> windows that every tokenizer shares, and what each tokenizer can read of them.
+
+Units are the runs of characters between blanks of the context, exactly as `str.split()` finds them; unit 0 of a window
+says "no answer in this window". Windows are planned in units, from the text and the options alone, so that what a teacher
+said about a window means the same to every student. A planned window that a tokenizer cannot hold is read as several
+features that together cover it. Nothing is cut: a question or a unit that does not fit is an error.
+
+The row of an example joins, over its planned windows, one cell for unit 0 and one for each unit (`Features.cells`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from destila.errors import ConfigError, DataError, TokenizerError
+from destila.tasks import units
+from destila.tasks.encode import check_length
+from destila.tasks.span.storage import Head, Writer
+from destila.tokenizer.tokenizer import Pieces, Tokenizer
+from destila.types import IGNORE, Encoded, Example, Span
+
+if TYPE_CHECKING:
+    from destila.tasks.span.reader import SpanOptions
+
+_CHUNK = 2048
+"""Questions tokenised at once."""
+
+_UNIT = re.compile(r"\S+")
+_QUESTION_SHARE = 4
+"""One part in so many of a window is kept for the context, however long the question."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Context:
+    """A tokenised context.
+
+    bounds: i32 [U, 2] characters of its units. unit: i32 [T] of each token, -1 between units.
+    first: i64 [U + 1], the first token of each unit, and the number of tokens. longest: the unit of most tokens.
+    """
+
+    pieces: Pieces
+    bounds: np.ndarray
+    unit: np.ndarray
+    first: np.ndarray
+    longest: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """A tokenizer's frame of pairs: how many specials stand before, between and after, and the room in a window."""
+
+    before: int
+    between: int
+    after: int
+    max_length: int
+
+    @property
+    def room(self) -> int:
+        """Tokens of a question and a context that a window holds."""
+        return self.max_length - self.before - self.between - self.after
+
+
+def window_size(max_length: int, options: SpanOptions) -> tuple[int, int]:
+    """Units in a planned window, and units from the start of one window to the start of the next.
+
+    Raises ConfigError for a stride that would skip units.
+    """
+    size = options.window or max(1, max_length // 2)
+    stride = options.stride or max(1, 3 * size // 4)
+    if stride > size:
+        raise ConfigError(f"span.stride = {stride} skips units: windows hold {size}. Lower stride or raise span.window")
+    return size, stride
+
+
+def windows(count: int, size: int, stride: int) -> list[Span]:
+    """Planned windows over `count` units as half-open ranges: every unit is in one, the last one ends at the end."""
+    last = max(0, -(-(count - size) // stride))
+    return [(i * stride, min(i * stride + size, count)) for i in range(last + 1)]
+
+
+def unit_bounds(context: str) -> np.ndarray:
+    """Characters i32 [U, 2] of the units of a context, in order."""
+    return np.array([match.span() for match in _UNIT.finditer(context)], np.int32).reshape(-1, 2)
+
+
+def place(spans: np.ndarray, context: str, answer: Span) -> Span | None:
+    """The first and last of consecutive tokens, given by their characters [T, 2], that hold an answer.
+
+    None when a word of the answer is outside of them. Tokens are whole words, so an answer that is cut has a blank
+    between its end and the tokens' end.
+    """
+    start, end = answer
+    first = int(np.searchsorted(spans[:, 1], start, "right"))
+    last = int(np.searchsorted(spans[:, 0], end, "left")) - 1
+    if first > last:
+        return None
+    head, tail = context[start : spans[first, 0]].lstrip(), context[spans[last, 1] : end].rstrip()
+    return None if len((head + "|" + tail).split()) > 1 else (first, last)
+
+
+def encode_span(examples: Sequence[Example], tokenizer: Tokenizer, *, max_length: int, options: SpanOptions) -> Encoded:
+    """The windows of every question, `[CLS] question [SEP] part of the context [SEP]`, stored compactly.
+
+    notes: `windows`, `windowed` examples (more than one planned window), `narrowed` windows that this tokenizer reads
+    in several parts, answers that `begin or end inside a token`, and answers `in no window`.
+    Raises DataError for a missing or blank context, TokenizerError for a question or a unit that does not fit, ConfigError
+    for a plan that the tokenizer or the stride makes impossible.
+    """
+    check_length(tokenizer, max_length)
+    size, stride = window_size(max_length, options)
+    if max_length < stride:
+        raise ConfigError(
+            f"a window of {tokenizer.source} holds {max_length} tokens, fewer than the stride of {stride} units:"
+            " lower span.window and span.stride, or raise max_length"
+        )
+    frame = _frame(tokenizer, max_length)
+    notes: Counter[str] = Counter()
+    writer = Writer()
+    for row, question, context in _read(examples, tokenizer, frame):
+        planned = windows(len(context.bounds), size, stride)
+        notes["windowed"] += len(planned) > 1
+        _Question(row, examples[row], question, context, frame, options.unit).write(planned, tokenizer, writer, notes)
+    notes["windows"] = len(writer)
+    return Encoded(writer.finish(), dict(notes))
+
+
+def check_fit(examples: Sequence[Example], tokenizer: Tokenizer, *, max_length: int) -> None:
+    """Raises what `encode_span` would raise for these questions and contexts, without making their windows."""
+    check_length(tokenizer, max_length)
+    for _ in _read(examples, tokenizer, _frame(tokenizer, max_length)):
+        pass
+
+
+def _read(examples: Sequence[Example], tokenizer: Tokenizer, frame: _Frame) -> Iterator[tuple[int, Pieces, _Context]]:
+    """Row, question and context of every example, tokenised in chunks and known to fit; a context is kept while needed."""
+    contexts: dict[str, _Context] = {}
+    last_use = {e.pair: row for row, e in enumerate(examples)}
+    for start in range(0, len(examples), _CHUNK):
+        chunk = examples[start : start + _CHUNK]
+        contexts |= _read_contexts(chunk, contexts, tokenizer)
+        questions = tokenizer.text([e.text for e in chunk])
+        for row, (example, question) in enumerate(zip(chunk, questions, strict=True), start):
+            context = contexts[example.pair or ""]
+            _check_fit(example, question, context, frame, tokenizer)
+            yield row, question, context
+        contexts = {text: c for text, c in contexts.items() if last_use[text] >= start + _CHUNK}
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """One question on its way into windows. rule: `SpanOptions.unit`."""
+
+    row: int
+    example: Example
+    question: Pieces
+    context: _Context
+    frame: _Frame
+    rule: str
+
+    def write(self, planned: Sequence[Span], tokenizer: Tokenizer, writer: Writer, notes: Counter[str]) -> None:
+        """Nothing; writes every feature of every planned window and counts."""
+        low, held = 0, False
+        for number, (start, end) in enumerate(planned):
+            parts = self._parts(start, end)
+            notes["narrowed"] += len(parts) > 1
+            high = low + self._cells(start, end)
+            for part in parts:
+                held |= self._feature(number, (start, end), part, (low, high), tokenizer, writer)
+            low = high
+        if self.example.answers:
+            notes["answers in no window"] += not held
+            notes["answers that begin or end inside a token"] += self._inside_token(self.example.answers[0])
+
+    def _parts(self, start: int, end: int) -> list[Span]:
+        """The units of a planned window as ranges that fit."""
+        first, room = self.context.first, self.frame.room - len(self.question.ids)
+        if first[end] - first[start] <= room:
+            return [(start, end)]
+        lengths = np.diff(first[start : end + 1]).tolist()
+        return [(start + w.start, start + w.end) for w in units.plan(lengths, room)]
+
+    def _cells(self, start: int, end: int) -> int:
+        """Cells of a planned window: unit 0 and what the rule calls a unit."""
+        tokens = int(self.context.first[end] - self.context.first[start])
+        frame = self.frame
+        around = frame.before + frame.between + frame.after + len(self.question.ids)
+        return {"unit": 1 + end - start, "token": 1 + tokens, "position": around + tokens}[self.rule]
+
+    def _feature(
+        self, number: int, planned: Span, part: Span, cells: Span, tokenizer: Tokenizer, writer: Writer
+    ) -> bool:
+        """True when the feature holds the answer; writes it."""
+        (start, end), context = part, self.context
+        a, b = int(context.first[start]), int(context.first[end])
+        spans = context.pieces.spans[a:b]
+        input_ids, type_ids, all_spans, _ = tokenizer.frame(self.question, Pieces(context.pieces.ids[a:b], spans))
+        lead = self.frame.before + len(self.question.ids) + self.frame.between
+        skipped = a - int(context.first[planned[0]])
+        unit, length = np.full(len(input_ids), -1, np.int32), len(input_ids)
+        if self.rule == "position":
+            unit[:] = np.arange(length)
+            before, count, after, first = lead, b - a, self.frame.after, lead
+        else:
+            own = context.unit[a:b]
+            local = np.where(own >= 0, own - start + 1, -1) if self.rule == "unit" else np.arange(1, b - a + 1)
+            unit[lead : lead + b - a] = local
+            unit[0] = 0
+            before, count, after, first = 1, b - a, 0, a
+            if self.rule == "unit":
+                count, first, skipped = end - start, start, start - planned[0]
+        target, found = (IGNORE, IGNORE), None
+        if self.example.answers is not None:
+            answer = self.example.answers[0] if self.example.answers else None
+            found = place(spans, self.example.pair or "", answer) if answer else None
+            target = (found[0] + lead, found[1] + lead) if found else (0, 0)
+        head = Head(self.row, number, first, *cells, before, skipped, count, after, *target, length)
+        writer.add(head, input_ids, type_ids, unit, all_spans)
+        return found is not None
+
+    def _inside_token(self, answer: Span) -> bool:
+        spans = self.context.pieces.spans
+        found = place(spans, self.example.pair or "", answer)
+        return found is not None and bool(spans[found[0], 0] < answer[0] or spans[found[1], 1] > answer[1])
+
+
+def _read_contexts(chunk: Sequence[Example], known: dict[str, _Context], tokenizer: Tokenizer) -> dict[str, _Context]:
+    for example in chunk:
+        if not example.pair or example.pair.isspace():
+            raise DataError(f"question '{example.id}' has no context to find its answer in: give one or drop it")
+    new = list(dict.fromkeys(e.pair for e in chunk if e.pair is not None and e.pair not in known))
+    return {text: _context(text, pieces) for text, pieces in zip(new, tokenizer.text(new), strict=True)}
+
+
+def _context(text: str, pieces: Pieces) -> _Context:
+    bounds = unit_bounds(text)
+    starts = pieces.spans[:, 0]
+    owner = np.searchsorted(bounds[:, 0], starts, "right") - 1
+    unit = np.where((owner >= 0) & (starts < bounds[owner, 1]), owner, -1).astype(np.int32)
+    first = np.searchsorted(np.maximum(owner, 0), np.arange(len(bounds) + 1))
+    return _Context(pieces, bounds, unit, first, int(np.argmax(np.diff(first))))
+
+
+def _frame(tokenizer: Tokenizer, max_length: int) -> _Frame:
+    one = Pieces(np.zeros(1, np.int32), np.zeros((1, 2), np.int32))
+    part = tokenizer.frame(one, one)[3].tolist()
+    a, b = part.index(0), part.index(1)
+    return _Frame(a, b - a - 1, len(part) - b - 1, max_length)
+
+
+def _check_fit(example: Example, question: Pieces, context: _Context, frame: _Frame, tokenizer: Tokenizer) -> None:
+    room = frame.room - max(1, frame.max_length // _QUESTION_SHARE)
+    if len(question.ids) > room:
+        raise TokenizerError(
+            f"question '{example.id}' has {len(question.ids)} tokens with {tokenizer.source}; of {frame.max_length} a question"
+            f" may take {room} (a quarter is for the context): raise max_length or shorten the question"
+        )
+    room = frame.room - len(question.ids)
+    first, last = context.first[context.longest : context.longest + 2].tolist()
+    if last - first > room:
+        left, right = context.bounds[context.longest].tolist()
+        raise TokenizerError(
+            f"question '{example.id}': '{(example.pair or '')[left:right][:40]}...' in its context has"
+            f" {last - first} tokens with {tokenizer.source}, a window has room for {room}: raise max_length"
+        )

@@ -1,0 +1,152 @@
+"""New texts for a teacher to label, made from the labelled ones. No torch; filling masks is in `fill.py`.
+
+    swap   an entity gives way to another of its type from the training set, and the BIO labels with it
+    fill   some words give way to others that a masked language model finds likely there
+
+Every choice depends on (seed, copy, text) and on what there is to choose from, not on the order of texts. A text that
+is already known is never made: the test set stays unseen.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from destila.errors import CacheError, ConfigError
+from destila.files import write_text
+from destila.hub import cache_root
+from destila.tasks.metrics import entities, is_bio
+from destila.teachers.cache import keys_of
+from destila.types import Dataset, Example, Span
+
+log = logging.getLogger(__name__)
+
+Random = np.random.Generator
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """Words [first, last) of a text give way to `words`."""
+
+    first: int
+    last: int
+    words: tuple[str, ...]
+
+
+def edited(text: str, words: Sequence[Span], edits: Sequence[Edit]) -> tuple[str, tuple[Span, ...]]:
+    """A text with other words in some places, and the spans of its words; what stands between words stays.
+
+    edits: in order, not overlapping. New words of one edit are joined by a blank.
+    """
+    at = {edit.first: edit for edit in edits}
+    made, spans, size, end, i = [], [], 0, 0, 0
+    while i < len(words):
+        edit = at.get(i) or Edit(i, i + 1, (text[words[i][0] : words[i][1]],))
+        gap = text[end : words[i][0]]
+        for word in edit.words:
+            made += [gap, word]
+            spans.append((size + len(gap), size + len(gap) + len(word)))
+            size += len(gap) + len(word)
+            gap = " "
+        end = words[edit.last - 1][1]
+        i = edit.last
+    return "".join([*made, text[end:]]), tuple(spans)
+
+
+def randoms(examples: Sequence[Example], copies: int, seed: int) -> Iterable[tuple[int, int, Random]]:
+    """(copy, position, its own generator) of every text to be made; equal texts have equal generators."""
+    for position, (one, other) in enumerate(keys_of(examples)):
+        for copy in range(copies):
+            yield copy, position, np.random.default_rng([seed, copy, int(one), int(other)])
+
+
+def swap(examples: Sequence[Example], *, copies: int, share: float, seed: int) -> list[Example]:
+    """Tagged sentences with `share` of their entities (at least one) exchanged for others of the same type.
+
+    The labels follow: what an entity's words are called is B-, I- as in the sentence it comes from. Sentences without
+    entities, and entities whose type has no other, are left out.
+    """
+    found = [entities(e.target) if isinstance(e.target, tuple) else [] for e in examples]
+    pool: dict[str, set[tuple[str, ...]]] = {}
+    for example, spans in zip(examples, found, strict=True):
+        for kind, first, last in spans:
+            pool.setdefault(kind, set()).add(_words(example)[first:last])
+    choices = {kind: sorted(known) for kind, known in pool.items()}
+    made = []
+    for copy, i, random in randoms(examples, copies, seed):
+        example, spans = examples[i], [s for s in found[i] if len(choices[s[0]]) > 1]
+        if not spans:
+            continue
+        count = max(1, round(share * len(spans)))
+        edits, target, end = [], [], 0
+        for chosen in sorted(random.choice(len(spans), count, replace=False)):
+            kind, first, last = spans[chosen]
+            own = _words(example)[first:last]
+            others = [words for words in choices[kind] if words != own]
+            words = others[random.integers(len(others))]
+            edits.append(Edit(first, last, words))
+            target += [*(example.target or ())[end:first], f"B-{kind}", *[f"I-{kind}"] * (len(words) - 1)]
+            end = last
+        target += (example.target or ())[end:]
+        text, places = edited(example.text, example.words, edits)
+        made.append(Example(f"{example.id}-swap{copy}", text, words=places, target=tuple(target)))
+    return made
+
+
+def planned(dataset: Dataset, kind: str, copies: int) -> int:
+    """How many texts there will be at most; raises ConfigError when the data set cannot give them."""
+    train = dataset.splits["train"]
+    if dataset.task == "span":
+        raise ConfigError("distil.augment: not for questions, whose answers would lose their places; leave it out")
+    if kind == "fill":
+        return copies * len(train)
+    if dataset.task != "tag" or not is_bio(dataset.labels):
+        raise ConfigError(
+            f"distil.augment.kind = 'swap' needs B- and I- labels, which '{dataset.name}' has not: use 'fill'"
+        )
+    return copies * sum(bool(isinstance(e.target, tuple) and entities(e.target)) for e in train)
+
+
+def new(made: Iterable[Example], known: Iterable[Example]) -> list[Example]:
+    """The examples whose text is neither known nor made before."""
+    seen = {(e.text, e.pair) for e in known}
+    kept = []
+    for example in made:
+        if (example.text, example.pair) not in seen:
+            seen.add((example.text, example.pair))
+            kept.append(example)
+    return kept
+
+
+def stored(key: str, make: Callable[[], list[Example]]) -> list[Example]:
+    """The examples of a key, made once and kept in `$DESTILA_CACHE/augment`; raises CacheError on a damaged file."""
+    path = file_of(key)
+    if not path.exists():
+        made = make()
+        rows = ([e.id, e.text, e.pair, e.words, e.target] for e in made)
+        write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+        return made
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")  # a text may hold other line ends
+        return [_example(*json.loads(line)) for line in lines if line]
+    except (ValueError, TypeError) as error:
+        raise CacheError(f"{path} is damaged ({error}): delete it, and it is made again") from error
+
+
+def file_of(key: str) -> Path:
+    """Where the examples of a key are kept."""
+    return cache_root() / "augment" / f"{key}.jsonl"
+
+
+def _example(id: str, text: str, pair: str | None, words: list[list[int]], target: list[str] | None) -> Example:
+    spans = tuple((start, end) for start, end in words)
+    return Example(id, text, pair, spans, None if target is None else tuple(target))
+
+
+def _words(example: Example) -> tuple[str, ...]:
+    return tuple(example.text[start:end] for start, end in example.words)

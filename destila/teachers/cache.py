@@ -1,0 +1,317 @@
+"""What a teacher said about every example, on disk: asked once, read by every epoch, student and batch size.
+
+A row is the teacher's logits for the units of one example, [U, C] in our label order, found by a 128-bit key of
+the example's text. So the cache survives shuffling, other batch sizes, other students and other student
+tokenizers (a cache keyed by whole batches forces a fixed order: Speedy Gonzales could not shuffle).
+
+A folder holds `meta.json`, `rows.bin` and `index.bin` (see `segment.py`). One process fills at a time, under a
+lock that the system drops when the process dies; a second one waits and then finds the work done.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import shutil
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from destila.config import fingerprint
+from destila.errors import CacheError
+from destila.files import locked, waiting
+from destila.hub import cache_root
+from destila.teachers.cache_files import INDEX_BYTES, Segment, read_meta, write_meta
+from destila.types import Example
+
+log = logging.getLogger(__name__)
+
+FORMAT = 1
+WINDOWS = 1
+"""Version of the window rule of `tasks.encode`: raise it when equal text may get other logits."""
+
+Predict = Callable[[Sequence[Example]], Iterable[np.ndarray]]
+
+
+def spec(
+    *,
+    teacher: str,
+    tokenizer: str,
+    max_length: int,
+    task: str,
+    labels: Sequence[str],
+    unit: str = "",
+    source: str = "",
+) -> dict[str, Any]:
+    """Everything that a cached row depends on beside its text; two equal specs share a cache.
+
+    teacher, tokenizer: fingerprints. unit: rule from tokens to units; empty is the task's own.
+    source: the teacher's name for people, not part of the key.
+    """
+    return {
+        "teacher": teacher,
+        "tokenizer": tokenizer,
+        "max_length": max_length,
+        "windows": WINDOWS,
+        "unit": unit or {"classify": "example", "tag": "first sub-token"}.get(task, task),
+        "task": task,
+        "labels": list(labels),
+        "source": source,
+    }
+
+
+def default_root() -> Path:
+    """`$DESTILA_CACHE/teacher`, else `~/.cache/destila/teacher`."""
+    return cache_root() / "teacher"
+
+
+def keys_of(examples: Sequence[Example]) -> np.ndarray:
+    """128-bit keys u64 [N, 2] of the examples' text, pair and words; the id and the target do not count."""
+    keys = np.empty((len(examples), 2), "<u8")
+    for i, example in enumerate(examples):
+        keys[i] = np.frombuffer(_digest(example), "<u8")
+    return keys
+
+
+def _digest(example: Example) -> bytes:
+    text = example.text.encode("utf-8", "surrogatepass")
+    pair = b"" if example.pair is None else b"\1" + example.pair.encode("utf-8", "surrogatepass")
+    digest = hashlib.blake2b(len(text).to_bytes(8, "little"), digest_size=16)
+    digest.update(text)
+    digest.update(len(pair).to_bytes(8, "little"))
+    digest.update(pair)
+    digest.update(array("q", chain.from_iterable(example.words)).tobytes())
+    return digest.digest()
+
+
+def units_of(example: Example) -> int:
+    """About how many rows of logits an example has: its words, one, or for a question the words of its context.
+
+    Overlapping windows of a long context hold a third more.
+    """
+    if example.answers is not None and example.pair is not None:
+        return 1 + len(example.pair.split())
+    return len(example.words) or 1
+
+
+def estimate(
+    examples: Sequence[Example], classes: int, dtype: str = "float16", seconds_per_example: float = 0.0
+) -> dict[str, float]:
+    """What caching these examples will take, before it starts: `megabytes` (10^6 bytes) and `minutes`."""
+    row = np.dtype(dtype).itemsize * classes
+    size = sum(units_of(example) * row + INDEX_BYTES for example in examples)
+    return {"megabytes": size / 1e6, "minutes": len(examples) * seconds_per_example / 60}
+
+
+class RowsView:
+    """Cached logits by position: `view[i]` is [U, C], read-only, on the file's own pages.
+
+    It holds two integers per example, whatever the rows weigh. Copy what you keep or write to.
+    """
+
+    def __init__(self, data: np.ndarray, offsets: np.ndarray, units: np.ndarray, classes: int) -> None:
+        self._data = data
+        self._offsets = offsets
+        self.units = units
+        self.classes = classes
+
+    def __len__(self) -> int:
+        return len(self.units)
+
+    def __getitem__(self, position: int) -> np.ndarray:
+        start, units = int(self._offsets[position]), int(self.units[position])
+        return self._data[start : start + units * self.classes].reshape(units, self.classes)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return (self[i] for i in range(len(self)))
+
+
+class Cache:
+    """One teacher's rows. `Cache.open(...)`, `fill(...)` what is missing, then `rows(...)`."""
+
+    def __init__(self, folder: Path, classes: int, dtype: str) -> None:
+        """Use `Cache.open`, which checks the folder."""
+        self.folder = folder
+        self.classes = classes
+        self.dtype = np.dtype(dtype)
+        self._segment = Segment(folder)
+        self._order: np.ndarray | None = None  # positions that sort the keys; None until asked for
+
+    @classmethod
+    def open(cls, folder: Path | None, spec: Mapping[str, Any], classes: int, dtype: str = "float16") -> Cache:
+        """The cache of a spec, created when absent.
+
+        folder: None is the spec's own folder under `default_root()`. Raises CacheError when the folder holds
+        another spec's rows, another format, or files that are damaged.
+        """
+        if dtype not in ("float16", "float32"):
+            raise CacheError(f"cache dtype = '{dtype}': use float16 or float32")
+        keyed = {name: value for name, value in spec.items() if name != "source"}
+        key = fingerprint(FORMAT, keyed, classes, dtype)
+        meta = {"format": FORMAT, "key": key, "classes": classes, "dtype": dtype, "spec": dict(spec)}
+        folder = default_root() / key if folder is None else Path(folder)
+        _create(folder, meta)
+        found = read_meta(folder, FORMAT)
+        if found["key"] != key:
+            differs = [name for name in sorted(keyed) if keyed[name] != found["spec"].get(name)]
+            what = ", ".join(differs) or "classes or dtype"
+            raise CacheError(f"the cache in {folder} was made with another {what}: delete folder {folder}")
+        return cls(folder, classes, dtype)
+
+    def __len__(self) -> int:
+        return len(self._segment.units)
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes on disk."""
+        return self._segment.size_bytes
+
+    def missing(self, examples: Sequence[Example]) -> list[int]:
+        """Positions of examples without a row; of equal texts only the first."""
+        keys = keys_of(examples)
+        return self._missing(keys)
+
+    def fill(
+        self,
+        examples: Sequence[Example],
+        predict: Predict,
+        *,
+        chunk: int = 1024,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> int:
+        """How many examples the teacher was asked about; afterwards every example has a row.
+
+        predict: logits [U, C] of a list of examples, in order. chunk: examples per write; a kill loses at most
+        one. progress: called with (done, total) after each. Raises CacheError on logits that are not finite
+        or have another shape, and when the disk is full; complete chunks stay.
+        """
+        with self._lock():
+            self._segment.refresh()  # another process may have filled since
+            self._order = None
+            keys = keys_of(examples)
+            todo = self._missing(keys)
+            self._check_room([examples[i] for i in todo[:4096]], len(todo))
+            self._segment.drop_torn_tail()
+            for start in range(0, len(todo), chunk):
+                positions = todo[start : start + chunk]
+                part = [examples[i] for i in positions]
+                rows = [self._checked(row, e) for row, e in zip(predict(part), part, strict=True)]
+                self._segment.append(keys[positions], rows)
+                self._order = None
+                if progress is not None:
+                    progress(start + len(part), len(todo))
+        return len(todo)
+
+    def rows(self, examples: Sequence[Example]) -> RowsView:
+        """The rows of the examples, in their order; raises CacheError when one was never filled or data is damaged."""
+        keys = keys_of(examples)
+        at = self._find(keys)
+        absent = np.flatnonzero(at < 0)
+        if len(absent):
+            name = examples[int(absent[0])].id
+            raise CacheError(
+                f"{len(absent)} of {len(examples)} examples (first: '{name}') have no row in {self.folder}: fill first"
+            )
+        units = self._segment.units.astype(np.int64)
+        offsets = (np.cumsum(units) - units)[at] * self.classes
+        return RowsView(self._segment.data(self.dtype), offsets, units[at], self.classes)
+
+    def _missing(self, keys: np.ndarray) -> list[int]:
+        absent = np.flatnonzero(self._find(keys) < 0)
+        if not len(absent):
+            return []
+        order = np.lexsort((keys[absent, 1], keys[absent, 0]))  # stable: of equal keys the first comes first
+        ordered = keys[absent[order]]
+        new = np.append(True, (ordered[1:] != ordered[:-1]).any(1))
+        return [int(i) for i in np.sort(absent[order[new]])]
+
+    def _find(self, keys: np.ndarray) -> np.ndarray:
+        """Row number of each key i64 [N], -1 where there is none."""
+        known = self._segment.keys
+        if not len(known):
+            return np.full(len(keys), -1, np.int64)
+        if self._order is None:
+            self._order = np.lexsort((known[:, 1], known[:, 0]))
+        # as big-endian bytes, keys compare like the pairs of numbers that lexsort ordered
+        table, wanted = _as_bytes(known[self._order]), _as_bytes(keys)
+        place = np.searchsorted(table, wanted).clip(max=len(table) - 1)
+        found: np.ndarray = np.where(table[place] == wanted, self._order[place], -1)
+        return found
+
+    def _checked(self, row: np.ndarray, example: Example) -> np.ndarray:
+        row = np.asarray(row)
+        if row.ndim != 2 or row.shape[1] != self.classes:
+            raise CacheError(f"teacher logits of '{example.id}' are {list(row.shape)}, not [units, {self.classes}]")
+        if not np.isfinite(row).all():
+            raise CacheError(
+                f"teacher logits of example '{example.id}' are not finite: check the teacher's weights and that text"
+            )
+        with np.errstate(over="ignore"):
+            kept = row.astype(self.dtype)
+        if not np.isfinite(kept).all():
+            raise CacheError(
+                f"teacher outputs of '{example.id}' reach {np.abs(row).max():.3g}, too large for {self.dtype}: use float32"
+                " (distil.dtype; for hidden states distil.states = 'live')"
+            )
+        return kept
+
+    def _check_room(self, sample: Sequence[Example], count: int) -> None:
+        if not sample:
+            return
+        needed = estimate(sample, self.classes, self.dtype.name)["megabytes"] * count / len(sample)
+        free = shutil.disk_usage(self.folder).free / 1e6
+        if needed > free:
+            raise CacheError(
+                f"the teacher cache needs {needed:.0f} MB, {free:.0f} MB are free in {self.folder}: "
+                "make room, or set DESTILA_CACHE to another disk"
+            )
+
+    def _lock(self) -> AbstractContextManager[None]:
+        return locked(self.folder / "lock", waiting(log, "fills the teacher cache", self.folder))
+
+
+def _as_bytes(keys: np.ndarray) -> np.ndarray:
+    """Keys u64 [N, 2] as 16-byte values [N] that numpy can search; void keeps trailing zeros, strings drop them."""
+    return np.ascontiguousarray(keys.astype(">u8")).view("V16")[:, 0]
+
+
+def _create(folder: Path, meta: Mapping[str, Any]) -> None:
+    """Makes the folder a cache unless it is one; two processes may do so at once."""
+    if folder.exists() and not folder.is_dir():
+        raise CacheError(f"{folder} is a file, not a cache folder: give another one")
+    inside = [path.name for path in folder.iterdir()] if folder.is_dir() else []  # before the look at meta.json
+    if (folder / "meta.json").exists():
+        return
+    if foreign := [name for name in inside if not name.startswith("meta.json")]:
+        raise CacheError(f"{folder} is not a teacher cache (it holds '{foreign[0]}'): delete folder {folder}")
+    try:
+        write_meta(folder, meta)
+    except OSError as error:
+        raise CacheError(f"cannot make {folder} ({error.strerror}): set DESTILA_CACHE to a folder you own") from error
+
+
+def entries(root: Path | None = None) -> list[dict[str, Any]]:
+    """One dict per cache under a root (None: the default one), largest first, for `destila list cache`.
+
+    Keys: folder, source, task, rows, megabytes, dtype, problem (None, or why it cannot be used).
+    """
+    root = default_root() if root is None else root
+    found = [_entry(folder) for folder in sorted(root.iterdir()) if folder.is_dir()] if root.is_dir() else []
+    return sorted(found, key=lambda entry: -entry["megabytes"])
+
+
+def _entry(folder: Path) -> dict[str, Any]:
+    size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+    entry = {"folder": str(folder), "source": "", "task": "", "rows": 0, "megabytes": size / 1e6, "dtype": ""}
+    try:
+        meta = read_meta(folder, FORMAT)
+        entry |= {"source": meta["spec"].get("source", ""), "task": meta["spec"].get("task", "")}
+        entry |= {"dtype": meta["dtype"], "rows": len(Segment(folder).units)}
+    except CacheError as error:
+        return entry | {"problem": str(error)}
+    return entry | {"problem": None}

@@ -1,0 +1,71 @@
+"""The processes of a data-parallel run (`torchrun --nproc_per_node 2 -m destila ...`), through accelerate.
+
+Without a GPU, accelerate takes the processes of torchrun for strangers unless it is told to stay on the CPU: each
+would train alone and write the same files. Everything that asks who it is asks here.
+"""
+
+from __future__ import annotations
+
+import os
+
+import torch
+from accelerate import Accelerator, PartialState
+from accelerate.utils import DistributedDataParallelKwargs
+from torch import distributed
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
+
+from destila.errors import TrainingError
+from destila.training import kernels
+
+
+def processes() -> PartialState:
+    """The state shared by all processes: `is_main_process`, `num_processes`, `process_index`, `wait_for_everyone()`.
+
+    Raises TrainingError when several processes were started and cannot talk to each other.
+    """
+    started = int(os.environ.get("WORLD_SIZE", "1"))
+    _meet()
+    state = PartialState(cpu=_on_cpu())
+    if state.num_processes != started:
+        raise TrainingError(
+            f"{started} processes were started but each runs alone on {state.device}: set ACCELERATE_USE_CPU=1, or start one"
+        )
+    return state
+
+
+def accelerator(*, unused: bool = False) -> Accelerator:
+    """The accelerator of this process; precision is the loop's own business, not that of an `accelerate config`.
+
+    unused: some weights may have no gradient in some steps, which data parallelism must look for. Training starts here,
+    so here the process is told to keep few kernels, which must be before its first product in bf16.
+    """
+    kernels.keep_few()
+    processes()
+    handlers = [DistributedDataParallelKwargs(find_unused_parameters=unused)]
+    return Accelerator(cpu=_on_cpu(), mixed_precision="no", kwargs_handlers=handlers)
+
+
+def _meet() -> None:
+    """The processes of a restart of torchrun find each other, and not the addresses that the dead ones left.
+
+    torchrun keeps one store of addresses over its restarts, in which a process that is quick reads those of the last
+    attempt and then waits for a process that is no more.
+    """
+    attempt = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
+    if not attempt or distributed.is_initialized():
+        return
+    store, rank, world = next(rendezvous("env://"))
+    device = None if _on_cpu() else torch.accelerator.current_accelerator()
+    if device is not None:
+        torch.accelerator.set_device_index(int(os.environ["LOCAL_RANK"]))
+    distributed.init_process_group(
+        "gloo" if device is None else distributed.get_default_backend_for_device(device),
+        store=PrefixStore(f"attempt {attempt}", store),
+        rank=rank,
+        world_size=world,
+    )
+
+
+def _on_cpu() -> bool:
+    return "LOCAL_RANK" in os.environ and not torch.accelerator.is_available()

@@ -1,0 +1,92 @@
+"""The state of a run on disk: one safetensors file, written to a temporary name and renamed.
+
+Model and optimiser tensors are in the file's body, everything else is JSON in its header, so a kill leaves
+either the old state or the new one and never half of each.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from destila.errors import TrainingError
+from destila.training.sharding import part_like, whole
+
+
+def save(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, position: dict[str, Any]) -> None:
+    """Write model, optimiser and position (JSON-able); the old state survives a full disk (TrainingError)."""
+    write(path, tensors(model, optimizer), position)
+
+
+def load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """Restore model and optimiser in place; returns the position. Raises TrainingError on a file that is damaged or another model's."""
+    position, values = read(path)
+    restore(values, model, optimizer, where=path)
+    return position
+
+
+def tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Weights and moments by their names in a file, whole; not copies. With several processes, every one must ask."""
+    found = {f"model.{name}": whole(p.detach()) for name, p in model.named_parameters()}
+    for i, p in enumerate(p for group in optimizer.param_groups for p in group["params"]):
+        for key, value in optimizer.state.get(p, {}).items():
+            found[f"optimizer.{i}.{key}"] = whole(value) if isinstance(value, Tensor) else torch.tensor(value)
+    return found
+
+
+def write(path: Path, values: Mapping[str, Tensor], position: dict[str, Any]) -> None:
+    """A file of tensors and a position (JSON-able); an older file survives a full disk (TrainingError)."""
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file({k: v.contiguous().cpu() for k, v in values.items()}, temporary, {"position": json.dumps(position)})
+        temporary.replace(path)
+    except (OSError, SafetensorError) as error:
+        temporary.unlink(missing_ok=True)
+        raise TrainingError(
+            f"the training state cannot be written to {path}: {error}. The last saved state is intact: free some space and start again"
+        ) from error
+
+
+def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The position and the tensors of a file; raises TrainingError when it is damaged."""
+    try:
+        with safe_open(path, "pt") as file:
+            position: dict[str, Any] = json.loads((file.metadata() or {})["position"])
+            # clones, because the file is mapped: its pages may be badly aligned and must not outlive it
+            values = {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118 - not a dict
+    except (SafetensorError, OSError, KeyError, json.JSONDecodeError) as error:
+        raise TrainingError(
+            f"the training state {path} is damaged ({error}): delete it to start this run again"
+        ) from error
+    return position, values
+
+
+def readable(path: Path) -> bool:
+    """Whether a file is whole, as far as its header can tell; cheap."""
+    try:
+        with safe_open(path, "pt") as file:
+            return "position" in (file.metadata() or {})
+    except (SafetensorError, OSError):
+        return False
+
+
+def restore(values: Mapping[str, Tensor], model: nn.Module, optimizer: torch.optim.Optimizer, *, where: Path) -> None:
+    """Nothing; the tensors of `tensors` are put back. Raises TrainingError when they are another model's."""
+    shapes = {f"model.{name}": p.shape for name, p in model.named_parameters()}
+    if shapes != {key: value.shape for key, value in values.items() if key.startswith("model.")}:
+        raise TrainingError(f"the training state {where} is of another architecture: delete it to start this run again")
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            p.copy_(part_like(values[f"model.{name}"], p))
+    for i, p in enumerate(p for group in optimizer.param_groups for p in group["params"]):
+        saved = {k.split(".", 2)[2]: v for k, v in values.items() if k.startswith(f"optimizer.{i}.")}
+        optimizer.state[p].clear()
+        optimizer.state[p].update({k: part_like(v, p) for k, v in saved.items()})

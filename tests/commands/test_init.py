@@ -1,0 +1,135 @@
+"""`destila init`: what a file is, and a recipe that can be run."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from destila import datasets
+from destila.commands.init import Config, detect, run
+from destila.errors import ConfigError, DataError
+from destila.study.recipe import read
+
+CSV = "id;frase;tema\n" + "".join(f"{n};El mensaje número {n};{'ab'[n % 2]}\n" for n in range(60))
+CONLL = "".join(f"Habla V O\nAna{n} N B-PER\n\n" for n in range(60))
+CONLLU = "".join(
+    f"1\tCasa{n}\tcasa\tNOUN\tnc\t_\t0\troot\t_\t_\n2\t.\t.\tPUNCT\tfp\t_\t1\tpunct\t_\t_\n\n" for n in range(60)
+)
+JSONL = "".join(json.dumps({"premise": f"P {n}", "hypothesis": f"H {n}", "label": n % 3}) + "\n" for n in range(60))
+
+
+def _file(tmp_path, name, text):
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "use", "task", "options", "labels"),
+    [
+        ("a.csv", CSV, "table", "classify", {"text": "frase", "label": "tema", "pair": "", "id": "id"}, ("a", "b")),
+        ("a.jsonl", JSONL, "table", "classify", {"text": "premise", "pair": "hypothesis", "label": "label"}, ("0", "1", "2")),
+        ("esp.train", CONLL, "conll", "tag", {"word": 0, "tag": -1, "separator": "space"}, ("B-PER", "O")),
+        ("a.tsv", CONLL.replace(" ", "\t"), "conll", "tag", {"word": 0, "tag": -1, "separator": "tab"}, ("B-PER", "O")),
+        ("a.conll", CONLL.replace(" ", "  "), "conll", "tag", {"word": 0, "tag": -1, "separator": "blank"}, ("B-PER", "O")),
+        ("a.conllu", CONLLU, "conllu", "tag", {"column": "upos"}, ("NOUN", "PUNCT")),
+    ],
+)  # fmt: skip
+def test_task_columns_and_labels_are_detected(tmp_path, name, text, use, task, options, labels):
+    path = _file(tmp_path, name, text)
+    found = detect(path)
+    assert (found.use, found.task, found.labels) == (use, task, labels)
+    assert found.options == {"train": path} | options
+
+
+def test_the_column_of_entity_tags_is_preferred_to_the_last(tmp_path):
+    text = "".join(f"Ana{n} B-PER Z\nva O V\n\n" for n in range(60))
+    assert detect(_file(tmp_path, "a.conll", text)).options["tag"] == 1
+
+
+@pytest.mark.parametrize("name", ["train.csv", "training.csv"])
+def test_dev_and_test_files_beside_a_train_file_are_taken_along(tmp_path, name):
+    _file(tmp_path, "dev.csv", CSV)
+    test = _file(tmp_path, "test.csv", CSV)
+    options = detect(_file(tmp_path, name, CSV)).options
+    assert options["test"] == test
+    assert options["dev"].endswith("dev.csv")
+
+
+def test_the_recipe_that_is_written_can_be_read_and_its_data_loaded(tmp_path):
+    out = tmp_path / "mi.toml"
+    result = run(Config(data=_file(tmp_path, "opiniones.csv", CSV), teacher="ana/modelo", out=str(out)))
+    assert (result["path"], result["task"], result["labels"]) == (str(out), "classify", ["a", "b"])
+    assert sum(result["rows"].values()) == 60
+    recipe = read(str(out))
+    assert (recipe.name, recipe.teachers[0].model, recipe.students[0].layers) == ("opiniones", "ana/modelo", 4)
+    assert sum(map(len, datasets.load(recipe.data).splits.values())) == 60
+    assert "# peak learning rate, per step" in out.read_text()
+
+
+def test_a_student_has_a_third_of_the_layers_of_a_teacher_that_is_here(tmp_path):
+    (tmp_path / "profesor").mkdir()
+    (tmp_path / "profesor" / "config.json").write_text('{"num_hidden_layers": 6, "max_position_embeddings": 64}')
+    text = CSV.replace("El mensaje", "palabra " * 300)
+    out = str(tmp_path / "mi.toml")
+    run(Config(data=_file(tmp_path, "a.csv", text), teacher=str(tmp_path / "profesor"), out=out))
+    recipe = read(out)
+    assert (recipe.students[0].layers, recipe.max_length) == (2, 64)
+    assert [term["use"] for term in recipe.distil.terms] == ["kl", "hidden"]
+
+
+def test_a_teacher_that_our_encoder_cannot_run_lends_its_student_the_tokenizer_alone(tmp_path):
+    (tmp_path / "profesor").mkdir()
+    (tmp_path / "profesor" / "config.json").write_text('{"model_type": "electra", "num_hidden_layers": 6}')
+    out = str(tmp_path / "mi.toml")
+    run(Config(data=_file(tmp_path, "a.csv", CSV), teacher=str(tmp_path / "profesor"), out=out))
+    (student,) = read(out).students
+    assert (student.model, student.tokenizer) == (None, str(tmp_path / "profesor"))
+    assert student.shape["kind"] == "bert"
+    assert [term["use"] for term in read(out).distil.terms] == ["kl"]
+
+
+def test_the_teachers_depth_is_found_under_destila_models(tmp_path, monkeypatch):
+    (tmp_path / "models" / "profesor").mkdir(parents=True)
+    (tmp_path / "models" / "profesor" / "config.json").write_text('{"n_layers": 9}')
+    monkeypatch.setenv("DESTILA_MODELS", str(tmp_path / "models"))
+    out = str(tmp_path / "mi.toml")
+    run(Config(data=_file(tmp_path, "a.csv", CSV), teacher="profesor", out=out))
+    assert read(out).students[0].layers == 3
+
+
+def test_without_a_teacher_both_models_are_trained_from_scratch(tmp_path):
+    out = str(tmp_path / "mi.toml")
+    run(Config(data=_file(tmp_path, "a.csv", CSV), out=out))
+    recipe = read(out)
+    assert recipe.teachers[0].shape["layers"] > recipe.students[0].shape["layers"]
+    assert recipe.students[0].tokenizer.kind == "bpe"
+    assert [term["use"] for term in recipe.distil.terms] == ["kl"]
+
+
+def test_the_window_grows_with_the_texts(tmp_path):
+    out = str(tmp_path / "mi.toml")
+    run(Config(data=_file(tmp_path, "a.csv", CSV.replace("El mensaje", "palabra " * 100)), teacher="x/y", out=out))
+    assert read(out).max_length == 256
+
+
+def test_a_recipe_that_says_something_else_is_not_overwritten(tmp_path):
+    data, out = _file(tmp_path, "a.csv", CSV), str(tmp_path / "mi.toml")
+    run(Config(data=data, teacher="x/y", out=out))
+    assert run(Config(data=data, teacher="x/y", out=out))["path"] == out
+    with pytest.raises(ConfigError, match="exists and says something else"):
+        run(Config(data=data, teacher="x/z", out=out))
+
+
+def test_the_recipe_goes_to_the_working_folder_under_the_datas_name(tmp_path, monkeypatch):
+    (tmp_path / "notas").mkdir()
+    monkeypatch.chdir(tmp_path)
+    run(Config(data=_file(tmp_path / "notas", "train.csv", CSV), teacher="x/y"))
+    assert read("notas.toml").name == "notas"
+
+
+@pytest.mark.parametrize(("text", "what"), [("", "is empty"), ("una sola columna\nx\n", "needs a text and a label")])
+def test_a_file_without_examples_is_an_error(tmp_path, text, what):
+    with pytest.raises(DataError, match=what):
+        detect(_file(tmp_path, "a.csv", text))

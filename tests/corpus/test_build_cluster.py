@@ -1,0 +1,132 @@
+"""`destila corpus` over a Ray cluster of two machines, both played by this one: the same bytes, though one is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from destila.corpus import build, shards
+from destila.tokenizer.tokenizer import Tokenizer
+
+pytest.importorskip("rensa")
+pytest.importorskip("ray", reason="the extra 'ray' is not installed")
+
+WORD_LIST = "el la de que y en un casa niño río ciudad presidente comió visitó año frío noche guitarra pueblo médico"
+WORDS = WORD_LIST.split()
+RUN = """
+import json, sys, threading
+from pathlib import Path
+
+import psutil
+from ray.cluster_utils import Cluster
+
+from destila.errors import DestilaError
+from destila.corpus import build as corpus
+
+recipe, bad, temporary = sys.argv[1:]
+MACHINE = {"num_cpus": 1, "object_store_memory": 100_000_000}
+heard = {}
+
+
+def awaited(what):
+    "The first thing that is not empty; a minute at most."
+    for _ in range(6000):
+        found = what()
+        if found:
+            return found
+        threading.Event().wait(0.01)
+    sys.exit("nothing happened")
+
+
+def at_work(node):
+    "The processes of a machine that make pieces now."
+    below = psutil.Process(node.all_processes["raylet"][0].process.pid).children(recursive=True)
+    return [process for process in below if process.is_running() and "ray::Map" in "".join(process.cmdline())]
+
+
+def lose(folder, cluster, machine):
+    "Kills the second machine as soon as there are pieces and both machines make more of them."
+    awaited(lambda: list(folder.glob("work/*/*.npz")))
+    awaited(lambda: at_work(cluster.head_node) and at_work(machine))
+    heard["killed"] = len(at_work(machine))
+    cluster.remove_node(machine, allow_graceful=False)
+    heard["made"] = len(list(folder.glob("work/*/*.npz")))
+
+
+if __name__ == "__main__":
+    cluster = Cluster(initialize_head=True, head_node_args=MACHINE | {"temp_dir": temporary, "include_dashboard": False})
+    machine = cluster.add_node(**MACHINE)
+    try:
+        config = corpus.read([recipe], sets=[f"cluster={cluster.address}"])
+        try:
+            corpus.run(corpus.read([recipe], sets=[f"cluster={cluster.address}", f"files=['{bad}']"]))
+        except DestilaError as error:
+            heard["error"] = f"{type(error).__name__}: {error}"
+        killer = threading.Thread(target=lose, args=(Path(config.out), cluster, machine))
+        killer.start()
+        corpus.run(config)
+        killer.join()
+    finally:
+        cluster.shutdown()
+    print("heard", json.dumps(heard))
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path, wordpiece: Tokenizer) -> Path:
+    """Two sources of unequal size, with an exact copy."""
+    wordpiece.save(tmp_path / "tokenizer")
+    chance = random.Random(0)
+    texts = [" ".join(" ".join(chance.choices(WORDS, k=9)).capitalize() + "." for _ in range(20)) for _ in range(8000)]
+    (tmp_path / "a.txt").write_text("\n\n".join([*texts[:7000], texts[3]]), encoding="utf-8")
+    (tmp_path / "b.txt").write_text("\n\n".join(texts[7000:]), encoding="utf-8")
+    path = tmp_path / "recipe.toml"
+    path.write_text(
+        f'files = ["{tmp_path / "a.txt"}", "{tmp_path / "b.txt"}"]\nout = "{tmp_path / "out"}"\n'
+        f'tokenizer = "{tmp_path / "tokenizer"}"\npiece_characters = 100_000\nshard_tokens = 500_000\nworkers = 2\n',
+        encoding="utf-8",
+    )
+    return path
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.slow
+def test_a_cluster_that_loses_a_machine_makes_the_same_bytes(recipe, tmp_path):
+    build.run(build.read([str(recipe)], sets=[f"out={tmp_path / 'local'}"]))
+    (tmp_path / "bad.txt").write_bytes("Hola.\naño\n".encode("latin-1"))
+    (tmp_path / "run.py").write_text(RUN, encoding="utf-8")
+    temporary = tempfile.mkdtemp(prefix="ray")  # not tmp_path: its sockets' names would be too long
+    Path(tempfile.gettempdir(), "ray").mkdir(exist_ok=True)  # where a first cluster on a machine writes its address
+    command = [sys.executable, tmp_path / "run.py", recipe, tmp_path / "bad.txt", temporary]
+    environment = os.environ | {"RAY_memory_monitor_refresh_ms": "0"}
+    process = subprocess.Popen(
+        command, env=environment, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        said, noise = process.communicate(timeout=240)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        shutil.rmtree(temporary, ignore_errors=True)
+    assert process.returncode == 0, noise[-3000:]
+    heard = json.loads(said.rpartition("heard ")[2])
+    assert heard["error"].startswith("DataError: ")
+    assert "bad.txt is not utf-8: byte 7 is 0xf1" in heard["error"]
+    assert heard["killed"] == 1
+    opened = shards.open_shards(tmp_path / "local")
+    pieces = -(-opened.manifest["counts"]["characters"] // 100_000)
+    assert heard["made"] < pieces, "the machine was lost before the work was done"
+    assert opened.manifest["counts"]["exact_duplicates"] == 1
+    assert contents(tmp_path / "out") == contents(tmp_path / "local")

@@ -1,0 +1,105 @@
+"""Entities swapped for others of their type, and what is made kept on disk."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from destila.errors import CacheError, ConfigError
+from destila.tasks.metrics import entities
+from destila.teachers.augment import Edit, edited, file_of, new, planned, stored, swap
+from destila.types import Dataset, Example
+
+ROWS = (
+    ("Ana vive en Sevilla .", "B-PER O O B-LOC O"),
+    ("Luis García fue a Buenos Aires .", "B-PER I-PER O O B-LOC I-LOC O"),
+    ("Marta conoce la ONU .", "B-PER O O B-ORG O"),
+    ("No hay nadie .", "O O O O"),
+)
+
+
+def tagged(text: str, tags: str, name: str) -> Example:
+    words, at = [], 0
+    for word in text.split():
+        start = text.index(word, at)
+        at = start + len(word)
+        words.append((start, at))
+    return Example(name, text, words=tuple(words), target=tuple(tags.split()))
+
+
+@pytest.fixture
+def sentences() -> list[Example]:
+    return [tagged(text, tags, f"s{i}") for i, (text, tags) in enumerate(ROWS)]
+
+
+def named(example: Example) -> list[tuple[str, str]]:
+    words = [example.text[a:b] for a, b in example.words]
+    return [(kind, " ".join(words[first:last])) for kind, first, last in entities(example.target)]
+
+
+def test_words_give_way_and_what_stands_between_them_stays():
+    text = "  El  niño, ¿come?\n"
+    words = [(2, 4), (6, 10), (10, 11), (12, 13), (13, 17), (17, 18)]
+    found, spans = edited(text, words, [Edit(1, 2, ("gato", "gris")), Edit(4, 5, ("ve",))])
+    assert found == "  El  gato gris, ¿ve?\n"
+    assert [found[a:b] for a, b in spans] == ["El", "gato", "gris", ",", "¿", "ve", "?"]
+    assert edited(text, words, []) == (text, tuple(words))
+
+
+def test_swapped_sentences_have_entities_of_the_same_types_and_labels_that_fit(sentences):
+    known = {pair for e in sentences for pair in named(e)}
+    made = swap(sentences, copies=5, share=1.0, seed=0)
+    assert len(made) == 15  # not of the sentence without entities
+    for example in made:
+        source = next(e for e in sentences if example.id.startswith(f"{e.id}-swap"))
+        assert len(example.words) == len(example.target)
+        assert " ".join(example.text[a:b] for a, b in example.words) == example.text
+        assert [kind for kind, _ in named(example)] == [kind for kind, _ in named(source)]
+        assert set(named(example)) <= known
+        for kind, words in named(source):
+            if kind != "ORG":  # there is no other organisation
+                assert (kind, words) not in named(example)
+    others = [w for e in made if e.id.startswith("s2") for k, w in named(e) if k == "ORG"]
+    assert others == ["ONU"] * 5
+
+
+def test_a_share_of_the_entities_is_swapped_and_at_least_one(sentences):
+    for share, changed in ((0.1, 1), (0.5, 1), (1.0, 2)):
+        made = swap(sentences[:2], copies=3, share=share, seed=1)
+        for example in made:
+            source = sentences[int(example.id[1])]
+            assert sum(a != b for a, b in zip(named(source), named(example), strict=True)) == changed
+
+
+def test_what_is_made_depends_on_the_seed_the_copy_and_the_text_alone(sentences):
+    every = swap(sentences, copies=2, share=0.5, seed=3)
+    assert swap(sentences, copies=2, share=0.5, seed=3) == every
+    assert swap(sentences, copies=2, share=0.5, seed=4) != every
+    backwards = [replace(e, id=f"x{e.id}") for e in reversed(sentences)]
+    assert {e.text for e in swap(backwards, copies=2, share=0.5, seed=3)} == {e.text for e in every}
+
+
+def test_texts_that_are_known_or_made_twice_are_left_out(sentences):
+    made = [replace(sentences[0], id="again"), replace(sentences[0], id="b", text="Ana"), Example("c", "Ana")]
+    assert [e.id for e in new(made, sentences)] == ["b"]
+
+
+def test_what_was_made_is_read_from_disk(sentences, tmp_path, monkeypatch):
+    monkeypatch.setenv("DESTILA_CACHE", str(tmp_path))
+    made = [*swap(sentences, copies=1, share=0.5, seed=0), Example("p", "uno", pair="dos\u2028tres"), Example("w", "a")]
+    assert stored("k", lambda: made) == made
+    assert stored("k", list) == made
+    file_of("k").write_text('["a"]\n', encoding="utf-8")
+    with pytest.raises(CacheError, match="delete it, and it is made again"):
+        stored("k", list)
+
+
+def test_what_a_data_set_cannot_give_is_said_before_anything_is_made(sentences):
+    dataset = Dataset("ner", "tag", ("O", "B-PER", "I-PER"), {"train": sentences})
+    assert planned(dataset, "swap", 2) == 6
+    assert planned(dataset, "fill", 2) == 8
+    with pytest.raises(ConfigError, match="needs B- and I- labels"):
+        planned(replace(dataset, labels=("NOUN", "VERB")), "swap", 1)
+    with pytest.raises(ConfigError, match="not for questions"):
+        planned(replace(dataset, task="span"), "fill", 1)

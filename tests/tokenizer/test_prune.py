@@ -1,0 +1,98 @@
+"""Smaller vocabularies: what was seen is cut as before, what every text needs stays, ids and merges fit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from destila.errors import TokenizerError
+from destila.tokenizer.prune import changed_share, counts, trim
+from destila.tokenizer.split_words import split_words
+from destila.tokenizer.tokenizer import load
+
+# fmt: off
+WORDS = [
+    "el", "niño", "comió", "año", "España", "¿qué?", "«hola»", "3,5", "€", "llovió", "—", "camión", "AÑO", "xyz", "日本",
+    "👩\u200d👧", "a", "coruña-vigo", "Óscar",
+]
+# fmt: on
+texts = st.lists(st.one_of(st.sampled_from(WORDS), st.text(max_size=6)), max_size=12).map(" ".join)
+
+
+def cut(tokenizer, text, words):
+    return tokenizer.words(text, split_words(text)) if words else tokenizer.text([text])
+
+
+def same(old, new, text, words) -> bool:
+    pairs = zip(cut(old, text, words), cut(new.tokenizer, text, words), strict=True)
+    return all(np.array_equal(a.ids, new.ids[b.ids]) and np.array_equal(a.spans, b.spans) for a, b in pairs)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(corpus=st.lists(texts, min_size=1, max_size=5), words=st.booleans())
+def test_text_of_which_no_piece_is_dropped_is_cut_as_before(tokenizer, corpus, words):
+    found = trim(tokenizer, counts(tokenizer, corpus, words=words))
+    assert all(same(tokenizer, found, text, words) for text in corpus)
+    assert changed_share(tokenizer, found, corpus, words=words) == 0
+
+
+def test_unseen_pieces_are_dropped_and_pieces_keep_their_order(tokenizer, lines):
+    found = trim(tokenizer, counts(tokenizer, lines[:3], words=False))
+    size = found.tokenizer.vocab_size
+    assert size == len(found.ids) < tokenizer.vocab_size
+    assert found.ids.tolist() == sorted(found.ids.tolist())
+    assert found.tokenizer.pieces_of(range(size)) == tokenizer.pieces_of(found.ids)
+
+
+def test_specials_and_characters_stay_whatever_was_seen(tokenizer):
+    found = trim(tokenizer, np.zeros(tokenizer.vocab_size, np.int64))
+    kept = set(found.tokenizer.pieces_of(range(found.tokenizer.vocab_size)))
+    every = tokenizer.pieces_of(range(tokenizer.vocab_size))
+    assert {p for p in every if len(p.removeprefix("##")) == 1} <= kept
+    for role in ("pad_id", "unk_id", "cls_id", "sep_id", "mask_id"):
+        assert found.ids[getattr(found.tokenizer, role)] == getattr(tokenizer, role)
+    (pieces,) = found.tokenizer.text(["España"])
+    assert found.tokenizer.unk_id not in pieces.ids
+
+
+def test_the_frame_of_a_pair_has_the_new_ids(tokenizer, lines):
+    found = trim(tokenizer, counts(tokenizer, lines[:2], words=False))
+    old, new = (t.frame(*t.text(lines[:2])) for t in (tokenizer, found.tokenizer))
+    assert np.array_equal(found.ids[new[0]], old[0])
+    assert all(np.array_equal(a, b) for a, b in zip(old[1:], new[1:], strict=True))
+
+
+def test_the_most_frequent_pieces_are_kept_when_a_size_is_given(tokenizer, lines):
+    seen = counts(tokenizer, lines, words=False)
+    least = trim(tokenizer, np.zeros_like(seen)).tokenizer.vocab_size
+    size = least + 20
+    found = trim(tokenizer, seen, size=size)
+    assert least < found.tokenizer.vocab_size <= size
+    free = np.setdiff1d(np.arange(len(seen)), trim(tokenizer, np.zeros_like(seen)).ids)
+    best = free[np.argmax(seen[free])]
+    assert best in found.ids
+    assert 0 < changed_share(tokenizer, found, lines, words=False) < 1
+
+
+def test_a_size_below_what_every_text_needs_is_refused(tokenizer):
+    with pytest.raises(TokenizerError, match=r"size = 5 is less than the \d+ characters and special tokens"):
+        trim(tokenizer, np.ones(tokenizer.vocab_size, np.int64), size=5)
+
+
+def test_a_trimmed_tokenizer_is_saved_and_loaded(tokenizer, lines, tmp_path):
+    found = trim(tokenizer, counts(tokenizer, lines[:4], words=False)).tokenizer
+    found.save(tmp_path)
+    again = load(tmp_path)
+    assert (again.fingerprint, again.vocab_size, again.max_length) == (found.fingerprint, found.vocab_size, 64)
+
+
+def test_changed_tokens_are_counted(bpe, lines):
+    found = trim(bpe, np.zeros(bpe.vocab_size, np.int64))
+    (old,), (new,) = bpe.text(lines[:1]), found.tokenizer.text(lines[:1])
+    before = [(int(i), *s) for i, s in zip(old.ids, old.spans.tolist(), strict=True)]
+    after = [(int(found.ids[i]), *s) for i, s in zip(new.ids, new.spans.tolist(), strict=True)]
+    want = sum(token not in after for token in before) / len(before)
+    assert changed_share(bpe, found, lines[:1], words=False) == pytest.approx(want)
+    assert want > 0

@@ -1,0 +1,44 @@
+"""Few kernels are kept once training starts, unless the environment asks for another number."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from destila.losses.weighted import mix
+from destila.training import kernels
+from destila.training.loop import Evaluation, TrainData, fit
+from destila.training.options import TrainOptions
+
+
+@pytest.fixture
+def untold(monkeypatch):
+    """An environment that says nothing of kernels; what it said before comes back."""
+    for name in kernels.VARIABLES:
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    return monkeypatch
+
+
+def test_a_training_bounds_both_stores(untold, toy):
+    data = TrainData(toy.features("tag", 4), toy.PAD)
+    options = TrainOptions(epochs=1, batch_size=4)
+    list(
+        fit(
+            toy.model("tag"),
+            toy.TASKS["tag"],
+            mix([{"use": "hard"}]),
+            data,
+            lambda: Evaluation(0, 0, {}),
+            options,
+            seed=0,
+        )
+    )
+    assert {os.environ[name] for name in kernels.VARIABLES} == {str(kernels.KEPT)}
+
+
+def test_the_users_own_number_stays(untold):
+    untold.setenv(kernels.VARIABLES[0], "7")
+    kernels.keep_few()
+    assert [os.environ[name] for name in kernels.VARIABLES] == ["7", str(kernels.KEPT)]

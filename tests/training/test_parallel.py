@@ -1,0 +1,69 @@
+"""Two processes give the result of one for the same global batch."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+from safetensors.torch import load_file
+
+from destila.errors import TrainingError
+from destila.training.processes import processes
+
+TERMS = [{"use": "hard", "weight": 0.5}, {"use": "kl", "temperature": 2.0}]
+# epsilon above the noise: without it AdamW turns a gradient of rounding errors into a full step
+OPTIONS = {"epochs": 2, "batch_size": 6, "accumulation": 2, "lr": 0.01, "eps": 1e-4, "precision": "fp32"}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def train(toy_path, given, *, world: int) -> None:
+    launcher = ["-m", "torch.distributed.run", f"--nproc_per_node={world}", f"--master_port={free_port()}"]
+    command = [sys.executable, *(launcher if world > 1 else []), str(toy_path), json.dumps(given)]
+    without = {k: v for k, v in os.environ.items() if not k.startswith(("ACCELERATE_", "LOCAL_", "WORLD_", "RANK"))}
+    done = subprocess.run(
+        command,
+        env=without | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        stdin=subprocess.DEVNULL,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+INNER = [{"use": "hidden"}, {"use": "kl"}, {"use": "attention"}]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("terms", [TERMS, INNER], ids=["answers", "states"])
+def test_two_processes_train_like_one(toy_path, tmp_path, terms):
+    """31 sentences in batches of 6: the last batch has one window, so that one process has none."""
+    found = {}
+    for world in (1, 2):
+        out = tmp_path / f"world{world}"
+        given = {"task": "tag", "count": 31, "dropout": 0.0, "options": OPTIONS, "terms": terms, "out": str(out)}
+        train(toy_path, given, world=world)
+        found[world] = load_file(out), json.loads(out.with_suffix(".json").read_text())
+    (one, log), (two, parallel) = found[1], found[2]
+    assert len(log) == len(parallel) == 12
+    for a, b in zip(log, parallel, strict=True):
+        assert a["tokens"] == b["tokens"]
+        names = ["loss", *(term["use"] for term in terms)]
+        assert [b[k] for k in names] == pytest.approx([a[k] for k in names], rel=1e-5)
+    assert max(float((one[k] - two[k]).abs().max()) for k in one) < 1e-5
+
+
+def test_processes_that_would_train_side_by_side_are_refused(monkeypatch):
+    processes()  # alone, as the tests run
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(TrainingError, match="2 processes were started but each runs alone"):
+        processes()
