@@ -24,7 +24,7 @@ import torch
 
 from destila import datasets
 from destila.cpu import available as threads_available
-from destila.losses.weighted import Mix, mix
+from destila.losses.weighted import WeightedLoss, build_loss
 from destila.measuring import machine
 from destila.models import heads
 from destila.models.presets import PRESETS
@@ -40,7 +40,7 @@ KINDS: dict[str, tuple[Task, str, int]] = {"tag": (tag.TASK, "conll2002", 128), 
 """Task, data set and window of each kind of student."""
 
 
-def epoch(task: Task, loss: Mix, data: TrainData, labels: Sequence[str]) -> float:
+def epoch(task: Task, loss: WeightedLoss, data: TrainData, labels: Sequence[str]) -> float:
     """Seconds of one epoch."""
     model = heads.build(PRESETS["albeto-tiny"], task.name, labels, seed=0)
     steps = fit(model, task, loss, data, lambda: Evaluation(0, 0, {}), TrainOptions(epochs=1, lr=5e-5), seed=0)
@@ -74,7 +74,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         cache = Cache.open(Path(folder) / "cache", {"source": "random"}, len(dataset.labels))
         cache.fill(examples, logits)
-        plain, taught = mix([{"use": "hard"}]), mix([{"use": "kl", "temperature": 2.0}])
+        plain, taught = build_loss([{"use": "hard"}]), build_loss([{"use": "kl", "temperature": 2.0}])
         data = TrainData(features, tokenizer.pad_id)
         rows = cache.rows(examples)
 

@@ -39,11 +39,11 @@ from transformers import (
 from destila.corpus import build
 from destila.corpus.shards import Shards, open_shards
 from destila.cpu import available as threads_available
-from destila.losses.weighted import mix
+from destila.losses.weighted import build_loss
 from destila.measuring import machine
 from destila.models import hf_config, mlm
 from destila.models.presets import PRESETS
-from destila.pretraining.data.batches import Feed, FeedOptions
+from destila.pretraining.data.batches import BatchStream, FeedOptions
 from destila.pretraining.loop import pretrain
 from destila.pretraining.objective import TASK
 from destila.pretraining.options import PretrainOptions
@@ -63,12 +63,12 @@ def ours(shards: Shards, tokenizer: tokenizers.Tokenizer, asked: argparse.Namesp
     """Real tokens per second of `destila pretrain`'s loop."""
     config = PRESETS["albeto-tiny"]
     model = mlm.build(config, seed=0, order=True)
-    source = Batches(Feed([shards], tokenizer, FeedOptions(), seed=0))
+    source = Batches(BatchStream([shards], tokenizer, FeedOptions(), seed=0))
     stage = {"steps": asked.steps + WARM, "length": asked.length, "rows": asked.rows}
     options = PretrainOptions(
         stages=(stage,), optimizer=asked.optimizer, precision="bf16", evaluate_every=10**9, save_minutes=10**9
     )
-    terms = mix([{"use": "hard"}, {"use": "order"}])
+    terms = build_loss([{"use": "hard"}, {"use": "order"}])
     began, before = 0.0, 0
     with tempfile.TemporaryDirectory() as folder:
         for step in pretrain(model, TASK, terms, source, _unseen, options, seed=0, folder=Path(folder)):

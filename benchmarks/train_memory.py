@@ -25,7 +25,7 @@ from typing import Any
 import torch
 
 from destila import datasets
-from destila.losses.weighted import mix
+from destila.losses.weighted import build_loss
 from destila.measuring import machine
 from destila.measuring.memory import peak_bytes, resident
 from destila.models import hf
@@ -78,7 +78,9 @@ def train(options: argparse.Namespace) -> dict[str, Any]:
     data, pad_id = TrainData(train_, loaded.tokenizer.pad_id), loaded.tokenizer.pad_id
     chosen = TrainOptions(epochs=1, lr=5e-4)
     tokens, began = 0, time.process_time()
-    for step in fit(loaded.model, task, mix([{"use": "hard"}]), data, lambda: Evaluation(0, 0, {}), chosen, seed=0):
+    for step in fit(
+        loaded.model, task, build_loss([{"use": "hard"}]), data, lambda: Evaluation(0, 0, {}), chosen, seed=0
+    ):
         tokens += step.tokens
         if step.step == 1 or step.step % 10 == 0:
             stages.append(now(f"step {step.step}"))

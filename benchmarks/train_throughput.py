@@ -27,7 +27,7 @@ from transformers import AlbertConfig, AlbertForTokenClassification, PrinterCall
 
 from destila import plugins
 from destila.cpu import available as threads_available
-from destila.losses.weighted import mix
+from destila.losses.weighted import build_loss
 from destila.measuring import machine
 from destila.models import heads, hf_config
 from destila.models.presets import PRESETS
@@ -46,7 +46,13 @@ def ours(features: list[Features], labels: tuple[str, ...], pad_id: int) -> floa
     model = heads.build(PRESETS["albeto-tiny"], "tag", labels, seed=0)
     options = TrainOptions(epochs=1, batch_size=BATCH, lr=LR)
     steps = fit(
-        model, TASK, mix([{"use": "hard"}]), TrainData(features, pad_id), lambda: Evaluation(0, 0, {}), options, seed=0
+        model,
+        TASK,
+        build_loss([{"use": "hard"}]),
+        TrainData(features, pad_id),
+        lambda: Evaluation(0, 0, {}),
+        options,
+        seed=0,
     )
     start = time.perf_counter()
     for _ in steps:

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Module
 
-Span = tuple[int, int]
+CharSpan = tuple[int, int]
 """A half-open range of code points, `text[start:end]`."""
 
-Rows = list[np.ndarray]
+UnitLogits = list[np.ndarray]
 """One array of logits per example, `[U, C]`: what a model says about every unit of it."""
 
 State = tuple[str, int]
@@ -55,9 +55,9 @@ class Example:
     id: str
     text: str
     pair: str | None = None
-    words: tuple[Span, ...] = ()
+    words: tuple[CharSpan, ...] = ()
     target: str | tuple[str, ...] | None = None
-    answers: tuple[Span, ...] | None = None
+    answers: tuple[CharSpan, ...] | None = None
     meta: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -100,7 +100,7 @@ class Features:
     owned: np.ndarray  # bool [U]
     target: np.ndarray  # i32 [U]
     cells: np.ndarray | None = None  # i32 [U]
-    planned: Span = (0, 0)
+    planned: CharSpan = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,14 +144,14 @@ class Batch:
     unit_mask: Tensor  # bool [B, U]
     target: Tensor  # i64 [B, U], or [B, 2] for questions
     teacher: Signal | None = None
-    inner: Inner | None = None
+    inner: TeacherStates | None = None
     positions: Tensor | None = None  # i64 [B, L]
     pair: Tensor | None = None  # i64 [B, L]
     order: Tensor | None = None  # i64 [B, L]
 
 
 @dataclass(frozen=True, slots=True)
-class Inner:
+class TeacherStates:
     """A teacher's inner states at the positions of a batch; `pool` (see Term) says what a position is.
 
     masks: by pool, bool [B, P]: positions that count and that both models have.
@@ -276,7 +276,7 @@ class Reader(Protocol):
     def gather(self, features: Sequence[Features], values: Sequence[np.ndarray]) -> list[Any]:
         """One row per example, in order, from the model's logits of each window: [C], or [L', C] with L' >= L tokens."""
 
-    def units(self, features: Sequence[Features], values: Sequence[np.ndarray]) -> Rows:
+    def units(self, features: Sequence[Features], values: Sequence[np.ndarray]) -> UnitLogits:
         """Logits per unit of each example, [U, C]: what a teacher's cache keeps."""
 
     def decode(self, examples: Sequence[Example], rows: Sequence[Any], labels: Sequence[str]) -> list[Prediction]:
@@ -328,7 +328,7 @@ class Task(Reader, Objective, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class ModelShape:
     """What a loss term may know of a model. kinds: of State that it can show. name, tokenizer: for messages."""
 
     name: str
@@ -340,7 +340,7 @@ class Shape:
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class LossContext:
     """What a loss term may know when it is built.
 
     class_counts: units per class in the training data; None: not counted. student, teacher: None while a recipe is only
@@ -349,8 +349,8 @@ class Setting:
     """
 
     class_counts: Sequence[int] | None = None
-    student: Shape | None = None
-    teacher: Shape | None = None
+    student: ModelShape | None = None
+    teacher: ModelShape | None = None
     same_tokens: bool = True
     axis: int = 2
     whole: bool = False

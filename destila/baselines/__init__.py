@@ -1,6 +1,6 @@
 """What a user could have instead of an encoder: classical models that train on a CPU in seconds.
 
-The report puts them beside the students and says plainly when they win. `FLOORS` names the one of each task.
+The report puts them beside the students and says plainly when they win. `BASELINES` names the one of each task.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Protocol
 from destila.plugins import find
 from destila.types import Example, Prediction
 
-FLOORS = {"classify": "tfidf", "tag": "crf"}
+BASELINES = {"classify": "tfidf", "tag": "crf"}
 
 
-class Floor(Protocol):
+class Baseline(Protocol):
     """A trained floor: its plug-in's name, its number of weights and the bytes they take."""
 
     name: str
@@ -26,6 +26,6 @@ class Floor(Protocol):
         """Predictions in the order of the examples."""
 
 
-def floor_of(task: str) -> ModuleType:
+def baseline_of(task: str) -> ModuleType:
     """The floor plug-in of a task, with `fit(train, labels, *, seed) -> Floor`."""
-    return find("baselines", FLOORS[task], "fit")
+    return find("baselines", BASELINES[task], "fit")

@@ -22,7 +22,7 @@ from destila.measuring import energy, machine, memory, protocols
 from destila.measuring.latency import PAPERS_LENGTH, Call, speed_up, using_threads
 from destila.measuring.profile import spread
 from destila.measuring.protocols import Protocol
-from destila.measuring.targets import Opened, open_model
+from destila.measuring.targets import TimingTarget, open_model
 from destila.models.macs import macs_of
 from destila.records import to_json
 from destila.study.testing import text_file
@@ -97,11 +97,11 @@ def rows(result: dict[str, Any]) -> list[dict[str, Any]]:
     return sorted(found, key=lambda row: row["protocol"])
 
 
-def _open(arguments: Config, name: str, threads: int) -> Opened:
+def _open(arguments: Config, name: str, threads: int) -> TimingTarget:
     return open_model(name, task=arguments.task, labels=arguments.labels, device=arguments.device, threads=threads)
 
 
-def _protocols(arguments: Config, opened: Sequence[Opened], examples: Sequence[Example]) -> list[Protocol]:
+def _protocols(arguments: Config, opened: Sequence[TimingTarget], examples: Sequence[Example]) -> list[Protocol]:
     found: list[Protocol] = []
     if examples:
         found += protocols.on_texts(opened, examples, passes=arguments.passes, batch=arguments.batch)
@@ -125,7 +125,7 @@ def _ratios(names: Sequence[str], protocol: str, times: Sequence[np.ndarray]) ->
     return found
 
 
-def _energy(model: Opened, examples: Sequence[Example], repeats: int) -> dict[str, Any]:
+def _energy(model: TimingTarget, examples: Sequence[Example], repeats: int) -> dict[str, Any]:
     """Millijoules per text (or per row of random ids) of the whole processor package while this model works alone."""
     found = energy.meter()
     if found is None:
@@ -137,7 +137,7 @@ def _energy(model: Opened, examples: Sequence[Example], repeats: int) -> dict[st
     return {"energy": "RAPL, whole processor packages", "energy_mj": joules * 1000 / len(work)}
 
 
-def _peak(model: Opened, examples: Sequence[Example], *, alone: bool) -> int:
+def _peak(model: TimingTarget, examples: Sequence[Example], *, alone: bool) -> int:
     """Peak resident bytes of a new process that labels the texts; without any, of this one if it has one model."""
     if not examples or model.folder is None:
         return (memory.peak_bytes() or 0) if alone else 0
@@ -146,7 +146,7 @@ def _peak(model: Opened, examples: Sequence[Example], *, alone: bool) -> int:
 
 
 def _record(
-    arguments: Config, model: Opened, latency: list[Latency], peak: int, seconds: float, threads: int
+    arguments: Config, model: TimingTarget, latency: list[Latency], peak: int, seconds: float, threads: int
 ) -> Record:
     code = machine.code_version()
     return Record(

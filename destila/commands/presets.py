@@ -21,7 +21,7 @@ from destila.measuring import protocols
 from destila.measuring.latency import PAPERS_LENGTH, speed_up, using_threads
 from destila.measuring.profile import describe
 from destila.measuring.protocols import NER, NER_PASSES, NER_SENTENCES, Protocol
-from destila.measuring.targets import Opened, preset
+from destila.measuring.targets import TimingTarget, preset
 from destila.models.macs import macs
 from destila.models.presets import PRESETS, parameters
 from destila.plugins import nearest
@@ -98,7 +98,7 @@ def _times(arguments: Config, name: str, lengths: Sequence[int], threads: int) -
     return found
 
 
-def _sentences(opened: Sequence[Opened], lengths: Sequence[int]) -> Protocol:
+def _sentences(opened: Sequence[TimingTarget], lengths: Sequence[int]) -> Protocol:
     calls = tuple([model.forward([protocols.random_ids(model, n)]) for n in lengths] for model in opened)
     return Protocol(NER, calls, (describe(lengths, "random ids"),) * len(opened), NER_PASSES)
 

@@ -27,7 +27,7 @@ from destila import cpu
 from destila.config import fingerprint, opt
 from destila.corpus import ray_workers as cluster
 from destila.corpus import shards
-from destila.corpus.chunks import Making, dtype_of
+from destila.corpus.chunks import ChunkOptions, dtype_of
 from destila.corpus.filters import REASONS
 from destila.corpus.workers import Source, make_all
 from destila.corpus.write_shards import Chosen, choose, gather
@@ -42,7 +42,7 @@ _PLACES = {"files", "out", "tokenizer", "workers", "cluster"}  # where it is mad
 _SHARD = re.compile(r"\d{5}\.(?:documents|sentences|tokens)\.npy")
 
 
-class Config(Making):
+class Config(ChunkOptions):
     """What a corpus is made of and how."""
 
     files: tuple[str, ...] = Field(description="text, .jsonl or .parquet; also .gz, .xz, .zst; also below DESTILA_DATA")
@@ -180,8 +180,8 @@ def place(name: str) -> Path:
     return path if path.is_file() or not data or not (Path(data) / name).is_file() else Path(data) / name
 
 
-def _making(config: Config) -> Making:
-    return Making(**{name: getattr(config, name) for name in Making.model_fields})
+def _making(config: Config) -> ChunkOptions:
+    return ChunkOptions(**{name: getattr(config, name) for name in ChunkOptions.model_fields})
 
 
 def _versions(config: Config) -> dict[str, str]:

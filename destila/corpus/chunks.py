@@ -27,7 +27,7 @@ STEPS = ("documents", "lines", "characters", "lines_emptied", *REASONS, "kept_ch
 _SEED = 42
 
 
-class Near(Options):
+class MinHash(Options):
     """MinHash signatures: how alike two documents must be for the later one to go."""
 
     use: bool = opt(True, "drop near-duplicates")
@@ -37,16 +37,18 @@ class Near(Options):
     bands: int = opt(16, "bands of a signature; documents equal in one are compared", ge=1)
 
 
-class Making(Options):
+class ChunkOptions(Options):
     """Everything that the content of a piece depends on beside its documents and the tokenizer."""
 
     clean: Clean = Clean()
     filters: Filters = Filters()
-    near: Near = Near()
+    near: MinHash = MinHash()
     split: bool = opt(True, "split lines into sentences; false: every line is one, as in the published corpus")
 
 
-def make(documents: Sequence[list[str]], tokenizer: Tokenizer, making: Making, words: Wordwise | None = None) -> Piece:
+def make(
+    documents: Sequence[list[str]], tokenizer: Tokenizer, making: ChunkOptions, words: Wordwise | None = None
+) -> Piece:
     """The arrays of the documents that stay.
 
     words: what is known already of the tokenizer's words; None: nothing.
@@ -95,7 +97,7 @@ def offsets(lengths: np.ndarray) -> np.ndarray:
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)])
 
 
-def signatures(tokens: np.ndarray, lengths: np.ndarray, near: Near) -> np.ndarray:
+def signatures(tokens: np.ndarray, lengths: np.ndarray, near: MinHash) -> np.ndarray:
     """MinHash signatures u32 [D, P] of documents whose tokens [T] follow each other; [D, 0] when switched off.
 
     A shingle is `near.shingle` tokens in a row; a document shorter than that has one, all of it.

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from destila.corpus.chunks import Near
+from destila.corpus.chunks import MinHash
 
 _HELD = 4_000_000  # hashes in memory at once
 _ROWS = 16_384  # documents compared at once
@@ -33,7 +33,7 @@ def exact(hashes: Column, documents: int, *, held: int = _HELD) -> np.ndarray:
     return repeated
 
 
-def near(signatures: Column, left: np.ndarray, near: Near, folder: Path, *, held: int = _HELD) -> np.ndarray:
+def near(signatures: Column, left: np.ndarray, near: MinHash, folder: Path, *, held: int = _HELD) -> np.ndarray:
     """Bool [D], True for a document that is nearly an earlier one.
 
     signatures: streams u32 [n, P] in order. left: bool [D], documents that are to be compared at all. folder: where the
@@ -69,7 +69,7 @@ def _ranges(hashes: Column, documents: int, held: int) -> Iterator[tuple[np.ndar
             yield np.concatenate(values), np.concatenate(at)
 
 
-def _store(signatures: Column, documents: int, near: Near, rows: Path, bands: Path) -> None:
+def _store(signatures: Column, documents: int, near: MinHash, rows: Path, bands: Path) -> None:
     """Writes signatures row by row, and the hashes of their bands band by band."""
     first = 0
     width = near.permutations // near.bands
@@ -101,7 +101,7 @@ def _column(path: Path, start: int, count: int) -> Iterator[np.ndarray]:
             yield chunk
 
 
-def _compare(values: np.ndarray, at: np.ndarray, rows: Path, near: Near, gone: np.ndarray) -> None:
+def _compare(values: np.ndarray, at: np.ndarray, rows: Path, near: MinHash, gone: np.ndarray) -> None:
     """Marks in `gone` the documents that agree with the first or the previous one of their bucket."""
     order = np.argsort(values, kind="stable")
     values, at = values[order], at[order]

@@ -23,7 +23,7 @@ from typing import Any
 
 from destila import cpu
 from destila.corpus import workers as piecework
-from destila.corpus.chunks import Making
+from destila.corpus.chunks import ChunkOptions
 from destila.corpus.workers import Source
 from destila.errors import ConfigError, DataError, DestilaError, require
 
@@ -45,7 +45,7 @@ class _Task:
 def make_all(
     sources: Sequence[Source],
     tokenizer: Path,
-    making: Making,
+    making: ChunkOptions,
     *,
     address: str,
     workers: int,
@@ -114,7 +114,7 @@ def _retried() -> dict[str, Any]:
 
 
 def _do(
-    row: dict[str, Any], *, sources: Sequence[Source], tokenizer: str, making: Making, versions: dict[str, str]
+    row: dict[str, Any], *, sources: Sequence[Source], tokenizer: str, making: ChunkOptions, versions: dict[str, str]
 ) -> dict[str, Any]:
     """A task in its worker. An error goes back as a value: Ray would make it text and its class would be lost."""
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # as many workers as processors

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from destila.corpus.chunks import Making, Piece, make
+from destila.corpus.chunks import ChunkOptions, Piece, make
 from destila.corpus.documents import documents
 from destila.errors import DataError
 from destila.files import write_text, write_with
@@ -45,7 +45,12 @@ class Source:
 
 
 def make_all(
-    sources: Sequence[Source], tokenizer: str, making: Making, *, workers: int, progress: Callable[[str, int], None]
+    sources: Sequence[Source],
+    tokenizer: str,
+    making: ChunkOptions,
+    *,
+    workers: int,
+    progress: Callable[[str, int], None],
 ) -> list[Path]:
     """The files of all pieces in the order of their documents, made unless they are there.
 
@@ -56,7 +61,7 @@ def make_all(
     return paths(sources)
 
 
-def make_part(source: Source, tokenizer: str, making: Making, part: int, parts: int) -> int:
+def make_part(source: Source, tokenizer: str, making: ChunkOptions, part: int, parts: int) -> int:
     """How many pieces a source has, after those with `number % parts == part` have been made in this process."""
     number = -1
     for number, batch in enumerate(_batches(source)):
@@ -93,11 +98,11 @@ class _Job:
     path: Path
     documents: list[list[str]]
     tokenizer: str
-    making: Making
+    making: ChunkOptions
 
 
 def _jobs(
-    source: Source, tokenizer: str, making: Making, progress: Callable[[str, int], None]
+    source: Source, tokenizer: str, making: ChunkOptions, progress: Callable[[str, int], None]
 ) -> Iterator[_Job | Source]:
     """The missing pieces of a source, then the source itself: all of its pieces have been asked for."""
     number = -1

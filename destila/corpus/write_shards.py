@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from destila.corpus import dedup, shards
-from destila.corpus.chunks import STEPS, Near, offsets
+from destila.corpus.chunks import STEPS, MinHash, offsets
 from destila.corpus.workers import read
 
 
@@ -22,7 +22,7 @@ class Chosen:
     counts: dict[str, int]
 
 
-def choose(pieces: Sequence[Path], folder: Path, *, exact: bool, near: Near) -> Chosen:
+def choose(pieces: Sequence[Path], folder: Path, *, exact: bool, near: MinHash) -> Chosen:
     """The documents that stay, and how many went at each step. folder: for files that are only needed meanwhile."""
     sums = sum((read(path, "counts")["counts"] for path in pieces), np.zeros(len(STEPS), np.int64))
     total = sum(len(read(path, "lengths")["lengths"]) for path in pieces)

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from destila.errors import DataError
-from destila.types import Span
+from destila.types import CharSpan
 
 _SLOT = re.compile(r"\{(?:(?P<kind>[A-Z]+):)?(?P<rule>[^\W\d]+)(?P<number>\d*)(?:\.(?P<form>\d))?\}")
 _START = re.compile(r"(?:^|[.!?…] |«)[¿¡«(]*(\w)")
@@ -48,7 +48,7 @@ class Sentence:
         return "".join(text for text, _ in self.pieces)
 
     @property
-    def entities(self) -> tuple[tuple[Span, str], ...]:
+    def entities(self) -> tuple[tuple[CharSpan, str], ...]:
         """Span of code points and kind of every entity, in order."""
         ends = list(accumulate(len(text) for text, _ in self.pieces))
         return tuple(

@@ -18,7 +18,7 @@ from destila.config import opt
 from destila.datasets import _lexicon
 from destila.datasets._grammar import Grammar, Sentence, careless, distinct
 from destila.tokenizer.split_words import split_words
-from destila.types import Dataset, Example, Span
+from destila.types import CharSpan, Dataset, Example
 
 TASK = "tag"
 LABELS: tuple[str, ...] | None = ("O", "B-FECHA", "I-FECHA", "B-LOC", "I-LOC", "B-ORG", "I-ORG", "B-PER", "I-PER")
@@ -62,7 +62,7 @@ def _example(name: str, sentence: Sentence) -> Example:
     return Example(name, sentence.text, words=words, target=tuple(_tags(words, sentence.entities)))
 
 
-def _tags(words: tuple[Span, ...], entities: tuple[tuple[Span, str], ...]) -> list[str]:
+def _tags(words: tuple[CharSpan, ...], entities: tuple[tuple[CharSpan, str], ...]) -> list[str]:
     """One BIO tag per word: B- on the first word that begins inside an entity, I- on the rest."""
     tags = ["O"] * len(words)
     for (start, end), kind in entities:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from destila.errors import DataError
 from destila.plugins import nearest
-from destila.types import Span
+from destila.types import CharSpan
 
 Line = tuple[int, str]
 """Line number (from 1) and the line."""
@@ -32,10 +32,10 @@ def blocks(lines: Iterable[str]) -> Iterator[list[Line]]:
         yield block
 
 
-def join_words(groups: Iterable[tuple[str, int]]) -> tuple[str, tuple[Span, ...]]:
+def join_words(groups: Iterable[tuple[str, int]]) -> tuple[str, tuple[CharSpan, ...]]:
     """Surfaces joined by one space, and spans: a surface that stands for n words gives n equal spans."""
     surfaces: list[str] = []
-    spans: list[Span] = []
+    spans: list[CharSpan] = []
     position = 0
     for surface, words in groups:
         spans += [(position, position + len(surface))] * words

@@ -14,7 +14,7 @@ from typing import Literal
 
 from destila.errors import DataError
 from destila.formats.columns import Line, blocks, join_words
-from destila.types import Span
+from destila.types import CharSpan
 
 Mwt = Literal["words", "underscore"]
 COLUMNS = {"upos": 3, "xpos": 4, "deprel": 7}
@@ -31,7 +31,7 @@ class Sentence:
 
     id: str
     text: str
-    words: tuple[Span, ...]
+    words: tuple[CharSpan, ...]
     tags: tuple[str, ...]
     multiword: int
     empty_nodes: int

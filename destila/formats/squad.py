@@ -15,7 +15,7 @@ from typing import Any
 
 from destila.errors import DataError
 from destila.files import open_text
-from destila.types import Example, Span
+from destila.types import CharSpan, Example
 
 _KINDS: dict[type, str] = {list: "a list", str: "a text"}
 
@@ -95,7 +95,7 @@ def _get(item: Any, key: str, kind: type, where: str, path: Path | str) -> Any:
 
 def _answers(
     question: dict[str, Any], context: str, where: str, path: Path | str, split: str, notes: Counter[str]
-) -> tuple[Span, ...] | None:
+) -> tuple[CharSpan, ...] | None:
     """Places of the answers; None for a question without labels, or when none of its answers is in the context."""
     if question.get("is_impossible") is True:
         return ()
@@ -121,7 +121,7 @@ def _answers(
     return tuple(dict.fromkeys(places)) if places or empty == len(listed) else None
 
 
-def _place(context: str, text: str, start: int) -> Span | None:
+def _place(context: str, text: str, start: int) -> CharSpan | None:
     """Where the answer stands, without blanks around it: at `start`, else its nearest occurrence, else None."""
     bare, start = text.strip(), start + _blanks(text)
     if start >= 0 and context.startswith(bare, start):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from destila.errors import ConfigError
-from destila.types import Setting, Shape, Term
+from destila.types import LossContext, ModelShape, Term
 
 Layers = Literal["uniform", "last"] | tuple[tuple[int, int], ...]
 """Which layers meet: spread evenly, the teacher's last ones, or pairs (student, teacher); 0 is the embedding output."""
@@ -27,7 +27,7 @@ def unbound(name: str) -> Term:
     return Term(name, "states", fn)
 
 
-def models(setting: Setting, name: str, *kinds: str) -> tuple[Shape, Shape] | None:
+def models(setting: LossContext, name: str, *kinds: str) -> tuple[ModelShape, ModelShape] | None:
     """Student and teacher, None while there are none; raises ConfigError when one cannot show a kind of state."""
     if setting.student is None or setting.teacher is None:
         return None
@@ -40,7 +40,9 @@ def models(setting: Setting, name: str, *kinds: str) -> tuple[Shape, Shape] | No
     return setting.student, setting.teacher
 
 
-def pairs(name: str, layers: Layers, student: Shape, teacher: Shape, *, embeddings: bool) -> list[tuple[int, int]]:
+def pairs(
+    name: str, layers: Layers, student: ModelShape, teacher: ModelShape, *, embeddings: bool
+) -> list[tuple[int, int]]:
     """(student layer, teacher layer) of every comparison; raises ConfigError for a layer that is not there.
 
     uniform: student layer m meets teacher layer m N / M, rounded up (TinyBERT, Jiao et al. 2020, section 3.1).
@@ -70,7 +72,7 @@ def pairs(name: str, layers: Layers, student: Shape, teacher: Shape, *, embeddin
     return [(0, 0)] * embeddings + found
 
 
-def pool_of(name: str, pool: Pool, pads: bool, setting: Setting) -> str:
+def pool_of(name: str, pool: Pool, pads: bool, setting: LossContext) -> str:
     """The Term's pool; raises ConfigError where pads are to count and positions are units."""
     if pads and pool not in ("auto", "token"):
         raise ConfigError(f"term '{name}': pads = true counts tokens and pool = \"{pool}\" counts units: leave one out")
@@ -80,7 +82,7 @@ def pool_of(name: str, pool: Pool, pads: bool, setting: Setting) -> str:
 
 
 def projections(
-    name: str, setting: Setting, count: int, *, project: str, shared: bool = False, bias: bool
+    name: str, setting: LossContext, count: int, *, project: str, shared: bool = False, bias: bool
 ) -> nn.ModuleList | None:
     """Linear maps from the student's width to the teacher's, one per pair or one for all; None: no map.
 

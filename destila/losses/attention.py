@@ -20,7 +20,7 @@ from destila.config import Options as _Options
 from destila.config import opt
 from destila.errors import ConfigError
 from destila.losses._layers import Layers, models, pairs, pool_of, unbound
-from destila.types import Setting, State, Term
+from destila.types import LossContext, State, Term
 
 
 class Options(_Options):
@@ -32,7 +32,7 @@ class Options(_Options):
     pads: bool = opt(False, "pads count as tokens (SpanishTinyRoBERTa's code; for comparisons only)")
 
 
-def build(options: Options, setting: Setting) -> Term:
+def build(options: Options, setting: LossContext) -> Term:
     """The term; raises ConfigError for layers that are not there or head counts that differ."""
     kind = "attention" if options.what == "probabilities" else "scores"
     both = models(setting, "attention", kind)

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from destila.config import Options as _Options
 from destila.config import opt
 from destila.losses._layers import Pool, models, pool_of, projected, projections, unbound
-from destila.types import Setting, State, Term
+from destila.types import LossContext, State, Term
 
 
 class Options(_Options):
@@ -33,7 +33,7 @@ class Options(_Options):
     bias: bool = opt(True, "the map has a bias")
 
 
-def build(options: Options, setting: Setting) -> Term:
+def build(options: Options, setting: LossContext) -> Term:
     """The term; raises ConfigError for widths that cannot meet."""
     both = models(setting, "cosine", "hidden")
     if both is None:

@@ -21,7 +21,7 @@ from destila.config import Options as _Options
 from destila.config import opt
 from destila.errors import ConfigError
 from destila.losses._rows import rows_of
-from destila.types import IGNORE, Setting, Term
+from destila.types import IGNORE, LossContext, Term
 
 
 class Options(_Options):
@@ -33,7 +33,7 @@ class Options(_Options):
     )
 
 
-def build(options: Options, setting: Setting) -> Term:
+def build(options: Options, setting: LossContext) -> Term:
     """The term; raises ConfigError when weights are asked for that the class counts cannot give."""
     weights = _weights(options, setting.class_counts)
     smoothing = options.label_smoothing

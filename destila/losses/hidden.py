@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from destila.config import Options as _Options
 from destila.config import opt
 from destila.losses._layers import Layers, Pool, models, pairs, pool_of, projected, projections, unbound
-from destila.types import Setting, State, Term
+from destila.types import LossContext, State, Term
 
 
 class Options(_Options):
@@ -40,7 +40,7 @@ class Options(_Options):
     pads: bool = opt(False, "pads count as tokens (SpanishTinyRoBERTa's code; for comparisons only)")
 
 
-def build(options: Options, setting: Setting) -> Term:
+def build(options: Options, setting: LossContext) -> Term:
     """The term; raises ConfigError for layers that are not there or widths that cannot meet."""
     both = models(setting, "hidden", "hidden")
     if both is None:

@@ -22,7 +22,7 @@ from destila.config import Options as _Options
 from destila.config import opt
 from destila.errors import ConfigError
 from destila.losses._rows import rows_of
-from destila.types import Setting, State, Term
+from destila.types import LossContext, State, Term
 
 _LOGITS: State = ("logits", 0)
 
@@ -34,7 +34,7 @@ class Options(_Options):
     pads: bool = opt(False, "questions: over every token of the padded window (SpanishTinyRoBERTa's code)")
 
 
-def build(options: Options, setting: Setting) -> Term:
+def build(options: Options, setting: LossContext) -> Term:
     """The term; raises ConfigError for `pads` where positions are not what the softmax runs over."""
     temperature = options.temperature
 

@@ -14,14 +14,14 @@ from torch import Tensor
 
 from destila.config import Options as _Options
 from destila.losses._rows import rows_of
-from destila.types import Setting, Term
+from destila.types import LossContext, Term
 
 
 class Options(_Options):
     """Options of `use = "mse"`: none."""
 
 
-def build(options: Options, setting: Setting) -> Term:  # noqa: ARG001
+def build(options: Options, setting: LossContext) -> Term:  # noqa: ARG001
     """The term; the setting is not used."""
 
     def fn(student: Tensor, teacher: Tensor, mask: Tensor, axis: int) -> Tensor:

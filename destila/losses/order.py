@@ -13,14 +13,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from destila.config import Options as _Options
-from destila.types import Setting, Term
+from destila.types import LossContext, Term
 
 
 class Options(_Options):
     """Options of `use = "order"`: none."""
 
 
-def build(options: Options, setting: Setting) -> Term:  # noqa: ARG001 - the signature of every loss
+def build(options: Options, setting: LossContext) -> Term:  # noqa: ARG001 - the signature of every loss
     """The term."""
 
     def fn(student: Tensor, target: Tensor, mask: Tensor, axis: int) -> Tensor:  # noqa: ARG001

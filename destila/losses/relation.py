@@ -24,7 +24,7 @@ from destila.config import Options as _Options
 from destila.config import opt
 from destila.errors import ConfigError
 from destila.losses._layers import Pool, models, pairs, pool_of, unbound
-from destila.types import Setting, Shape, State, Term
+from destila.types import LossContext, ModelShape, State, Term
 
 _KINDS = ("query", "key", "value")
 _LEAST = 16
@@ -39,7 +39,7 @@ class Options(_Options):
     pool: Pool = opt("auto", "token, first (token of a unit), mean (of its tokens); auto = token if tokens are equal")
 
 
-def build(options: Options, setting: Setting) -> Term:
+def build(options: Options, setting: LossContext) -> Term:
     """The term; raises ConfigError when the relation heads do not divide both widths."""
     both = models(setting, "relation", *_KINDS)
     if both is None:
@@ -72,7 +72,7 @@ def build(options: Options, setting: Setting) -> Term:
     )
 
 
-def _heads(wanted: int | None, student: Shape, teacher: Shape) -> int:
+def _heads(wanted: int | None, student: ModelShape, teacher: ModelShape) -> int:
     common = gcd(student.hidden, teacher.hidden)
     if wanted is None:
         most = max(1, min(student.hidden, teacher.hidden) // _LEAST)

@@ -15,7 +15,7 @@ from torch import Tensor
 from destila.config import Options as _Options
 from destila.config import opt
 from destila.losses._rows import rows_of
-from destila.types import Setting, Term
+from destila.types import LossContext, Term
 
 
 class Options(_Options):
@@ -24,7 +24,7 @@ class Options(_Options):
     temperature: float = opt(1.0, "divides both logits; above 1 the teacher's small probabilities count more", gt=0)
 
 
-def build(options: Options, setting: Setting) -> Term:  # noqa: ARG001
+def build(options: Options, setting: LossContext) -> Term:  # noqa: ARG001
     """The term; the setting is not used."""
     temperature = options.temperature
 

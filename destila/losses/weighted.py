@@ -13,14 +13,14 @@ from destila import plugins
 from destila.config import build
 from destila.errors import ConfigError
 from destila.losses._pool import pooled
-from destila.types import IGNORE, Batch, Inner, Objective, Output, Setting, Signal, State, Term
+from destila.types import IGNORE, Batch, LossContext, Objective, Output, Signal, State, TeacherStates, Term
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True)
-class Mix:
+class WeightedLoss:
     """Terms with weights; the loss is sum_i weight_i * sum_i / count_i over the global batch.
 
     learned: the weights that terms learn beside the student's, empty for most; trained with it and saved in the state of
@@ -136,18 +136,18 @@ def _teacher(batch: Batch) -> Signal:
     return batch.teacher
 
 
-def _inner(batch: Batch) -> Inner:
+def _inner(batch: Batch) -> TeacherStates:
     if batch.inner is None:
         raise ConfigError("a term of the loss looks inside a teacher and there is none: use 'kl', or give a teacher")
     return batch.inner
 
 
-def mix(
+def build_loss(
     specs: Sequence[Mapping[str, Any]],
     *,
     class_counts: Sequence[int] | None = None,
-    setting: Setting | None = None,
-) -> Mix:
+    setting: LossContext | None = None,
+) -> WeightedLoss:
     """The Mix of `{use = "kl", weight = 1.0, ...the term's own options}` tables.
 
     class_counts: units per class in the training data, for class weights. setting: what is known of the models; None
@@ -155,7 +155,7 @@ def mix(
     """
     if not specs:
         raise ConfigError("the loss has no terms: give at least one {use = ...}")
-    setting = replace(setting or Setting(), class_counts=class_counts)
+    setting = replace(setting or LossContext(), class_counts=class_counts)
     terms = []
     for spec in specs:
         own = {k: v for k, v in spec.items() if k not in ("use", "weight")}
@@ -169,10 +169,10 @@ def mix(
         term: Term = module.build(options, setting)
         _check_tokens(term, setting)
         terms.append((float(weight), term))
-    return Mix(tuple(terms), nn.ModuleList(term.module for _, term in terms if term.module is not None))
+    return WeightedLoss(tuple(terms), nn.ModuleList(term.module for _, term in terms if term.module is not None))
 
 
-def _check_tokens(term: Term, setting: Setting) -> None:
+def _check_tokens(term: Term, setting: LossContext) -> None:
     if not term.same_tokens or setting.same_tokens or setting.student is None or setting.teacher is None:
         return
     mine, theirs = setting.student, setting.teacher

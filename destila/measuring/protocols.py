@@ -24,7 +24,7 @@ from destila.inference.texts import is_jsonl, rows_of
 from destila.measuring import machine
 from destila.measuring.latency import PAPERS, PAPERS_LENGTH, REAL, REAL_MODEL, Call, summarise, time_paired
 from destila.measuring.profile import describe
-from destila.measuring.targets import Opened, needed
+from destila.measuring.targets import TimingTarget, needed
 from destila.tokenizer.split_words import split_words
 from destila.types import Example, Latency
 
@@ -63,7 +63,7 @@ def texts_of(path: str, task: str) -> list[Example]:
     return found
 
 
-def on_texts(opened: Sequence[Opened], examples: Sequence[Example], *, passes: int, batch: int) -> list[Protocol]:
+def on_texts(opened: Sequence[TimingTarget], examples: Sequence[Example], *, passes: int, batch: int) -> list[Protocol]:
     """Real texts from text to label, the model alone on them, and in batches (0: not). Raises ConfigError for a preset."""
     real = _one_by_one(REAL, opened, examples, passes)
     alone = tuple([model.forward(rows) for rows in _windows(model, examples)] for model in opened)
@@ -76,13 +76,13 @@ def on_texts(opened: Sequence[Opened], examples: Sequence[Example], *, passes: i
     return found
 
 
-def ner_sentences(opened: Sequence[Opened]) -> Protocol:
+def ner_sentences(opened: Sequence[TimingTarget]) -> Protocol:
     """The 100 first test sentences of CoNLL-2002, five passes; raises DataError where the data are not."""
     sentences = datasets.load({"use": "conll2002"}).splits["test"][:NER_SENTENCES]
     return _one_by_one(NER, opened, sentences, NER_PASSES)
 
 
-def fixed(opened: Sequence[Opened], examples: Sequence[Example], length: int, repeats: int) -> Protocol:
+def fixed(opened: Sequence[TimingTarget], examples: Sequence[Example], length: int, repeats: int) -> Protocol:
     """Windows of exactly `length` tokens, cut from the texts one after another, a frame of specials around each."""
     check(opened, length, least=3)
     cut = [_cut(_windows(model, examples), length) for model in opened]
@@ -91,7 +91,7 @@ def fixed(opened: Sequence[Opened], examples: Sequence[Example], length: int, re
     return Protocol(f"fixed-{length}", calls, (f"{length} tokens of text",) * len(opened), repeats)
 
 
-def random(opened: Sequence[Opened], length: int, repeats: int) -> Protocol:
+def random(opened: Sequence[TimingTarget], length: int, repeats: int) -> Protocol:
     """One row of random ids: no mask, no token types, as the published measurement."""
     check(opened, length, least=1)
     name = PAPERS if length == PAPERS_LENGTH else f"random-{length}"
@@ -99,13 +99,13 @@ def random(opened: Sequence[Opened], length: int, repeats: int) -> Protocol:
     return Protocol(name, calls, (f"{length} random ids",) * len(opened), repeats)
 
 
-def random_ids(model: Opened, length: int) -> np.ndarray:
+def random_ids(model: TimingTarget, length: int) -> np.ndarray:
     """Ids [L] drawn evenly from the vocabulary, the same ones every time."""
     return np.random.default_rng(0).integers(model.config.vocab_size, size=length)
 
 
 def timed(
-    opened: Sequence[Opened], protocol: Protocol, *, warmup: int, threads: int
+    opened: Sequence[TimingTarget], protocol: Protocol, *, warmup: int, threads: int
 ) -> tuple[list[np.ndarray], list[Latency]]:
     """Milliseconds [repeats, calls] of every model, taking turns, and what they come to with their conditions."""
     named = {str(i): calls for i, calls in enumerate(protocol.calls)}
@@ -132,12 +132,12 @@ def ner_seconds(times: np.ndarray) -> float:
     return float(times.sum(1).mean() / 1000)
 
 
-def predict_all(model: Opened, examples: Sequence[Example]) -> list[Call]:
+def predict_all(model: TimingTarget, examples: Sequence[Example]) -> list[Call]:
     """Calls that label one text each, from the text to the labels."""
     return [partial(_predict, model, [example]) for example in examples]
 
 
-def check(opened: Sequence[Opened], length: int, *, least: int) -> None:
+def check(opened: Sequence[TimingTarget], length: int, *, least: int) -> None:
     """Refuses a length that a model cannot read with a ConfigError."""
     for model in opened:
         if not least <= length <= model.config.max_length:
@@ -145,18 +145,18 @@ def check(opened: Sequence[Opened], length: int, *, least: int) -> None:
             raise ConfigError(f"length = {length}: {model.name} reads at most {most} tokens, and {least} are the least")
 
 
-def _one_by_one(name: str, opened: Sequence[Opened], examples: Sequence[Example], passes: int) -> Protocol:
+def _one_by_one(name: str, opened: Sequence[TimingTarget], examples: Sequence[Example], passes: int) -> Protocol:
     sizes = [[sum(map(len, rows)) for rows in _windows(model, examples)] for model in opened]
     calls = tuple(predict_all(model, examples) for model in opened)
     return Protocol(name, calls, tuple(describe(each, "tokens") for each in sizes), passes)
 
 
-def _predict(model: Opened, examples: Sequence[Example]) -> None:
+def _predict(model: TimingTarget, examples: Sequence[Example]) -> None:
     for _ in needed(model)[2].predict(examples):
         pass
 
 
-def _windows(model: Opened, examples: Sequence[Example]) -> list[list[np.ndarray]]:
+def _windows(model: TimingTarget, examples: Sequence[Example]) -> list[list[np.ndarray]]:
     """Token ids of every window of every example."""
     reader, tokenizer, _ = needed(model)
     plain = [Example(e.id, e.text, e.pair if model.task != "tag" else None, e.words) for e in examples]

@@ -38,7 +38,7 @@ _LOADS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class TimingTarget:
     """A model ready to be timed.
 
     reader, tokenizer, predictor: None for a preset. window: tokens it is used with at most; at most config.max_length.
@@ -64,7 +64,7 @@ class Opened:
     details: dict[str, Any] = field(default_factory=dict)
 
 
-def open_model(name: str, *, task: str, labels: int, threads: int, device: str = "cpu") -> Opened:
+def open_model(name: str, *, task: str, labels: int, threads: int, device: str = "cpu") -> TimingTarget:
     """A preset by name (random weights), else a model folder or hub name, in evaluation mode.
 
     task, labels: of a model that has no head of its own. threads: of an exported model, which is told when it opens a
@@ -89,7 +89,7 @@ def open_model(name: str, *, task: str, labels: int, threads: int, device: str =
     longest = int(info.extra.get("max_length", loaded.max_length))
     reader = reader_of(model.task, info.extra.get(model.task))
     found = {} if "max_length" not in info.extra else {"max_length": longest}
-    return Opened(
+    return TimingTarget(
         name=Path(name).name,
         details={"weights": "loaded", "new_head": loaded.report.new_head, "load_ms": median(times), **found},
         size_bytes=weights_bytes(info.path),
@@ -102,7 +102,7 @@ def open_model(name: str, *, task: str, labels: int, threads: int, device: str =
     )
 
 
-def _exported(path: Path, threads: int) -> Opened:
+def _exported(path: Path, threads: int) -> TimingTarget:
     """An exported folder, run without torch."""
     info, times = read_folder(path), []
     for _ in range(_LOADS):
@@ -117,7 +117,7 @@ def _exported(path: Path, threads: int) -> Opened:
         return lambda: [session(each) for each in inputs]
 
     files = [choice.file, *([choice.file.with_suffix(".bin")] if choice.file.suffix == ".xml" else [])]
-    return Opened(
+    return TimingTarget(
         name=path.name,
         task=predictor.task,
         labels=predictor.labels,
@@ -136,12 +136,14 @@ def _exported(path: Path, threads: int) -> Opened:
     )
 
 
-def preset(name: str, config: EncoderConfig, *, task: str, labels: tuple[str, ...], device: str = "cpu") -> Opened:
+def preset(
+    name: str, config: EncoderConfig, *, task: str, labels: tuple[str, ...], device: str = "cpu"
+) -> TimingTarget:
     """A model of a published shape with random weights."""
     model = heads.build(config, task, labels, 0).eval().to(device)
     size = sum(p.numel() * p.element_size() for p in model.parameters())
     shared = _torch(model, config.pad_id, device)
-    return Opened(name=name, size_bytes=size, window=config.max_length, details={"weights": "random"}, **shared)
+    return TimingTarget(name=name, size_bytes=size, window=config.max_length, details={"weights": "random"}, **shared)
 
 
 def _torch(model: Model, pad_id: int, device: str) -> dict[str, Any]:
@@ -168,7 +170,7 @@ def _torch_call(model: Model, pad_id: int, device: str, rows: Rows) -> Call:
     return partial(model.answer, given, real, None)
 
 
-def needed(opened: Opened) -> tuple[Reader, Tokenizer, Predictor]:
+def needed(opened: TimingTarget) -> tuple[Reader, Tokenizer, Predictor]:
     """Reader, tokenizer and predictor of a model that is to read texts; raises ConfigError for a preset."""
     if opened.reader is None or opened.tokenizer is None or opened.predictor is None:
         raise ConfigError(f"preset '{opened.name}' has no tokenizer to read texts with: measure a folder")

@@ -19,7 +19,7 @@ from destila import hub
 from destila.config import fingerprint, opt
 from destila.corpus import build as corpus_verb
 from destila.corpus import train_tokenizer as tokenizer_verb
-from destila.corpus.chunks import Making
+from destila.corpus.chunks import ChunkOptions
 from destila.corpus.shards import Shards, checksum, open_shards
 from destila.errors import ConfigError
 from destila.files import locked, open_text, waiting
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 Report = Callable[[str, int, int], None]
 
 
-class Corpus(Making):
+class Corpus(ChunkOptions):
     """One source of text: raw files, or a folder of `destila corpus`."""
 
     files: tuple[str, ...] = Field((), description="raw text; also below DESTILA_DATA")

@@ -25,17 +25,17 @@ from accelerate.utils import broadcast_object_list
 from torch import nn
 
 from destila.errors import TrainingError
-from destila.losses.weighted import Mix
+from destila.losses.weighted import WeightedLoss
 from destila.pretraining.lamb import lamb, polynomial_rate
 from destila.pretraining.options import PretrainOptions
 from destila.pretraining.prefetch import Ahead, Source
-from destila.pretraining.recovery import Course, Return, hopeless, told
+from destila.pretraining.recovery import LossHistory, Rollback, hopeless, told
 from destila.training import processes, state
-from destila.training.batches import Insight
+from destila.training.batches import StateSource
 from destila.training.checkpoint import Checkpoints
 from destila.training.optim import adamw, autocast_precision
 from destila.training.sharding import shard
-from destila.training.step import Measured, Run, clip, gradients, move, rows_of, silenced, trained, trimmed
+from destila.training.step import Measured, TrainContext, clip, gradients, move, rows_of, silenced, trained, trimmed
 from destila.types import Batch, Objective
 
 M = TypeVar("M", bound=nn.Module)
@@ -76,14 +76,14 @@ class Position:
     tokens: int = 0
     seconds: float = 0.0
     factor: float = 1.0
-    course: Course = field(default_factory=Course)
-    returns: tuple[Return, ...] = ()
+    course: LossHistory = field(default_factory=LossHistory)
+    returns: tuple[Rollback, ...] = ()
 
 
 def pretrain(
     model: nn.Module,
     task: Objective,
-    mix: Mix,
+    mix: WeightedLoss,
     source: Source,
     evaluate: Evaluate,
     options: PretrainOptions,
@@ -91,7 +91,7 @@ def pretrain(
     seed: int,
     folder: Path,
     key: str = "",
-    insight: Insight | None = None,
+    insight: StateSource | None = None,
     minutes: float | None = None,
 ) -> Iterator[PretrainStep]:
     """Train `model` in place and yield every step; goes on from the newest checkpoint in `folder`.
@@ -156,8 +156,13 @@ def rate(step: int, options: PretrainOptions) -> float:
 
 
 def _prepared(
-    model: nn.Module, task: Objective, mix: Mix, options: PretrainOptions, seed: int, insight: Insight | None
-) -> tuple[Run, nn.Module]:
+    model: nn.Module,
+    task: Objective,
+    mix: WeightedLoss,
+    options: PretrainOptions,
+    seed: int,
+    insight: StateSource | None,
+) -> tuple[TrainContext, nn.Module]:
     """What stays the same from step to step, and all that is optimised."""
     accelerator = processes.accelerator(unused=not _all_used(model, mix, options))
     device, several = accelerator.device, accelerator.num_processes > 1
@@ -182,10 +187,10 @@ def _prepared(
     optim = lamb(everything, **settings) if options.optimizer == "lamb" else adamw(everything, **settings)
     wrapped = accelerator.prepare_model(model) if several and options.parallel == "ddp" else model
     autocast = torch.bfloat16 if autocast_precision(options.precision, device) == "bf16" else None
-    return Run(accelerator, wrapped, optim, task, mix, autocast, seed, options.clip, insight), everything
+    return TrainContext(accelerator, wrapped, optim, task, mix, autocast, seed, options.clip, insight), everything
 
 
-def _all_used(model: nn.Module, mix: Mix, options: PretrainOptions) -> bool:
+def _all_used(model: nn.Module, mix: WeightedLoss, options: PretrainOptions) -> bool:
     """Whether every weight gets a gradient at every step, which data parallelism has to know."""
     needs = {term.needs for _, term in mix.terms}
     heads = bool(needs & {"target", "signal"}) and ("order" in needs or getattr(model, "order", None) is None)
@@ -199,7 +204,7 @@ def _deepen(model: nn.Module, options: PretrainOptions, step: int) -> None:
         encoder.depth = options.stages[options.stage(step)].layers or encoder.config.layers
 
 
-def _resumed(run: Run, disk: Checkpoints, everything: nn.Module, key: str, source: Source) -> Position:
+def _resumed(run: TrainContext, disk: Checkpoints, everything: nn.Module, key: str, source: Source) -> Position:
     """The position of the newest checkpoint, whose weights and moments are put back; the beginning, where there is none."""
     newest = _same(run.accelerator, disk.newest() if run.accelerator.is_main_process else None)
     if newest is None:
@@ -217,13 +222,18 @@ def _resumed(run: Run, disk: Checkpoints, everything: nn.Module, key: str, sourc
 
 def _position(found: Mapping[str, Any], like: Any) -> Position:
     """The position in a checkpoint. like: a cursor of the source."""
-    returns = tuple(Return(**each) for each in found["returns"])
+    returns = tuple(Rollback(**each) for each in found["returns"])
     return Position(
-        **{**found, "cursor": type(like)(**found["cursor"]), "course": Course(**found["course"]), "returns": returns}
+        **{
+            **found,
+            "cursor": type(like)(**found["cursor"]),
+            "course": LossHistory(**found["course"]),
+            "returns": returns,
+        }
     )
 
 
-def _save(run: Run, disk: Checkpoints, everything: nn.Module, position: Position) -> None:
+def _save(run: TrainContext, disk: Checkpoints, everything: nn.Module, position: Position) -> None:
     """A checkpoint, begun by the first process; the others give it their part of the weights."""
     tensors = state.tensors(everything, run.optim)
     if run.accelerator.is_main_process:
@@ -231,8 +241,8 @@ def _save(run: Run, disk: Checkpoints, everything: nn.Module, position: Position
 
 
 def _step(
-    run: Run, ahead: Ahead, position: Position, options: PretrainOptions, started: float
-) -> tuple[PretrainStep, Position, Return | None]:
+    run: TrainContext, ahead: Ahead, position: Position, options: PretrainOptions, started: float
+) -> tuple[PretrainStep, Position, Rollback | None]:
     """A step and the position behind it; the Return to be made instead when the loss has left its course."""
     number, stage = position.step, options.stage(position.step)
     batch, cursor = ahead.take(number, position.cursor)
@@ -240,7 +250,7 @@ def _step(
     mine = _micro_batches(run, batch, options.accumulation)
     found = gradients(run, mine, number, sum(int(each.mask.sum()) for each in mine))
     norm = clip(run)
-    course = Course() if number and options.stage(number - 1) != stage else position.course
+    course = LossHistory() if number and options.stage(number - 1) != stage else position.course
     bad = _not_finite(found, norm)
     if not bad:
         course = course.after(found.loss, options.recovery)
@@ -248,7 +258,7 @@ def _step(
     lost = None
     if bad:
         suspects = max(course.high, position.course.high + 1)
-        lost = Return(number + 1, number + 2 - suspects, 0, found.loss, course.lowest, lr, bad)
+        lost = Rollback(number + 1, number + 2 - suspects, 0, found.loss, course.lowest, lr, bad)
         run.optim.zero_grad()
     else:
         move(run, lr)
@@ -273,7 +283,7 @@ def _not_finite(found: Measured, norm: float) -> str:
     return "" if math.isfinite(norm) else "the gradient was not finite"
 
 
-def _micro_batches(run: Run, batch: Batch, accumulation: int) -> list[Batch]:
+def _micro_batches(run: TrainContext, batch: Batch, accumulation: int) -> list[Batch]:
     """The process's rows of the global batch in `accumulation` parts by length; one silent row when it has none."""
     mine = rows_of(batch, slice(run.accelerator.process_index, None, run.accelerator.num_processes))
     rows = len(mine.input_ids)
@@ -286,12 +296,17 @@ def _micro_batches(run: Run, batch: Batch, accumulation: int) -> list[Batch]:
     return [_shown(run, trimmed(rows_of(mine, part), int(lengths[part].max()))) for part in parts]
 
 
-def _shown(run: Run, batch: Batch) -> Batch:
+def _shown(run: TrainContext, batch: Batch) -> Batch:
     return batch if run.insight is None else run.insight.align(batch)
 
 
 def _return(
-    run: Run, disk: Checkpoints, everything: nn.Module, position: Position, lost: Return, options: PretrainOptions
+    run: TrainContext,
+    disk: Checkpoints,
+    everything: nn.Module,
+    position: Position,
+    lost: Rollback,
+    options: PretrainOptions,
 ) -> tuple[Position, str]:
     """The position at the last good checkpoint, whose weights and moments are put back; and what to say of it.
 

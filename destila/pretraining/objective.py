@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Masked:
+class MaskedTask:
     """What a loss needs to know of masked language modelling; it has no examples to encode or to score."""
 
     name = "mlm"
@@ -35,4 +35,4 @@ class Masked:
         return Signal(output.logits, self.targets(batch) != IGNORE)
 
 
-TASK = Masked()
+TASK = MaskedTask()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from destila.pretraining.data.batches import Cursor, Feed, Taken
+from destila.pretraining.data.batches import BatchStream, Cursor, MaskedRows
 from destila.types import IGNORE, Batch
 
 
@@ -17,7 +17,7 @@ from destila.types import IGNORE, Batch
 class Batches:
     """A feed as what `pretrain` reads. every: see `batch_of`."""
 
-    feed: Feed
+    feed: BatchStream
     every: bool = False
 
     def start(self) -> Cursor:
@@ -30,7 +30,7 @@ class Batches:
         return batch_of(taken, every=self.every), behind
 
 
-def batch_of(taken: Taken, *, every: bool = False) -> Batch:
+def batch_of(taken: MaskedRows, *, every: bool = False) -> Batch:
     """The batch of some rows. every: ask the model at every real token, not only at the chosen ones.
 
     The published distillation of BETO compares teacher and student at every token (trap T7 of the fact sheet).

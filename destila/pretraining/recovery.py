@@ -19,7 +19,7 @@ _MEMORY = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class LossHistory:
     """Statistics of the losses of a stage. high: suspect steps in a row, up to now."""
 
     mean: float = 0.0
@@ -28,10 +28,10 @@ class Course:
     steps: int = 0
     high: int = 0
 
-    def after(self, loss: float, options: Recovery) -> Course:
+    def after(self, loss: float, options: Recovery) -> LossHistory:
         """The course after one more step with a finite loss."""
         if self.lowest is not None and loss > self.lowest + self.margin(options):
-            return Course(self.mean, self.variance, self.lowest, self.steps, self.high + 1)
+            return LossHistory(self.mean, self.variance, self.lowest, self.steps, self.high + 1)
         share = max(1 / (self.steps + 1), 1 / _MEMORY)
         away = loss - self.mean
         mean = self.mean + share * away
@@ -39,7 +39,7 @@ class Course:
         lowest = self.lowest
         if self.steps + 1 >= options.patience:
             lowest = mean if lowest is None else min(lowest, mean)
-        return Course(mean, variance, lowest, self.steps + 1)
+        return LossHistory(mean, variance, lowest, self.steps + 1)
 
     def margin(self, options: Recovery) -> float:
         """Nats above the lowest mean from which a loss is suspect."""
@@ -47,7 +47,7 @@ class Course:
 
 
 @dataclass(frozen=True, slots=True)
-class Return:
+class Rollback:
     """One return. step: the divergence was noticed in it; began: its first suspect step; to: steps done after it."""
 
     step: int
@@ -59,7 +59,7 @@ class Return:
     why: str
 
 
-def told(back: Return, number: int, options: PretrainOptions, factor: float) -> str:
+def told(back: Rollback, number: int, options: PretrainOptions, factor: float) -> str:
     """A line for the log about the return just made, the `number`-th."""
     limit = "" if back.lowest is None else f", lowest running mean {back.lowest:.3f}"
     return (
@@ -69,7 +69,7 @@ def told(back: Return, number: int, options: PretrainOptions, factor: float) -> 
     )
 
 
-def hopeless(backs: Sequence[Return], options: PretrainOptions) -> TrainingError:
+def hopeless(backs: Sequence[Rollback], options: PretrainOptions) -> TrainingError:
     """The error that ends a run which has returned as often as it may; the last Return was not made."""
     tried = "; ".join(f"step {b.step}: {b.why}, loss {b.loss:.3f}, rate {b.lr:.3g}" for b in backs)
     return TrainingError(

@@ -33,7 +33,7 @@ from destila.models.macs import macs_of
 from destila.models.mlm import MaskedModel
 from destila.pretraining import heldout, probe, setup
 from destila.pretraining.corpora import Prepared, prepare
-from destila.pretraining.data.batches import Feed
+from destila.pretraining.data.batches import BatchStream
 from destila.pretraining.loop import PretrainStep, pretrain, weights
 from destila.pretraining.objective import TASK
 from destila.pretraining.packed import Batches, batch_of, parts
@@ -125,7 +125,7 @@ class _Run:
         processes().wait_for_everyone()
         recipe = self.recipe
         begun = setup.begin(recipe, found, self.progress)
-        feed = Feed(found.corpora, found.tokenizer, recipe.feed, seed=recipe.seed)
+        feed = BatchStream(found.corpora, found.tokenizer, recipe.feed, seed=recipe.seed)
         source = Batches(feed, every=begun.insight is not None and begun.every)
         look = _Look(recipe, found.tokenizer, feed, begun.model)
         book = _Book(self.folder / "log.jsonl")
@@ -133,7 +133,7 @@ class _Run:
         for step in pretrain(
             begun.model,
             TASK,
-            begun.mix,
+            begun.loss,
             source,
             look,
             recipe.train,
@@ -258,7 +258,7 @@ def _device(model: torch.nn.Module) -> torch.device:
 class _Look:
     """Scores on held-out text, and every so often a probe, of the weights as they are when it is called."""
 
-    def __init__(self, recipe: Recipe, tokenizer: Tokenizer, feed: Feed, model: MaskedModel) -> None:
+    def __init__(self, recipe: Recipe, tokenizer: Tokenizer, feed: BatchStream, model: MaskedModel) -> None:
         self.recipe, self.model = recipe, model
         table = recipe.evaluation
         self.batches = list(parts(batch_of(feed.heldout(length=table.length, tokens=table.tokens)), _ROWS))

@@ -11,7 +11,7 @@ import torch
 
 from destila import hub
 from destila.errors import ConfigError
-from destila.losses.weighted import Mix, mix
+from destila.losses.weighted import WeightedLoss, build_loss
 from destila.models import hf, mlm
 from destila.models.encoder import STATES
 from destila.models.mlm import MaskedModel
@@ -22,43 +22,45 @@ from destila.pretraining.corpora import Prepared
 from destila.pretraining.data import word_vectors
 from destila.pretraining.recipe import Recipe
 from destila.progress import Progress
-from destila.teachers.live_states import Live
+from destila.teachers.live_states import LiveStates
 from destila.tokenizer.tokenizer import Tokenizer
-from destila.training.batches import Insight
-from destila.types import Setting, Shape
+from destila.training.batches import StateSource
+from destila.types import LossContext, ModelShape
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
+class Setup:
     """A model before its first step. every: the model is asked at every token, because its teacher is."""
 
     model: MaskedModel
-    mix: Mix
-    insight: Insight | None
+    loss: WeightedLoss
+    insight: StateSource | None
     every: bool
 
 
-def begin(recipe: Recipe, found: Prepared, progress: Progress) -> Begun:
+def begin(recipe: Recipe, found: Prepared, progress: Progress) -> Setup:
     """The model, loss and teacher of a recipe; raises ConfigError, ModelError when they do not fit."""
     model = _model(recipe, found, progress)
-    plain = mix(recipe.terms)
+    plain = build_loss(recipe.terms)
     if not recipe.teacher.model:
         if plain.needs_teacher:
             raise ConfigError("terms compare with a teacher and there is none: give a [teacher] table, or 'hard' alone")
-        return Begun(model, plain, None, every=False)
+        return Setup(model, plain, None, every=False)
     if not plain.needs_teacher:
         raise ConfigError(
             "[teacher] is given, but no term compares with it: add 'kl', 'cosine', 'hidden' or 'relation'"
         )
     teacher, theirs, _ = hf.load_masked(recipe.teacher.model, layers=recipe.teacher.layers)
     _same_pieces(found.tokenizer, theirs)
-    setting = Setting(student=_shape(model, "student"), teacher=_shape(teacher, "teacher"), axis=2, seed=recipe.seed)
-    loss = mix(recipe.terms, setting=setting)
+    setting = LossContext(
+        student=_shape(model, "student"), teacher=_shape(teacher, "teacher"), axis=2, seed=recipe.seed
+    )
+    loss = build_loss(recipe.terms, setting=setting)
     _check_depths(recipe, model, loss)
-    live = Live(teacher, loss.teacher_states, whole=False, signal=loss.needs_signal)
-    return Begun(model, loss, live, every=recipe.teacher.tokens == "all" and loss.needs_signal)
+    live = LiveStates(teacher, loss.teacher_states, whole=False, signal=loss.needs_signal)
+    return Setup(model, loss, live, every=recipe.teacher.tokens == "all" and loss.needs_signal)
 
 
 def empty(model: MaskedModel) -> MaskedModel:
@@ -112,7 +114,7 @@ def _check_stages(recipe: Recipe, model: MaskedModel) -> None:
         raise ConfigError(f"a stage runs {deepest} layers, the model has {layers}: lower the stage's layers")
 
 
-def _check_depths(recipe: Recipe, model: MaskedModel, loss: Mix) -> None:
+def _check_depths(recipe: Recipe, model: MaskedModel, loss: WeightedLoss) -> None:
     """Raises ConfigError when a stage leaves out a layer that a term compares."""
     deepest = max((layer for _, layer in loss.student_states), default=0)
     fewest = min(stage.layers or model.config.layers for stage in recipe.train.stages)
@@ -131,6 +133,6 @@ def _same_pieces(ours: Tokenizer, theirs: Tokenizer) -> None:
         )
 
 
-def _shape(model: MaskedModel, name: str) -> Shape:
+def _shape(model: MaskedModel, name: str) -> ModelShape:
     found = model.config
-    return Shape(name, "the same", found.layers, found.hidden, found.heads, STATES)
+    return ModelShape(name, "the same", found.layers, found.hidden, found.heads, STATES)

@@ -15,7 +15,7 @@ from destila.errors import ConfigError, DataError
 from destila.study import unlabelled
 from destila.study.recipe import DistilOptions, ModelSpec, Recipe, TokenizerSpec
 from destila.tasks.metrics import main_score
-from destila.tasks.span.task import Span
+from destila.tasks.span.task import SpanTask
 from destila.tasks.span.windows import window_size
 from destila.tasks.tag import Tag
 from destila.tokenizer.split_words import split_words
@@ -32,9 +32,9 @@ def task_of(name: str, recipe: Recipe) -> Task:
 
     The plan of windows is settled here, from the recipe alone: a teacher that reads shorter windows keeps it.
     """
-    if name == Span.name:
+    if name == SpanTask.name:
         size, stride = window_size(recipe.max_length, recipe.span)
-        return Span(recipe.span.model_copy(update={"window": size, "stride": stride}))
+        return SpanTask(recipe.span.model_copy(update={"window": size, "stride": stride}))
     task: Task = plugins.find("tasks", name, "TASK").TASK
     return Tag(every_piece=True) if name == Tag.name and recipe.labelling == "all" else task
 
@@ -64,7 +64,7 @@ class Study:
         splits = {s: self.dataset.splits.get(s, ()) for s in _SPLITS}
         rows = [[s, [(e.text, e.pair, e.words, e.target) for e in examples]] for s, examples in splits.items()]
         parts = [rows, self.labels, self.recipe.max_length, self.recipe.labelling]
-        if isinstance(self.task, Span):  # only then: names of runs that were recorded before must stay
+        if isinstance(self.task, SpanTask):  # only then: names of runs that were recorded before must stay
             answers = [[e.answers for e in examples] for examples in splits.values()]
             parts += [answers, self.task.options]
         return config.fingerprint(*parts)
@@ -72,7 +72,7 @@ class Study:
     @property
     def unit_rule(self) -> str:
         """How a question's row of units is made, which decides who can share a teacher's; "" for other tasks."""
-        if not isinstance(self.task, Span):
+        if not isinstance(self.task, SpanTask):
             return ""
         options = self.task.options
         return f"{options.unit}, windows of {options.window} words every {options.stride}"
@@ -81,7 +81,7 @@ class Study:
     def facts(self) -> dict[str, Any]:
         """What the folder of a trained model says about itself, so that it is read everywhere as it was here."""
         found = {"task": self.dataset.task, "labels": list(self.labels), "max_length": self.recipe.max_length}
-        return found | ({"span": self.task.options.model_dump()} if isinstance(self.task, Span) else {})
+        return found | ({"span": self.task.options.model_dump()} if isinstance(self.task, SpanTask) else {})
 
     @cached_property
     def class_counts(self) -> list[int]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
-from destila.losses.weighted import mix
+from destila.losses.weighted import build_loss
 from destila.study.data import Study
 from destila.study.supervision import beside
 from destila.study.training import SETTINGS, Job, load
@@ -56,7 +56,9 @@ def _words_per_second(study: Study, job: Job) -> float:
     data = TrainData(features, loaded.tokenizer.pad_id)
     options = job.options.model_copy(update={"epochs": 2, "lr": 1e-9})
     random_state = torch.get_rng_state()
-    steps = fit(loaded.model, study.task, mix([{"use": "hard"}]), data, lambda: Evaluation(0, 0, {}), options, seed=0)
+    steps = fit(
+        loaded.model, study.task, build_loss([{"use": "hard"}]), data, lambda: Evaluation(0, 0, {}), options, seed=0
+    )
     next(steps)
     started, done = time.monotonic(), 0
     for step in steps:

@@ -29,7 +29,7 @@ from destila.progress import Progress
 from destila.study.data import Study
 from destila.study.recipe import read
 from destila.study.run import Run
-from destila.study.testing import Subject, assess
+from destila.study.testing import TestedModel, assess
 from destila.training.predict import window_logits
 from destila.types import Example, Record
 
@@ -90,7 +90,7 @@ class Exporting:
         known = [r for r in self.steps.recorded.values() if re.fullmatch(rf"{re.escape(r.run)}(-s\d+)?", run)]
         base = known[-1] if known else None
         seed = re.search(r"-s(\d+)$", run)
-        subject = Subject(
+        subject = TestedModel(
             key=config.fingerprint(self.study.fingerprint, "exported", ran.name, _digest(folder / ran.file)),
             run=run,
             role="exported",

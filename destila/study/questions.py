@@ -11,7 +11,7 @@ from destila.model_folder import read_folder
 from destila.models.presets import PRESETS
 from destila.study.data import Study, tokens_named, tokens_of
 from destila.study.recipe import ModelSpec, TeacherSpec, TokenizerSpec
-from destila.tasks.span.task import Span
+from destila.tasks.span.task import SpanTask
 from destila.tasks.span.windows import check_fit
 from destila.tokenizer.tokenizer import load as load_tokenizer
 from destila.types import Task
@@ -28,7 +28,7 @@ def check(study: Study) -> None:
     without an answer would be given one.
     """
     task: Task = study.task
-    if not isinstance(task, Span):
+    if not isinstance(task, SpanTask):
         return
     teachers, students = study.recipe.teachers, study.recipe.students
     impossible = sum(e.answers == () for e in study.dataset.splits.get("train", ()))

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from destila import config, hub, records
-from destila.baselines import FLOORS, floor_of
+from destila.baselines import BASELINES, baseline_of
 from destila.config import Options, opt
 from destila.files import write_json, write_text
 from destila.measuring import machine
@@ -33,7 +33,7 @@ from destila.study.recipe import ModelSpec, StudentSpec, TeacherSpec, read
 from destila.study.stages import staged
 from destila.study.supervision import Inside
 from destila.study.teachers import Teachers
-from destila.study.testing import Subject, assess
+from destila.study.testing import TestedModel, assess
 from destila.study.training import Job, Teaching, Trained, finished, key_of, train
 from destila.training.processes import processes
 from destila.types import Prediction, Record
@@ -203,14 +203,14 @@ class Run:
         folder: Path,
         trained: Trained | None = None,
         mapping: dict[str, str] | None = None,
-    ) -> Subject:
+    ) -> TestedModel:
         loaded = self.teachers.load(folder, mapping or {})
         found = getattr(loaded.model, "config", None)
         shape = found if isinstance(found, EncoderConfig) else None  # None: only transformers knows it
         details: dict[str, Any] = {}
         if trained is not None:
             details = {"dev": trained.dev, "dev_loss": trained.dev_loss, "notes": trained.notes}
-        return Subject(
+        return TestedModel(
             key=key,
             run=name,
             role=role,
@@ -231,7 +231,7 @@ class Run:
 
     def _record(
         self,
-        subject: Subject,
+        subject: TestedModel,
         *,
         predictions: Sequence[Prediction] | None = None,
         teacher: Sequence[Prediction] | None = None,
@@ -266,7 +266,7 @@ class Run:
 
     def floor(self) -> Record | None:
         """The classical model that a user could have instead."""
-        name = FLOORS.get(self.study.task.name)
+        name = BASELINES.get(self.study.task.name)
         if name is None:
             log.info("no classical model answers questions: the study has no floor")
             return None
@@ -277,10 +277,10 @@ class Run:
             return None
         self.progress(f"floor: {name}", 0, 0)
         started = time.monotonic()
-        fitted = floor_of(self.study.task.name).fit(self.study.dataset.splits["train"], self.study.labels)
+        fitted = baseline_of(self.study.task.name).fit(self.study.dataset.splits["train"], self.study.labels)
         about: dict[str, Any] = {"model": name, "seed": 0, "seconds": time.monotonic() - started}
         cost: dict[str, Any] = {"params": fitted.parameters, "size_bytes": fitted.size_bytes, "macs": {}}
-        subject = Subject(key, f"floor-{name}", "floor", predictor=fitted, config={}, details={}, **about, **cost)
+        subject = TestedModel(key, f"floor-{name}", "floor", predictor=fitted, config={}, details={}, **about, **cost)
         return self._record(subject)
 
     def report(self) -> dict[str, Any]:

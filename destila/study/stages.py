@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from destila.errors import ConfigError
-from destila.losses.weighted import mix
+from destila.losses.weighted import build_loss
 from destila.study.data import Study
 from destila.study.recipe import StudentSpec
 from destila.study.training import Job
@@ -26,7 +26,7 @@ def staged(study: Study, student: StudentSpec, job: Job) -> Job:
     stages = recipe.distil_of(student).stages
     for i, stage in enumerate(stages):
         terms = stage.terms or job.terms
-        loss = mix(terms, class_counts=study.class_counts)
+        loss = build_loss(terms, class_counts=study.class_counts)
         # without a term that teaches answers, dev scores say nothing: the last weights are the ones to keep
         usual = {} if loss.answers else {"select": "last"}
         final = i + 1 == len(stages)

@@ -15,7 +15,7 @@ from torch import nn
 
 from destila import hub
 from destila.errors import ConfigError
-from destila.losses.weighted import Mix, mix
+from destila.losses.weighted import WeightedLoss, build_loss
 from destila.model_folder import read_folder
 from destila.models import hf_config
 from destila.models.config import EncoderConfig, Kind, from_shape
@@ -28,11 +28,11 @@ from destila.study.recipe import DistilOptions, ModelSpec, StudentSpec, TeacherS
 from destila.teachers import cached_states
 from destila.teachers import live_states as live
 from destila.teachers.cache import Cache
-from destila.teachers.cached_states import Stored
-from destila.teachers.live_states import Live, Wanted
+from destila.teachers.cached_states import CachedStates
+from destila.teachers.live_states import LiveStates, Wanted
 from destila.teachers.teacher import Teacher
-from destila.training.batches import Insight
-from destila.types import Encoded, Example, Features, Setting, Shape
+from destila.training.batches import StateSource
+from destila.types import Encoded, Example, Features, LossContext, ModelShape
 
 if TYPE_CHECKING:
     from destila.study.training import Job
@@ -60,7 +60,7 @@ def check(study: Study) -> None:
     for student in recipe.students if recipe.teachers else ():
         chosen = recipe.distil_of(student)
         for terms in (chosen.terms, *(stage.terms for stage in chosen.stages if stage.terms)):
-            if mix(terms, class_counts=study.class_counts).needs_states:
+            if build_loss(terms, class_counts=study.class_counts).needs_states:
                 names = chosen.teachers
                 for teacher in (t for t in recipe.teachers if names is None or t.label in names):
                     _check_pair(study, terms, student, teacher)
@@ -71,8 +71,8 @@ def _check_pair(study: Study, terms: Sequence[dict[str, Any]], student: StudentS
     if mine is None or theirs is None:  # a shape that only transformers can read: checked when it is loaded
         return
     same = tokens_of(student) == tokens_of(teacher)
-    setting = Setting(student=mine, teacher=theirs, same_tokens=same, axis=study.task.axis, whole=_whole(study))
-    mix(terms, class_counts=study.class_counts, setting=setting)
+    setting = LossContext(student=mine, teacher=theirs, same_tokens=same, axis=study.task.axis, whole=_whole(study))
+    build_loss(terms, class_counts=study.class_counts, setting=setting)
 
 
 def beside(study: Study, job: Job) -> float:
@@ -85,7 +85,7 @@ def beside(study: Study, job: Job) -> float:
     if job.role != "distilled" or not isinstance(spec, StudentSpec):
         return 0.0
     chosen = study.recipe.distil_of(spec)
-    if chosen.states == "cache" or not mix(job.terms, class_counts=study.class_counts).needs_states:
+    if chosen.states == "cache" or not build_loss(job.terms, class_counts=study.class_counts).needs_states:
         return 0.0
     names = chosen.teachers
     teachers = [_planned(t) for t in study.recipe.teachers if names is None or t.label in names]
@@ -93,7 +93,7 @@ def beside(study: Study, job: Job) -> float:
     return max(work[1:], default=0) / work[0] if len(work) == len(teachers) + 1 else 0.0
 
 
-def _planned(spec: ModelSpec) -> Shape | None:
+def _planned(spec: ModelSpec) -> ModelShape | None:
     """The shape that a spec asks for, without its weights; None where it is not written down."""
     kinds = STATES
     if spec.shape is not None or spec.model in PRESETS:
@@ -108,17 +108,17 @@ def _planned(spec: ModelSpec) -> Shape | None:
             kinds = _THEIRS
             sizes = [info.config.get(key, 0) for key in ("num_hidden_layers", "hidden_size", "num_attention_heads")]
     layers = sizes[0] if spec.layers is None else spec.layers if isinstance(spec.layers, int) else len(spec.layers)
-    return Shape(spec.label, tokens_named(spec), layers, sizes[1], sizes[2], kinds) if all(sizes) else None
+    return ModelShape(spec.label, tokens_named(spec), layers, sizes[1], sizes[2], kinds) if all(sizes) else None
 
 
 def loss_of(
     study: Study, job: Job, loaded: Loaded, examples: Sequence[Example], windows: Sequence[Features]
-) -> tuple[Mix, Insight | None]:
+) -> tuple[WeightedLoss, StateSource | None]:
     """The job's loss, and what shows it the inside of the teacher where a term looks there.
 
     loaded: the student. examples, windows: what it trains on. Raises ConfigError when they cannot meet.
     """
-    loss = mix(job.terms, class_counts=study.class_counts)
+    loss = build_loss(job.terms, class_counts=study.class_counts)
     if not loss.needs_states:
         return loss, None
     if job.teaching is None:
@@ -128,7 +128,7 @@ def loss_of(
     longest = study.recipe.max_length
     at_once = min(longest, teacher.max_length)
     same = teacher.tokenizer.fingerprint == loaded.tokenizer.fingerprint and at_once == longest
-    setting = Setting(
+    setting = LossContext(
         student=_shape(loaded.model, job.spec.label, f"{loaded.tokenizer.source}, {longest} tokens at once"),
         teacher=_shape(teacher.model, teacher.source, f"{teacher.tokenizer.source}, {at_once} tokens at once"),
         same_tokens=same,
@@ -136,7 +136,7 @@ def loss_of(
         whole=_whole(study),
         seed=job.seed,
     )
-    loss = mix(job.terms, class_counts=study.class_counts, setting=setting)
+    loss = build_loss(job.terms, class_counts=study.class_counts, setting=setting)
     reading = _Reading(study, teacher, _known(setting.teacher), examples, windows, same)
     wanted = loss.teacher_states
     stored = reading.stored(wanted, inside.options.cache_limit_mb) if inside.options.states == "cache" else None
@@ -148,19 +148,19 @@ def _whole(study: Study) -> bool:
     return study.task.name == "classify"
 
 
-def _known(shape: Shape | None) -> Shape:
+def _known(shape: ModelShape | None) -> ModelShape:
     assert shape is not None
     return shape
 
 
-def _shape(model: nn.Module, name: str, tokenizer: str) -> Shape:
+def _shape(model: nn.Module, name: str, tokenizer: str) -> ModelShape:
     """What a loaded model is like."""
     if isinstance(model, Model):
         found: EncoderConfig = model.config
-        return Shape(name, tokenizer, found.layers, found.hidden, found.heads, STATES)
+        return ModelShape(name, tokenizer, found.layers, found.hidden, found.heads, STATES)
     theirs: Any = model.inner.config  # type: ignore[union-attr]
     sizes = (theirs.num_hidden_layers, theirs.hidden_size, theirs.num_attention_heads)
-    return Shape(name, tokenizer, *sizes, _THEIRS)
+    return ModelShape(name, tokenizer, *sizes, _THEIRS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +169,7 @@ class _Reading:
 
     study: Study
     teacher: Teacher
-    shape: Shape
+    shape: ModelShape
     examples: Sequence[Example]
     windows: Sequence[Features]
     same: bool
@@ -179,7 +179,7 @@ class _Reading:
         longest = min(self.study.recipe.max_length, self.teacher.max_length)
         return self.study.task.encode(examples, self.teacher.tokenizer, self.study.labels, max_length=longest)
 
-    def live(self, wanted: Wanted, batch: int) -> Live:
+    def live(self, wanted: Wanted, batch: int) -> LiveStates:
         """The teacher on the fly; logs the memory that it takes."""
         own = None if self.same else self.encode(self.examples).features
         tokens = max(len(w.input_ids) for w in own or self.windows)
@@ -192,11 +192,11 @@ class _Reading:
             batch,
             tokens,
         )
-        return Live(
+        return LiveStates(
             self.teacher.model, wanted, whole=_whole(self.study), windows=own, pad_id=self.teacher.tokenizer.pad_id
         )
 
-    def stored(self, wanted: Wanted, limit_mb: float) -> Stored | None:
+    def stored(self, wanted: Wanted, limit_mb: float) -> CachedStates | None:
         """The teacher's hidden states from the disk, computed where they are missing; None where they cannot be kept."""
         if not cached_states.cacheable(wanted):
             log.info("distil.states = 'cache': only hidden states are cached; the teacher runs on the fly")
@@ -223,4 +223,4 @@ class _Reading:
             asked = cache.fill(self.examples, predict, chunk=chunk)
             log.info("hidden states: %d of %d texts were new to %s", asked, len(self.examples), cache.folder)
             rows[pool] = cache.rows(self.examples)
-        return Stored(rows, wanted, windows=self.windows, width=self.shape.hidden)
+        return CachedStates(rows, wanted, windows=self.windows, width=self.shape.hidden)

@@ -25,7 +25,7 @@ from destila.teachers.cache import Cache, RowsView
 from destila.teachers.cache import estimate as cost
 from destila.teachers.ensemble import combine, weights_of
 from destila.teachers.teacher import Teacher, load_teacher
-from destila.training.batches import Teach
+from destila.training.batches import TeacherLogits
 from destila.training.predict import TorchPredictor
 from destila.types import Example, Features
 
@@ -169,7 +169,7 @@ class Teachers:
         """The teacher whose inside a student sees: the one that teaches, of an ensemble the best on dev."""
         return self._load(self.best_of(options.teachers))
 
-    def teach(self, options: DistilOptions, examples: Sequence[Example]) -> Teach:
+    def teach(self, options: DistilOptions, examples: Sequence[Example]) -> TeacherLogits:
         """What the teachers of a distillation say of each window of some examples, from their cached rows."""
         task, heard = self.study.task, self.teaching(options)
         rows = [self.rows(candidate, examples, options.dtype) for candidate in heard]

@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class TestedModel:
     """What is assessed and what is known about it already."""
 
     key: str
@@ -57,7 +57,7 @@ class Subject:
 
 def assess(
     study: Study,
-    subject: Subject,
+    subject: TestedModel,
     folder: Path,
     *,
     predictions: Sequence[Prediction] | None = None,
@@ -109,7 +109,7 @@ def _write_predictions(path: Path, examples: Sequence[Example], predictions: Seq
     write_text(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
 
 
-def _time(study: Study, subject: Subject, examples: Sequence[Example]) -> tuple[list[Latency], Conditions]:
+def _time(study: Study, subject: TestedModel, examples: Sequence[Example]) -> tuple[list[Latency], Conditions]:
     """Latencies under the recipe's protocols, and the conditions all numbers of the record share."""
     options = study.recipe.measure
     predictor = subject.predictor

@@ -31,7 +31,7 @@ from destila.study.logbook import Evaluator, Logbook
 from destila.study.recipe import ModelSpec
 from destila.study.supervision import Inside, loss_of
 from destila.tokenizer.tokenizer import load as load_tokenizer
-from destila.training.batches import Teach
+from destila.training.batches import TeacherLogits
 from destila.training.loop import Step, TrainData, fit
 from destila.training.options import TrainOptions
 from destila.training.processes import processes
@@ -52,7 +52,7 @@ class Teaching:
     """
 
     key: str
-    teach: Callable[[Sequence[Example]], Teach]
+    teach: Callable[[Sequence[Example]], TeacherLogits]
     inside: Inside
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from destila.tasks.metrics import entities, is_bio
-from destila.types import Answer, Example, Prediction, Span
+from destila.types import Answer, CharSpan, Example, Prediction
 
 
 def decode(rows: Sequence[np.ndarray], labels: Sequence[str]) -> list[Prediction]:
@@ -25,8 +25,8 @@ def _decode(row: np.ndarray, labels: Sequence[str]) -> Prediction:
 
 
 def labelled_spans(
-    words: Sequence[Span], prediction: Prediction, labels: Sequence[str]
-) -> list[tuple[Span, str, float]]:
+    words: Sequence[CharSpan], prediction: Prediction, labels: Sequence[str]
+) -> list[tuple[CharSpan, str, float]]:
     """(span in the text, label, mean probability) of every entity, or of every word when labels are not BIO."""
     index = {label: i for i, label in enumerate(labels)}
     chosen = [float(p[index[label]]) for p, label in zip(prediction.probabilities, prediction.labels, strict=True)]

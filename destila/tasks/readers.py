@@ -17,7 +17,7 @@ from destila.tasks import metrics as score
 from destila.tasks.decode import decode
 from destila.tasks.encode import encode_classify, encode_tag
 from destila.tokenizer.tokenizer import Tokenizer
-from destila.types import Encoded, Example, Features, Prediction, Reader, Rows
+from destila.types import Encoded, Example, Features, Prediction, Reader, UnitLogits
 
 
 class ClassifyReader:
@@ -31,7 +31,7 @@ class ClassifyReader:
         """One window per example, truncated to `max_length` tokens; see `tasks.encode`."""
         return encode_classify(examples, tokenizer, labels, max_length=max_length)
 
-    def gather(self, features: Sequence[Features], values: Sequence[np.ndarray]) -> Rows:
+    def gather(self, features: Sequence[Features], values: Sequence[np.ndarray]) -> UnitLogits:
         """Logits [1, C] of every example."""
         found = {f.row: np.asarray(value, np.float32)[None] for f, value in zip(features, values, strict=True)}
         return [found[row] for row in sorted(found)]
@@ -81,7 +81,7 @@ class TagReader:
         """Overlapping windows over words, each word owned by one window; see `tasks.encode`."""
         return encode_tag(examples, tokenizer, labels, max_length=max_length)
 
-    def gather(self, features: Sequence[Features], values: Sequence[np.ndarray]) -> Rows:
+    def gather(self, features: Sequence[Features], values: Sequence[np.ndarray]) -> UnitLogits:
         """Logits [U, C] of every example; each word is taken from the window that owns it."""
         sizes: dict[int, int] = {}
         for f in features:

@@ -22,7 +22,7 @@ from destila.files import write_text
 from destila.hub import cache_root
 from destila.tasks.metrics import entities, is_bio
 from destila.teachers.cache import keys_of
-from destila.types import Dataset, Example, Span
+from destila.types import CharSpan, Dataset, Example
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class Edit:
     words: tuple[str, ...]
 
 
-def edited(text: str, words: Sequence[Span], edits: Sequence[Edit]) -> tuple[str, tuple[Span, ...]]:
+def edited(text: str, words: Sequence[CharSpan], edits: Sequence[Edit]) -> tuple[str, tuple[CharSpan, ...]]:
     """A text with other words in some places, and the spans of its words; what stands between words stays.
 
     edits: in order, not overlapping. New words of one edit are joined by a blank.

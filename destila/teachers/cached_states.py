@@ -16,10 +16,10 @@ import torch
 from torch import nn
 
 from destila.teachers.cache import Predict, RowsView
-from destila.teachers.live_states import Live, Wanted, unit_numbers
+from destila.teachers.live_states import LiveStates, Wanted, unit_numbers
 from destila.training.batches import collate, to
 from destila.training.predict import by_length
-from destila.types import ABSENT, Batch, Encoded, Example, Features, Inner, State
+from destila.types import ABSENT, Batch, Encoded, Example, Features, State, TeacherStates
 
 BYTES = 2
 """Of a number in half precision."""
@@ -61,7 +61,7 @@ def asking(
 
     encode: the teacher's windows of some examples.
     """
-    live = Live(model, {pool: tuple(states)}, whole=whole)
+    live = LiveStates(model, {pool: tuple(states)}, whole=whole)
 
     def predict(examples: Sequence[Example]) -> list[np.ndarray]:
         windows = encode(examples).features
@@ -99,8 +99,8 @@ def _rows(count: int, windows: Sequence[Features], said: Sequence[np.ndarray], p
     return rows
 
 
-class Stored:
-    """The Insight into cached hidden states.
+class CachedStates:
+    """The StateSource into cached hidden states.
 
     rows, states: by pool. windows: all of the student's; where positions are tokens, they are the teacher's too.
     """
@@ -129,7 +129,7 @@ class Stored:
             mask &= torch.from_numpy(values.max(-1) > ABSENT)
             each = torch.split(torch.from_numpy(values), self._width, dim=-1)
             masks[pool], states[pool] = mask, dict(zip(self._states[pool], each, strict=True))
-        return replace(batch, inner=Inner(masks, states))
+        return replace(batch, inner=TeacherStates(masks, states))
 
     def _positions(self, window: Features, pool: str) -> np.ndarray | slice:
         if pool != "token":
@@ -145,4 +145,4 @@ class Stored:
         states = {
             pool: {state: value.to(device) for state, value in each.items()} for pool, each in inner.states.items()
         }
-        return replace(batch, inner=Inner(masks, states))
+        return replace(batch, inner=TeacherStates(masks, states))

@@ -19,7 +19,7 @@ from destila.teachers.augment import Edit, Random, edited, randoms
 from destila.tokenizer.split_words import split_words
 from destila.tokenizer.tokenizer import Pieces, Tokenizer
 from destila.training.batches import collate
-from destila.types import Example, Features, Span
+from destila.types import CharSpan, Example, Features
 
 _BATCH = 64
 _LETTERS = "aeouy"
@@ -31,7 +31,7 @@ class _Side:
     """One text of an example: its words, its tokens with masks, and which words are masked, in order."""
 
     text: str
-    words: Sequence[Span]
+    words: Sequence[CharSpan]
     pieces: Pieces
     masked: tuple[int, ...]
 
@@ -134,11 +134,11 @@ def _mask(example: Example, copy: int, random: Random, tokenizer: Tokenizer, sha
     return _Masked(example, copy, random, tuple(sides), features)
 
 
-def _tokens_of(text: str, words: Sequence[Span], pieces: Pieces, limit: int) -> dict[int, Span]:
+def _tokens_of(text: str, words: Sequence[CharSpan], pieces: Pieces, limit: int) -> dict[int, CharSpan]:
     """The tokens [first, last) of each word that has letters, shares none with another word and is read by the model."""
     starts = np.array([start for start, _ in words], np.int64)
     owner = np.searchsorted(starts, pieces.spans[:, 0], "right") - 1
-    found: dict[int, Span] = {}
+    found: dict[int, CharSpan] = {}
     shared = set()
     for token, (word, (start, end)) in enumerate(zip(owner.tolist(), pieces.spans.tolist(), strict=True)):
         if word < 0 or start >= words[word][1]:
@@ -156,7 +156,7 @@ def _tokens_of(text: str, words: Sequence[Span], pieces: Pieces, limit: int) -> 
 
 def _filled(plan: _Masked, values: np.ndarray, places: np.ndarray, words: Sequence[str]) -> Example:
     """The example with its masks filled; values, places [N, K]: logits and candidates, best first, per mask."""
-    texts: list[tuple[str, tuple[Span, ...]]] = []
+    texts: list[tuple[str, tuple[CharSpan, ...]]] = []
     row = 0
     for side in plan.sides:
         edits = []

@@ -16,14 +16,14 @@ from torch import Tensor, nn
 
 from destila.losses._pool import pooled
 from destila.training.batches import collate, to
-from destila.types import Batch, Features, Inner, Shape, Signal, State
+from destila.types import Batch, Features, ModelShape, Signal, State, TeacherStates
 
 Wanted = Mapping[str, Sequence[State]]
 """The states that a loss compares, by pool: `Mix.teacher_states`."""
 
 
-class Live:
-    """The Insight into a teacher that is run on every batch.
+class LiveStates:
+    """The StateSource into a teacher that is run on every batch.
 
     model: `forward(batch, *, states) -> Output`. whole: the example is the only unit (classification). windows: the
     teacher's own of the same examples, None where it reads the student's tokens; pad_id: its padding. signal: what it
@@ -55,7 +55,7 @@ class Live:
                 nothing = torch.zeros(1, asked, 0)
                 batch = replace(batch, teacher=Signal(nothing, torch.ones(1, asked, dtype=torch.bool)))
             every = {"token": batch.mask, "padded": torch.ones_like(batch.mask), "first": units, "mean": units}
-            return replace(batch, inner=Inner({pool: every[pool] for pool in self.wanted}))
+            return replace(batch, inner=TeacherStates({pool: every[pool] for pool in self.wanted}))
         cells = numbers_of(batch)
         own = collate(self._reading(batch, cells), self._pad_id)
         known = numbers_of(own)
@@ -63,7 +63,7 @@ class Live:
         place = np.searchsorted(known[order], cells).clip(max=len(order) - 1)
         found = np.where((known[order][place] == cells) & (cells >= 0), order[place], -1)
         at = torch.from_numpy(found.reshape(tuple(batch.unit_mask.shape)))
-        return replace(batch, inner=Inner(dict.fromkeys(self.wanted, at >= 0), batch=own, place=at))
+        return replace(batch, inner=TeacherStates(dict.fromkeys(self.wanted, at >= 0), batch=own, place=at))
 
     def _reading(self, batch: Batch, cells: np.ndarray) -> list[Features]:
         """The teacher's windows that hold a unit of the batch; one of them where none does."""
@@ -92,7 +92,7 @@ class Live:
         if self.signal:
             said_of_all = torch.ones(said.logits.shape[:2], dtype=torch.bool, device=device)
             batch = replace(batch, teacher=Signal(said.logits, said_of_all))
-        return replace(batch, inner=Inner(masks, states))
+        return replace(batch, inner=TeacherStates(masks, states))
 
     def _placed(self, value: Tensor, read: Batch, place: Tensor | None, pool: str) -> Tensor:
         if pool in ("token", "padded"):
@@ -116,7 +116,9 @@ def numbers_of(batch: Batch) -> np.ndarray:
     return found.reshape(-1)
 
 
-def megabytes(shape: Shape, params: int, wanted: Wanted, *, windows: int, tokens: int, units: int) -> dict[str, float]:
+def megabytes(
+    shape: ModelShape, params: int, wanted: Wanted, *, windows: int, tokens: int, units: int
+) -> dict[str, float]:
     """What a live teacher takes, in MB (10^6 bytes) of float32: `weights`, and `states` of one batch, about.
 
     windows, tokens, units: of the batch, tokens and units per window. To the states that are kept come those of the

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from destila.types import Span
+from destila.types import CharSpan
 
 _LETTER = r"[^\W\d_]"
 _MARK = "[\u0300-\u036f]"  # combining accents belong to the letter before them
@@ -38,6 +38,6 @@ _WORD = re.compile(
 )
 
 
-def split_words(text: str) -> tuple[Span, ...]:
+def split_words(text: str) -> tuple[CharSpan, ...]:
     """The spans of the words of a text, in order; every character that is not blank lies in exactly one."""
     return tuple(match.span() for match in _WORD.finditer(text))

@@ -27,7 +27,7 @@ from destila.errors import TokenizerError
 from destila.files import write_text
 from destila.tokenizer import casing, special_tokens
 from destila.tokenizer.convert import convert
-from destila.types import Span
+from destila.types import CharSpan
 
 _log = logging.getLogger(__name__)
 _FLAGS = ("do_lower_case", "strip_accents", "keep_accents")
@@ -99,18 +99,18 @@ class Tokenizer:
             found += [e.ids for e in self._backend.encode_batch_fast(batch, add_special_tokens=False)]
         return found
 
-    def words(self, text: str, words: Sequence[Span]) -> list[Pieces]:
+    def words(self, text: str, words: Sequence[CharSpan]) -> list[Pieces]:
         """The tokens of each word of a text, every word encoded on its own as the start of a word; spans into `text`.
 
         A word that yields no token gets one unknown token that covers it.
         """
         return self.words_many([(text, words)])[0]
 
-    def words_many(self, texts: Iterable[tuple[str, Sequence[Span]]]) -> list[list[Pieces]]:
+    def words_many(self, texts: Iterable[tuple[str, Sequence[CharSpan]]]) -> list[list[Pieces]]:
         """`words` of many texts, in one call of the library for all words not seen before."""
         return [list(_split(pieces, sizes)) for pieces, sizes in self.words_joined(texts)]
 
-    def words_joined(self, texts: Iterable[tuple[str, Sequence[Span]]]) -> list[tuple[Pieces, list[int]]]:
+    def words_joined(self, texts: Iterable[tuple[str, Sequence[CharSpan]]]) -> list[tuple[Pieces, list[int]]]:
         """`words` of many texts, of each the tokens of all words in a row and how many of them each word has."""
         texts = list(texts)
         known = self._known({text[start:end] for text, words in texts for start, end in words})
@@ -206,7 +206,7 @@ class Tokenizer:
             text = "".join("\ufffd" if "\ud800" <= c <= "\udfff" else c for c in text)
         return text
 
-    def _pieces(self, text: str, ids: list[int], offsets: list[Span]) -> Pieces:
+    def _pieces(self, text: str, ids: list[int], offsets: list[CharSpan]) -> Pieces:
         spans = np.empty((len(ids), 2), np.int32)
         for i, (start, end) in enumerate(offsets):
             while start < end and text[start].isspace():
@@ -219,7 +219,7 @@ class Tokenizer:
         return Pieces(np.array(ids, np.int32), spans)
 
 
-def _joined(known: Sequence[Pieces], words: Sequence[Span]) -> tuple[Pieces, list[int]]:
+def _joined(known: Sequence[Pieces], words: Sequence[CharSpan]) -> tuple[Pieces, list[int]]:
     """The tokens of words in a row, with spans moved to where the words stand, and the number of each word's."""
     if not known:
         return _NOTHING, []

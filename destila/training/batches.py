@@ -16,11 +16,11 @@ from torch import Tensor
 
 from destila.types import ABSENT, IGNORE, Batch, Features, Signal
 
-Teach = Callable[[Features], np.ndarray]
+TeacherLogits = Callable[[Features], np.ndarray]
 """The teacher's logits [U, C] for the units of a window; ABSENT or less where the teacher does not have the unit."""
 
 
-class Insight(Protocol):
+class StateSource(Protocol):
     """What shows the inside of a teacher."""
 
     def align(self, batch: Batch) -> Batch:
@@ -53,7 +53,9 @@ def order(
     return [batches[i] for i in random.permutation(len(batches))]
 
 
-def collate(features: Sequence[Features], pad_id: int, *, teacher: Teach | None = None, length: int = 0) -> Batch:
+def collate(
+    features: Sequence[Features], pad_id: int, *, teacher: TeacherLogits | None = None, length: int = 0
+) -> Batch:
     """The padded batch of some windows, at least `length` long; `teacher` adds its Signal for the same units."""
     size = len(features)
     longest = max(length, max(len(f.input_ids) for f in features))
@@ -82,7 +84,7 @@ def collate(features: Sequence[Features], pad_id: int, *, teacher: Teach | None 
     return replace(batch, teacher=_signal(features, batch, teacher)) if teacher is not None else batch
 
 
-def _signal(features: Sequence[Features], batch: Batch, teach: Teach) -> Signal:
+def _signal(features: Sequence[Features], batch: Batch, teach: TeacherLogits) -> Signal:
     rows = [teach(f) for f in features]
     logits = np.zeros((*batch.unit_mask.shape, rows[0].shape[1]), np.float32)
     for i, row in enumerate(rows):
@@ -92,7 +94,7 @@ def _signal(features: Sequence[Features], batch: Batch, teach: Teach) -> Signal:
 
 
 def to(batch: Batch, device: torch.device) -> Batch:
-    """The batch on a device; itself when it is there already. A teacher's inner states are left to its Insight."""
+    """The batch on a device; itself when it is there already. A teacher's inner states are left to its StateSource."""
     if batch.input_ids.device == device or device.type == "cpu":  # batches are made on the CPU
         return batch
     moved = each_tensor(batch, lambda tensor: tensor.to(device, non_blocking=True))

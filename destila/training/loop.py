@@ -26,13 +26,13 @@ from accelerate.utils import broadcast_object_list
 from torch import nn
 
 from destila.errors import TrainingError
-from destila.losses.weighted import Mix
+from destila.losses.weighted import WeightedLoss
 from destila.training import processes
 from destila.training import state as state_file
-from destila.training.batches import Insight, Teach, collate, order
+from destila.training.batches import StateSource, TeacherLogits, collate, order
 from destila.training.optim import autocast_precision, lr_at, optimizer
 from destila.training.options import TrainOptions
-from destila.training.step import Run, clip, gradients, move, silenced, trained
+from destila.training.step import TrainContext, clip, gradients, move, silenced, trained
 from destila.types import Batch, Features, Task
 
 _COLLAPSED_AFTER = 3
@@ -48,8 +48,8 @@ class TrainData:
 
     features: Sequence[Features]
     pad_id: int
-    teacher: Teach | None = None
-    insight: Insight | None = None
+    teacher: TeacherLogits | None = None
+    insight: StateSource | None = None
     length: int = 0
 
     def batch(self, chosen: Sequence[int] | np.ndarray) -> Batch:
@@ -104,7 +104,7 @@ class Position:
 def fit(
     model: nn.Module,
     task: Task,
-    mix: Mix,
+    mix: WeightedLoss,
     data: TrainData,
     evaluate: Callable[[], Evaluation],
     options: TrainOptions,
@@ -126,7 +126,7 @@ def fit(
     position = _resume(state, everything, optim, key)
     if position.stopped:
         return
-    run = Run(
+    run = TrainContext(
         accelerator,
         accelerator.prepare_model(model) if accelerator.num_processes > 1 else model,
         optim,
@@ -190,7 +190,9 @@ def _evaluations(step: int, per_epoch: int, options: TrainOptions) -> int:
     return int(step * options.evaluations / per_epoch + 1e-9)
 
 
-def _step(run: Run, data: TrainData, options: TrainOptions, positions: np.ndarray, number: int, steps: int) -> Step:
+def _step(
+    run: TrainContext, data: TrainData, options: TrainOptions, positions: np.ndarray, number: int, steps: int
+) -> Step:
     """One optimiser step over this process's slice of the global batch."""
     mine = positions[run.accelerator.process_index :: run.accelerator.num_processes]
     batches = _micro_batches(data, mine, options.accumulation)

@@ -12,7 +12,7 @@ from torch import nn
 
 from destila.tokenizer.tokenizer import Tokenizer
 from destila.training.batches import collate, to
-from destila.types import Example, Features, Prediction, Reader, Rows
+from destila.types import Example, Features, Prediction, Reader, UnitLogits
 
 
 @torch.no_grad()
@@ -69,7 +69,7 @@ class TorchPredictor:
         self.model, self.tokenizer, self._task = model, tokenizer, task
         self.labels, self.task, self.max_length = tuple(labels), task.name, max_length
 
-    def logits(self, examples: Sequence[Example], *, progress: Callable[[int], None] | None = None) -> Rows:
+    def logits(self, examples: Sequence[Example], *, progress: Callable[[int], None] | None = None) -> UnitLogits:
         """Logits per unit [U, C] of every example: what a teacher's cache keeps."""
         return self._task.units(*self._read(examples, progress))
 

@@ -21,14 +21,14 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from destila.losses.weighted import Mix
-from destila.training.batches import Insight, each_tensor, to
+from destila.losses.weighted import WeightedLoss
+from destila.training.batches import StateSource, each_tensor, to
 from destila.training.sharding import whole
 from destila.types import IGNORE, Batch, Objective, Output, Signal
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class TrainContext:
     """What stays the same from step to step. model: wrapped for data parallelism where there is any.
 
     clip: largest global gradient norm; 0: not clipped. insight: what shows the inside of a teacher.
@@ -38,11 +38,11 @@ class Run:
     model: nn.Module
     optim: torch.optim.Optimizer
     task: Objective
-    mix: Mix
+    mix: WeightedLoss
     autocast: torch.dtype | None
     seed: int
     clip: float
-    insight: Insight | None = None
+    insight: StateSource | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def trained(model: nn.Module, learned: nn.ModuleList) -> nn.Module:
     return nn.ModuleDict({"student": model, "loss": learned}) if len(learned) else model
 
 
-def gradients(run: Run, batches: Sequence[Batch], number: int, tokens: int) -> Measured:
+def gradients(run: TrainContext, batches: Sequence[Batch], number: int, tokens: int) -> Measured:
     """The loss of step `number` over this process's micro-batches; their gradients are left on the weights.
 
     tokens: real ones of this process.
@@ -80,7 +80,7 @@ def gradients(run: Run, batches: Sequence[Batch], number: int, tokens: int) -> M
     return Measured(logged.pop("loss"), logged, tokens)
 
 
-def clip(run: Run) -> float:
+def clip(run: TrainContext) -> float:
     """The global norm of the gradients, which are scaled down to `run.clip` where it is more; NaN when not clipped."""
     learned = list(run.mix.learned.parameters())
     if run.accelerator.num_processes > 1:
@@ -91,7 +91,7 @@ def clip(run: Run) -> float:
     return float(whole(nn.utils.clip_grad_norm_([*run.model.parameters(), *learned], run.clip)))
 
 
-def move(run: Run, lr: float) -> None:
+def move(run: TrainContext, lr: float) -> None:
     """Nothing; the weights take a step at rate `lr`, and the gradients are dropped."""
     for group in run.optim.param_groups:
         group["lr"] = lr
@@ -120,7 +120,7 @@ def trimmed(batch: Batch, length: int) -> Batch:
     return each_tensor(batch, lambda tensor: tensor[:, :length])
 
 
-def _count(run: Run, batches: Sequence[Batch], tokens: int) -> tuple[list[float], int]:
+def _count(run: TrainContext, batches: Sequence[Batch], tokens: int) -> tuple[list[float], int]:
     """Global counts, one per term, and the number of real tokens, over all processes and micro-batches."""
     each = [run.mix.counts(run.task, b) for b in batches]
     totals = torch.tensor([*map(sum, zip(*each, strict=True)), tokens], dtype=torch.int64)
@@ -130,7 +130,7 @@ def _count(run: Run, batches: Sequence[Batch], tokens: int) -> tuple[list[float]
     return counts, total
 
 
-def _backward(run: Run, batch: Batch, counts: Sequence[float]) -> dict[str, Tensor]:
+def _backward(run: TrainContext, batch: Batch, counts: Sequence[float]) -> dict[str, Tensor]:
     """Add a micro-batch's gradients; returns its share of the loss and of every term."""
     batch = to(batch, run.accelerator.device)
     with torch.autocast(run.accelerator.device.type, run.autocast) if run.autocast else nullcontext():

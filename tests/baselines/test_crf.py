@@ -66,7 +66,7 @@ def test_the_floor_says_its_name_weights_and_bytes(trained):
     assert trained.name == "crf"
     assert trained.parameters > 20
     assert trained.size_bytes > 4 * trained.parameters
-    assert floors.floor_of("tag") is crf
+    assert floors.baseline_of("tag") is crf
 
 
 @pytest.mark.parametrize(

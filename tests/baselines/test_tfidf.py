@@ -82,7 +82,7 @@ def test_the_floor_says_its_name_weights_and_bytes(trained):
     assert trained.name == "tfidf"
     assert trained.parameters > 100
     assert trained.size_bytes > 4 * trained.parameters
-    assert floors.floor_of("classify") is tfidf
+    assert floors.baseline_of("classify") is tfidf
 
 
 @pytest.mark.parametrize(

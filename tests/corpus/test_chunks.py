@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from destila.corpus.chunks import STEPS, Making, Near, make, signatures
+from destila.corpus.chunks import STEPS, ChunkOptions, MinHash, make, signatures
 from destila.corpus.filters import Filters
 
-MAKING = Making(filters=Filters(min_words=3))
+MAKING = ChunkOptions(filters=Filters(min_words=3))
 DOCUMENTS = [
     ["El niño comió en España. ¿Hacía frío?", "http://a.es/b", "La niña, no."],
     ["corto"],
@@ -49,7 +49,7 @@ def test_ids_are_those_of_text_with_spans(tokenizer, lines):
 
 
 class TestSignatures:
-    near = Near(shingle=3, permutations=256, bands=16)
+    near = MinHash(shingle=3, permutations=256, bands=16)
 
     def test_they_depend_on_the_document_alone(self):
         pytest.importorskip("rensa")

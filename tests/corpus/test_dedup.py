@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from destila.corpus import dedup
-from destila.corpus.chunks import Near
+from destila.corpus.chunks import MinHash
 
 
 @pytest.mark.parametrize("held", [3, 10, 1000])
@@ -23,7 +23,7 @@ def test_a_document_with_an_earlier_hash_is_repeated(held):
 
 @pytest.mark.parametrize("held", [4, 1000])
 def test_only_documents_alike_enough_go_and_the_first_stays(tmp_path, held):
-    near = Near(permutations=32, bands=8, threshold=0.75)
+    near = MinHash(permutations=32, bands=8, threshold=0.75)
     chance = np.random.default_rng(2)
     rows = chance.integers(0, 2**32, (20, 32), dtype=np.uint32)
     rows[7] = rows[3]

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from destila.corpus import ray_workers, workers
-from destila.corpus.chunks import Making, Near
+from destila.corpus.chunks import ChunkOptions, MinHash
 from destila.corpus.filters import Filters
 from destila.corpus.workers import Source
 from destila.errors import ConfigError, DataError
 
-MAKING = Making(near=Near(use=False), filters=Filters(min_words=1, min_function_words=0))
+MAKING = ChunkOptions(near=MinHash(use=False), filters=Filters(min_words=1, min_function_words=0))
 VERSIONS = {"tokenizers": version("tokenizers")}
 
 

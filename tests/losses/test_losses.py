@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from destila import config, errors, plugins
-from destila.types import IGNORE, Setting
+from destila.types import IGNORE, LossContext
 
 SIGNAL_TERMS = ["kl", "soft_ce", "mse"]
 
 
 def term(name, counts=None, **options):
     module = plugins.find("losses", name, "Options", "build")
-    return module.build(config.build(module.Options, options), Setting(class_counts=counts))
+    return module.build(config.build(module.Options, options), LossContext(class_counts=counts))
 
 
 def case(seed=0, dtype=torch.float32):

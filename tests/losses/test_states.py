@@ -9,28 +9,28 @@ import torch
 
 from destila import config, plugins
 from destila.errors import ConfigError
-from destila.losses.weighted import mix
-from destila.types import Setting, Shape, Term
+from destila.losses.weighted import build_loss
+from destila.types import LossContext, ModelShape, Term
 
 KINDS = frozenset({"logits", "hidden", "attention", "scores", "query", "key", "value"})
 B, L, A = 2, 5, 2
 MASK = torch.tensor([[True, True, True, True, False], [True, True, False, False, False]])
 
 
-def shape(layers=2, hidden=8, heads=A, kinds=KINDS, name="m", tokenizer="t") -> Shape:
-    return Shape(name, tokenizer, layers, hidden, heads, kinds)
+def shape(layers=2, hidden=8, heads=A, kinds=KINDS, name="m", tokenizer="t") -> ModelShape:
+    return ModelShape(name, tokenizer, layers, hidden, heads, kinds)
 
 
-def setting(student=None, teacher=None, **other) -> Setting:
-    return Setting(student=student or shape(), teacher=teacher or shape(layers=4), **other)
+def setting(student=None, teacher=None, **other) -> LossContext:
+    return LossContext(student=student or shape(), teacher=teacher or shape(layers=4), **other)
 
 
-def term(name: str, given: Setting | None = None, **options) -> Term:
+def term(name: str, given: LossContext | None = None, **options) -> Term:
     module = plugins.find("losses", name, "Options", "build")
     return module.build(config.build(module.Options, options), given or setting())
 
 
-def states(wanted, of: Shape, seed: int, *, grad: bool = True) -> dict:
+def states(wanted, of: ModelShape, seed: int, *, grad: bool = True) -> dict:
     """Random states of a model, as leaves with a gradient."""
     generator = torch.Generator().manual_seed(seed)
 
@@ -42,7 +42,7 @@ def states(wanted, of: Shape, seed: int, *, grad: bool = True) -> dict:
     return {state: one(state[0]) for state in dict.fromkeys(wanted)}
 
 
-def both(made: Term, given: Setting) -> tuple[dict, dict]:
+def both(made: Term, given: LossContext) -> tuple[dict, dict]:
     return states(made.student, given.student, 1), states(made.teacher, given.teacher, 2)
 
 
@@ -213,7 +213,7 @@ def test_maps_are_there_where_widths_differ_and_new_weights_depend_on_the_seed_a
 
 def test_a_map_learns_from_the_loss():
     wide = setting(shape(hidden=8), shape(layers=4, hidden=12))
-    loss = mix([{"use": "hidden", "shared": True}, {"use": "cosine"}], setting=wide)
+    loss = build_loss([{"use": "hidden", "shared": True}, {"use": "cosine"}], setting=wide)
     assert [tuple(p.shape) for p in loss.learned.parameters()] == [(12, 8), (12,)] * 2
     made = loss.terms[0][1]
     mine, theirs = both(made, wide)
@@ -246,7 +246,7 @@ def test_other_tokens_meet_at_units_and_terms_that_cannot_are_refused():
     assert term("hidden", apart, pool="mean").pool == "mean"
     for spec in ({"use": "attention"}, {"use": "hidden", "pool": "token"}, {"use": "hidden", "pads": True}):
         with pytest.raises(ConfigError) as caught:
-            mix([spec], setting=apart)
+            build_loss([spec], setting=apart)
         said = str(caught.value)
         assert all(word in said for word in (spec["use"], "alumno", "maestro", "bpe", "wordpiece", "pool ="))
 
@@ -274,10 +274,10 @@ def test_what_cannot_meet_is_refused_with_the_remedy(name, options, student, tea
 
 
 def test_a_recipe_is_checked_before_there_are_models():
-    loss = mix([{"use": "hidden"}, {"use": "kl", "pads": True}, {"use": "relation"}])
+    loss = build_loss([{"use": "hidden"}, {"use": "kl", "pads": True}, {"use": "relation"}])
     assert loss.needs_states
     assert not loss.needs_signal
     with pytest.raises(ConfigError, match="Did you mean 'layers'"):
-        mix([{"use": "hidden", "layer": "uniform"}])
+        build_loss([{"use": "hidden", "layer": "uniform"}])
     with pytest.raises(ConfigError, match="is for questions"):
         term("kl", setting(), pads=True)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from destila.errors import ConfigError
-from destila.losses.weighted import mix
+from destila.losses.weighted import build_loss
 from destila.tasks import tag
 from destila.training.batches import collate
 from destila.types import IGNORE, Features, Output
@@ -37,13 +37,13 @@ def said(batch, seed=0) -> Output:
 
 def test_counts_are_labelled_units_for_gold_and_owned_units_for_a_teacher():
     batch = collate(WINDOWS, 0, teacher=teach)
-    assert mix(BOTH).counts(tag.TASK, batch) == [3, 4]
-    assert mix(BOTH).counts(tag.Tag(every_piece=True), batch) == [3, 4]
+    assert build_loss(BOTH).counts(tag.TASK, batch) == [3, 4]
+    assert build_loss(BOTH).counts(tag.Tag(every_piece=True), batch) == [3, 4]
 
 
 def test_the_loss_is_the_weighted_sum_of_means():
     batch = collate(WINDOWS, 0, teacher=teach)
-    loss = mix(BOTH)
+    loss = build_loss(BOTH)
     total, parts = loss(tag.TASK, said(batch), batch, loss.counts(tag.TASK, batch))
     assert set(parts) == {"hard", "kl"}
     assert total.item() == pytest.approx(0.25 * parts["hard"].item() + 2 * parts["kl"].item())
@@ -53,7 +53,7 @@ def test_the_loss_is_the_weighted_sum_of_means():
 
 
 def test_shares_of_two_batches_add_up_to_the_loss_of_both():
-    loss = mix(BOTH)
+    loss = build_loss(BOTH)
     batch = collate(WINDOWS, 0, teacher=teach)
     counts = loss.counts(tag.TASK, batch)
     output = said(batch)
@@ -69,7 +69,7 @@ def test_shares_of_two_batches_add_up_to_the_loss_of_both():
 def test_nothing_to_count_is_a_loss_of_zero_with_a_gradient():
     batch = collate([window([IGNORE], [False], 0)], 0, teacher=teach)
     logits = said(batch).logits.requires_grad_()
-    total, _ = mix(BOTH)(tag.TASK, Output(logits), batch, [0, 0])
+    total, _ = build_loss(BOTH)(tag.TASK, Output(logits), batch, [0, 0])
     total.backward()
     assert total.item() == 0.0
     assert logits.grad.abs().max().item() == 0.0
@@ -77,14 +77,16 @@ def test_nothing_to_count_is_a_loss_of_zero_with_a_gradient():
 
 def test_terms_of_one_name_are_logged_apart():
     batch = collate(WINDOWS, 0, teacher=teach)
-    loss = mix([{"use": "kl"}, {"use": "kl", "temperature": 3.0}])
+    loss = build_loss([{"use": "kl"}, {"use": "kl", "temperature": 3.0}])
     assert len(loss(tag.TASK, said(batch), batch, [4, 4])[1]) == 2
 
 
 def test_class_counts_reach_the_terms_that_weigh_classes():
     batch = collate(WINDOWS, 0)
     spec = [{"use": "hard", "class_weights": "balanced"}]
-    rare, common = (mix(spec, class_counts=c)(tag.TASK, said(batch), batch, [3])[0] for c in ([1, 1, 8], [8, 1, 1]))
+    rare, common = (
+        build_loss(spec, class_counts=c)(tag.TASK, said(batch), batch, [3])[0] for c in ([1, 1, 8], [8, 1, 1])
+    )
     assert rare.item() != common.item()
 
 
@@ -102,13 +104,13 @@ def test_class_counts_reach_the_terms_that_weigh_classes():
 )
 def test_a_wrong_table_is_refused(specs, said):
     with pytest.raises(ConfigError) as caught:
-        mix(specs)
+        build_loss(specs)
     assert said in str(caught.value)
 
 
 def test_a_loss_knows_whether_it_needs_a_teacher():
-    assert not mix([{"use": "hard"}]).needs_teacher
-    assert mix(BOTH).needs_teacher
+    assert not build_loss([{"use": "hard"}]).needs_teacher
+    assert build_loss(BOTH).needs_teacher
     batch = collate(WINDOWS, 0)
     with pytest.raises(ConfigError, match="needs a teacher and there is none"):
-        mix(BOTH)(tag.TASK, said(batch), batch, [1, 1])
+        build_loss(BOTH)(tag.TASK, said(batch), batch, [1, 1])

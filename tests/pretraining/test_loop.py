@@ -10,7 +10,7 @@ import torch
 
 from destila.config import build
 from destila.errors import ConfigError, TrainingError
-from destila.losses.weighted import mix
+from destila.losses.weighted import build_loss
 from destila.pretraining import loop as training
 from destila.pretraining.loop import rate
 from destila.pretraining.options import PretrainOptions
@@ -116,7 +116,7 @@ def test_rows_of_a_step_are_computed_with_those_of_their_length(pretoy, tmp_path
     ],
 )
 def test_weights_without_a_gradient_are_known_beforehand(pretoy, terms, stages, used):
-    assert training._all_used(pretoy.model(), mix(terms), options(stages=stages)) is used
+    assert training._all_used(pretoy.model(), build_loss(terms), options(stages=stages)) is used
 
 
 def test_checkpointing_draws_the_same_dropout_twice(pretoy, tmp_path):

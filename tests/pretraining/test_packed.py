@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from destila.losses.weighted import mix
+from destila.losses.weighted import build_loss
 from destila.models.config import from_shape
 from destila.models.mlm import build
-from destila.pretraining.data.batches import Taken
+from destila.pretraining.data.batches import MaskedRows
 from destila.pretraining.objective import TASK
 from destila.pretraining.packed import batch_of, parts
 from destila.types import IGNORE
@@ -38,7 +38,7 @@ def rows():
             start += size
     order[1, 0] = IGNORE  # a text that has no order
     target[0, [2, 11, 16]], target[1, 20] = (7, 8, 9), 10
-    return Taken(**fields, order=order, target=target, tokens=sum(SIZES) + LENGTH)
+    return MaskedRows(**fields, order=order, target=target, tokens=sum(SIZES) + LENGTH)
 
 
 @pytest.fixture(params=["albert", "bert"])
@@ -75,7 +75,7 @@ def test_only_what_was_chosen_has_logits(model, rows):
 
 def test_the_losses_are_cross_entropies_over_chosen_tokens_and_over_ordered_texts(model, rows):
     batch = batch_of(rows)
-    terms = mix([{"use": "hard"}, {"use": "order", "weight": 2.0}])
+    terms = build_loss([{"use": "hard"}, {"use": "order", "weight": 2.0}])
     assert terms.counts(TASK, batch) == [4, 3]
     output = model(batch)
     loss, parts = terms(TASK, output, batch, [4, 3])
@@ -91,7 +91,7 @@ def test_the_losses_are_cross_entropies_over_chosen_tokens_and_over_ordered_text
 def test_a_batch_without_ordered_texts_costs_nothing(model, rows):
     batch = batch_of(rows)
     batch = replace(batch, order=torch.full_like(batch.order, IGNORE))
-    terms = mix([{"use": "order"}])
+    terms = build_loss([{"use": "order"}])
     loss, _ = terms(TASK, model(batch), batch, terms.counts(TASK, batch))
     assert loss.item() == 0
     loss.backward()

@@ -7,13 +7,13 @@ import random
 import pytest
 
 from destila.pretraining.options import Recovery
-from destila.pretraining.recovery import Course
+from destila.pretraining.recovery import LossHistory
 
 OPTIONS = Recovery(spike=0.5, deviations=3.0, patience=10)
 
 
-def after(losses, course: Course | None = None) -> Course:
-    course = course or Course()
+def after(losses, course: LossHistory | None = None) -> LossHistory:
+    course = course or LossHistory()
     for loss in losses:
         course = course.after(loss, OPTIONS)
     return course
@@ -26,7 +26,7 @@ def noisy(level: float, noise: float, count: int, seed: int = 0) -> list[float]:
 
 def test_a_falling_noisy_loss_is_never_suspect():
     falling = [10 * 0.97**i + 2 + noise for i, noise in enumerate(noisy(0.0, 0.1, 400))]
-    course = Course()
+    course = LossHistory()
     for loss in falling:
         course = course.after(loss, OPTIONS)
         assert course.high == 0

@@ -1,4 +1,4 @@
-"""The README keeps its word: its commands exist, its recipes exist, its file tree is the tree."""
+"""The README keeps its word: its commands exist and its recipes exist."""
 
 from __future__ import annotations
 
@@ -57,29 +57,3 @@ def test_the_make_targets_of_the_readme_exist() -> None:
     named = {word for line in commands("make") for word in line if re.fullmatch(r"[a-z]+", word)}
     assert named
     assert not {target for target in named if not re.search(rf"^{target}:", makefile, re.MULTILINE)}
-
-
-def tree(readme: str) -> dict[str, str]:
-    """Path -> phrase of every line of the README's file tree; indentation of two blanks is one level."""
-    block = re.search(r"^## Files\n.*?^```\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
-    assert block, "the README has a section '## Files' with a fenced tree"
-    found, folders = {}, [""]
-    for line in block[1].splitlines():
-        name, _, phrase = line.strip().partition(" ")
-        depth = (len(line) - len(line.lstrip())) // 2
-        path = folders[depth] + name
-        folders[depth + 1 :] = [path]
-        found[path] = phrase.strip()
-    return found
-
-
-def test_every_source_file_is_in_the_tree_and_the_tree_names_nothing_else(readme: str, modules: list) -> None:
-    listed = tree(readme)
-    files = {m.path.as_posix() for m in modules if m.path.name != "__init__.py"} | {"destila/__init__.py"}
-    folders = {f"{m.path.parent.as_posix()}/" for m in modules}
-    assert sorted(files | folders) == sorted(path for path in listed if path.startswith("destila/"))
-    assert not [path for path in listed if not (ROOT / path).exists()]
-
-
-def test_every_line_of_the_tree_has_a_phrase(readme: str) -> None:
-    assert not [path for path, phrase in tree(readme).items() if len(phrase) < 8]

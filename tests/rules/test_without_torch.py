@@ -7,7 +7,8 @@ import subprocess
 import sys
 
 import pytest
-from tests.runtime.conftest import asked, exported  # noqa: F401
+
+from tests.inference.conftest import asked, exported  # noqa: F401
 
 BLOCK = """
 import importlib.abc, sys

@@ -9,23 +9,23 @@ import pytest
 import torch
 
 from destila.losses import hidden
-from destila.losses.weighted import mix
+from destila.losses.weighted import build_loss
 from destila.models.config import from_shape
 from destila.models.encoder import STATES
 from destila.models.heads import Model, build
 from destila.tasks.classify import TASK as CLASSIFY
 from destila.tasks.span.reader import SpanOptions
-from destila.tasks.span.task import Span
+from destila.tasks.span.task import SpanTask
 from destila.tasks.tag import TASK as TAG
 from destila.teachers import cached_states, live_states
 from destila.teachers.cache import Cache
-from destila.teachers.cached_states import Stored, asking
-from destila.teachers.live_states import Live
+from destila.teachers.cached_states import CachedStates, asking
+from destila.teachers.live_states import LiveStates
 from destila.tokenizer.split_words import split_words
 from destila.training.batches import collate
-from destila.types import Batch, Example, Features, Inner, Output, Setting, Shape
+from destila.types import Batch, Example, Features, LossContext, ModelShape, Output, TeacherStates
 
-TASKS = {"classify": CLASSIFY, "tag": TAG, "span": Span(SpanOptions(window=8, stride=6))}
+TASKS = {"classify": CLASSIFY, "tag": TAG, "span": SpanTask(SpanOptions(window=8, stride=6))}
 LABELS = {"classify": ("no", "si"), "tag": ("a", "b"), "span": ("start", "end")}
 LENGTH = 26
 """Short enough for long sentences to be read in several windows, at other places by every tokenizer."""
@@ -90,7 +90,7 @@ def check(batch: Batch, pool: str, state, expected: dict[tuple[int, int], torch.
 def test_equal_tokens_share_the_batch_and_nothing_else_is_kept(examples, bpe):
     net = model("tag", bpe).train()
     wanted = {"token": (("hidden", 1), ("attention", 2)), "padded": (("logits", 0),)}
-    insight = Live(net, wanted, whole=False)
+    insight = LiveStates(net, wanted, whole=False)
     batch = collate(encoded("tag", examples("tag"), bpe), bpe.pad_id)
     asked = insight.ask(insight.align(batch)).inner
     assert torch.equal(asked.masks["token"], batch.mask)
@@ -111,7 +111,7 @@ def test_other_tokens_meet_at_units_whatever_the_windows(task, pool, theirs, exa
     other = request.getfixturevalue(theirs)
     net, state = model(task, other), ("hidden", 2)
     own = encoded(task, examples(task), other)
-    insight = Live(net, {pool: (state,)}, whole=task == "classify", windows=own, pad_id=other.pad_id)
+    insight = LiveStates(net, {pool: (state,)}, whole=task == "classify", windows=own, pad_id=other.pad_id)
     expected = by_unit(net, own, state, pool, task)
     mine = encoded(task, examples(task), bpe)
     if task != "classify":
@@ -127,7 +127,7 @@ def test_other_tokens_meet_at_units_whatever_the_windows(task, pool, theirs, exa
 
 def test_a_unit_that_the_teacher_does_not_have_does_not_count(examples, bpe, unigram):
     own = encoded("tag", [examples("tag")[1]], unigram)[:1]  # the first window alone
-    insight = Live(model("tag", unigram), {"first": (("hidden", 1),)}, whole=False, windows=own)
+    insight = LiveStates(model("tag", unigram), {"first": (("hidden", 1),)}, whole=False, windows=own)
     mine = encoded("tag", [examples("tag")[1]], bpe)
     known = len(own[0].owned[own[0].owned])
     seen = 0
@@ -148,11 +148,11 @@ def test_with_equal_tokens_and_a_unit_for_every_token_units_are_tokens(pool, exa
                  np.ones(len(f.unit), bool), np.zeros(len(f.unit), np.int32))
         for f in encoded("tag", examples("tag"), bpe)[:3]
     ]  # fmt: skip
-    setting = Setting(student=shape_of(student), teacher=shape_of(teacher))
+    setting = LossContext(student=shape_of(student), teacher=shape_of(teacher))
     found = []
     for where in ("token", pool):
-        loss = mix([{"use": "hidden", "pool": where}, {"use": "relation", "pool": where}], setting=setting)
-        insight = Live(teacher, loss.teacher_states, whole=False)
+        loss = build_loss([{"use": "hidden", "pool": where}, {"use": "relation", "pool": where}], setting=setting)
+        insight = LiveStates(teacher, loss.teacher_states, whole=False)
         batch = insight.ask(insight.align(collate(windows, bpe.pad_id)))
         counts = loss.counts(TAG, batch)
         said = student.eval()(batch, states=loss.student_states)
@@ -162,8 +162,8 @@ def test_with_equal_tokens_and_a_unit_for_every_token_units_are_tokens(pool, exa
     assert found[0][1] > 0.1
 
 
-def shape_of(net: Model) -> Shape:
-    return Shape("toy", "tokens", net.config.layers, net.config.hidden, net.config.heads, STATES)
+def shape_of(net: Model) -> ModelShape:
+    return ModelShape("toy", "tokens", net.config.layers, net.config.hidden, net.config.heads, STATES)
 
 
 @pytest.mark.parametrize("same", [True, False])
@@ -178,13 +178,13 @@ def test_states_from_the_disk_are_those_of_the_live_teacher(task, pool, same, ex
     whole, width = task == "classify", net.config.hidden
     own, mine = encoded(task, texts, theirs), encoded(task, texts, bpe)
     shared = same and (task != "span" or pool == "token")  # of a unit in two parts of a window, the disk keeps one
-    fresh = Live(net, wanted, whole=whole, windows=None if shared else own, pad_id=theirs.pad_id)
+    fresh = LiveStates(net, wanted, whole=whole, windows=None if shared else own, pad_id=theirs.pad_id)
     spec = {"unit": cached_states.unit_of("rule", pool, wanted[pool])}
     cache = Cache.open(tmp_path / "cache", spec, 2 * width)
     encode = lambda some: TASKS[task].encode(some, theirs, LABELS[task], max_length=LENGTH)  # noqa: E731
     predict = asking(net, encode, pool, wanted[pool], whole=whole, pad_id=theirs.pad_id)
     assert cache.fill(texts, predict, chunk=3) == len(texts)
-    kept = Stored({pool: cache.rows(texts)}, wanted, windows=mine, width=width)
+    kept = CachedStates({pool: cache.rows(texts)}, wanted, windows=mine, width=width)
     for start in range(0, len(mine), 3):
         batch = collate([mine[i] for i in range(start, min(start + 3, len(mine)))], bpe.pad_id)
         one, two = (insight.ask(insight.align(batch)).inner for insight in (fresh, kept))
@@ -224,13 +224,13 @@ def test_gradients_and_counts_of_pooled_units(examples, bpe):
     """The student is pooled with a gradient; units without a teacher are in neither the sum nor the count."""
     student = model("tag", bpe)
     batch = collate(encoded("tag", examples("tag"), bpe)[:2], bpe.pad_id)
-    setting = Setting(student=shape_of(student), teacher=shape_of(student), same_tokens=False)
+    setting = LossContext(student=shape_of(student), teacher=shape_of(student), same_tokens=False)
     term = hidden.build(hidden.Options(layers=((2, 2),), pool="mean"), setting)
-    loss = mix([{"use": "hidden", "layers": [[2, 2]], "pool": "mean"}], setting=setting)
+    loss = build_loss([{"use": "hidden", "layers": [[2, 2]], "pool": "mean"}], setting=setting)
     mask = batch.unit_mask.clone()
     mask[:, 1:] = False
     states = {"mean": {("hidden", 2): torch.zeros(*mask.shape, 24)}}
-    with_inner = replace(batch, inner=Inner({"mean": mask}, states))
+    with_inner = replace(batch, inner=TeacherStates({"mean": mask}, states))
     value = torch.randn(*batch.mask.shape, 24, requires_grad=True)
     total, _ = loss(TAG, Output(torch.zeros(1), {("hidden", 2): value}), with_inner, loss.counts(TAG, with_inner))
     total.backward()

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from destila.losses.weighted import mix
+from destila.losses.weighted import build_loss
 from destila.training import kernels
 from destila.training.loop import Evaluation, TrainData, fit
 from destila.training.options import TrainOptions
@@ -28,7 +28,7 @@ def test_a_training_bounds_both_stores(untold, toy):
         fit(
             toy.model("tag"),
             toy.TASKS["tag"],
-            mix([{"use": "hard"}]),
+            build_loss([{"use": "hard"}]),
             data,
             lambda: Evaluation(0, 0, {}),
             options,

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from destila.errors import TrainingError
-from destila.losses.weighted import mix
+from destila.losses.weighted import build_loss
 from destila.tasks.tag import Tag
 from destila.training.batches import collate
 from destila.training.loop import Evaluation, TrainData, fit
@@ -124,14 +124,14 @@ def test_labels_on_every_piece_are_counted_per_piece(toy):
     expected = torch.nn.functional.cross_entropy(logits, gold).item()
     data = TrainData(made, toy.PAD)
     evaluate = scripted((0.0, 1.0))
-    step = next(fit(net, Tag(every_piece=True), mix([{"use": "hard"}]), data, evaluate, options(), seed=0))
+    step = next(fit(net, Tag(every_piece=True), build_loss([{"use": "hard"}]), data, evaluate, options(), seed=0))
     assert step.loss == pytest.approx(expected, rel=1e-5)
 
 
 def test_class_weights_multiply_what_a_class_contributes(toy):
     made = toy.features("classify", 8)
-    plain = mix([{"use": "hard"}])
-    weighted = mix([{"use": "hard", "class_weights": [0.0, 2.0]}])
+    plain = build_loss([{"use": "hard"}])
+    weighted = build_loss([{"use": "hard", "class_weights": [0.0, 2.0]}])
     batch = collate(made, toy.PAD)
     net, task = toy.model("classify", dropout=0.0).eval(), toy.TASKS["classify"]
     output = net(batch)
@@ -260,6 +260,8 @@ def test_a_constant_toy_classifier_is_found_out_by_its_own_evaluation(toy):
 
 def test_a_term_that_needs_a_teacher_says_so_when_there_is_none(toy):
     data = TrainData(toy.features("tag", 8), toy.PAD)
-    steps = fit(toy.model("tag"), toy.TASKS["tag"], mix([{"use": "kl"}]), data, scripted((0.0, 1.0)), options(), seed=0)
+    steps = fit(
+        toy.model("tag"), toy.TASKS["tag"], build_loss([{"use": "kl"}]), data, scripted((0.0, 1.0)), options(), seed=0
+    )
     with pytest.raises(Exception, match="needs a teacher and there is none"):
         next(steps)

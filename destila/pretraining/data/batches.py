@@ -66,7 +66,7 @@ class Cursor:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class MaskedRows:
     """A batch: i32 [R, L] each. input_ids: corrupted; target: the original at chosen tokens, IGNORE elsewhere.
 
     type_ids, positions, pair, order: as in `packing.Row`. tokens: those that are no padding.
@@ -89,7 +89,7 @@ class _Block(Protocol):
     def rows(self, start: int, stop: int) -> Row: ...
 
 
-class Feed:
+class BatchStream:
     """Batches of corpora that one tokenizer has made. Only `take` is for one thread at a time."""
 
     def __init__(self, corpora: Sequence[Shards], tokenizer: Tokenizer, options: FeedOptions, *, seed: int) -> None:
@@ -127,7 +127,7 @@ class Feed:
         rate: float | None = None,
         pair: int | None = None,
         together: int | None = None,
-    ) -> tuple[Taken, Cursor]:
+    ) -> tuple[MaskedRows, Cursor]:
         """The batch of `rows` rows at a cursor and the cursor behind it.
 
         length: tokens of a row; lines are padded to their longest. rate, pair: instead of those of the options.
@@ -158,7 +158,7 @@ class Feed:
             joined([row for *_, row in parts], self._frame.pad), names, blocks, masking, seed=self._seed
         ), cursor
 
-    def heldout(self, *, length: int, tokens: int) -> Taken:
+    def heldout(self, *, length: int, tokens: int) -> MaskedRows:
         """About `tokens` tokens that are never trained on, or all there are: the same whatever the seed.
 
         Masked and packed by the defaults, not by the options, so that runs that differ in these can be compared. Lines
@@ -234,7 +234,7 @@ class Feed:
         tokens = np.concatenate([tokens for tokens, _ in found]).astype(np.int32)
         return Text(tokens, np.concatenate([sizes for _, sizes in found]), np.array([len(sizes) for _, sizes in found]))
 
-    def _corrupted(self, rows: Row, names: np.ndarray, epoch: np.ndarray, masking: Masking, *, seed: int) -> Taken:
+    def _corrupted(self, rows: Row, names: np.ndarray, epoch: np.ndarray, masking: Masking, *, seed: int) -> MaskedRows:
         real = int((rows.pair > 0).sum())
         found = corrupt(
             rows.input_ids, names, self._marks, masking, seed=seed, epoch=epoch, weights=self._weights, real=real
@@ -242,11 +242,11 @@ class Feed:
         return _hidden(rows, found)
 
 
-def _hidden(rows: Row, found: Masked) -> Taken:
+def _hidden(rows: Row, found: Masked) -> MaskedRows:
     """Rows with their chosen tokens hidden."""
     target = np.where(found.chosen, rows.input_ids, np.int32(IGNORE))
     real = int((rows.pair > 0).sum())
-    return Taken(found.input_ids, target, rows.type_ids, rows.positions, rows.pair, rows.order, real)
+    return MaskedRows(found.input_ids, target, rows.type_ids, rows.positions, rows.pair, rows.order, real)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from destila.types import Answer, Features, Span
+from destila.types import Answer, CharSpan, Features
 
 if TYPE_CHECKING:
     from destila.tasks.span.reader import SpanOptions
@@ -153,7 +153,7 @@ def _grid(feature: Features, value: np.ndarray, longest: int, options: SpanOptio
 
 def _best(found: _Found, context: str, options: SpanOptions) -> list[tuple[int, int, float]]:
     """The n best distinct answers and their probabilities."""
-    best: dict[Span, float] = {}
+    best: dict[CharSpan, float] = {}
     # Among equals the first in the text. Widening makes some spans one, so more than n are looked at.
     kept = _top(found.scores, 4 * options.nbest)
     for i in kept:
@@ -171,7 +171,7 @@ def _top(scores: np.ndarray, count: int) -> np.ndarray:
     return kept[np.argsort(-scores[kept], kind="stable")]
 
 
-def _widened(context: str, start: int, end: int) -> Span:
+def _widened(context: str, start: int, end: int) -> CharSpan:
     while start > 0 and not context[start - 1].isspace():
         start -= 1
     while end < len(context) and not context[end].isspace():

@@ -16,7 +16,7 @@ from destila.tasks.span import metrics
 from destila.tasks.span.decoders import answer, context_tokens
 from destila.tasks.span.windows import encode_span, place
 from destila.tokenizer.tokenizer import Tokenizer
-from destila.types import ABSENT, Encoded, Example, Features, Prediction, Rows, Span
+from destila.types import ABSENT, CharSpan, Encoded, Example, Features, Prediction, UnitLogits
 
 _LENGTHS = (("none", 0, 0), ("1", 1, 1), ("2-3", 2, 3), ("4-7", 4, 7), ("8 and more", 8, 1 << 30))
 """Words of a reference answer: name, from, to."""
@@ -76,7 +76,7 @@ class SpanReader:
             found.setdefault(f.row, []).append((f, np.array(value[: len(f.input_ids)], np.float32)))
         return [Read(tuple(found[row])) for row in sorted(found)]
 
-    def units(self, features: Sequence[Features], values: Sequence[np.ndarray]) -> Rows:
+    def units(self, features: Sequence[Features], values: Sequence[np.ndarray]) -> UnitLogits:
         """Start and end logits f32 [cells, 2] of every question: log-sum-exp over a unit's tokens, ABSENT without one.
 
         A planned window that was read in parts is joined as log-odds against each part's own unit 0, their mean where
@@ -145,7 +145,7 @@ class SpanReader:
         """Share of questions with the same answer."""
         return word_metrics.agreement(_texts(one), _texts(other))
 
-    def _target(self, feature: Features, example: Example) -> Span:
+    def _target(self, feature: Features, example: Example) -> CharSpan:
         low, high = context_tokens(feature, self.options.unit)
         found = place(feature.spans[low:high], example.pair or "", example.answers[0]) if example.answers else None
         return (found[0] + low, found[1] + low) if found else (0, 0)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Span(SpanReader):
+class SpanTask(SpanReader):
     """The question answering task; options as in `tasks.span.reader.SpanOptions`."""
 
     axis = 1
@@ -76,4 +76,4 @@ def unit_logits(logits: Tensor, unit: Tensor, units: int) -> Tensor:
     return found[:, :units]
 
 
-TASK = Span()
+TASK = SpanTask()

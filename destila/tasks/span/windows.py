@@ -23,7 +23,7 @@ from destila.tasks import units
 from destila.tasks.encode import check_length
 from destila.tasks.span.storage import Head, Writer
 from destila.tokenizer.tokenizer import Pieces, Tokenizer
-from destila.types import IGNORE, Encoded, Example, Span
+from destila.types import IGNORE, CharSpan, Encoded, Example
 
 if TYPE_CHECKING:
     from destila.tasks.span.reader import SpanOptions
@@ -78,7 +78,7 @@ def window_size(max_length: int, options: SpanOptions) -> tuple[int, int]:
     return size, stride
 
 
-def windows(count: int, size: int, stride: int) -> list[Span]:
+def windows(count: int, size: int, stride: int) -> list[CharSpan]:
     """Planned windows over `count` units as half-open ranges: every unit is in one, the last one ends at the end."""
     last = max(0, -(-(count - size) // stride))
     return [(i * stride, min(i * stride + size, count)) for i in range(last + 1)]
@@ -89,7 +89,7 @@ def unit_bounds(context: str) -> np.ndarray:
     return np.array([match.span() for match in _UNIT.finditer(context)], np.int32).reshape(-1, 2)
 
 
-def place(spans: np.ndarray, context: str, answer: Span) -> Span | None:
+def place(spans: np.ndarray, context: str, answer: CharSpan) -> CharSpan | None:
     """The first and last of consecutive tokens, given by their characters [T, 2], that hold an answer.
 
     None when a word of the answer is outside of them. Tokens are whole words, so an answer that is cut has a blank
@@ -163,7 +163,7 @@ class _Question:
     frame: _Frame
     rule: str
 
-    def write(self, planned: Sequence[Span], tokenizer: Tokenizer, writer: Writer, notes: Counter[str]) -> None:
+    def write(self, planned: Sequence[CharSpan], tokenizer: Tokenizer, writer: Writer, notes: Counter[str]) -> None:
         """Nothing; writes every feature of every planned window and counts."""
         low, held = 0, False
         for number, (start, end) in enumerate(planned):
@@ -177,7 +177,7 @@ class _Question:
             notes["answers in no window"] += not held
             notes["answers that begin or end inside a token"] += self._inside_token(self.example.answers[0])
 
-    def _parts(self, start: int, end: int) -> list[Span]:
+    def _parts(self, start: int, end: int) -> list[CharSpan]:
         """The units of a planned window as ranges that fit."""
         first, room = self.context.first, self.frame.room - len(self.question.ids)
         if first[end] - first[start] <= room:
@@ -193,7 +193,7 @@ class _Question:
         return {"unit": 1 + end - start, "token": 1 + tokens, "position": around + tokens}[self.rule]
 
     def _feature(
-        self, number: int, planned: Span, part: Span, cells: Span, tokenizer: Tokenizer, writer: Writer
+        self, number: int, planned: CharSpan, part: CharSpan, cells: CharSpan, tokenizer: Tokenizer, writer: Writer
     ) -> bool:
         """True when the feature holds the answer; writes it."""
         (start, end), context = part, self.context
@@ -223,7 +223,7 @@ class _Question:
         writer.add(head, input_ids, type_ids, unit, all_spans)
         return found is not None
 
-    def _inside_token(self, answer: Span) -> bool:
+    def _inside_token(self, answer: CharSpan) -> bool:
         spans = self.context.pieces.spans
         found = place(spans, self.example.pair or "", answer)
         return found is not None and bool(spans[found[0], 0] < answer[0] or spans[found[1], 1] > answer[1])

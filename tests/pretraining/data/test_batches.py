@@ -13,7 +13,7 @@ import pytest
 from destila import config
 from destila.corpus import shards
 from destila.errors import ConfigError, DataError
-from destila.pretraining.data.batches import Cursor, Feed, FeedOptions, Taken
+from destila.pretraining.data.batches import BatchStream, Cursor, FeedOptions, MaskedRows
 from destila.tokenizer.word_marks import marks
 from destila.types import IGNORE
 
@@ -31,11 +31,11 @@ def sizes(documents: int, *, sentences: int = 12, longest: int = 12, seed: int =
     return [random.integers(4, longest, random.integers(1, sentences)).tolist() for _ in range(documents)]
 
 
-def original(taken: Taken) -> np.ndarray:
+def original(taken: MaskedRows) -> np.ndarray:
     return np.where(taken.target == IGNORE, taken.input_ids, taken.target)
 
 
-def words(taken: Taken, special: np.ndarray) -> Counter[int]:
+def words(taken: MaskedRows, special: np.ndarray) -> Counter[int]:
     ids = original(taken)
     return Counter(ids[~special[ids]].tolist())
 
@@ -44,14 +44,16 @@ def corpus_words(corpora: Iterable[shards.Shards]) -> Counter[int]:
     return Counter(token for corpus in corpora for document in corpus for token in document.tokens.tolist())
 
 
-def grams(taken: Taken, special: np.ndarray) -> set[tuple[int, ...]]:
+def grams(taken: MaskedRows, special: np.ndarray) -> set[tuple[int, ...]]:
     """Four tokens of text in a row: with 400 pieces at random, none comes twice in a corpus of these sizes."""
     ids = original(taken)
     found = np.lib.stride_tricks.sliding_window_view(ids, 4, axis=1).reshape(-1, 4)
     return set(map(tuple, found[~special[found].any(axis=1)].tolist()))
 
 
-def stream(feed: Feed, batches: int, cursor: Cursor | None = None, **shape) -> tuple[list[Taken], list[Cursor]]:
+def stream(
+    feed: BatchStream, batches: int, cursor: Cursor | None = None, **shape
+) -> tuple[list[MaskedRows], list[Cursor]]:
     """Batches from a cursor on, and the cursor before each and behind the last."""
     cursors, found = [cursor or feed.start()], []
     for _ in range(batches):
@@ -61,7 +63,7 @@ def stream(feed: Feed, batches: int, cursor: Cursor | None = None, **shape) -> t
     return found, cursors
 
 
-def epoch(feed: Feed, **shape) -> list[Taken]:
+def epoch(feed: BatchStream, **shape) -> list[MaskedRows]:
     """All batches of the first block."""
     found, cursors = stream(feed, 1, **shape)
     while True:
@@ -72,7 +74,7 @@ def epoch(feed: Feed, **shape) -> list[Taken]:
         cursors.append(cursor)
 
 
-def equal(one: Taken, other: Taken) -> bool:
+def equal(one: MaskedRows, other: MaskedRows) -> bool:
     same = all(np.array_equal(getattr(one, name), getattr(other, name)) for name in FIELDS)
     return same and one.tokens == other.tokens
 
@@ -81,7 +83,7 @@ def test_an_epoch_holds_every_token_once(make, bpe):
     """Blocks of an epoch's size: what each packs is what the corpora hold."""
     corpora = [make("a", sizes(40), per_shard=15), make("b", sizes(25, seed=2), seed=3)]
     held = corpus_words(corpora)
-    feed, special = Feed(corpora, bpe, options(block=held.total()), seed=0), marks(bpe).special
+    feed, special = BatchStream(corpora, bpe, options(block=held.total()), seed=0), marks(bpe).special
     seen: dict[int, Counter[int]] = {}
     cursor = feed.start()
     while cursor.block < 3:
@@ -92,7 +94,7 @@ def test_an_epoch_holds_every_token_once(make, bpe):
 
 
 def test_every_batch_has_the_rows_asked_for_and_true_counts(make, bpe):
-    found, cursors = stream(Feed([make("a", sizes(30))], bpe, options(), seed=0), 40, rows=7)
+    found, cursors = stream(BatchStream([make("a", sizes(30))], bpe, options(), seed=0), 40, rows=7)
     assert cursors[-1].block >= 5
     assert {taken.input_ids.shape for taken in found} == {(7, 32)}
     assert all(taken.tokens == (taken.pair > 0).sum() for taken in found)
@@ -101,9 +103,9 @@ def test_every_batch_has_the_rows_asked_for_and_true_counts(make, bpe):
 
 def test_the_same_cursor_gives_the_same_batch_whenever_and_wherever(make, bpe):
     corpora = [make("a", sizes(30)), make("b", sizes(20, seed=2), seed=3)]
-    found, cursors = stream(Feed(corpora, bpe, options(), seed=5), 60)
+    found, cursors = stream(BatchStream(corpora, bpe, options(), seed=5), 60)
     assert cursors[-1].block >= 5
-    again = Feed(corpora, bpe, options(), seed=5)
+    again = BatchStream(corpora, bpe, options(), seed=5)
     for at in np.random.default_rng(0).permutation(60):
         restored = Cursor(**json.loads(json.dumps(asdict(cursors[at]))))
         assert restored == cursors[at]
@@ -114,13 +116,13 @@ def test_the_same_cursor_gives_the_same_batch_whenever_and_wherever(make, bpe):
 
 def test_another_seed_gives_another_stream(make, bpe):
     corpus = make("a", sizes(30))
-    one, other = (stream(Feed([corpus], bpe, options(), seed=seed), 1)[0][0] for seed in (1, 2))
+    one, other = (stream(BatchStream([corpus], bpe, options(), seed=seed), 1)[0][0] for seed in (1, 2))
     assert not np.array_equal(original(one), original(other))
 
 
 def test_rows_of_a_block_do_not_come_in_the_order_of_the_corpus(make, bpe):
     corpus = make("a", [[5] * 400])
-    first = epoch(Feed([corpus], bpe, options(block=2000, stretch=2000), seed=0))
+    first = epoch(BatchStream([corpus], bpe, options(block=2000, stretch=2000), seed=0))
     held = corpus[0].tokens.tolist()
     place = {tuple(held[i : i + 4]): i for i in range(len(held))}
     special = marks(bpe).special
@@ -130,7 +132,7 @@ def test_rows_of_a_block_do_not_come_in_the_order_of_the_corpus(make, bpe):
 
 def test_text_that_is_read_again_is_masked_anew(make, bpe):
     corpus = make("a", [[20]])
-    feed = Feed([corpus], bpe, options(block=20, masking=PIECES), seed=0)
+    feed = BatchStream([corpus], bpe, options(block=20, masking=PIECES), seed=0)
     found, cursors = stream(feed, 30, rows=1)
     assert [cursor.block for cursor in cursors[1:]] == list(range(30))
     assert len({original(taken).tobytes() for taken in found}) == 1
@@ -140,7 +142,7 @@ def test_text_that_is_read_again_is_masked_anew(make, bpe):
 def test_weights_are_shares_of_the_tokens_read(make, bpe):
     corpora = [make("large", sizes(300)), make("small", sizes(20, seed=2), seed=3)]
     totals = [sum(len(document.tokens) for document in corpus) for corpus in corpora]
-    feed = Feed(corpora, bpe, options(weights=[1, 3]), seed=0)
+    feed = BatchStream(corpora, bpe, options(weights=[1, 3]), seed=0)
     _, cursors = stream(feed, 100, rows=16)
     large, small = (read * total for read, total in zip(feed.epochs(cursors[-1]), totals, strict=True))
     assert large + small > 40_000
@@ -153,16 +155,16 @@ def test_weights_are_shares_of_the_tokens_read(make, bpe):
 def test_weights_that_do_not_fit_are_refused(make, bpe, weights, message):
     corpora = [make("a", sizes(3)), make("b", sizes(3))]
     with pytest.raises(ConfigError, match=message):
-        Feed(corpora, bpe, options(weights=weights), seed=0)
+        BatchStream(corpora, bpe, options(weights=weights), seed=0)
 
 
 def test_held_out_text_is_never_trained_on_and_the_same_for_every_seed(make, bpe):
     corpora = [make("a", sizes(60)), make("b", sizes(40, seed=2), seed=3)]
     special = marks(bpe).special
     block = corpus_words(corpora).total()
-    held = [Feed(corpora, bpe, options(heldout=0.2), seed=s).heldout(length=32, tokens=block) for s in (0, 1)]
+    held = [BatchStream(corpora, bpe, options(heldout=0.2), seed=s).heldout(length=32, tokens=block) for s in (0, 1)]
     assert equal(*held)
-    training = epoch(Feed(corpora, bpe, options(heldout=0.2, block=2 * block), seed=0))
+    training = epoch(BatchStream(corpora, bpe, options(heldout=0.2, block=2 * block), seed=0))
     seen = set().union(*(grams(taken, special) for taken in training))
     kept = grams(held[0], special)
     assert len(kept) > 300
@@ -173,15 +175,15 @@ def test_held_out_text_is_never_trained_on_and_the_same_for_every_seed(make, bpe
 def test_held_out_and_trained_text_are_the_corpus(make, bpe):
     corpora = [make("a", sizes(60)), make("b", sizes(40, seed=2), seed=3)]
     special, whole = marks(bpe).special, corpus_words(corpora)
-    held = words(Feed(corpora, bpe, options(heldout=0.2), seed=0).heldout(length=32, tokens=10**6), special)
+    held = words(BatchStream(corpora, bpe, options(heldout=0.2), seed=0).heldout(length=32, tokens=10**6), special)
     assert 0.1 < held.total() / whole.total() < 0.3
-    feed = Feed(corpora, bpe, options(heldout=0.2, block=(whole - held).total()), seed=0)
+    feed = BatchStream(corpora, bpe, options(heldout=0.2, block=(whole - held).total()), seed=0)
     trained = sum((words(taken, special) for taken in epoch(feed, rows=1)), Counter())
     assert trained + held == whole
 
 
 def test_as_much_is_held_out_as_asked_for(make, bpe):
-    feed = Feed([make("a", sizes(200))], bpe, options(heldout=0.5), seed=0)
+    feed = BatchStream([make("a", sizes(200))], bpe, options(heldout=0.5), seed=0)
     some, more = (feed.heldout(length=32, tokens=tokens) for tokens in (300, 2000))
     special = marks(bpe).special
     assert 300 <= words(some, special).total() < 300 + 60 + 12
@@ -194,11 +196,11 @@ def test_nothing_held_out_is_said(make, bpe):
     corpus = make("one", [[5] * 4])
     for share in (0.0, 0.1):
         with pytest.raises(DataError, match=r"nothing of .*one is held out for evaluation: set heldout above 0"):
-            Feed([corpus], bpe, options(heldout=share), seed=0).heldout(length=32, tokens=10)
+            BatchStream([corpus], bpe, options(heldout=share), seed=0).heldout(length=32, tokens=10)
 
 
 def test_another_length_passes_over_the_rest_of_a_block_only(make, bpe):
-    feed = Feed([make("a", sizes(100))], bpe, options(), seed=0)
+    feed = BatchStream([make("a", sizes(100))], bpe, options(), seed=0)
     _, cursors = stream(feed, 2)
     assert cursors[-1].block == 0
     taken, behind = feed.take(cursors[-1], rows=4, length=64)
@@ -210,7 +212,7 @@ def test_another_length_passes_over_the_rest_of_a_block_only(make, bpe):
 
 
 def test_another_number_of_rows_loses_none(make, bpe):
-    feed = Feed([make("a", sizes(100))], bpe, options(), seed=0)
+    feed = BatchStream([make("a", sizes(100))], bpe, options(), seed=0)
     small, cursors = stream(feed, 21, rows=2)
     large, behind = stream(feed, 7, rows=6)
     assert behind[-1].block == cursors[-1].block > 0
@@ -220,7 +222,7 @@ def test_another_number_of_rows_loses_none(make, bpe):
 
 
 def test_a_stage_sets_its_rate_and_its_pairs(make, bpe):
-    feed = Feed([make("a", sizes(400, sentences=20))], bpe, options(block=20_000), seed=0)
+    feed = BatchStream([make("a", sizes(400, sentences=20))], bpe, options(block=20_000), seed=0)
     special = marks(bpe).special
     for rate in (0.15, 0.4):
         found, _ = feed.take(feed.start(), rows=200, length=32, rate=rate)
@@ -236,7 +238,7 @@ def test_a_corpus_smaller_than_a_block_is_read_over_and_over(make, bpe, document
     if form == "lines":
         documents = [[size + 10 for size in document] for document in documents]
     corpus = make("tiny", documents)
-    feed, special = Feed([corpus], bpe, options(form=form), seed=0), marks(bpe).special
+    feed, special = BatchStream([corpus], bpe, options(form=form), seed=0), marks(bpe).special
     found, cursors = stream(feed, 40)
     assert feed.epochs(cursors[-1])[0] > 1
     assert set(words(found[0], special)) <= set(corpus_words([corpus]))
@@ -247,21 +249,21 @@ def test_a_corpus_smaller_than_a_block_is_read_over_and_over(make, bpe, document
 def test_an_empty_corpus_is_refused_by_name(make, bpe, documents):
     full, empty = make("full", [[5]]), make("empty", documents)
     with pytest.raises(DataError, match=r"empty holds no text"):
-        Feed([full, empty], bpe, options(), seed=0)
+        BatchStream([full, empty], bpe, options(), seed=0)
     with pytest.raises(ConfigError, match="no corpus to read"):
-        Feed([], bpe, options(), seed=0)
+        BatchStream([], bpe, options(), seed=0)
 
 
 def test_an_impossible_length_is_refused(make, bpe):
     with pytest.raises(ConfigError, match="length"):
-        stream(Feed([make("a", sizes(3))], bpe, options(), seed=0), 1, length=8)
+        stream(BatchStream([make("a", sizes(3))], bpe, options(), seed=0), 1, length=8)
 
 
 def test_every_line_is_read_once_and_a_batch_has_one_bin(make, bpe):
     corpus = make("a", sizes(150, longest=60, seed=4))
     held = [tuple(d.tokens[a:b].tolist()) for d in corpus for a, b in zip(d.sentences, d.sentences[1:], strict=False)]
     total = sum(map(len, held))
-    feed, special = Feed([corpus], bpe, options(form="lines", block=total), seed=0), marks(bpe).special
+    feed, special = BatchStream([corpus], bpe, options(form="lines", block=total), seed=0), marks(bpe).special
     seen: Counter[tuple[int, ...]] = Counter()
     lengths = []
     for taken in epoch(feed, rows=8, length=64):
@@ -282,7 +284,7 @@ def test_every_line_is_read_once_and_a_batch_has_one_bin(make, bpe):
 
 
 def test_a_batch_of_lines_has_all_its_rows_and_blocks_go_on_with_whole_groups(make, bpe):
-    feed = Feed([make("a", sizes(150, longest=60, seed=4))], bpe, options(form="lines"), seed=0)
+    feed = BatchStream([make("a", sizes(150, longest=60, seed=4))], bpe, options(form="lines"), seed=0)
     spread, mixed = [], 0
     for taken in stream(feed, 60, rows=16, length=64, together=4)[0]:
         assert len(taken.pair) == 16
@@ -295,9 +297,9 @@ def test_a_batch_of_lines_has_all_its_rows_and_blocks_go_on_with_whole_groups(ma
 
 def test_lines_can_be_taken_again_and_go_on_in_another_stage(make, bpe):
     corpus = make("a", sizes(150, longest=60, seed=4))
-    found, cursors = stream(Feed([corpus], bpe, options(form="lines"), seed=0), 60, rows=8, length=64)
+    found, cursors = stream(BatchStream([corpus], bpe, options(form="lines"), seed=0), 60, rows=8, length=64)
     assert cursors[-1].block >= 2
-    again = Feed([corpus], bpe, options(form="lines"), seed=0)
+    again = BatchStream([corpus], bpe, options(form="lines"), seed=0)
     for at in (59, 3, 31):
         taken, behind = again.take(cursors[at], rows=8, length=64)
         assert equal(taken, found[at])
@@ -308,7 +310,7 @@ def test_lines_can_be_taken_again_and_go_on_in_another_stage(make, bpe):
 
 
 def test_lines_held_out_come_by_length(make, bpe):
-    feed = Feed([make("a", sizes(150, longest=60))], bpe, options(form="lines", heldout=0.3), seed=0)
+    feed = BatchStream([make("a", sizes(150, longest=60))], bpe, options(form="lines", heldout=0.3), seed=0)
     held = feed.heldout(length=64, tokens=1000)
     lengths = (held.pair > 0).sum(axis=1).tolist()
     assert lengths == sorted(lengths)
@@ -316,7 +318,7 @@ def test_lines_held_out_come_by_length(make, bpe):
 
 
 def test_a_corpus_without_a_line_is_refused(make, bpe):
-    feed = Feed([make("short", [[4, 5, 9]] * 50)], bpe, options(form="lines"), seed=0)
+    feed = BatchStream([make("short", [[4, 5, 9]] * 50)], bpe, options(form="lines"), seed=0)
     with pytest.raises(DataError, match=r"short has no line to read: all are shorter than 12 tokens"):
         feed.take(feed.start(), rows=4, length=32)
 
@@ -324,8 +326,8 @@ def test_a_corpus_without_a_line_is_refused(make, bpe):
 def test_smoothing_chooses_rare_pieces_more_often(make, bpe):
     corpus = make("a", [[100] * 200])
     masking = {**PIECES, "smoothing": 0.7}
-    feed = Feed([corpus], bpe, options(form="lines", masking=masking, block=20_000), seed=0)
-    plain = Feed([corpus], bpe, options(form="lines", masking=PIECES, block=20_000), seed=0)
+    feed = BatchStream([corpus], bpe, options(form="lines", masking=masking, block=20_000), seed=0)
+    plain = BatchStream([corpus], bpe, options(form="lines", masking=PIECES, block=20_000), seed=0)
     counts = corpus_words([corpus])
     means = []
     for one in (feed, plain):
@@ -335,12 +337,12 @@ def test_smoothing_chooses_rare_pieces_more_often(make, bpe):
     assert means[0] < means[1] - 0.5
     taken, _ = feed.take(feed.start(), rows=200, length=102)
     assert (taken.target != IGNORE).sum() == np.ceil(0.15 * taken.tokens)
-    again, _ = Feed([corpus], bpe, feed.options, seed=0).take(feed.start(), rows=200, length=102)
+    again, _ = BatchStream([corpus], bpe, feed.options, seed=0).take(feed.start(), rows=200, length=102)
     assert equal(taken, again)
 
 
 def test_smoothing_across_blocks_is_over_the_whole_batch(make, bpe):
-    feed = Feed([make("a", sizes(100))], bpe, options(masking={**PIECES, "smoothing": 0.7}), seed=0)
+    feed = BatchStream([make("a", sizes(100))], bpe, options(masking={**PIECES, "smoothing": 0.7}), seed=0)
     for taken in stream(feed, 12, rows=20)[0]:
         assert (taken.target != IGNORE).sum() == np.ceil(0.15 * taken.tokens)
 
@@ -355,5 +357,8 @@ def test_smoothing_across_blocks_is_over_the_whole_batch(make, bpe):
 )
 def test_held_out_text_is_the_same_whatever_is_trained_with(make, bpe, more):
     corpus = make("a", sizes(100))
-    held = [Feed([corpus], bpe, options(heldout=0.3, **o), seed=0).heldout(length=32, tokens=1000) for o in ({}, more)]
+    held = [
+        BatchStream([corpus], bpe, options(heldout=0.3, **o), seed=0).heldout(length=32, tokens=1000)
+        for o in ({}, more)
+    ]
     assert equal(*held)

@@ -14,9 +14,9 @@ import torch
 
 from destila.losses import kl
 from destila.tasks.span.reader import SpanOptions
-from destila.tasks.span.task import Span
+from destila.tasks.span.task import SpanTask
 from destila.training.batches import collate
-from destila.types import Example, Output, Setting
+from destila.types import Example, LossContext, Output
 
 KINDS = ("wordpiece", "bpe", "unigram")
 TEXTS = 1000
@@ -24,8 +24,8 @@ ODD = ("¿", "¡", "«a»", "—", "3,5", "12:30", "ñ" * 9, "e\u0301l", "🙂",
 BLANKS = (" ", " ", " ", "  ", "\n", "\t", "\u00a0")
 LABELS = ("start", "end")
 PAIRS = list(product(KINDS, KINDS))
-UNITS, TOKENS = Span(), Span(SpanOptions(unit="token"))
-KL = kl.build(kl.Options(temperature=1.0), Setting()).fn
+UNITS, TOKENS = SpanTask(), SpanTask(SpanOptions(unit="token"))
+KL = kl.build(kl.Options(temperature=1.0), LossContext()).fn
 
 
 def questions(lines: list[str]) -> list[Example]:

@@ -12,7 +12,7 @@ import torch
 from destila.losses import hard, kl
 from destila.tasks.span import task
 from destila.training.batches import collate
-from destila.types import ABSENT, IGNORE, Features, Output, Setting, Signal
+from destila.types import ABSENT, IGNORE, Features, LossContext, Output, Signal
 
 TASK = task.TASK
 
@@ -101,7 +101,7 @@ def test_gold_answers_meet_the_tokens_of_the_context_and_the_first(batch):
         [True] + [False] * 2 + [True] + [False] * 3,
     ]
     assert TASK.targets(batch).tolist() == [[3, 4], [0, 0]]
-    loss = hard.build(hard.Options(), Setting()).fn(said.logits, TASK.targets(batch), said.mask, 1)
+    loss = hard.build(hard.Options(), LossContext()).fn(said.logits, TASK.targets(batch), said.mask, 1)
     expected = 0.0
     for b, kept, gold in ((0, [0, 3, 4, 5], (3, 4)), (1, [0, 3], (0, 0))):
         for c in range(2):
@@ -113,7 +113,7 @@ def test_gold_answers_meet_the_tokens_of_the_context_and_the_first(batch):
 def test_an_unlabelled_question_costs_nothing():
     batch = collate([window([0, -1, 1], (IGNORE, IGNORE))], 0)
     said = TASK.supervised(Output(random(1, 3, 2)), batch)
-    assert float(hard.build(hard.Options(), Setting()).fn(said.logits, TASK.targets(batch), said.mask, 1)) == 0
+    assert float(hard.build(hard.Options(), LossContext()).fn(said.logits, TASK.targets(batch), said.mask, 1)) == 0
 
 
 # what a teacher says of a window
@@ -153,7 +153,7 @@ def test_a_unit_the_teacher_does_not_hold_is_masked_in_the_batch():
 
 
 def divergence(student: torch.Tensor, teacher: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    return kl.build(kl.Options(temperature=1.0), Setting()).fn(student, teacher, mask, 1)
+    return kl.build(kl.Options(temperature=1.0), LossContext()).fn(student, teacher, mask, 1)
 
 
 @pytest.mark.parametrize("seed", range(20))
