@@ -45,7 +45,11 @@ class Invented(Sequence[Example]):
 
 def answer(number: int, units: int, classes: int) -> np.ndarray:
     """The invented logits of example `number`, [units, classes]; exact in half precision."""
-    return ((number * 31 + np.arange(units * classes)) % 1000).astype(np.float32).reshape(units, classes)
+    return (
+        ((number * 31 + np.arange(units * classes)) % 1000)
+        .astype(np.float32)
+        .reshape(units, classes)
+    )
 
 
 def open_cache(options: argparse.Namespace) -> Cache:
@@ -67,7 +71,10 @@ def fill(options: argparse.Namespace) -> None:
 def memory() -> tuple[float, float]:
     """Anonymous and file-backed resident megabytes of this process."""
     lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
-    kb = {name: float(rest.split()[0]) for name, _, rest in (line.partition(":") for line in lines[1:])}
+    kb = {
+        name: float(rest.split()[0])
+        for name, _, rest in (line.partition(":") for line in lines[1:])
+    }
     return kb["Anonymous"] * 1024 / MEGABYTE, (kb["Rss"] - kb["Anonymous"]) * 1024 / MEGABYTE
 
 
@@ -87,7 +94,9 @@ def read(options: argparse.Namespace) -> dict[str, float]:
             peak_anonymous, peak_backed = max(peak_anonymous, now), max(peak_backed, now_backed)
     seconds = time.perf_counter() - begin
     for i in (0, options.rows // 2, options.rows - 1):
-        assert np.array_equal(view[i], answer(i, options.units, options.classes)), f"row {i} is wrong"
+        assert np.array_equal(view[i], answer(i, options.units, options.classes)), (
+            f"row {i} is wrong"
+        )
     return {
         "anonymous_growth_mb": round(peak_anonymous - anonymous, 1),
         "file_backed_growth_mb": round(peak_backed - backed, 1),
@@ -104,7 +113,9 @@ def main() -> None:
     parser.add_argument("--classes", type=int, default=9)
     parser.add_argument("--dtype", choices=["float16", "float32"], default="float16")
     parser.add_argument("--folder", help="where to put the cache (default: a temporary folder)")
-    parser.add_argument("--read-only", action="store_true", help="read a cache that --folder already holds")
+    parser.add_argument(
+        "--read-only", action="store_true", help="read a cache that --folder already holds"
+    )
     options = parser.parse_args()
     if options.read_only:
         print(json.dumps(read(options)))
@@ -115,12 +126,30 @@ def main() -> None:
         fill(options)
         filled = time.perf_counter() - begin
         size = open_cache(options).size_bytes
-        same = [f"--{name}={getattr(options, name)}" for name in ("rows", "units", "classes", "dtype", "folder")]
-        child = subprocess.run([sys.executable, __file__, *same, "--read-only"], check=True, capture_output=True)
-        shape = {"rows": options.rows, "units": options.units, "classes": options.classes, "dtype": options.dtype}
+        same = [
+            f"--{name}={getattr(options, name)}"
+            for name in ("rows", "units", "classes", "dtype", "folder")
+        ]
+        child = subprocess.run(
+            [sys.executable, __file__, *same, "--read-only"], check=True, capture_output=True
+        )
+        shape = {
+            "rows": options.rows,
+            "units": options.units,
+            "classes": options.classes,
+            "dtype": options.dtype,
+        }
         facts = {"benchmark": "cache_memory", **shape, "cache_mb": round(size / MEGABYTE, 1)}
-        conditions = {"python": platform.python_version(), "numpy": np.__version__, "machine": platform.machine()}
-        print(json.dumps(facts | {"fill_seconds": round(filled, 1)} | json.loads(child.stdout) | conditions))
+        conditions = {
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "machine": platform.machine(),
+        }
+        print(
+            json.dumps(
+                facts | {"fill_seconds": round(filled, 1)} | json.loads(child.stdout) | conditions
+            )
+        )
 
 
 if __name__ == "__main__":

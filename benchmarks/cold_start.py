@@ -44,7 +44,11 @@ def start(python: str, kind: str, folder: Path) -> float:
     """Seconds from before the process to its answer; the clock is the system's, the same in both processes."""
     before = time.monotonic()
     done = subprocess.run(
-        [python, "-c", STARTS[kind], str(folder)], capture_output=True, text=True, check=True, cwd=folder
+        [python, "-c", STARTS[kind], str(folder)],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=folder,
     )
     return float(done.stdout.split()[-1]) - before
 
@@ -59,9 +63,13 @@ def tiny(tokenizer: Path, place: Path) -> Path:
     from destila.tokenizer.tokenizer import load
 
     reads = load(tokenizer)
-    model = hf.load("albeto-tiny", tokenizer=reads, task="tag", labels=("O", "B-PER", "I-PER")).model.eval()
+    model = hf.load(
+        "albeto-tiny", tokenizer=reads, task="tag", labels=("O", "B-PER", "I-PER")
+    ).model.eval()
     store.describe(model, reads, place, {"max_length": 128})
-    onnx.save(int8.quantise(fp32.build(model, mask=False), kind="dynamic"), str(place / "model.onnx"))
+    onnx.save(
+        int8.quantise(fp32.build(model, mask=False), kind="dynamic"), str(place / "model.onnx")
+    )
     return place
 
 
@@ -70,9 +78,21 @@ def installed(place: Path) -> tuple[str, dict[str, float]]:
     subprocess.run([sys.executable, "-m", "venv", str(place)], check=True)
     python = str(place / "bin" / "python")
     empty = _megabytes(place)
-    command = [python, "-m", "pip", "install", "--quiet", "-c", str(ROOT / "constraints.txt"), str(ROOT)]
+    command = [
+        python,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "-c",
+        str(ROOT / "constraints.txt"),
+        str(ROOT),
+    ]
     subprocess.run(command, check=True)
-    missing = subprocess.run([python, "-c", "import torch"], capture_output=True, check=False).returncode != 0
+    missing = (
+        subprocess.run([python, "-c", "import torch"], capture_output=True, check=False).returncode
+        != 0
+    )
     if not missing:
         raise SystemExit("the core install has torch")
     return python, {"environment_mb": _megabytes(place), "added_mb": _megabytes(place) - empty}
@@ -80,7 +100,11 @@ def installed(place: Path) -> tuple[str, dict[str, float]]:
 
 def _megabytes(place: Path) -> float:
     return (
-        int(subprocess.run(["du", "-sk", str(place)], capture_output=True, text=True, check=True).stdout.split()[0])
+        int(
+            subprocess.run(
+                ["du", "-sk", str(place)], capture_output=True, text=True, check=True
+            ).stdout.split()[0]
+        )
         / 1024
     )
 
@@ -99,17 +123,24 @@ def main() -> None:
         (Path(place) / "tiny").mkdir()
         folder = arguments.folder or tiny(arguments.tokenizer, Path(place) / "tiny")
         folder = folder.resolve()
-        python, install = installed(Path(place) / "core") if arguments.install else (sys.executable, {})
+        python, install = (
+            installed(Path(place) / "core") if arguments.install else (sys.executable, {})
+        )
         times: dict[str, list[float]] = {kind: [] for kind in STARTS}
         for repeat in range(arguments.repeats + 1):
             for kind, found in times.items():
                 seconds = start(python, kind, folder)
                 if repeat:  # the first round fills the system's file cache
                     found.append(seconds)
-        peaks = {kind: memory.peak_of([python, "-c", code, str(folder)]) or 0 for kind, code in STARTS.items()}
+        peaks = {
+            kind: memory.peak_of([python, "-c", code, str(folder)]) or 0
+            for kind, code in STARTS.items()
+        }
         result = {
             "graph_bytes": (folder / "model.onnx").stat().st_size,
-            "seconds": {kind: {"median": median(found), "best": min(found)} for kind, found in times.items()},
+            "seconds": {
+                kind: {"median": median(found), "best": min(found)} for kind, found in times.items()
+            },
             "peak_mb": {kind: peak / 2**20 for kind, peak in peaks.items()},
             "install": install,
             "repeats": arguments.repeats,

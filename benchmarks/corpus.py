@@ -36,7 +36,11 @@ from destila.measuring import machine
 
 _BATCH = 10_000
 _PAUSE = 0.1
-_WAYS = {"neither": ("exact=false", "near.use=false"), "exact": ("near.use=false",), "exact+near": ()}
+_WAYS = {
+    "neither": ("exact=false", "near.use=false"),
+    "exact": ("near.use=false",),
+    "exact+near": (),
+}
 _ENCODE = """
 import sys, time
 from itertools import islice
@@ -111,7 +115,9 @@ def memory(process: psutil.Process) -> tuple[float, float]:
 
 def main() -> None:
     """Sample, take turns, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("files", nargs="*", help="none: corpus_es below DESTILA_DATA")
     parser.add_argument("--tokenizer", default="mini-es")
     parser.add_argument("--megabytes", type=float, default=300)
@@ -120,7 +126,9 @@ def main() -> None:
     tokenizer = hub.resolve(arguments.tokenizer, what="tokenizer") / "tokenizer.json"
     with tempfile.TemporaryDirectory() as folder:
         text, out = Path(folder) / "text.txt", Path(folder) / "out"
-        files = arguments.files or sorted(map(str, (Path(os.environ["DESTILA_DATA"]) / "corpus_es").glob("*.zst")))
+        files = arguments.files or sorted(
+            map(str, (Path(os.environ["DESTILA_DATA"]) / "corpus_es").glob("*.zst"))
+        )
         characters = sample(files, int(arguments.megabytes * 1e6), text)
         raw: list[Turn] = []
         ours: dict[str, list[Turn]] = {way: [] for way in _WAYS}
@@ -141,7 +149,9 @@ def corpus(text: Path, out: Path, tokenizer: Path, way: str) -> list[str]:
     return [*command, "--tokenizer", str(tokenizer), *options]
 
 
-def again(command: list[str], out: Path, seconds: float, whole: dict[str, str]) -> dict[str, object]:
+def again(
+    command: list[str], out: Path, seconds: float, whole: dict[str, str]
+) -> dict[str, object]:
     """Kills the command after some seconds and runs it again: pieces kept, seconds needed, whether files are the same."""
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
@@ -164,7 +174,9 @@ def encoding(tokenizer: Path, text: Path) -> Turn:
     """What raw batch encoding takes in a process of its own, with all threads."""
     command = [sys.executable, "-c", _ENCODE, str(tokenizer), str(text), str(_BATCH)]
     environment = os.environ | {"TOKENIZERS_PARALLELISM": "true"}
-    said = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
+    said = subprocess.run(
+        command, check=True, capture_output=True, text=True, env=environment
+    ).stdout
     return Turn(*map(float, said.split()))
 
 
@@ -176,7 +188,8 @@ def summary(characters: int, raw: list[Turn], ours: dict[str, list[Turn]]) -> di
         ways[way] = {
             "turns": [asdict(turn) for turn in turns],
             "ratio_to_encoding": statistics.median(ratios),
-            "cpu_ratio_to_encoding": sum(t.cpu_seconds for t in raw) / sum(t.cpu_seconds for t in turns),
+            "cpu_ratio_to_encoding": sum(t.cpu_seconds for t in raw)
+            / sum(t.cpu_seconds for t in turns),
             "ratios": ratios,
             "peak_pss_mb": max(turn.peak_pss_mb for turn in turns),
             "peak_rss_mb": max(turn.peak_rss_mb for turn in turns),

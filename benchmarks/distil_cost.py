@@ -36,14 +36,25 @@ from destila.training.loop import Evaluation, TrainData, fit
 from destila.training.options import TrainOptions
 from destila.types import Example, Features, Task
 
-KINDS: dict[str, tuple[Task, str, int]] = {"tag": (tag.TASK, "conll2002", 128), "span": (span.TASK, "squad_es", 192)}
+KINDS: dict[str, tuple[Task, str, int]] = {
+    "tag": (tag.TASK, "conll2002", 128),
+    "span": (span.TASK, "squad_es", 192),
+}
 """Task, data set and window of each kind of student."""
 
 
 def epoch(task: Task, loss: WeightedLoss, data: TrainData, labels: Sequence[str]) -> float:
     """Seconds of one epoch."""
     model = heads.build(PRESETS["albeto-tiny"], task.name, labels, seed=0)
-    steps = fit(model, task, loss, data, lambda: Evaluation(0, 0, {}), TrainOptions(epochs=1, lr=5e-5), seed=0)
+    steps = fit(
+        model,
+        task,
+        loss,
+        data,
+        lambda: Evaluation(0, 0, {}),
+        TrainOptions(epochs=1, lr=5e-5),
+        seed=0,
+    )
     start = time.perf_counter()
     for _ in steps:
         pass
@@ -65,16 +76,23 @@ def main() -> None:
     tokenizer = tokenizers.load(Path(os.environ["DESTILA_MODELS"]) / "mini-es")
     features = task.encode(examples, tokenizer, dataset.labels, max_length=max_length).features
     cells = Counter(f.row for f in features for _ in f.owned)
-    sizes = {e.id: cells[row] if task.name == "span" else len(e.words) for row, e in enumerate(examples)}
+    sizes = {
+        e.id: cells[row] if task.name == "span" else len(e.words) for row, e in enumerate(examples)
+    }
     random = np.random.default_rng(0)
 
     def logits(part: Sequence[Example]) -> list[np.ndarray]:
-        return [random.normal(size=(sizes[e.id], len(dataset.labels))).astype(np.float32) for e in part]
+        return [
+            random.normal(size=(sizes[e.id], len(dataset.labels))).astype(np.float32) for e in part
+        ]
 
     with tempfile.TemporaryDirectory() as folder:
         cache = Cache.open(Path(folder) / "cache", {"source": "random"}, len(dataset.labels))
         cache.fill(examples, logits)
-        plain, taught = build_loss([{"use": "hard"}]), build_loss([{"use": "kl", "temperature": 2.0}])
+        plain, taught = (
+            build_loss([{"use": "hard"}]),
+            build_loss([{"use": "kl", "temperature": 2.0}]),
+        )
         data = TrainData(features, tokenizer.pad_id)
         rows = cache.rows(examples)
 
@@ -85,13 +103,19 @@ def main() -> None:
         short = TrainData(features[:128], tokenizer.pad_id)
         epoch(task, plain, short, dataset.labels)  # warm-up
         times = [
-            (epoch(task, plain, data, dataset.labels), epoch(task, taught, distilled, dataset.labels))
+            (
+                epoch(task, plain, data, dataset.labels),
+                epoch(task, taught, distilled, dataset.labels),
+            )
             for _ in range(arguments.rounds)
         ]
     result = {
         "task": task.name,
         "distilled_over_finetuned": round(median(b / a for a, b in times), 3),
-        "seconds": {"finetuned": [round(a, 2) for a, _ in times], "distilled": [round(b, 2) for _, b in times]},
+        "seconds": {
+            "finetuned": [round(a, 2) for a, _ in times],
+            "distilled": [round(b, 2) for _, b in times],
+        },
         "windows": len(features),
         "threads": arguments.threads,
         "cpu": machine.cpu(),

@@ -58,9 +58,18 @@ TIMED = 0.1  # seconds of calls that are timed
 LEAST = 5  # of those, however long they take
 ROWS = 12  # different inputs of each length
 PEAK = 2048  # side of the square product that measures the machine
-PYTORCH = {("albeto-base-6", 128): 6, ("albeto-base-6", 512): 4, ("albeto-tiny", 32): 5.5, ("albeto-tiny", 512): 3}
-PLAIN = {("albeto-base-6", n): 2.2 for n in (32, 128)} | {("albeto-tiny", n): 1.8 for n in (32, 128)}
-MEGABYTES = {"albeto-tiny": 6.0} | {name: 12.5 for name in PRESETS if name.startswith("albeto-base")}
+PYTORCH = {
+    ("albeto-base-6", 128): 6,
+    ("albeto-base-6", 512): 4,
+    ("albeto-tiny", 32): 5.5,
+    ("albeto-tiny", 512): 3,
+}
+PLAIN = {("albeto-base-6", n): 2.2 for n in (32, 128)} | {
+    ("albeto-tiny", n): 1.8 for n in (32, 128)
+}
+MEGABYTES = {"albeto-tiny": 6.0} | {
+    name: 12.5 for name in PRESETS if name.startswith("albeto-base")
+}
 BETO = {"albeto-tiny": 50, "albeto-base-6": 15}
 
 Times = dict[str, np.ndarray]
@@ -93,7 +102,9 @@ def _filled(call: Callable[[int], object], seconds: float, least: int, clock: Cl
 
 def inputs(dataset: Dataset, tokenizer: Tokenizer, length: int) -> list[np.ndarray]:
     """ROWS inputs [1, length] of real sentences, one behind the other between the first and the last special token."""
-    features = TASK.encode(dataset.splits["test"], tokenizer, dataset.labels, max_length=512).features
+    features = TASK.encode(
+        dataset.splits["test"], tokenizer, dataset.labels, max_length=512
+    ).features
     first, last = features[0].input_ids[0], features[0].input_ids[-1]
     stream = np.concatenate([f.input_ids[1:-1] for f in features])
     rows = []
@@ -114,7 +125,9 @@ def peak_gops(threads: int, clock: Clock) -> float:
         [helper.make_tensor_value_info("y", TensorProto.INT32, ["L", PEAK])],
         [numpy_helper.from_array(weight, "weight")],
     )
-    session = open_session(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), threads)
+    session = open_session(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), threads
+    )
     best = 0.0
     for rows in (256, 512, 1024):
         x = np.random.default_rng(1).integers(0, 256, (rows, PEAK)).astype(np.uint8)
@@ -128,8 +141,13 @@ def peak_gops(threads: int, clock: Clock) -> float:
 def int8_gop(config: EncoderConfig, length: int, labels: int, task: str) -> float:
     """Billions of operations in the products with weights, as far as the graph computes them for all tokens or one."""
     hidden, ffn = config.hidden, config.ffn
-    pair, rest = 2 * hidden * hidden, 2 * hidden * hidden + 2 * hidden * ffn  # keys and values; queries, output, ffn
-    last = rest if task == "classify" else rest * length  # a classifier's last layer answers for one token
+    pair, rest = (
+        2 * hidden * hidden,
+        2 * hidden * hidden + 2 * hidden * ffn,
+    )  # keys and values; queries, output, ffn
+    last = (
+        rest if task == "classify" else rest * length
+    )  # a classifier's last layer answers for one token
     blocks = config.layers * pair * length + (config.layers - 1) * rest * length + last
     ends = config.embedding * hidden * length if config.kind == "albert" else 0
     ends += hidden * hidden + hidden * labels if task == "classify" else hidden * labels * length
@@ -144,7 +162,9 @@ def fixed_lengths(
     model = heads.build(PRESETS[preset], arguments.task, labels, seed=0).eval()
     calibration = inputs(dataset, tokenizer, 128)[:4]
     with tempfile.TemporaryDirectory() as folder:
-        field = peers.contestants(model, tokenizer, Path(folder), threads=arguments.threads, calibration=calibration)
+        field = peers.contestants(
+            model, tokenizer, Path(folder), threads=arguments.threads, calibration=calibration
+        )
         file = Path(folder) / "destila-int8.onnx"
         found: dict[str, Any] = {
             "megabytes": file.stat().st_size / 1e6,
@@ -164,7 +184,9 @@ def fixed_lengths(
             work = int8_gop(model.config, length, len(labels), arguments.task)
             found["lengths"][length] = {
                 "median_ms": medians,
-                "p95_ms": {name: float(np.percentile(values, 95)) for name, values in times.items()},
+                "p95_ms": {
+                    name: float(np.percentile(values, 95)) for name, values in times.items()
+                },
                 "achieved_over_peak": work / (medians["destila int8"] / 1000) / peak,
             }
     return found
@@ -181,10 +203,14 @@ def _agree(field: Mapping[str, peers.Run], ids: np.ndarray) -> None:
         worst = float(np.abs(run(ids) - wanted).max() / np.abs(wanted).max())
         limit = 1e-4 if name.endswith("fp32") else 0.5  # 8 and 16 bits on random weights
         if not worst < limit:
-            raise SystemExit(f"{name} differs from pytorch by {worst:.2g} of the largest value: not the same model")
+            raise SystemExit(
+                f"{name} differs from pytorch by {worst:.2g} of the largest value: not the same model"
+            )
 
 
-def against_beto(arguments: argparse.Namespace, dataset: Dataset, tokenizer: Tokenizer) -> dict[str, Any]:
+def against_beto(
+    arguments: argparse.Namespace, dataset: Dataset, tokenizer: Tokenizer
+) -> dict[str, Any]:
     """From sentence to labels: BETO in PyTorch and our int8 models, on the first test sentences."""
     examples = dataset.splits["test"][: arguments.sentences]
     calls: dict[str, Callable[[int], object]] = {}
@@ -209,15 +235,23 @@ def against_beto(arguments: argparse.Namespace, dataset: Dataset, tokenizer: Tok
             }
         times = {
             name: values.reshape(-1)
-            for name, values in _sentences(calls, len(examples), arguments.rounds, CLOCKS[arguments.clock]).items()
+            for name, values in _sentences(
+                calls, len(examples), arguments.rounds, CLOCKS[arguments.clock]
+            ).items()
         }
     medians = {name: float(np.median(values)) for name, values in times.items()}
     means = {name: float(values.mean()) for name, values in times.items()}
-    ratio = {name: medians["beto pytorch"] / value for name, value in medians.items() if name != "beto pytorch"}
+    ratio = {
+        name: medians["beto pytorch"] / value
+        for name, value in medians.items()
+        if name != "beto pytorch"
+    }
     return {"sentences": len(examples), "median_ms": medians, "mean_ms": means, "beto_over": ratio}
 
 
-def _sentences(calls: Mapping[str, Callable[[int], object]], number: int, rounds: int, clock: Clock) -> Times:
+def _sentences(
+    calls: Mapping[str, Callable[[int], object]], number: int, rounds: int, clock: Clock
+) -> Times:
     """Milliseconds [rounds, number]: each contestant reads all sentences, in turn, after a warm-up."""
     found = {name: np.empty((rounds, number)) for name in calls}
     for turn in range(rounds):
@@ -244,11 +278,15 @@ def _whole(
     return call
 
 
-def batch_stable(preset: str, dataset: Dataset, tokenizer: Tokenizer, number: int) -> dict[str, Any]:
+def batch_stable(
+    preset: str, dataset: Dataset, tokenizer: Tokenizer, number: int
+) -> dict[str, Any]:
     """Whether the per-text default gives the same bits in any order and company, on 1 and 2 threads."""
     model = heads.build(PRESETS[preset], "tag", dataset.labels, seed=0).eval()
     graph = int8.quantise(exporter.build(model, mask=False, types=False), kind="dynamic")
-    features = TASK.encode(dataset.splits["test"][:number], tokenizer, dataset.labels, max_length=512).features
+    features = TASK.encode(
+        dataset.splits["test"][:number], tokenizer, dataset.labels, max_length=512
+    ).features
     texts = [(f.input_ids, f.type_ids) for f in features]
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "model.onnx"
@@ -263,7 +301,12 @@ def bars(result: Mapping[str, Any]) -> list[dict[str, Any]]:
 
     def bar(what: str, wanted: float, value: float, *, most: bool = False) -> None:
         found.append(
-            {"bar": what, "wanted": wanted, "found": value, "met": value <= wanted if most else value >= wanted}
+            {
+                "bar": what,
+                "wanted": wanted,
+                "found": value,
+                "met": value <= wanted if most else value >= wanted,
+            }
         )
 
     for preset, part in result["presets"].items():
@@ -276,17 +319,29 @@ def bars(result: Mapping[str, Any]) -> list[dict[str, Any]]:
             best = min(value for name, value in medians.items() if name.startswith("destila"))
             for baseline, wanted in (("pytorch", PYTORCH), ("onnxruntime fp32", PLAIN)):
                 if (preset, length) in wanted:
-                    what, least = f"{preset}, {length} tokens: {baseline} over", wanted[preset, length]
+                    what, least = (
+                        f"{preset}, {length} tokens: {baseline} over",
+                        wanted[preset, length],
+                    )
                     bar(f"{what} destila int8", least, medians[baseline] / medians["destila int8"])
                     bar(f"{what} the best of destila", least, medians[baseline] / best)
-            experts = [v for name, v in medians.items() if name.startswith("openvino") or name.endswith("expert")]
+            experts = [
+                v
+                for name, v in medians.items()
+                if name.startswith("openvino") or name.endswith("expert")
+            ]
             bar(
                 f"{preset}, {length} tokens: destila int8 over best peer",
                 1.05,
                 medians["destila int8"] / min(experts),
                 most=True,
             )
-            bar(f"{preset}, {length} tokens: best of destila over best peer", 1.05, best / min(experts), most=True)
+            bar(
+                f"{preset}, {length} tokens: best of destila over best peer",
+                1.05,
+                best / min(experts),
+                most=True,
+            )
             bar(f"{preset}, {length} tokens: achieved over peak", 0.6, row["achieved_over_peak"])
     for name, ratio in result.get("beto", {}).get("beto_over", {}).items():
         bar(f"{name}: BETO in PyTorch over, sentence to labels", BETO[name.split(":")[0]], ratio)
@@ -302,16 +357,23 @@ def bars(result: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def main() -> None:
     """Run everything, print a table on standard error and one JSON object on standard output."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--turns", type=int, default=15)
-    parser.add_argument("--rounds", type=int, default=5, help="passes over the sentences against BETO")
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="passes over the sentences against BETO"
+    )
     parser.add_argument("--presets", default="albeto-tiny,albeto-base-6")
     parser.add_argument("--lengths", default="32,128,512")
     parser.add_argument("--task", default="tag", choices=("tag", "classify"))
     parser.add_argument("--quick", action="store_true", help="a smoke run of about a minute")
     parser.add_argument(
-        "--clock", choices=tuple(CLOCKS), default="wall", help="cpu: processor time, for one thread on a busy machine"
+        "--clock",
+        choices=tuple(CLOCKS),
+        default="wall",
+        help="cpu: processor time, for one thread on a busy machine",
     )
     parser.add_argument("--json", type=Path, help="also write the result to this file")
     arguments = parser.parse_args()
@@ -348,7 +410,8 @@ def main() -> None:
     result["bars"] = bars(result)
     for row in result["bars"]:
         print(
-            f"{'met ' if row['met'] else 'MISS'}  {row['found']:8.3f}  ({row['wanted']})  {row['bar']}", file=sys.stderr
+            f"{'met ' if row['met'] else 'MISS'}  {row['found']:8.3f}  ({row['wanted']})  {row['bar']}",
+            file=sys.stderr,
         )
     if arguments.json:
         arguments.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

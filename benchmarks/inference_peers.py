@@ -48,12 +48,19 @@ class _Traced(torch.nn.Module):
 
 
 def contestants(
-    model: Model, tokenizer: Tokenizer, folder: Path, *, threads: int, calibration: Sequence[np.ndarray]
+    model: Model,
+    tokenizer: Tokenizer,
+    folder: Path,
+    *,
+    threads: int,
+    calibration: Sequence[np.ndarray],
 ) -> dict[str, Run]:
     """Every contestant that is installed, by name; files are written to folder. calibration: ids [1, L] of texts."""
     with quiet():
         theirs = transformers_model(model, tokenizer, folder / "transformers")
-        plain, prepared, expert = (folder / f"{name}.onnx" for name in ("plain", "prepared", "expert"))
+        plain, prepared, expert = (
+            folder / f"{name}.onnx" for name in ("plain", "prepared", "expert")
+        )
         _export(theirs, plain)
         quant_pre_process(plain, prepared, skip_symbolic_shape=True)
         quantize_dynamic(prepared, expert, per_channel=True, weight_type=QuantType.QInt8)
@@ -70,11 +77,17 @@ def contestants(
 def transformers_model(model: Model, tokenizer: Tokenizer, folder: Path) -> torch.nn.Module:
     """The same weights as a transformers model in its defaults."""
     store.save(model, tokenizer, folder)
-    classes = AutoModelForSequenceClassification if model.task == "classify" else AutoModelForTokenClassification
+    classes = (
+        AutoModelForSequenceClassification
+        if model.task == "classify"
+        else AutoModelForTokenClassification
+    )
     return classes.from_pretrained(folder).eval()
 
 
-def ours(model: Model, folder: Path, *, threads: int, calibration: Sequence[np.ndarray]) -> dict[str, Run]:
+def ours(
+    model: Model, folder: Path, *, threads: int, calibration: Sequence[np.ndarray]
+) -> dict[str, Run]:
     """What `destila export` offers for single texts."""
     plain = exporter.build(model, mask=False, types=False)
     texts = [{"input_ids": ids} for ids in calibration]
@@ -101,15 +114,23 @@ def opened(path: Path, threads: int, kind: str = "") -> Run:
     return run
 
 
-def _our_openvino(model: Model, folder: Path, threads: int, calibration: Sequence[np.ndarray]) -> dict[str, Run]:
+def _our_openvino(
+    model: Model, folder: Path, threads: int, calibration: Sequence[np.ndarray]
+) -> dict[str, Run]:
     if importlib.util.find_spec("openvino") is None:
         return {}
     names = [value.any_name for value in ir.build(model).inputs]
-    texts = [{n: v for n, v in feeds(ids[0], np.zeros_like(ids[0])).items() if n in names} for ids in calibration]
+    texts = [
+        {n: v for n, v in feeds(ids[0], np.zeros_like(ids[0])).items() if n in names}
+        for ids in calibration
+    ]
     for name, graph in (("bf16", ir.build(model)), ("int8", ir.quantise(ir.build(model), texts))):
         ir.save(graph, folder / f"{name}.xml", half=name == "bf16")
     files = {"bf16": "bf16", "int8": "int8", "int8 bf16": "int8"}
-    return {f"destila openvino {name}": opened(folder / f"{file}.xml", threads, name) for name, file in files.items()}
+    return {
+        f"destila openvino {name}": opened(folder / f"{file}.xml", threads, name)
+        for name, file in files.items()
+    }
 
 
 def _export(model: torch.nn.Module, path: Path) -> None:
@@ -144,21 +165,32 @@ def open_graph(path: Path, threads: int) -> Run:
     masked = "attention_mask" in {value.name for value in session.get_inputs()}
 
     def run(ids: np.ndarray) -> np.ndarray:
-        feeds = {"input_ids": ids, "attention_mask": np.ones_like(ids)} if masked else {"input_ids": ids}
+        feeds = (
+            {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+            if masked
+            else {"input_ids": ids}
+        )
         return session.run(None, feeds)[0]
 
     return run
 
 
-def _openvino(model: torch.nn.Module, threads: int, calibration: Sequence[np.ndarray]) -> dict[str, Run]:
+def _openvino(
+    model: torch.nn.Module, threads: int, calibration: Sequence[np.ndarray]
+) -> dict[str, Run]:
     """bf16, int8 with the rest in fp32, and int8 with the rest in bf16; nothing where OpenVINO is not installed."""
     if importlib.util.find_spec("openvino") is None:
         return {}
     import openvino
 
     def convert() -> Any:
-        example = {name: torch.ones((2, 160), dtype=torch.int64) for name in ("input_ids", "attention_mask")}
-        return openvino.convert_model(model, example_input=example, input=[(name, [-1, -1]) for name in example])
+        example = {
+            name: torch.ones((2, 160), dtype=torch.int64)
+            for name in ("input_ids", "attention_mask")
+        }
+        return openvino.convert_model(
+            model, example_input=example, input=[(name, [-1, -1]) for name in example]
+        )
 
     core = openvino.Core()
     common = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1}
@@ -183,7 +215,11 @@ def _openvino(model: torch.nn.Module, threads: int, calibration: Sequence[np.nda
 def quiet() -> Iterator[None]:
     """Exporters and quantisers write to standard output, which is for the result."""
     logging.disable(logging.WARNING)
-    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere), warnings.catch_warnings():
+    with (
+        Path(os.devnull).open("w") as nowhere,
+        contextlib.redirect_stdout(nowhere),
+        warnings.catch_warnings(),
+    ):
         warnings.simplefilter("ignore")
         yield
     logging.disable(logging.NOTSET)

@@ -73,7 +73,9 @@ def documents(tokenizer: Tokenizer, tokens: int) -> Iterator[tuple[Sentences, Se
             yield ids, runs
 
 
-def count(tally: Tally, rows: Row, runs: np.ndarray, found: Masked, known: Marks, accented: np.ndarray) -> None:
+def count(
+    tally: Tally, rows: Row, runs: np.ndarray, found: Masked, known: Marks, accented: np.ndarray
+) -> None:
     """Adds one batch."""
     chosen, was, now = found.chosen, rows.input_ids[found.chosen], found.input_ids[found.chosen]
     tally.tokens += int((~known.special[rows.input_ids] & (rows.input_ids != known.unk_id)).sum())
@@ -108,18 +110,31 @@ def main() -> None:
     options = Masking(rate=arguments.rate, cap=arguments.cap, words=arguments.words)
     known = marks(tokenizer, options.words)
     texts = list(documents(tokenizer, arguments.tokens))
-    packing, frame = Packing(length=arguments.length), Frame(tokenizer.cls_id, tokenizer.sep_id, tokenizer.pad_id)
+    packing, frame = (
+        Packing(length=arguments.length),
+        Frame(tokenizer.cls_id, tokenizer.sep_id, tokenizer.pad_id),
+    )
     text = flat(ids for ids, _ in texts)
     start = time.process_time()
     rows = pack(text, frame, packing, key=(0, 0))
     seconds = {"pack": time.process_time() - start, "mask": 0.0}
-    runs = pack(flat(runs for _, runs in texts), Frame(-1, -1, -1), packing, key=(0, 0))  # alike: only lengths decide
-    accented = np.array([not p.replace("▁", "").isascii() for p in tokenizer.pieces_of(range(tokenizer.vocab_size))])
-    tally, sampled, realised = Tally(), np.zeros(options.ngram, np.int64), np.zeros(options.ngram, np.int64)
+    runs = pack(
+        flat(runs for _, runs in texts), Frame(-1, -1, -1), packing, key=(0, 0)
+    )  # alike: only lengths decide
+    accented = np.array(
+        [not p.replace("▁", "").isascii() for p in tokenizer.pieces_of(range(tokenizer.vocab_size))]
+    )
+    tally, sampled, realised = (
+        Tally(),
+        np.zeros(options.ngram, np.int64),
+        np.zeros(options.ngram, np.int64),
+    )
     for at in range(0, len(rows.pair), arguments.batch):
         batch = rows[at : at + arguments.batch]
         start = time.process_time()
-        found = corrupt(batch.input_ids, np.arange(at, at + len(batch.pair)), known, options, seed=0, epoch=0)
+        found = corrupt(
+            batch.input_ids, np.arange(at, at + len(batch.pair)), known, options, seed=0, epoch=0
+        )
         seconds["mask"] += time.process_time() - start
         sampled, realised = sampled + found.sampled, realised + found.realised
         count(tally, batch, runs.input_ids[at : at + arguments.batch], found, known, accented)
@@ -135,12 +150,20 @@ def main() -> None:
             "kept": round(tally.kept / tally.chosen, 4),
             "random": round((tally.chosen - tally.masked - tally.kept) / tally.chosen, 4),
         },
-        "words": {"chosen": tally.runs, "with_accented_suffix": tally.suffixes, "broken": tally.broken},
+        "words": {
+            "chosen": tally.runs,
+            "with_accented_suffix": tally.suffixes,
+            "broken": tally.broken,
+        },
         "spans": {
             "sampled": [round(float(n), 4) for n in sampled / sampled.sum()],
             "realised": [round(float(n), 4) for n in realised / realised.sum()],
         },
-        "order": {"pairs": len(labels), "without_label": len(labels) - len(told), "swapped": round(told.mean(), 4)},
+        "order": {
+            "pairs": len(labels),
+            "without_label": len(labels) - len(told),
+            "swapped": round(told.mean(), 4),
+        },
         "rows": {
             "rows": len(rows.pair),
             "padding": round(float((rows.pair == 0).mean()), 6),

@@ -66,12 +66,18 @@ def ours(shards: Shards, tokenizer: tokenizers.Tokenizer, asked: argparse.Namesp
     source = Batches(BatchStream([shards], tokenizer, FeedOptions(), seed=0))
     stage = {"steps": asked.steps + WARM, "length": asked.length, "rows": asked.rows}
     options = PretrainOptions(
-        stages=(stage,), optimizer=asked.optimizer, precision="bf16", evaluate_every=10**9, save_minutes=10**9
+        stages=(stage,),
+        optimizer=asked.optimizer,
+        precision="bf16",
+        evaluate_every=10**9,
+        save_minutes=10**9,
     )
     terms = build_loss([{"use": "hard"}, {"use": "order"}])
     began, before = 0.0, 0
     with tempfile.TemporaryDirectory() as folder:
-        for step in pretrain(model, TASK, terms, source, _unseen, options, seed=0, folder=Path(folder)):
+        for step in pretrain(
+            model, TASK, terms, source, _unseen, options, seed=0, folder=Path(folder)
+        ):
             if step.step == WARM:
                 began, before = time.perf_counter(), step.tokens
             if step.step == options.steps:
@@ -93,7 +99,9 @@ class Clock(TrainerCallback):
 def theirs(blocks: list[dict[str, list[int]]], folder: Path, asked: argparse.Namespace) -> float:
     """Real tokens per second of transformers' Trainer."""
     torch.manual_seed(0)
-    model = AlbertForMaskedLM(AlbertConfig.from_dict(hf_config.write(PRESETS["albeto-tiny"], "mlm", ())))
+    model = AlbertForMaskedLM(
+        AlbertConfig.from_dict(hf_config.write(PRESETS["albeto-tiny"], "mlm", ()))
+    )
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     clock = Clock()
     with tempfile.TemporaryDirectory() as out:
@@ -110,17 +118,23 @@ def theirs(blocks: list[dict[str, list[int]]], folder: Path, asked: argparse.Nam
             use_cpu=True,
         )
         collator = DataCollatorForLanguageModeling(tokenizer, mlm_probability=0.15)
-        trainer = Trainer(model, arguments, train_dataset=blocks, data_collator=collator, callbacks=[clock])
+        trainer = Trainer(
+            model, arguments, train_dataset=blocks, data_collator=collator, callbacks=[clock]
+        )
         trainer.remove_callback(PrinterCallback)  # standard output is for the result
         trainer.train()
     return asked.steps * asked.rows * asked.length / (clock.times[-1] - clock.times[WARM - 1])
 
 
-def blocks_of(shards: Shards, length: int, count: int, cls: int, sep: int) -> list[dict[str, list[int]]]:
+def blocks_of(
+    shards: Shards, length: int, count: int, cls: int, sep: int
+) -> list[dict[str, list[int]]]:
     """The corpus cut into rows of one length, as transformers' example does; more than enough for a turn."""
     tokens = np.concatenate([np.asarray(shards[i].tokens, np.int64) for i in range(len(shards))])
     body = tokens[: len(tokens) // (length - 2) * (length - 2)].reshape(-1, length - 2)[:count]
-    return [{"input_ids": [cls, *row.tolist(), sep], "attention_mask": [1] * length} for row in body]
+    return [
+        {"input_ids": [cls, *row.tolist(), sep], "attention_mask": [1] * length} for row in body
+    ]
 
 
 def main() -> None:
@@ -131,7 +145,12 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=64)
     parser.add_argument("--length", type=int, default=128)
     parser.add_argument("--threads", type=int, default=threads_available())
-    parser.add_argument("--heap", default="kept", choices=["kept", "returned"], help="freed memory, both contestants'")
+    parser.add_argument(
+        "--heap",
+        default="kept",
+        choices=["kept", "returned"],
+        help="freed memory, both contestants'",
+    )
     parser.add_argument("--optimizer", default="lamb", choices=["lamb", "adamw"])
     asked = parser.parse_args()
     logging.disable(logging.WARNING)
@@ -143,14 +162,18 @@ def main() -> None:
     speeds: dict[str, list[float]] = {"destila": [], "transformers": []}
     with tempfile.TemporaryDirectory() as folder:
         made = build.Config(
-            files=("corpus_es/misc.txt.zst",), out=str(Path(folder) / "corpus"), tokenizer=str(models / "mini-es")
+            files=("corpus_es/misc.txt.zst",),
+            out=str(Path(folder) / "corpus"),
+            tokenizer=str(models / "mini-es"),
         )
         build.run(made)
         shards = open_shards(made.out, tokenizer)
         count = (asked.steps + WARM) * asked.rows
         blocks = blocks_of(shards, asked.length, count, tokenizer.cls_id, tokenizer.sep_id)
         short = argparse.Namespace(**{**vars(asked), "steps": 1})
-        for turn in [short] + [asked] * asked.rounds:  # the first one warms thread pools and kernels
+        for turn in [short] + [
+            asked
+        ] * asked.rounds:  # the first one warms thread pools and kernels
             AcceleratorState._reset_state()
             one = ours(shards, tokenizer, turn)
             AcceleratorState._reset_state()  # one process, several precisions: accelerate remembers the first

@@ -36,7 +36,9 @@ def questions(count: int) -> list[Example]:
     found: list[Example] = []
     for copy in range(count // len(given) + 1):
         contexts = {e.pair: f"{e.pair} {copy}" for e in given}
-        made = (Example(f"{copy}-{e.id}", e.text, contexts[e.pair], answers=e.answers) for e in given)
+        made = (
+            Example(f"{copy}-{e.id}", e.text, contexts[e.pair], answers=e.answers) for e in given
+        )
         found += islice(made, count - len(found))
     return found
 
@@ -51,7 +53,9 @@ def main() -> None:
     examples = questions(arguments.questions)
     before = memory()[0]
     start = time.perf_counter()
-    features = TASK.encode(examples, tokenizer, ("start", "end"), max_length=arguments.max_length).features
+    features = TASK.encode(
+        examples, tokenizer, ("start", "end"), max_length=arguments.max_length
+    ).features
     encoded = time.perf_counter() - start
     peak = after = memory()[0]
     order = np.random.default_rng(0).permutation(len(features))

@@ -56,7 +56,11 @@ def now(stage: str) -> dict[str, Any]:
     libc.mallinfo2.restype = Heap
     heap, held = libc.mallinfo2(), resident()
     assert held is not None, "this benchmark reads /proc of Linux"
-    sizes = {"anonymous_mb": held.anonymous, "heap_in_use_mb": heap.in_use, "heap_free_mb": heap.free}
+    sizes = {
+        "anonymous_mb": held.anonymous,
+        "heap_in_use_mb": heap.in_use,
+        "heap_free_mb": heap.free,
+    }
     return {"stage": stage} | {name: round(value / MEGABYTE) for name, value in sizes.items()}
 
 
@@ -71,7 +75,9 @@ def train(options: argparse.Namespace) -> dict[str, Any]:
     loaded = hf.load(source, task=task.name, labels=dataset.labels, layers=options.layers, seed=0)
     stages.append(now("model loaded"))
     train_, dev = (
-        task.encode(dataset.splits[split], loaded.tokenizer, dataset.labels, max_length=max_length).features
+        task.encode(
+            dataset.splits[split], loaded.tokenizer, dataset.labels, max_length=max_length
+        ).features
         for split in ("train", "dev")
     )
     stages.append(now("encoded"))
@@ -79,7 +85,13 @@ def train(options: argparse.Namespace) -> dict[str, Any]:
     chosen = TrainOptions(epochs=1, lr=5e-4)
     tokens, began = 0, time.process_time()
     for step in fit(
-        loaded.model, task, build_loss([{"use": "hard"}]), data, lambda: Evaluation(0, 0, {}), chosen, seed=0
+        loaded.model,
+        task,
+        build_loss([{"use": "hard"}]),
+        data,
+        lambda: Evaluation(0, 0, {}),
+        chosen,
+        seed=0,
     ):
         tokens += step.tokens
         if step.step == 1 or step.step % 10 == 0:
@@ -87,25 +99,38 @@ def train(options: argparse.Namespace) -> dict[str, Any]:
         if step.step == options.steps:
             break
     seconds = time.process_time() - began
-    weights = hashlib.sha256(b"".join(p.detach().numpy().tobytes() for p in loaded.model.parameters())).hexdigest()
+    weights = hashlib.sha256(
+        b"".join(p.detach().numpy().tobytes() for p in loaded.model.parameters())
+    ).hexdigest()
     if options.evaluate:
         window_logits(loaded.model, dev, pad_id=pad_id, autocast=torch.bfloat16)
         stages.append(now("evaluated"))
     speed = round(tokens / seconds)
     peak = round((peak_bytes() or 0) / MEGABYTE)
-    return {"stages": stages, "peak_resident_mb": peak, "tokens_per_cpu_second": speed, "weights": weights[:16]}
+    return {
+        "stages": stages,
+        "peak_resident_mb": peak,
+        "tokens_per_cpu_second": speed,
+        "weights": weights[:16],
+    }
 
 
 def main() -> None:
     """Train once per number of kernels, each in a fresh process, and print one JSON object."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--task", choices=KINDS, default="span")
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--layers", type=int, default=6)
-    parser.add_argument("--kept", type=int, nargs="+", default=[kernels.KEPT, 1024], help="numbers to compare")
+    parser.add_argument(
+        "--kept", type=int, nargs="+", default=[kernels.KEPT, 1024], help="numbers to compare"
+    )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--evaluate", action="store_true", help="predict the dev split at the end")
-    parser.add_argument("--here", action="store_true", help="train in this process, with the kernels that it keeps")
+    parser.add_argument(
+        "--here", action="store_true", help="train in this process, with the kernels that it keeps"
+    )
     options = parser.parse_args()
     if options.here:
         print(json.dumps(train(options)))
@@ -114,12 +139,24 @@ def main() -> None:
     for kept in options.kept:
         environment = os.environ | dict.fromkeys(kernels.VARIABLES, str(kept))
         child = subprocess.run(
-            [sys.executable, *sys.argv, "--here"], env=environment, check=True, stdout=subprocess.PIPE
+            [sys.executable, *sys.argv, "--here"],
+            env=environment,
+            check=True,
+            stdout=subprocess.PIPE,
         )
         found[str(kept)] = json.loads(child.stdout)
     same = len({run["weights"] for run in found.values()}) == 1
-    facts = {"task": options.task, "steps": options.steps, "layers": options.layers, "threads": options.threads}
-    conditions = {"cpu": machine.cpu(), "instructions": machine.instructions(), "versions": machine.versions()}
+    facts = {
+        "task": options.task,
+        "steps": options.steps,
+        "layers": options.layers,
+        "threads": options.threads,
+    }
+    conditions = {
+        "cpu": machine.cpu(),
+        "instructions": machine.instructions(),
+        "versions": machine.versions(),
+    }
     print(json.dumps(facts | {"same_weights": same, "kernels_kept": found} | conditions))
 
 

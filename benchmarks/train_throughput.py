@@ -23,7 +23,13 @@ from typing import Any
 
 import torch
 from accelerate.state import AcceleratorState
-from transformers import AlbertConfig, AlbertForTokenClassification, PrinterCallback, Trainer, TrainingArguments
+from transformers import (
+    AlbertConfig,
+    AlbertForTokenClassification,
+    PrinterCallback,
+    Trainer,
+    TrainingArguments,
+)
 
 from destila import plugins
 from destila.cpu import available as threads_available
@@ -82,7 +88,9 @@ def theirs(features: list[Features], labels: tuple[str, ...], pad_id: int, **fla
             seed=0,
             **flags,
         )
-        trainer = Trainer(model, arguments, train_dataset=rows, data_collator=lambda batch: _pad(batch, pad_id))
+        trainer = Trainer(
+            model, arguments, train_dataset=rows, data_collator=lambda batch: _pad(batch, pad_id)
+        )
         trainer.remove_callback(PrinterCallback)  # standard output is for the result
         start = time.perf_counter()
         trainer.train()
@@ -102,9 +110,15 @@ def _labels(f: Features) -> list[int]:
 def _pad(batch: list[dict[str, list[int]]], pad_id: int) -> dict[str, torch.Tensor]:
     """Dynamic padding, as DataCollatorForTokenClassification does it (which wants a transformers tokenizer)."""
     longest = max(len(row["input_ids"]) for row in batch)
-    ids = torch.tensor([row["input_ids"] + [pad_id] * (longest - len(row["input_ids"])) for row in batch])
-    mask = torch.tensor([[1] * len(row["input_ids"]) + [0] * (longest - len(row["input_ids"])) for row in batch])
-    labels = torch.tensor([row["labels"] + [-100] * (longest - len(row["labels"])) for row in batch])
+    ids = torch.tensor(
+        [row["input_ids"] + [pad_id] * (longest - len(row["input_ids"])) for row in batch]
+    )
+    mask = torch.tensor(
+        [[1] * len(row["input_ids"]) + [0] * (longest - len(row["input_ids"])) for row in batch]
+    )
+    labels = torch.tensor(
+        [row["labels"] + [-100] * (longest - len(row["labels"])) for row in batch]
+    )
     return {"input_ids": ids, "attention_mask": mask, "labels": labels}
 
 
@@ -128,7 +142,9 @@ def main() -> None:
         "destila": lambda: ours(*data),
         "trainer fp32": lambda: theirs(*data),
         "trainer bf16": lambda: theirs(*data, bf16=True),
-        "trainer bf16 grouped": lambda: theirs(*data, bf16=True, train_sampling_strategy="group_by_length"),
+        "trainer bf16 grouped": lambda: theirs(
+            *data, bf16=True, train_sampling_strategy="group_by_length"
+        ),
     }
     short = (features[: 4 * BATCH], dataset.labels, tokenizer.pad_id)
     ours(*short)  # warm-up: thread pools and kernels
@@ -138,10 +154,15 @@ def main() -> None:
         for name, run in contestants.items():
             AcceleratorState._reset_state()  # one process, several precisions: accelerate remembers the first
             speeds[name].append(tokens / run())
-    ratios = {name: median(a / b for a, b in zip(speeds["destila"], speeds[name], strict=True)) for name in contestants}
+    ratios = {
+        name: median(a / b for a, b in zip(speeds["destila"], speeds[name], strict=True))
+        for name in contestants
+    }
     result = {
         "tokens_per_second": {name: round(median(values)) for name, values in speeds.items()},
-        "destila_over": {name: round(ratio, 2) for name, ratio in ratios.items() if name != "destila"},
+        "destila_over": {
+            name: round(ratio, 2) for name, ratio in ratios.items() if name != "destila"
+        },
         "rounds": arguments.rounds,
         "windows": len(features),
         "tokens": tokens,

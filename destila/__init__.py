@@ -42,6 +42,8 @@ def load(folder: str | Path, *, threads: int | None = None) -> Labeller:
     threads: of an exported model; None: as many as this process may keep busy. Raises ModelError when the folder has
     no task head with label names, or is damaged.
     """
-    from destila.inference.labeller import Labeller  # loads onnxruntime or torch, so only when asked for
+    from destila.inference.labeller import (
+        Labeller,
+    )  # loads onnxruntime or torch, so only when asked for
 
     return Labeller(folder, threads=threads)

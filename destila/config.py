@@ -47,13 +47,22 @@ def load(kind: type[C], path: Path | str, overrides: Sequence[str] = ()) -> C:
 def _read(path: Path, through: tuple[Path, ...] = ()) -> dict[str, Any]:
     """The tables of a file, those it extends included. through: the files that extend this one."""
     if not path.is_file():
-        asked = f", which {through[-1]} extends: give its path from the folder of that file" if through else ""
+        asked = (
+            f", which {through[-1]} extends: give its path from the folder of that file"
+            if through
+            else ""
+        )
         raise ConfigError(
             f"no recipe at {path}"
-            + (asked or ": 'destila init DATA' writes one, 'destila list recipes' shows the shipped ones")
+            + (
+                asked
+                or ": 'destila init DATA' writes one, 'destila list recipes' shows the shipped ones"
+            )
         )
     if path.resolve() in (each.resolve() for each in through):
-        raise ConfigError(f"{path} extends itself, by way of {', '.join(map(str, through))}: drop one `extends`")
+        raise ConfigError(
+            f"{path} extends itself, by way of {', '.join(map(str, through))}: drop one `extends`"
+        )
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -74,7 +83,9 @@ def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     return {**below, **above, **{key: _merged(below[key], above[key]) for key in tables}}
 
 
-def build(kind: type[C], data: dict[str, Any], overrides: Sequence[str] = (), *, where: str = "config") -> C:
+def build(
+    kind: type[C], data: dict[str, Any], overrides: Sequence[str] = (), *, where: str = "config"
+) -> C:
     """The validated config of a plain dict; raises ConfigError naming the key, the value and the nearest key."""
     data = deepcopy(data) if overrides else data
     for override in overrides:
@@ -82,7 +93,9 @@ def build(kind: type[C], data: dict[str, Any], overrides: Sequence[str] = (), *,
     try:
         return kind.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(f"{where}: " + "; ".join(_say(kind, e) for e in error.errors()[:3])) from error
+        raise ConfigError(
+            f"{where}: " + "; ".join(_say(kind, e) for e in error.errors()[:3])
+        ) from error
 
 
 def _apply(data: dict[str, Any], override: str) -> None:
@@ -167,7 +180,10 @@ def _table(config: BaseModel, prefix: str, lines: list[str], help: bool) -> None
     for name, field in type(config).model_fields.items():
         value = getattr(config, name)
         models = (
-            isinstance(value, Sequence) and not isinstance(value, str) and value and isinstance(value[0], BaseModel)
+            isinstance(value, Sequence)
+            and not isinstance(value, str)
+            and value
+            and isinstance(value[0], BaseModel)
         )
         if isinstance(value, BaseModel) or models:
             later.append((name, value))
@@ -185,7 +201,11 @@ def _value(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{_key(k)} = {_value(v)}" for k, v in value.items() if v is not None) + "}"
+        return (
+            "{"
+            + ", ".join(f"{_key(k)} = {_value(v)}" for k, v in value.items() if v is not None)
+            + "}"
+        )
     if isinstance(value, list | tuple):
         return "[" + ", ".join(_value(v) for v in value) + "]"
     if isinstance(value, float) and abs(value) < 1e15 and value == int(value):

@@ -15,7 +15,9 @@ def available(root: Path = Path("/")) -> int:
 
     root: where `/proc` and `/sys` are.
     """
-    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    affinity = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     return max(1, min([affinity, *(math.ceil(quota) for quota in _quotas(root))]))
 
 
@@ -39,8 +41,12 @@ def _quota(folder: Path) -> list[float]:
     """The quota of one control group, version 2 or 1; empty without a limit."""
     limit, _, period = _read(folder / "cpu.max").strip().partition(" ")
     if not period:
-        limit, period = (_read(folder / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period"))
-    return [int(limit) / int(period)] if limit.isdigit() and period.isdigit() and int(period) else []
+        limit, period = (
+            _read(folder / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period")
+        )
+    return (
+        [int(limit) / int(period)] if limit.isdigit() and period.isdigit() and int(period) else []
+    )
 
 
 def _read(path: Path) -> str:

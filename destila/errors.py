@@ -58,4 +58,6 @@ def require(module: str, extra: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name != module.split(".")[0]:
             raise
-        raise MissingExtraError(f"this needs the package '{module}': pip install 'destila[{extra}]'") from error
+        raise MissingExtraError(
+            f"this needs the package '{module}': pip install 'destila[{extra}]'"
+        ) from error

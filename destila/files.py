@@ -27,7 +27,9 @@ _PACKED = (
 )  # bytes of a .zst file that are unpacked at once; text that repeats itself may be 10,000 times as long
 
 
-def open_text(path: str | Path, *, encoding: str = "utf-8", longest: int | None = None) -> Iterator[str]:
+def open_text(
+    path: str | Path, *, encoding: str = "utf-8", longest: int | None = None
+) -> Iterator[str]:
     """The lines of a text file without their line ends, decompressed on the fly.
 
     longest: bytes of a line beyond which the file is refused as no text, so that memory stays bounded; None: any.
@@ -52,7 +54,9 @@ def stream_text(file: IO[bytes], name: str, *, encoding: str = "utf-8") -> Itera
     Raises DataError on reaching a byte that is not in the encoding, with its offset and the stream's name.
     """
     chunks = iter(file.readline, b"")
-    yield from _lines(name, next(chunks, b""), chunks, encoding)  # nothing is read before it is asked for
+    yield from _lines(
+        name, next(chunks, b""), chunks, encoding
+    )  # nothing is read before it is asked for
 
 
 @contextmanager
@@ -119,9 +123,16 @@ def _json(line: str) -> Any:
 
 
 def _lines(
-    path: Path | str, first: bytes, chunks: Iterator[bytes], encoding: str, longest: int | None = None
+    path: Path | str,
+    first: bytes,
+    chunks: Iterator[bytes],
+    encoding: str,
+    longest: int | None = None,
 ) -> Iterator[str]:
-    rest, offset = first.removeprefix(codecs.BOM_UTF8), len(first) - len(first.removeprefix(codecs.BOM_UTF8))
+    rest, offset = (
+        first.removeprefix(codecs.BOM_UTF8),
+        len(first) - len(first.removeprefix(codecs.BOM_UTF8)),
+    )
     remedy = _remedy(first)
     while True:
         *whole, tail = rest.split(b"\n")
@@ -129,7 +140,9 @@ def _lines(
             yield _decode(path, line.removesuffix(b"\r"), offset, encoding, remedy)
             offset += len(line) + 1
         if longest is not None and len(tail) > longest:
-            raise DataError(f"{path} has a line of over {longest:,} bytes at byte {offset}: is it text, in lines?")
+            raise DataError(
+                f"{path} has a line of over {longest:,} bytes at byte {offset}: is it text, in lines?"
+            )
         chunk = next(chunks, b"")
         if not chunk:
             break
@@ -152,7 +165,9 @@ def _decode(path: Path | str, line: bytes, offset: int, encoding: str, remedy: s
         return line.decode(encoding)
     except UnicodeDecodeError as error:
         byte, value = offset + error.start, line[error.start]
-        raise DataError(f"{path} is not {encoding}: byte {byte} is 0x{value:02x}. {remedy}") from error
+        raise DataError(
+            f"{path} is not {encoding}: byte {byte} is 0x{value:02x}. {remedy}"
+        ) from error
 
 
 def _chunks(path: Path) -> Iterator[bytes]:

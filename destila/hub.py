@@ -37,7 +37,9 @@ def resolve(name: str | Path, *, what: str = "model") -> Path:
     "tokenizer" leaves the weights out. Raises ModelError saying where it looked, and how to help.
     """
     if not str(name).strip():
-        raise ModelError(f"the name of the {what} is empty: give a folder or a hub name (organisation/model)")
+        raise ModelError(
+            f"the name of the {what} is empty: give a folder or a hub name (organisation/model)"
+        )
     if Path(name).is_dir():
         return Path(name)
     if Path(name).exists():
@@ -49,7 +51,9 @@ def resolve(name: str | Path, *, what: str = "model") -> Path:
                 return Path(models) / spelling
     places = f"no folder '{name}'" + (f", none under DESTILA_MODELS={models}" if models else "")
     if not _HUB_ID.fullmatch(str(name)):
-        raise ModelError(f"{places}, and it is not a hub name (organisation/model): give an existing {what} folder")
+        raise ModelError(
+            f"{places}, and it is not a hub name (organisation/model): give an existing {what} folder"
+        )
     return _snapshot(str(name), what, places)
 
 
@@ -67,10 +71,16 @@ def spellings(name: str) -> list[str]:
         return [name]
     bodies = [body]
     if body.startswith(("distillbert-", "distilbert-")):
-        bodies.append(re.sub("^distil+bert", "distilbert" if body.startswith("distill") else "distillbert", body))
+        bodies.append(
+            re.sub(
+                "^distil+bert", "distilbert" if body.startswith("distill") else "distillbert", body
+            )
+        )
     base = re.fullmatch(r"(albert-base-\d+-spanish)-(finetuned|distilled)-(.+)", body)
     if base:
-        bodies.append(f"{base[1]}-{'distilled' if base[2] == 'finetuned' else 'finetuned'}-{base[3]}")
+        bodies.append(
+            f"{base[1]}-{'distilled' if base[2] == 'finetuned' else 'finetuned'}-{base[3]}"
+        )
     organisations = [organisation, *(o for o in _ORGANISATIONS if o != organisation)]
     return [f"{o}{slash}{b}" for o, b in product(organisations, bodies)]
 
@@ -95,14 +105,21 @@ def _snapshot(name: str, what: str, places: str) -> Path:
             folder = _fetch(hub, spelling, wanted)
             if what == "model" and not any(folder.glob("*.safetensors")):
                 folder = _fetch(hub, spelling, wanted + _OLD_WEIGHTS)
-        except (OSError, ValueError) as error:  # every hub and network error derives from one of the two
+        except (
+            OSError,
+            ValueError,
+        ) as error:  # every hub and network error derives from one of the two
             reason = reason or str(error).strip().splitlines()[0]
             continue
         if any(folder.iterdir()):
             return folder
         reason = reason or f"'{spelling}' holds none of {', '.join(wanted)}"
     mode = "the local hub cache (HF_HUB_OFFLINE is set)" if offline() else "the hub"
-    remedy = "unset HF_HUB_OFFLINE once to fetch it" if offline() else "check the name and the connection"
+    remedy = (
+        "unset HF_HUB_OFFLINE once to fetch it"
+        if offline()
+        else "check the name and the connection"
+    )
     raise ModelError(
         f"{places}, and {mode} has no {what} {' or '.join(known)} ({reason}): {remedy}, or give a local folder"
     )
@@ -110,4 +127,6 @@ def _snapshot(name: str, what: str, places: str) -> Path:
 
 def _fetch(hub: object, name: str, wanted: list[str]) -> Path:
     download = hub.snapshot_download  # type: ignore[attr-defined]
-    return Path(download(name, allow_patterns=wanted, ignore_patterns=["*/*"], local_files_only=offline()))
+    return Path(
+        download(name, allow_patterns=wanted, ignore_patterns=["*/*"], local_files_only=offline())
+    )

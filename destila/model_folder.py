@@ -14,7 +14,11 @@ from typing import Any
 
 from destila.errors import ModelError
 
-_TASKS = {"ForSequenceClassification": "classify", "ForTokenClassification": "tag", "ForQuestionAnswering": "span"}
+_TASKS = {
+    "ForSequenceClassification": "classify",
+    "ForTokenClassification": "tag",
+    "ForQuestionAnswering": "span",
+}
 SPAN_LABELS = ("start", "end")
 """What the two logits of a question answering head say of a token; transformers leaves them unnamed."""
 
@@ -79,7 +83,11 @@ def read_object(path: Path) -> dict[str, Any]:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path} is not valid JSON ({error}): copy the folder or make it again") from error
+        raise ModelError(
+            f"{path} is not valid JSON ({error}): copy the folder or make it again"
+        ) from error
     if not isinstance(data, dict):
-        raise ModelError(f"{path} must hold a JSON object, not {type(data).__name__}: copy the folder or make it again")
+        raise ModelError(
+            f"{path} must hold a JSON object, not {type(data).__name__}: copy the folder or make it again"
+        )
     return data

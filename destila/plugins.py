@@ -20,7 +20,9 @@ from destila.errors import ConfigError
 def names(room: str) -> list[str]:
     """Plug-ins shipped in a room (`"losses"`, `"datasets"`, ...), sorted."""
     package = importlib.import_module(f"destila.{room}")
-    return sorted(m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_"))
+    return sorted(
+        m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_")
+    )
 
 
 def nearest(name: str, known: list[str]) -> str:
@@ -63,5 +65,7 @@ def _from_path(path: Path) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except SyntaxError as error:
-        raise ConfigError(f"{path} is not valid Python: {error.msg}, line {error.lineno}") from error
+        raise ConfigError(
+            f"{path} is not valid Python: {error.msg}, line {error.lineno}"
+        ) from error
     return module

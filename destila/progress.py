@@ -24,7 +24,14 @@ def bar(quiet: bool) -> Iterator[Progress]:
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Drawing
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
     with Drawing(*columns, console=Console(stderr=True), transient=True) as drawn:
         task = drawn.add_task("")
-        yield lambda what, done, total: drawn.update(task, description=what, completed=done, total=total or None)
+        yield lambda what, done, total: drawn.update(
+            task, description=what, completed=done, total=total or None
+        )

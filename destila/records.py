@@ -53,7 +53,9 @@ def check(path: Path) -> None:
     except OSError as error:
         reason = str(error.strerror)
     if reason:
-        raise ConfigError(f"records cannot be kept in {path.parent} ({reason}): give another folder")
+        raise ConfigError(
+            f"records cannot be kept in {path.parent} ({reason}): give another folder"
+        )
 
 
 def append(path: Path | str, record: Record) -> None:
@@ -69,9 +71,17 @@ def append(path: Path | str, record: Record) -> None:
 def dumps(record: Record) -> str:
     """A record as one line of JSON; raises DataError when a number is not finite."""
     try:
-        return json.dumps(to_json(record), ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain)
+        return json.dumps(
+            to_json(record),
+            ensure_ascii=False,
+            allow_nan=False,
+            separators=(",", ":"),
+            default=_plain,
+        )
     except ValueError as error:
-        raise DataError(f"record of '{record.run}' holds a number that is not finite: {error}") from error
+        raise DataError(
+            f"record of '{record.run}' holds a number that is not finite: {error}"
+        ) from error
 
 
 def to_json(record: Record) -> dict[str, Any]:
@@ -113,7 +123,9 @@ def _make(kind: type[Any], data: Any, where: str) -> Any:
     missing, unknown = known.keys() - has_default - data.keys(), data.keys() - known.keys()
     if missing or unknown:
         parts = [("lacks", sorted(missing)), ("has unknown", sorted(unknown))]
-        raise DataError(f"{where} {' and '.join(f'{verb} {names}' for verb, names in parts if names)}")
+        raise DataError(
+            f"{where} {' and '.join(f'{verb} {names}' for verb, names in parts if names)}"
+        )
     return kind(**data)
 
 
@@ -129,7 +141,9 @@ def _lines(file: Path) -> Iterator[Record]:
         try:
             data = json.loads(line)
         except json.JSONDecodeError as error:
-            raise DataError(f"{where} is not a JSON object ({error.msg}): delete the line to go on") from error
+            raise DataError(
+                f"{where} is not a JSON object ({error.msg}): delete the line to go on"
+            ) from error
         yield from_json(data, where)
 
 

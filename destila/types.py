@@ -261,7 +261,9 @@ class Record:
     conditions: Conditions
     config: Mapping[str, Any]
     code: str
-    details: Mapping[str, Any] = field(default_factory=dict)  # per_label, confusion, dev scores, notes
+    details: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # per_label, confusion, dev scores, notes
     items: Sequence[Sequence[int]] = ()
 
 
@@ -270,7 +272,9 @@ class Reader(Protocol):
 
     name: str
 
-    def encode(self, examples: Sequence[Example], tokenizer: Any, labels: Sequence[str], *, max_length: int) -> Encoded:
+    def encode(
+        self, examples: Sequence[Example], tokenizer: Any, labels: Sequence[str], *, max_length: int
+    ) -> Encoded:
         """Features of every window of every example."""
 
     def gather(self, features: Sequence[Features], values: Sequence[np.ndarray]) -> list[Any]:
@@ -279,10 +283,14 @@ class Reader(Protocol):
     def units(self, features: Sequence[Features], values: Sequence[np.ndarray]) -> UnitLogits:
         """Logits per unit of each example, [U, C]: what a teacher's cache keeps."""
 
-    def decode(self, examples: Sequence[Example], rows: Sequence[Any], labels: Sequence[str]) -> list[Prediction]:
+    def decode(
+        self, examples: Sequence[Example], rows: Sequence[Any], labels: Sequence[str]
+    ) -> list[Prediction]:
         """Predictions from rows."""
 
-    def loss(self, examples: Sequence[Example], rows: Sequence[Any], labels: Sequence[str]) -> float:
+    def loss(
+        self, examples: Sequence[Example], rows: Sequence[Any], labels: Sequence[str]
+    ) -> float:
         """Mean cross-entropy of the gold labels, in nats."""
 
     def score(

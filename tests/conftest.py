@@ -65,7 +65,9 @@ def unigram() -> Tokenizer:
     # Trained scores differ a little from run to run; counted ones do not, and tests must not.
     text = " " + " ".join(LINES)
     counts = [(piece, text.count(piece.replace("▁", " "))) for piece, _ in spec["model"]["vocab"]]
-    spec["model"]["vocab"] = [[piece, math.log((count + 0.1) / len(text))] for piece, count in counts[9:]]
+    spec["model"]["vocab"] = [
+        [piece, math.log((count + 0.1) / len(text))] for piece, count in counts[9:]
+    ]
     spec["model"]["vocab"] = [[p, 0.0] for p, _ in counts[:9]] + sorted(spec["model"]["vocab"])
     return parse(spec, {"model_max_length": 64}, source="the Unigram fixture")
 

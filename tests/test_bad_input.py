@@ -69,7 +69,9 @@ def refused(monkeypatch, capsys):
         found = json.loads(out)
         assert list(found) == ["error"]
         assert list(found["error"]) == ["kind", "message"]
-        kind = getattr(errors, found["error"]["kind"], None) or getattr(builtins, found["error"]["kind"])
+        kind = getattr(errors, found["error"]["kind"], None) or getattr(
+            builtins, found["error"]["kind"]
+        )
         assert issubclass(kind, errors.DestilaError | OSError)
         assert found["error"]["message"] == message
         return found["error"]["kind"], message
@@ -89,7 +91,9 @@ def model(tmp_path, bpe):
 
     def make(task="classify", labels=("no", "si"), name="model", **shape) -> Path:
         config = {"kind": "bert", "layers": 1, "hidden": 16, "positions": 64} | shape
-        store.save(hf.load(config, tokenizer=bpe, task=task, labels=labels).model, bpe, tmp_path / name)
+        store.save(
+            hf.load(config, tokenizer=bpe, task=task, labels=labels).model, bpe, tmp_path / name
+        )
         return tmp_path / name
 
     return make
@@ -150,7 +154,10 @@ def test_an_empty_file(refused, recipe, model):
 
 def test_a_wrong_encoding_names_the_byte(refused, recipe, model):
     Path("latin.csv").write_bytes("text,label\naño,no\n".encode("latin-1"))
-    for command in (("init", "latin.csv"), ("data", recipe('[data]\nuse = "table"\ntrain = "latin.csv"'))):
+    for command in (
+        ("init", "latin.csv"),
+        ("data", recipe('[data]\nuse = "table"\ntrain = "latin.csv"')),
+    ):
         kind, said = refused(*command)
         assert kind == "DataError"
         assert "latin.csv is not utf-8: byte 12 is 0xf1" in said
@@ -162,7 +169,9 @@ def test_a_row_with_too_few_columns_names_its_line(refused, recipe):
     assert kind == "DataError"
     assert "train.csv, line 62: 1 columns, the header has 2" in said
     Path("ner.txt").write_text("María B-PER\nvive O\n\nAna\n\n" * 9)
-    assert "ner.txt, line 4" in refused("data", recipe('[data]\nuse = "conll"\ntrain = "ner.txt"'))[1]
+    assert (
+        "ner.txt, line 4" in refused("data", recipe('[data]\nuse = "conll"\ntrain = "ner.txt"'))[1]
+    )
 
 
 # labels
@@ -170,7 +179,9 @@ def test_a_row_with_too_few_columns_names_its_line(refused, recipe):
 
 def test_an_unknown_label_in_test_names_the_nearest(refused, recipe):
     bad = "text,label\nuna frase,si\notra frase,sii\n"
-    kind, said = refused("run", recipe(table(train=CSV, dev=CSV.replace("frase", "oración"), test=bad)))
+    kind, said = refused(
+        "run", recipe(table(train=CSV, dev=CSV.replace("frase", "oración"), test=bad))
+    )
     assert kind == "DataError"
     assert "'sii'" in said
     assert "Did you mean 'si'?" in said
@@ -181,7 +192,10 @@ def test_a_label_column_that_is_the_text(refused, recipe):
     kind, said = refused("data", recipe(data))
     assert kind == "DataError"
     assert "does not look like labels" in said
-    assert "cannot be both" in refused("data", recipe(data.replace('text = "label"', 'text = "text"')))[1]
+    assert (
+        "cannot be both"
+        in refused("data", recipe(data.replace('text = "label"', 'text = "text"')))[1]
+    )
 
 
 def teacher(folder: Path) -> str:
@@ -211,7 +225,9 @@ def test_a_tokenizer_that_lacks_a_special_token(refused, recipe, tokenizer, mode
     file = tokenizer / "tokenizer.json"
     spec = json.loads(file.read_text())
     spec["added_tokens"] = [t for t in spec["added_tokens"] if t["content"] != "[SEP]"]
-    spec["model"]["vocab"] = {("¬" if k == "[SEP]" else k): v for k, v in spec["model"]["vocab"].items()}
+    spec["model"]["vocab"] = {
+        ("¬" if k == "[SEP]" else k): v for k, v in spec["model"]["vocab"].items()
+    }
     spec["post_processor"] = None
     broken = model()
     for folder in (tokenizer, broken):
@@ -268,7 +284,9 @@ def test_weights_that_are_cut_short(refused, model):
 # the disk
 
 
-def test_a_full_disk_while_a_checkpoint_is_written_leaves_the_old_one(refused, recipe, monkeypatch, capsys):
+def test_a_full_disk_while_a_checkpoint_is_written_leaves_the_old_one(
+    refused, recipe, monkeypatch, capsys
+):
     """A limit on the size of files stands in for the full disk: the write really stops half way."""
     path = recipe()
     best = Path("runs/malo/students/student-finetuned-s0/best")
@@ -317,7 +335,9 @@ def test_a_folder_that_cannot_be_written(refused, recipe):
         ("students=[]", "students"),
     ],
 )
-def test_a_key_or_value_that_does_not_exist_offers_the_nearest(refused, recipe, model, change, said):
+def test_a_key_or_value_that_does_not_exist_offers_the_nearest(
+    refused, recipe, model, change, said
+):
     kind, found = refused("run", recipe(teachers=teacher(model())), "--set", change)
     assert kind == "ConfigError"
     assert said in found
@@ -337,11 +357,16 @@ def test_no_teacher_to_distil_from(refused, recipe):
 # questions
 
 
-def asked(context="Ana vive en Lima.", question="¿Dónde vive?", answer="Lima", start=12, count=40) -> str:
+def asked(
+    context="Ana vive en Lima.", question="¿Dónde vive?", answer="Lima", start=12, count=40
+) -> str:
     """SQuAD JSON of equal articles."""
     qas = [{"question": question, "answers": [{"text": answer, "answer_start": start}]}]
     data = [
-        {"title": f"T{i}", "paragraphs": [{"context": context, "qas": [{**q, "id": str(i)} for q in qas]}]}
+        {
+            "title": f"T{i}",
+            "paragraphs": [{"context": context, "qas": [{**q, "id": str(i)} for q in qas]}],
+        }
         for i in range(count)
     ]
     return json.dumps({"version": "1.1", "data": data}, ensure_ascii=False)
@@ -352,7 +377,10 @@ def asked(context="Ana vive en Lima.", question="¿Dónde vive?", answer="Lima",
     [
         (asked()[:-40], "char"),
         (asked().replace('"context": "Ana', '"context" "Ana', 1), "line 1, column 71"),
-        (asked(answer="Quito"), "none of its 40 questions has text and an answer that is in its context"),
+        (
+            asked(answer="Quito"),
+            "none of its 40 questions has text and an answer that is in its context",
+        ),
         (asked(context=" \u00a0"), "data[0].paragraphs[0] is empty"),
         (asked(count=0), "no question in it"),
         ('{"version": "1.1", "data": [{"title": "T", "paragraphs": [{"qas": []}]}]}', "context"),
@@ -368,7 +396,11 @@ def test_a_file_of_questions_that_is_damaged(refused, recipe, text, said):
 @pytest.mark.parametrize(
     ("text", "kind", "said"),
     [
-        (asked(question="¿Dónde vive Ana? " * 20), "TokenizerError", "raise max_length or shorten the question"),
+        (
+            asked(question="¿Dónde vive Ana? " * 20),
+            "TokenizerError",
+            "raise max_length or shorten the question",
+        ),
         (asked(context="Ana vive en Lima. " + "o/" * 80), "TokenizerError", "raise max_length"),
     ],
 )
@@ -384,8 +416,13 @@ def test_windows_of_questions_that_cannot_be(refused, recipe, model):
     kind, said = refused("run", recipe(data), "--set", "span.window=8", "--set", "span.stride=9")
     assert (kind, "span.stride = 9 skips units" in said) == ("ConfigError", True)
     short = teacher(model("span", ("start", "end"), "short", positions=16))
-    kind, said = refused("run", recipe(data, short), "--set", "span.window=24", "--set", "span.stride=20")
-    assert (kind, "reads at most 16 tokens, fewer than the stride of 20" in said) == ("ConfigError", True)
+    kind, said = refused(
+        "run", recipe(data, short), "--set", "span.window=24", "--set", "span.stride=20"
+    )
+    assert (kind, "reads at most 16 tokens, fewer than the stride of 20" in said) == (
+        "ConfigError",
+        True,
+    )
 
 
 def test_a_question_without_a_context(refused, model):
@@ -404,7 +441,9 @@ def test_a_question_without_a_context(refused, model):
 @pytest.mark.slow
 def test_a_process_says_one_line_and_exits_with_one(recipe):
     command = [sys.executable, "-m", "destila", "data", str(recipe()), "--set", "train.epoch=3"]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONWARNINGS": "error"})
+    done = subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, "PYTHONWARNINGS": "error"}
+    )
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1

@@ -45,7 +45,9 @@ FULL = Net(
 @pytest.fixture
 def file(tmp_path):
     path = tmp_path / "net.toml"
-    path.write_text('title = "uno"\n[first]\nname = "a"\n[[layers]]\nname = "x"\n[[layers]]\nname = "y"\n')
+    path.write_text(
+        'title = "uno"\n[first]\nname = "a"\n[[layers]]\nname = "x"\n[[layers]]\nname = "y"\n'
+    )
     return path
 
 
@@ -79,13 +81,17 @@ def test_a_config_cannot_be_changed():
 
 
 def test_overrides_reach_tables_and_lists_by_index(file):
-    found = load(Net, file, ["lr=1e-4", "first.width=5", "layers.1.width=7", "sizes=[4, 5]", "deep=false"])
+    found = load(
+        Net, file, ["lr=1e-4", "first.width=5", "layers.1.width=7", "sizes=[4, 5]", "deep=false"]
+    )
     assert (found.lr, found.first.width, found.sizes, found.deep) == (1e-4, 5, (4, 5), False)
     assert [layer.width for layer in found.layers] == [8, 7]
 
 
 def test_an_override_replaces_a_whole_item_of_a_list(file):
-    assert load(Net, file, ['layers.0={name = "z", width = 3}']).layers[0] == Layer(name="z", width=3)
+    assert load(Net, file, ['layers.0={name = "z", width = 3}']).layers[0] == Layer(
+        name="z", width=3
+    )
 
 
 def test_an_override_creates_the_table_it_needs():
@@ -96,7 +102,9 @@ def test_a_bare_word_is_a_string(file):
     assert load(Net, file, ["title=conll2002"]).title == "conll2002"
 
 
-@pytest.mark.parametrize("override", ["lr", "=3", "layers.2.width=1", "layers.x.width=1", "title.x=1", "layers.9=1"])
+@pytest.mark.parametrize(
+    "override", ["lr", "=3", "layers.2.width=1", "layers.x.width=1", "title.x=1", "layers.9=1"]
+)
 def test_an_override_that_leads_nowhere_names_itself(file, override):
     with pytest.raises(ConfigError, match="--set "):
         load(Net, file, [override])
@@ -108,7 +116,9 @@ def test_an_unknown_key_offers_the_nearest_one():
 
 
 def test_an_unknown_key_inside_a_list_of_tables_names_its_path_and_its_neighbours():
-    with pytest.raises(ConfigError, match=r"unknown key 'layers\.1\.widht'\. Did you mean 'width'\?"):
+    with pytest.raises(
+        ConfigError, match=r"unknown key 'layers\.1\.widht'\. Did you mean 'width'\?"
+    ):
         build(Net, {"layers": [{"name": "x"}, {"name": "y", "widht": 3}]})
 
 
@@ -165,11 +175,17 @@ def test_overriding_does_not_change_the_callers_table():
 
 
 def test_a_fingerprint_is_known_and_does_not_depend_on_the_order_of_keys():
-    assert fingerprint({"b": 1, "a": ["ñ", None]}) == fingerprint({"a": ["ñ", None], "b": 1}) == "b4baeb9f8026150d"
+    assert (
+        fingerprint({"b": 1, "a": ["ñ", None]})
+        == fingerprint({"a": ["ñ", None], "b": 1})
+        == "b4baeb9f8026150d"
+    )
     assert fingerprint(FULL) == fingerprint(FULL.model_dump())
 
 
-@pytest.mark.parametrize("other", [FULL.model_copy(update={"lr": 5.1e-5}), FULL.model_copy(update={"sizes": (1,)})])
+@pytest.mark.parametrize(
+    "other", [FULL.model_copy(update={"lr": 5.1e-5}), FULL.model_copy(update={"sizes": (1,)})]
+)
 def test_another_value_has_another_fingerprint(other):
     assert fingerprint(other) != fingerprint(FULL)
 
@@ -177,7 +193,9 @@ def test_another_value_has_another_fingerprint(other):
 def test_a_file_extends_another(file):
     above = file.parent / "deeper" / "above.toml"
     above.parent.mkdir()
-    above.write_text('extends = "../net.toml"\nlr = 2.0\n[first]\nwidth = 3\n[[layers]]\nname = "z"\n')
+    above.write_text(
+        'extends = "../net.toml"\nlr = 2.0\n[first]\nwidth = 3\n[[layers]]\nname = "z"\n'
+    )
     found = load(Net, above, ["first.extra.a=1"])
     assert found.title == "uno"
     assert found.lr == 2.0
@@ -185,7 +203,9 @@ def test_a_file_extends_another(file):
     assert found.layers == (Layer(name="z"),), "a list of tables is replaced"
     (file.parent / "one.toml").write_text('[first]\nname = "x"\n[first.extra]\nuse = "a"\nb = 1')
     (file.parent / "two.toml").write_text('extends = "one.toml"\n[first.extra]\nuse = "z"')
-    assert load(Net, file.parent / "two.toml").first.extra == {"use": "z"}, "options of another plug-in are left out"
+    assert load(Net, file.parent / "two.toml").first.extra == {"use": "z"}, (
+        "options of another plug-in are left out"
+    )
     (file.parent / "top.toml").write_text('extends = "deeper/above.toml"\ntitle = "dos"\n')
     assert load(Net, file.parent / "top.toml") == load(Net, above, ["title=dos"])
 

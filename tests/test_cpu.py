@@ -17,7 +17,9 @@ def test_without_a_quota_the_affinity_counts(tmp_path):
     assert cpu.available(tmp_path) >= 1
 
 
-@pytest.mark.parametrize(("quota", "allowed"), [("100000 100000", 1), ("50000 100000", 1), ("max 100000", None)])
+@pytest.mark.parametrize(
+    ("quota", "allowed"), [("100000 100000", 1), ("50000 100000", 1), ("max 100000", None)]
+)
 def test_a_version_2_quota_limits_the_threads(tmp_path, quota, allowed):
     write(tmp_path, "proc/self/cgroup", "0::/job/inner\n")
     write(tmp_path, "sys/fs/cgroup/job/inner/cpu.max", "max 100000\n")

@@ -18,7 +18,11 @@ LINES = ["El niño", "", "hacía frío 😀", "fin"]
 
 @pytest.mark.parametrize(
     ("name", "pack"),
-    [("a.txt", bytes), ("a.txt.gz", gzip.compress), ("a.txt.zst", zstandard.ZstdCompressor().compress)],
+    [
+        ("a.txt", bytes),
+        ("a.txt.gz", gzip.compress),
+        ("a.txt.zst", zstandard.ZstdCompressor().compress),
+    ],
 )
 def test_plain_and_packed_files_give_the_same_lines(tmp_path, name, pack):
     (tmp_path / name).write_bytes(pack(TEXT.encode()))
@@ -87,7 +91,9 @@ def test_what_helps_depends_on_what_the_file_looks_like(tmp_path, content, remed
 
 
 @pytest.mark.parametrize(
-    ("name", "content"), [("a.txt", b""), ("a.gz", gzip.compress(b"", mtime=0))], ids=["plain", "gzip"]
+    ("name", "content"),
+    [("a.txt", b""), ("a.gz", gzip.compress(b"", mtime=0))],
+    ids=["plain", "gzip"],
 )
 def test_an_empty_file_is_an_error_at_once(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)

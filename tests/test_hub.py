@@ -30,10 +30,17 @@ def cached(home: Path, name: str, files: dict[str, str]) -> None:
 
 def offline(home: Path, code: str) -> subprocess.CompletedProcess[str]:
     """Python in a process of its own: the hub library reads its settings once, when imported."""
-    environment = {k: v for k, v in os.environ.items() if k not in ("HF_HUB_CACHE", "DESTILA_MODELS")}
+    environment = {
+        k: v for k, v in os.environ.items() if k not in ("HF_HUB_CACHE", "DESTILA_MODELS")
+    }
     environment |= {"HF_HOME": str(home), "HF_HUB_OFFLINE": "1"}
     return subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-c", code],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
 
 
@@ -47,8 +54,14 @@ def offline(home: Path, code: str) -> subprocess.CompletedProcess[str]:
             "dccuchile/distilbert-base-spanish-uncased-finetuned-ner",
             "CenIA/distillbert-base-spanish-uncased-finetuned-ner",
         ),
-        ("dccuchile/albert-base-4-spanish-finetuned-ner", "dccuchile/albert-base-4-spanish-distilled-ner"),
-        ("dccuchile/albert-base-10-spanish-distilled-qa-tar", "dccuchile/albert-base-10-spanish-finetuned-qa-tar"),
+        (
+            "dccuchile/albert-base-4-spanish-finetuned-ner",
+            "dccuchile/albert-base-4-spanish-distilled-ner",
+        ),
+        (
+            "dccuchile/albert-base-10-spanish-distilled-qa-tar",
+            "dccuchile/albert-base-10-spanish-finetuned-qa-tar",
+        ),
         ("josecannete/albert-base-spanish-6", "dccuchile/albert-base-6-spanish"),
     ],
 )
@@ -62,8 +75,14 @@ def test_both_published_spellings_are_known(name, other):
 @pytest.mark.parametrize(
     ("name", "other"),
     [
-        ("dccuchile/albert-tiny-spanish-finetuned-ner", "dccuchile/albert-tiny-spanish-distilled-ner"),
-        ("dccuchile/albert-base-spanish-finetuned-ner", "dccuchile/albert-base-spanish-distilled-ner"),
+        (
+            "dccuchile/albert-tiny-spanish-finetuned-ner",
+            "dccuchile/albert-tiny-spanish-distilled-ner",
+        ),
+        (
+            "dccuchile/albert-base-spanish-finetuned-ner",
+            "dccuchile/albert-base-spanish-distilled-ner",
+        ),
         ("alguien/distilbert-x", "alguien/distillbert-x"),
     ],
 )
@@ -105,7 +124,8 @@ def test_a_file_is_not_a_model(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "asked", ["dccuchile/albert-base-4-spanish-distilled-ner", "CenIA/albert-base-4-spanish-finetuned-ner"]
+    "asked",
+    ["dccuchile/albert-base-4-spanish-distilled-ner", "CenIA/albert-base-4-spanish-finetuned-ner"],
 )
 def test_a_local_hub_cache_is_used_offline_in_either_spelling(tmp_path, bpe, asked):
     bpe.save(tmp_path / "t")

@@ -18,14 +18,25 @@ def write(folder: Path, **config) -> Path:
 
 def test_labels_come_in_the_order_of_their_ids(tmp_path: Path):
     names = {str(i): f"clase {i}" for i in (10, *range(10))}
-    info = read_folder(write(tmp_path, architectures=["BertForSequenceClassification"], id2label=names))
+    info = read_folder(
+        write(tmp_path, architectures=["BertForSequenceClassification"], id2label=names)
+    )
     assert info.labels == tuple(f"clase {i}" for i in range(11))
-    assert (info.task, info.architecture, info.extra) == ("classify", "BertForSequenceClassification", {})
+    assert (info.task, info.architecture, info.extra) == (
+        "classify",
+        "BertForSequenceClassification",
+        {},
+    )
 
 
 @pytest.mark.parametrize(
     ("architectures", "task"),
-    [(["RobertaForTokenClassification"], "tag"), (["AlbertForMaskedLM"], None), ([], None), (None, None)],
+    [
+        (["RobertaForTokenClassification"], "tag"),
+        (["AlbertForMaskedLM"], None),
+        ([], None),
+        (None, None),
+    ],
 )
 def test_the_task_is_the_architectures(architectures, task, tmp_path: Path):
     info = read_folder(write(tmp_path, architectures=architectures))

@@ -20,7 +20,9 @@ def test_a_shipped_plug_in_is_found_by_its_file_name():
 
 
 def test_a_misspelt_name_offers_the_nearest_one():
-    with pytest.raises(ConfigError, match=r"no datasets plug-in is called 'conll2003'\. Did you mean 'conll2002'\?"):
+    with pytest.raises(
+        ConfigError, match=r"no datasets plug-in is called 'conll2003'\. Did you mean 'conll2002'\?"
+    ):
         plugins.find("datasets", "conll2003")
 
 
@@ -45,7 +47,10 @@ def test_two_files_of_one_name_stay_apart(tmp_path):
     for n in (1, 2):
         (tmp_path / str(n)).mkdir()
         (tmp_path / str(n) / "mine.py").write_text(f"N = {n}\n")
-    assert [plugins.find("losses", str(tmp_path / str(n) / "mine.py"), "N").N for n in (1, 2)] == [1, 2]
+    assert [plugins.find("losses", str(tmp_path / str(n) / "mine.py"), "N").N for n in (1, 2)] == [
+        1,
+        2,
+    ]
 
 
 def test_a_missing_file_is_named(tmp_path):

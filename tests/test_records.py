@@ -21,7 +21,8 @@ def test_a_record_survives_the_round_trip(tmp_path, record):
 def test_a_place_that_cannot_hold_records_is_said(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(
-        ConfigError, match=r"records cannot be kept in .*file/x \(Not a directory\): give another folder"
+        ConfigError,
+        match=r"records cannot be kept in .*file/x \(Not a directory\): give another folder",
     ):
         records.check(tmp_path / "file" / "x" / "r.jsonl")
     records.check(tmp_path / "new" / "r.jsonl")
@@ -34,7 +35,11 @@ def test_numpy_numbers_are_written_as_numbers(tmp_path, record):
 
 
 def test_a_record_without_conditions_cannot_be_constructed(record):
-    fields = {name: getattr(record(), name) for name in Record.__dataclass_fields__ if name != "conditions"}
+    fields = {
+        name: getattr(record(), name)
+        for name in Record.__dataclass_fields__
+        if name != "conditions"
+    }
     with pytest.raises(TypeError, match="conditions"):
         Record(**fields)
 
@@ -45,7 +50,9 @@ def test_a_latency_without_conditions_cannot_be_constructed():
 
 
 def test_conditions_without_threads_cannot_be_constructed(conditions):
-    fields = {n: getattr(conditions(), n) for n in Conditions.__dataclass_fields__ if n != "threads"}
+    fields = {
+        n: getattr(conditions(), n) for n in Conditions.__dataclass_fields__ if n != "threads"
+    }
     with pytest.raises(TypeError, match="threads"):
         Conditions(**fields)
 

@@ -100,20 +100,30 @@ def _word(word: str) -> list[str]:
     found = [f"w={lower}", f"shape={shape}", "short=" + _REPEATED.sub(r"\1", shape)]
     found += [f"suf={lower[-n:]}" for n in range(1, 5) if len(lower) > n]
     found += [f"pre={lower[:n]}" for n in range(1, 5) if len(lower) > n]
-    signs = {"upper": word.isupper(), "title": word[:1].isupper(), "digit": any(c.isdigit() for c in word)}
+    signs = {
+        "upper": word.isupper(),
+        "title": word[:1].isupper(),
+        "digit": any(c.isdigit() for c in word),
+    }
     signs["mark"] = not any(c.isalnum() for c in word)
     return found + [name for name, true in signs.items() if true]
 
 
 def _shape(word: str) -> str:
     """Upper-case letters as X, lower-case as x, digits as 9, the rest as itself: `Años90` -> `Xxxx99`."""
-    return "".join("X" if c.isupper() else "x" if c.isalpha() else "9" if c.isdigit() else c for c in word)
+    return "".join(
+        "X" if c.isupper() else "x" if c.isalpha() else "9" if c.isdigit() else c for c in word
+    )
 
 
 def _tags(example: Example, labels: Sequence[str]) -> list[str]:
     if not isinstance(example.target, tuple) or len(example.target) != len(example.words):
-        raise DataError(f"example '{example.id}' has no tag for every word: the CRF floor needs tagged examples")
+        raise DataError(
+            f"example '{example.id}' has no tag for every word: the CRF floor needs tagged examples"
+        )
     for tag in example.target:
         if tag not in labels:
-            raise DataError(f"example '{example.id}' has the tag '{tag}', which is not one of {', '.join(labels)}")
+            raise DataError(
+                f"example '{example.id}' has the tag '{tag}', which is not one of {', '.join(labels)}"
+            )
     return list(example.target)

@@ -48,13 +48,19 @@ def fit(train: Sequence[Example], labels: Sequence[str], *, seed: int = 0) -> Tf
     """The floor of some labelled examples; raises DataError on a missing or unknown label, or a single class."""
     targets = [_target(example, labels) for example in train]
     if len(set(targets)) < 2:
-        raise DataError(f"the TF-IDF floor needs two labels to learn from, the training split has {len(set(targets))}")
+        raise DataError(
+            f"the TF-IDF floor needs two labels to learn from, the training split has {len(set(targets))}"
+        )
     texts = [text for e in train for text in ((e.text,) if e.pair is None else (e.text, e.pair))]
     text = require("sklearn.feature_extraction.text", "floor")
     shared = {"sublinear_tf": True, "dtype": np.float32}
     vectorizers = [
-        text.TfidfVectorizer(token_pattern=r"\w+", ngram_range=(1, 2), max_features=_MOST_WORDS, **shared),
-        text.TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 4), max_features=_MOST_RUNS, **shared),
+        text.TfidfVectorizer(
+            token_pattern=r"\w+", ngram_range=(1, 2), max_features=_MOST_WORDS, **shared
+        ),
+        text.TfidfVectorizer(
+            analyzer="char_wb", ngram_range=(3, 4), max_features=_MOST_RUNS, **shared
+        ),
     ]
     try:
         for vectorizer in vectorizers:
@@ -70,13 +76,19 @@ def fit(train: Sequence[Example], labels: Sequence[str], *, seed: int = 0) -> Tf
 def features(vectorizers: Sequence[Any], examples: Sequence[Example]) -> Any:
     """The sparse matrix [N, features] of single texts or of pairs."""
     sparse = require("scipy.sparse", "floor")
-    first = sparse.hstack([v.transform([e.text for e in examples]) for v in vectorizers], format="csr")
+    first = sparse.hstack(
+        [v.transform([e.text for e in examples]) for v in vectorizers], format="csr"
+    )
     if all(e.pair is None for e in examples):
         return first
-    second = sparse.hstack([v.transform([e.pair or "" for e in examples]) for v in vectorizers], format="csr")
+    second = sparse.hstack(
+        [v.transform([e.pair or "" for e in examples]) for v in vectorizers], format="csr"
+    )
     common = first.minimum(second)
     alone = abs(first - second)
-    overlap = sparse.csr_matrix([_overlap(e.text, e.pair or "") for e in examples], dtype=np.float32)
+    overlap = sparse.csr_matrix(
+        [_overlap(e.text, e.pair or "") for e in examples], dtype=np.float32
+    )
     return sparse.hstack([first, second, common, alone, overlap], format="csr")
 
 
@@ -89,7 +101,11 @@ def _overlap(a: str, b: str) -> tuple[float, float, float]:
 
 def _target(example: Example, labels: Sequence[str]) -> str:
     if not isinstance(example.target, str):
-        raise DataError(f"example '{example.id}' has no label: the TF-IDF floor needs labelled examples")
+        raise DataError(
+            f"example '{example.id}' has no label: the TF-IDF floor needs labelled examples"
+        )
     if example.target not in labels:
-        raise DataError(f"example '{example.id}' has the label '{example.target}', not one of {', '.join(labels)}")
+        raise DataError(
+            f"example '{example.id}' has the label '{example.target}', not one of {', '.join(labels)}"
+        )
     return example.target

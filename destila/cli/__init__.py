@@ -36,7 +36,10 @@ def main() -> None:
         if isinstance(error, BrokenPipeError):  # the reader of a pipe has gone: `| head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(0)
-        kind, message = type(error).__name__, " ".join(line.strip() for line in str(error).splitlines())
+        kind, message = (
+            type(error).__name__,
+            " ".join(line.strip() for line in str(error).splitlines()),
+        )
         if "--json" in sys.argv:
             print(json.dumps({"error": {"kind": kind, "message": message}}, ensure_ascii=False))
         else:

@@ -22,10 +22,15 @@ def predict(
     ] = None,
     text: Annotated[list[str] | None, typer.Option(help="a text to label, repeatable")] = None,
     out: Annotated[
-        str | None, typer.Option(help="write JSONL here; a run over a file that was killed goes on in it")
+        str | None,
+        typer.Option(help="write JSONL here; a run over a file that was killed goes on in it"),
     ] = None,
-    threads: Annotated[int | None, typer.Option(help="threads of an exported model; default all")] = None,
-    json: Annotated[bool, typer.Option("--json", help="errors as JSON too; answers always are")] = False,
+    threads: Annotated[
+        int | None, typer.Option(help="threads of an exported model; default all")
+    ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="errors as JSON too; answers always are")
+    ] = False,
 ) -> None:
     """Label texts; writes one JSON object per line."""
     from destila.commands import predict as verb
@@ -34,7 +39,11 @@ def predict(
     if text and file:
         raise ConfigError(f"give texts in {file} or with --text, not both")
     source = text or stream_text(sys.stdin.buffer, "standard input")
-    options = {"file": None if file == "-" else file, "jsonl": False if text else None, "threads": threads}
+    options = {
+        "file": None if file == "-" else file,
+        "jsonl": False if text else None,
+        "threads": threads,
+    }
     config = made(verb.Config, model=model, out=out, **options)
     if out is not None:
         with bar(json) as progress:
@@ -46,14 +55,22 @@ def predict(
 
 @app.command()
 def measure(
-    models: Annotated[list[str], typer.Argument(help="model folders, hub names or presets; or `presets`: all of them")],
+    models: Annotated[
+        list[str],
+        typer.Argument(help="model folders, hub names or presets; or `presets`: all of them"),
+    ],
     texts: Annotated[str | None, typer.Option(help="file of texts, timed one by one")] = None,
     length: Annotated[
-        str | None, typer.Option(help="tokens per input of the model alone, e.g. 32,128,512; 0: none")
+        str | None,
+        typer.Option(help="tokens per input of the model alone, e.g. 32,128,512; 0: none"),
     ] = None,
     batch: Annotated[int, typer.Option(help="also texts per second in batches of so many")] = 0,
-    ner: Annotated[bool, typer.Option("--ner", help="also the 100 CoNLL-2002 test sentences, five times")] = False,
-    latency: Annotated[bool, typer.Option("--latency", help="of `presets`: time each of them beside BETO")] = False,
+    ner: Annotated[
+        bool, typer.Option("--ner", help="also the 100 CoNLL-2002 test sentences, five times")
+    ] = False,
+    latency: Annotated[
+        bool, typer.Option("--latency", help="of `presets`: time each of them beside BETO")
+    ] = False,
     repeats: Annotated[int, typer.Option(help="timed calls per window of a fixed length")] = 20,
     threads: Annotated[int | None, typer.Option(help="threads; default all")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
@@ -65,11 +82,27 @@ def measure(
     if models == ["presets"]:
         from destila.commands import presets
 
-        result = presets.run(made(presets.Config, latency=latency, ner=ner, repeats=repeats, threads=threads))
-        show(result, result["rows"], json, title="the published models, published numbers beside ours")
+        result = presets.run(
+            made(presets.Config, latency=latency, ner=ner, repeats=repeats, threads=threads)
+        )
+        show(
+            result,
+            result["rows"],
+            json,
+            title="the published models, published numbers beside ours",
+        )
         return
-    lengths = None if length is None else tuple(part for part in length.split(",") if part.strip() != "0")
-    options = {"texts": texts, "length": lengths, "batch": batch, "ner": ner, "repeats": repeats, "threads": threads}
+    lengths = (
+        None if length is None else tuple(part for part in length.split(",") if part.strip() != "0")
+    )
+    options = {
+        "texts": texts,
+        "length": lengths,
+        "batch": batch,
+        "ner": ner,
+        "repeats": repeats,
+        "threads": threads,
+    }
     result = verb.run(made(verb.Config, models=models, device=device, **options))
     several = "models" in result
     show(result, verb.rows(result) if several else flat(result), json, title=" ".join(models))
@@ -85,15 +118,27 @@ def export(
             help="fp32,int8-dynamic,int8-static,openvino-bf16,openvino-int8,openvino-int8-bf16; the default first"
         ),
     ] = None,
-    runtime: Annotated[str, typer.Option(help="auto: time all of them here and store the winner")] = "default",
+    runtime: Annotated[
+        str, typer.Option(help="auto: time all of them here and store the winner")
+    ] = "default",
     seconds: Annotated[float, typer.Option(help="that --runtime auto takes")] = 10.0,
-    recipe: Annotated[str | None, typer.Option(help="score on its dev split, record on its test split")] = None,
-    texts: Annotated[str | None, typer.Option(help="file of texts, to calibrate and to time")] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="score on its dev split, record on its test split")
+    ] = None,
+    texts: Annotated[
+        str | None, typer.Option(help="file of texts, to calibrate and to time")
+    ] = None,
     max_drop: Annotated[float, typer.Option(help="most that the main dev score may drop")] = 0.005,
-    auto_keep: Annotated[bool, typer.Option("--auto-keep", help="keep in fp32 what the score needs")] = False,
-    sensitivity: Annotated[bool, typer.Option("--sensitivity", help="list what each product costs on dev")] = False,
+    auto_keep: Annotated[
+        bool, typer.Option("--auto-keep", help="keep in fp32 what the score needs")
+    ] = False,
+    sensitivity: Annotated[
+        bool, typer.Option("--sensitivity", help="list what each product costs on dev")
+    ] = False,
     keep: Annotated[bool, typer.Option("--keep", help="keep the files of all candidates")] = False,
-    allow_unstable: Annotated[bool, typer.Option("--allow-unstable", help="allow answers that threads change")] = False,
+    allow_unstable: Annotated[
+        bool, typer.Option("--allow-unstable", help="allow answers that threads change")
+    ] = False,
     set: Sets = None,
     json: AsJson = False,
 ) -> None:
@@ -101,9 +146,23 @@ def export(
     from destila.commands import export as verb
 
     named = tuple(name.strip() for name in kinds.split(",")) if kinds else ()
-    options = {"out": out, "kinds": named, "runtime": runtime, "seconds": seconds, "recipe": recipe, "texts": texts}
-    flags = {"auto_keep": auto_keep, "sensitivity": sensitivity, "keep": keep, "allow_unstable": allow_unstable}
-    config = made(verb.Config, model=model, max_drop=max_drop, set=tuple(set or ()), **options, **flags)
+    options = {
+        "out": out,
+        "kinds": named,
+        "runtime": runtime,
+        "seconds": seconds,
+        "recipe": recipe,
+        "texts": texts,
+    }
+    flags = {
+        "auto_keep": auto_keep,
+        "sensitivity": sensitivity,
+        "keep": keep,
+        "allow_unstable": allow_unstable,
+    }
+    config = made(
+        verb.Config, model=model, max_drop=max_drop, set=tuple(set or ()), **options, **flags
+    )
     with bar(json) as progress:
         result = verb.run(config, progress)
     show(result, verb.rows(result), json, title=f"exported to {result['folder']}")
@@ -114,13 +173,19 @@ def trim(
     model: Annotated[str, typer.Argument(help="model folder with a task head")],
     texts: Annotated[list[str], typer.Option(help="file of the task's texts, repeatable")],
     out: Annotated[str, typer.Option(help="folder to write")],
-    size: Annotated[int | None, typer.Option(help="pieces to keep; default all that the texts use")] = None,
-    other: Annotated[list[str] | None, typer.Option(help="file of other text to measure the effect on")] = None,
+    size: Annotated[
+        int | None, typer.Option(help="pieces to keep; default all that the texts use")
+    ] = None,
+    other: Annotated[
+        list[str] | None, typer.Option(help="file of other text to measure the effect on")
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """A smaller vocabulary for one task; says what it costs on other text."""
     from destila.commands import trim as verb
 
-    config = made(verb.Config, model=model, texts=tuple(texts), out=out, size=size, other=tuple(other or ()))
+    config = made(
+        verb.Config, model=model, texts=tuple(texts), out=out, size=size, other=tuple(other or ())
+    )
     result = verb.run(config)
     show(result, [{"key": k, "value": v} for k, v in result.items()], json, title="trimmed")

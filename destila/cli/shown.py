@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 RecipePath = Annotated[str, typer.Argument(help="recipe (TOML)", metavar="RECIPE")]
 Sets = Annotated[
-    list[str] | None, typer.Option("--set", help="override a key: --set train.lr=1e-4", metavar="KEY=VALUE")
+    list[str] | None,
+    typer.Option("--set", help="override a key: --set train.lr=1e-4", metavar="KEY=VALUE"),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object and nothing else")]
 

@@ -18,7 +18,9 @@ app = typer.Typer()
 def run(
     recipe: RecipePath,
     teacher: Annotated[str | None, typer.Option(help="teacher, when a data file is given")] = None,
-    train_only: Annotated[bool, typer.Option("--train-only", help="leave tests and measurements for later")] = False,
+    train_only: Annotated[
+        bool, typer.Option("--train-only", help="leave tests and measurements for later")
+    ] = False,
     set: Sets = None,
     json: AsJson = False,
 ) -> None:
@@ -26,14 +28,20 @@ def run(
     from destila.study import run as verb
 
     if recipe.endswith(".toml") and teacher is not None:
-        raise ConfigError(f"--teacher goes with a data file; {recipe} names its own under [[teachers]]")
+        raise ConfigError(
+            f"--teacher goes with a data file; {recipe} names its own under [[teachers]]"
+        )
     if not recipe.endswith(".toml"):
         from destila.commands import init as first
 
         recipe = first.run(made(first.Config, data=recipe, teacher=teacher))["path"]
     with bar(json) as progress:
         study_card(
-            verb.run(made(verb.Config, recipe=recipe, set=tuple(set or ()), train_only=train_only), progress), json
+            verb.run(
+                made(verb.Config, recipe=recipe, set=tuple(set or ()), train_only=train_only),
+                progress,
+            ),
+            json,
         )
 
 
@@ -62,7 +70,12 @@ def choose(recipe: RecipePath, set: Sets = None, json: AsJson = False) -> None:
 
     with bar(json) as progress:
         result = verb.run(made(verb.Config, recipe=recipe, set=tuple(set or ())), progress)
-    show(result, result["teachers"], json, title=f"teachers by {result['criterion']} on dev ({result['main']})")
+    show(
+        result,
+        result["teachers"],
+        json,
+        title=f"teachers by {result['criterion']} on dev ({result['main']})",
+    )
 
 
 @app.command()
@@ -77,8 +90,16 @@ def evaluate(
     from destila.commands import evaluate as verb
 
     with bar(json) as progress:
-        record = verb.run(made(verb.Config, recipe=recipe, model=model, split=split, set=tuple(set or ())), progress)
-    show(record, [{"score": k, "value": v} for k, v in record["scores"].items()], json, title=record["run"])
+        record = verb.run(
+            made(verb.Config, recipe=recipe, model=model, split=split, set=tuple(set or ())),
+            progress,
+        )
+    show(
+        record,
+        [{"score": k, "value": v} for k, v in record["scores"].items()],
+        json,
+        title=record["run"],
+    )
 
 
 @app.command()
@@ -106,7 +127,8 @@ def init(
 
 @app.command(name="list")
 def list_(
-    what: Annotated[str, typer.Argument(help="models, recipes, datasets, losses, tasks or cache")], json: AsJson = False
+    what: Annotated[str, typer.Argument(help="models, recipes, datasets, losses, tasks or cache")],
+    json: AsJson = False,
 ) -> None:
     """List what exists: models, recipes, datasets, losses, tasks, cache."""
     from destila.commands import list as verb
@@ -118,8 +140,12 @@ def list_(
 @app.command()
 def report(
     study: Annotated[str, typer.Argument(help="runs/<name> or results/<name>.jsonl")],
-    out: Annotated[str | None, typer.Option(help="Markdown file to write, the page beside it")] = None,
-    against: Annotated[str | None, typer.Option(help="a student that all others are compared with, too")] = None,
+    out: Annotated[
+        str | None, typer.Option(help="Markdown file to write, the page beside it")
+    ] = None,
+    against: Annotated[
+        str | None, typer.Option(help="a student that all others are compared with, too")
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """Compare every record of a study; writes Markdown and one HTML page."""
@@ -131,10 +157,14 @@ def report(
 @app.command()
 def pick(
     study: Annotated[str, typer.Argument(help="runs/<name> or results/<name>.jsonl")],
-    max_ms: Annotated[float | None, typer.Option(help="most milliseconds per text (median, real texts)")] = None,
+    max_ms: Annotated[
+        float | None, typer.Option(help="most milliseconds per text (median, real texts)")
+    ] = None,
     max_mb: Annotated[float | None, typer.Option(help="most MB on disk")] = None,
     min_score: Annotated[float | None, typer.Option(help="least main score, 0 to 1")] = None,
-    out: Annotated[str | None, typer.Option(help="folder to copy the model to; default ./<study>-<run>")] = None,
+    out: Annotated[
+        str | None, typer.Option(help="folder to copy the model to; default ./<study>-<run>")
+    ] = None,
     copy: Annotated[bool, typer.Option(help="copy the model's folder")] = True,
     json: AsJson = False,
 ) -> None:
@@ -145,4 +175,7 @@ def pick(
     result = verb.run(made(verb.Config, study=study, out=out, copy_folder=copy, **budget))
     keys = ("model", "role", "score", "latency_ms", "size_mb", "why")
     every = [result["winner"] | {"why": "picked"}, *result["lost"]]
-    study_card(result if json else result | {"rows": [{key: one[key] for key in keys} for one in every]}, json)
+    study_card(
+        result if json else result | {"rows": [{key: one[key] for key in keys} for one in every]},
+        json,
+    )

@@ -21,23 +21,37 @@ def tokenizer(
     lowercase: Annotated[bool, typer.Option(help="turn capitals into small letters")] = True,
     keep_accents: Annotated[bool, typer.Option(help="keep á é í ó ú ü ñ")] = True,
     limit: Annotated[int, typer.Option(help="read so many lines at most; 0 = all")] = 0,
-    column: Annotated[str, typer.Option(help="field of JSON lines or Parquet that holds the text")] = "text",
+    column: Annotated[
+        str, typer.Option(help="field of JSON lines or Parquet that holds the text")
+    ] = "text",
     json: AsJson = False,
 ) -> None:
     """Train a tokenizer on text files."""
     from destila.corpus import train_tokenizer as verb
 
-    shape = {"kind": kind, "vocab_size": vocab_size, "lowercase": lowercase, "keep_accents": keep_accents}
-    result = verb.run(made(verb.Config, files=files, out=out, limit=limit, column=(column,), **shape))
-    show(result, [{"key": k, "value": v} for k, v in result.items()], json, title="tokenizer written")
+    shape = {
+        "kind": kind,
+        "vocab_size": vocab_size,
+        "lowercase": lowercase,
+        "keep_accents": keep_accents,
+    }
+    result = verb.run(
+        made(verb.Config, files=files, out=out, limit=limit, column=(column,), **shape)
+    )
+    show(
+        result, [{"key": k, "value": v} for k, v in result.items()], json, title="tokenizer written"
+    )
 
 
 @app.command()
 def corpus(
     given: Annotated[
-        list[str], typer.Argument(help="a recipe (TOML), or files: text, .jsonl, .parquet; packed or not")
+        list[str],
+        typer.Argument(help="a recipe (TOML), or files: text, .jsonl, .parquet; packed or not"),
     ],
-    out: Annotated[str | None, typer.Option(help="folder to write; a killed run goes on in it")] = None,
+    out: Annotated[
+        str | None, typer.Option(help="folder to write; a killed run goes on in it")
+    ] = None,
     tokenizer: Annotated[str | None, typer.Option(help="tokenizer folder or hub name")] = None,
     set: Sets = None,
     json: AsJson = False,
@@ -47,7 +61,12 @@ def corpus(
 
     with bar(json) as progress:
         result = verb.run(verb.read(given, out=out, tokenizer=tokenizer, sets=set or ()), progress)
-    show(result, [{"step": k, "count": v} for k, v in result["counts"].items()], json, title="corpus written")
+    show(
+        result,
+        [{"step": k, "count": v} for k, v in result["counts"].items()],
+        json,
+        title="corpus written",
+    )
 
 
 @app.command()
@@ -61,7 +80,12 @@ def probe(
     from destila.pretraining import probe as verb
 
     result = verb.run(made(verb.Config, model=model, pos=pos, ner=ner))
-    show(result, [{"score": k, "value": v} for k, v in result["scores"].items()], json, title=f"probe of {model}")
+    show(
+        result,
+        [{"score": k, "value": v} for k, v in result["scores"].items()],
+        json,
+        title=f"probe of {model}",
+    )
     for note in result["notes"] if not json else []:
         print(note)
 
@@ -72,7 +96,9 @@ def pretrain(
     minutes: Annotated[
         float | None, typer.Option(help="end this sitting after so many; the same command goes on")
     ] = None,
-    share: Annotated[str | None, typer.Option(help="also write the model to this folder, in half precision")] = None,
+    share: Annotated[
+        str | None, typer.Option(help="also write the model to this folder, in half precision")
+    ] = None,
     set: Sets = None,
     json: AsJson = False,
 ) -> None:
@@ -80,6 +106,8 @@ def pretrain(
     from destila.pretraining import run as verb
 
     with bar(json) as progress:
-        arguments = made(verb.Config, recipe=recipe, set=tuple(set or ()), minutes=minutes, share=share)
+        arguments = made(
+            verb.Config, recipe=recipe, set=tuple(set or ()), minutes=minutes, share=share
+        )
         result = verb.run(arguments, progress)
     study(result, json)

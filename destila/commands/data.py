@@ -47,7 +47,9 @@ def run(config: Config) -> dict[str, Any]:
     return report | ({"tokenizers_not_checked": missing} if missing else {})
 
 
-def inspect(dataset: Dataset, tokenizers: Mapping[str, Tokenizer], max_length: int) -> dict[str, Any]:
+def inspect(
+    dataset: Dataset, tokenizers: Mapping[str, Tokenizer], max_length: int
+) -> dict[str, Any]:
     """A JSON-able report on a data set.
 
     splits: per split examples, units of each label (of questions: those with an answer and those without), lengths in
@@ -60,20 +62,31 @@ def inspect(dataset: Dataset, tokenizers: Mapping[str, Tokenizer], max_length: i
     labels = _ANSWERS if dataset.task == "span" else dataset.labels
     shared = _context if dataset.task == "span" else _key
     seen = {name: {shared(e) for e in examples} for name, examples in splits.items()}
-    overlap = {f"{a}-{b}": sum(shared(e) in seen[a] for e in splits[b]) for a, b in combinations(splits, 2)}
-    counts = {name: Counter(t for e in examples for t in _targets(e)) for name, examples in splits.items()}
+    overlap = {
+        f"{a}-{b}": sum(shared(e) in seen[a] for e in splits[b]) for a, b in combinations(splits, 2)
+    }
+    counts = {
+        name: Counter(t for e in examples for t in _targets(e)) for name, examples in splits.items()
+    }
     report: dict[str, Any] = {
         "dataset": dataset.name,
         "task": dataset.task,
         "labels": list(labels),
-        "splits": {name: _split(examples, counts[name], labels) for name, examples in splits.items()},
+        "splits": {
+            name: _split(examples, counts[name], labels) for name, examples in splits.items()
+        },
         "tokenizers": {
-            name: {split: _tokens(dataset.task, examples, tokenizer, max_length) for split, examples in splits.items()}
+            name: {
+                split: _tokens(dataset.task, examples, tokenizer, max_length)
+                for split, examples in splits.items()
+            }
             for name, tokenizer in tokenizers.items()
         },
         "overlap": overlap,
         "labels_in_one_split": _lonely(counts),
-        "labels_without_examples": [label for label in labels if not any(c[label] for c in counts.values())],
+        "labels_without_examples": [
+            label for label in labels if not any(c[label] for c in counts.values())
+        ],
         "notes": dict(dataset.notes),
     }
     unfit = _unfit(splits, tokenizers, max_length) if dataset.task == "span" else []
@@ -88,10 +101,14 @@ def _more(recipe: Recipe, dataset: Dataset) -> dict[str, dict[str, int]]:
         options = recipe.distil_of(student)
         counts = {}
         if options.unlabelled is not None:
-            lines = sample(options.unlabelled, options.unlabelled_limit, options.unlabelled_words, known)
+            lines = sample(
+                options.unlabelled, options.unlabelled_limit, options.unlabelled_words, known
+            )
             counts["unlabelled"] = len(lines)
         if options.augment is not None:
-            counts[options.augment.kind] = planned(dataset, options.augment.kind, options.augment.copies)
+            counts[options.augment.kind] = planned(
+                dataset, options.augment.kind, options.augment.copies
+            )
         if counts:
             found[student.label] = counts
     return found
@@ -119,22 +136,31 @@ def _source(spec: ModelSpec) -> str | None:
     return spec.model if spec.tokenizer is None and spec.model not in PRESETS else None
 
 
-def _split(examples: Sequence[Example], counts: Counter[str], labels: Sequence[str]) -> dict[str, Any]:
+def _split(
+    examples: Sequence[Example], counts: Counter[str], labels: Sequence[str]
+) -> dict[str, Any]:
     targets: dict[tuple[str, str | None], set[Any]] = {}
     for example in examples:
         targets.setdefault(_key(example), set()).add((example.target, example.answers))
     return {
         "examples": len(examples),
         "labels": {label: counts[label] for label in labels},
-        "words": _spread(len(e.words) or len(e.text.split()) + len((e.pair or "").split()) for e in examples),
+        "words": _spread(
+            len(e.words) or len(e.text.split()) + len((e.pair or "").split()) for e in examples
+        ),
         "repeated": len(examples) - len(targets),
         "repeated_with_another_label": sum(len(t) > 1 for t in targets.values()),
     }
 
 
-def _tokens(task: str, examples: Sequence[Example], tokenizer: Tokenizer, max_length: int) -> dict[str, Any]:
+def _tokens(
+    task: str, examples: Sequence[Example], tokenizer: Tokenizer, max_length: int
+) -> dict[str, Any]:
     if task == "tag":
-        rows = [[w.ids for w in words] for words in tokenizer.words_many((e.text, e.words) for e in examples)]
+        rows = [
+            [w.ids for w in words]
+            for words in tokenizer.words_many((e.text, e.words) for e in examples)
+        ]
     else:
         rows = [[pieces.ids] for pieces in tokenizer.text([e.text for e in examples])]
         seconds = iter(tokenizer.text([e.pair for e in examples if e.pair is not None]))
@@ -149,17 +175,25 @@ def _tokens(task: str, examples: Sequence[Example], tokenizer: Tokenizer, max_le
     return {
         "tokens": _spread(lengths),
         "unknown": unknown / total if total else 0.0,
-        "truncated" if task == "classify" else "windowed": long / len(examples) if examples else 0.0,
+        "truncated" if task == "classify" else "windowed": long / len(examples)
+        if examples
+        else 0.0,
     }
 
 
-def _unfit(splits: Mapping[str, Sequence[Example]], tokenizers: Mapping[str, Tokenizer], max_length: int) -> list[str]:
+def _unfit(
+    splits: Mapping[str, Sequence[Example]], tokenizers: Mapping[str, Tokenizer], max_length: int
+) -> list[str]:
     """What of each split of questions a window cannot hold, the first of each: a run stops there."""
     found = []
     for name, tokenizer in tokenizers.items():
         for split, examples in splits.items():
             try:
-                check_fit(examples, tokenizer, max_length=min(max_length, tokenizer.max_length or max_length))
+                check_fit(
+                    examples,
+                    tokenizer,
+                    max_length=min(max_length, tokenizer.max_length or max_length),
+                )
             except TokenizerError as error:
                 found.append(f"{name}, {split}: {error}")
     return found
@@ -171,7 +205,11 @@ def _lonely(counts: Mapping[str, Counter[str]]) -> dict[str, str]:
     for split, found in counts.items():
         for label in found:
             where.setdefault(label, []).append(split)
-    return {label: splits[0] for label, splits in sorted(where.items()) if len(splits) == 1 and len(counts) > 1}
+    return {
+        label: splits[0]
+        for label, splits in sorted(where.items())
+        if len(splits) == 1 and len(counts) > 1
+    }
 
 
 def _warnings(report: Mapping[str, Any], max_length: int) -> list[str]:
@@ -184,11 +222,16 @@ def _warnings(report: Mapping[str, Any], max_length: int) -> list[str]:
     for split, part in report["splits"].items():
         if n := part["repeated_with_another_label"]:
             found.append(f"{n} texts of {split} occur with more than one label")
-    found += [f"label '{label}' occurs in {split} only" for label, split in report["labels_in_one_split"].items()]
+    found += [
+        f"label '{label}' occurs in {split} only"
+        for label, split in report["labels_in_one_split"].items()
+    ]
     for name, splits in report["tokenizers"].items():
         for split, part in splits.items():
             if part.get("truncated", 0) > 0.05:
-                found.append(f"{name} cuts {part['truncated']:.0%} of {split} at {max_length} tokens: raise max_length")
+                found.append(
+                    f"{name} cuts {part['truncated']:.0%} of {split} at {max_length} tokens: raise max_length"
+                )
             if part["unknown"] > 0.01:
                 found.append(
                     f"{name} does not know {part['unknown']:.1%} of the tokens of {split}: wrong tokenizer or case?"

@@ -26,4 +26,8 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
     """The Record as a dict; nothing is added to the study's records."""
     recipe = read(arguments.recipe, arguments.set)
     steps = Run(Study(recipe, needs=(arguments.split,)), progress)
-    return asdict(steps.evaluate(TeacherSpec(model=arguments.model, name=Path(arguments.model).name), arguments.split))
+    return asdict(
+        steps.evaluate(
+            TeacherSpec(model=arguments.model, name=Path(arguments.model).name), arguments.split
+        )
+    )

@@ -44,21 +44,34 @@ _PROOFS, _CALIBRATIONS = 64, 128
 class Config(Options):
     """Arguments of the verb."""
 
-    model: str = opt(..., "model folder that destila trained, such as runs/<study>/students/<name>/best")
-    out: str | None = opt(None, "folder to write; none = exported/<name> in the model's study, else <model>-exported")
-    kinds: tuple[Name, ...] = opt((), "what to build, the default first; none = int8-dynamic, with --runtime auto all")
-    runtime: Literal["default", "auto"] = opt("default", "auto: time them here on --texts or dev and store the winner")
+    model: str = opt(
+        ..., "model folder that destila trained, such as runs/<study>/students/<name>/best"
+    )
+    out: str | None = opt(
+        None, "folder to write; none = exported/<name> in the model's study, else <model>-exported"
+    )
+    kinds: tuple[Name, ...] = opt(
+        (), "what to build, the default first; none = int8-dynamic, with --runtime auto all"
+    )
+    runtime: Literal["default", "auto"] = opt(
+        "default", "auto: time them here on --texts or dev and store the winner"
+    )
     seconds: float = opt(10.0, "that --runtime auto takes", gt=0)
     recipe: str | None = opt(
-        None, "recipe: its dev split is scored, its test split recorded, its training text calibrates"
+        None,
+        "recipe: its dev split is scored, its test split recorded, its training text calibrates",
     )
     set: tuple[str, ...] = opt((), "key=value overrides of the recipe")
-    texts: str | None = opt(None, "file of texts, as `predict` reads it: for fixed scales and for --runtime auto")
+    texts: str | None = opt(
+        None, "file of texts, as `predict` reads it: for fixed scales and for --runtime auto"
+    )
     max_drop: float = opt(0.005, "most that the main dev score may drop", ge=0)
     auto_keep: bool = opt(False, "keep the products in fp32 that the score needs, and no others")
     sensitivity: bool = opt(False, "also list what each product alone costs on dev")
     keep: bool = opt(False, "keep the files of all candidates")
-    allow_unstable: bool = opt(False, "allow a default whose answers depend on threads or neighbours")
+    allow_unstable: bool = opt(
+        False, "allow a default whose answers depend on threads or neighbours"
+    )
 
 
 def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
@@ -78,15 +91,25 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
     with store.new_folder(out, what="export") as folder:
         store.describe(loaded.model, loaded.tokenizer, folder, read_folder(source).extra)
         built, refused = _build(arguments, builder, sample, folder, progress)
-        facts: dict[str, Any] = {"default": built[0].name, "opset": OPSET, "of": str(source), "refused": refused}
-        facts |= {"torch_score": builder.reference, "max_drop": arguments.max_drop if study else None}
+        facts: dict[str, Any] = {
+            "default": built[0].name,
+            "opset": OPSET,
+            "of": str(source),
+            "refused": refused,
+        }
+        facts |= {
+            "torch_score": builder.reference,
+            "max_drop": arguments.max_drop if study else None,
+        }
         if arguments.sensitivity and sample:
             facts["sensitivity"] = exported.effects(builder, built[0].name, sample, progress)
         ran = built[0].name
         if arguments.runtime == "auto":
             progress("timing the candidates", 0, 0)
             allowed = [c for c in built if c.stable or arguments.allow_unstable]
-            facts["runtime"] = choose_runtime.choose(folder, allowed, texts or builder.windows, arguments.seconds)
+            facts["runtime"] = choose_runtime.choose(
+                folder, allowed, texts or builder.windows, arguments.seconds
+            )
             ran = facts["runtime"]["name"]
         kept = {c.name: c for c in _kept(arguments, folder, built, ran)}
         facts["candidates"] = [candidate.plain() for candidate in kept.values()]
@@ -100,7 +123,17 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
 
 def rows(result: dict[str, Any]) -> list[dict[str, Any]]:
     """One short row per candidate, for a terminal."""
-    keys = ("name", "file", "bytes", "int8_products", "products", "parity", "score", "drop", "stable")
+    keys = (
+        "name",
+        "file",
+        "bytes",
+        "int8_products",
+        "products",
+        "parity",
+        "score",
+        "drop",
+        "stable",
+    )
     return [{key: candidate[key] for key in keys} for candidate in result["candidates"]]
 
 
@@ -108,10 +141,16 @@ def _place(arguments: Config, source: Path) -> Path:
     """The folder to write: never the model's own, nor one that holds something else."""
     run = source.parent if source.name == "best" else source
     inside = run.parent.name in ("students", "teachers")
-    usual = run.parent.parent / "exported" / run.name if inside else source.with_name(f"{source.name}-exported")
+    usual = (
+        run.parent.parent / "exported" / run.name
+        if inside
+        else source.with_name(f"{source.name}-exported")
+    )
     out = Path(arguments.out) if arguments.out else usual
     if out.is_dir() and any(out.iterdir()) and not (out / FACTS).is_file():
-        raise ConfigError(f"--out {out} holds something that is no export: choose an empty or a new folder")
+        raise ConfigError(
+            f"--out {out} holds something that is no export: choose an empty or a new folder"
+        )
     return out
 
 
@@ -137,7 +176,11 @@ def _texts(
 
     def windows(examples: Sequence[Example], most: int) -> list[Window]:
         plain = [Example(e.id, e.text, e.pair, e.words) for e in spread(examples, most)]
-        found = reads.encode(plain, loaded.tokenizer, loaded.model.labels, max_length=longest).features if plain else ()
+        found = (
+            reads.encode(plain, loaded.tokenizer, loaded.model.labels, max_length=longest).features
+            if plain
+            else ()
+        )
         return [(f.input_ids, f.type_ids) for f in spread(found, most)]
 
     own = texts_of(arguments.texts, loaded.model.task) if arguments.texts else []
@@ -147,7 +190,11 @@ def _texts(
 
 
 def _builder(
-    arguments: Config, loaded: Loaded, study: Exporting | None, texts: list[Window], training: list[Window]
+    arguments: Config,
+    loaded: Loaded,
+    study: Exporting | None,
+    texts: list[Window],
+    training: list[Window],
 ) -> Builder:
     return Builder(
         loaded.model,
@@ -171,7 +218,9 @@ def _build(
     for i, name in enumerate(names):
         progress(f"building {name}", i, len(names))
         try:
-            built.append(exact if name == "fp32" else _built(arguments, builder, sample, folder, name))
+            built.append(
+                exact if name == "fp32" else _built(arguments, builder, sample, folder, name)
+            )
         except ModelError as error:
             if not built:
                 raise
@@ -184,12 +233,20 @@ def _build(
     return built if exact in built else [*built, exact], refused
 
 
-def _built(arguments: Config, builder: Builder, sample: Score | None, folder: Path, name: Name) -> Candidate:
-    keep = exported.needed(builder, name, sample) if arguments.auto_keep and sample else frozenset[str]()
+def _built(
+    arguments: Config, builder: Builder, sample: Score | None, folder: Path, name: Name
+) -> Candidate:
+    keep = (
+        exported.needed(builder, name, sample)
+        if arguments.auto_keep and sample
+        else frozenset[str]()
+    )
     return builder.build(name, folder, keep)
 
 
-def _kept(arguments: Config, folder: Path, built: Sequence[Candidate], winner: str | None) -> list[Candidate]:
+def _kept(
+    arguments: Config, folder: Path, built: Sequence[Candidate], winner: str | None
+) -> list[Candidate]:
     """The candidates whose files stay, the default first; an ONNX default becomes `model.onnx`."""
     kept = [c for i, c in enumerate(built) if i == 0 or arguments.keep or c.name == winner]
     for candidate in built:
@@ -203,7 +260,9 @@ def _kept(arguments: Config, folder: Path, built: Sequence[Candidate], winner: s
     return kept
 
 
-def _write_card(folder: Path, out: Path, source: Path, default: Candidate, record: Record | None) -> None:
+def _write_card(
+    folder: Path, out: Path, source: Path, default: Candidate, record: Record | None
+) -> None:
     notes = [
         f"{default.name}: {default.int8_products} of {default.products} matrix products in int8, {default.bytes:,} bytes.",
         f"Checked when exported, with destila {machine.code_version()} on {cpu.available()} threads.",

@@ -15,7 +15,9 @@ __all__ = ["Config", "run"]
 def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
     """The study's report so far, as `destila run` returns it."""
     recipe = read(arguments.recipe, arguments.set)
-    alone = recipe.model_copy(update={"teachers": ()})  # no teacher is trained to measure agreement with it
+    alone = recipe.model_copy(
+        update={"teachers": ()}
+    )  # no teacher is trained to measure agreement with it
     steps = Run(Study(alone), progress)
     for seed in steps.recipe.seeds:
         for student in (s for s in steps.recipe.students if s.compare):

@@ -44,7 +44,9 @@ class Config(Options):
     """Arguments of `destila init`."""
 
     data: str = opt(..., "CSV, TSV, JSON, column, CoNLL-U or SQuAD file")
-    teacher: str | None = opt(None, "folder or hub name of the teacher; none = a teacher trained from scratch")
+    teacher: str | None = opt(
+        None, "folder or hub name of the teacher; none = a teacher trained from scratch"
+    )
     out: str | None = opt(None, "recipe to write; none = <name of the data file>.toml here")
 
 
@@ -69,7 +71,9 @@ def run(config: Config) -> dict[str, Any]:
     path = Path(config.out or f"{recipe.name}.toml")
     text = toml.to_toml(recipe)
     if path.exists() and path.read_text(encoding="utf-8") != text:
-        raise ConfigError(f"{path} exists and says something else: run it (destila run {path}), move it, or give --out")
+        raise ConfigError(
+            f"{path} exists and says something else: run it (destila run {path}), move it, or give --out"
+        )
     write_text(path, text)
     return {
         "path": str(path),
@@ -93,8 +97,13 @@ def detect(path: str) -> Detected:
         use, columns = "squad", {}
     elif _is_conllu(head):
         use, columns = "conllu", {"column": "upos"}
-    elif tables.kind(Path(path)) not in ("json", "jsonl") and (separator := _column_separator(head)):
-        use, columns = "conll", {"word": 0, "tag": _tag_column(head, separator), "separator": separator}
+    elif tables.kind(Path(path)) not in ("json", "jsonl") and (
+        separator := _column_separator(head)
+    ):
+        use, columns = (
+            "conll",
+            {"word": 0, "tag": _tag_column(head, separator), "separator": separator},
+        )
     else:
         use, columns = "table", _table_columns(path)
     options = {"train": path} | _neighbours(Path(path)) | columns
@@ -140,7 +149,11 @@ def recipe_for(found: Detected, path: Path, teacher: str | None) -> Recipe:
 
 def _is_conllu(head: Sequence[str]) -> bool:
     rows = [line.split("\t") for line in head if line.strip() and not line.startswith("#")]
-    return bool(rows) and all(len(cells) == 10 for cells in rows) and rows[0][0].split("-")[0].isdigit()
+    return (
+        bool(rows)
+        and all(len(cells) == 10 for cells in rows)
+        and rows[0][0].split("-")[0].isdigit()
+    )
 
 
 def _column_separator(head: Sequence[str]) -> str | None:
@@ -151,7 +164,11 @@ def _column_separator(head: Sequence[str]) -> str | None:
     for separator, cut in (("tab", "\t"), ("space", " "), ("blank", None)):
         widths = {len(line.split(cut)) for line in rows}
         words = (cell for line in rows for cell in line.split(cut))
-        if len(widths) == 1 and widths != {1} and not any(" " in word or not word for word in words):
+        if (
+            len(widths) == 1
+            and widths != {1}
+            and not any(" " in word or not word for word in words)
+        ):
             return separator
     return None
 
@@ -175,7 +192,11 @@ def _neighbours(path: Path) -> dict[str, str]:
     """Files beside a training file that are named like it, but for dev and test."""
     found = {}
     for split, words in _PARTS.items():
-        names = (path.with_name(_TRAIN.sub(word, path.name, count=1)) for word in words if _TRAIN.search(path.name))
+        names = (
+            path.with_name(_TRAIN.sub(word, path.name, count=1))
+            for word in words
+            if _TRAIN.search(path.name)
+        )
         existing = next((name for name in names if name.is_file()), None)
         if existing is not None:
             found[split] = str(existing)
@@ -195,7 +216,10 @@ def _max_length(dataset: Dataset, positions: int) -> int:
 
     Questions stop at 256: windows slide over their contexts, and longer ones cost more than they gain.
     """
-    words = [len(e.words) or len(e.text.split()) + len((e.pair or "").split()) for e in dataset.splits["train"]]
+    words = [
+        len(e.words) or len(e.text.split()) + len((e.pair or "").split())
+        for e in dataset.splits["train"]
+    ]
     wanted = 1.5 * float(np.percentile(words, 95)) + 3
     usual = [n for n in (64, 128, 256, 512) if n <= positions] or [positions]
     found = next((n for n in usual if n >= wanted), usual[-1])

@@ -30,7 +30,9 @@ _NEEDS = {"datasets": "load", "losses": "build", "tasks": "TASK"}
 class Config(Options):
     """Options of `list`."""
 
-    what: Literal["models", "recipes", "datasets", "cache", "losses", "tasks"] = opt("models", "what to list")
+    what: Literal["models", "recipes", "datasets", "cache", "losses", "tasks"] = opt(
+        "models", "what to list"
+    )
 
 
 def run(config: Config) -> dict[str, Any]:
@@ -87,7 +89,9 @@ def _recipes() -> list[dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
     for folder in (Path("recipes"), package.parent / "recipes", package / "recipes"):
         for path in sorted(folder.glob("*.toml")):
-            found.setdefault(path.stem, {"name": path.stem, "path": str(path), "about": _about(path)})
+            found.setdefault(
+                path.stem, {"name": path.stem, "path": str(path), "about": _about(path)}
+            )
     return [found[name] for name in sorted(found)]
 
 
@@ -113,7 +117,11 @@ def _cache() -> dict[str, Any]:
         for folder in sorted(root.glob("*"))
         if folder.is_dir() and folder.name != "teacher"
     ]
-    return {"root": str(root), "megabytes": _size(root) / 1e6, "cache": [dict(entry) for entry in (*teachers, *others)]}
+    return {
+        "root": str(root),
+        "megabytes": _size(root) / 1e6,
+        "cache": [dict(entry) for entry in (*teachers, *others)],
+    }
 
 
 def _size(folder: Path) -> int:

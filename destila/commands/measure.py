@@ -33,19 +33,26 @@ from destila.types import Example, Latency, Record
 class Config(Options):
     """Arguments of the verb."""
 
-    models: tuple[str, ...] = opt(..., "model folders, hub names or presets (random weights)", min_length=1)
-    texts: str | None = opt(None, "file of texts, as `predict` reads it, timed one by one; none = random ids only")
+    models: tuple[str, ...] = opt(
+        ..., "model folders, hub names or presets (random weights)", min_length=1
+    )
+    texts: str | None = opt(
+        None, "file of texts, as `predict` reads it, timed one by one; none = random ids only"
+    )
     limit: int = opt(100, "texts timed, spread over the file", ge=1)
     passes: int = opt(3, "passes over the texts", ge=1)
     length: tuple[int, ...] | None = opt(
-        None, "tokens per window of the model alone: of the texts, else random ids; () = none; none = 512 random ids"
+        None,
+        "tokens per window of the model alone: of the texts, else random ids; () = none; none = 512 random ids",
     )
     batch: int = opt(0, "texts per batch of the throughput; 0 leaves it out", ge=0)
     ner: bool = opt(False, "also the 100 test sentences of CoNLL-2002, five times")
     repeats: int = opt(20, "timed calls per window of a fixed length", ge=1)
     warmup: int = opt(10, "untimed calls before", ge=0)
     threads: int | None = opt(None, "threads; none = all that this process may use", ge=1)
-    device: Literal["cpu", "cuda"] = opt("cpu", "where torch models run; a GPU is waited for inside the timed part")
+    device: Literal["cpu", "cuda"] = opt(
+        "cpu", "where torch models run; a GPU is waited for inside the timed part"
+    )
     task: Literal["classify", "tag"] = opt("classify", "task of a model that has no head")
     labels: int = opt(3, "labels of a model that has no head", ge=1)
 
@@ -58,7 +65,10 @@ def run(arguments: Config) -> dict[str, Any]:
     """
     start = time.perf_counter()
     threads = arguments.threads or threads_available()
-    with using_threads(threads, torch.get_num_threads, torch.set_num_threads) as used, torch.inference_mode():
+    with (
+        using_threads(threads, torch.get_num_threads, torch.set_num_threads) as used,
+        torch.inference_mode(),
+    ):
         opened = [_open(arguments, name, used) for name in arguments.models]
         examples = (
             []
@@ -91,20 +101,32 @@ def rows(result: dict[str, Any]) -> list[dict[str, Any]]:
     for name, record in zip(result["models"][0]["config"]["models"], result["models"], strict=True):
         for latency in record["latency"]:
             ratio = ratios.get((latency["protocol"], name))
-            said = f"{ratio['speed_up']:.2f} [{ratio['low']:.2f}, {ratio['high']:.2f}]" if ratio else ""
+            said = (
+                f"{ratio['speed_up']:.2f} [{ratio['low']:.2f}, {ratio['high']:.2f}]"
+                if ratio
+                else ""
+            )
             times = {key: round(latency[key], 3) for key in ("median_ms", "p95_ms")}
-            found.append({"protocol": latency["protocol"], "model": name, **times, "times faster": said})
+            found.append(
+                {"protocol": latency["protocol"], "model": name, **times, "times faster": said}
+            )
     return sorted(found, key=lambda row: row["protocol"])
 
 
 def _open(arguments: Config, name: str, threads: int) -> TimingTarget:
-    return open_model(name, task=arguments.task, labels=arguments.labels, device=arguments.device, threads=threads)
+    return open_model(
+        name, task=arguments.task, labels=arguments.labels, device=arguments.device, threads=threads
+    )
 
 
-def _protocols(arguments: Config, opened: Sequence[TimingTarget], examples: Sequence[Example]) -> list[Protocol]:
+def _protocols(
+    arguments: Config, opened: Sequence[TimingTarget], examples: Sequence[Example]
+) -> list[Protocol]:
     found: list[Protocol] = []
     if examples:
-        found += protocols.on_texts(opened, examples, passes=arguments.passes, batch=arguments.batch)
+        found += protocols.on_texts(
+            opened, examples, passes=arguments.passes, batch=arguments.batch
+        )
     if arguments.length is None:
         shortest = min(model.config.max_length for model in opened)
         found.append(protocols.random(opened, min(PAPERS_LENGTH, shortest), arguments.repeats))
@@ -116,7 +138,9 @@ def _protocols(arguments: Config, opened: Sequence[TimingTarget], examples: Sequ
     return [*found, protocols.ner_sentences(opened)] if arguments.ner else found
 
 
-def _ratios(names: Sequence[str], protocol: str, times: Sequence[np.ndarray]) -> list[dict[str, Any]]:
+def _ratios(
+    names: Sequence[str], protocol: str, times: Sequence[np.ndarray]
+) -> list[dict[str, Any]]:
     found = []
     for name, each in zip(names[1:], times[1:], strict=True):
         ratio, low, high = speed_up(times[0], each)
@@ -142,11 +166,21 @@ def _peak(model: TimingTarget, examples: Sequence[Example], *, alone: bool) -> i
     if not examples or model.folder is None:
         return (memory.peak_bytes() or 0) if alone else 0
     with text_file(examples) as path:
-        return memory.peak_of([sys.executable, "-m", "destila", "predict", str(model.folder), str(path)]) or 0
+        return (
+            memory.peak_of(
+                [sys.executable, "-m", "destila", "predict", str(model.folder), str(path)]
+            )
+            or 0
+        )
 
 
 def _record(
-    arguments: Config, model: TimingTarget, latency: list[Latency], peak: int, seconds: float, threads: int
+    arguments: Config,
+    model: TimingTarget,
+    latency: list[Latency],
+    peak: int,
+    seconds: float,
+    threads: int,
 ) -> Record:
     code = machine.code_version()
     return Record(

@@ -32,8 +32,13 @@ _UNTIMED = float("inf")
 class Config(Options):
     """A study and the budget."""
 
-    study: str = opt(..., "a study's folder or name (runs/NAME), or a .jsonl file of records (results/NAME.jsonl)")
-    max_ms: float | None = opt(None, "most milliseconds per text: median on real texts, batch 1", gt=0)
+    study: str = opt(
+        ...,
+        "a study's folder or name (runs/NAME), or a .jsonl file of records (results/NAME.jsonl)",
+    )
+    max_ms: float | None = opt(
+        None, "most milliseconds per text: median on real texts, batch 1", gt=0
+    )
     max_mb: float | None = opt(None, "most MB (10^6 bytes) on disk", gt=0)
     min_score: float | None = opt(None, "least main score, a ratio: 0.75", ge=0, le=1)
     out: str | None = opt(None, "folder to copy the model to; none = ./STUDY-RUN")
@@ -63,7 +68,9 @@ def run(config: Config) -> dict[str, Any]:
     """
     found = find(config.study, Path(config.out).parent if config.out else None)
     every = rows(found.records)
-    candidates = sorted((_candidate(row) for row in every if row.role in _ROLES), key=lambda c: c.order)
+    candidates = sorted(
+        (_candidate(row) for row in every if row.role in _ROLES), key=lambda c: c.order
+    )
     if not candidates:
         raise ConfigError(
             f"study '{found.name}' has no model to pick: only {', '.join(sorted({r.role for r in every}))}"
@@ -82,24 +89,46 @@ def run(config: Config) -> dict[str, Any]:
     if out is not None:
         _copy(_folder(found.folder, record, found.name), out, record, winner.row)
     lost = [{**_told(c), "why": _why(c, winner, config)} for c in candidates if c is not winner]
-    shown = _told(winner) | {"run": record.run, "seed": record.seed, "seeds": list(winner.row.seeds)}
+    shown = _told(winner) | {
+        "run": record.run,
+        "seed": record.seed,
+        "seeds": list(winner.row.seeds),
+    }
     lines = _lines(winner, record, out, every)
-    return {"study": found.name, "winner": shown, "out": str(out) if out else None, "lost": lost, "lines": lines}
+    return {
+        "study": found.name,
+        "winner": shown,
+        "out": str(out) if out else None,
+        "lost": lost,
+        "lines": lines,
+    }
 
 
 def _candidate(row: Row) -> Candidate:
     latency = row.latency(REAL)
-    return Candidate(row, row.main, latency.median_ms if latency else _UNTIMED, row.first.size_bytes / 1e6)
+    return Candidate(
+        row, row.main, latency.median_ms if latency else _UNTIMED, row.first.size_bytes / 1e6
+    )
 
 
 def _broken(c: Candidate, config: Config) -> list[tuple[str, str, float]]:
     """(limit, how, by how much of the limit) of every limit that a candidate breaks."""
     found = []
     if config.max_ms is not None and c.ms > config.max_ms:
-        how = "not timed" if c.ms == _UNTIMED else f"{_digits(c.ms, config.max_ms)} ms > {config.max_ms:g} ms"
+        how = (
+            "not timed"
+            if c.ms == _UNTIMED
+            else f"{_digits(c.ms, config.max_ms)} ms > {config.max_ms:g} ms"
+        )
         found.append(("latency", how, c.ms / config.max_ms - 1))
     if config.max_mb is not None and c.mb > config.max_mb:
-        found.append(("size", f"{_digits(c.mb, config.max_mb)} MB > {config.max_mb:g} MB", c.mb / config.max_mb - 1))
+        found.append(
+            (
+                "size",
+                f"{_digits(c.mb, config.max_mb)} MB > {config.max_mb:g} MB",
+                c.mb / config.max_mb - 1,
+            )
+        )
     if config.min_score is not None and c.score < config.min_score:
         how = f"score {_digits(c.score, config.min_score)} < {config.min_score:g}"
         found.append(("score", how, 1 - c.score / config.min_score))
@@ -134,14 +163,22 @@ def _why(c: Candidate, winner: Candidate, config: Config) -> str:
             else f"within budget, {behind:.2g} points lower"
         )
     if c.ms != winner.ms:
-        slower = "not timed" if c.ms == _UNTIMED else f"slower: {c.ms:.3g} ms against {winner.ms:.3g} ms"
+        slower = (
+            "not timed" if c.ms == _UNTIMED else f"slower: {c.ms:.3g} ms against {winner.ms:.3g} ms"
+        )
         return f"within budget, same score, {slower}"
     return f"within budget, same score and latency, {c.mb:.3g} MB against {winner.mb:.3g} MB"
 
 
 def _told(c: Candidate) -> dict[str, Any]:
     ms = None if c.ms == _UNTIMED else c.ms
-    return {"model": c.row.model, "role": c.row.role, "score": c.score, "latency_ms": ms, "size_mb": round(c.mb, 3)}
+    return {
+        "model": c.row.model,
+        "role": c.row.role,
+        "score": c.score,
+        "latency_ms": ms,
+        "size_mb": round(c.mb, 3),
+    }
 
 
 def _lines(winner: Candidate, record: Record, out: Path | None, every: Sequence[Row]) -> list[str]:
@@ -161,7 +198,9 @@ def _lines(winner: Candidate, record: Record, out: Path | None, every: Sequence[
             else "latency: of the seeds timed"
         )
     if floor is not None and floor.main > winner.score:
-        lines.append(f"note: the floor {floor.model} scores {floor.main:.4f}, more than the model picked")
+        lines.append(
+            f"note: the floor {floor.model} scores {floor.main:.4f}, more than the model picked"
+        )
     if out is not None:
         lines.append(f"model folder: {out}")
     return lines
@@ -173,8 +212,14 @@ def _best_seed(row: Row, known: Sequence[Record]) -> Record:
     An exported model has the dev score of the run it was made of.
     """
     main = row.first.main
-    dev = {r.run: r.details["dev"][main] for r in known if r.role != "exported" and main in r.details.get("dev", {})}
-    return max(row.records, key=lambda r: (dev.get(r.run, dev.get(r.details.get("of", ""), -1.0)), -r.seed))
+    dev = {
+        r.run: r.details["dev"][main]
+        for r in known
+        if r.role != "exported" and main in r.details.get("dev", {})
+    }
+    return max(
+        row.records, key=lambda r: (dev.get(r.run, dev.get(r.details.get("of", ""), -1.0)), -r.seed)
+    )
 
 
 def _folder(folder: Path | None, record: Record, study: str) -> Path:
@@ -205,7 +250,9 @@ def _copy(source: Path, out: Path, record: Record, row: Row) -> None:
             write_text(partial / card.CARD_FILE, _card(partial, out.name, record, row))
         partial.rename(out)
     except (OSError, shutil.Error) as error:
-        raise ConfigError(f"cannot copy {source} to {out}: {error}; give another place with --out") from error
+        raise ConfigError(
+            f"cannot copy {source} to {out}: {error}; give another place with --out"
+        ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -216,4 +263,6 @@ def _card(folder: Path, title: str, record: Record, row: Row) -> str:
     if record.latency or timed is None:
         return card.card(card.describe(folder, title, record))
     note = f"Latency was measured on seed {timed.seed}, which has the same architecture."
-    return card.card(card.describe(folder, title, replace(record, latency=timed.latency), notes=[note]))
+    return card.card(
+        card.describe(folder, title, replace(record, latency=timed.latency), notes=[note])
+    )

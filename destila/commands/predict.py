@@ -36,14 +36,20 @@ class Config(Options):
     model: str = opt(..., "model folder")
     file: str | None = opt(None, "file of texts; none = `lines`")
     out: str | None = opt(None, "JSONL file to write; a run that was killed goes on in it")
-    jsonl: bool | None = opt(None, "one JSON object per line; none = by the file's ending, of `lines` by the first")
-    threads: int | None = opt(None, "threads of an exported model; none = as many as this process may keep busy", ge=1)
+    jsonl: bool | None = opt(
+        None, "one JSON object per line; none = by the file's ending, of `lines` by the first"
+    )
+    threads: int | None = opt(
+        None, "threads of an exported model; none = as many as this process may keep busy", ge=1
+    )
 
 
 def run(arguments: Config, lines: Iterable[str] = ()) -> Iterator[dict[str, Any]]:
     """Predictions of a file, or of `lines` when there is none; lazily, in order. `out` is for `write`."""
     source = iter(lines) if arguments.file is None else open_text(arguments.file)
-    labeller = Labeller(arguments.model, threads=arguments.threads)  # a wrong model shows before anybody types a line
+    labeller = Labeller(
+        arguments.model, threads=arguments.threads
+    )  # a wrong model shows before anybody types a line
     return _labelled(labeller, arguments, source, 0)
 
 
@@ -58,19 +64,27 @@ def write(arguments: Config, lines: Iterable[str] = (), progress: Progress | Non
     key, total, source = None, 0, iter(lines)
     if arguments.file is not None:
         if Path(arguments.out).exists() and Path(arguments.out).samefile(arguments.file):
-            raise ConfigError(f"--out {arguments.out} is the file of texts itself: give another name")
+            raise ConfigError(
+                f"--out {arguments.out} is the file of texts itself: give another name"
+            )
         total = sum(1 for line in open_text(arguments.file) if line.strip())
         source = open_text(arguments.file)
         model = sorted(path for path in hub.resolve(arguments.model).iterdir() if path.is_file())
         asked = arguments.model_dump(include={"jsonl"})
-        key = fingerprint(__version__, asked, identity(arguments.file), [identity(path) for path in model])
+        key = fingerprint(
+            __version__, asked, identity(arguments.file), [identity(path) for path in model]
+        )
     labeller = Labeller(arguments.model, threads=arguments.threads)  # before anything is written
     file = Resumable(arguments.out, key)
     if file.done:
-        _log.info("%s: %d texts are labelled already, going on after them", arguments.out, file.done)
+        _log.info(
+            "%s: %d texts are labelled already, going on after them", arguments.out, file.done
+        )
 
     def written() -> Iterator[str]:
-        for count, item in enumerate(_labelled(labeller, arguments, source, file.done), file.done + 1):
+        for count, item in enumerate(
+            _labelled(labeller, arguments, source, file.done), file.done + 1
+        ):
             yield json.dumps(item, ensure_ascii=False)
             if progress and (count % CHUNK == 0 or count == total):
                 progress("texts", count, total)
@@ -78,7 +92,9 @@ def write(arguments: Config, lines: Iterable[str] = (), progress: Progress | Non
     return file.write(written())
 
 
-def _labelled(labeller: Labeller, arguments: Config, source: Iterator[str], done: int) -> Iterator[dict[str, Any]]:
+def _labelled(
+    labeller: Labeller, arguments: Config, source: Iterator[str], done: int
+) -> Iterator[dict[str, Any]]:
     """Predictions from the text after the first `done`."""
     if arguments.jsonl is not None:
         jsonl = arguments.jsonl

@@ -42,7 +42,9 @@ class Config(Options):
 
     only: tuple[str, ...] = opt((), "presets to list; () = all")
     latency: bool = opt(False, "also time them on 512 random ids (big ones take minutes)")
-    ner: bool = opt(False, "also time them on the lengths of 100 sentences of CoNLL-2002, five passes")
+    ner: bool = opt(
+        False, "also time them on the lengths of 100 sentences of CoNLL-2002, five passes"
+    )
     repeats: int = opt(5, "timed calls", ge=1)
     warmup: int = opt(2, "untimed calls before", ge=0)
     threads: int | None = opt(None, "threads; none = all that this process may use", ge=1)
@@ -63,7 +65,10 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
     if arguments.latency or arguments.ner:
         threads = arguments.threads or threads_available()
         lengths = _sentence_lengths() if arguments.ner else []
-        with using_threads(threads, torch.get_num_threads, torch.set_num_threads) as used, torch.inference_mode():
+        with (
+            using_threads(threads, torch.get_num_threads, torch.set_num_threads) as used,
+            torch.inference_mode(),
+        ):
             for i, model in enumerate(found):
                 progress(f"timing {model['name']}", i, len(found))
                 model.update(_times(arguments, model["name"], lengths, used))
@@ -79,18 +84,33 @@ def shown_speed_up(name: str) -> float:
 def _counts(name: str) -> dict[str, Any]:
     config = MODELS[name]
     kinds = {"linear": False, "total": True}
-    counts = {f"{kind}_{n}": macs(config, n, attention=inner) for n in LENGTHS for kind, inner in kinds.items()}
-    return {"name": name, "parameters": parameters(config), "macs": counts, "macs_speed_up": shown_speed_up(name)}
+    counts = {
+        f"{kind}_{n}": macs(config, n, attention=inner)
+        for n in LENGTHS
+        for kind, inner in kinds.items()
+    }
+    return {
+        "name": name,
+        "parameters": parameters(config),
+        "macs": counts,
+        "macs_speed_up": shown_speed_up(name),
+    }
 
 
 def _times(arguments: Config, name: str, lengths: Sequence[int], threads: int) -> dict[str, Any]:
     """Latencies of one preset, taking turns with BETO."""
     labels = tuple(str(i) for i in range(3))
-    opened = [preset(each, MODELS[each], task="classify", labels=labels) for each in (BASELINE, name)]
+    opened = [
+        preset(each, MODELS[each], task="classify", labels=labels) for each in (BASELINE, name)
+    ]
     found: dict[str, Any] = {"latency": []}
-    wanted = [protocols.random(opened, PAPERS_LENGTH, arguments.repeats)] if arguments.latency else []
+    wanted = (
+        [protocols.random(opened, PAPERS_LENGTH, arguments.repeats)] if arguments.latency else []
+    )
     for protocol in [*wanted, *([_sentences(opened, lengths)] if lengths else [])]:
-        times, latencies = protocols.timed(opened, protocol, warmup=arguments.warmup, threads=threads)
+        times, latencies = protocols.timed(
+            opened, protocol, warmup=arguments.warmup, threads=threads
+        )
         ratio = dict(zip(("speed_up", "low", "high"), speed_up(*times), strict=True))
         found["latency"].append({**asdict(latencies[1]), **ratio})
         if protocol.name == NER:
@@ -99,7 +119,9 @@ def _times(arguments: Config, name: str, lengths: Sequence[int], threads: int) -
 
 
 def _sentences(opened: Sequence[TimingTarget], lengths: Sequence[int]) -> Protocol:
-    calls = tuple([model.forward([protocols.random_ids(model, n)]) for n in lengths] for model in opened)
+    calls = tuple(
+        [model.forward([protocols.random_ids(model, n)]) for n in lengths] for model in opened
+    )
     return Protocol(NER, calls, (describe(lengths, "random ids"),) * len(opened), NER_PASSES)
 
 
@@ -117,16 +139,23 @@ def _row(model: dict[str, Any]) -> dict[str, Any]:
     row = {
         "model": model["name"],
         "parameters": _pair(model["parameters"], published.get("params")),
-        **{f"MACs {n}": _pair(model["macs"][f"linear_{n}"], published.get("macs", {}).get(str(n))) for n in LENGTHS},
+        **{
+            f"MACs {n}": _pair(model["macs"][f"linear_{n}"], published.get("macs", {}).get(str(n)))
+            for n in LENGTHS
+        },
         "with attention, 512": f"{model['macs']['total_512']:,}",
         "speed-up by MACs": _pair(model["macs_speed_up"], published.get("macs_speed_up")),
     }
     for each in model.get("latency", []):
         theirs = published.get("latency_ms", {}).get("cpu") if each["protocol"] != NER else None
         row[f"{each['protocol']} ms"] = _pair(round(each["median_ms"], 2), theirs)
-        row[f"{each['protocol']} speed-up"] = f"{each['speed_up']:.2f} [{each['low']:.2f}, {each['high']:.2f}]"
+        row[f"{each['protocol']} speed-up"] = (
+            f"{each['speed_up']:.2f} [{each['low']:.2f}, {each['high']:.2f}]"
+        )
     if "ner_100_seconds" in model:
-        row["100 sentences, s"] = _pair(round(model["ner_100_seconds"], 2), published.get("ner_100_seconds"))
+        row["100 sentences, s"] = _pair(
+            round(model["ner_100_seconds"], 2), published.get("ner_100_seconds")
+        )
     return row
 
 

@@ -12,10 +12,12 @@ class Config(Options):
     """What to report on."""
 
     study: str = opt(
-        ..., "folder or name (runs/NAME) of a study or a pre-training, or a .jsonl file of records (results/NAME.jsonl)"
+        ...,
+        "folder or name (runs/NAME) of a study or a pre-training, or a .jsonl file of records (results/NAME.jsonl)",
     )
     out: str | None = opt(
-        None, "Markdown file, the page beside it; none = report.md in the folder, or NAME.md beside the .jsonl file"
+        None,
+        "Markdown file, the page beside it; none = report.md in the folder, or NAME.md beside the .jsonl file",
     )
     against: str | None = opt(None, "a student that all others are compared with, too")
 

@@ -33,10 +33,16 @@ class Config(Options):
     """Arguments of the verb."""
 
     model: str = opt(..., "model folder with a task head")
-    texts: tuple[str, ...] = opt(..., "files of the task's texts, as `predict` reads them", min_length=1)
+    texts: tuple[str, ...] = opt(
+        ..., "files of the task's texts, as `predict` reads them", min_length=1
+    )
     out: str = opt(..., "folder to write")
-    size: int | None = opt(None, "pieces to keep, the most frequent ones; none = all that the texts use", ge=1)
-    other: tuple[str, ...] = opt((), "files of other text, to measure the effect on; none = a tenth of the texts")
+    size: int | None = opt(
+        None, "pieces to keep, the most frequent ones; none = all that the texts use", ge=1
+    )
+    other: tuple[str, ...] = opt(
+        (), "files of other text, to measure the effect on; none = a tenth of the texts"
+    )
 
 
 def run(arguments: Config) -> dict[str, Any]:
@@ -87,4 +93,6 @@ def _texts(files: tuple[str, ...]) -> Iterator[str]:
 def _flat(row: dict[str, Any]) -> Iterator[Any]:
     keys = ("text", "pair", "question", "context")
     given = row.get("words")
-    return chain((row[key] for key in keys if key in row), [" ".join(map(str, given))] if given else [])
+    return chain(
+        (row[key] for key in keys if key in row), [" ".join(map(str, given))] if given else []
+    )

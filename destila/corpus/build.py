@@ -38,32 +38,54 @@ from destila.tokenizer.tokenizer import Tokenizer, load
 log = logging.getLogger(__name__)
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_PLACES = {"files", "out", "tokenizer", "workers", "cluster"}  # where it is made changes nothing of a corpus
+_PLACES = {
+    "files",
+    "out",
+    "tokenizer",
+    "workers",
+    "cluster",
+}  # where it is made changes nothing of a corpus
 _SHARD = re.compile(r"\d{5}\.(?:documents|sentences|tokens)\.npy")
 
 
 class Config(ChunkOptions):
     """What a corpus is made of and how."""
 
-    files: tuple[str, ...] = Field(description="text, .jsonl or .parquet; also .gz, .xz, .zst; also below DESTILA_DATA")
+    files: tuple[str, ...] = Field(
+        description="text, .jsonl or .parquet; also .gz, .xz, .zst; also below DESTILA_DATA"
+    )
     out: str = Field(description="folder of the corpus")
     tokenizer: str = Field(description="folder of the tokenizer, or a hub name")
     column: str = opt("text", "field of JSON lines or Parquet that holds the text")
     exact: bool = opt(True, "drop documents that equal an earlier one")
     workers: int = opt(0, "processes, some 150 MB each; 0 = one per core", ge=0)
-    cluster: str = opt("", "make pieces with Ray: local, auto or HOST:PORT of a cluster that sees the same folders")
+    cluster: str = opt(
+        "", "make pieces with Ray: local, auto or HOST:PORT of a cluster that sees the same folders"
+    )
     shard_tokens: int = opt(20_000_000, "tokens after which a shard is full", ge=1)
     piece_characters: int = opt(1_000_000, "characters that one worker takes at a time", ge=1)
-    document_characters: int = opt(1_000_000, "characters after which a document is cut, between lines", ge=1)
+    document_characters: int = opt(
+        1_000_000, "characters after which a document is cut, between lines", ge=1
+    )
 
 
 def read(
-    given: Sequence[str], *, out: str | None = None, tokenizer: str | None = None, sets: Sequence[str] = ()
+    given: Sequence[str],
+    *,
+    out: str | None = None,
+    tokenizer: str | None = None,
+    sets: Sequence[str] = (),
 ) -> Config:
     """The config of a recipe, or of files and the two folders; raises ConfigError."""
-    folders = {key: value for key, value in {"out": out, "tokenizer": tokenizer}.items() if value is not None}
+    folders = {
+        key: value
+        for key, value in {"out": out, "tokenizer": tokenizer}.items()
+        if value is not None
+    }
     if len(given) == 1 and given[0].endswith(".toml"):
-        return configs.load(Config, given[0], [*(f"{k}={json.dumps(v)}" for k, v in folders.items()), *sets])
+        return configs.load(
+            Config, given[0], [*(f"{k}={json.dumps(v)}" for k, v in folders.items()), *sets]
+        )
     return configs.build(Config, {"files": list(given), **folders}, sets, where="command line")
 
 
@@ -90,21 +112,28 @@ def fingerprint_of(config: Config, tokenizer: Tokenizer) -> str:
 
 
 def _made(
-    config: Config, tokenizer: Tokenizer, sources: list[dict[str, Any]], show: Callable[[str, int, int], None]
+    config: Config,
+    tokenizer: Tokenizer,
+    sources: list[dict[str, Any]],
+    show: Callable[[str, int, int], None],
 ) -> dict[str, Any]:
     out, work = Path(config.out), Path(config.out) / "work"
     key = _key(config, tokenizer, sources)
     manifest = shards.read_manifest(out)
     if manifest is not None:
         if manifest["fingerprint"] != key:
-            raise ConfigError(f"{out} holds a corpus made of other text or with other options: give another folder")
+            raise ConfigError(
+                f"{out} holds a corpus made of other text or with other options: give another folder"
+            )
         shards.open_shards(out, tokenizer)
         shutil.rmtree(work, ignore_errors=True)  # of a run that was killed after its manifest
         return manifest | {"made": False}
     with _disk(out):
         work.mkdir(parents=True, exist_ok=True)
         paths = [_source(config, tokenizer, source, work) for source in sources]
-        pieces = _pieces(config, tokenizer, paths, lambda name, done: show(f"pieces of {name}", done, 0))
+        pieces = _pieces(
+            config, tokenizer, paths, lambda name, done: show(f"pieces of {name}", done, 0)
+        )
         show("duplicates", 0, 0)
         chosen = choose(pieces, work, exact=config.exact, near=config.near)
         _refuse_nothing(config, chosen)
@@ -124,12 +153,19 @@ def _made(
 
 
 def _pieces(
-    config: Config, tokenizer: Tokenizer, sources: Sequence[Source], progress: Callable[[str, int], None]
+    config: Config,
+    tokenizer: Tokenizer,
+    sources: Sequence[Source],
+    progress: Callable[[str, int], None],
 ) -> list[Path]:
     if not config.cluster:
         workers = config.workers or cpu.available()
-        return make_all(sources, config.tokenizer, _making(config), workers=workers, progress=progress)
-    folder = Path(config.out) / "work" / "tokenizer"  # a hub name or a relative path means nothing elsewhere
+        return make_all(
+            sources, config.tokenizer, _making(config), workers=workers, progress=progress
+        )
+    folder = (
+        Path(config.out) / "work" / "tokenizer"
+    )  # a hub name or a relative path means nothing elsewhere
     tokenizer.save(folder)
     return cluster.make_all(
         sources,
@@ -177,7 +213,11 @@ def place(name: str) -> Path:
     """The file of a name: a path, or one below DESTILA_DATA."""
     data = os.environ.get("DESTILA_DATA")
     path = Path(name)
-    return path if path.is_file() or not data or not (Path(data) / name).is_file() else Path(data) / name
+    return (
+        path
+        if path.is_file() or not data or not (Path(data) / name).is_file()
+        else Path(data) / name
+    )
 
 
 def _making(config: Config) -> ChunkOptions:
@@ -190,18 +230,35 @@ def _versions(config: Config) -> dict[str, str]:
 
 
 def _key(config: Config, tokenizer: Tokenizer, sources: Sequence[dict[str, Any]]) -> str:
-    options, sums = config.model_dump(mode="json", exclude=_PLACES), [source["sha256"] for source in sources]
+    options, sums = (
+        config.model_dump(mode="json", exclude=_PLACES),
+        [source["sha256"] for source in sources],
+    )
     return fingerprint(shards.FORMAT, options, tokenizer.fingerprint, sums, _versions(config))
 
 
 def _source(config: Config, tokenizer: Tokenizer, source: dict[str, Any], work: Path) -> Source:
     """A source and the folder of its pieces, named after all that they depend on: one repaired file is one made anew."""
-    options = [config.column, config.piece_characters, config.document_characters, Path(source["name"]).suffixes]
+    options = [
+        config.column,
+        config.piece_characters,
+        config.document_characters,
+        Path(source["name"]).suffixes,
+    ]
     name = fingerprint(
-        shards.FORMAT, _making(config), tokenizer.fingerprint, source["sha256"], options, _versions(config)
+        shards.FORMAT,
+        _making(config),
+        tokenizer.fingerprint,
+        source["sha256"],
+        options,
+        _versions(config),
     )
     return Source(
-        place(source["name"]), work / name, config.column, config.piece_characters, config.document_characters
+        place(source["name"]),
+        work / name,
+        config.column,
+        config.piece_characters,
+        config.document_characters,
     )
 
 
@@ -210,8 +267,12 @@ def _refuse_nothing(config: Config, chosen: Chosen) -> None:
         return
     if not chosen.counts["documents"]:
         raise DataError(f"{', '.join(config.files)} hold no text: every line is blank")
-    reasons = ", ".join(f"{chosen.counts[reason]} {reason}" for reason in REASONS if chosen.counts[reason])
-    raise DataError(f"no document of {chosen.counts['documents']} is left ({reasons}): see [filters]")
+    reasons = ", ".join(
+        f"{chosen.counts[reason]} {reason}" for reason in REASONS if chosen.counts[reason]
+    )
+    raise DataError(
+        f"no document of {chosen.counts['documents']} is left ({reasons}): see [filters]"
+    )
 
 
 def _forget_others(out: Path, work: Path, key: str) -> None:
@@ -232,7 +293,10 @@ def _manifest(
     chosen: Chosen,
     described: list[dict[str, Any]],
 ) -> dict[str, Any]:
-    sums = {f"kept_{part}": sum(shard[part] for shard in described) for part in ("documents", "sentences", "tokens")}
+    sums = {
+        f"kept_{part}": sum(shard[part] for shard in described)
+        for part in ("documents", "sentences", "tokens")
+    }
     return {
         "format": shards.FORMAT,
         "fingerprint": key,

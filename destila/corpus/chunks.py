@@ -23,7 +23,15 @@ from destila.tokenizer.tokenizer import Tokenizer
 from destila.tokenizer.word_cache import Wordwise
 
 Piece = dict[str, np.ndarray]
-STEPS = ("documents", "lines", "characters", "lines_emptied", *REASONS, "kept_characters", "unknown_tokens")
+STEPS = (
+    "documents",
+    "lines",
+    "characters",
+    "lines_emptied",
+    *REASONS,
+    "kept_characters",
+    "unknown_tokens",
+)
 _SEED = 42
 
 
@@ -31,7 +39,9 @@ class MinHash(Options):
     """MinHash signatures: how alike two documents must be for the later one to go."""
 
     use: bool = opt(True, "drop near-duplicates")
-    threshold: float = opt(0.8, "least Jaccard similarity of two documents' shingles, as estimated", gt=0, le=1)
+    threshold: float = opt(
+        0.8, "least Jaccard similarity of two documents' shingles, as estimated", gt=0, le=1
+    )
     shingle: int = opt(8, "tokens in a row that make one shingle", ge=1)
     permutations: int = opt(128, "numbers in a signature", ge=8)
     bands: int = opt(16, "bands of a signature; documents equal in one are compared", ge=1)
@@ -43,11 +53,16 @@ class ChunkOptions(Options):
     clean: Clean = Clean()
     filters: Filters = Filters()
     near: MinHash = MinHash()
-    split: bool = opt(True, "split lines into sentences; false: every line is one, as in the published corpus")
+    split: bool = opt(
+        True, "split lines into sentences; false: every line is one, as in the published corpus"
+    )
 
 
 def make(
-    documents: Sequence[list[str]], tokenizer: Tokenizer, making: ChunkOptions, words: Wordwise | None = None
+    documents: Sequence[list[str]],
+    tokenizer: Tokenizer,
+    making: ChunkOptions,
+    words: Wordwise | None = None,
 ) -> Piece:
     """The arrays of the documents that stay.
 
@@ -68,8 +83,12 @@ def make(
             counts[why] += 1
             continue
         counts["kept_characters"] += sum(map(len, cleaned))
-        hashes.append(hashlib.blake2b("\n".join(cleaned).encode("utf-8", "replace"), digest_size=8).digest())
-        kept.append([s for line in cleaned for s in split_sentences(line)] if making.split else cleaned)
+        hashes.append(
+            hashlib.blake2b("\n".join(cleaned).encode("utf-8", "replace"), digest_size=8).digest()
+        )
+        kept.append(
+            [s for line in cleaned for s in split_sentences(line)] if making.split else cleaned
+        )
     encoded = (words or Wordwise(tokenizer)).ids(list(chain.from_iterable(kept)))
     per_sentence = np.fromiter(map(len, encoded), np.uint32, len(encoded))
     tokens = np.fromiter(chain.from_iterable(encoded), dtype_of(tokenizer), int(per_sentence.sum()))
@@ -108,7 +127,9 @@ def signatures(tokens: np.ndarray, lengths: np.ndarray, near: MinHash) -> np.nda
     for ahead in range(
         min(near.shingle, len(tokens))
     ):  # a shingle that would cross the end of a document is not used below
-        rolled[: len(tokens) - ahead] = _mixed(rolled[: len(tokens) - ahead] + tokens[ahead:] + np.uint64(1))
+        rolled[: len(tokens) - ahead] = _mixed(
+            rolled[: len(tokens) - ahead] + tokens[ahead:] + np.uint64(1)
+        )
     ends = offsets(lengths)
     counts = np.maximum(lengths.astype(np.int64) - near.shingle + 1, 1)
     used = offsets(counts)
@@ -124,7 +145,9 @@ def signatures(tokens: np.ndarray, lengths: np.ndarray, near: MinHash) -> np.nda
 
 def hash_of(array: np.ndarray) -> int:
     """64 bits that name the content of an array."""
-    return int.from_bytes(hashlib.blake2b(np.ascontiguousarray(array).tobytes(), digest_size=8).digest(), "little")
+    return int.from_bytes(
+        hashlib.blake2b(np.ascontiguousarray(array).tobytes(), digest_size=8).digest(), "little"
+    )
 
 
 def _mixed(values: np.ndarray) -> np.ndarray:

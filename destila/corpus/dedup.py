@@ -33,7 +33,9 @@ def exact(hashes: Column, documents: int, *, held: int = _HELD) -> np.ndarray:
     return repeated
 
 
-def near(signatures: Column, left: np.ndarray, near: MinHash, folder: Path, *, held: int = _HELD) -> np.ndarray:
+def near(
+    signatures: Column, left: np.ndarray, near: MinHash, folder: Path, *, held: int = _HELD
+) -> np.ndarray:
     """Bool [D], True for a document that is nearly an earlier one.
 
     signatures: streams u32 [n, P] in order. left: bool [D], documents that are to be compared at all. folder: where the
@@ -101,7 +103,9 @@ def _column(path: Path, start: int, count: int) -> Iterator[np.ndarray]:
             yield chunk
 
 
-def _compare(values: np.ndarray, at: np.ndarray, rows: Path, near: MinHash, gone: np.ndarray) -> None:
+def _compare(
+    values: np.ndarray, at: np.ndarray, rows: Path, near: MinHash, gone: np.ndarray
+) -> None:
     """Marks in `gone` the documents that agree with the first or the previous one of their bucket."""
     order = np.argsort(values, kind="stable")
     values, at = values[order], at[order]
@@ -112,7 +116,9 @@ def _compare(values: np.ndarray, at: np.ndarray, rows: Path, near: MinHash, gone
         pairs = candidates[start : start + _ROWS]
         later = _signatures(rows, at[pairs], near.permutations)
         for earlier in (firsts[pairs], pairs - 1):
-            alike = (later == _signatures(rows, at[earlier], near.permutations)).mean(axis=1) >= near.threshold
+            alike = (later == _signatures(rows, at[earlier], near.permutations)).mean(
+                axis=1
+            ) >= near.threshold
             gone[at[pairs[alike]]] = True
 
 

@@ -22,7 +22,9 @@ _TEXTS = ("string", "large_string", "string_view")  # kinds of Parquet columns
 _HALF = re.compile("[\ud800-\udfff]")  # half a surrogate pair, from broken JSON
 
 
-def documents(path: str | Path, *, column: str = "text", longest: int = 1_000_000) -> Iterator[list[str]]:
+def documents(
+    path: str | Path, *, column: str = "text", longest: int = 1_000_000
+) -> Iterator[list[str]]:
     """The lines of each document of a file, blank ones left out.
 
     column: the field of JSON lines or Parquet that holds the text. longest: characters after which a document is cut.
@@ -69,7 +71,9 @@ def _grouped(lines: Iterable[str], longest: int) -> Iterator[list[str]]:
 
 def _rows(texts: Iterable[str], longest: int) -> Iterator[list[str]]:
     for text in texts:
-        yield from _grouped((line for line in _HALF.sub("\ufffd", text).splitlines() if line.strip()), longest)
+        yield from _grouped(
+            (line for line in _HALF.sub("\ufffd", text).splitlines() if line.strip()), longest
+        )
 
 
 def _jsonl(path: Path, column: str) -> Iterator[str]:
@@ -82,7 +86,9 @@ def _jsonl(path: Path, column: str) -> Iterator[str]:
             raise DataError(f"{path}, line {number} is not JSON: {error}") from error
         if not isinstance(row, dict) or not isinstance(row.get(column), str):
             names = sorted(row) if isinstance(row, dict) else []
-            raise DataError(f"{path}, line {number} has no text under '{column}', only {names}: name the field")
+            raise DataError(
+                f"{path}, line {number} has no text under '{column}', only {names}: name the field"
+            )
         yield row[column]
 
 
@@ -96,11 +102,15 @@ def _parquet(path: Path, column: str) -> Iterator[str]:
         raise DataError(f"{path} is not a Parquet file: {error}") from error
     with file:
         if column not in file.schema_arrow.names:
-            raise DataError(f"{path} has no column '{column}', only {file.schema_arrow.names}: name the column")
+            raise DataError(
+                f"{path} has no column '{column}', only {file.schema_arrow.names}: name the column"
+            )
         kind = file.schema_arrow.field(column).type
         kind = kind.value_type if pyarrow.types.is_dictionary(kind) else kind
         if str(kind) not in _TEXTS:  # bytes or a list would be written as Python shows them
-            raise DataError(f"{path}: column '{column}' holds {kind}, not text: name another column, or convert it")
+            raise DataError(
+                f"{path}: column '{column}' holds {kind}, not text: name another column, or convert it"
+            )
         try:
             for batch in file.iter_batches(batch_size=_ROWS, columns=[column]):
                 yield from (text for text in batch.column(0).to_pylist() if text is not None)

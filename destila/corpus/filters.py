@@ -25,9 +25,15 @@ class Filters(Options):
     """The least that a document must have; 0 (for repeated lines: 1) switches a filter off."""
 
     min_words: int = opt(10, "words, between blanks", ge=0)
-    min_function_words: float = opt(0.2, "share of Spanish function words among the words", ge=0, le=1)
-    min_letters: float = opt(0.7, "share of letters among characters; marks beyond ASCII count as letters", ge=0, le=1)
-    max_repeated_lines: float = opt(0.3, "share of lines that stood earlier in the document", ge=0, le=1)
+    min_function_words: float = opt(
+        0.2, "share of Spanish function words among the words", ge=0, le=1
+    )
+    min_letters: float = opt(
+        0.7, "share of letters among characters; marks beyond ASCII count as letters", ge=0, le=1
+    )
+    max_repeated_lines: float = opt(
+        0.3, "share of lines that stood earlier in the document", ge=0, le=1
+    )
 
 
 REASONS = ("short", "foreign", "few_letters", "repeated_lines")

@@ -30,7 +30,9 @@ from destila.errors import ConfigError, DataError, DestilaError, require
 _RETRIES = 5  # of a task whose worker died: a lost machine is no fault of the text, five are
 _PER_SLOT = 2  # tasks per processor: one that is slow does not keep all others waiting
 _SECONDS = 5.0
-_BLOCK = 1 << 20  # bytes that Ray Data expects of a task's result; more would keep processors idle for want of memory
+_BLOCK = (
+    1 << 20
+)  # bytes that Ray Data expects of a task's result; more would keep processors idle for want of memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,21 +61,32 @@ def make_all(
     cluster. versions: of the libraries that every machine must have. Raises what making a piece raises, ConfigError for
     a cluster that cannot be reached, DataError when workers keep dying or the pieces are not where they should be.
     """
-    sources = [replace(source, path=source.path.absolute(), folder=source.folder.absolute()) for source in sources]
+    sources = [
+        replace(source, path=source.path.absolute(), folder=source.folder.absolute())
+        for source in sources
+    ]
     missing = [number for number, source in enumerate(sources) if not piecework.is_done(source)]
     if missing:
         with _connected(address, workers) as ray:
             slots = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
             tasks = _tasks(sources, missing, _PER_SLOT * slots)
             versions = versions | {"destila": version("destila")}
-            do = partial(_do, sources=sources, tokenizer=str(tokenizer.absolute()), making=making, versions=versions)
+            do = partial(
+                _do,
+                sources=sources,
+                tokenizer=str(tokenizer.absolute()),
+                making=making,
+                versions=versions,
+            )
             counts = {}
             for row in _rows(tasks, do, workers):
                 if row["error"]:
                     raise pickle.loads(row["error"])
                 number = row["source"]
                 counts[number] = row["pieces"]
-                progress(sources[number].path.name, len(piecework.paths(sources[number : number + 1])))
+                progress(
+                    sources[number].path.name, len(piecework.paths(sources[number : number + 1]))
+                )
         for number, pieces in counts.items():
             _close(sources[number], pieces)
     return piecework.paths(sources)
@@ -84,10 +97,14 @@ def _tasks(sources: Sequence[Source], missing: Sequence[int], wanted: int) -> li
     sizes = {number: sources[number].path.stat().st_size for number in missing}
     share = max(1, sum(sizes.values()) // wanted)
     parts = {number: -(-size // share) for number, size in sizes.items()}
-    return [_Task(number, part, parts[number]) for number in missing for part in range(parts[number])]
+    return [
+        _Task(number, part, parts[number]) for number in missing for part in range(parts[number])
+    ]
 
 
-def _rows(tasks: list[_Task], do: Callable[[dict[str, Any]], dict[str, Any]], workers: int) -> Iterator[dict[str, Any]]:
+def _rows(
+    tasks: list[_Task], do: Callable[[dict[str, Any]], dict[str, Any]], workers: int
+) -> Iterator[dict[str, Any]]:
     """What each task says, as soon as it is done."""
     data, failures = require("ray.data", "ray"), require("ray.exceptions", "ray")
     context = data.DataContext.get_current()
@@ -102,7 +119,11 @@ def _rows(tasks: list[_Task], do: Callable[[dict[str, Any]], dict[str, Any]], wo
         )
     try:
         yield from done.iter_rows()
-    except (failures.WorkerCrashedError, failures.NodeDiedError, failures.OutOfMemoryError) as error:
+    except (
+        failures.WorkerCrashedError,
+        failures.NodeDiedError,
+        failures.OutOfMemoryError,
+    ) as error:
         raise DataError(
             f"workers were ended from outside {_RETRIES + 1} times at one task, perhaps for want of memory: start again "
             "with fewer workers or smaller pieces; finished pieces are kept"
@@ -114,14 +135,21 @@ def _retried() -> dict[str, Any]:
 
 
 def _do(
-    row: dict[str, Any], *, sources: Sequence[Source], tokenizer: str, making: ChunkOptions, versions: dict[str, str]
+    row: dict[str, Any],
+    *,
+    sources: Sequence[Source],
+    tokenizer: str,
+    making: ChunkOptions,
+    versions: dict[str, str],
 ) -> dict[str, Any]:
     """A task in its worker. An error goes back as a value: Ray would make it text and its class would be lost."""
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # as many workers as processors
     pieces, failed = 0, b""
     try:
         _check_versions(versions)
-        pieces = piecework.make_part(sources[row["source"]], tokenizer, making, row["part"], row["parts"])
+        pieces = piecework.make_part(
+            sources[row["source"]], tokenizer, making, row["part"], row["parts"]
+        )
     except (DestilaError, OSError) as error:
         failed = pickle.dumps(error)
     return {"source": row["source"], "pieces": pieces, "error": failed}
@@ -142,7 +170,9 @@ def _listed(versions: dict[str, str]) -> str:
 
 def _close(source: Source, pieces: int) -> None:
     """Marks a source as done once all of its pieces can be seen from here."""
-    unseen = [path for number in range(pieces) if not (path := piecework.place(source, number)).is_file()]
+    unseen = [
+        path for number in range(pieces) if not (path := piecework.place(source, number)).is_file()
+    ]
     if unseen:
         raise DataError(
             f"{unseen[0]} was made but is not there ({len(unseen)} of {pieces} pieces): is `out` a folder that all "
@@ -160,7 +190,11 @@ def _connected(address: str, workers: int) -> Iterator[Any]:
     if ray.is_initialized():
         yield ray
         return
-    own = {"num_cpus": workers or cpu.available(), "include_dashboard": False} if address == "local" else {}
+    own = (
+        {"num_cpus": workers or cpu.available(), "include_dashboard": False}
+        if address == "local"
+        else {}
+    )
     _check_address(address)
     try:
         ray.init(address=address, log_to_driver=False, logging_level="ERROR", **own)
@@ -177,7 +211,9 @@ def _check_address(address: str) -> None:
     if address in ("local", "auto"):
         return
     if not re.fullmatch(r"[\w.-]+:\d{1,5}", address):
-        raise ConfigError(f"cluster = {address} is no address: give local, auto or HOST:PORT of the cluster's head")
+        raise ConfigError(
+            f"cluster = {address} is no address: give local, auto or HOST:PORT of the cluster's head"
+        )
     host, port = address.split(":")
     try:
         socket.create_connection((host, int(port)), _SECONDS).close()

@@ -55,5 +55,7 @@ def _ends(before: str, following: str) -> bool:
     if word.rpartition(".")[2] in _TITLES or (word in _NUMBERED and following[0].isdigit()):
         return False
     if len(given) == 1 and given.isalpha():
-        return following in _OPENERS if given.isupper() else following != "C"  # an initial; `44 a. C.`
+        return (
+            following in _OPENERS if given.isupper() else following != "C"
+        )  # an initial; `44 a. C.`
     return True

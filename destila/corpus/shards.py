@@ -44,8 +44,12 @@ class Shards(Sequence[Document]):
         self.folder = folder
         self.manifest = manifest
         names = [shard["name"] for shard in manifest["shards"]]
-        self.arrays = [[np.load(_path(folder, name, part), mmap_mode="r") for part in _PARTS] for name in names]
-        self._firsts = offsets(np.array([len(documents) - 1 for documents, _, _ in self.arrays], np.int64))
+        self.arrays = [
+            [np.load(_path(folder, name, part), mmap_mode="r") for part in _PARTS] for name in names
+        ]
+        self._firsts = offsets(
+            np.array([len(documents) - 1 for documents, _, _ in self.arrays], np.int64)
+        )
 
     def __len__(self) -> int:
         return int(self._firsts[-1])
@@ -61,7 +65,9 @@ class Shards(Sequence[Document]):
         return Document(tokens[bounds[0] : bounds[-1]], np.asarray(bounds - bounds[0]))
 
 
-def open_shards(folder: Path | str, tokenizer: Tokenizer | None = None, *, verify: bool = True) -> Shards:
+def open_shards(
+    folder: Path | str, tokenizer: Tokenizer | None = None, *, verify: bool = True
+) -> Shards:
     """The corpus in a folder.
 
     tokenizer: the one that its tokens are to be read with; None: not checked. verify: read every shard once and compare
@@ -84,7 +90,9 @@ def open_shards(folder: Path | str, tokenizer: Tokenizer | None = None, *, verif
         for part in _PARTS:
             path = _path(folder, shard["name"], part)
             if not path.is_file():
-                raise DataError(f"{path} is missing: delete {folder / MANIFEST} and run 'destila corpus' again")
+                raise DataError(
+                    f"{path} is missing: delete {folder / MANIFEST} and run 'destila corpus' again"
+                )
             if verify and checksum(path) != shard["sha256"][part]:
                 raise DataError(
                     f"{path} is damaged, its checksum differs from the manifest's: delete {folder} and make it again"
@@ -100,13 +108,19 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is not valid JSON: {error}. Delete {folder} and make the corpus again") from error
+        raise DataError(
+            f"{path} is not valid JSON: {error}. Delete {folder} and make the corpus again"
+        ) from error
     if not isinstance(found, dict) or found.get("format") != FORMAT:
-        raise DataError(f"{path} is no manifest of a corpus in format {FORMAT}: give another folder")
+        raise DataError(
+            f"{path} is no manifest of a corpus in format {FORMAT}: give another folder"
+        )
     return found
 
 
-def write(folder: Path, name: str, tokens: np.ndarray, sentences: np.ndarray, documents: np.ndarray) -> None:
+def write(
+    folder: Path, name: str, tokens: np.ndarray, sentences: np.ndarray, documents: np.ndarray
+) -> None:
     """Nothing; writes a shard. sentences u32 [S]: tokens of each; documents u32 [D]: sentences of each."""
     arrays = {"documents": offsets(documents), "sentences": offsets(sentences), "tokens": tokens}
     for part in _PARTS:
@@ -122,7 +136,11 @@ def describe(folder: Path, name: str) -> dict[str, Any]:
     """The manifest's entry of a shard on disk: its name, sizes and checksums."""
     sizes = {part: len(np.load(_path(folder, name, part), mmap_mode="r")) for part in _PARTS}
     sizes = {part: size if part == "tokens" else size - 1 for part, size in sizes.items()}
-    return {"name": name, **sizes, "sha256": {part: checksum(_path(folder, name, part)) for part in _PARTS}}
+    return {
+        "name": name,
+        **sizes,
+        "sha256": {part: checksum(_path(folder, name, part)) for part in _PARTS},
+    }
 
 
 def checksum(path: Path) -> str:

@@ -25,7 +25,9 @@ class Training(Options):
     vocab_size: int = opt(31_000, "pieces, special tokens included", ge=64)
     lowercase: bool = opt(True, "turn capitals into small letters")
     keep_accents: bool = opt(True, "keep á é í ó ú ü ñ; false makes 'año' and 'ano' one word")
-    symbols: tuple[str, ...] = opt(SYMBOLS, "characters that are never merged with others; not for bytelevel")
+    symbols: tuple[str, ...] = opt(
+        SYMBOLS, "characters that are never merged with others; not for bytelevel"
+    )
     alphabet: int = opt(1000, "most frequent characters that are known (bpe, wordpiece)", ge=30)
     max_length: int = opt(512, "longest input, in tokens, that its models will take", ge=8)
     limit: int = opt(0, "read so many lines at most; 0 = all", ge=0)
@@ -86,7 +88,9 @@ def run(config: Config, *, progress: Callable[[int], None] | None = None) -> dic
 def _lines(config: Config) -> Iterator[str]:
     # Every file is opened before the first is read, so that a wrong name shows at once and not after an hour.
     columns = config.column if len(config.column) > 1 else repeat(config.column[0])
-    read = [documents(path, column=column) for path, column in zip(config.files, columns, strict=False)]
+    read = [
+        documents(path, column=column) for path, column in zip(config.files, columns, strict=False)
+    ]
     lines = chain.from_iterable(chain.from_iterable(read))
     return islice(lines, config.limit) if config.limit else lines
 
@@ -100,6 +104,8 @@ def _check(config: Config) -> None:
         )
     wrong = [s for s in config.symbols if len(s) != 1 or s.isspace()]
     if wrong:
-        raise ConfigError(f"symbols holds {wrong[0]!r}: every symbol is one character that is not blank")
+        raise ConfigError(
+            f"symbols holds {wrong[0]!r}: every symbol is one character that is not blank"
+        )
     if Path(config.out).is_file():
         raise ConfigError(f"out = {config.out} is a file: give a folder")

@@ -56,7 +56,12 @@ def make_all(
 
     tokenizer: where it is read from. progress: called with a source's name and its pieces. Raises DataError.
     """
-    missing = (job for source in sources if not is_done(source) for job in _jobs(source, tokenizer, making, progress))
+    missing = (
+        job
+        for source in sources
+        if not is_done(source)
+        for job in _jobs(source, tokenizer, making, progress)
+    )
     _work(missing, workers)
     return paths(sources)
 

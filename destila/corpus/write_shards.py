@@ -39,7 +39,12 @@ def choose(pieces: Sequence[Path], folder: Path, *, exact: bool, near: MinHash) 
 
 
 def gather(
-    pieces: Sequence[Path], kept: np.ndarray, folder: Path, *, shard_tokens: int, progress: Callable[[int, int], None]
+    pieces: Sequence[Path],
+    kept: np.ndarray,
+    folder: Path,
+    *,
+    shard_tokens: int,
+    progress: Callable[[int, int], None],
 ) -> list[str]:
     """The names of all shards, written unless they are complete. progress: called with shards done and all of them."""
     plans = _plans(pieces, kept, shard_tokens)

@@ -20,7 +20,9 @@ from destila.types import Dataset
 def load(data: Mapping[str, Any]) -> Dataset:
     """The data set that a recipe's `data` table names: `use` and the plug-in's own options."""
     if not isinstance(data.get("use"), str):
-        raise ConfigError(f"data.use is missing: name a data set.{plugins.nearest('', plugins.names('datasets'))}")
+        raise ConfigError(
+            f"data.use is missing: name a data set.{plugins.nearest('', plugins.names('datasets'))}"
+        )
     module = plugins.find("datasets", data["use"], "TASK", "load", "Options")
     rest = {key: value for key, value in data.items() if key != "use"}
     dataset = module.load(config.build(module.Options, rest, where="data"))

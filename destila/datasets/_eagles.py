@@ -48,7 +48,9 @@ def upos(leaf: Leaf, following: Sequence[Leaf] = ()) -> str:
     tag = leaf.tag.lower()
     if tag.startswith("da") and leaf.form.lower() == "lo":
         return "PRON"
-    if tag.startswith("vm") and (leaf.lemma in MODAL or (leaf.lemma == "ir" and _before_verb(following))):
+    if tag.startswith("vm") and (
+        leaf.lemma in MODAL or (leaf.lemma == "ir" and _before_verb(following))
+    ):
         return "AUX"
     return UPOS_OF.get(tag[:2]) or UPOS_OF.get(tag[:1], "X")
 
@@ -71,7 +73,9 @@ def lexicon(sentences: Iterable[Sequence[Leaf]]) -> dict[str, str]:
     for sentence in sentences:
         for i, leaf in enumerate(sentence):
             if len(parts(leaf.form)) == 1:
-                seen.setdefault(leaf.form.lower(), Counter())[upos(leaf, sentence[i + 1 : i + 3])] += 1
+                seen.setdefault(leaf.form.lower(), Counter())[
+                    upos(leaf, sentence[i + 1 : i + 3])
+                ] += 1
     return {form: tags.most_common(1)[0][0] for form, tags in seen.items()}
 
 

@@ -29,7 +29,9 @@ def find_folder(root: str | None, name: str, source: str) -> Path:
     if root is not None and root.startswith(HUB):
         return _from_hub(root.removeprefix(HUB))
     if root is None and not os.environ.get("DESTILA_DATA"):
-        raise DataError(f"no folder for {name}: set data.root or DESTILA_DATA; the files come from {source}")
+        raise DataError(
+            f"no folder for {name}: set data.root or DESTILA_DATA; the files come from {source}"
+        )
     folder = Path(root) if root is not None else Path(os.environ["DESTILA_DATA"]) / name
     if not folder.is_dir():
         raise DataError(f"no folder {folder}: put the files from {source} there, or set data.root")
@@ -56,7 +58,9 @@ def need_file(folder: Path, *names: str) -> Path:
     """The first of the names that exists in the folder; raises DataError listing them."""
     path = find_file(folder, *names)
     if path is None:
-        raise DataError(f"{folder} has no {' or '.join(names)}: put the published file there, or set data.root")
+        raise DataError(
+            f"{folder} has no {' or '.join(names)}: put the published file there, or set data.root"
+        )
     return path
 
 

@@ -24,7 +24,9 @@ from itertools import accumulate
 from destila.errors import DataError
 from destila.types import CharSpan
 
-_SLOT = re.compile(r"\{(?:(?P<kind>[A-Z]+):)?(?P<rule>[^\W\d]+)(?P<number>\d*)(?:\.(?P<form>\d))?\}")
+_SLOT = re.compile(
+    r"\{(?:(?P<kind>[A-Z]+):)?(?P<rule>[^\W\d]+)(?P<number>\d*)(?:\.(?P<form>\d))?\}"
+)
 _START = re.compile(r"(?:^|[.!?…] |«)[¿¡«(]*(\w)")
 _LINKS = (  # (what follows, what precedes, its replacement)
     (re.compile(r"el "), re.compile(r"\b([Dd]e|[Aa]) $"), r"\1l "),
@@ -33,7 +35,16 @@ _LINKS = (  # (what follows, what precedes, its replacement)
 )
 _TRIES = 400
 _KEPT = {"dev": 3, "test": 7}  # positions modulo 8 of the alternatives that only that split uses
-_SLIPS = (("h", ""), ("b", "v"), ("v", "b"), ("ll", "y"), ("que", "ke"), ("ce", "se"), ("z", "s"), ("j", "g"))
+_SLIPS = (
+    ("h", ""),
+    ("b", "v"),
+    ("v", "b"),
+    ("ll", "y"),
+    ("que", "ke"),
+    ("ce", "se"),
+    ("z", "s"),
+    ("j", "g"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +63,9 @@ class Sentence:
         """Span of code points and kind of every entity, in order."""
         ends = list(accumulate(len(text) for text, _ in self.pieces))
         return tuple(
-            ((end - len(text), end), kind) for end, (text, kind) in zip(ends, self.pieces, strict=True) if kind
+            ((end - len(text), end), kind)
+            for end, (text, kind) in zip(ends, self.pieces, strict=True)
+            if kind
         )
 
 
@@ -78,7 +91,12 @@ class Grammar:
         return _capitalised(pieces)
 
     def _expand(
-        self, text: str, kind: str | None, rng: random.Random, split: str, pieces: list[tuple[str, str | None]]
+        self,
+        text: str,
+        kind: str | None,
+        rng: random.Random,
+        split: str,
+        pieces: list[tuple[str, str | None]],
     ) -> None:
         drawn: dict[str, str] = {}
         at = 0
@@ -97,7 +115,11 @@ class Grammar:
         every = self.rules[rule]
         if rule in self.held:
             own = split in _KEPT and rng.random() < self.unseen
-            every = [a for i, a in enumerate(every) if (i % 8 == _KEPT[split] if own else i % 8 not in _KEPT.values())]
+            every = [
+                a
+                for i, a in enumerate(every)
+                if (i % 8 == _KEPT[split] if own else i % 8 not in _KEPT.values())
+            ]
         left = [a for a in every if a not in used] if used else every
         return choose(left or every, rng)
 
@@ -125,7 +147,9 @@ def _capitalised(pieces: Sequence[tuple[str, str | None]]) -> Sentence:
     text = "".join(piece for piece, _ in pieces)
     text = _START.sub(lambda m: m[0][:-1] + m[1].upper(), text)
     ends = list(accumulate(len(piece) for piece, _ in pieces))
-    return Sentence(tuple((text[e - len(p) : e], kind) for e, (p, kind) in zip(ends, pieces, strict=True)))
+    return Sentence(
+        tuple((text[e - len(p) : e], kind) for e, (p, kind) in zip(ends, pieces, strict=True))
+    )
 
 
 def careless(sentence: Sentence, rng: random.Random, *, slips: float = 0.1) -> Sentence:
@@ -140,7 +164,9 @@ def careless(sentence: Sentence, rng: random.Random, *, slips: float = 0.1) -> S
 def _hurried(text: str, rng: random.Random, slips: float) -> str:
     text = re.sub("[¿¡]", "", text).lower()
     text = "".join(
-        c if c == "ñ" else "".join(x for x in unicodedata.normalize("NFD", c) if not unicodedata.combining(x))
+        c
+        if c == "ñ"
+        else "".join(x for x in unicodedata.normalize("NFD", c) if not unicodedata.combining(x))
         for c in text
     )
     return re.sub(r"\w{4,}", lambda m: _slip(m[0], rng) if rng.random() < slips else m[0], text)
@@ -162,7 +188,9 @@ def key(text: str) -> str:
     return "".join(c for c in plain if c.isalnum())
 
 
-def distinct(write: Callable[[], tuple[str, Sentence]], count: int, seen: set[str]) -> Iterator[tuple[str, Sentence]]:
+def distinct(
+    write: Callable[[], tuple[str, Sentence]], count: int, seen: set[str]
+) -> Iterator[tuple[str, Sentence]]:
     """`count` labelled sentences whose key is not in `seen`, which grows; raises DataError when none is left."""
     for _ in range(count):
         for _ in range(_TRIES):
@@ -173,4 +201,6 @@ def distinct(write: Callable[[], tuple[str, Sentence]], count: int, seen: set[st
                 yield label, sentence
                 break
         else:
-            raise DataError(f"the demo grammar has no new sentence after {len(seen)}: ask for fewer (train, dev, test)")
+            raise DataError(
+                f"the demo grammar has no new sentence after {len(seen)}: ask for fewer (train, dev, test)"
+            )

@@ -50,5 +50,7 @@ COMPANIES = _list("""
     Seguros La Encina, Radio Candela, Diario del Ebro, Ferrocarriles del Plata, Naviera Atlántida, Cementos Moncayo,
     Conservas Ribadeo, Librería Ñandú, Mutua Pirineo, Bodegas Viñamayor, Correo Austral
 """)
-MONTHS = _list("enero, febrero, marzo, abril, mayo, junio, julio, agosto, septiembre, octubre, noviembre, diciembre")
+MONTHS = _list(
+    "enero, febrero, marzo, abril, mayo, junio, julio, agosto, septiembre, octubre, noviembre, diciembre"
+)
 WEEKDAYS = _list("lunes, martes, miércoles, jueves, viernes, sábado, domingo")

@@ -25,7 +25,9 @@ def position(key: str) -> float:
 
 
 def by_hash(
-    examples: Sequence[Example], shares: Mapping[str, float], key: Callable[[Example], str] = lambda e: e.text
+    examples: Sequence[Example],
+    shares: Mapping[str, float],
+    key: Callable[[Example], str] = lambda e: e.text,
 ) -> dict[str, list[Example]]:
     """Examples divided among named splits in about these shares; equal keys go together."""
     total = sum(shares.values())
@@ -51,7 +53,9 @@ def fill(
         splits = splits | by_hash(splits["train"], shares, key)
     for name in ("train", "dev", "test"):
         if not splits[name]:
-            raise DataError(f"{where}: the {name} split is empty; give more rows, or a file of its own for each split")
+            raise DataError(
+                f"{where}: the {name} split is empty; give more rows, or a file of its own for each split"
+            )
     return {name: splits[name] for name in ("train", "dev", "test")}
 
 
@@ -68,7 +72,9 @@ def check_labels(labels: Sequence[str], where: str, option: str) -> None:
             f" on average): set data.{option} to the column of the label"
         )
     if distinct < 2:
-        raise DataError(f"{where}: every label is '{''.join(set(labels))}': there is nothing to tell apart")
+        raise DataError(
+            f"{where}: every label is '{''.join(set(labels))}': there is nothing to tell apart"
+        )
 
 
 def finish(

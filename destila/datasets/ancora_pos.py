@@ -31,7 +31,9 @@ class Options(_Options):
     """Where the files are and how multiword tokens are read."""
 
     root: str | None = root_option(FOLDER)
-    mwt: conllu.Mwt = opt("words", "multiword tokens: true syntactic words, or '_' lines as in the published numbers")
+    mwt: conllu.Mwt = opt(
+        "words", "multiword tokens: true syntactic words, or '_' lines as in the published numbers"
+    )
 
 
 def load(options: Options) -> Dataset:
@@ -45,7 +47,9 @@ def load(options: Options) -> Dataset:
         if path is None:
             notes["splits without a file (train)"] += 1
             continue
-        splits[split] = examples(conllu.sentences(open_text(path), str(path), mwt=options.mwt), notes)
+        splits[split] = examples(
+            conllu.sentences(open_text(path), str(path), mwt=options.mwt), notes
+        )
     return finish("ancora_pos", TASK, LABELS, splits, notes)
 
 
@@ -55,5 +59,7 @@ def examples(sentences: Iterable[conllu.Sentence], notes: Counter[str]) -> list[
     for sentence in sentences:
         notes["multiword tokens"] += sentence.multiword
         notes["empty nodes skipped"] += sentence.empty_nodes
-        found.append(Example(sentence.id, sentence.text, words=sentence.words, target=sentence.tags))
+        found.append(
+            Example(sentence.id, sentence.text, words=sentence.words, target=sentence.tags)
+        )
     return found

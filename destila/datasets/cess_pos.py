@@ -39,8 +39,12 @@ class Options(_Options):
     """Where the files are and what is dropped."""
 
     root: str | None = root_option("cess_esp")
-    overlap: Literal["drop", "keep"] = opt("drop", "training sentences that are in AnCora's dev or test")
-    ancora: str | None = opt(None, "folder of UD AnCora for dev and test; none = as in ancora_pos, '' = split CESS-ESP")
+    overlap: Literal["drop", "keep"] = opt(
+        "drop", "training sentences that are in AnCora's dev or test"
+    )
+    ancora: str | None = opt(
+        None, "folder of UD AnCora for dev and test; none = as in ancora_pos, '' = split CESS-ESP"
+    )
 
 
 def load(options: Options) -> Dataset:
@@ -54,7 +58,11 @@ def load(options: Options) -> Dataset:
     if options.ancora != "":
         ancora = ancora_pos.load(ancora_pos.Options(root=options.ancora))
         splits |= {name: list(ancora.splits[name]) for name in ("dev", "test")}
-    held = {e.text for examples in splits.values() for e in examples} if options.overlap == "drop" else set()
+    held = (
+        {e.text for examples in splits.values() for e in examples}
+        if options.overlap == "drop"
+        else set()
+    )
     for name, sentences in trees.items():
         for number, sentence in enumerate(sentences):
             example = _example(f"{Path(name).stem}-{number}", words(sentence, known), notes)
@@ -67,8 +75,12 @@ def load(options: Options) -> Dataset:
     return finish("cess_pos", TASK, LABELS, fill(splits, str(folder)), notes)
 
 
-def _example(name: str, found: Sequence[tuple[str, tuple[str, ...]]], notes: Counter[str]) -> Example:
-    notes["tokens read as several words with one surface"] += sum(len(tags) > 1 for _, tags in found)
+def _example(
+    name: str, found: Sequence[tuple[str, tuple[str, ...]]], notes: Counter[str]
+) -> Example:
+    notes["tokens read as several words with one surface"] += sum(
+        len(tags) > 1 for _, tags in found
+    )
     text, spans = join_words((surface, len(tags)) for surface, tags in found)
     return Example(name, text, words=spans, target=tuple(tag for _, tags in found for tag in tags))
 
@@ -77,7 +89,11 @@ def _trees(path: Path) -> dict[str, list[list[Leaf]]]:
     """Sentences of every tree file in the archive."""
     try:
         with zipfile.ZipFile(path) as archive:
-            texts = {n: archive.read(n).decode("latin-1") for n in sorted(archive.namelist()) if n.endswith(".tbf")}
+            texts = {
+                n: archive.read(n).decode("latin-1")
+                for n in sorted(archive.namelist())
+                if n.endswith(".tbf")
+            }
     except zipfile.BadZipFile as error:
         raise DataError(f"{path} is not a whole zip archive: get cess_esp.zip again") from error
     if not texts:

@@ -47,18 +47,28 @@ def load(options: Options) -> Dataset:
         if path is not None:
             lines = open_text(Path(path))
             separator = SEPARATORS[options.separator]
-            sentences = list(tagged(lines, path, word=options.word, tag=options.tag, separator=separator))
+            sentences = list(
+                tagged(lines, path, word=options.word, tag=options.tag, separator=separator)
+            )
             splits[split] = _examples(split, sentences, notes)
             if split == "train":
-                check_labels([t for s in sentences for t in s.tags], f"{path}, column {options.tag}", "tag")
+                check_labels(
+                    [t for s in sentences for t in s.tags], f"{path}, column {options.tag}", "tag"
+                )
     return finish("conll", TASK, LABELS, fill(splits, options.train), notes)
 
 
 def _examples(split: str, sentences: Sequence[Tagged], notes: Counter[str]) -> list[Example]:
     examples = []
-    for number, (sentence, tags) in enumerate(zip(sentences, _tags(sentences, notes), strict=True), 1):
+    for number, (sentence, tags) in enumerate(
+        zip(sentences, _tags(sentences, notes), strict=True), 1
+    ):
         text, words = join_words((word, 1) for word in sentence.words)
-        examples.append(Example(f"{split}-{number}", text, words=words, target=tags, meta={"line": sentence.line}))
+        examples.append(
+            Example(
+                f"{split}-{number}", text, words=words, target=tags, meta={"line": sentence.line}
+            )
+        )
     return examples
 
 
@@ -66,12 +76,20 @@ def _tags(sentences: Sequence[Tagged], notes: Counter[str]) -> list[tuple[str, .
     """The tags of one file in IOB2 when they mark entities, else as they are."""
     kinds = {tag for sentence in sentences for tag in sentence.tags} - {"O"}
     rows = [sentence.tags for sentence in sentences]
-    if any(kind[:2] in _BIOES for kind in kinds) and all(kind[:2] in {"B-", "I-", *_BIOES} for kind in kinds):
-        notes["tags changed from BILOU/BIOES"] += sum(tag[:2] in _BIOES for row in rows for tag in row)
+    if any(kind[:2] in _BIOES for kind in kinds) and all(
+        kind[:2] in {"B-", "I-", *_BIOES} for kind in kinds
+    ):
+        notes["tags changed from BILOU/BIOES"] += sum(
+            tag[:2] in _BIOES for row in rows for tag in row
+        )
         rows = [tuple(_BIOES.get(tag[:2], tag[:2]) + tag[2:] for tag in row) for row in rows]
     elif not kinds or not all(kind[:2] in ("B-", "I-") for kind in kinds):
         return rows
-    what = "I- changed to B- (the file is in IOB1)" if is_iob1(rows) else "I- tags without a B- before, repaired"
+    what = (
+        "I- changed to B- (the file is in IOB1)"
+        if is_iob1(rows)
+        else "I- tags without a B- before, repaired"
+    )
     fixed = [to_iob2(row) for row in rows]
     notes[what] += sum(changed for _, changed in fixed)
     return [tags for tags, _ in fixed]

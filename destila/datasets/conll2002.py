@@ -44,6 +44,8 @@ def load(options: Options) -> Dataset:
         for sentence in tagged(open_text(path, encoding=encoding), str(path), separator=" "):
             text, words = join_words((word, 1) for word in sentence.words)
             notes["I- tags that begin an entity, kept as published"] += to_iob2(sentence.tags)[1]
-            examples.append(Example(f"{split}-{len(examples) + 1}", text, words=words, target=sentence.tags))
+            examples.append(
+                Example(f"{split}-{len(examples) + 1}", text, words=words, target=sentence.tags)
+            )
         splits[split] = examples
     return finish("conll2002", TASK, LABELS, splits, notes)

@@ -30,7 +30,9 @@ class Options(_Options):
     dev: str | None = opt(None, "none = a tenth of train, by hash")
     test: str | None = opt(None, "none = a tenth of train, by hash")
     column: Literal["upos", "xpos", "deprel"] = opt("upos", "the column that is predicted")
-    mwt: conllu.Mwt = opt("words", "multiword tokens: true syntactic words, or '_' lines before their parts")
+    mwt: conllu.Mwt = opt(
+        "words", "multiword tokens: true syntactic words, or '_' lines before their parts"
+    )
 
 
 def load(options: Options) -> Dataset:
@@ -38,7 +40,10 @@ def load(options: Options) -> Dataset:
     notes: Counter[str] = Counter()
     paths = {"train": options.train, "dev": options.dev, "test": options.test}
     splits = {
-        split: examples(conllu.sentences(open_text(Path(path)), path, column=options.column, mwt=options.mwt), notes)
+        split: examples(
+            conllu.sentences(open_text(Path(path)), path, column=options.column, mwt=options.mwt),
+            notes,
+        )
         for split, path in paths.items()
         if path is not None
     }

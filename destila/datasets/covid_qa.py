@@ -33,6 +33,8 @@ def load(options: Options) -> Dataset:
     folder = find_folder(options.root, "covid_qa_uy", "covid19-qa")
     notes: Counter[str] = Counter()
     train = need_file(folder, FILE.format("train"))
-    found = {"train": train} | {split: find_file(folder, FILE.format(split)) for split in ("dev", "test")}
+    found = {"train": train} | {
+        split: find_file(folder, FILE.format(split)) for split in ("dev", "test")
+    }
     splits = {split: read(path, split, notes) for split, path in found.items() if path is not None}
     return finish("covid_qa", TASK, LABELS, fill(splits, str(train), group(splits["train"])), notes)

@@ -38,11 +38,19 @@ class Options(config.Options):
     seed: int = opt(0, "another seed writes other sentences")
     train: int = opt(2000, "sentences to train on", ge=8)
     dev: int = opt(300, "sentences to choose on", ge=8)
-    test: int = opt(500, "sentences to test on, a part with wordings and names unseen in training", ge=8)
-    unlabelled: int = opt(0, "further sentences without labels, for a teacher to label; 0 = no such split", ge=0)
-    hurried: float = opt(0.25, "share of sentences typed without capitals and accents, and with slips", ge=0, le=1)
+    test: int = opt(
+        500, "sentences to test on, a part with wordings and names unseen in training", ge=8
+    )
+    unlabelled: int = opt(
+        0, "further sentences without labels, for a teacher to label; 0 = no such split", ge=0
+    )
+    hurried: float = opt(
+        0.25, "share of sentences typed without capitals and accents, and with slips", ge=0, le=1
+    )
     opening: float = opt(0.2, "share of sentences that first mention another matter", ge=0, le=1)
-    quoting: float = opt(1.0, "share of the others that quote a request somebody else makes", ge=0, le=1)
+    quoting: float = opt(
+        1.0, "share of the others that quote a request somebody else makes", ge=0, le=1
+    )
     doubtful: float = opt(0.05, "share of sentences whose wording fits two classes", ge=0, le=1)
 
 
@@ -53,7 +61,9 @@ def load(options: Options) -> Dataset:
     splits = {}
     for split in ("test", "dev", "train", "unlabelled"):
         rng = random.Random(f"intents {options.seed} {split}")
-        written = distinct(partial(_write, labels, options, rng, split), getattr(options, split), seen)
+        written = distinct(
+            partial(_write, labels, options, rng, split), getattr(options, split), seen
+        )
         splits[split] = [
             Example(f"{split}-{i}", s.text, target=None if split == "unlabelled" else label)
             for i, (label, s) in enumerate(written)
@@ -66,14 +76,22 @@ def load(options: Options) -> Dataset:
     )
 
 
-def _write(labels: tuple[str, ...], options: Options, rng: random.Random, split: str) -> tuple[str, Sentence]:
+def _write(
+    labels: tuple[str, ...], options: Options, rng: random.Random, split: str
+) -> tuple[str, Sentence]:
     """One label and one sentence that asks for it."""
     if rng.random() < options.doubtful:
         rule = choose(tuple(_DOUBTFUL), rng)
         label = choose(_DOUBTFUL[rule], rng)
     else:
         label = rule = choose(labels, rng)
-    shape = "rodeo" if rng.random() < options.opening else "cita" if rng.random() < options.quoting else "directo"
+    shape = (
+        "rodeo"
+        if rng.random() < options.opening
+        else "cita"
+        if rng.random() < options.quoting
+        else "directo"
+    )
     sentence = _GRAMMAR.write(f"{rule}_{shape}", rng, split=split)
     return label, careless(sentence, rng) if rng.random() < options.hurried else sentence
 
@@ -250,13 +268,25 @@ _REQUESTS: dict[str, tuple[str, ...]] = {
 
 _OPENINGS: dict[str, tuple[str, ...]] = {  # what each class says when it is *not* the request
     "averia": ("la avería de {servicio} ya la arreglaron. ", "{servicio} ya va bien. "),
-    "bloquear_tarjeta": ("lo de {tarjeta} ya está resuelto. ", "no es por {tarjeta}, que ya la bloquearon. "),
+    "bloquear_tarjeta": (
+        "lo de {tarjeta} ya está resuelto. ",
+        "no es por {tarjeta}, que ya la bloquearon. ",
+    ),
     "cancelar_reserva": ("la semana pasada anulé {reserva}. ", "no quiero cancelar {reserva}. "),
-    "consultar_cuenta": ("el saldo ya lo he visto. ", "gracias por lo de {cuenta}, ahora va otra cosa. "),
+    "consultar_cuenta": (
+        "el saldo ya lo he visto. ",
+        "gracias por lo de {cuenta}, ahora va otra cosa. ",
+    ),
     "pagar_recibo": ("acabo de pagar {recibo}. ", "no llamo por {recibo}. "),
-    "reclamar_cobro": ("me devolvieron por fin el cobro de {comercio}. ", "hoy no vengo a reclamar nada. "),
+    "reclamar_cobro": (
+        "me devolvieron por fin el cobro de {comercio}. ",
+        "hoy no vengo a reclamar nada. ",
+    ),
     "reservar_viaje": ("ya tengo {viaje}. ", "ayer pregunté por {viaje}, pero hoy es otra cosa. "),
-    "transferir_dinero": ("ya hice la transferencia a {persona}. ", "el dinero ya le ha llegado a {persona}. "),
+    "transferir_dinero": (
+        "ya hice la transferencia a {persona}. ",
+        "el dinero ya le ha llegado a {persona}. ",
+    ),
 }
 
 _QUOTES = (  # {{{0}}} is the request, {{{0}_otro}} one of another class that somebody else makes
@@ -272,13 +302,34 @@ _QUOTES = (  # {{{0}}} is the request, {{{0}_otro}} one of another class that so
 _FILLERS: dict[str, tuple[str, ...]] = {
     "hola": (
         *("",) * 6,
-        *("hola, ", "buenas, ", "buenos días, ", "buenas tardes, ", "hola, buenas, ", "disculpe, ", "perdone, "),
+        *(
+            "hola, ",
+            "buenas, ",
+            "buenos días, ",
+            "buenas tardes, ",
+            "hola, buenas, ",
+            "disculpe, ",
+            "perdone, ",
+        ),
         *("oye, ", "mire, ", "a ver, ", "soy {quien}, ", "le llamo desde {ciudad}, "),
     ),
     "cierre": (
         *("",) * 6,
-        *(" Gracias.", " Muchas gracias.", " Es urgente.", " Quedo a la espera.", " Un saludo.", " ¿Me ayuda?"),
-        *(" Soy {quien}.", " Me corre prisa.", " Le llamo desde {ciudad}.", " Por favor.", " ¡Gracias!"),
+        *(
+            " Gracias.",
+            " Muchas gracias.",
+            " Es urgente.",
+            " Quedo a la espera.",
+            " Un saludo.",
+            " ¿Me ayuda?",
+        ),
+        *(
+            " Soy {quien}.",
+            " Me corre prisa.",
+            " Le llamo desde {ciudad}.",
+            " Por favor.",
+            " ¡Gracias!",
+        ),
     ),
     "tarjeta": (
         "la tarjeta",
@@ -288,36 +339,90 @@ _FILLERS: dict[str, tuple[str, ...]] = {
         "la tarjeta azul",
     ),
     "cuenta": (
-        *("la cuenta", "mi cuenta", "la cuenta corriente", "la cuenta de ahorro", "la cuenta nómina"),
+        *(
+            "la cuenta",
+            "mi cuenta",
+            "la cuenta corriente",
+            "la cuenta de ahorro",
+            "la cuenta nómina",
+        ),
         *("la cuenta conjunta", "la cuenta de la empresa"),
     ),
     "recibo": (
-        *("el recibo de la luz|lo", "la factura del gas|la", "la cuota del gimnasio|la", "el recibo del agua|lo"),
+        *(
+            "el recibo de la luz|lo",
+            "la factura del gas|la",
+            "la cuota del gimnasio|la",
+            "el recibo del agua|lo",
+        ),
         *("la factura del móvil|la", "el impuesto de circulación|lo", "la multa de tráfico|la"),
-        *("el recibo de la comunidad|lo", "el seguro del coche|lo", "la matrícula de la universidad|la"),
+        *(
+            "el recibo de la comunidad|lo",
+            "el seguro del coche|lo",
+            "la matrícula de la universidad|la",
+        ),
         *("la factura de internet|la", "el recibo del colegio|lo", "la cuota del préstamo|la"),
-        *("el alquiler del trastero|lo", "la factura de la calefacción|la", "el seguro de la moto|lo"),
+        *(
+            "el alquiler del trastero|lo",
+            "la factura de la calefacción|la",
+            "el seguro de la moto|lo",
+        ),
     ),
     "comercio": (
-        *("la gasolinera", "el restaurante", "el supermercado", "una tienda de internet", "el hotel de {ciudad}"),
-        *("la farmacia", "una zapatería de {ciudad}", "el aparcamiento", "la librería", "la academia de {ciudad}"),
+        *(
+            "la gasolinera",
+            "el restaurante",
+            "el supermercado",
+            "una tienda de internet",
+            "el hotel de {ciudad}",
+        ),
+        *(
+            "la farmacia",
+            "una zapatería de {ciudad}",
+            "el aparcamiento",
+            "la librería",
+            "la academia de {ciudad}",
+        ),
     ),
     "reserva": (
-        *("el vuelo a {ciudad}|lo", "la reserva del hotel de {ciudad}|la", "los billetes a {ciudad}|los"),
+        *(
+            "el vuelo a {ciudad}|lo",
+            "la reserva del hotel de {ciudad}|la",
+            "los billetes a {ciudad}|los",
+        ),
         *("la habitación de {ciudad}|la", "el coche de alquiler|lo", "el viaje a {país}|lo"),
         *("las noches de {ciudad}|las", "el asiento del tren a {ciudad}|lo"),
     ),
     "viaje": (
-        *("un vuelo a {ciudad}", "dos billetes de tren a {ciudad}", "una habitación doble en {ciudad}"),
+        *(
+            "un vuelo a {ciudad}",
+            "dos billetes de tren a {ciudad}",
+            "una habitación doble en {ciudad}",
+        ),
         *("un hotel en {ciudad}", "un coche de alquiler en {ciudad}", "un viaje a {país}"),
         *("tres noches en {ciudad}", "un asiento en el tren a {ciudad}"),
     ),
-    "servicio": ("internet", "el teléfono fijo", "el móvil", "la línea", "la fibra", "el wifi", "la televisión"),
+    "servicio": (
+        "internet",
+        "el teléfono fijo",
+        "el móvil",
+        "la línea",
+        "la fibra",
+        "el wifi",
+        "la televisión",
+    ),
     "línea": ("conexión", "línea", "cobertura", "señal", "internet", "teléfono"),
     "días": ("dos días", "tres días", "una semana", "cuatro horas", "quince días"),
     "rato": ("diez minutos", "dos por tres", "rato", "vez que llueve", "media hora"),
     "concepto": (
-        *("el alquiler", "el recibo de la luz", "las entradas", "el vuelo a {ciudad}", "la cena", "el regalo"),
+        *(
+            "el alquiler",
+            "el recibo de la luz",
+            "las entradas",
+            "el vuelo a {ciudad}",
+            "la cena",
+            "el regalo",
+        ),
         *("la factura del gas", "el hotel de {ciudad}"),
     ),
     "quien": ("{mujer}", "{hombre}", "{mujer} {apellido}", "{hombre} {apellido}"),
@@ -334,8 +439,13 @@ _FILLERS: dict[str, tuple[str, ...]] = {
     "apellido": _lexicon.SURNAMES,
     "ciudad": _lexicon.CITIES,
     "país": _lexicon.COUNTRIES,
-    "día": (*_lexicon.WEEKDAYS, *(f"{d} de {m}" for d, m in zip(range(2, 26, 2), _lexicon.MONTHS, strict=True))),
-    "cantidad": tuple(f"{n} euros" for n in (12, 20, 35, 49, 60, 75, 90, 120, 150, 180, 240, 300, 450, 800, 950)),
+    "día": (
+        *_lexicon.WEEKDAYS,
+        *(f"{d} de {m}" for d, m in zip(range(2, 26, 2), _lexicon.MONTHS, strict=True)),
+    ),
+    "cantidad": tuple(
+        f"{n} euros" for n in (12, 20, 35, 49, 60, 75, 90, 120, 150, 180, 240, 300, 450, 800, 950)
+    ),
 }
 
 
@@ -357,10 +467,23 @@ _GRAMMAR = Grammar(
         **{f"{rule}_otro": _other_requests(rule) for rule in _REQUESTS},
         **{f"{rule}_cita": tuple(q.format(rule) for q in _QUOTES) for rule in _REQUESTS},
         **{f"{rule}_directo": (f"{{hola}}{{{rule}}}{{cierre}}",) for rule in _REQUESTS},
-        **{f"{rule}_rodeo": (f"{{hola}}{{{rule}_antes}}{{{rule}}}{{cierre}}",) for rule in _REQUESTS},
+        **{
+            f"{rule}_rodeo": (f"{{hola}}{{{rule}_antes}}{{{rule}}}{{cierre}}",)
+            for rule in _REQUESTS
+        },
     },
     held=frozenset(
-        {*(LABELS or ()), "recibo", "reserva", "viaje", "comercio", "mujer", "hombre", "apellido", "ciudad"}
+        {
+            *(LABELS or ()),
+            "recibo",
+            "reserva",
+            "viaje",
+            "comercio",
+            "mujer",
+            "hombre",
+            "apellido",
+            "ciudad",
+        }
     ),
     unseen=0.15,
 )

@@ -21,7 +21,17 @@ from destila.tokenizer.split_words import split_words
 from destila.types import CharSpan, Dataset, Example
 
 TASK = "tag"
-LABELS: tuple[str, ...] | None = ("O", "B-FECHA", "I-FECHA", "B-LOC", "I-LOC", "B-ORG", "I-ORG", "B-PER", "I-PER")
+LABELS: tuple[str, ...] | None = (
+    "O",
+    "B-FECHA",
+    "I-FECHA",
+    "B-LOC",
+    "I-LOC",
+    "B-ORG",
+    "I-ORG",
+    "B-PER",
+    "I-PER",
+)
 
 
 class Options(config.Options):
@@ -29,10 +39,18 @@ class Options(config.Options):
 
     seed: int = opt(0, "another seed writes other sentences")
     train: int = opt(2000, "sentences to train on", ge=8)
-    dev: int = opt(300, "sentences to choose on, a part with wordings and names unseen in training", ge=8)
-    test: int = opt(500, "sentences to test on, a part with wordings and names unseen in training and dev", ge=8)
-    unlabelled: int = opt(0, "further sentences without labels, for a teacher to label; 0 = no such split", ge=0)
-    hurried: float = opt(0.1, "share of sentences typed without capitals and accents, and with slips", ge=0, le=1)
+    dev: int = opt(
+        300, "sentences to choose on, a part with wordings and names unseen in training", ge=8
+    )
+    test: int = opt(
+        500, "sentences to test on, a part with wordings and names unseen in training and dev", ge=8
+    )
+    unlabelled: int = opt(
+        0, "further sentences without labels, for a teacher to label; 0 = no such split", ge=0
+    )
+    hurried: float = opt(
+        0.1, "share of sentences typed without capitals and accents, and with slips", ge=0, le=1
+    )
 
 
 def load(options: Options) -> Dataset:
@@ -42,7 +60,9 @@ def load(options: Options) -> Dataset:
     for split in ("test", "dev", "train", "unlabelled"):
         rng = random.Random(f"tags {options.seed} {split}")
         written = distinct(partial(_write, options, rng, split), getattr(options, split), seen)
-        splits[split] = [_example(f"{split}-{i}", sentence) for i, (_, sentence) in enumerate(written)]
+        splits[split] = [
+            _example(f"{split}-{i}", sentence) for i, (_, sentence) in enumerate(written)
+        ]
     splits["unlabelled"] = [replace(example, target=None) for example in splits["unlabelled"]]
     return Dataset(
         "demo_tags",
@@ -75,7 +95,14 @@ def _tags(words: tuple[CharSpan, ...], entities: tuple[tuple[CharSpan, str], ...
 _SENTENCES: dict[str, tuple[str, ...]] = {
     "frase": (
         *("{hecho}.",) * 3,
-        *("{hecho}; {coda}.", "{coda}: {hecho}.", "{pregunta}", "{mensaje}", "{marco}, {hecho}.", "{suelta}"),
+        *(
+            "{hecho}; {coda}.",
+            "{coda}: {hecho}.",
+            "{pregunta}",
+            "{mensaje}",
+            "{marco}, {hecho}.",
+            "{suelta}",
+        ),
     ),
     "hecho": (
         "{PER:persona} nació en {LOC:ciudad} el {FECHA:fecha}",
@@ -161,18 +188,52 @@ _SENTENCES: dict[str, tuple[str, ...]] = {
 
 _NAMES: dict[str, tuple[str, ...]] = {
     "org": ("{ORG:empresa}", "{ORG:empresa}", "el {ORG:masculina}", "la {ORG:femenina}"),
-    "empresa": (*_lexicon.COMPANIES, "Talleres {apellido}", "Hermanos {apellido}", "{apellido} e Hijos"),
+    "empresa": (
+        *_lexicon.COMPANIES,
+        "Talleres {apellido}",
+        "Hermanos {apellido}",
+        "{apellido} e Hijos",
+    ),
     "masculina": (
-        *("Ayuntamiento de {ciudad}", "Banco de {ciudad}", "Hospital de {ciudad}", "Grupo {apellido}"),
-        *("Instituto {mujer} {apellido}", "Museo de {ciudad}", "Teatro {apellido}", "Ministerio de Hacienda"),
-        *("Puerto de {ciudad}", "Colegio {hombre} {apellido}", "Ministerio de Sanidad", "Club Náutico de {ciudad}"),
+        *(
+            "Ayuntamiento de {ciudad}",
+            "Banco de {ciudad}",
+            "Hospital de {ciudad}",
+            "Grupo {apellido}",
+        ),
+        *(
+            "Instituto {mujer} {apellido}",
+            "Museo de {ciudad}",
+            "Teatro {apellido}",
+            "Ministerio de Hacienda",
+        ),
+        *(
+            "Puerto de {ciudad}",
+            "Colegio {hombre} {apellido}",
+            "Ministerio de Sanidad",
+            "Club Náutico de {ciudad}",
+        ),
         *("Gobierno de {país}", "Ateneo de {ciudad}", "Tribunal Supremo", "Sindicato del Metal"),
     ),
     "femenina": (
-        *("Universidad de {ciudad}", "Fundación {mujer} {apellido}", "Cámara de Comercio de {ciudad}"),
-        *("Asociación de Vecinos de {ciudad}", "Editorial {apellido}", "Orquesta de {ciudad}", "Clínica {apellido}"),
+        *(
+            "Universidad de {ciudad}",
+            "Fundación {mujer} {apellido}",
+            "Cámara de Comercio de {ciudad}",
+        ),
+        *(
+            "Asociación de Vecinos de {ciudad}",
+            "Editorial {apellido}",
+            "Orquesta de {ciudad}",
+            "Clínica {apellido}",
+        ),
         *("Federación de Ajedrez", "Academia {apellido}", "Caja de {ciudad}", "Embajada de {país}"),
-        *("Librería {apellido}", "Biblioteca de {ciudad}", "Policía de {ciudad}", "Cofradía de Pescadores"),
+        *(
+            "Librería {apellido}",
+            "Biblioteca de {ciudad}",
+            "Policía de {ciudad}",
+            "Cofradía de Pescadores",
+        ),
     ),
     "persona": (*("{nombre} {apellido}",) * 4, "{nombre} {apellido} {apellido2}", "{nombre}"),
     "nombre": ("{mujer}", "{hombre}"),
@@ -184,16 +245,36 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "ciudad": _lexicon.CITIES,
     "país": _lexicon.COUNTRIES,
     "naturaleza": _lexicon.MOUNTAINS,
-    "calle": ("calle {nombre} {apellido}", "avenida de {ciudad}", "plaza de {país}", "calle {apellido}"),
+    "calle": (
+        "calle {nombre} {apellido}",
+        "avenida de {ciudad}",
+        "plaza de {país}",
+        "calle {apellido}",
+    ),
     "título": (
-        *("Los inviernos de {ciudad}", "El año de {nombre}", "Viaje a {ciudad}", "Carta a {nombre}"),
-        *("La casa de los {apellido}", "Nadie vuelve a {ciudad}", "Las tardes de {mes}", "Adiós, {nombre}"),
+        *(
+            "Los inviernos de {ciudad}",
+            "El año de {nombre}",
+            "Viaje a {ciudad}",
+            "Carta a {nombre}",
+        ),
+        *(
+            "La casa de los {apellido}",
+            "Nadie vuelve a {ciudad}",
+            "Las tardes de {mes}",
+            "Adiós, {nombre}",
+        ),
     ),
     "número": tuple(str(n) for n in (*range(1961, 2024, 3), 40, 120, 300, 850, 1200, 3500)),
     "año": tuple(str(n) for n in range(1960, 2027)),
     "mes": _lexicon.MONTHS,
     "mesaño": ("{mes}", "{mes} de {año}", "{año}"),
-    "fecha": ("{número_día} de {mes}", "{número_día} de {mes} de {año}", "{día}", "{día} {número_día} de {mes}"),
+    "fecha": (
+        "{número_día} de {mes}",
+        "{número_día} de {mes} de {año}",
+        "{día}",
+        "{día} {número_día} de {mes}",
+    ),
     "número_día": tuple(str(n) for n in range(1, 29)),
     "día": _lexicon.WEEKDAYS,
     "futuro": ("mañana", "hoy", "pasado mañana", "esta tarde"),
@@ -203,7 +284,18 @@ _NAMES: dict[str, tuple[str, ...]] = {
 _GRAMMAR = Grammar(
     _SENTENCES | _NAMES,
     held=frozenset(
-        {"hecho", "pregunta", "mensaje", "mujer", "hombre", "apellido", "ciudad", "empresa", "masculina", "femenina"}
+        {
+            "hecho",
+            "pregunta",
+            "mensaje",
+            "mujer",
+            "hombre",
+            "apellido",
+            "ciudad",
+            "empresa",
+            "masculina",
+            "femenina",
+        }
     ),
     unseen=0.1,
 )

@@ -32,14 +32,19 @@ class Options(_Options):
     """Where the files are and how they are divided."""
 
     root: str | None = root_option("inferes")
-    split: Literal["topic", "published"] = opt("topic", "by topic (honest), or the published random split")
+    split: Literal["topic", "published"] = opt(
+        "topic", "by topic (honest), or the published random split"
+    )
 
 
 def load(options: Options) -> Dataset:
     """The three splits; raises DataError for a missing file, a faulty row or an unknown label."""
     folder = find_folder(options.root, "inferes", "the InferES repository")
     notes: Counter[str] = Counter()
-    train, test = (_examples(need_file(folder, f"inferes_{name}.csv"), name, notes) for name in ("train", "test"))
+    train, test = (
+        _examples(need_file(folder, f"inferes_{name}.csv"), name, notes)
+        for name in ("train", "test")
+    )
     if options.split == "topic":
         splits = _by_topic(train + test)
     else:
@@ -52,13 +57,18 @@ def load(options: Options) -> Dataset:
 
 
 def _by_topic(examples: list[Example]) -> dict[str, list[Example]]:
-    topics = sorted({e.meta["topic"] for e in examples}, key=lambda t: (int(t) if t.isdigit() else 0, t))
+    topics = sorted(
+        {e.meta["topic"] for e in examples}, key=lambda t: (int(t) if t.isdigit() else 0, t)
+    )
     if len(topics) < 6:
         raise DataError(
             f'InferES has {len(topics)} topics here, a split by topic needs 6: set data.split = "published"'
         )
     part = dict.fromkeys(topics, "train") | {topics[3]: "dev"} | dict.fromkeys(topics[-2:], "test")
-    return {name: [e for e in examples if part[e.meta["topic"]] == name] for name in ("train", "dev", "test")}
+    return {
+        name: [e for e in examples if part[e.meta["topic"]] == name]
+        for name in ("train", "dev", "test")
+    }
 
 
 def _examples(path: Path, name: str, notes: Counter[str]) -> list[Example]:
@@ -69,7 +79,11 @@ def _examples(path: Path, name: str, notes: Counter[str]) -> list[Example]:
             notes["pairs with an empty sentence, dropped"] += 1
             continue
         if row["Label"] not in _NAMES:
-            raise DataError(f"{path}, line {number}: label '{row['Label']}' is none of {', '.join(_NAMES)}")
+            raise DataError(
+                f"{path}, line {number}: label '{row['Label']}' is none of {', '.join(_NAMES)}"
+            )
         meta = {"topic": row["Topic"], "file": name}
-        examples.append(Example(row["ID"], premise, pair=hypothesis, target=_NAMES[row["Label"]], meta=meta))
+        examples.append(
+            Example(row["ID"], premise, pair=hypothesis, target=_NAMES[row["Label"]], meta=meta)
+        )
     return examples

@@ -43,7 +43,10 @@ def load(options: Options) -> Dataset:
     """The three splits; raises DataError for a missing file or a faulty line."""
     folder = find_folder(options.root, "ar_norms_topic", "the derived set of legalize-ar")
     notes: Counter[str] = Counter()
-    splits = {split: list(_examples(need_file(folder, f"{split}.jsonl"), notes)) for split in ("train", "dev", "test")}
+    splits = {
+        split: list(_examples(need_file(folder, f"{split}.jsonl"), notes))
+        for split in ("train", "dev", "test")
+    }
     return finish("legal_topics", TASK, LABELS, splits, notes)
 
 

@@ -41,7 +41,11 @@ def load(options: Options) -> Dataset:
     folder = find_folder(options.root, "mldoc_es", "the MLDoc generator")
     notes: Counter[str] = Counter()
     splits = {}
-    for split, stem in (("train", f"spanish.train.{options.size}"), ("dev", "spanish.dev"), ("test", "spanish.test")):
+    for split, stem in (
+        ("train", f"spanish.train.{options.size}"),
+        ("dev", "spanish.dev"),
+        ("test", "spanish.test"),
+    ):
         path = need_file(folder, stem, f"{stem}.tsv", f"{stem}.txt")
         splits[split] = list(_examples(path, split, notes))
     return finish("mldoc", TASK, LABELS, splits, notes)
@@ -59,11 +63,17 @@ def _examples(path: Path, split: str, notes: Counter[str]) -> Iterator[Example]:
         if not line.strip():
             continue
         if len(cells) < 2:
-            raise DataError(f"{path}, line {number}: one column, a row is a topic, a tab and the text")
+            raise DataError(
+                f"{path}, line {number}: one column, a row is a topic, a tab and the text"
+            )
         # a tab inside the text makes more columns; the topic is then the first
-        label, text = (cells[0], " ".join(cells[1:])) if len(cells) > 2 else (cells[label_at], cells[text_at])
+        label, text = (
+            (cells[0], " ".join(cells[1:])) if len(cells) > 2 else (cells[label_at], cells[text_at])
+        )
         if label.strip() not in LABELS:
-            raise DataError(f"{path}, line {number}: topic '{label[:40]}' is none of {', '.join(LABELS)}")
+            raise DataError(
+                f"{path}, line {number}: topic '{label[:40]}' is none of {', '.join(LABELS)}"
+            )
         text = " ".join(_decoded(text.strip(), path, number, notes).split())
         if text:
             yield Example(f"{split}-{number}", text, target=label.strip())

@@ -35,7 +35,10 @@ class Options(_Options):
 
 def load(options: Options) -> Dataset:
     """The three splits; raises DataError for a missing file, a faulty row or an unknown class."""
-    path = need_file(find_folder(options.root, "news_topic_es", "Spanish_News_Classification"), "dataset_noticias.csv")
+    path = need_file(
+        find_folder(options.root, "news_topic_es", "Spanish_News_Classification"),
+        "dataset_noticias.csv",
+    )
     notes: Counter[str] = Counter()
     found: dict[str, list[tuple[int, dict[str, str]]]] = {}
     for number, row in csv_rows(path, needed=_COLUMNS):
@@ -59,4 +62,6 @@ def load(options: Options) -> Dataset:
         text = f"{title} {content}".strip() if options.title else content
         meta = {"title": title, "content": content}
         examples.append(Example(f"line-{number}", text, target=classes.pop(), meta=meta))
-    return finish("news_topics", TASK, LABELS, by_hash(examples, SHARES, lambda e: e.meta["content"]), notes)
+    return finish(
+        "news_topics", TASK, LABELS, by_hash(examples, SHARES, lambda e: e.meta["content"]), notes
+    )

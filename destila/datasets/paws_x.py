@@ -34,7 +34,9 @@ class Options(_Options):
     """Where the files are, what trains, what happens to failed translations."""
 
     root: str | None = root_option("paws_x_es")
-    placeholder: Literal["drop", "keep"] = opt("drop", "pairs with the placeholder NS for a sentence")
+    placeholder: Literal["drop", "keep"] = opt(
+        "drop", "pairs with the placeholder NS for a sentence"
+    )
     folds: int = opt(5, "parts of dev, when there is no training file", ge=2)
     fold: int = opt(0, "the part that is dev; the others train", ge=0)
 
@@ -68,8 +70,14 @@ def _fold(example: Example, folds: int) -> int:
 
 def _examples(path: Path, split: str, keep: bool, notes: Counter[str]) -> list[Example]:
     examples = []
-    for number, row in tsv(open_text(path), str(path), ["id"], ["sentence1"], ["sentence2"], ["label"]):
-        first, second, label = row["sentence1"].strip(), row["sentence2"].strip(), row["label"].strip()
+    for number, row in tsv(
+        open_text(path), str(path), ["id"], ["sentence1"], ["sentence2"], ["label"]
+    ):
+        first, second, label = (
+            row["sentence1"].strip(),
+            row["sentence2"].strip(),
+            row["label"].strip(),
+        )
         if label not in LABELS:
             raise DataError(f"{path}, line {number}: label '{label}' is neither 0 nor 1")
         if PLACEHOLDER in (first, second) and not keep:

@@ -30,5 +30,8 @@ def load(options: Options) -> Dataset:
     """The three splits; raises DataError for a missing or damaged file."""
     folder = find_folder(options.root, "sqac", "SQAC")
     notes: Counter[str] = Counter()
-    splits = {split: read(need_file(folder, f"{split}.json"), split, notes) for split in ("train", "dev", "test")}
+    splits = {
+        split: read(need_file(folder, f"{split}.json"), split, notes)
+        for split in ("train", "dev", "test")
+    }
     return finish("sqac", TASK, LABELS, splits, notes)

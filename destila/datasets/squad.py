@@ -36,5 +36,7 @@ def load(options: Options) -> Dataset:
     """The splits; raises DataError for a file that is missing, damaged or of another shape, and for an empty context."""
     notes: Counter[str] = Counter()
     files = {"train": options.train, "dev": options.dev, "test": options.test}
-    splits = {split: read(Path(path), split, notes) for split, path in files.items() if path is not None}
+    splits = {
+        split: read(Path(path), split, notes) for split, path in files.items() if path is not None
+    }
     return finish("squad", TASK, LABELS, fill(splits, options.train, group(splits["train"])), notes)

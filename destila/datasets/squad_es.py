@@ -32,8 +32,12 @@ class Options(_Options):
 
     root: str | None = root_option("squad_es_tar")
     version: Literal["1.1", "2.0"] = opt("1.1", "of SQuAD; 2.0 has questions without an answer")
-    test: Literal["xquad_es", "articles"] = opt("xquad_es", "XQuAD, or another tenth of the articles")
-    xquad: str | None = opt(None, "folder of XQuAD, for test = 'xquad_es'; none = $DESTILA_DATA/xquad_es")
+    test: Literal["xquad_es", "articles"] = opt(
+        "xquad_es", "XQuAD, or another tenth of the articles"
+    )
+    xquad: str | None = opt(
+        None, "folder of XQuAD, for test = 'xquad_es'; none = $DESTILA_DATA/xquad_es"
+    )
 
 
 def load(options: Options) -> Dataset:
@@ -52,13 +56,23 @@ def load(options: Options) -> Dataset:
         if test is None:
             splits |= by_hash(held, {"dev": 0.5, "test": 0.5}, _title)
     else:
-        shares = {"train": 0.9, "dev": 0.1} if test is not None else {"train": 0.8, "dev": 0.1, "test": 0.1}
+        shares = (
+            {"train": 0.9, "dev": 0.1}
+            if test is not None
+            else {"train": 0.8, "dev": 0.1, "test": 0.1}
+        )
         splits = by_hash(held, shares, _title)
-        notes["questions of the dev file used for training, as there is no training file"] += len(splits["train"])
-    return finish("squad_es", TASK, LABELS, splits if test is None else splits | {"test": test}, notes)
+        notes["questions of the dev file used for training, as there is no training file"] += len(
+            splits["train"]
+        )
+    return finish(
+        "squad_es", TASK, LABELS, splits if test is None else splits | {"test": test}, notes
+    )
 
 
-def _apart(examples: Sequence[Example], test: Sequence[Example], notes: Counter[str]) -> list[Example]:
+def _apart(
+    examples: Sequence[Example], test: Sequence[Example], notes: Counter[str]
+) -> list[Example]:
     """The examples whose paragraph has no question of the test set."""
     ids = {e.id for e in test}
     shared = {e.pair for e in examples if e.id in ids}

@@ -29,7 +29,17 @@ LABELS = None
 
 TEXT = ("text", "texto", "sentence1", "premise", "premisa", "sentence", "oracion", "oración", "frase", "question1",
         "content", "contenido", "document", "documento", "review", "reseña", "tweet", "comentario", "mensaje", "utterance")  # fmt: skip
-PAIR = ("pair", "sentence2", "hypothesis", "hipótesis", "hipotesis", "text2", "texto2", "question2", "text_pair")
+PAIR = (
+    "pair",
+    "sentence2",
+    "hypothesis",
+    "hipótesis",
+    "hipotesis",
+    "text2",
+    "texto2",
+    "question2",
+    "text_pair",
+)
 LABEL = ("label", "labels", "gold_label", "etiqueta", "clase", "class", "category", "categoría", "categoria",
          "intent", "intención", "intencion", "topic", "tema", "sentiment", "sentimiento", "target", "tipo")  # fmt: skip
 ID = ("id", "pairid", "guid", "identifier", "identificador")
@@ -43,10 +53,16 @@ class Options(_Options):
     dev: str | None = opt(None, "none = a tenth of train, by hash")
     test: str | None = opt(None, "none = a tenth of train, by hash")
     text: str | None = opt(None, "column of the text; none = found by name or content")
-    pair: str | None = opt(None, "column of the second text; none = found by name, '' = there is none")
+    pair: str | None = opt(
+        None, "column of the second text; none = found by name, '' = there is none"
+    )
     label: str | None = opt(None, "column of the label; none = found by name or content")
-    id: str | None = opt(None, "column of the identifier; none = found by name, else the line number")
-    delimiter: str | None = opt(None, "of a CSV file; none = the one of , ; tab that the header has most")
+    id: str | None = opt(
+        None, "column of the identifier; none = found by name, else the line number"
+    )
+    delimiter: str | None = opt(
+        None, "of a CSV file; none = the one of , ; tab that the header has most"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +90,9 @@ def load(options: Options) -> Dataset:
         splits[split] = _examples(rows, columns, split, path, notes)
         if split == "train":
             if not splits[split]:
-                raise DataError(f"{path}: no row has both '{columns.text}' and '{columns.label}': set text and label")
+                raise DataError(
+                    f"{path}: no row has both '{columns.text}' and '{columns.label}': set text and label"
+                )
             labels = [str(e.target) for e in splits[split]]
             check_labels(labels, f"{path}, column '{columns.label}'", "label")
     return finish("table", TASK, LABELS, fill(splits, options.train), notes)
@@ -97,7 +115,9 @@ def choose(rows: Sequence[Row], options: Options) -> Columns:
     label = options.label or _named(names, LABEL)
     text = options.text or _named([n for n in names if n != label], TEXT)
     if text is None:
-        text = max((n for n in names if n != label), key=lambda n: _mean_length(rows, n), default=None)
+        text = max(
+            (n for n in names if n != label), key=lambda n: _mean_length(rows, n), default=None
+        )
     if label is None:
         rest = [n for n in names if n != text and n.lower() not in (*ID, *PAIR)]
         label = min(rest, key=lambda n: len({str(row.get(n)) for _, row in rows}), default=None)
@@ -106,7 +126,9 @@ def choose(rows: Sequence[Row], options: Options) -> Columns:
             f"{path}: a table needs a text and a label column, it has {', '.join(names)}: set text and label"
         )
     if text == label:
-        raise DataError(f"{path}: column '{text}' cannot be both text and label: set text and label apart")
+        raise DataError(
+            f"{path}: column '{text}' cannot be both text and label: set text and label apart"
+        )
     free = [n for n in names if n not in (text, label)]
     pair = _named(free, PAIR) if options.pair is None else options.pair or None
     return Columns(text, label, pair, options.id or _named([n for n in free if n != pair], ID))
@@ -114,7 +136,9 @@ def choose(rows: Sequence[Row], options: Options) -> Columns:
 
 def _check_header(rows: Sequence[Row], columns: Columns, path: str) -> None:
     """Nothing; raises DataError when the first line is an example rather than the names of the columns."""
-    if tables.kind(Path(path)) in ("csv", "tsv") and columns.label in {row.get(columns.label) for _, row in rows}:
+    if tables.kind(Path(path)) in ("csv", "tsv") and columns.label in {
+        row.get(columns.label) for _, row in rows
+    }:
         raise DataError(
             f"{path}: the first line is an example ('{columns.label}' is a label): put column names above it"
         )
@@ -125,13 +149,20 @@ def _check_keys(rows: Sequence[Row], columns: Columns, path: str) -> None:
     for number, row in rows:
         for key in (columns.text, columns.label, columns.pair):
             if key is not None and key not in row:
-                raise DataError(f"{path}, line {number}: no column '{key}'.{nearest(key, sorted(row))}")
+                raise DataError(
+                    f"{path}, line {number}: no column '{key}'.{nearest(key, sorted(row))}"
+                )
 
 
-def _examples(rows: Sequence[Row], columns: Columns, split: str, path: str, notes: Counter[str]) -> list[Example]:
+def _examples(
+    rows: Sequence[Row], columns: Columns, split: str, path: str, notes: Counter[str]
+) -> list[Example]:
     examples = []
     for number, row in rows:
-        text, label = _cell(row, columns.text, path, number), _cell(row, columns.label, path, number).strip()
+        text, label = (
+            _cell(row, columns.text, path, number),
+            _cell(row, columns.label, path, number).strip(),
+        )
         pair = _cell(row, columns.pair, path, number) if columns.pair else None
         if not text.strip() or (pair is not None and not pair.strip()):
             notes[f"{split} rows without text, dropped"] += 1
@@ -143,7 +174,15 @@ def _examples(rows: Sequence[Row], columns: Columns, split: str, path: str, note
             notes[f"{split} rows without label, dropped"] += 1
         else:
             name = _cell(row, columns.id, path, number) if columns.id else ""
-            examples.append(Example(name or f"{split}-{number}", text, pair=pair, target=label, meta={"line": number}))
+            examples.append(
+                Example(
+                    name or f"{split}-{number}",
+                    text,
+                    pair=pair,
+                    target=label,
+                    meta={"line": number},
+                )
+            )
     return examples
 
 

@@ -35,7 +35,9 @@ class Options(_Options):
     """Where the files are and what trains."""
 
     root: str | None = root_option("xnli_es")
-    train_share: float = opt(0.8, "share of dev used for training when there is no training file", gt=0, lt=1)
+    train_share: float = opt(
+        0.8, "share of dev used for training when there is no training file", gt=0, lt=1
+    )
 
 
 def load(options: Options) -> Dataset:
@@ -48,7 +50,9 @@ def load(options: Options) -> Dataset:
         for path in ([single] if single else [need_file(folder, name) for name in META4XNLI])
         for example in _examples(path, "dev", notes)
     ]
-    test = list(_examples(need_file(folder, "xnli-es-original.test.tsv", "xnli.test.tsv"), "test", notes))
+    test = list(
+        _examples(need_file(folder, "xnli-es-original.test.tsv", "xnli.test.tsv"), "test", notes)
+    )
     translated = find_file(folder, "multinli.train.es.tsv")
     if translated is not None:
         splits = {"train": list(_examples(translated, "train", notes)), "dev": dev}
@@ -70,7 +74,9 @@ def _examples(path: Path, split: str, notes: Counter[str]) -> Iterator[Example]:
             continue
         label = _NAMES.get(row["label"], row["label"])
         if label not in LABELS:
-            raise DataError(f"{path}, line {number}: label '{row['label']}' is none of {', '.join(LABELS)} or 0, 1, 2")
+            raise DataError(
+                f"{path}, line {number}: label '{row['label']}' is none of {', '.join(LABELS)} or 0, 1, 2"
+            )
         name = row.get("pairID") or f"{split}-{number}"
         meta = {key: row[key] for key in ("promptID", "genre") if row.get(key)}
         yield Example(name, row["premise"], pair=row["hypothesis"], target=label, meta=meta)

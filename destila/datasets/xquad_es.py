@@ -29,4 +29,10 @@ def load(options: Options) -> Dataset:
     """The test split; raises DataError for a missing or damaged file."""
     folder = find_folder(options.root, "xquad_es", "XQuAD")
     notes: Counter[str] = Counter()
-    return finish("xquad_es", TASK, LABELS, {"test": read(need_file(folder, "xquad.es.json"), "test", notes)}, notes)
+    return finish(
+        "xquad_es",
+        TASK,
+        LABELS,
+        {"test": read(need_file(folder, "xquad.es.json"), "test", notes)},
+        notes,
+    )

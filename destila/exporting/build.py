@@ -28,7 +28,9 @@ from destila.exporting.proof import Window
 from destila.inference.session import feeds, open_session
 from destila.models.heads import Model
 
-Name = Literal["fp32", "int8-dynamic", "int8-static", "openvino-bf16", "openvino-int8", "openvino-int8-bf16"]
+Name = Literal[
+    "fp32", "int8-dynamic", "int8-static", "openvino-bf16", "openvino-int8", "openvino-int8-bf16"
+]
 NAMES: tuple[Name, ...] = get_args(Name)
 CALIBRATED: tuple[Name, ...] = ("int8-static", "openvino-int8", "openvino-int8-bf16")
 
@@ -97,7 +99,11 @@ class Builder:
         """
         if name in CALIBRATED and not self.calibration:
             raise ModelError(f"{name} takes its scales from texts: give --texts or --recipe")
-        found = self._openvino(name, folder) if name.startswith("openvino") else self._onnx(name, folder, keep)
+        found = (
+            self._openvino(name, folder)
+            if name.startswith("openvino")
+            else self._onnx(name, folder, keep)
+        )
         return self._scored(found, folder)
 
     def _onnx(self, name: Name, folder: Path, keep: frozenset[str]) -> Candidate:
@@ -110,7 +116,9 @@ class Builder:
         proof.all_products(file, counted, (weighted, total), len(kept))
         kind = "fp32" if name == "fp32" else "int8"
         formula = bytes_formula(config, self.model.task, kind, len(self.model.labels))
-        proof.right_size(file, file.stat().st_size, formula + (self._extra_bytes(keep) if name != "fp32" else 0))
+        proof.right_size(
+            file, file.stat().st_size, formula + (self._extra_bytes(keep) if name != "fp32" else 0)
+        )
         answers = proof.same_answers if name == "fp32" else proof.difference
         return Candidate(
             name=name,
@@ -127,7 +135,9 @@ class Builder:
 
     def quantised(self, name: Name, keep: frozenset[str] = frozenset()) -> onnx.ModelProto:
         """The int8 graph of a candidate."""
-        return int8.quantise(self.graph, kind=self.kind(name), keep=keep, calibration=self.calibration_feeds)
+        return int8.quantise(
+            self.graph, kind=self.kind(name), keep=keep, calibration=self.calibration_feeds
+        )
 
     def kind(self, name: str) -> int8.Kind:
         """How activations are scaled in an onnxruntime candidate."""
@@ -153,7 +163,9 @@ class Builder:
         found = 0
         for weight, users in uses.items():
             found += (3 if users <= keep else 4) * sizes[weight] if users & keep else 0
-        return found + (3 * sum(sizes[table] for table in int8.TABLES) if "embeddings" in keep else 0)
+        return found + (
+            3 * sum(sizes[table] for table in int8.TABLES) if "embeddings" in keep else 0
+        )
 
     def _openvino(self, name: Name, folder: Path) -> Candidate:
         file = folder / f"model.{name}.xml"
@@ -164,7 +176,9 @@ class Builder:
         ir.save(found, file, half=kind == "bf16")
         counted = ir.count(file)
         weighted, _ = expected(self.model.config, self.model.task)
-        proof.all_products(file, counted, (weighted, weighted), 0 if name in CALIBRATED else weighted)
+        proof.all_products(
+            file, counted, (weighted, weighted), 0 if name in CALIBRATED else weighted
+        )
         size = file.stat().st_size + file.with_suffix(".bin").stat().st_size
         session = open_session(file, kind=kind)
         return Candidate(
@@ -195,4 +209,7 @@ class Builder:
 
 def _of(names: Sequence[str], windows: Sequence[Window]) -> list[dict[str, np.ndarray]]:
     """The inputs of these names on each window."""
-    return [{name: value for name, value in feeds(*window).items() if name in names} for window in windows]
+    return [
+        {name: value for name, value in feeds(*window).items() if name in names}
+        for window in windows
+    ]

@@ -24,21 +24,32 @@ _LEAST = 3
 """Timed turns of each candidate, however few seconds are given."""
 
 
-def choose(folder: Path, allowed: Sequence[Candidate], windows: Sequence[Window], seconds: float) -> dict[str, Any]:
+def choose(
+    folder: Path, allowed: Sequence[Candidate], windows: Sequence[Window], seconds: float
+) -> dict[str, Any]:
     """The fastest of the candidates, one text after another: `{"name", "threads", "ms", "machine", "tried"}`.
 
     ms: median over turns of the mean per window. windows: what is timed; the first of them, as many as a turn has.
     """
     counts = thread_counts(processors.available())
-    sessions = {(c.name, n): open_session(folder / c.file, threads=n, kind=c.kind) for c in allowed for n in counts}
+    sessions = {
+        (c.name, n): open_session(folder / c.file, threads=n, kind=c.kind)
+        for c in allowed
+        for n in counts
+    }
     given = [feeds(*window) for window in windows[:_TEXTS]]
-    calls = {f"{name} {n}": [partial(_turn, session, given)] for (name, n), session in sessions.items()}
+    calls = {
+        f"{name} {n}": [partial(_turn, session, given)] for (name, n), session in sessions.items()
+    }
     start, warmup = time.perf_counter(), 1
     turns: list[dict[str, np.ndarray]] = []
     while len(turns) < _LEAST or time.perf_counter() - start < seconds:
         turns.append(time_paired(calls, warmup=warmup, repeats=1))
         warmup = 0
-    times = {key: np.array([turn[f"{key[0]} {key[1]}"].item() for turn in turns]) / len(given) for key in sessions}
+    times = {
+        key: np.array([turn[f"{key[0]} {key[1]}"].item() for turn in turns]) / len(given)
+        for key in sessions
+    }
     medians = {key: float(np.median(found)) for key, found in times.items()}
     ranked = sorted(medians, key=lambda key: medians[key])
     name, threads = ranked[0]
@@ -51,7 +62,10 @@ def choose(folder: Path, allowed: Sequence[Candidate], windows: Sequence[Window]
         "turns": len(turns),
         "windows": len(given),
         "tokens": float(np.mean([len(window[0]) for window in windows[:_TEXTS]])),
-        "tried": [{"name": c, "threads": n, "ms": medians[c, n], "p95_ms": _p95(times[c, n])} for c, n in ranked],
+        "tried": [
+            {"name": c, "threads": n, "ms": medians[c, n], "p95_ms": _p95(times[c, n])}
+            for c, n in ranked
+        ],
     }
 
 

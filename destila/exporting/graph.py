@@ -29,19 +29,30 @@ class Graph:
             self.initializers[name] = numpy_helper.from_array(np.asarray(value, order="C"), name)
         return name
 
-    def add(self, op: str, inputs: list[str], output: str, *, domain: str = "", **attributes: Any) -> str:
+    def add(
+        self, op: str, inputs: list[str], output: str, *, domain: str = "", **attributes: Any
+    ) -> str:
         """Adds a node of one output, whose name is also the node's; returns it. An absent optional input is ''."""
-        self.nodes.append(helper.make_node(op, inputs, [output], name=output, domain=domain, **attributes))
+        self.nodes.append(
+            helper.make_node(op, inputs, [output], name=output, domain=domain, **attributes)
+        )
         return output
 
-    def model(self, inputs: dict[str, list[str]], output: str, shape: list[str | int]) -> onnx.ModelProto:
+    def model(
+        self, inputs: dict[str, list[str]], output: str, shape: list[str | int]
+    ) -> onnx.ModelProto:
         """The whole model: int64 inputs with the named axes, one float32 output."""
         graph = helper.make_graph(
             self.nodes,
             "destila",
-            [helper.make_tensor_value_info(name, TensorProto.INT64, axes) for name, axes in inputs.items()],
+            [
+                helper.make_tensor_value_info(name, TensorProto.INT64, axes)
+                for name, axes in inputs.items()
+            ],
             [helper.make_tensor_value_info(output, TensorProto.FLOAT, shape)],
             list(self.initializers.values()),
         )
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
-        return helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="destila")
+        return helper.make_model(
+            graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="destila"
+        )

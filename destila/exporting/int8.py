@@ -48,12 +48,24 @@ def quantise(
     """
     unknown = keep - {*products(proto), "embeddings"}
     if unknown:
-        raise ModelError(f"no products named {', '.join(sorted(unknown))}: known are {', '.join(products(proto))}")
+        raise ModelError(
+            f"no products named {', '.join(sorted(unknown))}: known are {', '.join(products(proto))}"
+        )
     if kind == "static" and not calibration:
         raise ModelError("static int8 takes its scales from calibration texts: give at least one")
-    wanted = [node for node in proto.graph.node if _is_product(node, _constants(proto)) and node.name not in keep]
-    limits = ranges(proto, sorted({node.input[0] for node in wanted}), calibration or []) if kind == "static" else None
-    writer = _Writer(_constants(proto), {node.name for node in wanted}, limits, tables="embeddings" not in keep)
+    wanted = [
+        node
+        for node in proto.graph.node
+        if _is_product(node, _constants(proto)) and node.name not in keep
+    ]
+    limits = (
+        ranges(proto, sorted({node.input[0] for node in wanted}), calibration or [])
+        if kind == "static"
+        else None
+    )
+    writer = _Writer(
+        _constants(proto), {node.name for node in wanted}, limits, tables="embeddings" not in keep
+    )
     nodes = list(proto.graph.node)
     skipped = set()
     for position, node in enumerate(nodes):
@@ -99,12 +111,16 @@ class _Writer:
         if name not in self.quantised:
             self.quantised.add(name)
             if self.limits is None:
-                node = helper.make_node("DynamicQuantizeLinear", [name], [values, scale, zero], name=values)
+                node = helper.make_node(
+                    "DynamicQuantizeLinear", [name], [values, scale, zero], name=values
+                )
             else:
                 step, offset = self.limits[name].step()
                 self.constant(scale, np.array(step, np.float32))
                 self.constant(zero, np.array(offset, np.uint8))
-                node = helper.make_node("QuantizeLinear", [name, scale, zero], [values], name=values)
+                node = helper.make_node(
+                    "QuantizeLinear", [name, scale, zero], [values], name=values
+                )
             self.nodes.append(node)
         return [values, scale, zero]
 
@@ -118,7 +134,9 @@ class _Writer:
             self.constant(f"{weight}.s8", np.rint(matrix / steps).astype(np.int8))
             self.constant(f"{weight}.steps", steps)
         inputs = [values, f"{weight}.s8", scale, f"{weight}.steps", zero, "", add.input[1]]
-        made = helper.make_node("MatMulIntegerToFloat", inputs, list(add.output), name=node.name, domain=MICROSOFT)
+        made = helper.make_node(
+            "MatMulIntegerToFloat", inputs, list(add.output), name=node.name, domain=MICROSOFT
+        )
         self.nodes.append(made)
 
     def look_up(self, node: onnx.NodeProto) -> None:
@@ -159,19 +177,34 @@ def _is_product(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto])
     return node.op_type == "MatMul" and node.input[1] in constants
 
 
-def _bias(nodes: Sequence[onnx.NodeProto], position: int, constants: Mapping[str, onnx.TensorProto]) -> int:
+def _bias(
+    nodes: Sequence[onnx.NodeProto], position: int, constants: Mapping[str, onnx.TensorProto]
+) -> int:
     """The position of the node that adds a product's bias: the builder writes it behind the product."""
     product, follower = nodes[position], nodes[position + 1]
-    if follower.op_type != "Add" or follower.input[0] != product.output[0] or follower.input[1] not in constants:
-        raise ModelError(f"product {product.name} is not followed by its bias: quantise a graph of destila's exporter")
+    if (
+        follower.op_type != "Add"
+        or follower.input[0] != product.output[0]
+        or follower.input[1] not in constants
+    ):
+        raise ModelError(
+            f"product {product.name} is not followed by its bias: quantise a graph of destila's exporter"
+        )
     return position + 1
 
 
 def _with(proto: onnx.ModelProto, writer: _Writer) -> onnx.ModelProto:
     """The model with the writer's nodes and the constants that they use."""
     used = {name for node in writer.nodes for name in node.input}
-    constants = [tensor for name, tensor in {**writer.constants, **writer.made}.items() if name in used]
-    graph = helper.make_graph(writer.nodes, proto.graph.name, proto.graph.input, proto.graph.output, constants)
+    constants = [
+        tensor for name, tensor in {**writer.constants, **writer.made}.items() if name in used
+    ]
+    graph = helper.make_graph(
+        writer.nodes, proto.graph.name, proto.graph.input, proto.graph.output, constants
+    )
     return helper.make_model(
-        graph, opset_imports=proto.opset_import, ir_version=proto.ir_version, producer_name=proto.producer_name
+        graph,
+        opset_imports=proto.opset_import,
+        ir_version=proto.ir_version,
+        producer_name=proto.producer_name,
     )

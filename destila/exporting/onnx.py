@@ -39,15 +39,23 @@ def build(model: Model, *, mask: bool, types: bool | None = None) -> onnx.ModelP
     """
     config = model.config
     if types and config.types < 2:
-        raise ModelError(f"the encoder has {config.types} token types: a type_ids input needs at least 2")
+        raise ModelError(
+            f"the encoder has {config.types} token types: a type_ids input needs at least 2"
+        )
     types = config.types > 1 if types is None else types
     writer = _Writer(model, mask=mask)
     x = writer.embeddings(types=types)
     for layer in range(config.layers):
         first = model.task == "classify" and layer == config.layers - 1
         x = writer.block(x, layer, first=first)
-    shape: list[str | int] = ["B", len(model.labels)] if model.task == "classify" else ["B", "L", len(model.labels)]
-    output = writer.classify_head(x) if model.task == "classify" else writer.linear(x, "classifier", "head.classifier")
+    shape: list[str | int] = (
+        ["B", len(model.labels)] if model.task == "classify" else ["B", "L", len(model.labels)]
+    )
+    output = (
+        writer.classify_head(x)
+        if model.task == "classify"
+        else writer.linear(x, "classifier", "head.classifier")
+    )
     names = ["input_ids", *(["mask"] if mask else []), *(["type_ids"] if types else [])]
     return writer.graph.model({name: ["B", "L"] for name in names}, output, shape)
 
@@ -57,12 +65,18 @@ class _Writer:
 
     def __init__(self, model: Model, *, mask: bool) -> None:
         self.config: EncoderConfig = model.config
-        self.weights = {name: value.detach().float().cpu().numpy() for name, value in model.named_parameters()}
+        self.weights = {
+            name: value.detach().float().cpu().numpy() for name, value in model.named_parameters()
+        }
         self.graph = Graph()
         self.graph.constant("zero", np.array([0], np.int64))
-        self.mask = self.graph.add("Cast", ["mask"], "mask.int32", to=TensorProto.INT32) if mask else ""
+        self.mask = (
+            self.graph.add("Cast", ["mask"], "mask.int32", to=TensorProto.INT32) if mask else ""
+        )
 
-    def linear(self, x: str, name: str, source: str, stored: str | None = None, out: str | None = None) -> str:
+    def linear(
+        self, x: str, name: str, source: str, stored: str | None = None, out: str | None = None
+    ) -> str:
         """The product with a weight and its bias; source: the module's name, stored: the name of its constants."""
         stored = stored or name
         weight = self.graph.constant(f"{stored}.weight", self.weights[f"{source}.weight"].T)
@@ -75,14 +89,18 @@ class _Writer:
         stored = stored or name
         gain = self.graph.constant(f"{stored}.weight", self.weights[f"{source}.weight"])
         bias = self.graph.constant(f"{stored}.bias", self.weights[f"{source}.bias"])
-        return self.graph.add("LayerNormalization", [x, gain, bias], name, axis=-1, epsilon=self.config.eps)
+        return self.graph.add(
+            "LayerNormalization", [x, gain, bias], name, axis=-1, epsilon=self.config.eps
+        )
 
     def embeddings(self, *, types: bool) -> str:
         """Hidden states [B, L, H] before the first block."""
         config, graph, at = self.config, self.graph, "encoder.embeddings"
         table = self.weights[f"{at}.position.weight"][config.first_position :]
         if config.types and not types:
-            table = table + self.weights[f"{at}.token_type.weight"][0]  # every type is 0: one table less
+            table = (
+                table + self.weights[f"{at}.token_type.weight"][0]
+            )  # every type is 0: one table less
         graph.constant("indices", np.arange(len(table), dtype=np.int64))
         graph.constant("word.weight", self.weights[f"{at}.word.weight"])
         graph.constant("position.weight", table)
@@ -91,8 +109,14 @@ class _Writer:
         x = graph.add("Gather", ["word.weight", "input_ids"], "word")
         if types:
             graph.constant("type.weight", self.weights[f"{at}.token_type.weight"])
-            x = graph.add("Add", [x, graph.add("Gather", ["type.weight", "type_ids"], "type")], "word.typed")
-        x = graph.add("Add", [x, graph.add("Gather", ["position.weight", places], "position")], "embeddings.sum")
+            x = graph.add(
+                "Add", [x, graph.add("Gather", ["type.weight", "type_ids"], "type")], "word.typed"
+            )
+        x = graph.add(
+            "Add",
+            [x, graph.add("Gather", ["position.weight", places], "position")],
+            "embeddings.sum",
+        )
         x = self.norm(x, "embeddings", f"{at}.norm")
         return self.linear(x, "project", "encoder.project") if config.kind == "albert" else x
 
@@ -112,7 +136,9 @@ class _Writer:
         queries = linear(x, "query")
         context = self._attention(queries, keys, values, f"{name}.attention")
         x = add("Add", [linear(context, "out"), x], f"{name}.attended")
-        x = self.norm(x, f"{name}.attention_norm", f"{source}.attention_norm", f"{stored}.attention_norm")
+        x = self.norm(
+            x, f"{name}.attention_norm", f"{source}.attention_norm", f"{stored}.attention_norm"
+        )
         inner = self._activation(linear(x, "up"), f"{name}.inner")
         x = add("Add", [linear(inner, "down"), x], f"{name}.fed")
         return self.norm(x, f"{name}.ffn_norm", f"{source}.ffn_norm", f"{stored}.ffn_norm")
@@ -133,7 +159,9 @@ class _Writer:
     def _activation(self, x: str, name: str) -> str:
         if self.config.activation == "relu":
             return self.graph.add("Relu", [x], name)
-        op = "FastGelu" if self.config.activation == "gelu_new" else "Gelu"  # tanh approximation, or erf
+        op = (
+            "FastGelu" if self.config.activation == "gelu_new" else "Gelu"
+        )  # tanh approximation, or erf
         return self.graph.add(op, [x], name, domain=MICROSOFT)
 
     def classify_head(self, x: str) -> str:
@@ -141,5 +169,7 @@ class _Writer:
         self.graph.constant("one", np.array([1], np.int64))
         first = self.graph.add("Squeeze", [x, "one"], "pooled")
         dense = self.linear(first, "dense", "head.dense")
-        active = self.graph.add("Relu" if self.config.kind == "distilbert" else "Tanh", [dense], "dense.active")
+        active = self.graph.add(
+            "Relu" if self.config.kind == "distilbert" else "Tanh", [dense], "dense.active"
+        )
         return self.linear(active, "classifier", "head.classifier")

@@ -92,7 +92,9 @@ def count(path: Path) -> tuple[int, int]:
         saved = core.read_model(str(path))
     except RuntimeError as error:
         raise ModelError(f"{path} is not an OpenVINO model: export it again") from error
-    products = [op for op in saved.get_ops() if op.get_type_name() == "MatMul" and _weights(op) is not None]
+    products = [
+        op for op in saved.get_ops() if op.get_type_name() == "MatMul" and _weights(op) is not None
+    ]
     return sum(_is_int8(op) for op in products), len(products)
 
 
@@ -123,7 +125,11 @@ def _quiet() -> Iterator[None]:
     before = log.level
     log.setLevel(logging.ERROR)
     try:
-        with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), warnings.catch_warnings():
+        with (
+            Path(os.devnull).open("w") as nowhere,
+            redirect_stdout(nowhere),
+            warnings.catch_warnings(),
+        ):
             warnings.simplefilter("ignore")
             yield
     finally:

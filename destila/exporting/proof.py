@@ -49,7 +49,10 @@ def random_windows(model: Model, count: int = 24, seed: int = 0) -> list[Window]
 
 def difference(session: Session, model: Model, windows: Sequence[Window]) -> float:
     """Max |difference| / max |value| of the logits against torch, whose windows are padded in ragged batches."""
-    pairs = [(session(feeds(*w))[0], theirs) for w, theirs in zip(windows, _torch_logits(model, windows), strict=True)]
+    pairs = [
+        (session(feeds(*w))[0], theirs)
+        for w, theirs in zip(windows, _torch_logits(model, windows), strict=True)
+    ]
     worst = np.max([np.abs(ours - theirs).max() for ours, theirs in pairs])  # NaN if any is
     largest = np.max([np.abs(theirs).max() for _, theirs in pairs])
     return float(worst / largest) if largest else float(worst)

@@ -42,7 +42,9 @@ def groups(proto: onnx.ModelProto) -> dict[str, frozenset[str]]:
     found: dict[str, set[str]] = {"embeddings": {"embeddings"}}
     for product in products(proto):
         place, _, part = product.rpartition(".")
-        found.setdefault(f"{place}.query-key-value" if part in _TOGETHER else product, set()).add(product)
+        found.setdefault(f"{place}.query-key-value" if part in _TOGETHER else product, set()).add(
+            product
+        )
     return {name: frozenset(members) for name, members in found.items()}
 
 
@@ -65,7 +67,9 @@ def sensitivity(
     for name, members in parts.items():
         graph = quantise(proto, kind=kind, keep=everything - members, calibration=calibration)
         found, moved = score(graph), np.abs(_logits(graph, windows) - exact)
-        effects.append(Effect(name, members, found, whole - found, float(moved.mean()) if moved.size else 0.0))
+        effects.append(
+            Effect(name, members, found, whole - found, float(moved.mean()) if moved.size else 0.0)
+        )
     return sorted(effects, key=lambda effect: (-effect.drop, -effect.moved))
 
 

@@ -27,7 +27,10 @@ class Range(NamedTuple):
 
 
 def ranges(
-    proto: onnx.ModelProto, names: Sequence[str], feeds: Sequence[Mapping[str, np.ndarray]], quantile: float = QUANTILE
+    proto: onnx.ModelProto,
+    names: Sequence[str],
+    feeds: Sequence[Mapping[str, np.ndarray]],
+    quantile: float = QUANTILE,
 ) -> dict[str, Range]:
     """The range of each named value over all feeds: the widest of the feeds' own quantiles.
 
@@ -36,7 +39,9 @@ def ranges(
     watched = onnx.ModelProto()
     watched.CopyFrom(proto)
     del watched.graph.output[:]
-    watched.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names)
+    watched.graph.output.extend(
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names
+    )
     session = open_session(watched)
     low, high = np.zeros(len(names)), np.zeros(len(names))
     for feed in feeds:
@@ -51,4 +56,6 @@ def open_session(proto: onnx.ModelProto, threads: int = 1) -> onnxruntime.Infere
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(
+        proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )

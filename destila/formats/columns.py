@@ -53,7 +53,9 @@ class Tagged:
     tags: tuple[str, ...]
 
 
-def tagged(lines: Iterable[str], where: str, *, word: int = 0, tag: int = -1, separator: str = "") -> Iterator[Tagged]:
+def tagged(
+    lines: Iterable[str], where: str, *, word: int = 0, tag: int = -1, separator: str = ""
+) -> Iterator[Tagged]:
     """Sentences of a column file; `-DOCSTART-` lines are skipped.
 
     separator: "" splits at any run of blanks; " " and a tab split at each one. word and tag are column
@@ -63,16 +65,24 @@ def tagged(lines: Iterable[str], where: str, *, word: int = 0, tag: int = -1, se
         words: list[str] = []
         tags: list[str] = []
         for number, line in block:
-            if line.split(maxsplit=1)[0] == DOCSTART:  # its columns are blanks apart in files of tabs, too
+            if (
+                line.split(maxsplit=1)[0] == DOCSTART
+            ):  # its columns are blanks apart in files of tabs, too
                 continue
             cells = line.split(separator) if separator else line.split()
-            if not -len(cells) <= word < len(cells) or not -len(cells) <= tag < len(cells) or len(cells) < 2:
+            if (
+                not -len(cells) <= word < len(cells)
+                or not -len(cells) <= tag < len(cells)
+                or len(cells) < 2
+            ):
                 raise DataError(
                     f"{where}, line {number}: {len(cells)} column(s) in {line[:60]!r}, word is column {word} and tag column"
                     f" {tag}: repair the line, or set word, tag and separator"
                 )
             if not cells[word] or not cells[tag]:
-                raise DataError(f"{where}, line {number}: an empty word or tag in {line[:60]!r}: repair the line")
+                raise DataError(
+                    f"{where}, line {number}: an empty word or tag in {line[:60]!r}: repair the line"
+                )
             words.append(cells[word])
             tags.append(cells[tag])
         if words:
@@ -109,7 +119,9 @@ def is_iob1(sentences: Iterable[Sequence[str]]) -> bool:
     return starts > 0
 
 
-def tsv(lines: Iterable[str], where: str, *needed: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
+def tsv(
+    lines: Iterable[str], where: str, *needed: Sequence[str]
+) -> Iterator[tuple[int, dict[str, str]]]:
     """Rows of a tab separated file with a header, cells exactly as they are (a `"` is a character).
 
     needed: columns that must be there, each as a list of known names; a row has them under the first name.
@@ -121,7 +133,9 @@ def tsv(lines: Iterable[str], where: str, *needed: Sequence[str]) -> Iterator[tu
     for names in needed:
         found = next((n for n in names if n in header), None)
         if found is None:
-            raise DataError(f"{where}: the header has no column '{names[0]}'.{nearest(names[0], header)}")
+            raise DataError(
+                f"{where}: the header has no column '{names[0]}'.{nearest(names[0], header)}"
+            )
         rename[found] = names[0]
     keys = [rename.get(name, name) for name in header]
     for number, line in rows:

@@ -37,13 +37,18 @@ class Sentence:
     empty_nodes: int
 
 
-def sentences(lines: Iterable[str], where: str, *, column: str = "upos", mwt: Mwt = "words") -> Iterator[Sentence]:
+def sentences(
+    lines: Iterable[str], where: str, *, column: str = "upos", mwt: Mwt = "words"
+) -> Iterator[Sentence]:
     """Sentences of a CoNLL-U file; raises DataError with the line number."""
     for count, block in enumerate(blocks(lines), 1):
         comments = [line for _, line in block if line.startswith("#")]
         rows = [(number, line) for number, line in block if not line.startswith("#")]
         if rows:
-            name = next((c.partition("=")[2].strip() for c in comments if c.startswith("# sent_id")), str(count))
+            name = next(
+                (c.partition("=")[2].strip() for c in comments if c.startswith("# sent_id")),
+                str(count),
+            )
             yield _sentence(name, rows, where, COLUMNS[column], mwt)
 
 
@@ -54,7 +59,9 @@ def _sentence(name: str, rows: list[Line], where: str, column: int, mwt: Mwt) ->
     for number, line in rows:
         cells = line.split("\t")
         if len(cells) != 10:
-            raise DataError(f"{where}, line {number}: {len(cells)} columns, CoNLL-U has 10, tab separated")
+            raise DataError(
+                f"{where}, line {number}: {len(cells)} columns, CoNLL-U has 10, tab separated"
+            )
         token, form, tag = cells[0], cells[1], cells[column]
         if "." in token:
             empty += 1

@@ -46,9 +46,13 @@ def read(path: Path | str, split: str, notes: Counter[str]) -> list[Example]:
             continue
         found.append(Example(name, text, pair=context, answers=answers, meta=meta))
     if not found and seen:
-        raise DataError(f"{path}: none of its {seen.total()} questions has text and an answer that is in its context")
+        raise DataError(
+            f"{path}: none of its {seen.total()} questions has text and an answer that is in its context"
+        )
     if not found:
-        raise DataError(f"{path}: no question in it: a SQuAD file lists them under data, paragraphs, qas")
+        raise DataError(
+            f"{path}: no question in it: a SQuAD file lists them under data, paragraphs, qas"
+        )
     return found
 
 
@@ -59,7 +63,12 @@ def is_squad(path: Path | str) -> bool:
     except json.JSONDecodeError:
         return False
     data = content.get("data") if isinstance(content, dict) else None
-    return isinstance(data, list) and bool(data) and isinstance(data[0], dict) and "paragraphs" in data[0]
+    return (
+        isinstance(data, list)
+        and bool(data)
+        and isinstance(data[0], dict)
+        and "paragraphs" in data[0]
+    )
 
 
 def _questions(path: Path | str) -> Iterator[tuple[str, Mapping[str, Any], str, dict[str, Any]]]:
@@ -72,13 +81,17 @@ def _questions(path: Path | str) -> Iterator[tuple[str, Mapping[str, Any], str, 
             " Repair the file or fetch it again"
         ) from error
     if not isinstance(content, dict):
-        raise DataError(f"{path}: SQuAD's JSON is an object with 'data', this is a {type(content).__name__}")
+        raise DataError(
+            f"{path}: SQuAD's JSON is an object with 'data', this is a {type(content).__name__}"
+        )
     for a, article in enumerate(_get(content, "data", list, "the file", path)):
         for p, paragraph in enumerate(_get(article, "paragraphs", list, f"data[{a}]", path)):
             where = f"data[{a}].paragraphs[{p}]"
             context = _get(paragraph, "context", str, where, path)
             if not context.strip():
-                raise DataError(f"{path}: the context of {where} is empty: give its text or take the paragraph out")
+                raise DataError(
+                    f"{path}: the context of {where} is empty: give its text or take the paragraph out"
+                )
             meta = {"title": str(article.get("title") or f"article {a + 1}"), "paragraph": p}
             for q, question in enumerate(_get(paragraph, "qas", list, where, path)):
                 yield f"{where}.qas[{q}]", meta, context, question
@@ -94,7 +107,12 @@ def _get(item: Any, key: str, kind: type, where: str, path: Path | str) -> Any:
 
 
 def _answers(
-    question: dict[str, Any], context: str, where: str, path: Path | str, split: str, notes: Counter[str]
+    question: dict[str, Any],
+    context: str,
+    where: str,
+    path: Path | str,
+    split: str,
+    notes: Counter[str],
 ) -> tuple[CharSpan, ...] | None:
     """Places of the answers; None for a question without labels, or when none of its answers is in the context."""
     if question.get("is_impossible") is True:
@@ -106,7 +124,9 @@ def _answers(
         text = _get(answer, "text", str, f"{where}.answers[{n}]", path)
         start = answer.get("answer_start")
         if not isinstance(start, int) or isinstance(start, bool):
-            raise DataError(f"{path}: {where}.answers[{n}] has no 'answer_start': it must be a whole number")
+            raise DataError(
+                f"{path}: {where}.answers[{n}] has no 'answer_start': it must be a whole number"
+            )
         if not text.strip():
             empty += 1
             continue
@@ -114,10 +134,14 @@ def _answers(
         if place is None:
             notes[f"{split} answers that are not in their context, dropped"] += 1
             continue
-        notes[f"{split} answers with a wrong offset, found again"] += place[0] != start + _blanks(text)
+        notes[f"{split} answers with a wrong offset, found again"] += place[0] != start + _blanks(
+            text
+        )
         places.append(place)
     notes[f"{split} empty answers, dropped"] += empty if len(listed) > empty else 0
-    notes[f"{split} questions whose answers are empty, read as without answer"] += 0 < empty == len(listed)
+    notes[f"{split} questions whose answers are empty, read as without answer"] += (
+        0 < empty == len(listed)
+    )
     return tuple(dict.fromkeys(places)) if places or empty == len(listed) else None
 
 

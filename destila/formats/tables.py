@@ -24,7 +24,13 @@ def kind(path: Path) -> str:
     """`csv`, `tsv`, `jsonl` or `json` by the file's name, packed or not; anything else is read as `csv`."""
     suffixes = [s.lower() for s in path.suffixes if s.lower() not in (".gz", ".zst")]
     last = suffixes[-1] if suffixes else ""
-    return {".tsv": "tsv", ".tab": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json"}.get(last, "csv")
+    return {
+        ".tsv": "tsv",
+        ".tab": "tsv",
+        ".jsonl": "jsonl",
+        ".ndjson": "jsonl",
+        ".json": "json",
+    }.get(last, "csv")
 
 
 def rows(
@@ -75,10 +81,14 @@ def json_rows(path: Path, *, needed: Sequence[str] = ()) -> Iterator[tuple[int, 
     """
     for number, row in _json_list(path) if kind(path) == "json" else _json_lines(path):
         if not isinstance(row, dict):
-            raise DataError(f"{path}, line {number}: {type(row).__name__} instead of an object with keys")
+            raise DataError(
+                f"{path}, line {number}: {type(row).__name__} instead of an object with keys"
+            )
         for key in needed:
             if key not in row:
-                raise DataError(f"{path}, line {number}: no key '{key}'.{nearest(key, sorted(row))}")
+                raise DataError(
+                    f"{path}, line {number}: no key '{key}'.{nearest(key, sorted(row))}"
+                )
         yield number, row
 
 
@@ -91,7 +101,9 @@ def _json_lines(path: Path) -> Iterator[tuple[int, Any]]:
 def _json_list(path: Path) -> Iterator[tuple[int, Any]]:
     found = _parse("\n".join(open_text(path)), str(path))
     if not isinstance(found, list):
-        raise DataError(f"{path}: the file must be a list of objects; one object per line is called .jsonl")
+        raise DataError(
+            f"{path}: the file must be a list of objects; one object per line is called .jsonl"
+        )
     yield from enumerate(found, 1)
 
 
@@ -99,7 +111,9 @@ def _parse(text: str, where: str) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise DataError(f"{where}: not JSON ({error}): repair it, or give the file the ending of what it is") from error
+        raise DataError(
+            f"{where}: not JSON ({error}): repair it, or give the file the ending of what it is"
+        ) from error
 
 
 def _next(reader: Any, path: Path) -> list[str] | None:

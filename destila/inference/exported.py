@@ -42,20 +42,30 @@ def choose(folder: Path, candidate: str | None = None) -> Choice:
     """
     if not (folder / FACTS).is_file():
         if candidate is not None:
-            raise ModelError(f"{folder} has no {FACTS} that lists '{candidate}': it has {GRAPH} alone")
+            raise ModelError(
+                f"{folder} has no {FACTS} that lists '{candidate}': it has {GRAPH} alone"
+            )
         return Choice("model", folder / GRAPH)
     facts = read_object(folder / FACTS)
     try:
-        known = {c["name"]: Choice(c["name"], folder / c["file"], c["kind"]) for c in facts["candidates"]}
+        known = {
+            c["name"]: Choice(c["name"], folder / c["file"], c["kind"]) for c in facts["candidates"]
+        }
         default = known[facts["default"]]
         winner: dict[str, Any] = facts.get("runtime") or {}
     except (KeyError, TypeError) as error:
-        raise ModelError(f"{folder / FACTS} is no description of an export ({error!r}): export again") from error
+        raise ModelError(
+            f"{folder / FACTS} is no description of an export ({error!r}): export again"
+        ) from error
     if candidate is not None:
         if candidate not in known:
-            raise ModelError(f"{folder} has no graph called '{candidate}'.{nearest(candidate, sorted(known))}")
+            raise ModelError(
+                f"{folder} has no graph called '{candidate}'.{nearest(candidate, sorted(known))}"
+            )
         return known[candidate]
     best = known.get(winner.get("name", ""))
-    if best is None or (best.file.suffix == ".xml" and importlib.util.find_spec("openvino") is None):
+    if best is None or (
+        best.file.suffix == ".xml" and importlib.util.find_spec("openvino") is None
+    ):
         return default
     return Choice(best.name, best.file, best.kind, winner.get("threads"))

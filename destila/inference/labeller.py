@@ -36,7 +36,9 @@ class Labeller:
     def __init__(self, folder: str | Path, *, threads: int | None = None) -> None:
         path = hub.resolve(folder)
         self.predictor: Predictor = (
-            RuntimePredictor(path, threads=threads) if is_exported(path) else _torch(read_folder(path))
+            RuntimePredictor(path, threads=threads)
+            if is_exported(path)
+            else _torch(read_folder(path))
         )
 
     @property
@@ -44,7 +46,9 @@ class Labeller:
         """Label names in the order of the model's classes."""
         return self.predictor.labels
 
-    def predict(self, texts: Iterable[str | dict[str, Any]], *, first: int = 0) -> Iterator[dict[str, Any]]:
+    def predict(
+        self, texts: Iterable[str | dict[str, Any]], *, first: int = 0
+    ) -> Iterator[dict[str, Any]]:
         """One object per text (see docs/json.md), in order, read lazily.
 
         texts: strings, or dicts with `text` (or `words`) and optionally `id` and `pair`. first: number of the first
@@ -63,8 +67,12 @@ class Labeller:
         row = {"text": item} if isinstance(item, str) else item
         name = str(row.get("id", number))
         if self.predictor.task == _SPAN:
-            question = _string(row, "text" if "text" in row and "question" not in row else "question", number)
-            return Example(name, question, _string(row, "pair" if "pair" in row else "context", number))
+            question = _string(
+                row, "text" if "text" in row and "question" not in row else "question", number
+            )
+            return Example(
+                name, question, _string(row, "pair" if "pair" in row else "context", number)
+            )
         if self.predictor.task == ClassifyReader.name:
             return Example(
                 name,
@@ -78,7 +86,11 @@ class Labeller:
         if not isinstance(words, list) or not all(isinstance(w, str) and w.strip() for w in words):
             raise DataError(f"text {number + 1}: `words` must be a list of words: {_shown(row)}")
         ends = [sum(len(w) + 1 for w in words[: i + 1]) - 1 for i in range(len(words))]
-        return Example(name, " ".join(words), words=tuple((e - len(w), e) for w, e in zip(words, ends, strict=True)))
+        return Example(
+            name,
+            " ".join(words),
+            words=tuple((e - len(w), e) for w, e in zip(words, ends, strict=True)),
+        )
 
 
 def _torch(info: FolderInfo) -> Predictor:

@@ -36,11 +36,15 @@ class RuntimePredictor:
     incomplete or whose parts do not belong together, TokenizerError for a tokenizer that is missing or damaged.
     """
 
-    def __init__(self, folder: Path | str, *, threads: int | None = None, candidate: str | None = None) -> None:
+    def __init__(
+        self, folder: Path | str, *, threads: int | None = None, candidate: str | None = None
+    ) -> None:
         info = read_folder(folder)
         self.task, self.labels = info.head()
         self.choice = choose(info.path, candidate)
-        self.threads = threads or min(self.choice.threads or processors.available(), processors.available())
+        self.threads = threads or min(
+            self.choice.threads or processors.available(), processors.available()
+        )
         self.tokenizer = tokenizers.load(info.path)
         self.max_length = int(info.extra.get("max_length") or _longest(info, self.tokenizer))
         self.reader = reader(self.task, info.extra.get(self.task))
@@ -67,7 +71,9 @@ class RuntimePredictor:
     def logits(self, features: Sequence[Features]) -> list[np.ndarray]:
         """Float32 logits of every window, in order: [C], or [L, C]; each window is one call without padding."""
         if len(features) == 1 or self.threads == 1:
-            return [self._alone(feeds(feature.input_ids, feature.type_ids))[0] for feature in features]
+            return [
+                self._alone(feeds(feature.input_ids, feature.type_ids))[0] for feature in features
+            ]
         session, found, next_place = self._shared, [np.empty(0)] * len(features), count()
 
         def work() -> None:
@@ -85,7 +91,9 @@ class RuntimePredictor:
 
     @cached_property
     def _shared(self) -> Session:
-        return open_session(self.choice.file, threads=self.threads, callers=self.threads, kind=self.choice.kind)
+        return open_session(
+            self.choice.file, threads=self.threads, callers=self.threads, kind=self.choice.kind
+        )
 
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:

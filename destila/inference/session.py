@@ -40,7 +40,9 @@ class Session:
         """Logits f32 [B, C] or [B, L, C]; raises ModelError when the graph cannot take the feeds."""
         missing = [name for name in self.inputs if name not in feeds]
         if missing:
-            raise ModelError(f"{self.file} needs the input {', '.join(missing)}, which was not given")
+            raise ModelError(
+                f"{self.file} needs the input {', '.join(missing)}, which was not given"
+            )
         given = {name: feeds[name] for name in self.inputs}
         try:
             return self._run(given)
@@ -54,10 +56,16 @@ class Session:
 def feeds(input_ids: np.ndarray, type_ids: np.ndarray) -> dict[str, np.ndarray]:
     """The inputs of one unpadded call, int64 [1, L], from ids and types [L]."""
     ids = np.asarray(input_ids, np.int64)[None]
-    return {"input_ids": ids, "mask": np.ones_like(ids), "type_ids": np.asarray(type_ids, np.int64)[None]}
+    return {
+        "input_ids": ids,
+        "mask": np.ones_like(ids),
+        "type_ids": np.asarray(type_ids, np.int64)[None],
+    }
 
 
-def open_session(file: Path | str, *, threads: int = 1, callers: int = 1, kind: str = "") -> Session:
+def open_session(
+    file: Path | str, *, threads: int = 1, callers: int = 1, kind: str = ""
+) -> Session:
     """The Session of a graph: a `.onnx` file in onnxruntime, an `.xml` file in OpenVINO.
 
     threads: used in all, at least 1. callers: how many of our threads call it at once. kind: one that ends
@@ -91,9 +99,13 @@ def _onnxruntime(file: Path, threads: int, callers: int) -> Session:
     options.log_severity_level = 4
     options.enable_mem_pattern = False  # it remembers every length, and every text has its own
     try:
-        opened = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+        opened = onnxruntime.InferenceSession(
+            str(file), options, providers=["CPUExecutionProvider"]
+        )
     except Exception as error:  # the library raises nothing narrower
-        raise ModelError(_refusal(file, str(error), f"onnxruntime {onnxruntime.__version__}")) from error
+        raise ModelError(
+            _refusal(file, str(error), f"onnxruntime {onnxruntime.__version__}")
+        ) from error
     outputs = opened.get_outputs()
     names = [outputs[0].name] if outputs else []
     shape = outputs[0].shape if len(outputs) == 1 else []
@@ -102,7 +114,9 @@ def _onnxruntime(file: Path, threads: int, callers: int) -> Session:
         found: np.ndarray = opened.run(names, feeds)[0]
         return found
 
-    return Session(file, "onnxruntime", tuple(i.name for i in opened.get_inputs()), _fixed(shape), run)
+    return Session(
+        file, "onnxruntime", tuple(i.name for i in opened.get_inputs()), _fixed(shape), run
+    )
 
 
 def _openvino(file: Path, threads: int, callers: int, kind: str) -> Session:
@@ -129,8 +143,12 @@ def _openvino(file: Path, threads: int, callers: int, kind: str) -> Session:
         own.request.wait()
         return np.array(own.request.get_output_tensor(0).data, np.float32)
 
-    shape = [d.get_length() if d.is_static else None for d in compiled.outputs[0].get_partial_shape()]
-    return Session(file, "openvino", tuple(i.get_any_name() for i in compiled.inputs), _fixed(shape), run)
+    shape = [
+        d.get_length() if d.is_static else None for d in compiled.outputs[0].get_partial_shape()
+    ]
+    return Session(
+        file, "openvino", tuple(i.get_any_name() for i in compiled.inputs), _fixed(shape), run
+    )
 
 
 def _fixed(shape: list[Any]) -> tuple[int | None, ...]:
@@ -140,11 +158,22 @@ def _fixed(shape: list[Any]) -> tuple[int | None, ...]:
 def _refusal(file: Path, said: str, library: str) -> str:
     """What to do about a graph that a library refuses, by the words it uses."""
     words = said.lower()
-    if "opset" in words or "ir_version" in words or "ir version" in words or "model_load_utils" in words:
+    if (
+        "opset" in words
+        or "ir_version" in words
+        or "ir version" in words
+        or "model_load_utils" in words
+    ):
         return f"{file} is written in a version of ONNX that {library} does not read: update it, or export again"
-    if "not a registered" in words or "not implemented" in words or "unsupported operation" in words:
+    if (
+        "not a registered" in words
+        or "not implemented" in words
+        or "unsupported operation" in words
+    ):
         return f"{file} has an operator that {library} does not know ({_first_line(said)}): update it, or export again"
-    return f"{file} is damaged or incomplete ({library}: {_first_line(said)}): copy it or export again"
+    return (
+        f"{file} is damaged or incomplete ({library}: {_first_line(said)}): copy it or export again"
+    )
 
 
 def _first_line(error: object) -> str:

@@ -10,7 +10,9 @@ from typing import Any
 from destila.errors import DataError
 
 
-def rows_of(lines: Iterable[str], *, jsonl: bool, where: str, pairs: bool) -> Iterator[str | dict[str, Any]]:
+def rows_of(
+    lines: Iterable[str], *, jsonl: bool, where: str, pairs: bool
+) -> Iterator[str | dict[str, Any]]:
     """Texts of lines; blank lines are left out. pairs: a tab parts text and pair. Raises DataError with the line."""
     for number, line in enumerate(lines, 1):
         text = line.rstrip("\r\n")

@@ -67,7 +67,9 @@ def pairs(
                     f"teacher's {lowest} to {theirs}"
                 )
         if not found:
-            raise ConfigError(f'term \'{name}\': layers is empty: give pairs [student, teacher], "uniform" or "last"')
+            raise ConfigError(
+                f'term \'{name}\': layers is empty: give pairs [student, teacher], "uniform" or "last"'
+            )
         return found
     return [(0, 0)] * embeddings + found
 
@@ -75,7 +77,9 @@ def pairs(
 def pool_of(name: str, pool: Pool, pads: bool, setting: LossContext) -> str:
     """The Term's pool; raises ConfigError where pads are to count and positions are units."""
     if pads and pool not in ("auto", "token"):
-        raise ConfigError(f"term '{name}': pads = true counts tokens and pool = \"{pool}\" counts units: leave one out")
+        raise ConfigError(
+            f"term '{name}': pads = true counts tokens and pool = \"{pool}\" counts units: leave one out"
+        )
     if pads:
         return "padded"
     return pool if pool != "auto" else "token" if setting.same_tokens else "first"
@@ -98,13 +102,17 @@ def projections(
         )
     if project == "never" or (project == "auto" and mine == theirs):
         return None
-    maps = nn.ModuleList(nn.Linear(mine, theirs, bias=bias, device="meta") for _ in range(1 if shared else count))
+    maps = nn.ModuleList(
+        nn.Linear(mine, theirs, bias=bias, device="meta") for _ in range(1 if shared else count)
+    )
     maps = maps.to_empty(device="cpu")  # without drawing from the global generator
     with torch.no_grad():
         for i, each in enumerate(maps):
             assert isinstance(each, nn.Linear)
             digest = hashlib.blake2b(f"{setting.seed}:{name}:{i}".encode(), digest_size=7).digest()
-            each.weight.normal_(0.0, mine**-0.5, generator=torch.Generator().manual_seed(int.from_bytes(digest)))
+            each.weight.normal_(
+                0.0, mine**-0.5, generator=torch.Generator().manual_seed(int.from_bytes(digest))
+            )
             if bias:
                 each.bias.zero_()
     return maps

@@ -34,7 +34,9 @@ class Rows:
     def log_softmax(self, rows: Tensor) -> Tensor:
         """Log-probabilities of rows over their kept entries; zero at the others."""
         shut = ~self.keep & self.live.unsqueeze(-1)  # a row in which nothing is kept would give NaN
-        return F.log_softmax(rows.masked_fill(shut, -torch.inf), dim=-1).masked_fill(~self.keep, 0.0)
+        return F.log_softmax(rows.masked_fill(shut, -torch.inf), dim=-1).masked_fill(
+            ~self.keep, 0.0
+        )
 
     def softmax(self, rows: Tensor) -> Tensor:
         """Probabilities of rows over their kept entries; zero at the others."""

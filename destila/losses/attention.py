@@ -27,9 +27,15 @@ class Options(_Options):
     """Options of `use = "attention"`."""
 
     layers: Layers = opt("uniform", "uniform, last, or pairs [student, teacher], counted from 1")
-    what: Literal["scores", "probabilities"] = opt("scores", "before the softmax (TinyBERT), or after it")
-    heads: Literal["match", "mean"] = opt("match", "head by head, or the mean over heads, for head counts that differ")
-    pads: bool = opt(False, "pads count as tokens (SpanishTinyRoBERTa's code; for comparisons only)")
+    what: Literal["scores", "probabilities"] = opt(
+        "scores", "before the softmax (TinyBERT), or after it"
+    )
+    heads: Literal["match", "mean"] = opt(
+        "match", "head by head, or the mean over heads, for head counts that differ"
+    )
+    pads: bool = opt(
+        False, "pads count as tokens (SpanishTinyRoBERTa's code; for comparisons only)"
+    )
 
 
 def build(options: Options, setting: LossContext) -> Term:
@@ -46,7 +52,9 @@ def build(options: Options, setting: LossContext) -> Term:
         )
     chosen = pairs("attention", options.layers, mine, theirs, embeddings=False)
 
-    def fn(student: Mapping[State, Tensor], teacher: Mapping[State, Tensor], mask: Tensor, axis: int) -> Tensor:  # noqa: ARG001
+    def fn(
+        student: Mapping[State, Tensor], teacher: Mapping[State, Tensor], mask: Tensor, axis: int
+    ) -> Tensor:  # noqa: ARG001
         out = ~(mask[:, None, :, None] & mask[:, None, None, :])  # [B, 1, L, L]
         keys = mask.sum(-1)[:, None, None].clamp(min=1)
         sums = []

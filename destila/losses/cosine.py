@@ -26,7 +26,10 @@ from destila.types import LossContext, State, Term
 class Options(_Options):
     """Options of `use = "cosine"`."""
 
-    pool: Pool = opt("auto", "token, first (token of a unit), mean (of its tokens); auto = token if tokens are equal")
+    pool: Pool = opt(
+        "auto",
+        "token, first (token of a unit), mean (of its tokens); auto = token if tokens are equal",
+    )
     project: Literal["auto", "always", "never"] = opt(
         "auto", "learned map of the student's states; auto = where needed"
     )
@@ -41,7 +44,9 @@ def build(options: Options, setting: LossContext) -> Term:
     mine, theirs = ("hidden", both[0].layers), ("hidden", both[1].layers)
     maps = projections("cosine", setting, 1, project=options.project, bias=options.bias)
 
-    def fn(student: Mapping[State, Tensor], teacher: Mapping[State, Tensor], mask: Tensor, axis: int) -> Tensor:  # noqa: ARG001
+    def fn(
+        student: Mapping[State, Tensor], teacher: Mapping[State, Tensor], mask: Tensor, axis: int
+    ) -> Tensor:  # noqa: ARG001
         said = projected(maps, 0, student[mine][mask])  # [N, H]
         return (1 - F.cosine_similarity(said, teacher[theirs].detach()[mask].float(), dim=-1)).sum()
 

@@ -27,7 +27,9 @@ from destila.types import IGNORE, LossContext, Term
 class Options(_Options):
     """Options of `use = "hard"`."""
 
-    label_smoothing: float = opt(0.0, "share of the gold label's mass spread over all classes", ge=0, lt=1)
+    label_smoothing: float = opt(
+        0.0, "share of the gold label's mass spread over all classes", ge=0, lt=1
+    )
     class_weights: Literal["none", "balanced"] | tuple[float, ...] = opt(
         "none", "none, balanced (rare classes count more), or one weight per label in label order"
     )
@@ -46,7 +48,9 @@ def build(options: Options, setting: LossContext) -> Term:
             ):  # over a vocabulary the general way would take six copies of the rows
                 live = target != IGNORE
                 rest = (student, target) if bool(live.all()) else (student[live], target[live])
-                return F.cross_entropy(rest[0].flatten(0, -2).float(), rest[1].flatten(), reduction="sum")
+                return F.cross_entropy(
+                    rest[0].flatten(0, -2).float(), rest[1].flatten(), reduction="sum"
+                )
         rows = rows_of(student, mask, axis)
         live = rows.live & (target != IGNORE)
         gold = target.masked_fill(~live, 0).unsqueeze(-1)
@@ -66,13 +70,21 @@ def _weights(options: Options, counts: Sequence[int] | None) -> list[float] | No
         return None
     if chosen == "balanced":
         if counts is None:
-            raise ConfigError("loss 'hard': class_weights = 'balanced' needs a training set whose labels are counted")
+            raise ConfigError(
+                "loss 'hard': class_weights = 'balanced' needs a training set whose labels are counted"
+            )
         total = sum(counts)
-        return [total / (len(counts) * n) if n else 1.0 for n in counts]  # an absent class is never gold
+        return [
+            total / (len(counts) * n) if n else 1.0 for n in counts
+        ]  # an absent class is never gold
     if counts is not None and len(chosen) != len(counts):
-        raise ConfigError(f"loss 'hard': class_weights has {len(chosen)} numbers for {len(counts)} labels")
+        raise ConfigError(
+            f"loss 'hard': class_weights has {len(chosen)} numbers for {len(counts)} labels"
+        )
     if min(chosen, default=-1.0) < 0:
-        raise ConfigError(f"loss 'hard': class_weights = {list(chosen)} must be numbers from 0 up, one per label")
+        raise ConfigError(
+            f"loss 'hard': class_weights = {list(chosen)} must be numbers from 0 up, one per label"
+        )
     return [float(weight) for weight in chosen]
 
 
@@ -81,5 +93,7 @@ def _fit(weights: list[float] | None, rows: Tensor) -> Tensor | float:
     if weights is None:
         return 1.0
     if len(weights) != rows.shape[-1]:
-        raise ConfigError(f"loss 'hard': class_weights has {len(weights)} numbers for {rows.shape[-1]} classes")
+        raise ConfigError(
+            f"loss 'hard': class_weights has {len(weights)} numbers for {rows.shape[-1]} classes"
+        )
     return torch.tensor(weights, device=rows.device, dtype=rows.dtype)

@@ -21,23 +21,39 @@ from torch.nn import functional as F
 
 from destila.config import Options as _Options
 from destila.config import opt
-from destila.losses._layers import Layers, Pool, models, pairs, pool_of, projected, projections, unbound
+from destila.losses._layers import (
+    Layers,
+    Pool,
+    models,
+    pairs,
+    pool_of,
+    projected,
+    projections,
+    unbound,
+)
 from destila.types import LossContext, State, Term
 
 
 class Options(_Options):
     """Options of `use = "hidden"`."""
 
-    layers: Layers = opt("uniform", "uniform, last, or pairs [student, teacher]; 0 is the embedding output")
+    layers: Layers = opt(
+        "uniform", "uniform, last, or pairs [student, teacher]; 0 is the embedding output"
+    )
     embeddings: bool = opt(True, "uniform and last compare the embedding outputs too")
-    pool: Pool = opt("auto", "token, first (token of a unit), mean (of its tokens); auto = token if tokens are equal")
+    pool: Pool = opt(
+        "auto",
+        "token, first (token of a unit), mean (of its tokens); auto = token if tokens are equal",
+    )
     normalise: bool = opt(False, "divide vectors by their length first (PKD)")
     project: Literal["auto", "always", "never"] = opt(
         "auto", "learned map of the student's states; auto = where needed"
     )
     shared: bool = opt(False, "one map for all layers")
     bias: bool = opt(True, "maps have a bias")
-    pads: bool = opt(False, "pads count as tokens (SpanishTinyRoBERTa's code; for comparisons only)")
+    pads: bool = opt(
+        False, "pads count as tokens (SpanishTinyRoBERTa's code; for comparisons only)"
+    )
 
 
 def build(options: Options, setting: LossContext) -> Term:
@@ -52,16 +68,25 @@ def build(options: Options, setting: LossContext) -> Term:
         embeddings=True if options.layers not in ("uniform", "last") else options.embeddings,
     )
     maps = projections(
-        "hidden", setting, len(chosen), project=options.project, shared=options.shared, bias=options.bias
+        "hidden",
+        setting,
+        len(chosen),
+        project=options.project,
+        shared=options.shared,
+        bias=options.bias,
     )
 
-    def fn(student: Mapping[State, Tensor], teacher: Mapping[State, Tensor], mask: Tensor, axis: int) -> Tensor:  # noqa: ARG001
+    def fn(
+        student: Mapping[State, Tensor], teacher: Mapping[State, Tensor], mask: Tensor, axis: int
+    ) -> Tensor:  # noqa: ARG001
         sums = []
         for i, (m, n) in enumerate(chosen):
             mine = projected(maps, i, student["hidden", m][mask])  # [N, H]
             theirs = teacher["hidden", n].detach()[mask].float()
             if options.normalise:
-                sums.append((F.normalize(mine, dim=-1) - F.normalize(theirs, dim=-1)).square().sum())
+                sums.append(
+                    (F.normalize(mine, dim=-1) - F.normalize(theirs, dim=-1)).square().sum()
+                )
             else:
                 sums.append((mine - theirs).square().mean(-1).sum())
         return torch.stack(sums).sum()

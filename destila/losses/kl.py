@@ -30,8 +30,12 @@ _LOGITS: State = ("logits", 0)
 class Options(_Options):
     """Options of `use = "kl"`."""
 
-    temperature: float = opt(1.0, "divides both logits; above 1 the teacher's small probabilities count more", gt=0)
-    pads: bool = opt(False, "questions: over every token of the padded window (SpanishTinyRoBERTa's code)")
+    temperature: float = opt(
+        1.0, "divides both logits; above 1 the teacher's small probabilities count more", gt=0
+    )
+    pads: bool = opt(
+        False, "questions: over every token of the padded window (SpanishTinyRoBERTa's code)"
+    )
 
 
 def build(options: Options, setting: LossContext) -> Term:
@@ -52,9 +56,21 @@ def build(options: Options, setting: LossContext) -> Term:
     if not options.pads:
         return Term("kl", "signal", fn)
     if setting.student is not None and setting.axis != 1:
-        raise ConfigError("term 'kl': pads = true is for questions, whose softmax runs over positions: leave it out")
+        raise ConfigError(
+            "term 'kl': pads = true is for questions, whose softmax runs over positions: leave it out"
+        )
 
-    def over_all(student: Mapping[State, Tensor], teacher: Mapping[State, Tensor], mask: Tensor, axis: int) -> Tensor:
+    def over_all(
+        student: Mapping[State, Tensor], teacher: Mapping[State, Tensor], mask: Tensor, axis: int
+    ) -> Tensor:
         return fn(student[_LOGITS], teacher[_LOGITS], mask, axis)
 
-    return Term("kl", "states", over_all, student=(_LOGITS,), teacher=(_LOGITS,), pool="padded", windows=True)
+    return Term(
+        "kl",
+        "states",
+        over_all,
+        student=(_LOGITS,),
+        teacher=(_LOGITS,),
+        pool="padded",
+        windows=True,
+    )

@@ -34,9 +34,14 @@ _LEAST = 16
 class Options(_Options):
     """Options of `use = "relation"`."""
 
-    layers: tuple[int, int] | None = opt(None, "[student, teacher], counted from 1; none = the last ones")
+    layers: tuple[int, int] | None = opt(
+        None, "[student, teacher], counted from 1; none = the last ones"
+    )
     heads: int | None = opt(None, "relation heads; none = as many as leave 16 values in each", ge=1)
-    pool: Pool = opt("auto", "token, first (token of a unit), mean (of its tokens); auto = token if tokens are equal")
+    pool: Pool = opt(
+        "auto",
+        "token, first (token of a unit), mean (of its tokens); auto = token if tokens are equal",
+    )
 
 
 def build(options: Options, setting: LossContext) -> Term:
@@ -44,7 +49,9 @@ def build(options: Options, setting: LossContext) -> Term:
     both = models(setting, "relation", *_KINDS)
     if both is None:
         return unbound("relation")
-    ((m, n),) = pairs("relation", (options.layers or (both[0].layers, both[1].layers),), *both, embeddings=False)
+    ((m, n),) = pairs(
+        "relation", (options.layers or (both[0].layers, both[1].layers),), *both, embeddings=False
+    )
     heads = _heads(options.heads, *both)
     pool = pool_of("relation", options.pool, False, setting)
     if setting.whole and pool != "token":
@@ -53,12 +60,19 @@ def build(options: Options, setting: LossContext) -> Term:
             "with the teacher's tokenizer, or use 'hidden' or 'cosine'"
         )
 
-    def fn(student: Mapping[State, Tensor], teacher: Mapping[State, Tensor], mask: Tensor, axis: int) -> Tensor:  # noqa: ARG001
+    def fn(
+        student: Mapping[State, Tensor], teacher: Mapping[State, Tensor], mask: Tensor, axis: int
+    ) -> Tensor:  # noqa: ARG001
         sums = []
         for kind in _KINDS:
             log_q = _relations(student[kind, m], mask, heads)
             log_p = _relations(teacher[kind, n].detach(), mask, heads)
-            row = (log_p.exp() * (log_p - log_q)).masked_fill(~mask[:, None, None, :], 0.0).sum(-1).mean(1)  # [B, P]
+            row = (
+                (log_p.exp() * (log_p - log_q))
+                .masked_fill(~mask[:, None, None, :], 0.0)
+                .sum(-1)
+                .mean(1)
+            )  # [B, P]
             sums.append(row.masked_fill(~mask, 0.0).sum())
         return torch.stack(sums).sum()
 
@@ -91,5 +105,7 @@ def _relations(values: Tensor, mask: Tensor, heads: int) -> Tensor:
     values = values.float().masked_fill(~mask.unsqueeze(-1), 0.0)
     split = values.view(b, positions, heads, hidden // heads).transpose(1, 2)  # [B, R, P, D]
     scores = torch.matmul(split, split.transpose(-1, -2)) * (hidden // heads) ** -0.5
-    shut = ~mask[:, None, None, :] & mask.any(-1)[:, None, None, None]  # a row without any position would give NaN
+    shut = (
+        ~mask[:, None, None, :] & mask.any(-1)[:, None, None, None]
+    )  # a row without any position would give NaN
     return F.log_softmax(scores.masked_fill(shut, -1e30), dim=-1)

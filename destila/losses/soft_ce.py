@@ -21,7 +21,9 @@ from destila.types import LossContext, Term
 class Options(_Options):
     """Options of `use = "soft_ce"`."""
 
-    temperature: float = opt(1.0, "divides both logits; above 1 the teacher's small probabilities count more", gt=0)
+    temperature: float = opt(
+        1.0, "divides both logits; above 1 the teacher's small probabilities count more", gt=0
+    )
 
 
 def build(options: Options, setting: LossContext) -> Term:  # noqa: ARG001

@@ -13,7 +13,17 @@ from destila import plugins
 from destila.config import build
 from destila.errors import ConfigError
 from destila.losses._pool import pooled
-from destila.types import IGNORE, Batch, LossContext, Objective, Output, Signal, State, TeacherStates, Term
+from destila.types import (
+    IGNORE,
+    Batch,
+    LossContext,
+    Objective,
+    Output,
+    Signal,
+    State,
+    TeacherStates,
+    Term,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -84,7 +94,9 @@ class WeightedLoss:
         total: Tensor | None = None
         for (weight, term), count in zip(self.terms, counts, strict=True):
             part = _sum(term, task, output, batch) / max(count, 1)
-            parts[term.name if term.name not in parts else f"{term.name}_{len(parts)}"] = part.detach()
+            parts[term.name if term.name not in parts else f"{term.name}_{len(parts)}"] = (
+                part.detach()
+            )
             total = weight * part if total is None else total + weight * part
         assert total is not None, "mix() refuses a loss without terms"
         return total, parts
@@ -97,7 +109,9 @@ def _sum(term: Term, task: Objective, output: Output, batch: Batch) -> Tensor:
         return term.fn(said.logits, task.targets(batch), said.mask, task.axis)
     if term.needs == "order":
         if output.order is None:
-            raise ConfigError("term 'order': the model has no sentence-order head: leave the term out")
+            raise ConfigError(
+                "term 'order': the model has no sentence-order head: leave the term out"
+            )
         labels = _order(batch)
         return term.fn(output.order[None], labels[None], (labels != IGNORE)[None], task.axis)
     if term.needs == "signal":
@@ -108,7 +122,9 @@ def _sum(term: Term, task: Objective, output: Output, batch: Batch) -> Tensor:
     mine = {state: values[state] for state in term.student}
     if not term.same_tokens:
         whole = task.name == "classify"
-        mine = {state: pooled(value, batch, term.pool, whole=whole) for state, value in mine.items()}
+        mine = {
+            state: pooled(value, batch, term.pool, whole=whole) for state, value in mine.items()
+        }
     return term.fn(mine, inner.states[term.pool], inner.masks[term.pool], task.axis)
 
 
@@ -132,13 +148,17 @@ def _order(batch: Batch) -> Tensor:
 
 def _teacher(batch: Batch) -> Signal:
     if batch.teacher is None:
-        raise ConfigError("a term of the loss needs a teacher and there is none: use 'hard' alone, or give a teacher")
+        raise ConfigError(
+            "a term of the loss needs a teacher and there is none: use 'hard' alone, or give a teacher"
+        )
     return batch.teacher
 
 
 def _inner(batch: Batch) -> TeacherStates:
     if batch.inner is None:
-        raise ConfigError("a term of the loss looks inside a teacher and there is none: use 'kl', or give a teacher")
+        raise ConfigError(
+            "a term of the loss looks inside a teacher and there is none: use 'kl', or give a teacher"
+        )
     return batch.inner
 
 
@@ -169,11 +189,18 @@ def build_loss(
         term: Term = module.build(options, setting)
         _check_tokens(term, setting)
         terms.append((float(weight), term))
-    return WeightedLoss(tuple(terms), nn.ModuleList(term.module for _, term in terms if term.module is not None))
+    return WeightedLoss(
+        tuple(terms), nn.ModuleList(term.module for _, term in terms if term.module is not None)
+    )
 
 
 def _check_tokens(term: Term, setting: LossContext) -> None:
-    if not term.same_tokens or setting.same_tokens or setting.student is None or setting.teacher is None:
+    if (
+        not term.same_tokens
+        or setting.same_tokens
+        or setting.student is None
+        or setting.teacher is None
+    ):
         return
     mine, theirs = setting.student, setting.teacher
     raise ConfigError(

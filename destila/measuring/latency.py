@@ -30,7 +30,11 @@ Call = Callable[[], object]
 
 
 def time_paired(
-    calls: Mapping[str, Sequence[Call]], *, warmup: int, repeats: int, synchronize: Call | None = None
+    calls: Mapping[str, Sequence[Call]],
+    *,
+    warmup: int,
+    repeats: int,
+    synchronize: Call | None = None,
 ) -> dict[str, np.ndarray]:
     """Milliseconds [repeats, N] of every candidate's N calls, timed in turn: A1 B1 A2 B2 ...
 
@@ -39,7 +43,9 @@ def time_paired(
     """
     sizes = {name: len(sequence) for name, sequence in calls.items()}
     if not sizes or min(sizes.values()) < 1 or len(set(sizes.values())) > 1:
-        raise ConfigError(f"paired timing needs the same number of calls for each candidate, at least one: {sizes}")
+        raise ConfigError(
+            f"paired timing needs the same number of calls for each candidate, at least one: {sizes}"
+        )
     if repeats < 1:
         raise ConfigError(f"repeats = {repeats}: at least one pass must be timed")
     size = next(iter(sizes.values()))
@@ -75,13 +81,17 @@ def speed_up(
     Raises ConfigError when the shapes differ.
     """
     if baseline.shape != candidate.shape:
-        raise ConfigError(f"paired times have shapes {baseline.shape} and {candidate.shape}: time them together")
+        raise ConfigError(
+            f"paired times have shapes {baseline.shape} and {candidate.shape}: time them together"
+        )
     pairs = np.stack([baseline.ravel(), candidate.ravel()])  # [2, N]
     generator = np.random.default_rng(seed)
     ratios = []
     block = max(1, 2_000_000 // pairs.shape[1])  # bounds the memory of one block of draws
     for start in range(0, draws, block):
-        chosen = generator.integers(pairs.shape[1], size=(min(block, draws - start), pairs.shape[1]))
+        chosen = generator.integers(
+            pairs.shape[1], size=(min(block, draws - start), pairs.shape[1])
+        )
         medians = np.median(pairs[:, chosen], axis=2)  # [2, draws]
         ratios.append(medians[0] / medians[1])
     low, high = np.percentile(np.concatenate(ratios), [2.5, 97.5])
@@ -90,7 +100,9 @@ def speed_up(
 
 
 @contextmanager
-def using_threads(count: int, read: Callable[[], int], write: Callable[[int], object]) -> Iterator[int]:
+def using_threads(
+    count: int, read: Callable[[], int], write: Callable[[int], object]
+) -> Iterator[int]:
     """Runs a block with `count` threads of a backend and restores them; yields the number really in use.
 
     read, write: the backend's functions, e.g. `torch.get_num_threads`, `torch.set_num_threads`.

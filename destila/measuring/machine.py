@@ -21,7 +21,18 @@ PACKAGES = (
     *("torch", "transformers", "scikit-learn", "sklearn-crfsuite"),
 )
 INSTRUCTIONS = (
-    *("sse4_2", "avx", "avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512vl", "avx512_vnni", "avx512_bf16"),
+    *(
+        "sse4_2",
+        "avx",
+        "avx2",
+        "fma",
+        "f16c",
+        "avx512f",
+        "avx512bw",
+        "avx512vl",
+        "avx512_vnni",
+        "avx512_bf16",
+    ),
     *("avx512_fp16", "avx_vnni", "amx_tile", "amx_int8", "amx_bf16"),
     *("asimd", "asimddp", "i8mm", "bf16", "sve", "sve2"),
 )
@@ -67,7 +78,9 @@ def cpu() -> str:
 
 def instructions() -> str:
     """The instruction sets of INSTRUCTIONS that this processor has, separated by blanks; "unknown" off Linux."""
-    flags = re.findall(r"^(?:flags|Features)\s*:\s*(.+)$", _read(Path("/proc/cpuinfo")), re.MULTILINE)
+    flags = re.findall(
+        r"^(?:flags|Features)\s*:\s*(.+)$", _read(Path("/proc/cpuinfo")), re.MULTILINE
+    )
     return _known(flags[0].split()) if flags else "unknown"
 
 
@@ -91,13 +104,17 @@ def code_version() -> str:
     commit = _git(checkout, "rev-parse", "--short=12", "HEAD")
     if not commit:
         return destila.__version__
-    return commit + ("-dirty" if _git(checkout, "status", "--porcelain", "--untracked-files=no") else "")
+    return commit + (
+        "-dirty" if _git(checkout, "status", "--porcelain", "--untracked-files=no") else ""
+    )
 
 
 def _git(folder: Path, *arguments: str) -> str:
     """What a git command prints, or nothing when there is no git or it fails."""
     try:
-        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=20)
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=20
+        )
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""

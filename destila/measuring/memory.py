@@ -41,7 +41,9 @@ def peak_bytes() -> int | None:
 
 def resident() -> Resident | None:
     """Bytes resident in this process now, split into anonymous and file-backed."""
-    total, anonymous = (_kilobytes("/proc/self/smaps_rollup", name) for name in ("Rss", "Anonymous"))
+    total, anonymous = (
+        _kilobytes("/proc/self/smaps_rollup", name) for name in ("Rss", "Anonymous")
+    )
     return None if total is None or anonymous is None else Resident(anonymous, total - anonymous)
 
 
@@ -55,19 +57,25 @@ def peak_of(command: Sequence[str]) -> int | None:
     reader, writer = os.pipe()
     between = [sys.executable, "-S", "-E", "-c", _BETWEEN, str(writer), *command]
     try:
-        done = subprocess.run(between, pass_fds=(writer,), capture_output=True, text=True, errors="replace")
+        done = subprocess.run(
+            between, pass_fds=(writer,), capture_output=True, text=True, errors="replace"
+        )
     finally:
         os.close(writer)
         answer = os.read(reader, 64)
         os.close(reader)
     if done.returncode != 0 or not answer:
         tail = " ".join((done.stderr or done.stdout).split())[-300:]
-        raise ConfigError(f"the measured command '{command[0]}' ended with status {done.returncode}: {tail}")
+        raise ConfigError(
+            f"the measured command '{command[0]}' ended with status {done.returncode}: {tail}"
+        )
     return int(answer) * 1024
 
 
 def _kilobytes(path: str, name: str) -> int | None:
     """A field of a /proc file in bytes, None where there is no such file or field."""
     file = Path(path)
-    found = re.search(rf"^{name}:\s+(\d+) kB", file.read_text() if file.is_file() else "", re.MULTILINE)
+    found = re.search(
+        rf"^{name}:\s+(\d+) kB", file.read_text() if file.is_file() else "", re.MULTILINE
+    )
     return int(found[1]) * 1024 if found else None

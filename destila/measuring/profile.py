@@ -50,22 +50,34 @@ def profile(
     None. model_only: an example -> a call of the model alone on its encoded input; None leaves that protocol out.
     random_512: a call of the model on 512 random ids; None leaves it out. No examples, no latency.
     """
-    where = partial(machine.conditions, device=device, threads=threads, batch=1, dtype=dtype, backend=backend)
+    where = partial(
+        machine.conditions, device=device, threads=threads, batch=1, dtype=dtype, backend=backend
+    )
     found: list[Latency] = []
     chosen = spread(examples, texts)
     if chosen:
         calls: dict[str, list[Call]] = {REAL: [partial(predict_one, example) for example in chosen]}
         if model_only is not None:
             calls[REAL_MODEL] = [model_only(example) for example in chosen]
-        sizes = [_words(example) for example in chosen] if lengths is None else spread(lengths, texts)
+        sizes = (
+            [_words(example) for example in chosen] if lengths is None else spread(lengths, texts)
+        )
         length = describe(sizes, "words" if lengths is None else "tokens")
-        for name, times in time_paired(calls, warmup=warmup, repeats=repeats, synchronize=synchronize).items():
-            found.append(summarise(name, times, where(length=length, warmup=warmup, repeats=times.size)))
+        for name, times in time_paired(
+            calls, warmup=warmup, repeats=repeats, synchronize=synchronize
+        ).items():
+            found.append(
+                summarise(name, times, where(length=length, warmup=warmup, repeats=times.size))
+            )
     if random_512 is not None:
         papers = {PAPERS: [random_512]}
-        times = time_paired(papers, warmup=PAPERS_WARMUP, repeats=papers_repeats, synchronize=synchronize)[PAPERS]
+        times = time_paired(
+            papers, warmup=PAPERS_WARMUP, repeats=papers_repeats, synchronize=synchronize
+        )[PAPERS]
         length = f"{PAPERS_LENGTH} random ids"
-        found.append(summarise(PAPERS, times, where(length=length, warmup=PAPERS_WARMUP, repeats=times.size)))
+        found.append(
+            summarise(PAPERS, times, where(length=length, warmup=PAPERS_WARMUP, repeats=times.size))
+        )
     return found
 
 

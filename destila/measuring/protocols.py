@@ -22,7 +22,15 @@ from destila.errors import ConfigError, DataError
 from destila.files import open_text
 from destila.inference.texts import is_jsonl, rows_of
 from destila.measuring import machine
-from destila.measuring.latency import PAPERS, PAPERS_LENGTH, REAL, REAL_MODEL, Call, summarise, time_paired
+from destila.measuring.latency import (
+    PAPERS,
+    PAPERS_LENGTH,
+    REAL,
+    REAL_MODEL,
+    Call,
+    summarise,
+    time_paired,
+)
 from destila.measuring.profile import describe
 from destila.measuring.targets import TimingTarget, needed
 from destila.tokenizer.split_words import split_words
@@ -52,18 +60,25 @@ class Protocol:
 
 def texts_of(path: str, task: str) -> list[Example]:
     """The first texts of a file as `predict` reads it for a task, without labels, with words; raises DataError."""
-    rows = islice(rows_of(open_text(path), jsonl=is_jsonl(path), where=path, pairs=task != "tag"), _READ)
+    rows = islice(
+        rows_of(open_text(path), jsonl=is_jsonl(path), where=path, pairs=task != "tag"), _READ
+    )
     found = []
     for number, row in enumerate(rows):
         plain = {"text": row} if isinstance(row, str) else row
-        text, pair = plain.get("question", plain.get("text")), plain.get("context", plain.get("pair"))
+        text, pair = (
+            plain.get("question", plain.get("text")),
+            plain.get("context", plain.get("pair")),
+        )
         if not isinstance(text, str):
             raise DataError(f"{path}: text {number + 1} has no string under 'text'")
         found.append(Example(str(number), text, pair, split_words(text)))
     return found
 
 
-def on_texts(opened: Sequence[TimingTarget], examples: Sequence[Example], *, passes: int, batch: int) -> list[Protocol]:
+def on_texts(
+    opened: Sequence[TimingTarget], examples: Sequence[Example], *, passes: int, batch: int
+) -> list[Protocol]:
     """Real texts from text to label, the model alone on them, and in batches (0: not). Raises ConfigError for a preset."""
     real = _one_by_one(REAL, opened, examples, passes)
     alone = tuple([model.forward(rows) for rows in _windows(model, examples)] for model in opened)
@@ -82,12 +97,17 @@ def ner_sentences(opened: Sequence[TimingTarget]) -> Protocol:
     return _one_by_one(NER, opened, sentences, NER_PASSES)
 
 
-def fixed(opened: Sequence[TimingTarget], examples: Sequence[Example], length: int, repeats: int) -> Protocol:
+def fixed(
+    opened: Sequence[TimingTarget], examples: Sequence[Example], length: int, repeats: int
+) -> Protocol:
     """Windows of exactly `length` tokens, cut from the texts one after another, a frame of specials around each."""
     check(opened, length, least=3)
     cut = [_cut(_windows(model, examples), length) for model in opened]
     size = min(map(len, cut))
-    calls = tuple([model.forward([row]) for row in rows[:size]] for model, rows in zip(opened, cut, strict=True))
+    calls = tuple(
+        [model.forward([row]) for row in rows[:size]]
+        for model, rows in zip(opened, cut, strict=True)
+    )
     return Protocol(f"fixed-{length}", calls, (f"{length} tokens of text",) * len(opened), repeats)
 
 
@@ -142,10 +162,14 @@ def check(opened: Sequence[TimingTarget], length: int, *, least: int) -> None:
     for model in opened:
         if not least <= length <= model.config.max_length:
             most = model.config.max_length
-            raise ConfigError(f"length = {length}: {model.name} reads at most {most} tokens, and {least} are the least")
+            raise ConfigError(
+                f"length = {length}: {model.name} reads at most {most} tokens, and {least} are the least"
+            )
 
 
-def _one_by_one(name: str, opened: Sequence[TimingTarget], examples: Sequence[Example], passes: int) -> Protocol:
+def _one_by_one(
+    name: str, opened: Sequence[TimingTarget], examples: Sequence[Example], passes: int
+) -> Protocol:
     sizes = [[sum(map(len, rows)) for rows in _windows(model, examples)] for model in opened]
     calls = tuple(predict_all(model, examples) for model in opened)
     return Protocol(name, calls, tuple(describe(each, "tokens") for each in sizes), passes)
@@ -159,7 +183,9 @@ def _predict(model: TimingTarget, examples: Sequence[Example]) -> None:
 def _windows(model: TimingTarget, examples: Sequence[Example]) -> list[list[np.ndarray]]:
     """Token ids of every window of every example."""
     reader, tokenizer, _ = needed(model)
-    plain = [Example(e.id, e.text, e.pair if model.task != "tag" else None, e.words) for e in examples]
+    plain = [
+        Example(e.id, e.text, e.pair if model.task != "tag" else None, e.words) for e in examples
+    ]
     encoded = reader.encode(plain, tokenizer, model.labels, max_length=model.window)
     found: list[list[np.ndarray]] = [[] for _ in examples]
     for window in encoded.features:

@@ -17,5 +17,7 @@ def weights_bytes(folder: Path | str) -> int:
         raise ModelError(f"no model folder at {path}")
     files = [file for file in path.rglob("*") if file.is_file() and file.suffix in WEIGHTS]
     if not files:
-        raise ModelError(f"{folder} holds no weights: expected a file ending in {', '.join(WEIGHTS)}")
+        raise ModelError(
+            f"{folder} holds no weights: expected a file ending in {', '.join(WEIGHTS)}"
+        )
     return sum(file.stat().st_size for file in files)

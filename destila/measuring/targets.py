@@ -64,7 +64,9 @@ class TimingTarget:
     details: dict[str, Any] = field(default_factory=dict)
 
 
-def open_model(name: str, *, task: str, labels: int, threads: int, device: str = "cpu") -> TimingTarget:
+def open_model(
+    name: str, *, task: str, labels: int, threads: int, device: str = "cpu"
+) -> TimingTarget:
     """A preset by name (random weights), else a model folder or hub name, in evaluation mode.
 
     task, labels: of a model that has no head of its own. threads: of an exported model, which is told when it opens a
@@ -83,7 +85,9 @@ def open_model(name: str, *, task: str, labels: int, threads: int, device: str =
     times = []
     for _ in range(_LOADS):
         start = time.perf_counter()
-        loaded = hf.load(info.path, task=info.task or task, labels=info.labels if info.task else names)
+        loaded = hf.load(
+            info.path, task=info.task or task, labels=info.labels if info.task else names
+        )
         times.append((time.perf_counter() - start) * 1000)
     model = loaded.model.eval().to(device)
     longest = int(info.extra.get("max_length", loaded.max_length))
@@ -91,7 +95,12 @@ def open_model(name: str, *, task: str, labels: int, threads: int, device: str =
     found = {} if "max_length" not in info.extra else {"max_length": longest}
     return TimingTarget(
         name=Path(name).name,
-        details={"weights": "loaded", "new_head": loaded.report.new_head, "load_ms": median(times), **found},
+        details={
+            "weights": "loaded",
+            "new_head": loaded.report.new_head,
+            "load_ms": median(times),
+            **found,
+        },
         size_bytes=weights_bytes(info.path),
         reader=reader,
         tokenizer=loaded.tokenizer,
@@ -116,7 +125,10 @@ def _exported(path: Path, threads: int) -> TimingTarget:
         inputs = [feeds(row, np.zeros_like(row)) for row in rows]
         return lambda: [session(each) for each in inputs]
 
-    files = [choice.file, *([choice.file.with_suffix(".bin")] if choice.file.suffix == ".xml" else [])]
+    files = [
+        choice.file,
+        *([choice.file.with_suffix(".bin")] if choice.file.suffix == ".xml" else []),
+    ]
     return TimingTarget(
         name=path.name,
         task=predictor.task,
@@ -143,7 +155,13 @@ def preset(
     model = heads.build(config, task, labels, 0).eval().to(device)
     size = sum(p.numel() * p.element_size() for p in model.parameters())
     shared = _torch(model, config.pad_id, device)
-    return TimingTarget(name=name, size_bytes=size, window=config.max_length, details={"weights": "random"}, **shared)
+    return TimingTarget(
+        name=name,
+        size_bytes=size,
+        window=config.max_length,
+        details={"weights": "random"},
+        **shared,
+    )
 
 
 def _torch(model: Model, pad_id: int, device: str) -> dict[str, Any]:
@@ -173,5 +191,7 @@ def _torch_call(model: Model, pad_id: int, device: str, rows: Rows) -> Call:
 def needed(opened: TimingTarget) -> tuple[Reader, Tokenizer, Predictor]:
     """Reader, tokenizer and predictor of a model that is to read texts; raises ConfigError for a preset."""
     if opened.reader is None or opened.tokenizer is None or opened.predictor is None:
-        raise ConfigError(f"preset '{opened.name}' has no tokenizer to read texts with: measure a folder")
+        raise ConfigError(
+            f"preset '{opened.name}' has no tokenizer to read texts with: measure a folder"
+        )
     return opened.reader, opened.tokenizer, opened.predictor

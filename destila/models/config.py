@@ -54,11 +54,15 @@ class EncoderConfig(Options):
         if self.hidden % self.heads:
             raise ValueError(f"heads = {self.heads} does not divide hidden = {self.hidden}")
         if self.kind != "albert" and self.embedding != self.hidden:
-            raise ValueError(f"embedding = {self.embedding} must equal hidden = {self.hidden} unless kind is albert")
+            raise ValueError(
+                f"embedding = {self.embedding} must equal hidden = {self.hidden} unless kind is albert"
+            )
         if (self.types == 0) != (self.kind == "distilbert"):
             raise ValueError(f"types = {self.types}: distilbert has 0, the other kinds at least 1")
         if self.max_length < 3:
-            raise ValueError(f"positions = {self.positions} leaves room for {self.max_length} tokens")
+            raise ValueError(
+                f"positions = {self.positions} leaves room for {self.max_length} tokens"
+            )
         return self
 
     @property
@@ -78,7 +82,9 @@ class EncoderConfig(Options):
 
     def with_values(self, **values: Any) -> EncoderConfig:
         """A copy with other values, checked again; raises ConfigError."""
-        return toml.build(EncoderConfig, {**self.model_dump(), **values}, where=f"{self.kind} encoder")
+        return toml.build(
+            EncoderConfig, {**self.model_dump(), **values}, where=f"{self.kind} encoder"
+        )
 
 
 def from_shape(shape: Mapping[str, Any], *, vocab_size: int, pad_id: int) -> EncoderConfig:
@@ -93,7 +99,9 @@ def from_shape(shape: Mapping[str, Any], *, vocab_size: int, pad_id: int) -> Enc
         raise ConfigError(f"encoder shape {dict(shape)}: {', '.join(missing)} must be given")
     kind, hidden = shape["kind"], shape["hidden"]
     if not isinstance(hidden, int) or hidden < 1:
-        raise ConfigError(f"encoder shape: hidden = {hidden!r} must be a whole number of at least 1")
+        raise ConfigError(
+            f"encoder shape: hidden = {hidden!r} must be a whole number of at least 1"
+        )
     usual = {
         "vocab_size": vocab_size,
         "positions": 512 + (pad_id + 1 if kind == "roberta" else 0),

@@ -52,7 +52,9 @@ class Embeddings(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.first_position = config.first_position
 
-    def forward(self, input_ids: Tensor, type_ids: Tensor | None, positions: Tensor | None = None) -> Tensor:
+    def forward(
+        self, input_ids: Tensor, type_ids: Tensor | None, positions: Tensor | None = None
+    ) -> Tensor:
         """Embeddings [B, L, E]. positions None: pads are on the right, so a token's is its index; type_ids None: all 0.
 
         A table of one row (RoBERTa) ignores type_ids, whatever style of pairs the tokenizer has.
@@ -63,7 +65,11 @@ class Embeddings(nn.Module):
             x = x + (self.token_type.weight[0] if single else self.token_type(type_ids))
         first = self.first_position
         table = self.position.weight
-        x = x + (table[first : first + input_ids.shape[1]] if positions is None else table[first + positions])
+        x = x + (
+            table[first : first + input_ids.shape[1]]
+            if positions is None
+            else table[first + positions]
+        )
         normed: Tensor = self.dropout(self.norm(x))
         return normed
 
@@ -88,14 +94,18 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.attention_dropout = nn.Dropout(config.attention_dropout)
 
-    def forward(self, x: Tensor, bias: Tensor | None, kinds: Collection[str] = ()) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(
+        self, x: Tensor, bias: Tensor | None, kinds: Collection[str] = ()
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """The next hidden state [B, L, H], and what is wanted of the attention, by kind. bias: [B, 1, 1 or L, L]."""
         context, found = self._attend(x, bias, kinds)
         x = self.attention_norm(x + self.dropout(self.out(context)))
         inner = activate(self.up(x), self.activation)
         return self.ffn_norm(x + self.dropout(self.down(inner))), found
 
-    def _attend(self, x: Tensor, bias: Tensor | None, kinds: Collection[str]) -> tuple[Tensor, dict[str, Tensor]]:
+    def _attend(
+        self, x: Tensor, bias: Tensor | None, kinds: Collection[str]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         b, length, hidden = x.shape
         heads = (b, length, self.heads, hidden // self.heads)
         found = {"query": self.query(x), "key": self.key(x), "value": self.value(x)}  # [B, L, H]
@@ -105,7 +115,9 @@ class Block(nn.Module):
             bias = bias.to(q.dtype)
         if not {"attention", "scores"} & set(kinds) and _fused(q):
             p = self.attention_dropout.p if self.training else 0.0
-            context = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=p, scale=self.scale)
+            context = F.scaled_dot_product_attention(
+                q, k, v, attn_mask=bias, dropout_p=p, scale=self.scale
+            )
             return context.transpose(1, 2).reshape(b, length, hidden), found
         scores = torch.matmul(q, k.transpose(-1, -2)) * self.scale  # [B, A, L, L]
         attention = (scores if bias is None else scores + bias).softmax(-1)
@@ -143,8 +155,12 @@ class Encoder(nn.Module):
         self.depth = config.layers
         self.checkpointing = False
         self.embeddings = Embeddings(config)
-        self.project = nn.Linear(config.embedding, config.hidden) if config.kind == "albert" else None
-        self.blocks = nn.ModuleList(Block(config) for _ in range(1 if config.shared else config.layers))
+        self.project = (
+            nn.Linear(config.embedding, config.hidden) if config.kind == "albert" else None
+        )
+        self.blocks = nn.ModuleList(
+            Block(config) for _ in range(1 if config.shared else config.layers)
+        )
 
     def forward(
         self,
@@ -182,7 +198,11 @@ class Encoder(nn.Module):
                 x, inside = checkpoint(block, x, bias, kinds, use_reentrant=False)
             else:
                 x, inside = block(x, bias, kinds)
-            found |= {(kind, layer): value for kind, value in ({"hidden": x} | inside).items() if kind in kinds}
+            found |= {
+                (kind, layer): value
+                for kind, value in ({"hidden": x} | inside).items()
+                if kind in kinds
+            }
         return States(x, found)
 
 

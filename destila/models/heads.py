@@ -53,7 +53,9 @@ class TagHead(nn.Module):
     def __init__(self, config: EncoderConfig, classes: int) -> None:
         super().__init__()
         # DistilBERT's classifier dropout belongs to its sequence classifier alone.
-        self.dropout = nn.Dropout(config.dropout if config.kind == "distilbert" else config.classifier_dropout)
+        self.dropout = nn.Dropout(
+            config.dropout if config.kind == "distilbert" else config.classifier_dropout
+        )
         self.classifier = nn.Linear(config.hidden, classes)
 
     def forward(self, last: Tensor) -> Tensor:
@@ -99,7 +101,9 @@ class Model(nn.Module):
         """The model's Output for a batch; logits are float32 also under autocast. states: those to keep."""
         mask: Tensor | None = batch.mask
         if mask is not None and mask.device.type == "cpu" and bool(mask.all()):
-            mask = None  # nothing is padded: attention skips the mask (asking a GPU would wait for it)
+            mask = (
+                None  # nothing is padded: attention skips the mask (asking a GPU would wait for it)
+            )
         return self.answer(batch.input_ids, mask, batch.type_ids, states=states)
 
     def answer(

@@ -88,7 +88,9 @@ def load(
     wanted = tuple(labels) if labels is not None else info.labels
     if task is None or wanted is None:
         lacks = "task" if task is None else "labels"
-        raise ModelError(f"{info.path} ({info.architecture or 'no architecture'}) names no {lacks}: say which")
+        raise ModelError(
+            f"{info.path} ({info.architecture or 'no architecture'}) names no {lacks}: say which"
+        )
     reason = _mismatch(info, task, wanted)
     if reason and head_required:
         raise ModelError(f"{info.path}: its head cannot be used as it is: {reason}")
@@ -102,7 +104,9 @@ def load(
         if head_required:
             raise ModelError(f"{info.path}: {reason}")
     heads.initialise(model, missing, seed)
-    report = LoadReport(tuple(missing), _unused(config, picks, extra), bool(reason), converted, reason)
+    report = LoadReport(
+        tuple(missing), _unused(config, picks, extra), bool(reason), converted, reason
+    )
     _say(report, str(info.path))
     return Loaded(model, tokenizer, report)
 
@@ -138,10 +142,16 @@ def load_masked(
         )
     own = tensors.get(names.DECODER[config.kind])
     if own is not None and not torch.equal(own, model.encoder.embeddings.word.weight):
-        raise ModelError(f"{where}: its output table is not tied to its token table, which is not supported")
+        raise ModelError(
+            f"{where}: its output table is not tied to its token table, which is not supported"
+        )
     heads.initialise(model, missing, seed)
-    extra = [name for name in extra if ".decoder." not in name and name != names.DECODER[config.kind]]
-    report = LoadReport(tuple(missing), _unused(config, picks, extra), bool(missing), converted, reason)
+    extra = [
+        name for name in extra if ".decoder." not in name and name != names.DECODER[config.kind]
+    ]
+    report = LoadReport(
+        tuple(missing), _unused(config, picks, extra), bool(missing), converted, reason
+    )
     _say(report, where)
     return model, tokenizer, report
 
@@ -158,16 +168,24 @@ def _new(
     """A model with new weights; its vocabulary and padding id are the tokenizer's."""
     name = source if isinstance(source, str) else "the shape"
     if head_required:
-        raise ModelError(f"{name} has no trained weights, and a trained head is needed here: give a model folder")
+        raise ModelError(
+            f"{name} has no trained weights, and a trained head is needed here: give a model folder"
+        )
     if tokenizer is None or task is None or not labels:
         lacks = "tokenizer" if tokenizer is None else "task" if task is None else "labels"
-        raise ModelError(f"{name} is an architecture without weights: it needs a {lacks} from outside")
+        raise ModelError(
+            f"{name} is an architecture without weights: it needs a {lacks} from outside"
+        )
     model = heads.build(shaped(source, tokenizer, layers), task, labels, seed)
     every = tuple(name for name, _ in model.named_parameters())
-    return Loaded(model, tokenizer, LoadReport(missing=every, new_head=True, reason="all weights are new"))
+    return Loaded(
+        model, tokenizer, LoadReport(missing=every, new_head=True, reason="all weights are new")
+    )
 
 
-def shaped(source: Source, tokenizer: Tokenizer, layers: int | Sequence[int] | None = None) -> EncoderConfig:
+def shaped(
+    source: Source, tokenizer: Tokenizer, layers: int | Sequence[int] | None = None
+) -> EncoderConfig:
     """The config of a preset's name or a shape, with the vocabulary and special ids of a tokenizer; raises ModelError."""
     if isinstance(source, Mapping):
         config = from_shape(source, vocab_size=tokenizer.vocab_size, pad_id=tokenizer.pad_id)
@@ -194,7 +212,9 @@ def _fitted(config: EncoderConfig, tokenizer: Tokenizer, where: str) -> EncoderC
             "use the tokenizer the model was trained with"
         )
     if config.kind == "roberta" and tokenizer.pad_id != config.pad_id:
-        raise ModelError(f"{where}: padding id {config.pad_id} in the model, {tokenizer.pad_id} in the tokenizer")
+        raise ModelError(
+            f"{where}: padding id {config.pad_id} in the model, {tokenizer.pad_id} in the tokenizer"
+        )
     return config.with_values(pad_id=tokenizer.pad_id)
 
 
@@ -225,7 +245,9 @@ def _picks(config: EncoderConfig, layers: int | Sequence[int] | None, where: str
             return list(range(layers))
         return [round(i * (total - 1) / max(1, layers - 1)) for i in range(layers)]
     if config.shared:
-        raise ModelError(f"{where}: all layers are one block, so give their number instead of {list(layers)}")
+        raise ModelError(
+            f"{where}: all layers are one block, so give their number instead of {list(layers)}"
+        )
     wrong = [i for i in layers if not 0 <= i < total]
     if wrong or not layers:
         raise ModelError(f"{where}: layers = {list(layers)}, the model has 0 to {total - 1}")
@@ -260,7 +282,9 @@ def _fill(
             used.add(theirs)
             found, ours = tensors[theirs], model.get_parameter(name)
             if found.shape != ours.shape:
-                raise ModelError(f"{where}: '{theirs}' is {tuple(found.shape)}, config.json says {tuple(ours.shape)}")
+                raise ModelError(
+                    f"{where}: '{theirs}' is {tuple(found.shape)}, config.json says {tuple(ours.shape)}"
+                )
             ours.copy_(found[order] if name.startswith("head.classifier.") else found)
     lost = [name for name in missing if not name.startswith(("head.", "order."))]
     if lost:
@@ -281,7 +305,10 @@ def _prefixed(tensors: dict[str, Tensor], kind: str) -> dict[str, Tensor]:
     if any(name.startswith(f"{kind}.") for name in tensors):
         return tensors
     parts = ("embeddings.", "encoder.", "transformer.", "pooler.")
-    return {f"{kind}.{name}" if name.startswith(parts) else name: value for name, value in tensors.items()}
+    return {
+        f"{kind}.{name}" if name.startswith(parts) else name: value
+        for name, value in tensors.items()
+    }
 
 
 def _say(report: LoadReport, where: str) -> None:

@@ -33,7 +33,8 @@ _COMMON = {
 _FIELDS: dict[str, dict[str, str]] = {
     "bert": _COMMON,
     "roberta": _COMMON,
-    "albert": _COMMON | {"embedding": "embedding_size", "classifier_dropout": "classifier_dropout_prob"},
+    "albert": _COMMON
+    | {"embedding": "embedding_size", "classifier_dropout": "classifier_dropout_prob"},
     "distilbert": {
         "vocab_size": "vocab_size",
         "positions": "max_position_embeddings",
@@ -103,7 +104,9 @@ def read(data: Mapping[str, Any], *, where: str) -> EncoderConfig:
         raise ModelError(f"{where}: model_type '{kind}' is not an encoder known here ({known})")
     for key, value in _FIXED.items():
         if data.get(key) not in (None, value):
-            raise ModelError(f"{where}: config.json has {key} = {data[key]!r}, only {value!r} is supported")
+            raise ModelError(
+                f"{where}: config.json has {key} = {data[key]!r}, only {value!r} is supported"
+            )
     fields = _FIELDS[kind]
     values = {ours: data[theirs] for ours, theirs in fields.items() if data.get(theirs) is not None}
     values = {"kind": kind, **_DEFAULTS[kind], **values}
@@ -114,7 +117,9 @@ def read(data: Mapping[str, Any], *, where: str) -> EncoderConfig:
         raise ModelError(f"{where}: activation '{values['activation']}' is not known ({known})")
     values["activation"] = _ACTIVATIONS[values["activation"]]
     values["eos_id"] = _first(values.get("eos_id"))
-    missing = [theirs for ours, theirs in fields.items() if ours not in values and not ours.endswith("_id")]
+    missing = [
+        theirs for ours, theirs in fields.items() if ours not in values and not ours.endswith("_id")
+    ]
     if missing:
         raise ModelError(f"{where}: config.json lacks {', '.join(missing)}")
     try:

@@ -19,7 +19,12 @@ _LENGTHS = (128, 512)
 
 
 def macs(
-    config: EncoderConfig, length: int, *, labels: int = 3, task: str = "classify", attention: bool = False
+    config: EncoderConfig,
+    length: int,
+    *,
+    labels: int = 3,
+    task: str = "classify",
+    attention: bool = False,
 ) -> int:
     """Multiply-accumulates for one input of `length` tokens.
 

@@ -66,7 +66,9 @@ class MaskedModel(nn.Module):
     def __init__(self, config: EncoderConfig, *, order: bool = False) -> None:
         super().__init__()
         if order and config.kind not in ("albert", "bert"):
-            raise ModelError(f"{config.kind} has no sentence-order head: take albert or bert, or leave the order out")
+            raise ModelError(
+                f"{config.kind} has no sentence-order head: take albert or bert, or leave the order out"
+            )
         self.config = config
         self.encoder = Encoder(config)
         self.head = MaskedHead(config)
@@ -83,7 +85,12 @@ class MaskedModel(nn.Module):
         And of the texts with a label in `batch.order` where there is a head for it. states: those to keep.
         """
         last, found = self.encoder(
-            batch.input_ids, batch.mask, batch.type_ids, positions=batch.positions, pair=batch.pair, states=states
+            batch.input_ids,
+            batch.mask,
+            batch.type_ids,
+            positions=batch.positions,
+            pair=batch.pair,
+            states=states,
         )
         order = None
         if self.order is not None and batch.order is not None:

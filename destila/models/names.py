@@ -103,7 +103,9 @@ def pairs(config: EncoderConfig, task: str, picks: Sequence[int] | None = None) 
         return found | {f"head.{a}": b for a, b in _HEAD[kind].items()}
     if task in ("mlm", "pretrain"):
         found |= {f"head.{a}".rstrip("."): b for a, b in _MASKED[kind].items()}
-        return found | {f"order.{a}": b for a, b in _ORDER.get(kind, {}).items() if task == "pretrain"}
+        return found | {
+            f"order.{a}": b for a, b in _ORDER.get(kind, {}).items() if task == "pretrain"
+        }
     return found | {"head.classifier": "qa_outputs" if task == "span" else "classifier"}
 
 

@@ -124,9 +124,13 @@ def parameters(config: EncoderConfig, labels: int = 3, task: str = "classify") -
     task: "classify" (with the pooler or dense layer that the kind's classifier has) or "tag" (one linear layer).
     """
     e, h, i = config.embedding, config.hidden, config.ffn
-    tables = (config.vocab_size + config.positions + config.types) * e + 2 * e  # and their LayerNorm
+    tables = (
+        config.vocab_size + config.positions + config.types
+    ) * e + 2 * e  # and their LayerNorm
     projection = e * h + h if config.kind == "albert" else 0
     block = 4 * (h * h + h) + (2 * h * i + i + h) + 4 * h  # attention, feed-forward, two LayerNorms
     dense = h * h + h if task == "classify" else 0
     classifier = h * labels + labels
-    return tables + projection + block * (1 if config.shared else config.layers) + dense + classifier
+    return (
+        tables + projection + block * (1 if config.shared else config.layers) + dense + classifier
+    )

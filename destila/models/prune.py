@@ -22,7 +22,9 @@ def pick_rows(model: Model, tokenizer: Tokenizer, ids: np.ndarray) -> Model:
     """
     config = model.config
     if config.kind == "roberta" and tokenizer.pad_id != config.pad_id:
-        raise ModelError(f"the padding id moved from {config.pad_id} to {tokenizer.pad_id}, which moves every position")
+        raise ModelError(
+            f"the padding id moved from {config.pad_id} to {tokenizer.pad_id}, which moves every position"
+        )
     places = {int(old): new for new, old in enumerate(ids)}
     marks = {"bos_id": config.bos_id, "eos_id": config.eos_id}
     moved = {name: None if old is None else places.get(old) for name, old in marks.items()}

@@ -52,7 +52,9 @@ def save(
     the older folder is then still there.
     """
     with new_folder(Path(folder), what="model") as partial:
-        _write(model, tokenizer, partial, dict(extra or {}), torch.float16 if half else torch.float32)
+        _write(
+            model, tokenizer, partial, dict(extra or {}), torch.float16 if half else torch.float32
+        )
 
 
 @contextmanager
@@ -67,7 +69,9 @@ def new_folder(folder: Path, *, what: str) -> Iterator[Path]:
     partial: Path | None = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
+        partial = Path(
+            tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent)
+        )
         yield partial
         partial.chmod(0o755)  # mkdtemp makes private folders
         _put(partial, folder)
@@ -82,23 +86,34 @@ def new_folder(folder: Path, *, what: str) -> Iterator[Path]:
 
 
 def _write(
-    model: Model | MaskedModel, tokenizer: Tokenizer, folder: Path, extra: dict[str, Any], dtype: torch.dtype
+    model: Model | MaskedModel,
+    tokenizer: Tokenizer,
+    folder: Path,
+    extra: dict[str, Any],
+    dtype: torch.dtype,
 ) -> None:
     parameters = dict(model.named_parameters())
     table = names.renamed(model.config, model.task, parameters)
-    tensors = {table[name]: value.detach().to(dtype).cpu().contiguous() for name, value in parameters.items()}
+    tensors = {
+        table[name]: value.detach().to(dtype).cpu().contiguous()
+        for name, value in parameters.items()
+    }
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     describe(model, tokenizer, folder, extra)
     # safetensors keeps its file from everybody else, and a service runs as somebody else
     (folder / "model.safetensors").chmod((folder / "config.json").stat().st_mode)
 
 
-def describe(model: Model | MaskedModel, tokenizer: Tokenizer, folder: Path, extra: Mapping[str, Any]) -> None:
+def describe(
+    model: Model | MaskedModel, tokenizer: Tokenizer, folder: Path, extra: Mapping[str, Any]
+) -> None:
     """Nothing; writes a model folder's files beside the weights: config.json, destila.json and the tokenizer."""
     _write_json(folder / "config.json", hf_config.write(model.config, model.task, model.labels))
     own = {"destila": __version__, "task": model.task, "labels": list(model.labels)}
     _write_json(folder / "destila.json", {**extra, **own})
-    types = ["token_type_ids"] if model.config.types else []  # transformers' DistilBERT refuses them
+    types = (
+        ["token_type_ids"] if model.config.types else []
+    )  # transformers' DistilBERT refuses them
     tokenizer.save(folder, input_names=["input_ids", *types, "attention_mask"])
 
 
@@ -119,5 +134,12 @@ def _put(new: Path, place: Path) -> None:
 
 def _exchange(one: Path, other: Path) -> bool:
     """Whether the operating system swapped two names in one step."""
-    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None) if sys.platform == "linux" else None
-    return rename is not None and rename(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE) == 0
+    rename = (
+        getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+        if sys.platform == "linux"
+        else None
+    )
+    return (
+        rename is not None
+        and rename(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE) == 0
+    )

@@ -35,17 +35,23 @@ def read(folder: Path) -> tuple[dict[str, Tensor], bool]:
     files = _files(folder, "model.safetensors")
     old = [] if files else _files(folder, "pytorch_model.bin")
     if not files and not old:
-        raise ModelError(f"{folder} has no weights: neither model.safetensors nor pytorch_model.bin")
+        raise ModelError(
+            f"{folder} has no weights: neither model.safetensors nor pytorch_model.bin"
+        )
     tensors: dict[str, Tensor] = {}
     for file in files or [_converted(file) for file in old]:
         try:
             tensors |= load_file(file)
         except (SafetensorError, OSError) as error:
-            raise ModelError(f"{file} is damaged or incomplete ({error}): copy or download it again") from error
+            raise ModelError(
+                f"{file} is damaged or incomplete ({error}): copy or download it again"
+            ) from error
     tensors = {_today(name): tensor for name, tensor in tensors.items()}
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise ModelError(f"{folder}: weight '{name}' holds NaN or infinite values; the model is unusable")
+            raise ModelError(
+                f"{folder}: weight '{name}' holds NaN or infinite values; the model is unusable"
+            )
     return tensors, bool(old)
 
 
@@ -86,11 +92,17 @@ def _converted(file: Path) -> Path:
         found = torch.load(file, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ModelError(f"{file} cannot be read as plain weights ({reason}): ask for model.safetensors") from error
+        raise ModelError(
+            f"{file} cannot be read as plain weights ({reason}): ask for model.safetensors"
+        ) from error
     if not isinstance(found, dict):
         raise ModelError(f"{file} holds a {type(found).__name__}, not a table of weights")
     # Clones, because tied weights share storage and safetensors stores every name on its own.
-    tensors = {name: value.clone().contiguous() for name, value in found.items() if isinstance(value, Tensor)}
+    tensors = {
+        name: value.clone().contiguous()
+        for name, value in found.items()
+        if isinstance(value, Tensor)
+    }
     partial = target.with_suffix(f".{os.getpid()}.tmp")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -98,7 +110,9 @@ def _converted(file: Path) -> Path:
         partial.replace(target)
     except (OSError, SafetensorError) as error:
         partial.unlink(missing_ok=True)
-        raise ModelError(f"cannot write {target} ({error}): free space, or set DESTILA_CACHE elsewhere") from error
+        raise ModelError(
+            f"cannot write {target} ({error}): free space, or set DESTILA_CACHE elsewhere"
+        ) from error
     return target
 
 

@@ -54,28 +54,40 @@ class Prepared:
     corpora: tuple[Shards, ...]
 
 
-def prepare(spec: str | tokenizer_verb.Training, corpora: Sequence[Corpus], report: Report) -> Prepared:
+def prepare(
+    spec: str | tokenizer_verb.Training, corpora: Sequence[Corpus], report: Report
+) -> Prepared:
     """The tokenizer and the corpora, from the cache or made now; raises ConfigError, DataError, TokenizerError."""
     folder = spec if isinstance(spec, str) else _tokenizer(spec, corpora, report)
     tokenizer = load_tokenizer(folder)
-    return Prepared(tokenizer, tuple(_corpus(corpus, folder, tokenizer, report) for corpus in corpora))
+    return Prepared(
+        tokenizer, tuple(_corpus(corpus, folder, tokenizer, report) for corpus in corpora)
+    )
 
 
 def _tokenizer(spec: tokenizer_verb.Training, corpora: Sequence[Corpus], report: Report) -> str:
     """The folder of the tokenizer; trains it when it is not there."""
     files = [corpus_verb.place(file) for corpus in corpora for file in corpus.files]
     if not files:
-        raise ConfigError("a tokenizer is trained on the files of the corpora, and none has any: name its folder")
+        raise ConfigError(
+            "a tokenizer is trained on the files of the corpora, and none has any: name its folder"
+        )
     columns = tuple(corpus.column for corpus in corpora for _ in corpus.files)
     for file in files:
         open_text(file)  # a missing or damaged one is said here
-    out = hub.cache_root() / "tokenizers" / fingerprint(spec, [checksum(file) for file in files], columns)
+    out = (
+        hub.cache_root()
+        / "tokenizers"
+        / fingerprint(spec, [checksum(file) for file in files], columns)
+    )
     out.mkdir(parents=True, exist_ok=True)
     with locked(out / "lock", waiting(log, "trains the tokenizer", out)):
         if not (out / "tokenizer.json").is_file():
             asked = {"files": tuple(map(str, files)), "column": columns, "out": str(out)}
             config = tokenizer_verb.Config(**asked, **spec.model_dump())
-            made = tokenizer_verb.run(config, progress=lambda lines: report("tokenizer: lines read", lines, 0))
+            made = tokenizer_verb.run(
+                config, progress=lambda lines: report("tokenizer: lines read", lines, 0)
+            )
             log.info("tokenizer: %d pieces from %d lines in %s", made["vocab"], made["lines"], out)
     return str(out)
 
@@ -86,6 +98,10 @@ def _corpus(corpus: Corpus, folder: str, tokenizer: Tokenizer, report: Report) -
     options: dict[str, Any] = corpus.model_dump(exclude={"folder"})
     root = hub.cache_root() / "corpora"
     config = corpus_verb.Config(**options, out=str(root), tokenizer=folder)
-    config = config.model_copy(update={"out": str(root / corpus_verb.fingerprint_of(config, tokenizer))})
-    corpus_verb.run(config, lambda what, done, total: report(f"corpus {corpus.files[0]}: {what}", done, total))
+    config = config.model_copy(
+        update={"out": str(root / corpus_verb.fingerprint_of(config, tokenizer))}
+    )
+    corpus_verb.run(
+        config, lambda what, done, total: report(f"corpus {corpus.files[0]}: {what}", done, total)
+    )
     return open_shards(config.out, tokenizer, verify=False)  # the verb has just done so

@@ -122,5 +122,8 @@ def _scores(sums: _Sums) -> dict[str, float]:
         "order_gain": sums.disordered / sums.tokens - loss,
     }
     if sums.pairs:
-        found |= {"sop_loss": sums.order_nats / sums.pairs, "sop_accuracy": sums.order_right / sums.pairs}
+        found |= {
+            "sop_loss": sums.order_nats / sums.pairs,
+            "sop_accuracy": sums.order_right / sums.pairs,
+        }
     return found

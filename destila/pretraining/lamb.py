@@ -31,7 +31,10 @@ class Lamb(torch.optim.Optimizer):
         weight_decay: float = 0.01,
         adapt: bool = True,
     ) -> None:
-        super().__init__(params, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "adapt": adapt})
+        super().__init__(
+            params,
+            {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "adapt": adapt},
+        )
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -58,7 +61,9 @@ class Lamb(torch.optim.Optimizer):
             update.add_(weight, alpha=group["weight_decay"])
         if group["adapt"]:
             long, far = weight.norm(), update.norm()
-            update.mul_(torch.where((long > 0) & (far > 0), long / far, 1.0))  # stays on the device: no waiting
+            update.mul_(
+                torch.where((long > 0) & (far > 0), long / far, 1.0)
+            )  # stays on the device: no waiting
         weight.add_(update, alpha=-group["lr"])
 
 
@@ -73,13 +78,19 @@ def lamb(
     """LAMB over the trainable weights of a model; those of one dimension (biases, LayerNorms) keep out of r and decay."""
     trained = [p for p in model.parameters() if p.requires_grad]
     groups = [
-        {"params": [p for p in trained if p.dim() > 1], "weight_decay": weight_decay, "adapt": True},
+        {
+            "params": [p for p in trained if p.dim() > 1],
+            "weight_decay": weight_decay,
+            "adapt": True,
+        },
         {"params": [p for p in trained if p.dim() <= 1], "weight_decay": 0.0, "adapt": False},
     ]
     return Lamb([g for g in groups if g["params"]], lr=lr, betas=betas, eps=eps)
 
 
-def polynomial_rate(step: int, *, peak: float, warm: int, horizon: int, power: float = 1.0) -> float:
+def polynomial_rate(
+    step: int, *, peak: float, warm: int, horizon: int, power: float = 1.0
+) -> float:
     """Learning rate of step `step`, counted from 0, as the ALBERT code has it.
 
     It rises linearly from 0 for `warm` steps, then falls to 0 at `horizon`, whatever steps are run in the end: ALBETO

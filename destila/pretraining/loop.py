@@ -35,7 +35,17 @@ from destila.training.batches import StateSource
 from destila.training.checkpoint import Checkpoints
 from destila.training.optim import adamw, autocast_precision
 from destila.training.sharding import shard
-from destila.training.step import Measured, TrainContext, clip, gradients, move, rows_of, silenced, trained, trimmed
+from destila.training.step import (
+    Measured,
+    TrainContext,
+    clip,
+    gradients,
+    move,
+    rows_of,
+    silenced,
+    trained,
+    trimmed,
+)
 from destila.types import Batch, Objective
 
 M = TypeVar("M", bound=nn.Module)
@@ -103,7 +113,12 @@ def pretrain(
     """
     began = time.monotonic()
     run, everything = _prepared(model, task, mix, options, seed, insight)
-    disk = Checkpoints(folder, keep=options.keep, every=options.evaluate_every, behind=2 * options.recovery.patience)
+    disk = Checkpoints(
+        folder,
+        keep=options.keep,
+        every=options.evaluate_every,
+        behind=2 * options.recovery.patience,
+    )
     with disk, Ahead(source, options, run.accelerator.device) as ahead:
         position = _resumed(run, disk, everything, key, source)
         saved = time.monotonic()
@@ -117,9 +132,13 @@ def pretrain(
                 continue
             due = position.step % options.evaluate_every == 0 or position.step == options.steps
             if due:
-                step = replace(step, evaluation=_same(run.accelerator, dict(evaluate(position.step))))
+                step = replace(
+                    step, evaluation=_same(run.accelerator, dict(evaluate(position.step)))
+                )
             over, save = _clock(run.accelerator, began, minutes, saved, options.save_minutes)
-            step = replace(step, stopped="done" if position.step == options.steps else "time" if over else "")
+            step = replace(
+                step, stopped="done" if position.step == options.steps else "time" if over else ""
+            )
             yield step
             if due or over or save:
                 _save(run, disk, everything, position)
@@ -175,7 +194,9 @@ def _prepared(
             block.compile()
     if options.parallel == "fsdp" and several:
         if len(mix.learned):
-            raise TrainingError("a term of the loss learns weights of its own, which cannot be shared out: use ddp")
+            raise TrainingError(
+                "a term of the loss learns weights of its own, which cannot be shared out: use ddp"
+            )
         shard(model, device, accelerator.num_processes)
     everything = trained(model, mix.learned.to(device))
     settings: dict[str, Any] = {
@@ -184,16 +205,24 @@ def _prepared(
         "eps": options.eps,
         "weight_decay": options.weight_decay,
     }
-    optim = lamb(everything, **settings) if options.optimizer == "lamb" else adamw(everything, **settings)
+    optim = (
+        lamb(everything, **settings)
+        if options.optimizer == "lamb"
+        else adamw(everything, **settings)
+    )
     wrapped = accelerator.prepare_model(model) if several and options.parallel == "ddp" else model
     autocast = torch.bfloat16 if autocast_precision(options.precision, device) == "bf16" else None
-    return TrainContext(accelerator, wrapped, optim, task, mix, autocast, seed, options.clip, insight), everything
+    return TrainContext(
+        accelerator, wrapped, optim, task, mix, autocast, seed, options.clip, insight
+    ), everything
 
 
 def _all_used(model: nn.Module, mix: WeightedLoss, options: PretrainOptions) -> bool:
     """Whether every weight gets a gradient at every step, which data parallelism has to know."""
     needs = {term.needs for _, term in mix.terms}
-    heads = bool(needs & {"target", "signal"}) and ("order" in needs or getattr(model, "order", None) is None)
+    heads = bool(needs & {"target", "signal"}) and (
+        "order" in needs or getattr(model, "order", None) is None
+    )
     return heads and all(stage.layers is None for stage in options.stages)
 
 
@@ -204,7 +233,9 @@ def _deepen(model: nn.Module, options: PretrainOptions, step: int) -> None:
         encoder.depth = options.stages[options.stage(step)].layers or encoder.config.layers
 
 
-def _resumed(run: TrainContext, disk: Checkpoints, everything: nn.Module, key: str, source: Source) -> Position:
+def _resumed(
+    run: TrainContext, disk: Checkpoints, everything: nn.Module, key: str, source: Source
+) -> Position:
     """The position of the newest checkpoint, whose weights and moments are put back; the beginning, where there is none."""
     newest = _same(run.accelerator, disk.newest() if run.accelerator.is_main_process else None)
     if newest is None:
@@ -271,7 +302,15 @@ def _step(
         course=course,
     )
     step = PretrainStep(
-        number + 1, options.steps, stage, found.loss, found.parts, lr, norm, position.tokens, position.seconds
+        number + 1,
+        options.steps,
+        stage,
+        found.loss,
+        found.parts,
+        lr,
+        norm,
+        position.tokens,
+        position.seconds,
     )
     return step, position, lost
 

@@ -24,7 +24,10 @@ class MaskedTask:
 
     def signal(self, output: Output, batch: Batch) -> Signal:  # noqa: ARG002 - the signature of every task
         """Logits [1, N, V] of the tokens that the model was asked for."""
-        return Signal(output.logits, torch.ones(output.logits.shape[:2], dtype=torch.bool, device=output.logits.device))
+        return Signal(
+            output.logits,
+            torch.ones(output.logits.shape[:2], dtype=torch.bool, device=output.logits.device),
+        )
 
     def targets(self, batch: Batch) -> Tensor:
         """Pieces to find, [1, N]; IGNORE where the token was not chosen."""

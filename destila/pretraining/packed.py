@@ -36,7 +36,9 @@ def batch_of(taken: MaskedRows, *, every: bool = False) -> Batch:
     The published distillation of BETO compares teacher and student at every token (trap T7 of the fact sheet).
     """
     names = ("input_ids", "target", "type_ids", "positions", "pair", "order")
-    ids, target, types, positions, pair, order = (torch.from_numpy(getattr(taken, n).astype(np.int64)) for n in names)
+    ids, target, types, positions, pair, order = (
+        torch.from_numpy(getattr(taken, n).astype(np.int64)) for n in names
+    )
     mask = pair > 0
     unit = torch.arange(ids.shape[1]).expand_as(ids)
     return Batch(

@@ -25,7 +25,14 @@ class Source(Protocol):
         """The cursor of the first batch."""
 
     def take(
-        self, cursor: Any, *, rows: int, length: int, rate: float | None, pair: int | None, together: int
+        self,
+        cursor: Any,
+        *,
+        rows: int,
+        length: int,
+        rate: float | None,
+        pair: int | None,
+        together: int,
     ) -> tuple[Batch, Any]:
         """The global batch at a cursor, on the CPU, and the cursor behind it; see `pretraining.data.batches.Feed.take`."""
 
@@ -43,7 +50,10 @@ class Ahead:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._thread.shutdown(cancel_futures=True)
 
@@ -64,7 +74,12 @@ class Ahead:
         stage = self._options.stages[self._options.stage(step)]
         together = -(-stage.rows // self._options.accumulation)
         batch, behind = self._source.take(
-            cursor, rows=stage.rows, length=stage.length, rate=stage.rate, pair=stage.pair, together=together
+            cursor,
+            rows=stage.rows,
+            length=stage.length,
+            rate=stage.rate,
+            pair=stage.pair,
+            together=together,
         )
         if self._pinned:  # memory from which a GPU copies while it computes
             batch = each_tensor(batch, Tensor.pin_memory)

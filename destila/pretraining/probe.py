@@ -34,7 +34,10 @@ from destila.types import IGNORE, Batch, Dataset, Example, Features, Output, Rea
 class ProbeOptions(Options):
     """What is probed, and with how much."""
 
-    pos: str = opt("cess_pos", "data set with parts of speech (dev: AnCora's), a name or path.py; empty = no probe")
+    pos: str = opt(
+        "cess_pos",
+        "data set with parts of speech (dev: AnCora's), a name or path.py; empty = no probe",
+    )
     ner: str = opt("conll2002", "data set with entities, a name or path.py; empty = no probe")
     train: int = opt(1500, "sentences that the softmax is fitted to", ge=1)
     dev: int = opt(500, "sentences that it is scored on", ge=1)
@@ -53,7 +56,11 @@ def run(config: Config) -> dict[str, Any]:
     """model, scores (see `Probe.scores`) and notes (what was skipped, and why); raises ModelError."""
     loaded = hf.load(config.model, task="tag", labels=("O",))
     probe = prepare(config, loaded.tokenizer, loaded.max_length)
-    return {"model": config.model, "scores": probe.scores(loaded.model.encoder), "notes": list(probe.notes)}
+    return {
+        "model": config.model,
+        "scores": probe.scores(loaded.model.encoder),
+        "notes": list(probe.notes),
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +95,17 @@ class Probe:
     def _score(self, each: _Set, encoder: Encoder, autocast: torch.dtype | None) -> float:
         states, gold = _states(encoder, each.train, self.pad_id, autocast)
         linear = fitted(
-            states, gold, len(each.labels), iterations=self.options.iterations, penalty=self.options.penalty
+            states,
+            gold,
+            len(each.labels),
+            iterations=self.options.iterations,
+            penalty=self.options.penalty,
         )
         model = _Tagger(encoder, linear).eval()
         values = window_logits(model, each.dev, pad_id=self.pad_id, autocast=autocast)
-        predictions = each.reader.decode(each.examples, each.reader.gather(each.dev, values), each.labels)
+        predictions = each.reader.decode(
+            each.examples, each.reader.gather(each.dev, values), each.labels
+        )
         return each.reader.score(each.examples, predictions, each.labels)[each.score]
 
 
@@ -115,16 +128,22 @@ def prepare(options: ProbeOptions, tokenizer: Tokenizer, longest: int) -> Probe:
     return Probe(tuple(sets), tuple(notes), options, tokenizer.pad_id)
 
 
-def _encoded(dataset: Dataset, score: str, options: ProbeOptions, tokenizer: Tokenizer, longest: int) -> _Set:
+def _encoded(
+    dataset: Dataset, score: str, options: ProbeOptions, tokenizer: Tokenizer, longest: int
+) -> _Set:
     main = main_score(dataset.task, dataset.labels)
     if main != score:
-        raise ConfigError(f"data set '{dataset.name}' is scored by {main}, the probe wants {score}: name another one")
+        raise ConfigError(
+            f"data set '{dataset.name}' is scored by {main}, the probe wants {score}: name another one"
+        )
     found = reader(dataset.task)
     length = min(options.length, longest, tokenizer.max_length or longest)
     features, examples = {}, {}
     for split, size in (("train", options.train), ("dev", options.dev)):
         if not dataset.splits.get(split):
-            raise ConfigError(f"data set '{dataset.name}' has no examples in its {split} split: probe with another one")
+            raise ConfigError(
+                f"data set '{dataset.name}' has no examples in its {split} split: probe with another one"
+            )
         examples[split] = _sample(dataset.splits[split], size)
         encoded = found.encode(examples[split], tokenizer, dataset.labels, max_length=length)
         features[split] = encoded.features
@@ -161,7 +180,9 @@ def _last(encoder: Encoder, batch: Batch, autocast: torch.dtype | None) -> Tenso
     return last
 
 
-def fitted(states: Tensor, gold: Tensor, classes: int, *, iterations: int, penalty: float) -> nn.Linear:
+def fitted(
+    states: Tensor, gold: Tensor, classes: int, *, iterations: int, penalty: float
+) -> nn.Linear:
     """The linear softmax over states [N, H] with the least cross-entropy on gold [N], from zero; equal data, equal answer.
 
     Fitted on standardised states, given back for raw ones. penalty: of half the squared weights, per example.
@@ -174,7 +195,10 @@ def fitted(states: Tensor, gold: Tensor, classes: int, *, iterations: int, penal
 
     def loss() -> Tensor:
         search.zero_grad()
-        value = F.cross_entropy(F.linear(scaled, weight, bias), gold) + 0.5 * penalty * weight.square().sum()
+        value = (
+            F.cross_entropy(F.linear(scaled, weight, bias), gold)
+            + 0.5 * penalty * weight.square().sum()
+        )
         torch.autograd.backward(value)
         return value
 

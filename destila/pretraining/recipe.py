@@ -22,14 +22,20 @@ from destila.pretraining.probe import ProbeOptions
 class ModelTable(Options):
     """What is trained and where its weights start."""
 
-    source: str = opt("albeto-tiny", "preset (destila list models), or a folder or hub name to start from")
+    source: str = opt(
+        "albeto-tiny", "preset (destila list models), or a folder or hub name to start from"
+    )
     shape: dict[str, Any] | None = opt(None, "a new model's shape instead, as in [[students]]")
-    layers: int | tuple[int, ...] | None = opt(None, "of a folder: layers to keep, or how many; of a preset: passes")
+    layers: int | tuple[int, ...] | None = opt(
+        None, "of a folder: layers to keep, or how many; of a preset: passes"
+    )
     order: bool = opt(True, "a head for sentence order (albert, bert)")
     positions: Literal["as they are", "sinusoids"] = opt(
         "as they are", "sinusoids at the scale of the token table instead of small random values"
     )
-    words: Literal["as they are", "cbow"] = opt("as they are", "token table from CBOW vectors of the same pieces")
+    words: Literal["as they are", "cbow"] = opt(
+        "as they are", "token table from CBOW vectors of the same pieces"
+    )
     cbow: Cbow = Cbow()
 
 
@@ -39,7 +45,8 @@ class TeacherTable(Options):
     model: str = opt("", "folder or hub name; empty = no teacher: pre-training")
     layers: int | tuple[int, ...] | None = opt(None, "layers to keep, or how many; none = all")
     tokens: Literal["all", "chosen"] = opt(
-        "all", "where distributions are compared: all tokens (DistilBETO's code) or the chosen ones (its text)"
+        "all",
+        "where distributions are compared: all tokens (DistilBETO's code) or the chosen ones (its text)",
     )
 
 
@@ -66,11 +73,15 @@ class Recipe(Options):
     out: str = opt("runs", "folder of the studies")
     results: str | None = opt(None, "folder in which records are kept as <name>.jsonl")
     seed: int = opt(0, "of new weights, order, masking and dropout", ge=0)
-    tokenizer: str | Training = opt(Training(), "folder or hub name, or a table: train one on the corpora")
+    tokenizer: str | Training = opt(
+        Training(), "folder or hub name, or a table: train one on the corpora"
+    )
     corpora: tuple[Corpus, ...] = Field(description="one table per source", min_length=1)
     model: ModelTable = ModelTable()
     feed: FeedOptions = FeedOptions()
-    terms: tuple[dict[str, Any], ...] = opt(({"use": "hard"}, {"use": "order"}), "terms of the loss", min_length=1)
+    terms: tuple[dict[str, Any], ...] = opt(
+        ({"use": "hard"}, {"use": "order"}), "terms of the loss", min_length=1
+    )
     teacher: TeacherTable = TeacherTable()
     train: PretrainOptions = PretrainOptions()
     evaluation: EvaluationTable = EvaluationTable()
@@ -79,16 +90,22 @@ class Recipe(Options):
     @model_validator(mode="after")
     def _fits(self) -> Recipe:
         if self.feed.form == "lines" and self.model.order:
-            raise ValueError("feed.form = 'lines' has no pairs of sentences: set model.order = false")
+            raise ValueError(
+                "feed.form = 'lines' has no pairs of sentences: set model.order = false"
+            )
         if not self.model.order and any(term.get("use") == "order" for term in self.terms):
-            raise ValueError("terms holds 'order', but model.order = false: drop the one or the other")
+            raise ValueError(
+                "terms holds 'order', but model.order = false: drop the one or the other"
+            )
         if self.feed.form == "pairs" and any(term.get("use") == "relation" for term in self.terms):
             raise ValueError(
                 "terms holds 'relation', which relates all tokens of a row, and feed.form = 'pairs' packs several pairs into "
                 "one: set feed.form = 'lines', or use 'hidden' or 'cosine'"
             )
         shortest = packing.SHORTEST if self.feed.form == "pairs" else sentence_rows.SHORTEST
-        lengths = {f"train.stages.{i}.length": stage.length for i, stage in enumerate(self.train.stages)}
+        lengths = {
+            f"train.stages.{i}.length": stage.length for i, stage in enumerate(self.train.stages)
+        }
         for key, length in {**lengths, "evaluation.length": self.evaluation.length}.items():
             if length < shortest:
                 raise ValueError(

@@ -62,7 +62,9 @@ class Config(Options):
 
     recipe: str = opt(..., "recipe (TOML)")
     set: tuple[str, ...] = opt((), "overrides, key=value")
-    minutes: float | None = opt(None, "end this sitting after so many minutes of training; none = run to the end", gt=0)
+    minutes: float | None = opt(
+        None, "end this sitting after so many minutes of training; none = run to the end", gt=0
+    )
     share: str | None = opt(None, "write the model to this folder too, in half precision")
 
 
@@ -92,7 +94,14 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
         if record is None:
             lines.append(f"{name}: not at its end yet; the same command goes on")
             continue
-        rows.append({"run": name, "tokens": record.details["tokens"], "minutes": record.seconds / 60, **record.scores})
+        rows.append(
+            {
+                "run": name,
+                "tokens": record.details["tokens"],
+                "minutes": record.seconds / 60,
+                **record.scores,
+            }
+        )
         lines.append(f"model: {one.folder / 'model'}")
     if processes().is_main_process:
         lines += [f"report: {path}" for path in pretraining.write(study)]
@@ -150,8 +159,17 @@ class _Run:
         model = weights(self.folder / "checkpoints", setup.empty(begun.model))
         if not processes().is_main_process:
             return None
-        store.save(model, found.tokenizer, self.folder / "model", extra={"pretraining": self._facts(key, last)})
-        return self._recorded(key, found, model, book) if last is None or last.stopped == "done" else None
+        store.save(
+            model,
+            found.tokenizer,
+            self.folder / "model",
+            extra={"pretraining": self._facts(key, last)},
+        )
+        return (
+            self._recorded(key, found, model, book)
+            if last is None or last.stopped == "done"
+            else None
+        )
 
     def share(self, folder: Path) -> None:
         """Nothing; the model as it is now, in half precision, in another folder."""
@@ -161,11 +179,15 @@ class _Run:
 
     def _key(self, found: Prepared) -> str:
         """Names everything that the result depends on."""
-        said = self.recipe.model_dump(mode="json", exclude={"name", "out", "results", "runs", "corpora", "tokenizer"})
+        said = self.recipe.model_dump(
+            mode="json", exclude={"name", "out", "results", "runs", "corpora", "tokenizer"}
+        )
         for free in ("save_minutes", "keep", "parallel"):
             del said["train"][free]
         shards = [corpus.manifest["fingerprint"] for corpus in found.corpora]
-        return config.fingerprint(said, found.tokenizer.fingerprint, shards, setup.fingerprints(self.recipe))
+        return config.fingerprint(
+            said, found.tokenizer.fingerprint, shards, setup.fingerprints(self.recipe)
+        )
 
     def _known(self, key: str) -> Record | None:
         """The record of this folder's run; one in `results` may be of another machine, with half a run in this folder."""
@@ -174,7 +196,9 @@ class _Run:
         return known[-1] if known and (self.folder / "model").is_dir() else None
 
     def _results(self) -> list[Path]:
-        return [Path(self.recipe.results) / f"{self.recipe.name}.jsonl"] if self.recipe.results else []
+        return (
+            [Path(self.recipe.results) / f"{self.recipe.name}.jsonl"] if self.recipe.results else []
+        )
 
     @contextmanager
     def _claimed(self, key: str) -> Iterator[None]:
@@ -188,11 +212,17 @@ class _Run:
             yield
 
     def _refuse(self) -> None:
-        raise ConfigError(f"another process trains in {self.folder}: wait for its end, or give this run another name")
+        raise ConfigError(
+            f"another process trains in {self.folder}: wait for its end, or give this run another name"
+        )
 
     def _mark(self, key: str) -> None:
         marker = self.folder / "key"
-        if marker.exists() and marker.read_text(encoding="utf-8") != key and any(self.folder.glob("checkpoints/*")):
+        if (
+            marker.exists()
+            and marker.read_text(encoding="utf-8") != key
+            and any(self.folder.glob("checkpoints/*"))
+        ):
             raise ConfigError(
                 f"{self.folder} holds a run of other text or with other options: give this one another name, or delete "
                 "that folder"
@@ -201,7 +231,11 @@ class _Run:
         write_text(self.folder / "recipe.toml", config.to_toml(self.recipe))
 
     def _facts(self, key: str, last: PretrainStep | None) -> dict[str, Any]:
-        facts = {} if last is None else {"steps": last.step, "tokens": last.tokens, "seconds": last.seconds}
+        facts = (
+            {}
+            if last is None
+            else {"steps": last.step, "tokens": last.tokens, "seconds": last.seconds}
+        )
         return {"recipe": self.recipe.name, "run": self.name, "key": key, **facts}
 
     def _recorded(self, key: str, found: Prepared, model: MaskedModel, book: _Book) -> Record:
@@ -258,25 +292,37 @@ def _device(model: torch.nn.Module) -> torch.device:
 class _Look:
     """Scores on held-out text, and every so often a probe, of the weights as they are when it is called."""
 
-    def __init__(self, recipe: Recipe, tokenizer: Tokenizer, feed: BatchStream, model: MaskedModel) -> None:
+    def __init__(
+        self, recipe: Recipe, tokenizer: Tokenizer, feed: BatchStream, model: MaskedModel
+    ) -> None:
         self.recipe, self.model = recipe, model
         table = recipe.evaluation
-        self.batches = list(parts(batch_of(feed.heldout(length=table.length, tokens=table.tokens)), _ROWS))
+        self.batches = list(
+            parts(batch_of(feed.heldout(length=table.length, tokens=table.tokens)), _ROWS)
+        )
         self.marks, self.characters = marks(tokenizer), characters(tokenizer)
         self.probe = probe.prepare(table.probe, tokenizer, model.config.max_length)
         for note in self.probe.notes:
             log.info("%s", note)
         self.shared_out = recipe.train.parallel == "fsdp" and processes().num_processes > 1
         if self.shared_out:
-            log.info("no probe while the weights are shared out among processes: 'destila probe' looks at the model")
+            log.info(
+                "no probe while the weights are shared out among processes: 'destila probe' looks at the model"
+            )
 
     def __call__(self, step: int) -> dict[str, float]:
         """The scores after so many steps."""
         train, every = self.recipe.train, self.recipe.evaluation.probe_every
-        autocast = torch.bfloat16 if autocast_precision(train.precision, _device(self.model)) == "bf16" else None
+        autocast = (
+            torch.bfloat16
+            if autocast_precision(train.precision, _device(self.model)) == "bf16"
+            else None
+        )
         depth = self.model.encoder.depth
         self.model.encoder.depth = self.model.config.layers
-        found = heldout.evaluate(self.model, self.batches, self.marks, self.characters, autocast=autocast)
+        found = heldout.evaluate(
+            self.model, self.batches, self.marks, self.characters, autocast=autocast
+        )
         due = step == train.steps or (every and step // train.evaluate_every % every == 0)
         if due and not self.shared_out:
             found |= self.probe.scores(self.model.encoder, autocast=autocast)
@@ -306,12 +352,22 @@ class _Book:
         """Appends a step."""
         if self.fresh:
             kept = [line for line in self.lines() if line["tokens"] < step.tokens]
-            write_text(self.path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in kept))
+            write_text(
+                self.path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in kept)
+            )
             self.fresh = False
         when = {"step": step.step, "tokens": step.tokens, "seconds": step.seconds}
         found: list[Mapping[str, Any]] = []
         if step.step % _LOG_EVERY == 0 or step.stopped:
-            found.append({**when, "stage": step.stage, "loss": step.loss, "parts": dict(step.parts), "lr": step.lr})
+            found.append(
+                {
+                    **when,
+                    "stage": step.stage,
+                    "loss": step.loss,
+                    "parts": dict(step.parts),
+                    "lr": step.lr,
+                }
+            )
         if step.event:
             log.warning("step %d: %s", step.step, step.event)
             found.append({**when, "event": step.event})

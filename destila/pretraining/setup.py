@@ -46,7 +46,9 @@ def begin(recipe: Recipe, found: Prepared, progress: Progress) -> Setup:
     plain = build_loss(recipe.terms)
     if not recipe.teacher.model:
         if plain.needs_teacher:
-            raise ConfigError("terms compare with a teacher and there is none: give a [teacher] table, or 'hard' alone")
+            raise ConfigError(
+                "terms compare with a teacher and there is none: give a [teacher] table, or 'hard' alone"
+            )
         return Setup(model, plain, None, every=False)
     if not plain.needs_teacher:
         raise ConfigError(
@@ -55,7 +57,10 @@ def begin(recipe: Recipe, found: Prepared, progress: Progress) -> Setup:
     teacher, theirs, _ = hf.load_masked(recipe.teacher.model, layers=recipe.teacher.layers)
     _same_pieces(found.tokenizer, theirs)
     setting = LossContext(
-        student=_shape(model, "student"), teacher=_shape(teacher, "teacher"), axis=2, seed=recipe.seed
+        student=_shape(model, "student"),
+        teacher=_shape(teacher, "teacher"),
+        axis=2,
+        seed=recipe.seed,
     )
     loss = build_loss(recipe.terms, setting=setting)
     _check_depths(recipe, model, loss)
@@ -70,7 +75,11 @@ def empty(model: MaskedModel) -> MaskedModel:
 
 def fingerprints(recipe: Recipe) -> list[str]:
     """Names of the weights that a recipe starts from or learns from."""
-    given = [] if recipe.model.shape is not None or recipe.model.source in PRESETS else [recipe.model.source]
+    given = (
+        []
+        if recipe.model.shape is not None or recipe.model.source in PRESETS
+        else [recipe.model.source]
+    )
     given += [recipe.teacher.model] if recipe.teacher.model else []
     return [fingerprint_of(hub.resolve(name)) for name in given]
 
@@ -79,13 +88,19 @@ def _model(recipe: Recipe, found: Prepared, progress: Progress) -> MaskedModel:
     table = recipe.model
     if table.shape is None and table.source not in PRESETS:
         model, own, report = hf.load_masked(
-            table.source, layers=table.layers, head_required=False, order=table.order, seed=recipe.seed
+            table.source,
+            layers=table.layers,
+            head_required=False,
+            order=table.order,
+            seed=recipe.seed,
         )
         _same_pieces(found.tokenizer, own)
         del report  # it has been said
     else:
         shape: Any = table.shape if table.shape is not None else table.source
-        model = mlm.build(hf.shaped(shape, found.tokenizer, table.layers), recipe.seed, order=table.order)
+        model = mlm.build(
+            hf.shaped(shape, found.tokenizer, table.layers), recipe.seed, order=table.order
+        )
     _check_stages(recipe, model)
     if table.words == "cbow":
         progress("word vectors", 0, 0)
@@ -111,7 +126,9 @@ def _check_stages(recipe: Recipe, model: MaskedModel) -> None:
         )
     deepest = max(stage.layers or 0 for stage in recipe.train.stages)
     if deepest > layers:
-        raise ConfigError(f"a stage runs {deepest} layers, the model has {layers}: lower the stage's layers")
+        raise ConfigError(
+            f"a stage runs {deepest} layers, the model has {layers}: lower the stage's layers"
+        )
 
 
 def _check_depths(recipe: Recipe, model: MaskedModel, loss: WeightedLoss) -> None:

@@ -30,13 +30,20 @@ def paired_difference(
     """
     a, b = _counts(items_a), _counts(items_b)
     if a.shape[1:] != b.shape[1:]:
-        raise DataError(f"counts of {a.shape[1:]} and {b.shape[1:]} test items: both sides need the same test set")
+        raise DataError(
+            f"counts of {a.shape[1:]} and {b.shape[1:]} test items: both sides need the same test set"
+        )
     generator = np.random.default_rng(seed)
     both = np.concatenate([a, b])  # [S, N, K]
-    scores = np.concatenate([scores_of_items(main, sums) for sums in _resampled_sums(both, draws, generator)])
+    scores = np.concatenate(
+        [scores_of_items(main, sums) for sums in _resampled_sums(both, draws, generator)]
+    )
     seeds_a = generator.integers(len(a), size=(draws, len(a)))
     seeds_b = seeds_a if len(a) == len(b) else generator.integers(len(b), size=(draws, len(b)))
-    drawn = [np.take_along_axis(side, seeds, axis=1).mean(axis=1) for side, seeds in _sides(scores, seeds_a, seeds_b)]
+    drawn = [
+        np.take_along_axis(side, seeds, axis=1).mean(axis=1)
+        for side, seeds in _sides(scores, seeds_a, seeds_b)
+    ]
     low, high = np.percentile(drawn[0] - drawn[1], [2.5, 97.5])
     observed = scores_of_items(main, both.sum(axis=1))
     return float(observed[: len(a)].mean() - observed[len(a) :].mean()), float(low), float(high)
@@ -49,7 +56,9 @@ def interval(items: Items, main: str, *, draws: int = 2000, seed: int = 0) -> tu
     """
     counts = _counts(items)
     generator = np.random.default_rng(seed)
-    scores = np.concatenate([scores_of_items(main, sums) for sums in _resampled_sums(counts, draws, generator)])
+    scores = np.concatenate(
+        [scores_of_items(main, sums) for sums in _resampled_sums(counts, draws, generator)]
+    )
     seeds = generator.integers(len(counts), size=(draws, len(counts)))
     low, high = np.percentile(np.take_along_axis(scores, seeds, axis=1).mean(axis=1), [2.5, 97.5])
     return float(low), float(high)
@@ -58,11 +67,15 @@ def interval(items: Items, main: str, *, draws: int = 2000, seed: int = 0) -> tu
 def _counts(items: Items) -> np.ndarray:
     sizes = {len(side) for side in items}
     if len(sizes) != 1 or 0 in sizes:
-        raise DataError(f"every seed needs counts of the same test items, at least one: found {sorted(sizes)}")
+        raise DataError(
+            f"every seed needs counts of the same test items, at least one: found {sorted(sizes)}"
+        )
     return np.asarray(items, dtype=np.float64)
 
 
-def _resampled_sums(counts: np.ndarray, draws: int, generator: np.random.Generator) -> list[np.ndarray]:
+def _resampled_sums(
+    counts: np.ndarray, draws: int, generator: np.random.Generator
+) -> list[np.ndarray]:
     """Sums [block, S, K] of counts [S, N, K] over items drawn with replacement, the same for all S."""
     size = counts.shape[1]
     block = max(1, min(draws, _BLOCK // size))
@@ -70,7 +83,9 @@ def _resampled_sums(counts: np.ndarray, draws: int, generator: np.random.Generat
     for start in range(0, draws, block):
         rows = min(block, draws - start)
         drawn = generator.integers(size, size=(rows, size)) + np.arange(rows)[:, None] * size
-        times = np.bincount(drawn.ravel(), minlength=rows * size).reshape(rows, size)  # how often each item
+        times = np.bincount(drawn.ravel(), minlength=rows * size).reshape(
+            rows, size
+        )  # how often each item
         sums.append(np.einsum("dn,snk->dsk", times.astype(np.float64), counts, optimize=True))
     return sums
 

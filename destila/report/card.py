@@ -22,13 +22,22 @@ from destila.types import Record
 UNKNOWN = "unknown"
 CARD_FILE = "README.md"
 
-_PIPELINE = {"classify": "text-classification", "tag": "token-classification", "span": "question-answering"}
+_PIPELINE = {
+    "classify": "text-classification",
+    "tag": "token-classification",
+    "span": "question-answering",
+}
 _DOES = {
     "classify": "gives a Spanish text (or a pair of texts) one of {labels} labels",
     "tag": "gives every word of a Spanish text one of {labels} labels",
     "span": "finds the answer to a question in a Spanish text",
 }
-_METRIC = {"macro_f1": "f1", "entity_f1": "f1", "pos_accuracy": "accuracy", "mcc": "matthews_correlation"}
+_METRIC = {
+    "macro_f1": "f1",
+    "entity_f1": "f1",
+    "pos_accuracy": "accuracy",
+    "mcc": "matthews_correlation",
+}
 _SOURCE = re.compile(r"source:\s*(.+?)\s*(?=\blicence:|\bpaper:|\bnotes:|\Z)", re.DOTALL)
 _LICENCE = re.compile(r"\blicence:\s*(.+?)\s*(?=\bpaper:|\bnotes:|\bsource:|\Z)", re.DOTALL)
 
@@ -98,7 +107,12 @@ def _head(info: CardInfo) -> str:
     lines = ["language: es", f"license: {_quoted(info.licence.lower())}", "library_name: destila"]
     if info.task in _PIPELINE:
         lines.append(f"pipeline_tag: {_PIPELINE[info.task]}")
-    tags = ["destila", "spanish", *([record.role] if record else []), *(["onnx"] if _onnx(info) else [])]
+    tags = [
+        "destila",
+        "spanish",
+        *([record.role] if record else []),
+        *(["onnx"] if _onnx(info) else []),
+    ]
     lines += ["tags:", *(f"  - {_quoted(tag)}" for tag in tags)]
     if record:
         lines += ["datasets:", f"  - {_quoted(record.dataset)}"]
@@ -108,7 +122,9 @@ def _head(info: CardInfo) -> str:
 
 def _opening(info: CardInfo) -> str:
     does = _DOES.get(info.task, "is a Spanish encoder").format(labels=len(info.labels))
-    lines = [f"A small Spanish encoder that {does}." if info.task in _DOES else f"This model {does}."]
+    lines = [
+        f"A small Spanish encoder that {does}." if info.task in _DOES else f"This model {does}."
+    ]
     if info.record:
         teacher = info.record.details.get("teacher")
         how = {
@@ -120,7 +136,9 @@ def _opening(info: CardInfo) -> str:
         lines.append(how.get(info.record.role, ""))
     labels = f"Labels: {', '.join(info.labels)}." if info.labels else ""
     notes = "\n".join(f"- {note}" for note in info.notes)
-    return "\n\n".join(part for part in (" ".join(line for line in lines if line), labels, notes) if part)
+    return "\n\n".join(
+        part for part in (" ".join(line for line in lines if line), labels, notes) if part
+    )
 
 
 def _run(info: CardInfo) -> str:
@@ -160,9 +178,15 @@ def _with_transformers(info: CardInfo, weights: str) -> str:
 
 
 def _with_onnxruntime(info: CardInfo) -> str:
-    text = '"¿Dónde vive Ana?", "Ana vive en Sevilla."' if info.task == "span" else '"Vivo en Sevilla desde 1992."'
+    text = (
+        '"¿Dónde vive Ana?", "Ana vive en Sevilla."'
+        if info.task == "span"
+        else '"Vivo en Sevilla desde 1992."'
+    )
     fields = {"input_ids": "[e.ids]", "mask": "[e.attention_mask]", "type_ids": "[e.type_ids]"}
-    feeds = ", ".join(f'"{key}": numpy.array({fields[key]})' for key in info.inputs if key in fields)
+    feeds = ", ".join(
+        f'"{key}": numpy.array({fields[key]})' for key in info.inputs if key in fields
+    )
     return (
         "import numpy, onnxruntime, tokenizers\n"
         f'e = tokenizers.Tokenizer.from_file("FOLDER/tokenizer.json").encode({text})\n'
@@ -175,7 +199,10 @@ def _scores(info: CardInfo) -> str:
     if record is None:
         return "## Scores\n\nNot tested: no record of this model."
     lines = ["| score ×100 | value | 95 % interval |", "| --- | ---: | ---: |"]
-    for key in [record.main, *(key for key in SCORES if key in record.scores and key != record.main)]:
+    for key in [
+        record.main,
+        *(key for key in SCORES if key in record.scores and key != record.main),
+    ]:
         between = "–"
         if key == record.main and record.items:
             low, high = interval([record.items], key)
@@ -190,7 +217,10 @@ def _cost(info: CardInfo) -> str:
     record = info.record
     if record is None:
         return ""
-    lines = [f"- parameters: {count(record.params)}", f"- size on disk: {megabytes(record.size_bytes)} MB"]
+    lines = [
+        f"- parameters: {count(record.params)}",
+        f"- size on disk: {megabytes(record.size_bytes)} MB",
+    ]
     lines += [
         f"- latency, {x.protocol}: median {x.median_ms:.2f} ms, 95th percentile {x.p95_ms:.2f} ms"
         f" ({x.conditions.threads} threads, batch {x.conditions.batch}, {x.conditions.backend})"
@@ -199,7 +229,9 @@ def _cost(info: CardInfo) -> str:
     if not record.latency:
         lines.append("- latency: not measured")
     if "total_512" in record.macs:
-        lines.append(f"- multiply-accumulates at 512 tokens: {record.macs['total_512'] / 1e9:.2f} G")
+        lines.append(
+            f"- multiply-accumulates at 512 tokens: {record.macs['total_512'] / 1e9:.2f} G"
+        )
     return "\n".join(["## Size and speed", "", *lines])
 
 
@@ -210,7 +242,11 @@ def _data(info: CardInfo) -> str:
 
 
 def _use(info: CardInfo) -> str:
-    limit = f"Longer texts than {info.max_length} tokens are read in windows." if info.max_length else ""
+    limit = (
+        f"Longer texts than {info.max_length} tokens are read in windows."
+        if info.max_length
+        else ""
+    )
     if info.task == "classify" and info.max_length:
         limit = f"Texts are cut after {info.max_length} tokens."
     return (
@@ -223,8 +259,18 @@ def _use(info: CardInfo) -> str:
 
 def _licences(info: CardInfo) -> str:
     lines = [f"- weights: {info.licence}", f"- training data: {info.data_licence}"]
-    lines.append("- weights the training started from, and the teacher: unknown here; see their own cards")
-    return "\n".join(["## Licences", "", *lines, "", "Unknown means that nobody stated it, not that all is allowed."])
+    lines.append(
+        "- weights the training started from, and the teacher: unknown here; see their own cards"
+    )
+    return "\n".join(
+        [
+            "## Licences",
+            "",
+            *lines,
+            "",
+            "Unknown means that nobody stated it, not that all is allowed.",
+        ]
+    )
 
 
 def _conditions(info: CardInfo) -> str:
@@ -253,4 +299,8 @@ def _onnx(info: CardInfo) -> bool:
 
 def _quoted(text: str) -> str:
     """A YAML scalar: plain when it is a plain word, else in quotes (JSON strings are YAML)."""
-    return text if re.fullmatch(r"[A-Za-z][A-Za-z0-9_.-]*", text) else json.dumps(text, ensure_ascii=False)
+    return (
+        text
+        if re.fullmatch(r"[A-Za-z][A-Za-z0-9_.-]*", text)
+        else json.dumps(text, ensure_ascii=False)
+    )

@@ -37,7 +37,11 @@ class Difference:
 def gains(rows: Sequence[Row]) -> list[Difference]:
     """Distilled minus fine-tuned, for every student that is there in both roles, on the seeds both have."""
     finetuned = {row.model: row for row in rows if row.role == "finetuned"}
-    pairs = [(row, finetuned[row.model]) for row in rows if row.role == "distilled" and row.model in finetuned]
+    pairs = [
+        (row, finetuned[row.model])
+        for row in rows
+        if row.role == "distilled" and row.model in finetuned
+    ]
     return [difference(a, b, same_seeds=True) for a, b in pairs]
 
 

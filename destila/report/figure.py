@@ -83,17 +83,23 @@ def scatter(
 ) -> str:
     """Dots over a logarithmic cost axis, the front as steps, lines across, the knee ringed."""
     x = log_scale([d.x for d in dots], _LEFT + 12, WIDTH - _RIGHT - 12)
-    y = linear_scale([*(d.y for d in dots), *(line.y for line in lines)], height - _BOTTOM, _TOP + 8)
+    y = linear_scale(
+        [*(d.y for d in dots), *(line.y for line in lines)], height - _BOTTOM, _TOP + 8
+    )
     parts = [_frame(x, y, x_title, y_title, height)]
     taken: list[Box] = [(x(d.x) - 6, y(d.y) - 6, x(d.x) + 6, y(d.y) + 6) for d in dots]
     taken += _bars(front, x, y)
     for line in lines:
         taken.append((_LEFT, y(line.y) - 1, WIDTH - _RIGHT, y(line.y) + 1))
-        parts.append(f'<line class="ruler {line.role}" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" {_at(y(line.y))}/>')
+        parts.append(
+            f'<line class="ruler {line.role}" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" {_at(y(line.y))}/>'
+        )
     if front:
         parts.append(f'<polyline class="front" points="{_steps(front, x, y)}"/>')
     for d in dots:
-        parts.append(f"<g><title>{escape(d.hover or d.label)}</title>{marker(d.role, x(d.x), y(d.y), d.hollow)}</g>")
+        parts.append(
+            f"<g><title>{escape(d.hover or d.label)}</title>{marker(d.role, x(d.x), y(d.y), d.hollow)}</g>"
+        )
     if knee:
         parts.append(f'<circle class="ring" cx="{x(knee[0]):.1f}" cy="{y(knee[1]):.1f}" r="9"/>')
     for line in lines:
@@ -145,13 +151,17 @@ def strip(rows: Sequence[tuple[str, Sequence[Dot]]], *, title: str, x_title: str
     x = linear_scale([d.x for _, dots in rows for d in dots], left + 10, WIDTH - _RIGHT - 10)
     parts = []
     for tick in x.ticks:
-        parts.append(f'<line class="grid" x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="4" y2="{height - _BOTTOM}"/>')
+        parts.append(
+            f'<line class="grid" x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="4" y2="{height - _BOTTOM}"/>'
+        )
         parts.append(_text(x(tick), height - _BOTTOM + 14, _number(tick), "middle"))
     parts.append(_text((left + WIDTH) / 2, height - 6, x_title, "middle"))
     for i, (name, dots) in enumerate(rows):
         middle = 12 + i * step
         bold = "own" if any(not d.hollow for d in dots) else ""
-        parts.append(_text(left, middle + 4, name if len(name) < 21 else name[:19] + "…", "end", bold))
+        parts.append(
+            _text(left, middle + 4, name if len(name) < 21 else name[:19] + "…", "end", bold)
+        )
         parts.append(f'<line class="grid" x1="{left + 4}" x2="{WIDTH - _RIGHT}" {_at(middle)}/>')
         for d in dots:
             drawn = marker(d.role, x(d.x), middle, d.hollow)
@@ -223,7 +233,9 @@ def _frame(x: Scale, y: Scale, x_title: str, y_title: str, height: int) -> str:
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{right}" {_at(y(tick))}/>')
         parts.append(_text(_LEFT - 5, y(tick) + 4, _number(tick), "end"))
     for tick in x.ticks:
-        parts.append(f'<line class="tick" x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="{base}" y2="{base + 4}"/>')
+        parts.append(
+            f'<line class="tick" x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="{base}" y2="{base + 4}"/>'
+        )
         parts.append(_text(x(tick), base + 16, _number(tick), "middle"))
     parts.append(f'<line class="axis" x1="{_LEFT}" x2="{right}" y1="{base}" y2="{base}"/>')
     parts.append(_text((_LEFT + right) / 2, height - 5, x_title, "middle"))
@@ -277,7 +289,11 @@ def _label(text: str, x: float, y: float, taken: list[Box], height: int) -> str:
             for top in (y - 6 - far, y - 6 + far):
                 beside = left != x - width / 2 or far
                 places += [(left, top, left + width, top + 12)] if beside else []
-    inside = [b for b in places if b[0] >= _LEFT and b[2] <= WIDTH and b[1] >= 0 and b[3] <= height - _BOTTOM] or places
+    inside = [
+        b
+        for b in places
+        if b[0] >= _LEFT and b[2] <= WIDTH and b[1] >= 0 and b[3] <= height - _BOTTOM
+    ] or places
     best = min(inside, key=lambda box: sum(_overlap(box, other) for other in taken))
     taken.append(best)
     lead = ""

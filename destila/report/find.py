@@ -29,7 +29,9 @@ def find(study: str, *places: Path | None) -> Found:
     candidates = [Path(study), Path("runs") / study, Path("results") / f"{study}.jsonl"]
     existing = [path for path in candidates if path.exists()]
     if not existing:
-        raise ConfigError(f"no study '{study}': looked at {', '.join(str(path) for path in candidates)}")
+        raise ConfigError(
+            f"no study '{study}': looked at {', '.join(str(path) for path in candidates)}"
+        )
     existing += [path for folder in existing if (path := _kept_elsewhere(folder)) is not None]
     for source in existing:
         known = records.read(source)

@@ -26,7 +26,9 @@ _CROWD = 10  # dots that can all be labelled
 _NUMBER = re.compile(r"^[+-]?\d[\d,]*(\.\d+)?")
 
 
-def html(records: Sequence[Record], study: str, folder: Path | None = None, *, beside: str | None = None) -> str:
+def html(
+    records: Sequence[Record], study: str, folder: Path | None = None, *, beside: str | None = None
+) -> str:
     """The page; folder: the study's run folder, for learning curves. beside: as in `sections.sections`.
 
     Raises MissingExtraError without jinja2.
@@ -97,7 +99,11 @@ def shown(section: Section) -> dict[str, Any]:
 
 
 def _cell(text: str) -> dict[str, Any]:
-    return {"text": text, "value": sort_value(text), "number": bool(_NUMBER.match(text)) or text == NONE}
+    return {
+        "text": text,
+        "value": sort_value(text),
+        "number": bool(_NUMBER.match(text)) or text == NONE,
+    }
 
 
 def _legend(every: Sequence[Row]) -> list[tuple[str, str]]:
@@ -120,7 +126,9 @@ def _axis(axis: Axis, main: str) -> dict[str, Any]:
     ]
     lines = []
     if axis.teacher:
-        lines.append(Line(100 * axis.teacher.main, "teacher", f"teacher {points(axis.teacher.main)}"))
+        lines.append(
+            Line(100 * axis.teacher.main, "teacher", f"teacher {points(axis.teacher.main)}")
+        )
     if axis.floor:
         lines.append(Line(100 * axis.floor.main, "floor", f"floor {points(axis.floor.main)}"))
     drawn = figure.scatter(
@@ -134,12 +142,22 @@ def _axis(axis: Axis, main: str) -> dict[str, Any]:
     )
     outside = [marked.point.name for marked in axis.points if not marked.among]
     knee = axis.knee.name if axis.knee else ""
-    return {"svg": drawn, "title": axis.title, "knee": knee, "outside": outside, "crowded": len(dots) > _CROWD}
+    return {
+        "svg": drawn,
+        "title": axis.title,
+        "knee": knee,
+        "outside": outside,
+        "crowded": len(dots) > _CROWD,
+    }
 
 
 def _label(marked: Marked, axis: Axis) -> str:
     """A dot's label; where dots are many only the front and what has no equal are labelled, the rest on hover."""
-    if len(axis.points) > _CROWD and marked.row.role not in ("teacher", "floor") and marked.point not in axis.front:
+    if (
+        len(axis.points) > _CROWD
+        and marked.row.role not in ("teacher", "floor")
+        and marked.point not in axis.front
+    ):
         return ""
     return re.sub(
         r"-(distilled|finetuned)(?=[ -]|$)", "", marked.row.model
@@ -154,12 +172,15 @@ def _curves(every: Sequence[Row], logs: dict[str, runs.Log], main: str) -> list[
             log = runs.log_of(record, logs)
             if log and log.main:
                 found.setdefault(row.model, []).append((row.role, log))
-    every_main = [100 * value for named in found.values() for _, log in named for _, value in log.main]
+    every_main = [
+        100 * value for named in found.values() for _, log in named for _, value in log.main
+    ]
     panels = []
     for model, named in found.items():
         # `said` and not `role`: CPython 3.12 takes an inner loop's name for the function of that name below.
         scores = [
-            Curve([step for step, _ in log.main], [100 * value for _, value in log.main], said) for said, log in named
+            Curve([step for step, _ in log.main], [100 * value for _, value in log.main], said)
+            for said, log in named
         ]
         losses = [_loss_curve(said, log) for said, log in named if len(log.loss) > 1]
         low_high = (min(every_main), max(every_main))
@@ -169,7 +190,11 @@ def _curves(every: Sequence[Row], logs: dict[str, runs.Log], main: str) -> list[
                 "model": model,
                 "roles": [role(key) for key in dict.fromkeys(key for key, _ in named)],
                 "score": figure.curves(
-                    scores, title=f"{model}: {score} over steps", x_title="step", y_title=score, y=low_high
+                    scores,
+                    title=f"{model}: {score} over steps",
+                    x_title="step",
+                    y_title=score,
+                    y=low_high,
                 ),
                 "loss": _loss_panel(model, losses),
             }
@@ -182,7 +207,9 @@ def _loss_curve(role: str, log: runs.Log) -> Curve:
     stretch = max(1, len(log.loss) // 40)
     parts = [log.loss[i : i + stretch] for i in range(0, len(log.loss), stretch)]
     xs = [part[-1][0] for part in parts]
-    ys = [max(sum(value for _, value in part) / len(part), 1e-6) for part in parts]  # the axis is logarithmic
+    ys = [
+        max(sum(value for _, value in part) / len(part), 1e-6) for part in parts
+    ]  # the axis is logarithmic
     return Curve(xs, ys, role, marked=False)
 
 
@@ -191,7 +218,9 @@ def _loss_panel(model: str, losses: Sequence[Curve]) -> str:
         return ""
     values = [value for curve in losses for value in curve.ys]
     title, low_high = f"{model}: training loss over steps", (min(values), max(values))
-    return figure.curves(losses, title=title, x_title="step", y_title="training loss", y=low_high, log=True)
+    return figure.curves(
+        losses, title=title, x_title="step", y_title="training loss", y=low_high, log=True
+    )
 
 
 def _published(every: Sequence[Row]) -> str:
@@ -205,10 +234,14 @@ def _published(every: Sequence[Row]) -> str:
     lines: dict[str, list[Dot]] = {}
     for p in theirs:
         hover = f"{p.model}, {p.training}, {p.table}: {points(p.value)}"
-        lines.setdefault(p.model, []).append(Dot(100 * p.value, 0, p.training, hover=hover, hollow=True))
+        lines.setdefault(p.model, []).append(
+            Dot(100 * p.value, 0, p.training, hover=hover, hollow=True)
+        )
     for row in every:
         hover = f"{row.model} ({row.role}), measured here: {points(row.main)}"
-        lines.setdefault(f"{row.model} (ours)", []).append(Dot(100 * row.main, 0, row.role, hover=hover))
+        lines.setdefault(f"{row.model} (ours)", []).append(
+            Dot(100 * row.main, 0, row.role, hover=hover)
+        )
     ordered = sorted(lines.items(), key=lambda item: -max(dot.x for dot in item[1]))
     title = f"{name(main)} of published models (hollow) and of this study (filled); the table below has the values"
     return figure.strip(ordered, title=title, x_title=f"{name(main)} ×100")
@@ -246,7 +279,9 @@ def _details(every: Sequence[Row], folder: Path | None) -> list[dict[str, Any]]:
     for row in told:
         counts = row.first.details["confusion"]
         shares = [[n / sum(line) if sum(line) else 0.0 for n in line] for line in counts]
-        body = [list(zip(line, share, strict=True)) for line, share in zip(counts, shares, strict=True)]
+        body = [
+            list(zip(line, share, strict=True)) for line, share in zip(counts, shares, strict=True)
+        ]
         found.append(
             {
                 "name": f"{row.model}, {role(row.role)}",

@@ -28,7 +28,9 @@ class Point:
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.score) and np.isfinite(self.cost) and self.cost > 0):
-            raise DataError(f"'{self.name}': score {self.score} and cost {self.cost} must be finite, the cost positive")
+            raise DataError(
+                f"'{self.name}': score {self.score} and cost {self.cost} must be finite, the cost positive"
+            )
 
 
 def front(points: Sequence[Point]) -> list[Point]:
@@ -78,7 +80,9 @@ def knee(points: Sequence[Point]) -> Point | None:
 
 def retained_at(points: Sequence[Point], teacher: Point, factor: float) -> float | None:
     """The best share of the teacher's score among points at least `factor` times cheaper; None without one."""
-    shares = [p.score / teacher.score for p in points if teacher.cost >= factor * p.cost and teacher.score]
+    shares = [
+        p.score / teacher.score for p in points if teacher.cost >= factor * p.cost and teacher.score
+    ]
     return max(shares, default=None)
 
 

@@ -32,21 +32,29 @@ def write(folder: Path, out: Path | None = None) -> list[Path]:
     """
     runs = read(folder)
     if not runs:
-        raise DataError(f"{folder} has no {LOG_FILE} of a pre-training: 'destila pretrain RECIPE' makes one")
+        raise DataError(
+            f"{folder} has no {LOG_FILE} of a pre-training: 'destila pretrain RECIPE' makes one"
+        )
     paths = [(out or folder / "report").with_suffix(".md")]
     write_text(paths[0], markdown(runs, folder.name))
     if find_spec("jinja2") is None:
         log.info("no page without jinja2: pip install 'destila[report]'")
     else:
         paths.append(paths[0].with_suffix(".html"))
-        write_text(paths[1], pretraining_page.html(runs, folder.name, opening(runs), verdicts(runs), sections(runs)))
+        write_text(
+            paths[1],
+            pretraining_page.html(runs, folder.name, opening(runs), verdicts(runs), sections(runs)),
+        )
     return paths
 
 
 def markdown(runs: Sequence[Trained], name: str) -> str:
     """The report as Markdown, without the figures."""
     bullets = "\n".join(f"- {line}" for line in verdicts(runs))
-    return "\n\n".join([f"# {name}", opening(runs), bullets, *(laid_out(s) for s in sections(runs))]) + "\n"
+    return (
+        "\n\n".join([f"# {name}", opening(runs), bullets, *(laid_out(s) for s in sections(runs))])
+        + "\n"
+    )
 
 
 def opening(runs: Sequence[Trained]) -> str:
@@ -62,7 +70,9 @@ def opening(runs: Sequence[Trained]) -> str:
 
 def verdicts(runs: Sequence[Trained]) -> list[str]:
     """What can be concluded, a sentence each: who reads word order since when, which run is ahead, what went wrong."""
-    bags = [run for run in runs if (gain := run.latest("order_gain")) is not None and gain < READS_ORDER]
+    bags = [
+        run for run in runs if (gain := run.latest("order_gain")) is not None and gain < READS_ORDER
+    ]
     together = bags if len(bags) > _FEW else []
     found = [sentence for run in runs if run not in together and (sentence := _order_sentence(run))]
     if together:
@@ -71,7 +81,9 @@ def verdicts(runs: Sequence[Trained]) -> list[str]:
         found.append(
             f"{len(together)} runs do not read word order in the end (order gain {most:.2f} at most): {names}."
         )
-    ranked = sorted((value, run.name) for run in runs if (value := run.latest("bits_per_character")) is not None)
+    ranked = sorted(
+        (value, run.name) for run in runs if (value := run.latest("bits_per_character")) is not None
+    )
     if len(ranked) > 1:
         found.append(f"Fewest bits per character in the end: {ranked[0][1]}, {ranked[0][0]:.3f}.")
     for run in runs:
@@ -84,18 +96,36 @@ def sections(runs: Sequence[Trained]) -> list[Section]:
     """The end of every run, its evaluations on the way, its events."""
     keys = [key for key in SCORES if any(run.latest(key) is not None for run in runs)]
     ends = [
-        [run.name, *_progress(run.last), _speed(run), *(_said(key, run.latest(key)) for key in keys)] for run in runs
+        [
+            run.name,
+            *_progress(run.last),
+            _speed(run),
+            *(_said(key, run.latest(key)) for key in keys),
+        ]
+        for run in runs
     ]
-    header = ["run", "steps", "million tokens", "minutes", "tokens per second", *(SCORES[key] for key in keys)]
+    header = [
+        "run",
+        "steps",
+        "million tokens",
+        "minutes",
+        "tokens per second",
+        *(SCORES[key] for key in keys),
+    ]
     found = [Section("end", "In the end", header=header, body=ends)]
     for number, run in enumerate(runs):
         if run.evaluations:
             title = f"On the way: {run.name}" if len(runs) > 1 else "On the way"
             body = [
-                [*_progress(line), *(_said(key, line.get(key)) for key in keys)] for line in _spread(run.evaluations)
+                [*_progress(line), *(_said(key, line.get(key)) for key in keys)]
+                for line in _spread(run.evaluations)
             ]
-            found.append(Section(f"way-{number}", title, header=[*header[1:4], *header[5:]], body=body))
-    told = [f"{run.name}, step {line['step']:,}: {line['event']}" for run in runs for line in run.events]
+            found.append(
+                Section(f"way-{number}", title, header=[*header[1:4], *header[5:]], body=body)
+            )
+    told = [
+        f"{run.name}, step {line['step']:,}: {line['event']}" for run in runs for line in run.events
+    ]
     if told:
         found.append(Section("events", "Events", bullets=told))
     return found
@@ -103,10 +133,19 @@ def sections(runs: Sequence[Trained]) -> list[Section]:
 
 def rows(runs: Sequence[Trained]) -> list[dict[str, Any]]:
     """One row per run for a terminal or a program: run, steps, tokens, seconds and its latest scores."""
-    scores = {run.name: {key: run.latest(key) for key in SCORES if run.latest(key) is not None} for run in runs}
+    scores = {
+        run.name: {key: run.latest(key) for key in SCORES if run.latest(key) is not None}
+        for run in runs
+    }
     progress = ("tokens", "seconds")
     return [
-        {"run": r.name, "steps": r.last["step"], **{k: r.last[k] for k in progress}, **scores[r.name]} for r in runs
+        {
+            "run": r.name,
+            "steps": r.last["step"],
+            **{k: r.last[k] for k in progress},
+            **scores[r.name],
+        }
+        for r in runs
     ]
 
 
@@ -118,9 +157,7 @@ def _order_sentence(run: Trained) -> str:
     since = next((at for at, value in gains if value >= READS_ORDER), None)
     if since is None or gain < READS_ORDER:
         return f"{run.name}: does not read word order after {_millions(tokens)} million tokens (order gain {gain:.2f})."
-    return (
-        f"{run.name}: reads word order, first seen after {_millions(since)} million tokens (order gain now {gain:.2f})."
-    )
+    return f"{run.name}: reads word order, first seen after {_millions(since)} million tokens (order gain now {gain:.2f})."
 
 
 def _progress(line: Line) -> list[str]:

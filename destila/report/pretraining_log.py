@@ -61,7 +61,11 @@ def read(folder: Path) -> list[Trained]:
 
     A line that a kill tore is left out.
     """
-    paths = [path for path in (folder / LOG_FILE, *sorted(folder.glob(f"*/{LOG_FILE}"))) if path.is_file()]
+    paths = [
+        path
+        for path in (folder / LOG_FILE, *sorted(folder.glob(f"*/{LOG_FILE}")))
+        if path.is_file()
+    ]
     found = (_trained(path) for path in paths)
     return [run for run in found if run.steps or run.evaluations]
 

@@ -29,31 +29,74 @@ class Panel:
 
 
 PANELS = (
-    Panel("bits_per_character", "Bits per character", "bits per character", caption="Held-out text: less is better."),
     Panel(
-        "bits_per_character", "Bits per character", "bits per character", over="seconds", caption="The same over time."
+        "bits_per_character",
+        "Bits per character",
+        "bits per character",
+        caption="Held-out text: less is better.",
+    ),
+    Panel(
+        "bits_per_character",
+        "Bits per character",
+        "bits per character",
+        over="seconds",
+        caption="The same over time.",
     ),
     Panel("mlm_loss", "Held-out loss", "nats per masked token"),
-    Panel("loss", "Training loss", "training loss", caption="Means over some steps; all terms together."),
-    Panel("order_gain", "Order gain", "nats", caption="Nats lost when the other words stand in a random order."),
+    Panel(
+        "loss",
+        "Training loss",
+        "training loss",
+        caption="Means over some steps; all terms together.",
+    ),
+    Panel(
+        "order_gain",
+        "Order gain",
+        "nats",
+        caption="Nats lost when the other words stand in a random order.",
+    ),
     Panel("sop_accuracy", "Sentence order", "accuracy ×100", 100, caption="50 is guessing."),
     Panel(
-        "mlm_accuracy", "Tokens found", "accuracy ×100", 100, caption="Masked tokens whose likeliest piece is right."
+        "mlm_accuracy",
+        "Tokens found",
+        "accuracy ×100",
+        100,
+        caption="Masked tokens whose likeliest piece is right.",
     ),
-    Panel("pos_accuracy", "POS probe", "accuracy ×100", 100, caption="A linear layer on frozen states."),
-    Panel("entity_f1", "Entity probe", "entity F1 ×100", 100, caption="A linear layer on frozen states."),
+    Panel(
+        "pos_accuracy",
+        "POS probe",
+        "accuracy ×100",
+        100,
+        caption="A linear layer on frozen states.",
+    ),
+    Panel(
+        "entity_f1",
+        "Entity probe",
+        "entity F1 ×100",
+        100,
+        caption="A linear layer on frozen states.",
+    ),
     Panel("lr", "Learning rate", "rate ×1000", 1000),
 )
 
 
-def html(runs: Sequence[Trained], name: str, opening: str, verdicts: Sequence[str], sections: Sequence[Section]) -> str:
+def html(
+    runs: Sequence[Trained],
+    name: str,
+    opening: str,
+    verdicts: Sequence[str],
+    sections: Sequence[Section],
+) -> str:
     """The page; raises MissingExtraError without jinja2."""
     roles = [f"s{i % _COLOURS}" for i in range(len(runs))]
     values = {
         "name": name,
         "opening": opening,
         "verdicts": verdicts,
-        "legend": [(figure.legend_line(role), run.name) for role, run in zip(roles, runs, strict=True)],
+        "legend": [
+            (figure.legend_line(role), run.name) for role, run in zip(roles, runs, strict=True)
+        ],
         "events": any(run.events for run in runs),
         "panels": [drawn for panel in PANELS if (drawn := _drawn(panel, runs, roles))],
         "sections": [shown(section) for section in sections],
@@ -71,8 +114,16 @@ def _drawn(panel: Panel, runs: Sequence[Trained], roles: Sequence[str]) -> dict[
             series = _means(series)
         if len(series) > 1:
             xs, ys = zip(*series, strict=True)
-            curves.append(Curve(xs, ys, role, marked=panel.key not in ("loss", "lr") and len(series) <= _MARKED))
-            events += [(line[panel.over] / unit, role) for line in run.events if line[panel.over] / unit <= xs[-1]]
+            curves.append(
+                Curve(
+                    xs, ys, role, marked=panel.key not in ("loss", "lr") and len(series) <= _MARKED
+                )
+            )
+            events += [
+                (line[panel.over] / unit, role)
+                for line in run.events
+                if line[panel.over] / unit <= xs[-1]
+            ]
     if not curves:
         return None
     values = [y for curve in curves for y in curve.ys]
@@ -91,7 +142,9 @@ def _axis(panel: Panel, runs: Sequence[Trained]) -> tuple[float, str]:
     """The unit of the x axis, in tokens or seconds, and its name."""
     if panel.over == "tokens":
         return 1e6, "million tokens"
-    longest = max((x for run in runs for x, _ in run.series(panel.key, over=panel.over)), default=0.0)
+    longest = max(
+        (x for run in runs for x, _ in run.series(panel.key, over=panel.over)), default=0.0
+    )
     return (3600.0, "hours") if longest > 3 * 3600 else (60.0, "minutes")
 
 

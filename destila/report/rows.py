@@ -54,7 +54,10 @@ class Row:
         if not found:
             return None
         return Latency(
-            protocol, median(x.median_ms for x in found), median(x.p95_ms for x in found), found[0].conditions
+            protocol,
+            median(x.median_ms for x in found),
+            median(x.p95_ms for x in found),
+            found[0].conditions,
         )
 
     @property
@@ -79,7 +82,9 @@ def rows(records: Iterable[Record]) -> list[Row]:
     groups: dict[tuple[str, str], dict[int, Record]] = {}
     for record in tested:
         groups.setdefault((record.role, model_of(record)), {})[record.seed] = record
-    settings = {(record.role, model_of(record)): record.config for record in tested}  # the last record's
+    settings = {
+        (record.role, model_of(record)): record.config for record in tested
+    }  # the last record's
     found = []
     for name, seeds in groups.items():
         alike = [seeds[seed] for seed in sorted(seeds) if seeds[seed].config == settings[name]]
@@ -91,19 +96,29 @@ def model_of(record: Record) -> str:
     """The name under which a record's seeds are one model; see `Row`."""
     if record.role != "exported":
         return record.model
-    run, candidate = re.sub(rf"-s{record.seed}(?=-|$)", "", record.run), str(record.details.get("candidate", ""))
+    run, candidate = (
+        re.sub(rf"-s{record.seed}(?=-|$)", "", record.run),
+        str(record.details.get("candidate", "")),
+    )
     return run if run.endswith(candidate) else f"{run} {candidate}"
 
 
 def protocols(rows: Sequence[Row]) -> list[str]:
     """Latency protocols that any row has, in order of first appearance."""
-    return list(dict.fromkeys(x.protocol for row in rows for record in row.records for x in record.latency))
+    return list(
+        dict.fromkeys(x.protocol for row in rows for record in row.records for x in record.latency)
+    )
 
 
 def teacher_of(rows: Sequence[Row]) -> Row | None:
     """The teacher that the distilled students name in `details["teacher"]`, else the best one; None without any."""
     teachers = [row for row in rows if row.role == "teacher"]
-    named = {record.details.get("teacher") for row in rows if row.role == "distilled" for record in row.records}
+    named = {
+        record.details.get("teacher")
+        for row in rows
+        if row.role == "distilled"
+        for record in row.records
+    }
     chosen = [row for row in teachers if row.model in named] or teachers
     return max(chosen, key=lambda row: row.main, default=None)
 

@@ -32,7 +32,11 @@ def logs(folder: Path | None) -> dict[str, Log]:
     """The logs below a study's folder by run folder; {} without a folder. A line that a kill cut off is skipped."""
     if folder is None:
         return {}
-    paths = [path for part in ("teachers", "students") for path in sorted(folder.glob(f"{part}/*/{LOG_FILE}"))]
+    paths = [
+        path
+        for part in ("teachers", "students")
+        for path in sorted(folder.glob(f"{part}/*/{LOG_FILE}"))
+    ]
     return {path.parent.name: _log(path) for path in paths}
 
 
@@ -74,7 +78,9 @@ def _named(records: Sequence[Record], folder: Path | None) -> Iterator[Sequence[
         yield list(record.details.get("per_label", ()))
     if folder is not None:
         places = (path for record in records for path in model_folders(folder, record))
-        yield from (read_folder(path).labels or () for path in places if (path / "config.json").is_file())
+        yield from (
+            read_folder(path).labels or () for path in places if (path / "config.json").is_file()
+        )
     if records and records[0].dataset in plugins.names("datasets"):
         yield plugins.find("datasets", records[0].dataset, "LABELS").LABELS or ()
 
@@ -82,5 +88,8 @@ def _named(records: Sequence[Record], folder: Path | None) -> Iterator[Sequence[
 def _log(path: Path) -> Log:
     lines = read_log(path)
     keys = ("loss", "main", "dev_loss")
-    series = [tuple((float(x["step"]), float(x[key])) for x in lines if key in x and "step" in x) for key in keys]
+    series = [
+        tuple((float(x["step"]), float(x[key])) for x in lines if key in x and "step" in x)
+        for key in keys
+    ]
     return Log(path.parent.name, *series)

@@ -11,7 +11,18 @@ from destila.report.compare import Difference, against, against_floor, gains
 from destila.report.pareto import lost_per_halving
 from destila.report.rows import Row, protocols, speed_up, teacher_of
 from destila.report.tradeoff import FACTORS, Axis, axes
-from destila.report.words import MACS, NONE, SCORES, count, megabytes, name, points, say, signed, times
+from destila.report.words import (
+    MACS,
+    NONE,
+    SCORES,
+    count,
+    megabytes,
+    name,
+    points,
+    say,
+    signed,
+    times,
+)
 
 Body = Sequence[Sequence[str]]
 
@@ -42,7 +53,18 @@ def sections(rows: Sequence[Row], *, beside: str | None = None) -> list[Section]
     if not rows:
         return []
     compared = partial(_against, model=beside)
-    made = (_scores, _cost, _tradeoff, _retained, _quantised, _gains, compared, _floors, _published, _conditions)
+    made = (
+        _scores,
+        _cost,
+        _tradeoff,
+        _retained,
+        _quantised,
+        _gains,
+        compared,
+        _floors,
+        _published,
+        _conditions,
+    )
     return [section for make in made if (section := make(rows)) is not None]
 
 
@@ -60,19 +82,30 @@ def opening(rows: Sequence[Row]) -> str:
 
 def verdicts(rows: Sequence[Row]) -> list[str]:
     """What a report concludes, one sentence each: every gain of distilling, and whether the floor wins."""
-    return [_gain_sentence(d) for d in gains(rows)] + [_floor_sentence(d) for d in against_floor(rows)]
+    return [_gain_sentence(d) for d in gains(rows)] + [
+        _floor_sentence(d) for d in against_floor(rows)
+    ]
 
 
 def _scores(rows: Sequence[Row]) -> Section:
     main, teacher = rows[0].first.main, teacher_of(rows)
     has = _scores_of(rows)
     keys = [main, *(key for key in SCORES if key in has and key != main)]
-    header = ["model", "role", "seeds", "parameters", *(name(key) for key in keys), "of the teacher"]
+    header = [
+        "model",
+        "role",
+        "seeds",
+        "parameters",
+        *(name(key) for key in keys),
+        "of the teacher",
+    ]
     body = []
     for row in rows:
         share = f"{100 * row.main / teacher.main:.1f} %" if teacher and teacher.main else NONE
         cells = [_score(row, key) for key in keys]
-        body.append([row.model, row.role, str(len(row.seeds)), count(row.first.params), *cells, share])
+        body.append(
+            [row.model, row.role, str(len(row.seeds)), count(row.first.params), *cells, share]
+        )
     return Section("scores", "Scores", header=header, body=body)
 
 
@@ -86,7 +119,9 @@ def _cost(rows: Sequence[Row]) -> Section:
     body = []
     for row in rows:
         line = [row.model, row.role, count(row.first.params), megabytes(row.first.size_bytes)]
-        line += [f"{row.first.macs[key] / 1e9:.2f}" if key in row.first.macs else NONE for key in macs]
+        line += [
+            f"{row.first.macs[key] / 1e9:.2f}" if key in row.first.macs else NONE for key in macs
+        ]
         for protocol in timed:
             latency, factor = row.latency(protocol), speed_up(row, teacher, protocol)
             line.append(f"{latency.median_ms:.2f} ({latency.p95_ms:.2f})" if latency else NONE)
@@ -111,7 +146,13 @@ def _tradeoff(rows: Sequence[Row]) -> Section | None:
     if not found:
         return None
     floor = next((axis.floor for axis in found), None)
-    header = ["cost", "front, cheapest first", "knee", "hypervolume above the floor", "hypervolume above 0"]
+    header = [
+        "cost",
+        "front, cheapest first",
+        "knee",
+        "hypervolume above the floor",
+        "hypervolume above 0",
+    ]
     header += [f"retained at {factor}×" for factor in FACTORS]
     body = [
         [
@@ -130,7 +171,9 @@ def _tradeoff(rows: Sequence[Row]) -> Section | None:
         "Definitions: docs/tradeoff.md."
     ]
     if floor is not None and not any(axis.above_floor for axis in found):
-        notes.append(f"No encoder cheaper than the teacher scores above the floor {floor.model} {points(floor.main)}.")
+        notes.append(
+            f"No encoder cheaper than the teacher scores above the floor {floor.model} {points(floor.main)}."
+        )
     return Section("tradeoff", "Trade-off", header=header, body=body, notes=" ".join(notes))
 
 
@@ -146,7 +189,11 @@ def _retained(rows: Sequence[Row]) -> Section | None:
     for row in rows:
         if row.role == "floor" or row is teacher:
             continue
-        line = [row.model, row.role, _share(row.main / teacher.main if teacher and teacher.main else None)]
+        line = [
+            row.model,
+            row.role,
+            _share(row.main / teacher.main if teacher and teacher.main else None),
+        ]
         for axis in found:
             line += _saving(axis, row)
         body.append(line)
@@ -154,7 +201,11 @@ def _retained(rows: Sequence[Row]) -> Section | None:
         "Score retained: share of the teacher's main score. Saved: the teacher's cost divided by the model's. Lost per "
         "halving: share of the teacher's score given up for each halving of the cost; negative where the model is better."
     )
-    return Section("retained", "Score retained", header=header, body=body, notes=notes) if body else None
+    return (
+        Section("retained", "Score retained", header=header, body=body, notes=notes)
+        if body
+        else None
+    )
 
 
 def _saving(axis: Axis, row: Row) -> list[str]:
@@ -162,7 +213,10 @@ def _saving(axis: Axis, row: Row) -> list[str]:
     if point is None or axis.reference is None:
         return [NONE, NONE]
     lost = lost_per_halving(point, axis.reference)
-    return [times(axis.reference.cost / point.cost), NONE if lost is None else f"{100 * lost:.2f} %"]
+    return [
+        times(axis.reference.cost / point.cost),
+        NONE if lost is None else f"{100 * lost:.2f} %",
+    ]
 
 
 def _quantised(rows: Sequence[Row]) -> Section | None:
@@ -170,13 +224,23 @@ def _quantised(rows: Sequence[Row]) -> Section | None:
     if not exported:
         return None
     main = exported[0].first.main
-    header = ["model", "candidate", name(main), "drop in points", "MB", "int8 products", "batch-stable"]
+    header = [
+        "model",
+        "candidate",
+        name(main),
+        "drop in points",
+        "MB",
+        "int8 products",
+        "batch-stable",
+    ]
     body = []
     for row in exported:
         told = row.first.details
         drops = [float(r.details["drop"]) for r in row.records if r.details.get("drop") is not None]
         products = (
-            f"{told['int8_products']} of {told['products']}" if {"int8_products", "products"} <= {*told} else NONE
+            f"{told['int8_products']} of {told['products']}"
+            if {"int8_products", "products"} <= {*told}
+            else NONE
         )
         stable = {True: "yes", False: "no"}.get(told.get("stable", ""), NONE)
         drop = signed(sum(drops) / len(drops)) if drops else NONE
@@ -186,19 +250,43 @@ def _quantised(rows: Sequence[Row]) -> Section | None:
         "Drop: what the exported model loses on the data the export was checked on; negative where it gains. Int8 "
         "products: the two inside each layer's attention have no weights, and stay in floating point."
     )
-    return Section("quantised", "What export and quantisation lose", header=header, body=body, notes=notes)
+    return Section(
+        "quantised", "What export and quantisation lose", header=header, body=body, notes=notes
+    )
 
 
 def _gains(rows: Sequence[Row]) -> Section | None:
     found = gains(rows)
     if not found:
         return None
-    header = ["student", "reading", "distilled", "fine-tuned", "difference", "95 % interval", "seeds"]
+    header = [
+        "student",
+        "reading",
+        "distilled",
+        "fine-tuned",
+        "difference",
+        "95 % interval",
+        "seeds",
+    ]
     body = [
-        [d.a.model, d.reading, points(d.a.main), points(d.b.main), signed(d.mean), _interval(d), str(min(d.seeds))]
+        [
+            d.a.model,
+            d.reading,
+            points(d.a.main),
+            points(d.b.main),
+            signed(d.mean),
+            _interval(d),
+            str(min(d.seeds)),
+        ]
         for d in found
     ]
-    return Section("gains", "What distilling gains over fine-tuning", header=header, body=body, notes=_BOOTSTRAP)
+    return Section(
+        "gains",
+        "What distilling gains over fine-tuning",
+        header=header,
+        body=body,
+        notes=_BOOTSTRAP,
+    )
 
 
 def _against(rows: Sequence[Row], *, model: str | None) -> Section | None:
@@ -206,7 +294,15 @@ def _against(rows: Sequence[Row], *, model: str | None) -> Section | None:
         return None
     header = ["student", "role", "reading", "score", "difference", "95 % interval", "seeds"]
     body = [
-        [d.a.model, d.a.role, d.reading, points(d.a.main), signed(d.mean), _interval(d), str(min(d.seeds))]
+        [
+            d.a.model,
+            d.a.role,
+            d.reading,
+            points(d.a.main),
+            signed(d.mean),
+            _interval(d),
+            str(min(d.seeds)),
+        ]
         for d in against(rows, model)
     ]
     return Section("against", f"Against {model}", header=header, body=body, notes=_BOOTSTRAP)
@@ -215,7 +311,9 @@ def _against(rows: Sequence[Row], *, model: str | None) -> Section | None:
 def _floors(rows: Sequence[Row]) -> Section | None:
     if not any(row.role == "floor" for row in rows):
         return None
-    sentences = [_floor_sentence(d) for d in against_floor(rows)] or ["No student to compare the floor with."]
+    sentences = [_floor_sentence(d) for d in against_floor(rows)] or [
+        "No student to compare the floor with."
+    ]
     return Section("floor", "Floor", bullets=sentences)
 
 
@@ -227,8 +325,13 @@ def _gain_sentence(d: Difference) -> str:
 
 
 def _floor_sentence(d: Difference) -> str:
-    student, floor = f"{d.a.model} ({d.a.role}) {points(d.a.main)}", f"{d.b.model} {points(d.b.main)}"
-    how = f"{name(d.a.first.main)}, difference {signed(d.mean)} points, 95 % interval {_interval(d)}"
+    student, floor = (
+        f"{d.a.model} ({d.a.role}) {points(d.a.main)}",
+        f"{d.b.model} {points(d.b.main)}",
+    )
+    how = (
+        f"{name(d.a.first.main)}, difference {signed(d.mean)} points, 95 % interval {_interval(d)}"
+    )
     if d.mean < 0:
         return f"The floor wins: {floor} against {student}, the best student ({how})."
     if d.mean == 0 or (d.low is not None and d.low <= 0):
@@ -253,15 +356,23 @@ def _published(rows: Sequence[Row]) -> Section | None:
             mark = f" [{notes.index(cell.note) + 1}]" if cell and cell.note else ""
             line.append(f"{points(cell.value)}{mark}" if cell else NONE)
         body.append(line + [NONE] * len(ours))
-    body += [[row.model, row.role, *[NONE] * len(columns), *(_score(row, key) for key in ours)] for row in rows]
-    header = ["model", "role", *(f"{table}, {training}, {name(score)}" for table, training, score in columns)]
+    body += [
+        [row.model, row.role, *[NONE] * len(columns), *(_score(row, key) for key in ours)]
+        for row in rows
+    ]
+    header = [
+        "model",
+        "role",
+        *(f"{table}, {training}, {name(score)}" for table, training, score in columns),
+    ]
     header += [f"measured here, {name(score)}" for score in ours]
     about = reference.tables()
-    lines = [f"{key}: {about[key].title}. {about[key].note}" for key in dict.fromkeys(c[0] for c in columns)]
+    lines = [
+        f"{key}: {about[key].title}. {about[key].note}"
+        for key in dict.fromkeys(c[0] for c in columns)
+    ]
     lines += [f"[{i}] {note}" for i, note in enumerate(notes, start=1)]
-    first = (
-        "Published by others, not measured here: their training sets, tokenizers, seeds and versions differ from ours."
-    )
+    first = "Published by others, not measured here: their training sets, tokenizers, seeds and versions differ from ours."
     if dataset in reference.SAME_TEST:
         first += f" Same test set as {reference.SAME_TEST[dataset]}, other training text."
     return Section("published", "Published", first, header, body, bullets=lines)
@@ -292,7 +403,9 @@ def _score(row: Row, key: str) -> str:
 
 
 def _interval(d: Difference) -> str:
-    return f"[{signed(d.low)}, {signed(d.high)}]" if d.low is not None and d.high is not None else NONE
+    return (
+        f"[{signed(d.low)}, {signed(d.high)}]" if d.low is not None and d.high is not None else NONE
+    )
 
 
 def _area(value: float | None) -> str:

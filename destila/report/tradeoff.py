@@ -69,8 +69,12 @@ def axes(rows: Sequence[Row]) -> list[Axis]:
     """Latency, size and MACs of a study, those that any encoder has; [] without encoders."""
     protocol = protocol_of(rows)
     found = [
-        _axis(rows, "latency", f"latency, {protocol}", "ms", [_latency(row, protocol) for row in rows]),
-        _axis(rows, "size", "size on disk", "MB", [row.first.size_bytes / 1e6 or None for row in rows]),
+        _axis(
+            rows, "latency", f"latency, {protocol}", "ms", [_latency(row, protocol) for row in rows]
+        ),
+        _axis(
+            rows, "size", "size on disk", "MB", [row.first.size_bytes / 1e6 or None for row in rows]
+        ),
         _axis(rows, "macs", "MACs at 512 tokens", "GMACs", [_macs(row) for row in rows]),
     ]
     return [axis for axis in found if axis.among]
@@ -91,7 +95,9 @@ def floor_of(rows: Sequence[Row]) -> Row | None:
     return max((row for row in rows if row.role == "floor"), key=lambda row: row.main, default=None)
 
 
-def _axis(rows: Sequence[Row], key: str, title: str, unit: str, costs: Sequence[float | None]) -> Axis:
+def _axis(
+    rows: Sequence[Row], key: str, title: str, unit: str, costs: Sequence[float | None]
+) -> Axis:
     teacher, floor = teacher_of(rows), floor_of(rows)
     marked = tuple(
         Marked(row, Point(name_of(row), row.main, cost), _enters(row, teacher, key, rows))
@@ -101,7 +107,9 @@ def _axis(rows: Sequence[Row], key: str, title: str, unit: str, costs: Sequence[
     among = [m.point for m in marked if m.among]
     ceiling = next((m.point.cost for m in marked if m.row is teacher), None)
     above = [
-        pareto.hypervolume(among, score=score, cost=ceiling) if ceiling is not None and score is not None else None
+        pareto.hypervolume(among, score=score, cost=ceiling)
+        if ceiling is not None and score is not None
+        else None
         for score in (floor.main if floor else None, 0.0)
     ]
     return Axis(key, title, unit, marked, teacher, floor, *above)

@@ -22,7 +22,9 @@ def write(study: str, *, out: str | None = None, against: str | None = None) -> 
     for folder in (Path(study), Path("runs") / study):
         if runs := pretraining_log.read(folder):
             if against is not None:
-                raise ConfigError(f"{folder} holds pre-trainings, and --against compares students: leave it out")
+                raise ConfigError(
+                    f"{folder} holds pre-trainings, and --against compares students: leave it out"
+                )
             return _pretrained(folder, runs, asked)
     found = find(study, asked.parent if asked else None)
     source = found.source
@@ -32,17 +34,31 @@ def write(study: str, *, out: str | None = None, against: str | None = None) -> 
     _write(beside, page.html(found.records, found.name, found.folder, beside=against))
     lines = [*table.verdicts(found.records), f"report: {target}", f"page: {beside}"]
     rows = table.terminal_rows(found.records)
-    return {"study": found.name, "report": str(target), "page": str(beside), "rows": rows, "lines": lines}
+    return {
+        "study": found.name,
+        "report": str(target),
+        "page": str(beside),
+        "rows": rows,
+        "lines": lines,
+    }
 
 
-def _pretrained(folder: Path, runs: list[pretraining_log.Trained], out: Path | None) -> dict[str, Any]:
+def _pretrained(
+    folder: Path, runs: list[pretraining_log.Trained], out: Path | None
+) -> dict[str, Any]:
     try:
         paths = [str(path) for path in pretraining.write(folder, out)]
     except OSError as error:
         raise _unwritable(out or folder, error) from error
     lines = [*pretraining.verdicts(runs), *(f"report: {path}" for path in paths)]
     beside = paths[1] if len(paths) > 1 else None
-    return {"study": folder.name, "report": paths[0], "page": beside, "rows": pretraining.rows(runs), "lines": lines}
+    return {
+        "study": folder.name,
+        "report": paths[0],
+        "page": beside,
+        "rows": pretraining.rows(runs),
+        "lines": lines,
+    }
 
 
 def _write(path: Path, text: str) -> None:

@@ -43,7 +43,12 @@ def made(study: Study, options: AugmentOptions, progress: Progress) -> Made:
         fresh = not augment.file_of(key).exists()
         found = augment.stored(key, lambda: _make(study.dataset, options, progress))
         how = f"by {options.kind}, {'made now' if fresh else 'made before'}"
-        log.info("augmentation: %d new texts from %d %s", len(found), len(study.dataset.splits["train"]), how)
+        log.info(
+            "augmentation: %d new texts from %d %s",
+            len(found),
+            len(study.dataset.splits["train"]),
+            how,
+        )
         return found
 
     return Made(key, augment.planned(study.dataset, options.kind, options.copies), examples)
@@ -60,5 +65,14 @@ def _make(dataset: Dataset, options: AugmentOptions, progress: Progress) -> list
         def show(done: int, total: int) -> None:
             progress("filling masks", done, total)
 
-        found = fill(train, model, tokenizer, copies=copies, share=share, top=options.top, seed=seed, progress=show)
+        found = fill(
+            train,
+            model,
+            tokenizer,
+            copies=copies,
+            share=share,
+            top=options.top,
+            seed=seed,
+            progress=show,
+        )
     return augment.new(found, (e for split in dataset.splits.values() for e in split))

@@ -62,9 +62,14 @@ class Study:
     def fingerprint(self) -> str:
         """Names the examples, labels and how they are encoded."""
         splits = {s: self.dataset.splits.get(s, ()) for s in _SPLITS}
-        rows = [[s, [(e.text, e.pair, e.words, e.target) for e in examples]] for s, examples in splits.items()]
+        rows = [
+            [s, [(e.text, e.pair, e.words, e.target) for e in examples]]
+            for s, examples in splits.items()
+        ]
         parts = [rows, self.labels, self.recipe.max_length, self.recipe.labelling]
-        if isinstance(self.task, SpanTask):  # only then: names of runs that were recorded before must stay
+        if isinstance(
+            self.task, SpanTask
+        ):  # only then: names of runs that were recorded before must stay
             answers = [[e.answers for e in examples] for examples in splits.values()]
             parts += [answers, self.task.options]
         return config.fingerprint(*parts)
@@ -80,15 +85,23 @@ class Study:
     @property
     def facts(self) -> dict[str, Any]:
         """What the folder of a trained model says about itself, so that it is read everywhere as it was here."""
-        found = {"task": self.dataset.task, "labels": list(self.labels), "max_length": self.recipe.max_length}
-        return found | ({"span": self.task.options.model_dump()} if isinstance(self.task, SpanTask) else {})
+        found = {
+            "task": self.dataset.task,
+            "labels": list(self.labels),
+            "max_length": self.recipe.max_length,
+        }
+        return found | (
+            {"span": self.task.options.model_dump()} if isinstance(self.task, SpanTask) else {}
+        )
 
     @cached_property
     def class_counts(self) -> list[int]:
         """Training units per class, in label order."""
         found: Counter[str] = Counter()
         for example in self.dataset.splits.get("train", ()):
-            found.update([example.target] if isinstance(example.target, str) else example.target or ())
+            found.update(
+                [example.target] if isinstance(example.target, str) else example.target or ()
+            )
         return [found[label] for label in self.labels]
 
     def unlabelled(self, options: DistilOptions) -> list[Example]:
@@ -105,16 +118,21 @@ class Study:
             known = {e.text for split in self.dataset.splits.values() for e in split}
             lines, tag = unlabelled.sample(*key, known), self.dataset.task == "tag"
             self._unlabelled[key] = [
-                Example(f"unlabelled-{i}", t, words=split_words(t) if tag else ()) for i, t in enumerate(lines)
+                Example(f"unlabelled-{i}", t, words=split_words(t) if tag else ())
+                for i, t in enumerate(lines)
             ]
         return given + self._unlabelled[key]
 
-    def encode(self, split: str, tokenizer: Tokenizer, examples: Sequence[Example] | None = None) -> Encoded:
+    def encode(
+        self, split: str, tokenizer: Tokenizer, examples: Sequence[Example] | None = None
+    ) -> Encoded:
         """Features of a split (or of `examples`, kept under the name `split`), encoded once per tokenizer."""
         key = (split, tokenizer.fingerprint)
         if key not in self._encoded:
             chosen = self.dataset.splits[split] if examples is None else examples
-            self._encoded[key] = self.task.encode(chosen, tokenizer, self.labels, max_length=self.recipe.max_length)
+            self._encoded[key] = self.task.encode(
+                chosen, tokenizer, self.labels, max_length=self.recipe.max_length
+            )
         return self._encoded[key]
 
     def encode_train(self, tokenizer: Tokenizer, examples: Sequence[Example]) -> Encoded:
@@ -137,7 +155,9 @@ class Study:
         if not folder.is_dir():
             train = self.dataset.splits["train"]
             texts = [e.text for e in train] + [e.pair for e in train if e.pair is not None]
-            tokenizer = learn(texts, kind=spec.kind, vocab_size=spec.vocab_size, lowercase=spec.lowercase)
+            tokenizer = learn(
+                texts, kind=spec.kind, vocab_size=spec.vocab_size, lowercase=spec.lowercase
+            )
             partial = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
             tokenizer.save(partial)
             try:

@@ -41,7 +41,9 @@ def minutes(study: Study, jobs: Sequence[Job]) -> dict[str, float]:
 
 def _words(study: Study, split: str) -> float:
     """Blanks-delimited words of a split: a unit of work that needs no tokenizer."""
-    return float(sum(len(e.text.split()) + len((e.pair or "").split()) for e in study.dataset.splits[split]))
+    return float(
+        sum(len(e.text.split()) + len((e.pair or "").split()) for e in study.dataset.splits[split])
+    )
 
 
 def _words_per_second(study: Study, job: Job) -> float:
@@ -50,14 +52,22 @@ def _words_per_second(study: Study, job: Job) -> float:
     examples = study.dataset.splits["train"][
         :: max(1, len(study.dataset.splits["train"]) // (4 * job.options.batch_size))
     ]
-    encoded = study.task.encode(examples, loaded.tokenizer, study.labels, max_length=study.recipe.max_length)
+    encoded = study.task.encode(
+        examples, loaded.tokenizer, study.labels, max_length=study.recipe.max_length
+    )
     features: list[Features] = list(encoded.features)
     words = sum(len(e.text.split()) + len((e.pair or "").split()) for e in examples) / len(features)
     data = TrainData(features, loaded.tokenizer.pad_id)
     options = job.options.model_copy(update={"epochs": 2, "lr": 1e-9})
     random_state = torch.get_rng_state()
     steps = fit(
-        loaded.model, study.task, build_loss([{"use": "hard"}]), data, lambda: Evaluation(0, 0, {}), options, seed=0
+        loaded.model,
+        study.task,
+        build_loss([{"use": "hard"}]),
+        data,
+        lambda: Evaluation(0, 0, {}),
+        options,
+        seed=0,
     )
     next(steps)
     started, done = time.monotonic(), 0

@@ -61,11 +61,15 @@ class Exporting:
         """The main dev score of any function from the inputs of a window to logits. limit: examples, spread over dev."""
         examples = self.dev if limit is None else spread(self.dev, limit)
         longest = self.study.recipe.max_length
-        encoded = self.study.task.encode(examples, loaded.tokenizer, self.labels, max_length=longest)
+        encoded = self.study.task.encode(
+            examples, loaded.tokenizer, self.labels, max_length=longest
+        )
         inputs = [feeds(f.input_ids, f.type_ids) for f in encoded.features]
 
         def score(answer: Callable[[dict[str, np.ndarray]], np.ndarray]) -> float:
-            with ThreadPoolExecutor(cpu.available()) as pool:  # both libraries let other threads go on
+            with ThreadPoolExecutor(
+                cpu.available()
+            ) as pool:  # both libraries let other threads go on
                 values = [found[0] for found in pool.map(answer, inputs)]
             return self._score(examples, self.study.task.gather(encoded.features, values))
 
@@ -87,17 +91,25 @@ class Exporting:
         ran: the candidate that the folder runs. The study's record of the run it came from gives it its name and seed.
         """
         run = source.parent.name if source.name == "best" else source.name
-        known = [r for r in self.steps.recorded.values() if re.fullmatch(rf"{re.escape(r.run)}(-s\d+)?", run)]
+        known = [
+            r
+            for r in self.steps.recorded.values()
+            if re.fullmatch(rf"{re.escape(r.run)}(-s\d+)?", run)
+        ]
         base = known[-1] if known else None
         seed = re.search(r"-s(\d+)$", run)
         subject = TestedModel(
-            key=config.fingerprint(self.study.fingerprint, "exported", ran.name, _digest(folder / ran.file)),
+            key=config.fingerprint(
+                self.study.fingerprint, "exported", ran.name, _digest(folder / ran.file)
+            ),
             run=run,
             role="exported",
             model=base.model if base else run,
             seed=base.seed if base else int(seed[1]) if seed else 0,
             seconds=0.0,
-            predictor=RuntimePredictor(folder, threads=self.study.recipe.measure.threads, candidate=ran.name),
+            predictor=RuntimePredictor(
+                folder, threads=self.study.recipe.measure.threads, candidate=ran.name
+            ),
             params=parameters(loaded.model.config, len(self.labels), self.task),
             size_bytes=ran.bytes,
             macs=macs_of(loaded.model.config, self.task, len(self.labels)),

@@ -31,7 +31,13 @@ class Evaluator:
     """
 
     def __init__(
-        self, study: Study, model: torch.nn.Module, tokenizer: Tokenizer, options: TrainOptions, *, judged: bool
+        self,
+        study: Study,
+        model: torch.nn.Module,
+        tokenizer: Tokenizer,
+        options: TrainOptions,
+        *,
+        judged: bool,
     ) -> None:
         self.study, self.model, self.tokenizer = study, model, tokenizer
         self.examples = study.dataset.splits["dev"]
@@ -41,13 +47,21 @@ class Evaluator:
     def __call__(self) -> Evaluation:
         """The scores of the weights as they are now."""
         device = next(self.model.parameters()).device
-        autocast = torch.bfloat16 if autocast_precision(self.options.precision, device) == "bf16" else None
+        autocast = (
+            torch.bfloat16 if autocast_precision(self.options.precision, device) == "bf16" else None
+        )
         task, labels = self.study.task, self.study.labels
-        values = window_logits(self.model, self.features, pad_id=self.tokenizer.pad_id, autocast=autocast)
+        values = window_logits(
+            self.model, self.features, pad_id=self.tokenizer.pad_id, autocast=autocast
+        )
         rows = task.gather(self.features, values)
         predictions = task.decode(self.examples, rows, labels)
         scores = task.score(self.examples, predictions, labels)
-        uniform = task.axis == 2 and len(labels) > 1 and len({label for p in predictions for label in p.labels}) == 1
+        uniform = (
+            task.axis == 2
+            and len(labels) > 1
+            and len({label for p in predictions for label in p.labels}) == 1
+        )
         constant = uniform and task.name == "classify" and self.judged
         loss = task.loss(self.examples, rows, labels)
         return Evaluation(scores[self.study.main], loss, scores, constant, uniform)
@@ -75,7 +89,9 @@ class Logbook:
         if not found:
             return None
         kept = found[-1]
-        return Evaluation(kept["main"], kept["dev_loss"], kept["dev"], uniform=kept.get("uniform", False))
+        return Evaluation(
+            kept["main"], kept["dev_loss"], kept["dev"], uniform=kept.get("uniform", False)
+        )
 
     def write(self, step: Step) -> None:
         """Append a step."""
@@ -103,7 +119,12 @@ class Logbook:
                 **({"uniform": True} if step.evaluation.uniform else {}),
             }
             log.info(
-                "%s step %d/%d loss %.4f dev %.4f", self.name, step.step, step.steps, step.loss, step.evaluation.main
+                "%s step %d/%d loss %.4f dev %.4f",
+                self.name,
+                step.step,
+                step.steps,
+                step.loss,
+                step.evaluation.main,
             )
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")

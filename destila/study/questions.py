@@ -42,9 +42,15 @@ def check(study: Study) -> None:
         _check_length(teacher, task.options.stride or 1)
     if teachers and task.options.unit != "unit":
         _check_tokens([*teachers, *students], task.options.unit)
-    for source, longest in {(_tokenizer_of(spec), _longest(spec, study)) for spec in (*teachers, *students)}:
+    for source, longest in {
+        (_tokenizer_of(spec), _longest(spec, study)) for spec in (*teachers, *students)
+    }:
         for split in ("dev", "test") if source else ():
-            check_fit(study.dataset.splits.get(split, ()), load_tokenizer(source or ""), max_length=longest)
+            check_fit(
+                study.dataset.splits.get(split, ()),
+                load_tokenizer(source or ""),
+                max_length=longest,
+            )
 
 
 def _check_length(teacher: ModelSpec, stride: int) -> None:
@@ -73,7 +79,9 @@ def _longest(spec: ModelSpec, study: Study) -> int:
 
 def _tokenizer_of(spec: ModelSpec) -> str | None:
     """The folder of a model's tokenizer; None where the study trains one or is to say which."""
-    if isinstance(spec.tokenizer, TokenizerSpec) or (spec.tokenizer is None and spec.model in PRESETS):
+    if isinstance(spec.tokenizer, TokenizerSpec) or (
+        spec.tokenizer is None and spec.model in PRESETS
+    ):
         return None
     return spec.tokenizer or spec.model
 

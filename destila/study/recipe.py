@@ -31,9 +31,15 @@ class ModelSpec(Options):
     """One model of a study: pre-trained weights (`model`) or a shape trained from scratch (`shape`)."""
 
     name: str | None = opt(None, "name in tables and folders; default: from model and layers")
-    model: str | None = opt(None, "folder, name under DESTILA_MODELS, hub name, or preset (random weights)")
-    shape: dict[str, Any] | None = opt(None, "architecture trained from scratch: {kind, layers, hidden, heads, ...}")
-    layers: int | tuple[int, ...] | None = opt(None, "keep the first n layers, or the listed ones; none = all")
+    model: str | None = opt(
+        None, "folder, name under DESTILA_MODELS, hub name, or preset (random weights)"
+    )
+    shape: dict[str, Any] | None = opt(
+        None, "architecture trained from scratch: {kind, layers, hidden, heads, ...}"
+    )
+    layers: int | tuple[int, ...] | None = opt(
+        None, "keep the first n layers, or the listed ones; none = all"
+    )
     tokenizer: str | TokenizerSpec | None = opt(
         None, "folder of a tokenizer, or a table to train one; none = the model's"
     )
@@ -53,22 +59,34 @@ class ModelSpec(Options):
         if self.name:
             return self.name
         stem = Path(self.model or "scratch").name
-        depth = self.layers if isinstance(self.layers, int) else len(self.layers) if self.layers else None
+        depth = (
+            self.layers
+            if isinstance(self.layers, int)
+            else len(self.layers)
+            if self.layers
+            else None
+        )
         return f"{stem}-{depth}" if depth else stem
 
 
 class TeacherSpec(ModelSpec):
     """A teacher: ours or any transformers sequence/token classification model."""
 
-    finetune: bool | None = opt(None, "fine-tune it on the data first; none = only if it has no head for these labels")
+    finetune: bool | None = opt(
+        None, "fine-tune it on the data first; none = only if it has no head for these labels"
+    )
     label_map: dict[str, str] = opt({}, "its label names -> ours, where they differ")
 
 
 class StudentSpec(ModelSpec):
     """A student, with what is different when it is distilled: one recipe can compare ways of distilling one model."""
 
-    distil: dict[str, Any] = opt({}, "changes to [distil] for this student, e.g. {terms = [{use = 'mse'}]}")
-    compare: bool = opt(True, "also fine-tune it plainly; false where another student has the same fine-tuned twin")
+    distil: dict[str, Any] = opt(
+        {}, "changes to [distil] for this student, e.g. {terms = [{use = 'mse'}]}"
+    )
+    compare: bool = opt(
+        True, "also fine-tune it plainly; false where another student has the same fine-tuned twin"
+    )
 
 
 class EnsembleOptions(Options):
@@ -84,20 +102,28 @@ class AugmentOptions(Options):
     """New texts made from the labelled ones, which the teacher labels like unlabelled ones."""
 
     kind: Literal["fill", "swap"] = opt(
-        ..., "fill: words masked and filled by `model`; swap: entities for others of the same type (tagging)"
+        ...,
+        "fill: words masked and filled by `model`; swap: entities for others of the same type (tagging)",
     )
     copies: int = opt(1, "new texts per labelled one, at most", ge=1)
     share: float = opt(
-        0.15, "share of its words that are masked, or of its entities that are swapped; at least one", gt=0, le=1
+        0.15,
+        "share of its words that are masked, or of its entities that are swapped; at least one",
+        gt=0,
+        le=1,
     )
-    model: str | None = opt(None, "masked language model that fills: folder or name, as a student's `model`")
+    model: str | None = opt(
+        None, "masked language model that fills: folder or name, as a student's `model`"
+    )
     top: int = opt(20, "the likeliest words of which one is drawn", ge=1)
     seed: int = opt(0, "decides every choice")
 
     @model_validator(mode="after")
     def _fillable(self) -> AugmentOptions:
         if (self.kind == "fill") != (self.model is not None):
-            raise ValueError("kind = 'fill' needs `model`, a masked language model; kind = 'swap' takes none")
+            raise ValueError(
+                "kind = 'fill' needs `model`, a masked language model; kind = 'swap' takes none"
+            )
         return self
 
 
@@ -117,21 +143,32 @@ class DistilOptions(Options):
         ({"use": "kl", "temperature": 1.0},), "loss terms: use, weight and the term's own options"
     )
     train: dict[str, Any] = opt({}, "changes to [train] while distilling, e.g. {epochs = 10}")
-    stages: tuple[StageSpec, ...] = opt((), "one after the other, each from the weights of the one before; () = one")
+    stages: tuple[StageSpec, ...] = opt(
+        (), "one after the other, each from the weights of the one before; () = one"
+    )
     dtype: Literal["float16", "float32"] = opt("float16", "precision of the cached teacher logits")
     states: Literal["live", "cache"] = opt(
         "cache",
         "inner states (hidden, attention, relation, cosine): the teacher beside the student, or hidden ones from disk",
     )
-    cache_limit_mb: float = opt(2000.0, "largest cache of hidden states; above it the teacher is live", ge=0)
-    teachers: tuple[str, ...] | None = opt(None, "names of the teachers that may teach; none = all", min_length=1)
-    ensemble: EnsembleOptions | None = opt(None, "all of them teach, as a mean; none = the best of them on dev")
+    cache_limit_mb: float = opt(
+        2000.0, "largest cache of hidden states; above it the teacher is live", ge=0
+    )
+    teachers: tuple[str, ...] | None = opt(
+        None, "names of the teachers that may teach; none = all", min_length=1
+    )
+    ensemble: EnsembleOptions | None = opt(
+        None, "all of them teach, as a mean; none = the best of them on dev"
+    )
     unlabelled: str | None = opt(
-        None, "text file (plain, .gz, .zst), one text per line, that the teacher labels; also a path under DESTILA_DATA"
+        None,
+        "text file (plain, .gz, .zst), one text per line, that the teacher labels; also a path under DESTILA_DATA",
     )
     unlabelled_limit: int = opt(10_000, "most lines of it that are used", ge=1)
     augment: AugmentOptions | None = opt(None, "also texts made from the labelled ones; none = no")
-    unlabelled_words: tuple[int, int] | None = opt(None, "fewest and most words of a line that is used; none = any")
+    unlabelled_words: tuple[int, int] | None = opt(
+        None, "fewest and most words of a line that is used; none = any"
+    )
 
 
 class MeasureOptions(Options):
@@ -149,20 +186,28 @@ class Recipe(Options):
     name: str = opt(..., "name of the study; its folder is runs/<name>")
     data: dict[str, Any] = opt(..., "use = data set plug-in (or a .py path), and its own options")
     max_length: int = opt(128, "tokens a window holds at most, specials included", ge=8)
-    labelling: Literal["first", "all"] = opt("first", "tagging: gold labels on first sub-tokens, or on all of them")
+    labelling: Literal["first", "all"] = opt(
+        "first", "tagging: gold labels on first sub-tokens, or on all of them"
+    )
     span: SpanOptions = opt(SpanOptions(), "question answering: windows over contexts, decoding")
     teachers: tuple[TeacherSpec, ...] = opt((), "candidates; the best on dev teaches")
-    choose: Literal["score", "loss"] = opt("score", "the teacher is chosen by its main dev score, or by its dev loss")
+    choose: Literal["score", "loss"] = opt(
+        "score", "the teacher is chosen by its main dev score, or by its dev loss"
+    )
     students: tuple[StudentSpec, ...] = opt(..., "what is distilled", min_length=1)
     train: TrainOptions = opt(TrainOptions(), "training of teachers and students")
     distil: DistilOptions = opt(DistilOptions(), "distillation")
     seeds: tuple[int, ...] = opt((0,), min_length=1, help="students are trained once per seed")
     teacher_seed: int = opt(0, "teachers are trained once, with this seed")
     compare: bool = opt(True, "also fine-tune the students plainly, to know what distilling gains")
-    floor: bool = opt(True, "also fit the classical baseline (CRF, or TF-IDF + logistic regression)")
+    floor: bool = opt(
+        True, "also fit the classical baseline (CRF, or TF-IDF + logistic regression)"
+    )
     measure: MeasureOptions = opt(MeasureOptions(), "timing")
     out: str = opt("runs", "folder of studies")
-    results: str | None = opt(None, "folder in which records are kept as <name>.jsonl; recorded runs are skipped")
+    results: str | None = opt(
+        None, "folder in which records are kept as <name>.jsonl; recorded runs are skipped"
+    )
 
     @model_validator(mode="after")
     def _distillable(self) -> Recipe:
@@ -172,7 +217,9 @@ class Recipe(Options):
             names = known if chosen.teachers is None else chosen.teachers
             for name in names:
                 if name not in known:
-                    raise ValueError(f"distil.teachers names '{name}', which is none of {', '.join(known) or 'none'}")
+                    raise ValueError(
+                        f"distil.teachers names '{name}', which is none of {', '.join(known) or 'none'}"
+                    )
             stages = [stage.name for stage in chosen.stages]
             if twice := [name for name in stages if stages.count(name) > 1]:
                 raise ValueError(f"distil.stages: two stages are called '{twice[0]}'")
@@ -194,7 +241,9 @@ class Recipe(Options):
 
     def distil_options(self, student: StudentSpec, *changes: dict[str, Any]) -> TrainOptions:
         """How a student trains while it is distilled: [train] < [distil] < its own `train` < its `distil` < changes."""
-        return self.options(self.distil.train, student.train, student.distil.get("train", {}), *changes)
+        return self.options(
+            self.distil.train, student.train, student.distil.get("train", {}), *changes
+        )
 
     def options(self, *changes: dict[str, Any]) -> TrainOptions:
         """[train] with changes applied in turn, validated again."""

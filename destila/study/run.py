@@ -46,7 +46,9 @@ class Config(Options):
 
     recipe: str = opt(..., "recipe file")
     set: tuple[str, ...] = opt((), "key=value overrides")
-    train_only: bool = opt(False, "train everything and leave tests and measurements for a quiet machine")
+    train_only: bool = opt(
+        False, "train everything and leave tests and measurements for a quiet machine"
+    )
 
 
 def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
@@ -56,7 +58,10 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
     steps.train()
     if not arguments.train_only:
         return steps.test()
-    return {"study": steps.recipe.name, "lines": ["trained; the same command without --train-only tests and measures"]}
+    return {
+        "study": steps.recipe.name,
+        "lines": ["trained; the same command without --train-only tests and measures"],
+    }
 
 
 class Run:
@@ -77,7 +82,11 @@ class Run:
         records.check(self.records_path)
         if self.main_process:
             write_text(self.folder / "recipe.toml", config.to_toml(self.recipe))
-        self.recorded = {r.key: r for r in records.read(self.records_path)} if self.records_path.exists() else {}
+        self.recorded = (
+            {r.key: r for r in records.read(self.records_path)}
+            if self.records_path.exists()
+            else {}
+        )
 
     @property
     def wanted(self) -> list[tuple[StudentSpec, int, bool]]:
@@ -120,12 +129,18 @@ class Run:
                 job, key = self._prepared(student, seed, distilled)
                 done = key in self.recorded or finished(self.study, job) is not None
             todo += [] if done else job.chain
-        teachers = [self.teachers.job(t) for t in self.recipe.teachers if self.teachers.finetunes(t)] if todo else []
+        teachers = (
+            [self.teachers.job(t) for t in self.recipe.teachers if self.teachers.finetunes(t)]
+            if todo
+            else []
+        )
         todo += [job for job in teachers if finished(self.study, job) is None]
         found = estimate.minutes(self.study, todo)
         if found:
             each = ", ".join(f"{name} {minutes:.1f}" for name, minutes in found.items())
-            log.info("estimate: %.0f minutes of training on this machine (%s)", sum(found.values()), each)
+            log.info(
+                "estimate: %.0f minutes of training on this machine (%s)", sum(found.values()), each
+            )
         return found
 
     @cached_property
@@ -136,12 +151,22 @@ class Run:
         if candidate.key not in self.recorded and self.main_process:
             name = f"{candidate.spec.label}-teacher"
             subject = self._subject(
-                candidate.key, name, "teacher", candidate.spec, candidate.folder, mapping=candidate.mapping
+                candidate.key,
+                name,
+                "teacher",
+                candidate.spec,
+                candidate.folder,
+                mapping=candidate.mapping,
             )
             dev = {"dev": {self.study.main: candidate.dev}, "dev_loss": candidate.dev_loss}
-            others = [{"model": c.spec.label, "dev": c.dev, "dev_loss": c.dev_loss} for c in self.teachers.ranked]
+            others = [
+                {"model": c.spec.label, "dev": c.dev, "dev_loss": c.dev_loss}
+                for c in self.teachers.ranked
+            ]
             subject = replace(subject, predictor=self.teachers.predictor, seconds=candidate.seconds)
-            self._record(replace(subject, details={**dev, "candidates": others}), predictions=predictions)
+            self._record(
+                replace(subject, details={**dev, "candidates": others}), predictions=predictions
+            )
         return predictions
 
     def student(self, student: StudentSpec, seed: int, *, distilled: bool) -> Record | None:
@@ -160,12 +185,19 @@ class Run:
             taught = {"teacher": " + ".join(c.spec.label for c in self.teachers.teaching(chosen))}
             if taught["teacher"] != self.teachers.chosen.spec.label:
                 taught["agreement_with"] = self.teachers.chosen.spec.label
-            if more := chosen.model_dump(mode="json", exclude={"terms", "train"}, exclude_defaults=True):
+            if more := chosen.model_dump(
+                mode="json", exclude={"terms", "train"}, exclude_defaults=True
+            ):
                 settings["distil"] = more
         subject = replace(
-            subject, seed=seed, config={**subject.config, **settings}, details={**subject.details, **taught}
+            subject,
+            seed=seed,
+            config={**subject.config, **settings},
+            details={**subject.details, **taught},
         )
-        return self._record(subject, teacher=self.teacher_predictions if self.recipe.teachers else None)
+        return self._record(
+            subject, teacher=self.teacher_predictions if self.recipe.teachers else None
+        )
 
     def _prepared(self, student: StudentSpec, seed: int, distilled: bool) -> tuple[Job, str]:
         """The job of a student and its key; its teacher's outputs are asked for only when it starts."""
@@ -185,7 +217,9 @@ class Run:
         folder = self.folder / "students" / f"{model.label}-{role}-s{seed}"
         return Job(folder, role, model, self.recipe.options(model.train), seed)
 
-    def _distillation(self, student: StudentSpec, seed: int, teaching: Teaching | None = None) -> Job:
+    def _distillation(
+        self, student: StudentSpec, seed: int, teaching: Teaching | None = None
+    ) -> Job:
         """The job of a distilled student; its teachers are not needed to estimate how long it takes."""
         chosen, options = self.recipe.distil_of(student), self.recipe.distil_options(student)
         job = self._job(student, "distilled", seed)
@@ -206,7 +240,9 @@ class Run:
     ) -> TestedModel:
         loaded = self.teachers.load(folder, mapping or {})
         found = getattr(loaded.model, "config", None)
-        shape = found if isinstance(found, EncoderConfig) else None  # None: only transformers knows it
+        shape = (
+            found if isinstance(found, EncoderConfig) else None
+        )  # None: only transformers knows it
         details: dict[str, Any] = {}
         if trained is not None:
             details = {"dev": trained.dev, "dev_loss": trained.dev_loss, "notes": trained.notes}
@@ -238,9 +274,13 @@ class Run:
     ) -> Record:
         self.progress(f"testing {subject.run}", 0, 0)
         student = subject.role in ("distilled", "finetuned")
-        first = not student or subject.seed == self.recipe.seeds[0]  # cost does not depend on the seed
+        first = (
+            not student or subject.seed == self.recipe.seeds[0]
+        )  # cost does not depend on the seed
         folder = self.folder / "tested" / subject.run
-        record = assess(self.study, subject, folder, predictions=predictions, teacher=teacher, measured=first)
+        record = assess(
+            self.study, subject, folder, predictions=predictions, teacher=teacher, measured=first
+        )
         records.append(self.records_path, record)
         self.recorded[record.key] = record
         return record
@@ -249,7 +289,9 @@ class Run:
         """The record of a key; written again when a later one took its place in the report (a recipe changed back)."""
         record = self.recorded[key]
         same = (record.role, record.model, record.seed, record.split)
-        latest = [r.key for r in self.recorded.values() if (r.role, r.model, r.seed, r.split) == same][-1]
+        latest = [
+            r.key for r in self.recorded.values() if (r.role, r.model, r.seed, r.split) == same
+        ][-1]
         if latest != key and self.main_process:
             records.append(self.records_path, record)
             self.recorded[key] = self.recorded.pop(key)  # to the end, as in the file
@@ -277,15 +319,26 @@ class Run:
             return None
         self.progress(f"floor: {name}", 0, 0)
         started = time.monotonic()
-        fitted = baseline_of(self.study.task.name).fit(self.study.dataset.splits["train"], self.study.labels)
+        fitted = baseline_of(self.study.task.name).fit(
+            self.study.dataset.splits["train"], self.study.labels
+        )
         about: dict[str, Any] = {"model": name, "seed": 0, "seconds": time.monotonic() - started}
-        cost: dict[str, Any] = {"params": fitted.parameters, "size_bytes": fitted.size_bytes, "macs": {}}
-        subject = TestedModel(key, f"floor-{name}", "floor", predictor=fitted, config={}, details={}, **about, **cost)
+        cost: dict[str, Any] = {
+            "params": fitted.parameters,
+            "size_bytes": fitted.size_bytes,
+            "macs": {},
+        }
+        subject = TestedModel(
+            key, f"floor-{name}", "floor", predictor=fitted, config={}, details={}, **about, **cost
+        )
         return self._record(subject)
 
     def report(self) -> dict[str, Any]:
         """Write report.md; returns what the command line shows."""
         if not self.main_process:
             return {}
-        write_json(self.folder / "environment.json", {"versions": machine.versions(), "code": machine.code_version()})
+        write_json(
+            self.folder / "environment.json",
+            {"versions": machine.versions(), "code": machine.code_version()},
+        )
         return write_report(str(self.records_path), out=str(self.folder / "report.md"))

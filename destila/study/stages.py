@@ -42,7 +42,11 @@ def staged(study: Study, student: StudentSpec, job: Job) -> Job:
         )
         where = f"stage '{stage.name}': data = 'unlabelled'"
         if not last.size(study):
-            raise ConfigError(f"{where}, and there are no such texts: give distil.unlabelled or distil.augment")
+            raise ConfigError(
+                f"{where}, and there are no such texts: give distil.unlabelled or distil.augment"
+            )
         if not last.labelled and not loss.needs_teacher:
-            raise ConfigError(f"{where}, but none of its terms asks a teacher, so there is nothing to learn")
+            raise ConfigError(
+                f"{where}, but none of its terms asks a teacher, so there is nothing to learn"
+            )
     return last

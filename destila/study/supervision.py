@@ -66,12 +66,18 @@ def check(study: Study) -> None:
                     _check_pair(study, terms, student, teacher)
 
 
-def _check_pair(study: Study, terms: Sequence[dict[str, Any]], student: StudentSpec, teacher: TeacherSpec) -> None:
+def _check_pair(
+    study: Study, terms: Sequence[dict[str, Any]], student: StudentSpec, teacher: TeacherSpec
+) -> None:
     mine, theirs = _planned(student), _planned(teacher)
-    if mine is None or theirs is None:  # a shape that only transformers can read: checked when it is loaded
+    if (
+        mine is None or theirs is None
+    ):  # a shape that only transformers can read: checked when it is loaded
         return
     same = tokens_of(student) == tokens_of(teacher)
-    setting = LossContext(student=mine, teacher=theirs, same_tokens=same, axis=study.task.axis, whole=_whole(study))
+    setting = LossContext(
+        student=mine, teacher=theirs, same_tokens=same, axis=study.task.axis, whole=_whole(study)
+    )
     build_loss(terms, class_counts=study.class_counts, setting=setting)
 
 
@@ -85,7 +91,10 @@ def beside(study: Study, job: Job) -> float:
     if job.role != "distilled" or not isinstance(spec, StudentSpec):
         return 0.0
     chosen = study.recipe.distil_of(spec)
-    if chosen.states == "cache" or not build_loss(job.terms, class_counts=study.class_counts).needs_states:
+    if (
+        chosen.states == "cache"
+        or not build_loss(job.terms, class_counts=study.class_counts).needs_states
+    ):
         return 0.0
     names = chosen.teachers
     teachers = [_planned(t) for t in study.recipe.teachers if names is None or t.label in names]
@@ -97,7 +106,11 @@ def _planned(spec: ModelSpec) -> ModelShape | None:
     """The shape that a spec asks for, without its weights; None where it is not written down."""
     kinds = STATES
     if spec.shape is not None or spec.model in PRESETS:
-        found = PRESETS[spec.model or ""] if spec.shape is None else from_shape(spec.shape, vocab_size=1, pad_id=0)
+        found = (
+            PRESETS[spec.model or ""]
+            if spec.shape is None
+            else from_shape(spec.shape, vocab_size=1, pad_id=0)
+        )
         sizes = [found.layers, found.hidden, found.heads]
     else:
         info = read_folder(hub.resolve(spec.model or ""))
@@ -106,9 +119,22 @@ def _planned(spec: ModelSpec) -> ModelShape | None:
             sizes = [known.layers, known.hidden, known.heads]
         else:
             kinds = _THEIRS
-            sizes = [info.config.get(key, 0) for key in ("num_hidden_layers", "hidden_size", "num_attention_heads")]
-    layers = sizes[0] if spec.layers is None else spec.layers if isinstance(spec.layers, int) else len(spec.layers)
-    return ModelShape(spec.label, tokens_named(spec), layers, sizes[1], sizes[2], kinds) if all(sizes) else None
+            sizes = [
+                info.config.get(key, 0)
+                for key in ("num_hidden_layers", "hidden_size", "num_attention_heads")
+            ]
+    layers = (
+        sizes[0]
+        if spec.layers is None
+        else spec.layers
+        if isinstance(spec.layers, int)
+        else len(spec.layers)
+    )
+    return (
+        ModelShape(spec.label, tokens_named(spec), layers, sizes[1], sizes[2], kinds)
+        if all(sizes)
+        else None
+    )
 
 
 def loss_of(
@@ -122,15 +148,21 @@ def loss_of(
     if not loss.needs_states:
         return loss, None
     if job.teaching is None:
-        raise ConfigError("a term of the loss looks inside a teacher and there is none: give [[teachers]]")
+        raise ConfigError(
+            "a term of the loss looks inside a teacher and there is none: give [[teachers]]"
+        )
     inside = job.teaching.inside
     teacher = inside.teacher()
     longest = study.recipe.max_length
     at_once = min(longest, teacher.max_length)
     same = teacher.tokenizer.fingerprint == loaded.tokenizer.fingerprint and at_once == longest
     setting = LossContext(
-        student=_shape(loaded.model, job.spec.label, f"{loaded.tokenizer.source}, {longest} tokens at once"),
-        teacher=_shape(teacher.model, teacher.source, f"{teacher.tokenizer.source}, {at_once} tokens at once"),
+        student=_shape(
+            loaded.model, job.spec.label, f"{loaded.tokenizer.source}, {longest} tokens at once"
+        ),
+        teacher=_shape(
+            teacher.model, teacher.source, f"{teacher.tokenizer.source}, {at_once} tokens at once"
+        ),
         same_tokens=same,
         axis=study.task.axis,
         whole=_whole(study),
@@ -139,8 +171,14 @@ def loss_of(
     loss = build_loss(job.terms, class_counts=study.class_counts, setting=setting)
     reading = _Reading(study, teacher, _known(setting.teacher), examples, windows, same)
     wanted = loss.teacher_states
-    stored = reading.stored(wanted, inside.options.cache_limit_mb) if inside.options.states == "cache" else None
-    return loss, stored or reading.live(wanted, job.options.batch_size // job.options.accumulation or 1)
+    stored = (
+        reading.stored(wanted, inside.options.cache_limit_mb)
+        if inside.options.states == "cache"
+        else None
+    )
+    return loss, stored or reading.live(
+        wanted, job.options.batch_size // job.options.accumulation or 1
+    )
 
 
 def _whole(study: Study) -> bool:
@@ -177,14 +215,18 @@ class _Reading:
     def encode(self, examples: Sequence[Example]) -> Encoded:
         """The teacher's windows of some examples."""
         longest = min(self.study.recipe.max_length, self.teacher.max_length)
-        return self.study.task.encode(examples, self.teacher.tokenizer, self.study.labels, max_length=longest)
+        return self.study.task.encode(
+            examples, self.teacher.tokenizer, self.study.labels, max_length=longest
+        )
 
     def live(self, wanted: Wanted, batch: int) -> LiveStates:
         """The teacher on the fly; logs the memory that it takes."""
         own = None if self.same else self.encode(self.examples).features
         tokens = max(len(w.input_ids) for w in own or self.windows)
         units = max(len(w.owned) for w in self.windows)
-        need = live.megabytes(self.shape, self.teacher.params, wanted, windows=batch, tokens=tokens, units=units)
+        need = live.megabytes(
+            self.shape, self.teacher.params, wanted, windows=batch, tokens=tokens, units=units
+        )
         log.info(
             "teacher on the fly: %.1f MB of weights, about %.1f MB of states for %d windows of %d tokens",
             need["weights"],
@@ -193,13 +235,19 @@ class _Reading:
             tokens,
         )
         return LiveStates(
-            self.teacher.model, wanted, whole=_whole(self.study), windows=own, pad_id=self.teacher.tokenizer.pad_id
+            self.teacher.model,
+            wanted,
+            whole=_whole(self.study),
+            windows=own,
+            pad_id=self.teacher.tokenizer.pad_id,
         )
 
     def stored(self, wanted: Wanted, limit_mb: float) -> CachedStates | None:
         """The teacher's hidden states from the disk, computed where they are missing; None where they cannot be kept."""
         if not cached_states.cacheable(wanted):
-            log.info("distil.states = 'cache': only hidden states are cached; the teacher runs on the fly")
+            log.info(
+                "distil.states = 'cache': only hidden states are cached; the teacher runs on the fly"
+            )
             return None
         need = cached_states.megabytes(self.windows, wanted, self.shape.hidden)
         log.info("hidden states: about %.1f MB in half precision (limit %g MB)", need, limit_mb)
@@ -221,6 +269,11 @@ class _Reading:
                 pad_id=self.teacher.tokenizer.pad_id,
             )
             asked = cache.fill(self.examples, predict, chunk=chunk)
-            log.info("hidden states: %d of %d texts were new to %s", asked, len(self.examples), cache.folder)
+            log.info(
+                "hidden states: %d of %d texts were new to %s",
+                asked,
+                len(self.examples),
+                cache.folder,
+            )
             rows[pool] = cache.rows(self.examples)
         return CachedStates(rows, wanted, windows=self.windows, width=self.shape.hidden)

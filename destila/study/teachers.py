@@ -112,23 +112,32 @@ class Teachers:
         if self.finetunes(teacher):
             trained = train(self.study, self.job(teacher), self.progress)
             main = trained.dev[self.study.main]
-            return Candidate(teacher, key, trained.model, {}, main, trained.dev_loss, trained.seconds)
+            return Candidate(
+                teacher, key, trained.model, {}, main, trained.dev_loss, trained.seconds
+            )
         folder = hub.resolve(teacher.model or "", what="teacher")
         loaded = self.load(folder, teacher.label_map)
         predictor = self.predictor_of(loaded)
         dev = self.study.dataset.splits["dev"]
         task, labels = self.study.task, self.study.labels
         rows = predictor.rows(dev)
-        scores, loss = task.score(dev, task.decode(dev, rows, labels), labels), task.loss(dev, rows, labels)
+        scores, loss = (
+            task.score(dev, task.decode(dev, rows, labels), labels),
+            task.loss(dev, rows, labels),
+        )
         if not math.isfinite(loss):
-            raise ModelError(f"teacher '{teacher.label}' says nothing finite of the dev texts: check its weights")
+            raise ModelError(
+                f"teacher '{teacher.label}' says nothing finite of the dev texts: check its weights"
+            )
         return Candidate(teacher, key, folder, teacher.label_map, scores[self.study.main], loss)
 
     def _key_of(self, teacher: TeacherSpec) -> str:
         """Names a teacher and the data it is asked about, before it is trained or loaded."""
         if self.finetunes(teacher):
             return key_of(self.study, self.job(teacher))
-        return config.fingerprint(self.study.fingerprint, fingerprint_of(teacher.model or ""), teacher.label_map)
+        return config.fingerprint(
+            self.study.fingerprint, fingerprint_of(teacher.model or ""), teacher.label_map
+        )
 
     def job(self, teacher: TeacherSpec) -> Job:
         """The fine-tuning of a teacher."""
@@ -144,7 +153,9 @@ class Teachers:
             return True
         info = read_folder(hub.resolve(teacher.model, what="teacher"))
         known = {teacher.label_map.get(label, label).lower() for label in info.labels or ()}
-        return info.task != self.study.task.name or known != {label.lower() for label in self.study.labels}
+        return info.task != self.study.task.name or known != {
+            label.lower() for label in self.study.labels
+        }
 
     def load(self, folder: Path, mapping: dict[str, str]) -> Teacher:
         """The model of a folder, with logits in the order of the study's labels."""
@@ -153,7 +164,9 @@ class Teachers:
     def predictor_of(self, teacher: Teacher) -> TorchPredictor:
         """A loaded model, ready to predict in windows of the recipe's length."""
         longest = min(self.recipe.max_length, teacher.max_length)
-        return TorchPredictor(teacher.model, teacher.tokenizer, self.study.task, self.study.labels, max_length=longest)
+        return TorchPredictor(
+            teacher.model, teacher.tokenizer, self.study.task, self.study.labels, max_length=longest
+        )
 
     def _load(self, candidate: Candidate) -> Teacher:
         if candidate.key not in self._loaded:
@@ -177,7 +190,9 @@ class Teachers:
             return lambda feature: task.teach(rows[0][feature.row], feature)
         weights = weights_of(options.ensemble.weights, [candidate.dev for candidate in heard])
         mean = options.ensemble.mean
-        each = ", ".join(f"{c.spec.label} {weight:.3f}" for c, weight in zip(heard, weights, strict=True))
+        each = ", ".join(
+            f"{c.spec.label} {weight:.3f}" for c, weight in zip(heard, weights, strict=True)
+        )
         log.info("ensemble: mean of %s, weights %s", mean, each)
 
         def teach(feature: Features) -> np.ndarray:
@@ -196,9 +211,15 @@ class Teachers:
         if missing:
             started = time.monotonic()
             first = cache.fill(missing[:_TRIED], predictor.logits)
-            need = cost(missing, len(self.study.labels), dtype, (time.monotonic() - started) / first)
+            need = cost(
+                missing, len(self.study.labels), dtype, (time.monotonic() - started) / first
+            )
             size = f"about {need['minutes']:.1f} minutes and {need['megabytes']:.1f} MB in {cache.folder}"
             log.info("teacher outputs: %d texts to label, %s", len(missing), size)
-        cache.fill(examples, predictor.logits, progress=lambda n, m: self.progress("teacher outputs", n, m))
-        log.info("teacher calls: %d (of %d texts, the others were cached)", len(missing), len(examples))
+        cache.fill(
+            examples, predictor.logits, progress=lambda n, m: self.progress("teacher outputs", n, m)
+        )
+        log.info(
+            "teacher calls: %d (of %d texts, the others were cached)", len(missing), len(examples)
+        )
         return cache.rows(examples)

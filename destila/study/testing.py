@@ -104,12 +104,16 @@ def assess(
     )
 
 
-def _write_predictions(path: Path, examples: Sequence[Example], predictions: Sequence[Prediction]) -> None:
+def _write_predictions(
+    path: Path, examples: Sequence[Example], predictions: Sequence[Prediction]
+) -> None:
     lines = [{"id": e.id, "labels": p.labels} for e, p in zip(examples, predictions, strict=True)]
     write_text(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
 
 
-def _time(study: Study, subject: TestedModel, examples: Sequence[Example]) -> tuple[list[Latency], Conditions]:
+def _time(
+    study: Study, subject: TestedModel, examples: Sequence[Example]
+) -> tuple[list[Latency], Conditions]:
     """Latencies under the recipe's protocols, and the conditions all numbers of the record share."""
     options = study.recipe.measure
     predictor = subject.predictor
@@ -117,7 +121,12 @@ def _time(study: Study, subject: TestedModel, examples: Sequence[Example]) -> tu
     if isinstance(predictor, RuntimePredictor):
         threads = predictor.threads
     backend = subject.backend or ("torch" if isinstance(predictor, TorchPredictor) else "sklearn")
-    where: dict[str, Any] = {"device": "cpu", "threads": threads, "dtype": subject.dtype, "backend": backend}
+    where: dict[str, Any] = {
+        "device": "cpu",
+        "threads": threads,
+        "dtype": subject.dtype,
+        "backend": backend,
+    }
     length = f"max {study.recipe.max_length}"
     shared = machine.conditions(**where, batch=1, length=length, warmup=0, repeats=0)
     if not options.texts or not examples:
@@ -158,12 +167,17 @@ def _model_calls(
     lengths = [sum(len(f.input_ids) for f in windows[e.id]) for e in chosen]
     if isinstance(predictor, RuntimePredictor):
         forward: Callable[[Sequence[Features]], object] = predictor.logits
-        positions = int(read_folder(folder).config.get("max_position_embeddings", 0)) if folder else 0
+        positions = (
+            int(read_folder(folder).config.get("max_position_embeddings", 0)) if folder else 0
+        )
     else:
         model = predictor.model.eval()
         forward = partial(_forward, model, tokenizer)
         positions = getattr(getattr(model, "config", None), "positions", 0)
-    calls: dict[str, Any] = {"model_only": lambda e: partial(forward, windows[e.id]), "lengths": lengths}
+    calls: dict[str, Any] = {
+        "model_only": lambda e: partial(forward, windows[e.id]),
+        "lengths": lengths,
+    }
     if padded and positions >= PAPERS_LENGTH:
         calls["random_512"] = partial(forward, [_random_window(tokenizer)])
     return calls
@@ -181,7 +195,15 @@ def _random_window(tokenizer: Tokenizer) -> Features:
     unit[0] = 0
     nothing = np.zeros(PAPERS_LENGTH, np.int32)
     return Features(
-        0, 0, ids, nothing, np.zeros((PAPERS_LENGTH, 2), np.int32), unit, 0, np.ones(1, bool), np.zeros(1, np.int32)
+        0,
+        0,
+        ids,
+        nothing,
+        np.zeros((PAPERS_LENGTH, 2), np.int32),
+        unit,
+        0,
+        np.ones(1, bool),
+        np.zeros(1, np.int32),
     )
 
 
@@ -194,7 +216,9 @@ def _peak_memory(folder: Path | None, examples: Sequence[Example]) -> int | None
         return None
     with text_file(spread(examples, 100)) as path:
         try:
-            return memory.peak_of([sys.executable, "-m", "destila", "predict", str(folder), str(path)])
+            return memory.peak_of(
+                [sys.executable, "-m", "destila", "predict", str(folder), str(path)]
+            )
         except ConfigError as error:
             log.warning("memory is not measured: %s", error)
             return None
@@ -205,6 +229,11 @@ def text_file(examples: Sequence[Example]) -> Iterator[Path]:
     """The texts of examples as a JSONL file that `destila predict` reads, for the length of a block."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "texts.jsonl"
-        rows = [{"id": e.id, "text": e.text} | ({"pair": e.pair} if e.pair is not None else {}) for e in examples]
-        path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+        rows = [
+            {"id": e.id, "text": e.text} | ({"pair": e.pair} if e.pair is not None else {})
+            for e in examples
+        ]
+        path.write_text(
+            "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8"
+        )
         yield path

@@ -128,7 +128,11 @@ def key_of(study: Study, job: Job) -> str:
 
 def _files(job: Job) -> list[str]:
     """Contents that the job's tables only name: a tokenizer's folder, the user's own loss terms."""
-    found = [load_tokenizer(job.spec.tokenizer).fingerprint] if isinstance(job.spec.tokenizer, str) else []
+    found = (
+        [load_tokenizer(job.spec.tokenizer).fingerprint]
+        if isinstance(job.spec.tokenizer, str)
+        else []
+    )
     own = [Path(term["use"]) for term in job.terms if str(term.get("use", "")).endswith(".py")]
     return found + [path.read_text(encoding="utf-8") for path in own if path.is_file()]
 
@@ -167,7 +171,9 @@ def train(study: Study, job: Job, progress: Progress = silent) -> Trained:
     book = Logbook(job.folder, f"{job.folder.name}")
     best = book.best()
     state = job.folder / "state.safetensors"
-    steps = fit(model, study.task, loss, data, evaluator, job.options, seed=job.seed, state=state, key=key)
+    steps = fit(
+        model, study.task, loss, data, evaluator, job.options, seed=job.seed, state=state, key=key
+    )
     for step in steps:
         if step.best:
             best = step.evaluation
@@ -243,9 +249,9 @@ def _filled(job: Job) -> str:
         **({"start": job.start.folder.name} if job.start else {}),
         "model": job.spec.model_dump(exclude_none=True),
     }
-    return "".join(f"# {k} = {json.dumps(v, ensure_ascii=False)}\n" for k, v in header.items()) + config.to_toml(
-        job.options
-    )
+    return "".join(
+        f"# {k} = {json.dumps(v, ensure_ascii=False)}\n" for k, v in header.items()
+    ) + config.to_toml(job.options)
 
 
 def _say(job: Job, step: Step) -> str:

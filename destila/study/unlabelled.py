@@ -11,7 +11,9 @@ from destila.errors import DataError
 from destila.files import open_text
 
 
-def sample(name: str, limit: int, words: tuple[int, int] | None, known: Container[str]) -> list[str]:
+def sample(
+    name: str, limit: int, words: tuple[int, int] | None, known: Container[str]
+) -> list[str]:
     """At most `limit` lines of a file, drawn with a fixed seed from those that are new.
 
     name: a path, or one under DESTILA_DATA. words: fewest and most words (between blanks) of a line; None: any.
@@ -32,7 +34,9 @@ def sample(name: str, limit: int, words: tuple[int, int] | None, known: Containe
         seen += 1
     if not kept:
         which = f" of {words[0]} to {words[1]} words" if words else ""
-        raise DataError(f"{path} has no line{which} that the data set does not hold: give another file or other limits")
+        raise DataError(
+            f"{path} has no line{which} that the data set does not hold: give another file or other limits"
+        )
     return kept
 
 

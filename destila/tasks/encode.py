@@ -54,7 +54,9 @@ def encode_classify(
             unit = np.full(len(input_ids), -1, np.int32)
             unit[0] = 0
             target = np.array([_class(example, example.target, ids)], np.int32)
-            features.append(Features(row, 0, input_ids, type_ids, spans, unit, 0, np.ones(1, bool), target))
+            features.append(
+                Features(row, 0, input_ids, type_ids, spans, unit, 0, np.ones(1, bool), target)
+            )
     return Encoded(features, {"truncated": truncated})
 
 
@@ -64,8 +66,12 @@ def _read(examples: Sequence[Example], tokenizer: Tokenizer, room: int) -> list[
     The beginning ends at a blank, which no tokenizer crosses, so its tokens are those of the whole text.
     """
     ends = [e.text.rfind(" ", 0, _LETTERS * room) if e.pair is None else -1 for e in examples]
-    ends = [end if len(e.text) > _LETTERS * room else -1 for e, end in zip(examples, ends, strict=True)]
-    found = tokenizer.text([e.text if end < 0 else e.text[:end] for e, end in zip(examples, ends, strict=True)])
+    ends = [
+        end if len(e.text) > _LETTERS * room else -1 for e, end in zip(examples, ends, strict=True)
+    ]
+    found = tokenizer.text(
+        [e.text if end < 0 else e.text[:end] for e, end in zip(examples, ends, strict=True)]
+    )
     short = [i for i, end in enumerate(ends) if end >= 0 and len(found[i].ids) <= room]
     for i, whole in zip(short, tokenizer.text([examples[i].text for i in short]), strict=True):
         found[i] = whole
@@ -84,7 +90,9 @@ def _fit(a: Pieces, b: Pieces | None, room: int) -> tuple[Pieces, Pieces | None,
     return head, Pieces(b.ids[:n_kept], b.spans[:n_kept]) if b is not None else None, True
 
 
-def encode_tag(examples: Sequence[Example], tokenizer: Tokenizer, labels: Sequence[str], *, max_length: int) -> Encoded:
+def encode_tag(
+    examples: Sequence[Example], tokenizer: Tokenizer, labels: Sequence[str], *, max_length: int
+) -> Encoded:
     """Windows over each example's words, every word encoded on its own; a word's unit holds its sub-tokens.
 
     notes: `windowed` examples (more than one window), `windows`. Raises TokenizerError for a single word
@@ -102,11 +110,15 @@ def encode_tag(examples: Sequence[Example], tokenizer: Tokenizer, labels: Sequen
             target = _word_classes(example, ids)
             windows = _windows(example, sizes, capacity, tokenizer)
             windowed += len(windows) > 1
-            features += [_window(row, n, w, pieces, sizes, target, tokenizer) for n, w in enumerate(windows)]
+            features += [
+                _window(row, n, w, pieces, sizes, target, tokenizer) for n, w in enumerate(windows)
+            ]
     return Encoded(features, {"windowed": windowed, "windows": len(features)})
 
 
-def _windows(example: Example, lengths: Sequence[int], capacity: int, tokenizer: Tokenizer) -> list[Window]:
+def _windows(
+    example: Example, lengths: Sequence[int], capacity: int, tokenizer: Tokenizer
+) -> list[Window]:
     try:
         return plan(lengths, capacity)
     except ValueError as error:
@@ -130,7 +142,9 @@ def _window(
     inside = sizes[window.start : window.end]
     first = sum(sizes[: window.start])
     last = first + sum(inside)
-    input_ids, type_ids, spans, part = tokenizer.frame(Pieces(pieces.ids[first:last], pieces.spans[first:last]))
+    input_ids, type_ids, spans, part = tokenizer.frame(
+        Pieces(pieces.ids[first:last], pieces.spans[first:last])
+    )
     units = np.full(len(input_ids), -1, np.int32)
     units[part == 0] = np.repeat(np.arange(len(inside), dtype=np.int32), inside)
     owned = np.zeros(len(inside), bool)
@@ -143,7 +157,9 @@ def _word_classes(example: Example, ids: dict[str, int]) -> np.ndarray:
     if example.target is None:
         return np.full(len(example.words), IGNORE, np.int32)
     if len(example.target) != len(example.words):
-        raise DataError(f"example '{example.id}' has {len(example.words)} words and {len(example.target)} labels")
+        raise DataError(
+            f"example '{example.id}' has {len(example.words)} words and {len(example.target)} labels"
+        )
     return np.array([_class(example, label, ids) for label in example.target], np.int32)
 
 

@@ -47,14 +47,21 @@ def is_bio(labels: Sequence[str]) -> bool:
 
 
 def classification(
-    gold: Sequence[str], predicted: Sequence[str], labels: Sequence[str], probabilities: np.ndarray | None = None
+    gold: Sequence[str],
+    predicted: Sequence[str],
+    labels: Sequence[str],
+    probabilities: np.ndarray | None = None,
 ) -> dict[str, float]:
     """Accuracy, macro_f1, mcc and, with probabilities [N, C] in the order of `labels`, ece.
 
     Raises DataError when there is nothing to score, lengths differ or a label is unknown.
     """
     table = _table(labels, gold, predicted)
-    scores = {"accuracy": float(np.trace(table) / table.sum()), "macro_f1": _macro_f1(table), "mcc": _mcc(table)}
+    scores = {
+        "accuracy": float(np.trace(table) / table.sum()),
+        "macro_f1": _macro_f1(table),
+        "mcc": _mcc(table),
+    }
     if probabilities is not None:
         scores["ece"] = ece(gold, labels, probabilities)
     return scores
@@ -75,9 +82,18 @@ def tagging(
     if is_bio(labels):
         counts = np.sum(items("tag", labels, gold, predicted), axis=0)
         precision, recall, f1 = _prf(*counts.tolist())
-        scores = {"entity_f1": f1, "entity_precision": precision, "entity_recall": recall, "accuracy": accuracy}
+        scores = {
+            "entity_f1": f1,
+            "entity_precision": precision,
+            "entity_recall": recall,
+            "accuracy": accuracy,
+        }
     else:
-        scores = {"pos_accuracy": accuracy, "chunk_f1": chunk_f1(gold, predicted), "accuracy": accuracy}
+        scores = {
+            "pos_accuracy": accuracy,
+            "chunk_f1": chunk_f1(gold, predicted),
+            "accuracy": accuracy,
+        }
     if probabilities is not None:
         scores["ece"] = ece(flat_gold, labels, probabilities)
     return scores
@@ -107,7 +123,9 @@ def chunk_f1(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) 
     has the same type as that `O` and so chunks of it depend on the neighbouring sentence.
     """
     _paired(gold, predicted)
-    ours, theirs = (Counter(entities([t for s in side for t in [*s, OUTSIDE]])) for side in (predicted, gold))
+    ours, theirs = (
+        Counter(entities([t for s in side for t in [*s, OUTSIDE]])) for side in (predicted, gold)
+    )
     return _prf((ours & theirs).total(), ours.total(), theirs.total())[2]
 
 
@@ -120,12 +138,16 @@ def ece(gold: Sequence[str], labels: Sequence[str], probabilities: np.ndarray) -
         )
     confidence = probabilities.max(axis=1)
     right = np.array([labels[best] for best in probabilities.argmax(axis=1)]) == np.asarray(gold)
-    bins = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)  # a bin holds its upper edge
+    bins = np.clip(
+        np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1
+    )  # a bin holds its upper edge
     gaps = np.bincount(bins, weights=right - confidence, minlength=BINS)
     return float(np.abs(gaps).sum() / len(gold))
 
 
-def per_label(task: str, labels: Sequence[str], gold: Labels, predicted: Labels) -> dict[str, dict[str, float]]:
+def per_label(
+    task: str, labels: Sequence[str], gold: Labels, predicted: Labels
+) -> dict[str, dict[str, float]]:
     """Precision, recall, f1 and support of every label, or of every entity type when labels are BIO."""
     if main_score(task, labels) == "entity_f1":
         kinds = list(dict.fromkeys(_split(label)[1] for label in labels if label != OUTSIDE))
@@ -134,14 +156,20 @@ def per_label(task: str, labels: Sequence[str], gold: Labels, predicted: Labels)
             theirs, ours = set(entities(tags)), set(entities(guess))
             for name, group in (("tp", theirs & ours), ("predicted", ours), ("gold", theirs)):
                 found[name].update(kind for kind, _, _ in group)
-        rows = {kind: (found["tp"][kind], found["predicted"][kind], found["gold"][kind]) for kind in kinds}
+        rows = {
+            kind: (found["tp"][kind], found["predicted"][kind], found["gold"][kind])
+            for kind in kinds
+        }
     else:
         table = _table(labels, *_paired(gold, predicted))
-        columns = zip(table.diagonal().tolist(), table.sum(0).tolist(), table.sum(1).tolist(), strict=True)
+        columns = zip(
+            table.diagonal().tolist(), table.sum(0).tolist(), table.sum(1).tolist(), strict=True
+        )
         rows = dict(zip(labels, columns, strict=True))
     names = ("precision", "recall", "f1")
     return {
-        label: {**dict(zip(names, _prf(*row), strict=True)), "support": float(row[2])} for label, row in rows.items()
+        label: {**dict(zip(names, _prf(*row), strict=True)), "support": float(row[2])}
+        for label, row in rows.items()
     }
 
 
@@ -153,7 +181,10 @@ def confusion(labels: Sequence[str], gold: Labels, predicted: Labels) -> list[li
 
 def tables(task: str, labels: Sequence[str], gold: Labels, predicted: Labels) -> dict[str, Any]:
     """The tables of a report: per_label, confusion, and the labels that name its rows."""
-    found = {"per_label": per_label(task, labels, gold, predicted), "confusion": confusion(labels, gold, predicted)}
+    found = {
+        "per_label": per_label(task, labels, gold, predicted),
+        "confusion": confusion(labels, gold, predicted),
+    }
     return {"labels": list(labels), **found}
 
 
@@ -169,7 +200,10 @@ def items(task: str, labels: Sequence[str], gold: Labels, predicted: Labels) -> 
     if main == "accuracy":
         return [[int(a == b), 1] for a, b in zip(gold, predicted, strict=True)]
     if main == "pos_accuracy":
-        return [[sum(a == b for a, b in zip(g, p, strict=True)), len(g)] for g, p in zip(gold, predicted, strict=True)]
+        return [
+            [sum(a == b for a, b in zip(g, p, strict=True)), len(g)]
+            for g, p in zip(gold, predicted, strict=True)
+        ]
     counts = []
     for tags, guess in zip(gold, predicted, strict=True):
         theirs, ours = set(entities(tags)), set(entities(guess))
@@ -189,8 +223,12 @@ def scores_of_items(main: str, counts: np.ndarray) -> np.ndarray:
     elif main == "entity_f1":
         top, bottom = 2 * counts[..., 0], counts[..., 1] + counts[..., 2]
     else:
-        raise ConfigError(f"score '{main}' has no additive counts: use accuracy, pos_accuracy or entity_f1")
-    result: np.ndarray = np.divide(top, bottom, out=np.zeros(np.shape(top)), where=np.asarray(bottom) > 0)
+        raise ConfigError(
+            f"score '{main}' has no additive counts: use accuracy, pos_accuracy or entity_f1"
+        )
+    result: np.ndarray = np.divide(
+        top, bottom, out=np.zeros(np.shape(top)), where=np.asarray(bottom) > 0
+    )
     return result
 
 
@@ -224,7 +262,9 @@ def _prf(true_positives: float, predicted: float, gold: float) -> tuple[float, f
 def _paired(gold: Labels, predicted: Labels) -> tuple[list[str], list[str]]:
     """Both sides as flat lists of unit labels; raises DataError when they do not line up or hold nothing."""
     if len(gold) != len(predicted):
-        raise DataError(f"{len(predicted)} predictions for {len(gold)} labelled examples: give one for each")
+        raise DataError(
+            f"{len(predicted)} predictions for {len(gold)} labelled examples: give one for each"
+        )
     for row, (a, b) in enumerate(zip(gold, predicted, strict=True)):
         if not isinstance(a, str) and len(a) != len(b):
             raise DataError(f"example {row}: {len(b)} predicted labels for {len(a)} words")
@@ -248,7 +288,9 @@ def _table(labels: Sequence[str], gold: Sequence[str], predicted: Sequence[str])
     index = {label: i for i, label in enumerate(labels)}
     unknown = sorted({label for label in (*gold, *predicted) if label not in index})
     if unknown:
-        raise DataError(f"label '{unknown[0]}' is not one of the {len(labels)} labels {', '.join(labels)}")
+        raise DataError(
+            f"label '{unknown[0]}' is not one of the {len(labels)} labels {', '.join(labels)}"
+        )
     table = np.zeros((len(labels), len(labels)), dtype=np.int64)
     np.add.at(table, ([index[g] for g in gold], [index[p] for p in predicted]), 1)
     return table

@@ -26,25 +26,39 @@ class ClassifyReader:
     name = "classify"
 
     def encode(
-        self, examples: Sequence[Example], tokenizer: Tokenizer, labels: Sequence[str], *, max_length: int
+        self,
+        examples: Sequence[Example],
+        tokenizer: Tokenizer,
+        labels: Sequence[str],
+        *,
+        max_length: int,
     ) -> Encoded:
         """One window per example, truncated to `max_length` tokens; see `tasks.encode`."""
         return encode_classify(examples, tokenizer, labels, max_length=max_length)
 
     def gather(self, features: Sequence[Features], values: Sequence[np.ndarray]) -> UnitLogits:
         """Logits [1, C] of every example."""
-        found = {f.row: np.asarray(value, np.float32)[None] for f, value in zip(features, values, strict=True)}
+        found = {
+            f.row: np.asarray(value, np.float32)[None]
+            for f, value in zip(features, values, strict=True)
+        }
         return [found[row] for row in sorted(found)]
 
     units = gather
 
-    def decode(self, examples: Sequence[Example], rows: Sequence[Any], labels: Sequence[str]) -> list[Prediction]:  # noqa: ARG002
+    def decode(
+        self, examples: Sequence[Example], rows: Sequence[Any], labels: Sequence[str]
+    ) -> list[Prediction]:  # noqa: ARG002
         """One label and its distribution per example."""
         return decode(rows, labels)
 
-    def loss(self, examples: Sequence[Example], rows: Sequence[Any], labels: Sequence[str]) -> float:
+    def loss(
+        self, examples: Sequence[Example], rows: Sequence[Any], labels: Sequence[str]
+    ) -> float:
         """Mean cross-entropy over examples, in nats."""
-        return _gold_loss([[e.target] if e.target is not None else [] for e in examples], rows, labels)
+        return _gold_loss(
+            [[e.target] if e.target is not None else [] for e in examples], rows, labels
+        )
 
     def score(
         self, examples: Sequence[Example], predictions: Sequence[Prediction], labels: Sequence[str]
@@ -76,7 +90,12 @@ class TagReader:
     name = "tag"
 
     def encode(
-        self, examples: Sequence[Example], tokenizer: Tokenizer, labels: Sequence[str], *, max_length: int
+        self,
+        examples: Sequence[Example],
+        tokenizer: Tokenizer,
+        labels: Sequence[str],
+        *,
+        max_length: int,
     ) -> Encoded:
         """Overlapping windows over words, each word owned by one window; see `tasks.encode`."""
         return encode_tag(examples, tokenizer, labels, max_length=max_length)
@@ -97,11 +116,15 @@ class TagReader:
 
     units = gather
 
-    def decode(self, examples: Sequence[Example], rows: Sequence[Any], labels: Sequence[str]) -> list[Prediction]:  # noqa: ARG002
+    def decode(
+        self, examples: Sequence[Example], rows: Sequence[Any], labels: Sequence[str]
+    ) -> list[Prediction]:  # noqa: ARG002
         """One label and its distribution per word."""
         return decode(rows, labels)
 
-    def loss(self, examples: Sequence[Example], rows: Sequence[Any], labels: Sequence[str]) -> float:
+    def loss(
+        self, examples: Sequence[Example], rows: Sequence[Any], labels: Sequence[str]
+    ) -> float:
         """Mean cross-entropy over words, in nats."""
         return _gold_loss([e.target or () for e in examples], rows, labels)
 
@@ -110,19 +133,28 @@ class TagReader:
     ) -> dict[str, float]:
         """entity_f1 for BIO labels, pos_accuracy and chunk_f1 otherwise; accuracy and ece per word always."""
         probabilities = np.concatenate([p.probabilities for p in predictions])
-        return score.tagging([e.target or () for e in examples], [p.labels for p in predictions], labels, probabilities)
+        return score.tagging(
+            [e.target or () for e in examples],
+            [p.labels for p in predictions],
+            labels,
+            probabilities,
+        )
 
     def items(
         self, examples: Sequence[Example], predictions: Sequence[Prediction], labels: Sequence[str]
     ) -> list[list[int]]:
         """Counts per sentence: see `tasks.metrics.items`."""
-        return score.items(self.name, labels, [e.target or () for e in examples], [p.labels for p in predictions])
+        return score.items(
+            self.name, labels, [e.target or () for e in examples], [p.labels for p in predictions]
+        )
 
     def details(
         self, examples: Sequence[Example], predictions: Sequence[Prediction], labels: Sequence[str]
     ) -> dict[str, Any]:
         """per_label and confusion over words."""
-        return score.tables(self.name, labels, [e.target or () for e in examples], [p.labels for p in predictions])
+        return score.tables(
+            self.name, labels, [e.target or () for e in examples], [p.labels for p in predictions]
+        )
 
     def agreement(self, one: Sequence[Prediction], other: Sequence[Prediction]) -> float:
         """Share of words with the same label."""
@@ -151,7 +183,9 @@ def _names(predictions: Sequence[Prediction]) -> list[str]:
     return [p.labels[0] for p in predictions]
 
 
-def _gold_loss(golds: Sequence[Sequence[Any]], rows: Sequence[np.ndarray], labels: Sequence[str]) -> float:
+def _gold_loss(
+    golds: Sequence[Sequence[Any]], rows: Sequence[np.ndarray], labels: Sequence[str]
+) -> float:
     ids = {label: i for i, label in enumerate(labels)}
     total, count = 0.0, 0
     for gold, row in zip(golds, rows, strict=True):

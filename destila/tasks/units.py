@@ -30,7 +30,11 @@ def plan(lengths: Sequence[int], capacity: int, *, overlap: float = 0.25) -> lis
         if length > capacity:
             raise ValueError(position)
     bounds = _bounds(lengths, capacity, overlap)
-    cuts = [0] + [_middle(lengths, bounds[i + 1][0], bounds[i][1]) for i in range(len(bounds) - 1)] + [len(lengths)]
+    cuts = (
+        [0]
+        + [_middle(lengths, bounds[i + 1][0], bounds[i][1]) for i in range(len(bounds) - 1)]
+        + [len(lengths)]
+    )
     return [Window(s, e, cuts[i], cuts[i + 1]) for i, (s, e) in enumerate(bounds)]
 
 

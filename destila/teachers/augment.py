@@ -38,7 +38,9 @@ class Edit:
     words: tuple[str, ...]
 
 
-def edited(text: str, words: Sequence[CharSpan], edits: Sequence[Edit]) -> tuple[str, tuple[CharSpan, ...]]:
+def edited(
+    text: str, words: Sequence[CharSpan], edits: Sequence[Edit]
+) -> tuple[str, tuple[CharSpan, ...]]:
     """A text with other words in some places, and the spans of its words; what stands between words stays.
 
     edits: in order, not overlapping. New words of one edit are joined by a blank.
@@ -58,7 +60,9 @@ def edited(text: str, words: Sequence[CharSpan], edits: Sequence[Edit]) -> tuple
     return "".join([*made, text[end:]]), tuple(spans)
 
 
-def randoms(examples: Sequence[Example], copies: int, seed: int) -> Iterable[tuple[int, int, Random]]:
+def randoms(
+    examples: Sequence[Example], copies: int, seed: int
+) -> Iterable[tuple[int, int, Random]]:
     """(copy, position, its own generator) of every text to be made; equal texts have equal generators."""
     for position, (one, other) in enumerate(keys_of(examples)):
         for copy in range(copies):
@@ -90,7 +94,11 @@ def swap(examples: Sequence[Example], *, copies: int, share: float, seed: int) -
             others = [words for words in choices[kind] if words != own]
             words = others[random.integers(len(others))]
             edits.append(Edit(first, last, words))
-            target += [*(example.target or ())[end:first], f"B-{kind}", *[f"I-{kind}"] * (len(words) - 1)]
+            target += [
+                *(example.target or ())[end:first],
+                f"B-{kind}",
+                *[f"I-{kind}"] * (len(words) - 1),
+            ]
             end = last
         target += (example.target or ())[end:]
         text, places = edited(example.text, example.words, edits)
@@ -102,7 +110,9 @@ def planned(dataset: Dataset, kind: str, copies: int) -> int:
     """How many texts there will be at most; raises ConfigError when the data set cannot give them."""
     train = dataset.splits["train"]
     if dataset.task == "span":
-        raise ConfigError("distil.augment: not for questions, whose answers would lose their places; leave it out")
+        raise ConfigError(
+            "distil.augment: not for questions, whose answers would lose their places; leave it out"
+        )
     if kind == "fill":
         return copies * len(train)
     if dataset.task != "tag" or not is_bio(dataset.labels):
@@ -143,7 +153,9 @@ def file_of(key: str) -> Path:
     return cache_root() / "augment" / f"{key}.jsonl"
 
 
-def _example(id: str, text: str, pair: str | None, words: list[list[int]], target: list[str] | None) -> Example:
+def _example(
+    id: str, text: str, pair: str | None, words: list[list[int]], target: list[str] | None
+) -> Example:
     spans = tuple((start, end) for start, end in words)
     return Example(id, text, pair, spans, None if target is None else tuple(target))
 

@@ -100,7 +100,10 @@ def units_of(example: Example) -> int:
 
 
 def estimate(
-    examples: Sequence[Example], classes: int, dtype: str = "float16", seconds_per_example: float = 0.0
+    examples: Sequence[Example],
+    classes: int,
+    dtype: str = "float16",
+    seconds_per_example: float = 0.0,
 ) -> dict[str, float]:
     """What caching these examples will take, before it starts: `megabytes` (10^6 bytes) and `minutes`."""
     row = np.dtype(dtype).itemsize * classes
@@ -114,7 +117,9 @@ class RowsView:
     It holds two integers per example, whatever the rows weigh. Copy what you keep or write to.
     """
 
-    def __init__(self, data: np.ndarray, offsets: np.ndarray, units: np.ndarray, classes: int) -> None:
+    def __init__(
+        self, data: np.ndarray, offsets: np.ndarray, units: np.ndarray, classes: int
+    ) -> None:
         self._data = data
         self._offsets = offsets
         self.units = units
@@ -143,7 +148,9 @@ class Cache:
         self._order: np.ndarray | None = None  # positions that sort the keys; None until asked for
 
     @classmethod
-    def open(cls, folder: Path | None, spec: Mapping[str, Any], classes: int, dtype: str = "float16") -> Cache:
+    def open(
+        cls, folder: Path | None, spec: Mapping[str, Any], classes: int, dtype: str = "float16"
+    ) -> Cache:
         """The cache of a spec, created when absent.
 
         folder: None is the spec's own folder under `default_root()`. Raises CacheError when the folder holds
@@ -153,14 +160,22 @@ class Cache:
             raise CacheError(f"cache dtype = '{dtype}': use float16 or float32")
         keyed = {name: value for name, value in spec.items() if name != "source"}
         key = fingerprint(FORMAT, keyed, classes, dtype)
-        meta = {"format": FORMAT, "key": key, "classes": classes, "dtype": dtype, "spec": dict(spec)}
+        meta = {
+            "format": FORMAT,
+            "key": key,
+            "classes": classes,
+            "dtype": dtype,
+            "spec": dict(spec),
+        }
         folder = default_root() / key if folder is None else Path(folder)
         _create(folder, meta)
         found = read_meta(folder, FORMAT)
         if found["key"] != key:
             differs = [name for name in sorted(keyed) if keyed[name] != found["spec"].get(name)]
             what = ", ".join(differs) or "classes or dtype"
-            raise CacheError(f"the cache in {folder} was made with another {what}: delete folder {folder}")
+            raise CacheError(
+                f"the cache in {folder} was made with another {what}: delete folder {folder}"
+            )
         return cls(folder, classes, dtype)
 
     def __len__(self) -> int:
@@ -225,7 +240,9 @@ class Cache:
         absent = np.flatnonzero(self._find(keys) < 0)
         if not len(absent):
             return []
-        order = np.lexsort((keys[absent, 1], keys[absent, 0]))  # stable: of equal keys the first comes first
+        order = np.lexsort(
+            (keys[absent, 1], keys[absent, 0])
+        )  # stable: of equal keys the first comes first
         ordered = keys[absent[order]]
         new = np.append(True, (ordered[1:] != ordered[:-1]).any(1))
         return [int(i) for i in np.sort(absent[order[new]])]
@@ -246,7 +263,9 @@ class Cache:
     def _checked(self, row: np.ndarray, example: Example) -> np.ndarray:
         row = np.asarray(row)
         if row.ndim != 2 or row.shape[1] != self.classes:
-            raise CacheError(f"teacher logits of '{example.id}' are {list(row.shape)}, not [units, {self.classes}]")
+            raise CacheError(
+                f"teacher logits of '{example.id}' are {list(row.shape)}, not [units, {self.classes}]"
+            )
         if not np.isfinite(row).all():
             raise CacheError(
                 f"teacher logits of example '{example.id}' are not finite: check the teacher's weights and that text"
@@ -284,15 +303,21 @@ def _create(folder: Path, meta: Mapping[str, Any]) -> None:
     """Makes the folder a cache unless it is one; two processes may do so at once."""
     if folder.exists() and not folder.is_dir():
         raise CacheError(f"{folder} is a file, not a cache folder: give another one")
-    inside = [path.name for path in folder.iterdir()] if folder.is_dir() else []  # before the look at meta.json
+    inside = (
+        [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    )  # before the look at meta.json
     if (folder / "meta.json").exists():
         return
     if foreign := [name for name in inside if not name.startswith("meta.json")]:
-        raise CacheError(f"{folder} is not a teacher cache (it holds '{foreign[0]}'): delete folder {folder}")
+        raise CacheError(
+            f"{folder} is not a teacher cache (it holds '{foreign[0]}'): delete folder {folder}"
+        )
     try:
         write_meta(folder, meta)
     except OSError as error:
-        raise CacheError(f"cannot make {folder} ({error.strerror}): set DESTILA_CACHE to a folder you own") from error
+        raise CacheError(
+            f"cannot make {folder} ({error.strerror}): set DESTILA_CACHE to a folder you own"
+        ) from error
 
 
 def entries(root: Path | None = None) -> list[dict[str, Any]]:
@@ -301,13 +326,24 @@ def entries(root: Path | None = None) -> list[dict[str, Any]]:
     Keys: folder, source, task, rows, megabytes, dtype, problem (None, or why it cannot be used).
     """
     root = default_root() if root is None else root
-    found = [_entry(folder) for folder in sorted(root.iterdir()) if folder.is_dir()] if root.is_dir() else []
+    found = (
+        [_entry(folder) for folder in sorted(root.iterdir()) if folder.is_dir()]
+        if root.is_dir()
+        else []
+    )
     return sorted(found, key=lambda entry: -entry["megabytes"])
 
 
 def _entry(folder: Path) -> dict[str, Any]:
     size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
-    entry = {"folder": str(folder), "source": "", "task": "", "rows": 0, "megabytes": size / 1e6, "dtype": ""}
+    entry = {
+        "folder": str(folder),
+        "source": "",
+        "task": "",
+        "rows": 0,
+        "megabytes": size / 1e6,
+        "dtype": "",
+    }
     try:
         meta = read_meta(folder, FORMAT)
         entry |= {"source": meta["spec"].get("source", ""), "task": meta["spec"].get("task", "")}

@@ -39,7 +39,9 @@ class Segment:
         self.units = np.empty(0, "<i4")
         self._index_end = 0
         self._data_end = 0
-        self._unchecked: list[tuple[int, int]] = []  # (bytes, CRC) of chunks on disk, from the last checked byte on
+        self._unchecked: list[
+            tuple[int, int]
+        ] = []  # (bytes, CRC) of chunks on disk, from the last checked byte on
         self._checked_end = 0
         self.refresh()
 
@@ -165,9 +167,13 @@ def read_meta(folder: Path, version: int) -> dict[str, Any]:
     try:
         meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise CacheError(f"{folder / 'meta.json'} cannot be read ({error}): delete folder {folder}") from error
+        raise CacheError(
+            f"{folder / 'meta.json'} cannot be read ({error}): delete folder {folder}"
+        ) from error
     if not isinstance(meta, dict) or not {"format", "key", "spec"} <= set(meta):
-        raise CacheError(f"{folder} is not a teacher cache: delete folder {folder}, or give another one")
+        raise CacheError(
+            f"{folder} is not a teacher cache: delete folder {folder}, or give another one"
+        )
     if meta["format"] != version:
         raise CacheError(
             f"the cache in {folder} has format {meta['format']}, this is {version}: delete folder {folder}"

@@ -29,7 +29,10 @@ _POSITIONS = ("token", "first", "mean")
 
 def cacheable(wanted: Wanted) -> bool:
     """Whether everything that a loss compares can be cached."""
-    return all(pool in _POSITIONS and all(kind == "hidden" for kind, _ in states) for pool, states in wanted.items())
+    return all(
+        pool in _POSITIONS and all(kind == "hidden" for kind, _ in states)
+        for pool, states in wanted.items()
+    )
 
 
 def unit_of(rule: str, pool: str, states: Sequence[State]) -> str:
@@ -44,7 +47,8 @@ def megabytes(windows: Sequence[Features], wanted: Wanted, width: int) -> float:
         tokens += len(window.input_ids)
         units += int(window.owned.sum())
     return sum(
-        (tokens if pool == "token" else units) * len(states) * width * BYTES / 1e6 for pool, states in wanted.items()
+        (tokens if pool == "token" else units) * len(states) * width * BYTES / 1e6
+        for pool, states in wanted.items()
     )
 
 
@@ -71,16 +75,22 @@ def asking(
             batch = live.ask(to(live.align(collate([windows[i] for i in chosen], pad_id)), device))
             assert batch.inner is not None
             mask = batch.inner.masks[pool]
-            values = torch.cat([batch.inner.states[pool][state].float() for state in states], dim=-1)
+            values = torch.cat(
+                [batch.inner.states[pool][state].float() for state in states], dim=-1
+            )
             values = values.masked_fill(~mask.unsqueeze(-1), ABSENT)
             for i, value in zip(chosen, values.cpu().numpy(), strict=True):
-                said[i] = value[: len(windows[i].input_ids if pool == "token" else windows[i].owned)]
+                said[i] = value[
+                    : len(windows[i].input_ids if pool == "token" else windows[i].owned)
+                ]
         return _rows(len(examples), windows, said, pool)
 
     return predict
 
 
-def _rows(count: int, windows: Sequence[Features], said: Sequence[np.ndarray], pool: str) -> list[np.ndarray]:
+def _rows(
+    count: int, windows: Sequence[Features], said: Sequence[np.ndarray], pool: str
+) -> list[np.ndarray]:
     """One row per example from the positions of its windows."""
     parts: list[list[np.ndarray]] = [[] for _ in range(count)]
     numbers: list[list[np.ndarray]] = [[] for _ in range(count)]
@@ -93,7 +103,9 @@ def _rows(count: int, windows: Sequence[Features], said: Sequence[np.ndarray], p
     for part, number in zip(parts, numbers, strict=True):
         values, places = np.concatenate(part), np.concatenate(number)
         row = np.full((int(places.max()) + 1, values.shape[1]), ABSENT, np.float32)
-        here = values.max(-1) > ABSENT  # of a unit in two windows, only the one that owns it says something
+        here = (
+            values.max(-1) > ABSENT
+        )  # of a unit in two windows, only the one that owns it says something
         row[places[here][::-1]] = values[here][::-1]  # and the first, where both do
         rows.append(row)
     return rows
@@ -106,10 +118,17 @@ class CachedStates:
     """
 
     def __init__(
-        self, rows: Mapping[str, RowsView], states: Wanted, *, windows: Sequence[Features], width: int
+        self,
+        rows: Mapping[str, RowsView],
+        states: Wanted,
+        *,
+        windows: Sequence[Features],
+        width: int,
     ) -> None:
         self._rows, self._states, self._width = rows, states, width
-        self._start: dict[tuple[int, int, int], int] = {}  # the first token of a window among its example's
+        self._start: dict[
+            tuple[int, int, int], int
+        ] = {}  # the first token of a window among its example's
         if "token" in rows:
             ends: dict[int, int] = {}
             for window in windows:
@@ -143,6 +162,7 @@ class CachedStates:
         assert inner is not None, "a batch is aligned before its states are asked for"
         masks = {pool: mask.to(device) for pool, mask in inner.masks.items()}
         states = {
-            pool: {state: value.to(device) for state, value in each.items()} for pool, each in inner.states.items()
+            pool: {state: value.to(device) for state, value in each.items()}
+            for pool, each in inner.states.items()
         }
         return replace(batch, inner=TeacherStates(masks, states))

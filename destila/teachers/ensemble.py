@@ -22,7 +22,9 @@ from destila.types import ABSENT
 Mean = Literal["probabilities", "logits"]
 
 
-def combine(said: Sequence[np.ndarray], weights: Sequence[float], *, mean: Mean, axis: int) -> np.ndarray:
+def combine(
+    said: Sequence[np.ndarray], weights: Sequence[float], *, mean: Mean, axis: int
+) -> np.ndarray:
     """Logits [U, C] of the ensemble, float32, from each teacher's logits [U, C] of the same units.
 
     axis: 2 when the classes of a unit are a distribution, 1 when the units are (start and end apart).
@@ -38,7 +40,9 @@ def combine(said: Sequence[np.ndarray], weights: Sequence[float], *, mean: Mean,
         known = has.any(0) if axis == 2 else has.all(0)
     else:
         # the classes are the last axis of [K, U, C], the units the one before
-        log_p = _log_softmax(np.where(has, logits, -np.inf) if axis == 1 else logits, -1 if axis == 2 else 1)
+        log_p = _log_softmax(
+            np.where(has, logits, -np.inf) if axis == 1 else logits, -1 if axis == 2 else 1
+        )
         with np.errstate(divide="ignore"):
             mixed = np.logaddexp.reduce(log_p + np.log(share), axis=0)
         known = has.any(0)

@@ -62,10 +62,14 @@ def fill(
     (texts done, texts in all). Raises ModelError for a tokenizer without a mask token or without whole words.
     """
     if tokenizer.mask_id is None:
-        raise ModelError(f"{tokenizer.source} has no mask token: give a masked language model with its own tokenizer")
+        raise ModelError(
+            f"{tokenizer.source} has no mask token: give a masked language model with its own tokenizer"
+        )
     ids, words = candidates(tokenizer)
     if len(ids) < 2:
-        raise ModelError(f"{tokenizer.source} has no tokens that are whole words, so no mask can be filled")
+        raise ModelError(
+            f"{tokenizer.source} has no tokens that are whole words, so no mask can be filled"
+        )
     room = min(model.config.max_length, tokenizer.max_length or model.config.max_length)
     plans = [
         plan
@@ -81,7 +85,9 @@ def fill(
         batch = collate([plans[i].features for i in chosen], tokenizer.pad_id)
         with torch.inference_mode():
             logits = model.at(batch, batch.input_ids == tokenizer.mask_id)[:, table]
-            best = logits.topk(min(top + 1, len(ids)))  # one more, because the word that was there does not count
+            best = logits.topk(
+                min(top + 1, len(ids))
+            )  # one more, because the word that was there does not count
         values, places, row = best.values.numpy(), best.indices.numpy(), 0
         for i in chosen:
             count = sum(len(side.masked) for side in plans[i].sides)
@@ -94,14 +100,27 @@ def fill(
 
 def candidates(tokenizer: Tokenizer) -> tuple[np.ndarray, list[str]]:
     """Tokens that are a whole word of letters: ids i64 [N] and what they spell; found by encoding it again."""
-    spelt = {i: text.strip("▁Ġ \t\n") for i, text in enumerate(tokenizer.spell(range(tokenizer.vocab_size)))}
-    letters = {i: text for i, text in spelt.items() if text.isalpha() and (len(text) > 1 or text.lower() in _LETTERS)}
+    spelt = {
+        i: text.strip("▁Ġ \t\n")
+        for i, text in enumerate(tokenizer.spell(range(tokenizer.vocab_size)))
+    }
+    letters = {
+        i: text
+        for i, text in spelt.items()
+        if text.isalpha() and (len(text) > 1 or text.lower() in _LETTERS)
+    }
     pieces = tokenizer.words_many((text, [(0, len(text))]) for text in letters.values())
-    found = {i: text for (i, text), [p] in zip(letters.items(), pieces, strict=True) if p.ids.tolist() == [i]}
+    found = {
+        i: text
+        for (i, text), [p] in zip(letters.items(), pieces, strict=True)
+        if p.ids.tolist() == [i]
+    }
     return np.array(list(found), np.int64), list(found.values())
 
 
-def _mask(example: Example, copy: int, random: Random, tokenizer: Tokenizer, share: float, room: int) -> _Masked | None:
+def _mask(
+    example: Example, copy: int, random: Random, tokenizer: Tokenizer, share: float, room: int
+) -> _Masked | None:
     """The example with some words masked; None when none can be, or when a mask already stands in it."""
     texts = [example.text] if example.pair is None else [example.text, example.pair]
     pieces = tokenizer.text(texts)
@@ -111,11 +130,15 @@ def _mask(example: Example, copy: int, random: Random, tokenizer: Tokenizer, sha
     left = room - tokenizer.special_count(len(texts) == 2)
     second = min(len(pieces[-1].ids), left // 2) if len(texts) == 2 else 0
     limits = [left - second, second]
-    tokens = [_tokens_of(t, w, p, n) for t, w, p, n in zip(texts, places, pieces, limits, strict=False)]
+    tokens = [
+        _tokens_of(t, w, p, n) for t, w, p, n in zip(texts, places, pieces, limits, strict=False)
+    ]
     free = [(side, word) for side, known in enumerate(tokens) for word in known]
     if not free:
         return None
-    letters = sum(any(c.isalpha() for c in t[a:b]) for t, w in zip(texts, places, strict=True) for a, b in w)
+    letters = sum(
+        any(c.isalpha() for c in t[a:b]) for t, w in zip(texts, places, strict=True) for a, b in w
+    )
     count = min(len(free), max(1, round(share * letters)))
     drawn = sorted(free[i] for i in random.choice(len(free), count, replace=False))
     sides = []
@@ -134,13 +157,17 @@ def _mask(example: Example, copy: int, random: Random, tokenizer: Tokenizer, sha
     return _Masked(example, copy, random, tuple(sides), features)
 
 
-def _tokens_of(text: str, words: Sequence[CharSpan], pieces: Pieces, limit: int) -> dict[int, CharSpan]:
+def _tokens_of(
+    text: str, words: Sequence[CharSpan], pieces: Pieces, limit: int
+) -> dict[int, CharSpan]:
     """The tokens [first, last) of each word that has letters, shares none with another word and is read by the model."""
     starts = np.array([start for start, _ in words], np.int64)
     owner = np.searchsorted(starts, pieces.spans[:, 0], "right") - 1
     found: dict[int, CharSpan] = {}
     shared = set()
-    for token, (word, (start, end)) in enumerate(zip(owner.tolist(), pieces.spans.tolist(), strict=True)):
+    for token, (word, (start, end)) in enumerate(
+        zip(owner.tolist(), pieces.spans.tolist(), strict=True)
+    ):
         if word < 0 or start >= words[word][1]:
             continue  # between words
         first = found.get(word, (token, token))[0]

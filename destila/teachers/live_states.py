@@ -53,17 +53,28 @@ class LiveStates:
             if self.signal:
                 asked = int(units.sum())
                 nothing = torch.zeros(1, asked, 0)
-                batch = replace(batch, teacher=Signal(nothing, torch.ones(1, asked, dtype=torch.bool)))
-            every = {"token": batch.mask, "padded": torch.ones_like(batch.mask), "first": units, "mean": units}
+                batch = replace(
+                    batch, teacher=Signal(nothing, torch.ones(1, asked, dtype=torch.bool))
+                )
+            every = {
+                "token": batch.mask,
+                "padded": torch.ones_like(batch.mask),
+                "first": units,
+                "mean": units,
+            }
             return replace(batch, inner=TeacherStates({pool: every[pool] for pool in self.wanted}))
         cells = numbers_of(batch)
         own = collate(self._reading(batch, cells), self._pad_id)
         known = numbers_of(own)
-        order = np.argsort(known, kind="stable")  # stable: of a unit in two windows the first one speaks
+        order = np.argsort(
+            known, kind="stable"
+        )  # stable: of a unit in two windows the first one speaks
         place = np.searchsorted(known[order], cells).clip(max=len(order) - 1)
         found = np.where((known[order][place] == cells) & (cells >= 0), order[place], -1)
         at = torch.from_numpy(found.reshape(tuple(batch.unit_mask.shape)))
-        return replace(batch, inner=TeacherStates(dict.fromkeys(self.wanted, at >= 0), batch=own, place=at))
+        return replace(
+            batch, inner=TeacherStates(dict.fromkeys(self.wanted, at >= 0), batch=own, place=at)
+        )
 
     def _reading(self, batch: Batch, cells: np.ndarray) -> list[Features]:
         """The teacher's windows that hold a unit of the batch; one of them where none does."""
@@ -71,7 +82,9 @@ class LiveStates:
         needed = set(cells.tolist())
         rows = sorted({f.row for f in batch.features})
         own = [self._windows[i] for row in rows for i in self._at[row]]
-        return [f for f in own if not needed.isdisjoint(((f.row << 32) + unit_numbers(f)).tolist())] or own[:1]
+        return [
+            f for f in own if not needed.isdisjoint(((f.row << 32) + unit_numbers(f)).tolist())
+        ] or own[:1]
 
     def ask(self, batch: Batch) -> Batch:
         """The batch with the teacher's states, on the batch's device."""
@@ -82,7 +95,9 @@ class LiveStates:
         read = batch if inner.batch is None else to(inner.batch, device)
         place = None if inner.place is None else inner.place.to(device)
         with torch.no_grad():
-            said = self.model(read, states=tuple(dict.fromkeys(s for each in self.wanted.values() for s in each)))
+            said = self.model(
+                read, states=tuple(dict.fromkeys(s for each in self.wanted.values() for s in each))
+            )
             values = {("logits", 0): said.logits, **said.states}
             states = {
                 pool: {state: self._placed(values[state], read, place, pool) for state in wanted}
@@ -103,7 +118,11 @@ class LiveStates:
 
 def unit_numbers(window: Features) -> np.ndarray:
     """The number in the example of each unit of a window, i64 [U]; for questions, its cell."""
-    return window.start + np.arange(len(window.owned)) if window.cells is None else window.cells.astype(np.int64)
+    return (
+        window.start + np.arange(len(window.owned))
+        if window.cells is None
+        else window.cells.astype(np.int64)
+    )
 
 
 def numbers_of(batch: Batch) -> np.ndarray:
@@ -127,7 +146,11 @@ def megabytes(
     kept = 0
     for pool, states in wanted.items():
         for kind, _ in states:
-            kept += shape.heads * tokens**2 if kind in ("attention", "scores") else tokens * shape.hidden
+            kept += (
+                shape.heads * tokens**2
+                if kind in ("attention", "scores")
+                else tokens * shape.hidden
+            )
             if pool not in ("token", "padded"):
                 kept += units * shape.hidden
     at_work = 8 * tokens * shape.hidden + shape.heads * tokens**2

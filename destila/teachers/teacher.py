@@ -109,7 +109,11 @@ def load_teacher(
 
 
 def match_labels(
-    theirs: Sequence[str], ours: Sequence[str], *, mapping: Mapping[str, str] | None = None, where: str = "the teacher"
+    theirs: Sequence[str],
+    ours: Sequence[str],
+    *,
+    mapping: Mapping[str, str] | None = None,
+    where: str = "the teacher",
 ) -> list[int]:
     """For each of our labels its position among theirs: `their_logits[..., match_labels(theirs, ours)]` is in our order.
 
@@ -117,7 +121,10 @@ def match_labels(
     Raises ModelError with both lists when one side has a label that the other lacks.
     """
     mapping = mapping or {}
-    for side, known, given in (("teacher", theirs, mapping.keys()), ("data", ours, mapping.values())):
+    for side, known, given in (
+        ("teacher", theirs, mapping.keys()),
+        ("data", ours, mapping.values()),
+    ):
         unknown = [name for name in given if name not in known]
         if unknown:
             raise ModelError(
@@ -126,7 +133,11 @@ def match_labels(
     named = [mapping.get(label, label) for label in theirs]
     for spell in (str, str.casefold):
         left, right = [spell(name) for name in named], [spell(name) for name in ours]
-        if len(set(left)) == len(left) and len(set(right)) == len(right) and set(left) == set(right):
+        if (
+            len(set(left)) == len(left)
+            and len(set(right)) == len(right)
+            and set(left) == set(right)
+        ):
             return [left.index(name) for name in right]
     numbered = bool(theirs) and all(label.startswith("LABEL_") for label in theirs)
     what = "numbers its labels instead of naming them" if numbered else "has other labels"
@@ -144,7 +155,9 @@ def _check_task(info: FolderInfo, task: str) -> None:
             f"teacher {info.path} ({info.architecture or 'no architecture named'}) has no head for '{task}': "
             "fine-tune it first, then give the fine-tuned folder"
         )
-    raise ModelError(f"teacher {info.path} is for '{info.task}', the data are for '{task}': give another teacher")
+    raise ModelError(
+        f"teacher {info.path} is for '{info.task}', the data are for '{task}': give another teacher"
+    )
 
 
 class _Transformers(nn.Module):
@@ -175,7 +188,9 @@ class _Transformers(nn.Module):
         found = {}
         for kind, layer in states:
             if kind != "logits":
-                found[kind, layer] = said.hidden_states[layer] if kind == "hidden" else said.attentions[layer - 1]
+                found[kind, layer] = (
+                    said.hidden_states[layer] if kind == "hidden" else said.attentions[layer - 1]
+                )
         return Output(logits.float()[..., self.permutation], found)
 
 
@@ -196,10 +211,14 @@ def _load_transformers(info: FolderInfo, task: str) -> Any:
         if bars:
             logging.enable_progress_bar()
     if report["missing_keys"]:
-        raise ModelError(f"teacher {info.path} lacks weights: {', '.join(sorted(report['missing_keys'])[:5])}")
+        raise ModelError(
+            f"teacher {info.path} lacks weights: {', '.join(sorted(report['missing_keys'])[:5])}"
+        )
     for name, value in model.named_parameters():
         if not bool(torch.isfinite(value).all()):
-            raise ModelError(f"teacher {info.path}: weight '{name}' holds NaN or infinite values: get it again")
+            raise ModelError(
+                f"teacher {info.path}: weight '{name}' holds NaN or infinite values: get it again"
+            )
     return model
 
 
@@ -223,12 +242,16 @@ def _limit(model: _Transformers, tokenizer: Tokenizer, source: str) -> int:
                     f"teacher {source}: padding id {pad} in the model, {tokenizer.pad_id} in the tokenizer"
                 )
             limits.append(module.num_embeddings - (0 if pad is None else pad + 1))
-    return min((limit for limit in limits if limit > 0), default=tokenizer.max_length or _USUAL_LENGTH)
+    return min(
+        (limit for limit in limits if limit > 0), default=tokenizer.max_length or _USUAL_LENGTH
+    )
 
 
 def _fingerprint(info: FolderInfo, labels: Sequence[str], permutation: Sequence[int]) -> str:
     """Names the weights' bytes, the configuration and the label order."""
-    files = sorted(info.path.glob("model*.safetensors")) or sorted(info.path.glob("pytorch_model*.bin"))
+    files = sorted(info.path.glob("model*.safetensors")) or sorted(
+        info.path.glob("pytorch_model*.bin")
+    )
     digest = hashlib.blake2b(digest_size=16)
     for file in files:
         with file.open("rb") as stream:

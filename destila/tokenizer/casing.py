@@ -50,7 +50,9 @@ def steps(part: Json | None) -> list[Json]:
     if part is None:
         return []
     if part["type"] == "Sequence":
-        inner = next(value for key, value in part.items() if key != "type")  # the list has a name per kind of part
+        inner = next(
+            value for key, value in part.items() if key != "type"
+        )  # the list has a name per kind of part
         return [step for p in inner for step in steps(p)]
     return [part]
 
@@ -64,7 +66,9 @@ def apply(spec: Json, *, lowercase: bool | None, keep_accents: bool | None) -> J
     bert = next((step for step in chain if step["type"] == "BertNormalizer"), None)
     if bert is not None:
         bert["lowercase"] = bert["lowercase"] if lowercase is None else lowercase
-        bert["strip_accents"] = bert.get("strip_accents") if keep_accents is None else not keep_accents
+        bert["strip_accents"] = (
+            bert.get("strip_accents") if keep_accents is None else not keep_accents
+        )
         return {**spec, "normalizer": _sequence(chain)}
     if keep_accents is True and strips(spec):
         chain = _without_stripping(chain)
@@ -99,6 +103,11 @@ def _normalised(spec: Json, text: str) -> str:
         return text
     # The library builds a normaliser only as part of a tokenizer, so an empty one carries it.
     parts: Json = dict.fromkeys(("pre_tokenizer", "post_processor", "decoder"))
-    parts |= {"added_tokens": [], "model": {"type": "WordLevel", "vocab": {"?": 0}, "unk_token": "?"}}
-    carrier = Backend.from_str(json.dumps({"version": "1.0", "normalizer": spec["normalizer"], **parts}))
+    parts |= {
+        "added_tokens": [],
+        "model": {"type": "WordLevel", "vocab": {"?": 0}, "unk_token": "?"},
+    }
+    carrier = Backend.from_str(
+        json.dumps({"version": "1.0", "normalizer": spec["normalizer"], **parts})
+    )
     return unicodedata.normalize("NFD", carrier.normalizer.normalize_str(text)).strip(" ▁")

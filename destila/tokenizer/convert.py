@@ -30,7 +30,9 @@ def convert(folder: Path, config: Json) -> tuple[Json, Path]:
     if (folder / "spiece.model").is_file():
         return sentencepiece(folder / "spiece.model", config), folder / "spiece.model"
     if (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
-        return bytelevel(folder / "vocab.json", folder / "merges.txt", config), folder / "vocab.json"
+        return bytelevel(
+            folder / "vocab.json", folder / "merges.txt", config
+        ), folder / "vocab.json"
     raise TokenizerError(
         f"{folder} has no tokenizer: looked for tokenizer.json, vocab.txt, spiece.model, vocab.json with merges.txt"
     )
@@ -76,9 +78,17 @@ def sentencepiece(path: Path, config: Json) -> Json:
     names = _names(config, vocab, path)
     special = [p for p in model.pieces if p.kind in (spiece.CONTROL, spiece.UNKNOWN)]
     # A symbol of one character is safe as a plain piece: training never merged it. A longer one must be found first.
-    symbols = [p for p in model.pieces if p.kind == spiece.USER and len(p.text) > 1 and model.type == spiece.BPE]
+    symbols = [
+        p
+        for p in model.pieces
+        if p.kind == spiece.USER and len(p.text) > 1 and model.type == spiece.BPE
+    ]
     added = [_added(vocab[p.text], p.text) for p in special]
-    added += [_added(vocab[p.text], p.text, special=False) for p in symbols if p.text not in names.values()]
+    added += [
+        _added(vocab[p.text], p.text, special=False)
+        for p in symbols
+        if p.text not in names.values()
+    ]
     added += [_added(vocab[n], n) for n in names.values() if n not in {a["content"] for a in added}]
     keep = config.get("keep_accents")
     spec = {
@@ -93,7 +103,11 @@ def sentencepiece(path: Path, config: Json) -> Json:
         "model": _bpe(model, vocab) if model.type == spiece.BPE else _unigram(model),
     }
     lowercase = config.get("do_lower_case")
-    return casing.apply(spec, lowercase=casing.lower_only(vocab) if lowercase is None else lowercase, keep_accents=keep)
+    return casing.apply(
+        spec,
+        lowercase=casing.lower_only(vocab) if lowercase is None else lowercase,
+        keep_accents=keep,
+    )
 
 
 def bytelevel(vocab_path: Path, merges_path: Path, config: Json) -> Json:
@@ -102,19 +116,33 @@ def bytelevel(vocab_path: Path, merges_path: Path, config: Json) -> Json:
         vocab = json.loads(vocab_path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise TokenizerError(f"{vocab_path} is not valid JSON: {error}") from error
-    merges = [line.split(" ") for line in _lines(merges_path) if line and not line.startswith("#version")]
+    merges = [
+        line.split(" ") for line in _lines(merges_path) if line and not line.startswith("#version")
+    ]
     names = _names(config, vocab, vocab_path)
-    blank = {"type": "ByteLevel", "add_prefix_space": config.get("add_prefix_space", False), "trim_offsets": True}
+    blank = {
+        "type": "ByteLevel",
+        "add_prefix_space": config.get("add_prefix_space", False),
+        "trim_offsets": True,
+    }
     return {
         "version": "1.0",
         "truncation": None,
         "padding": None,
-        "added_tokens": [_added(vocab[n], n, lstrip=n == names.get("mask")) for n in names.values()],
+        "added_tokens": [
+            _added(vocab[n], n, lstrip=n == names.get("mask")) for n in names.values()
+        ],
         "normalizer": None,
         "pre_tokenizer": {**blank, "use_regex": True},
         "post_processor": roberta_template(names["cls"], names["sep"], vocab),
         "decoder": {**blank, "use_regex": True},
-        "model": {"type": "BPE", "vocab": vocab, "merges": merges, "unk_token": None, "fuse_unk": False},
+        "model": {
+            "type": "BPE",
+            "vocab": vocab,
+            "merges": merges,
+            "unk_token": None,
+            "fuse_unk": False,
+        },
     }
 
 
@@ -129,7 +157,9 @@ def template(cls: str, sep: str, ids: dict[str, int]) -> Json:
         "type": "TemplateProcessing",
         "single": single,
         "pair": [*single, {"Sequence": {"id": "B", "type_id": 1}}, token(sep, 1)],
-        "special_tokens": {name: {"id": name, "ids": [ids[name]], "tokens": [name]} for name in (cls, sep)},
+        "special_tokens": {
+            name: {"id": name, "ids": [ids[name]], "tokens": [name]} for name in (cls, sep)
+        },
     }
 
 
@@ -154,7 +184,9 @@ def _names(config: Json, vocab: dict[str, int], path: Path) -> dict[str, str]:
         if name is not None:
             names[role] = name
         elif role != "mask":
-            raise TokenizerError(f"{path} has no {role} token: looked for {declared or ''} {' '.join(known)}".strip())
+            raise TokenizerError(
+                f"{path} has no {role} token: looked for {declared or ''} {' '.join(known)}".strip()
+            )
     return names
 
 
@@ -170,7 +202,10 @@ def _metaspace(dummy_prefix: bool) -> Json:
 
 def _albert_normaliser(model: spiece.Model) -> Json:
     """ALBERT's own replacements of quotes, then the model's compiled rules, then single blanks."""
-    chain: list[Json] = [{"type": "Replace", "pattern": {"String": quotes}, "content": '"'} for quotes in ("``", "''")]
+    chain: list[Json] = [
+        {"type": "Replace", "pattern": {"String": quotes}, "content": '"'}
+        for quotes in ("``", "''")
+    ]
     if model.charsmap:
         charsmap = base64.b64encode(model.charsmap).decode("ascii")
         chain.append({"type": "Precompiled", "precompiled_charsmap": charsmap})
@@ -185,7 +220,12 @@ def _unigram(model: spiece.Model) -> Json:
     # SentencePiece lets a user symbol win against every segmentation of the same stretch.
     scores = [len(p.text) * best - 0.1 if p.kind == spiece.USER else p.score for p in model.pieces]
     vocab = [[p.text, score] for p, score in zip(model.pieces, scores, strict=True)]
-    return {"type": "Unigram", "unk_id": model.unk_id, "vocab": vocab, "byte_fallback": model.byte_fallback}
+    return {
+        "type": "Unigram",
+        "unk_id": model.unk_id,
+        "vocab": vocab,
+        "byte_fallback": model.byte_fallback,
+    }
 
 
 def _bpe(model: spiece.Model, vocab: dict[str, int]) -> Json:
@@ -207,7 +247,9 @@ def _lines(path: Path) -> list[str]:
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise TokenizerError(f"{path} is not UTF-8: byte {error.start}. Convert it or fetch it again") from error
+        raise TokenizerError(
+            f"{path} is not UTF-8: byte {error.start}. Convert it or fetch it again"
+        ) from error
     lines = text.split("\n")
     if not text.strip():
         raise TokenizerError(f"{path} is empty: fetch it again")

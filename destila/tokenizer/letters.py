@@ -24,7 +24,11 @@ def characters(tokenizer: Tokenizer) -> np.ndarray:
     in_bytes = casing.is_bytelevel(spec)
     prefix = spec["model"].get("continuing_subword_prefix") or ""
     vocab = spec["model"]["vocab"]
-    items = vocab.items() if isinstance(vocab, dict) else ((entry[0], i) for i, entry in enumerate(vocab))
+    items = (
+        vocab.items()
+        if isinstance(vocab, dict)
+        else ((entry[0], i) for i, entry in enumerate(vocab))
+    )
     found = np.zeros(tokenizer.vocab_size, np.int64)
     for piece, i in items:
         reserved = _BYTE.fullmatch(piece)

@@ -76,7 +76,9 @@ def trim(tokenizer: Tokenizer, seen: np.ndarray, *, size: int | None = None) -> 
     new = {piece: i for i, (_, piece) in enumerate(old)}
     source = f"{tokenizer.source}, trimmed to {len(new)} pieces"
     found = parse(_renumbered(spec, new), config, source=source)
-    assert found.pieces_of(range(len(new))) == list(new), "the library numbers pieces in another way"
+    assert found.pieces_of(range(len(new))) == list(new), (
+        "the library numbers pieces in another way"
+    )
     return Trimmed(found, np.array([number for number, _ in old]))
 
 
@@ -87,8 +89,13 @@ def changed_share(old: Tokenizer, new: Trimmed, lines: Iterable[str], *, words: 
         before, after = (_encoded(tokenizer, chunk, words) for tokenizer in (old, new.tokenizer))
         for a, b in zip(before, after, strict=True):
             total += len(a.ids)
-            there = {(int(new.ids[i]), *span) for i, span in zip(b.ids, b.spans.tolist(), strict=True)}
-            changed += sum((int(i), *span) not in there for i, span in zip(a.ids, a.spans.tolist(), strict=True))
+            there = {
+                (int(new.ids[i]), *span) for i, span in zip(b.ids, b.spans.tolist(), strict=True)
+            }
+            changed += sum(
+                (int(i), *span) not in there
+                for i, span in zip(a.ids, a.spans.tolist(), strict=True)
+            )
     return changed / max(total, 1)
 
 
@@ -101,12 +108,16 @@ def _chunks(lines: Iterable[str]) -> Iterator[list[str]]:
 def _encoded(tokenizer: Tokenizer, lines: list[str], words: bool) -> list[Pieces]:
     if not words:
         return tokenizer.text(lines)
-    return list(chain.from_iterable(tokenizer.words_many([(line, split_words(line)) for line in lines])))
+    return list(
+        chain.from_iterable(tokenizer.words_many([(line, split_words(line)) for line in lines]))
+    )
 
 
 def _ids(spec: Json) -> dict[str, int]:
     vocab = spec["model"]["vocab"]
-    ids = dict(vocab) if isinstance(vocab, dict) else {piece: i for i, (piece, _) in enumerate(vocab)}
+    ids = (
+        dict(vocab) if isinstance(vocab, dict) else {piece: i for i, (piece, _) in enumerate(vocab)}
+    )
     return ids | {token["content"]: token["id"] for token in spec["added_tokens"]}
 
 
@@ -114,8 +125,14 @@ def _needed(spec: Json, ids: dict[str, int]) -> set[str]:
     """Special and added tokens, characters and bytes."""
     model = spec["model"]
     prefix = model.get("continuing_subword_prefix") or ""
-    kept = {token["content"] for token in spec["added_tokens"]} | {model.get("unk_token") or ""} & ids.keys()
-    kept |= {p for p in ids if len(p) == 1 or _BYTE.fullmatch(p) or (prefix and len(p.removeprefix(prefix)) == 1)}
+    kept = {token["content"] for token in spec["added_tokens"]} | {
+        model.get("unk_token") or ""
+    } & ids.keys()
+    kept |= {
+        p
+        for p in ids
+        if len(p) == 1 or _BYTE.fullmatch(p) or (prefix and len(p.removeprefix(prefix)) == 1)
+    }
     if model["type"] == "Unigram":
         scores = model["vocab"]
         kept |= {scores[model["unk_id"]][0]} if model["unk_id"] is not None else set()
@@ -127,7 +144,9 @@ class _Parents:
     """For a BPE model, the pieces on the way to each piece: those that its merges make, in the order of the merges."""
 
     def __init__(self, model: Json) -> None:
-        self._ranks = {(left, right): rank for rank, (left, right) in enumerate(map(_pair, model["merges"]))}
+        self._ranks = {
+            (left, right): rank for rank, (left, right) in enumerate(map(_pair, model["merges"]))
+        }
         self._prefix = model.get("continuing_subword_prefix") or ""
 
     def of(self, piece: str) -> set[str]:
@@ -152,8 +171,16 @@ def _pair(merge: str | list[str]) -> tuple[str, str]:
 def _renumbered(spec: Json, new: dict[str, int]) -> Json:
     """The tokenizer.json whose pieces are those of `new`, under their new ids."""
     model = _REBUILT[spec["model"]["type"]](spec["model"], new)
-    added = sorted(({**t, "id": new[t["content"]]} for t in spec["added_tokens"]), key=lambda token: token["id"])
-    return {**spec, "model": model, "added_tokens": added, "post_processor": _framed(spec["post_processor"], new)}
+    added = sorted(
+        ({**t, "id": new[t["content"]]} for t in spec["added_tokens"]),
+        key=lambda token: token["id"],
+    )
+    return {
+        **spec,
+        "model": model,
+        "added_tokens": added,
+        "post_processor": _framed(spec["post_processor"], new),
+    }
 
 
 def _framed(part: Any, new: dict[str, int]) -> Any:
@@ -164,9 +191,14 @@ def _framed(part: Any, new: dict[str, int]) -> Any:
         return {**part, "processors": [_framed(step, new) for step in part["processors"]]}
     if part["type"] == "TemplateProcessing":
         tokens = part["special_tokens"].items()
-        renumbered = {name: {**t, "ids": [new[token] for token in t["tokens"]]} for name, t in tokens}
+        renumbered = {
+            name: {**t, "ids": [new[token] for token in t["tokens"]]} for name, t in tokens
+        }
         return {**part, "special_tokens": renumbered}
-    return {**part, **{role: [part[role][0], new[part[role][0]]] for role in ("cls", "sep") if role in part}}
+    return {
+        **part,
+        **{role: [part[role][0], new[part[role][0]]] for role in ("cls", "sep") if role in part},
+    }
 
 
 def _bpe(model: Json, new: dict[str, int]) -> Json:
@@ -176,7 +208,11 @@ def _bpe(model: Json, new: dict[str, int]) -> Json:
         for left, right in map(_pair, model["merges"])
         if left in new and right in new and left + right.removeprefix(prefix) in new
     ]
-    return {**model, "vocab": {p: i for p, i in new.items() if p in model["vocab"]}, "merges": merges}
+    return {
+        **model,
+        "vocab": {p: i for p, i in new.items() if p in model["vocab"]},
+        "merges": merges,
+    }
 
 
 def _unigram(model: Json, new: dict[str, int]) -> Json:

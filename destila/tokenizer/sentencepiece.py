@@ -47,11 +47,15 @@ def read(path: Path) -> Model:
     try:
         model = _model(data)
     except (IndexError, ValueError, struct.error, UnicodeDecodeError) as error:
-        raise TokenizerError(f"{path} is damaged or is not a SentencePiece model: {error}") from error
+        raise TokenizerError(
+            f"{path} is damaged or is not a SentencePiece model: {error}"
+        ) from error
     if not model.pieces:
         raise TokenizerError(f"{path} holds no pieces: it is empty or is not a SentencePiece model")
     if model.type not in (UNIGRAM, BPE):
-        raise TokenizerError(f"{path} is a word or character model (type {model.type}): only Unigram and BPE are read")
+        raise TokenizerError(
+            f"{path} is a word or character model (type {model.type}): only Unigram and BPE are read"
+        )
     return model
 
 

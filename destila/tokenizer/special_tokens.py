@@ -19,7 +19,13 @@ KNOWN = {
     "sep": ("[SEP]", "</s>", "<sep>"),
     "mask": ("[MASK]", "<mask>"),
 }
-_ROLES = {"pad": "padding", "unk": "unknown", "cls": "start (cls)", "sep": "end (sep)", "mask": "mask"}
+_ROLES = {
+    "pad": "padding",
+    "unk": "unknown",
+    "cls": "start (cls)",
+    "sep": "end (sep)",
+    "mask": "mask",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +39,9 @@ class Specials:
     mask: tuple[str, int] | None
 
 
-def find(spec: dict[str, Any], config: dict[str, Any], ids: dict[str, int], source: str) -> Specials:
+def find(
+    spec: dict[str, Any], config: dict[str, Any], ids: dict[str, int], source: str
+) -> Specials:
     """The special tokens of a tokenizer.
 
     spec: tokenizer.json. config: tokenizer_config.json over special_tokens_map.json. ids: piece -> id.
@@ -95,7 +103,9 @@ def _read(encoding: Any, source: str) -> Frame:
     part = np.array([-1 if p is None else p for p in encoding.sequence_ids], np.int8)
     first, second = np.flatnonzero(part == 0), np.flatnonzero(part == 1)
     if not len(first):
-        raise TokenizerError(f"{source} drops the letter 'a': its normaliser or template is damaged. Use another one")
+        raise TokenizerError(
+            f"{source} drops the letter 'a': its normaliser or template is damaged. Use another one"
+        )
     last = second if len(second) else first
     between = ids[first[-1] + 1 : second[0]] if len(second) else ids[:0]
     before, after = ids[: first[0]], ids[last[-1] + 1 :]

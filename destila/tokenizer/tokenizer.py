@@ -68,7 +68,9 @@ class Tokenizer:
         self._json, self._specials = settled.text, found
         self._backend, self._words = _backends(settled, source)
         self._cache: dict[str, Pieces] = {}
-        self._marks = frozenset(vocab[piece] for piece in vocab if piece[:1] in _MARKS and not piece.strip(_MARKS))
+        self._marks = frozenset(
+            vocab[piece] for piece in vocab if piece[:1] in _MARKS and not piece.strip(_MARKS)
+        )
         self._blanks = _blanks_to_flatten(self._backend, vocab, source)
         self._single, self._pair = special_tokens.frames(self._backend, found, source)
         self.pad_id, self.unk_id = found.pad[1], found.unk[1]
@@ -81,7 +83,9 @@ class Tokenizer:
     @cached_property
     def fingerprint(self) -> str:
         """Names the exact segmentation and the special ids."""
-        from destila.config import fingerprint  # a tenth of a second that a prediction need not wait
+        from destila.config import (
+            fingerprint,
+        )  # a tenth of a second that a prediction need not wait
 
         found = self._specials
         names = [found.pad, found.unk, found.cls, found.sep, found.mask]
@@ -96,7 +100,9 @@ class Tokenizer:
         found: list[list[int]] = []
         for start in range(0, len(texts), _BATCH):
             batch = [self._encodable(text) for text in texts[start : start + _BATCH]]
-            found += [e.ids for e in self._backend.encode_batch_fast(batch, add_special_tokens=False)]
+            found += [
+                e.ids for e in self._backend.encode_batch_fast(batch, add_special_tokens=False)
+            ]
         return found
 
     def words(self, text: str, words: Sequence[CharSpan]) -> list[Pieces]:
@@ -110,17 +116,24 @@ class Tokenizer:
         """`words` of many texts, in one call of the library for all words not seen before."""
         return [list(_split(pieces, sizes)) for pieces, sizes in self.words_joined(texts)]
 
-    def words_joined(self, texts: Iterable[tuple[str, Sequence[CharSpan]]]) -> list[tuple[Pieces, list[int]]]:
+    def words_joined(
+        self, texts: Iterable[tuple[str, Sequence[CharSpan]]]
+    ) -> list[tuple[Pieces, list[int]]]:
         """`words` of many texts, of each the tokens of all words in a row and how many of them each word has."""
         texts = list(texts)
         known = self._known({text[start:end] for text, words in texts for start, end in words})
-        return [_joined([known[text[start:end]] for start, end in words], words) for text, words in texts]
+        return [
+            _joined([known[text[start:end]] for start, end in words], words)
+            for text, words in texts
+        ]
 
     def special_count(self, pair: bool) -> int:
         """How many special tokens `frame` adds to one text, or to a pair."""
         return (self._pair if pair else self._single).specials()
 
-    def frame(self, a: Pieces, b: Pieces | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def frame(
+        self, a: Pieces, b: Pieces | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """One model input: ids i32 [L], type ids i32 [L], spans i32 [L, 2], part i8 [L].
 
         Specials stand where this tokenizer's own template has them, with span (0, 0) and part -1; part is 0 for
@@ -136,7 +149,11 @@ class Tokenizer:
             start = end + len(gap)
             types[end:start] = frame.types[2 * number]
             end = start + len(pieces.ids)
-            spans[start:end], part[start:end], types[start:end] = pieces.spans, number, frame.types[2 * number + 1]
+            spans[start:end], part[start:end], types[start:end] = (
+                pieces.spans,
+                number,
+                frame.types[2 * number + 1],
+            )
         types[end:] = frame.types[4]
         return ids, types, spans, part
 
@@ -144,12 +161,16 @@ class Tokenizer:
         """The vocabulary's spelling of ids; raises TokenizerError for an id outside it."""
         pieces = [self._backend.id_to_token(int(i)) for i in ids]
         if None in pieces:
-            raise TokenizerError(f"{self.source} has {self.vocab_size} tokens; an id is outside of them")
+            raise TokenizerError(
+                f"{self.source} has {self.vocab_size} tokens; an id is outside of them"
+            )
         return [piece for piece in pieces if piece is not None]
 
     def spell(self, ids: Iterable[int]) -> list[str]:
         """What each id alone spells, by the tokenizer's own decoder; "" for specials and for ids that are not used."""
-        found: list[str] = self._backend.decode_batch([[int(i)] for i in ids], skip_special_tokens=True)
+        found: list[str] = self._backend.decode_batch(
+            [[int(i)] for i in ids], skip_special_tokens=True
+        )
         return found
 
     def id_of(self, piece: str) -> int | None:
@@ -160,8 +181,16 @@ class Tokenizer:
     def content(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """What it was made of: the content of its tokenizer.json and of its tokenizer_config.json, for `parse`."""
         found = self._specials
-        named = {"pad": found.pad, "unk": found.unk, "cls": found.cls, "sep": found.sep, "mask": found.mask}
-        config: dict[str, Any] = {f"{role}_token": token[0] for role, token in named.items() if token}
+        named = {
+            "pad": found.pad,
+            "unk": found.unk,
+            "cls": found.cls,
+            "sep": found.sep,
+            "mask": found.mask,
+        }
+        config: dict[str, Any] = {
+            f"{role}_token": token[0] for role, token in named.items() if token
+        }
         config["tokenizer_class"] = "PreTrainedTokenizerFast"
         if self.max_length is not None:
             config["model_max_length"] = self.max_length
@@ -176,7 +205,10 @@ class Tokenizer:
         _, config = self.content()
         types = ["token_type_ids"] if any(self._pair.types) else []
         config["model_input_names"] = list(input_names or ["input_ids", *types, "attention_mask"])
-        write_text(Path(folder) / "tokenizer_config.json", json.dumps(config, indent=2, ensure_ascii=False) + "\n")
+        write_text(
+            Path(folder) / "tokenizer_config.json",
+            json.dumps(config, indent=2, ensure_ascii=False) + "\n",
+        )
         write_text(Path(folder) / "tokenizer.json", self._json)
 
     def _known(self, words: set[str]) -> dict[str, Pieces]:
@@ -193,7 +225,9 @@ class Tokenizer:
     def _encode(self, backend: Any, texts: Sequence[str]) -> Iterable[tuple[str, Pieces]]:
         for start in range(0, len(texts), _CHUNK):
             chunk = texts[start : start + _CHUNK]
-            encodings = backend.encode_batch([self._encodable(t) for t in chunk], add_special_tokens=False)
+            encodings = backend.encode_batch(
+                [self._encodable(t) for t in chunk], add_special_tokens=False
+            )
             for text, encoding in zip(chunk, encodings, strict=True):
                 yield text, self._pieces(text, encoding.ids, encoding.offsets)
 
@@ -237,7 +271,9 @@ def _split(pieces: Pieces, sizes: Sequence[int]) -> Iterator[Pieces]:
 _NOTHING = Pieces(np.empty(0, np.int32), np.empty((0, 2), np.int32))
 
 
-def load(source: str | Path, *, lowercase: bool | None = None, keep_accents: bool | None = None) -> Tokenizer:
+def load(
+    source: str | Path, *, lowercase: bool | None = None, keep_accents: bool | None = None
+) -> Tokenizer:
     """The tokenizer in a folder, in a `tokenizer.json`, or under a hub name.
 
     lowercase, keep_accents: override what the folder's flags say; None follows them. Raises TokenizerError for a file
@@ -247,7 +283,9 @@ def load(source: str | Path, *, lowercase: bool | None = None, keep_accents: boo
     if not file.is_file():
         file = hub.resolve(source, what="tokenizer") / "tokenizer.json"
     config = _config(file.parent)
-    if config.get("tokenizer_class") == "PreTrainedTokenizerFast":  # reads no flags: its tokenizer.json says it all
+    if (
+        config.get("tokenizer_class") == "PreTrainedTokenizerFast"
+    ):  # reads no flags: its tokenizer.json says it all
         config = {key: value for key, value in config.items() if key not in _FLAGS}
     if lowercase is not None:
         config["do_lower_case"] = lowercase
@@ -290,7 +328,9 @@ def _parsed(settled: _Settled, config: dict[str, Any], source: str) -> Tokenizer
     keep = keep if keep is not None or strip is None else not strip
     spec = casing.apply(settled.spec, lowercase=config.get("do_lower_case"), keep_accents=keep)
     spec, notes = _repaired(spec, source)
-    if spec["normalizer"] != settled.spec["normalizer"]:  # the only part that the two lines above touch
+    if (
+        spec["normalizer"] != settled.spec["normalizer"]
+    ):  # the only part that the two lines above touch
         settled = _canonical(json.dumps(spec), source)
     ids = settled.backend.get_vocab(with_added_tokens=True)
     limit = config.get("model_max_length")
@@ -307,13 +347,21 @@ def _repaired(spec: dict[str, Any], source: str) -> tuple[dict[str, Any], tuple[
         return spec, ()
     named = {token["content"] for token in spec["added_tokens"]}
     vocab = spec["model"]["vocab"]
-    pieces = [p for p in (vocab if isinstance(vocab, dict) else (entry[0] for entry in vocab)) if p not in named]
+    pieces = [
+        p
+        for p in (vocab if isinstance(vocab, dict) else (entry[0] for entry in vocab))
+        if p not in named
+    ]
     notes: list[str] = []
     if casing.lower_only(pieces) and not casing.lowers(spec):
-        notes.append("the vocabulary is lower-case only but nothing lower-cased the text: now it is lower-cased")
+        notes.append(
+            "the vocabulary is lower-case only but nothing lower-cased the text: now it is lower-cased"
+        )
         spec = casing.apply(spec, lowercase=True, keep_accents=None)
     if casing.strips(spec) and casing.accented(pieces):
-        notes.append("accents are stripped ('año' becomes 'ano') although the vocabulary has them: see keep_accents")
+        notes.append(
+            "accents are stripped ('año' becomes 'ano') although the vocabulary has them: see keep_accents"
+        )
     for note in notes:
         _log.warning("%s: %s", source, note)
     return spec, tuple(notes)
@@ -330,14 +378,19 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(_text(path))
     except json.JSONDecodeError as error:
-        raise TokenizerError(f"{path} is not valid JSON: {error}. Fetch or write it again") from error
+        raise TokenizerError(
+            f"{path} is not valid JSON: {error}. Fetch or write it again"
+        ) from error
     if not isinstance(content, dict):
         raise TokenizerError(f"{path} holds no JSON object: fetch or write it again")
     return content
 
 
 def _config(folder: Path) -> dict[str, Any]:
-    files = [folder / "special_tokens_map.json", folder / "tokenizer_config.json"]  # the later one wins
+    files = [
+        folder / "special_tokens_map.json",
+        folder / "tokenizer_config.json",
+    ]  # the later one wins
     return {key: value for file in files if file.is_file() for key, value in _read(file).items()}
 
 
@@ -345,14 +398,21 @@ def _backend(text: str, source: str) -> Any:
     try:
         return Backend.from_str(text)
     except Exception as error:  # the library raises nothing narrower
-        raise TokenizerError(f"{source} is not a tokenizer the tokenizers library can read: {error}") from error
+        raise TokenizerError(
+            f"{source} is not a tokenizer the tokenizers library can read: {error}"
+        ) from error
 
 
 def _backends(settled: _Settled, source: str) -> tuple[Any, Any]:
     """The library's tokenizer for texts, and the one for words, which marks the start of a text as a word's start."""
-    spec = {**settled.spec, **{part: deepcopy(settled.spec[part]) for part in ("post_processor", "pre_tokenizer")}}
+    spec = {
+        **settled.spec,
+        **{part: deepcopy(settled.spec[part]) for part in ("post_processor", "pre_tokenizer")},
+    }
     trims = [step for step in casing.steps(spec["post_processor"]) if step.get("trim_offsets")]
-    for step in trims:  # it would also cut the first letter of a word whose blank it did not see; we trim
+    for (
+        step
+    ) in trims:  # it would also cut the first letter of a word whose blank it did not see; we trim
         step["trim_offsets"] = False
     whole = _backend(json.dumps(spec), source) if trims else settled.backend
     changed = False
@@ -387,7 +447,11 @@ def _glues(backend: Any, blank: str) -> bool:
     text = f"a{blank}a"
     if backend.normalizer is not None:
         text = backend.normalizer.normalize_str(text)
-    parts = [text] if backend.pre_tokenizer is None else [p for p, _ in backend.pre_tokenizer.pre_tokenize_str(text)]
+    parts = (
+        [text]
+        if backend.pre_tokenizer is None
+        else [p for p, _ in backend.pre_tokenizer.pre_tokenize_str(text)]
+    )
     return any(part.count("a") > 1 for part in parts)
 
 

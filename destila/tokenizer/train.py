@@ -42,10 +42,23 @@ class Layout:
     order: tuple[str, ...]
 
 
-ALBERT = Layout("<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]", ("<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]"))
-BERT = Layout("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"))
-BETO = Layout("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ("[MASK]", "[PAD]", "[EOS]", "[UNK]", "[CLS]", "[SEP]"))
-ROBERTA = Layout("<pad>", "<unk>", "<s>", "</s>", "<mask>", ("<s>", "<pad>", "</s>", "<unk>", "<mask>"))
+ALBERT = Layout(
+    "<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]", ("<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]")
+)
+BERT = Layout(
+    "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+)
+BETO = Layout(
+    "[PAD]",
+    "[UNK]",
+    "[CLS]",
+    "[SEP]",
+    "[MASK]",
+    ("[MASK]", "[PAD]", "[EOS]", "[UNK]", "[CLS]", "[SEP]"),
+)
+ROBERTA = Layout(
+    "<pad>", "<unk>", "<s>", "</s>", "<mask>", ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
+)
 _LAYOUTS = {"bpe": ALBERT, "unigram": ALBERT, "wordpiece": BERT, "bytelevel": ROBERTA}
 
 
@@ -83,7 +96,9 @@ def learn(
     if kind == "wordpiece":
         spec["model"] = _wordpiece(spec["model"], vocab_size, symbols, layout)
     spec = _arranged(spec, symbols, layout)
-    names = {f"{role}_token": getattr(layout, role) for role in ("pad", "unk", "cls", "sep", "mask")}
+    names = {
+        f"{role}_token": getattr(layout, role) for role in ("pad", "unk", "cls", "sep", "mask")
+    }
     return parse(spec, {**names, "model_max_length": max_length}, source=f"a new {kind} tokenizer")
 
 
@@ -126,10 +141,16 @@ class _Counted:
 
 
 def _normaliser(kind: Kind, lowercase: bool, keep_accents: bool) -> Any:
-    accents = [normalizers.NFC()] if keep_accents else [normalizers.NFKD(), normalizers.StripAccents()]
+    accents = (
+        [normalizers.NFC()] if keep_accents else [normalizers.NFKD(), normalizers.StripAccents()]
+    )
     letters = [normalizers.Lowercase()] if lowercase else []
     # `▁` stands for a plain blank only, so every run of blanks becomes one, as SentencePiece does.
-    blanks = [normalizers.Replace(Regex(r"\s+"), " "), normalizers.Strip()] if kind in ("bpe", "unigram") else []
+    blanks = (
+        [normalizers.Replace(Regex(r"\s+"), " "), normalizers.Strip()]
+        if kind in ("bpe", "unigram")
+        else []
+    )
     return normalizers.Sequence([*accents, *letters, *blanks])
 
 
@@ -155,7 +176,9 @@ def _untrained(
     if kind == "unigram":
         return Backend(models.Unigram()), trainers.UnigramTrainer(**common, unk_token=layout.unk)
     if kind == "wordpiece":
-        common["vocab_size"] += alphabet  # `▁a` and `a` become one piece, so more are needed than asked for
+        common["vocab_size"] += (
+            alphabet  # `▁a` and `a` become one piece, so more are needed than asked for
+        )
     # SentencePiece knows pieces of at most 16 characters.
     merger = trainers.BpeTrainer(**common, limit_alphabet=alphabet, max_token_length=16)
     return Backend(models.BPE(unk_token=layout.unk, fuse_unk=True)), merger
@@ -166,11 +189,19 @@ def _wordpiece(merged: Json, vocab_size: int, symbols: tuple[str, ...], layout: 
 
     The library's own WordPiece training depends on the order of a hash table, so that no run gives the same twice.
     """
-    trained = [p for p in sorted(merged["vocab"], key=merged["vocab"].__getitem__) if p not in (*layout.order, "▁")]
+    trained = [
+        p
+        for p in sorted(merged["vocab"], key=merged["vocab"].__getitem__)
+        if p not in (*layout.order, "▁")
+    ]
     letters = [p for p in trained if len(p) == 1 and p not in symbols]
-    inside = [c for c in letters if unicodedata.category(c)[0] != "P" and c not in string.punctuation]
+    inside = [
+        c for c in letters if unicodedata.category(c)[0] != "P" and c not in string.punctuation
+    ]
     turned = [p[1:] if p[0] == "▁" else f"##{p}" for p in trained if len(p) > 1]
-    pieces = dict.fromkeys([*layout.order, *symbols, *letters, *(f"##{c}" for c in inside), *turned])
+    pieces = dict.fromkeys(
+        [*layout.order, *symbols, *letters, *(f"##{c}" for c in inside), *turned]
+    )
     vocab = {piece: i for i, piece in enumerate(list(pieces)[:vocab_size])}
     return {
         "type": "WordPiece",
@@ -193,7 +224,9 @@ def _arranged(spec: Json, symbols: tuple[str, ...], layout: Layout) -> Json:
         ids = {piece: i for i, (piece, _) in enumerate(model["vocab"])}
     else:
         trained = sorted(model["vocab"], key=model["vocab"].__getitem__)
-        ids = {piece: i for i, piece in enumerate(dict.fromkeys([*layout.order, *symbols, *trained]))}
+        ids = {
+            piece: i for i, piece in enumerate(dict.fromkeys([*layout.order, *symbols, *trained]))
+        }
         model["vocab"] = ids
     byte = casing.is_bytelevel(spec)
     frame = roberta_template if byte else template
@@ -204,4 +237,8 @@ def _arranged(spec: Json, symbols: tuple[str, ...], layout: Layout) -> Json:
 
 _BYTES = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
 _MARKS = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": True}
-_DECODERS = {"BPE": _MARKS, "Unigram": _MARKS, "WordPiece": {"type": "WordPiece", "prefix": "##", "cleanup": True}}
+_DECODERS = {
+    "BPE": _MARKS,
+    "Unigram": _MARKS,
+    "WordPiece": {"type": "WordPiece", "prefix": "##", "cleanup": True},
+}

@@ -17,7 +17,17 @@ from destila.tokenizer.tokenizer import Tokenizer
 
 _WORDS = 200_000  # words held, about 50 MB; with more, all are forgotten
 _PLAIN = re.compile(r"[ -;=?@A-Z^-~¡¿«»À-ſ–—‘’“”…]*")  # without < > [ ] \
-_NORMALISERS = {"NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents", "Strip", "BertNormalizer", "Precompiled"}
+_NORMALISERS = {
+    "NFC",
+    "NFD",
+    "NFKC",
+    "NFKD",
+    "Lowercase",
+    "StripAccents",
+    "Strip",
+    "BertNormalizer",
+    "Precompiled",
+}
 _BLANKS = {r"\s+", " {2,}"}
 
 
@@ -36,9 +46,15 @@ class Wordwise:
         if not self.applies:
             return self._tokenizer.ids(texts)
         plain = [self._is_plain(text) for text in texts]
-        words = [text.split() if is_plain else [] for text, is_plain in zip(texts, plain, strict=True)]
+        words = [
+            text.split() if is_plain else [] for text, is_plain in zip(texts, plain, strict=True)
+        ]
         known = self._learned(words)
-        whole = iter(self._tokenizer.ids([text for text, is_plain in zip(texts, plain, strict=True) if not is_plain]))
+        whole = iter(
+            self._tokenizer.ids(
+                [text for text, is_plain in zip(texts, plain, strict=True) if not is_plain]
+            )
+        )
         return [
             list(chain.from_iterable(map(known.__getitem__, found))) if is_plain else next(whole)
             for found, is_plain in zip(words, plain, strict=True)

@@ -51,7 +51,9 @@ def marks(tokenizer: Tokenizer, words: Words = "whole") -> Marks:
     words: "whole" words; those of the "published" code, for SentencePiece and WordPiece; "piece": each by itself.
     """
     if tokenizer.mask_id is None:
-        raise TokenizerError(f"{tokenizer.source} has no mask token: name one in tokenizer_config.json")
+        raise TokenizerError(
+            f"{tokenizer.source} has no mask token: name one in tokenizer_config.json"
+        )
     spec, _ = tokenizer.content()
     pieces = _pieces(spec, tokenizer.vocab_size)
     named = {tokenizer.pad_id, tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id}
@@ -59,10 +61,14 @@ def marks(tokenizer: Tokenizer, words: Words = "whole") -> Marks:
     special = np.zeros(len(pieces), bool)
     special[sorted(named - {tokenizer.unk_id})] = True
     ordinary = [
-        i for i, p in enumerate(pieces) if p and not special[i] and i != tokenizer.unk_id and not _RESERVED.fullmatch(p)
+        i
+        for i, p in enumerate(pieces)
+        if p and not special[i] and i != tokenizer.unk_id and not _RESERVED.fullmatch(p)
     ]
     begins, symbol, bare = _classes(tokenizer, spec, pieces, words)
-    return Marks(begins, symbol, bare, special, np.array(ordinary), tokenizer.mask_id, tokenizer.unk_id)
+    return Marks(
+        begins, symbol, bare, special, np.array(ordinary), tokenizer.mask_id, tokenizer.unk_id
+    )
 
 
 def word_starts(ids: np.ndarray, marks: Marks) -> np.ndarray:
@@ -79,7 +85,11 @@ def word_starts(ids: np.ndarray, marks: Marks) -> np.ndarray:
 def _pieces(spec: dict[str, Any], size: int) -> list[str]:
     """The spelling of every id, "" where the vocabulary has a hole."""
     vocab = spec["model"]["vocab"]
-    items = vocab.items() if isinstance(vocab, dict) else ((entry[0], i) for i, entry in enumerate(vocab))
+    items = (
+        vocab.items()
+        if isinstance(vocab, dict)
+        else ((entry[0], i) for i, entry in enumerate(vocab))
+    )
     pieces = [""] * size
     for piece, i in [*items, *((token["content"], token["id"]) for token in spec["added_tokens"])]:
         pieces[i] = piece
@@ -111,14 +121,20 @@ def _classes(
             "Mask by words = 'piece', or use another tokenizer"
         )
     spelt = tokenizer.spell(range(len(pieces))) if in_bytes else [p.lstrip(mark) for p in pieces]
-    symbol = np.array([bool(text.strip()) and not any(_lettered(c) for c in text.strip()) for text in spelt])
+    symbol = np.array(
+        [bool(text.strip()) and not any(_lettered(c) for c in text.strip()) for text in spelt]
+    )
     bare = np.array([bool(p) and not p.strip(mark) for p in pieces])
     return begins, symbol & ~bare, bare
 
 
 def _lettered(character: str) -> bool:
     """A letter, a digit, an accent; also what a part of a character's bytes is shown as."""
-    return character.isalnum() or character == "\ufffd" or unicodedata.category(character).startswith("M")
+    return (
+        character.isalnum()
+        or character == "\ufffd"
+        or unicodedata.category(character).startswith("M")
+    )
 
 
 def _published(piece: str) -> bool:

@@ -54,7 +54,11 @@ def order(
 
 
 def collate(
-    features: Sequence[Features], pad_id: int, *, teacher: TeacherLogits | None = None, length: int = 0
+    features: Sequence[Features],
+    pad_id: int,
+    *,
+    teacher: TeacherLogits | None = None,
+    length: int = 0,
 ) -> Batch:
     """The padded batch of some windows, at least `length` long; `teacher` adds its Signal for the same units."""
     size = len(features)
@@ -81,7 +85,9 @@ def collate(
     arrays = (input_ids, mask, type_ids, unit, first, unit_mask, target)
     ids, real, types, units_, firsts, owned, targets = (torch.from_numpy(a) for a in arrays)
     batch = Batch(features, ids, real, types, units_, firsts, owned, targets)
-    return replace(batch, teacher=_signal(features, batch, teacher)) if teacher is not None else batch
+    return (
+        replace(batch, teacher=_signal(features, batch, teacher)) if teacher is not None else batch
+    )
 
 
 def _signal(features: Sequence[Features], batch: Batch, teach: TeacherLogits) -> Signal:
@@ -100,11 +106,15 @@ def to(batch: Batch, device: torch.device) -> Batch:
     moved = each_tensor(batch, lambda tensor: tensor.to(device, non_blocking=True))
     if batch.teacher is None:
         return moved
-    return replace(moved, teacher=Signal(batch.teacher.logits.to(device), batch.teacher.mask.to(device)))
+    return replace(
+        moved, teacher=Signal(batch.teacher.logits.to(device), batch.teacher.mask.to(device))
+    )
 
 
 def each_tensor(batch: Batch, change: Callable[[Tensor], Tensor]) -> Batch:
     """The batch with each of its own tensors changed; a teacher's are left as they are."""
     whole = {f.name: getattr(batch, f.name) for f in fields(batch)}
-    changed: dict[str, Any] = {name: change(value) for name, value in whole.items() if isinstance(value, Tensor)}
+    changed: dict[str, Any] = {
+        name: change(value) for name, value in whole.items() if isinstance(value, Tensor)
+    }
     return replace(batch, **changed)

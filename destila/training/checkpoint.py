@@ -40,7 +40,10 @@ class Checkpoints:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._writer.shutdown()
         if error is None:
@@ -52,7 +55,9 @@ class Checkpoints:
 
     def steps(self) -> list[int]:
         """The steps of which there are checkpoints, ascending."""
-        return sorted(int(path.stem) for path in self._folder.glob(f"*{_SUFFIX}") if path.stem.isdigit())
+        return sorted(
+            int(path.stem) for path in self._folder.glob(f"*{_SUFFIX}") if path.stem.isdigit()
+        )
 
     def newest(self) -> int | None:
         """The step of the newest checkpoint that can be read, None where there is none at all.
@@ -84,7 +89,10 @@ class Checkpoints:
         Raises TrainingError when the one before could not be written; waits for it where it is not done.
         """
         self.wait()
-        copies = {name: value.detach().to("cpu", copy=True).contiguous() for name, value in tensors.items()}
+        copies = {
+            name: value.detach().to("cpu", copy=True).contiguous()
+            for name, value in tensors.items()
+        }
         self._writing = self._writer.submit(self._write, step, position, copies)
 
     def replace(self, step: int, saved: Saved) -> None:

@@ -54,7 +54,12 @@ class TrainData:
 
     def batch(self, chosen: Sequence[int] | np.ndarray) -> Batch:
         """The padded batch of some windows."""
-        made = collate([self.features[i] for i in chosen], self.pad_id, teacher=self.teacher, length=self.length)
+        made = collate(
+            [self.features[i] for i in chosen],
+            self.pad_id,
+            teacher=self.teacher,
+            length=self.length,
+        )
         return made if self.insight is None else self.insight.align(made)
 
 
@@ -145,7 +150,12 @@ def fit(
         epoch, index = divmod(number, per_epoch)
         if index == 0 or number == position.step:
             batches = order(
-                lengths, options.batch_size, seed=seed, epoch=epoch, shuffle=options.shuffle, group=options.group
+                lengths,
+                options.batch_size,
+                seed=seed,
+                epoch=epoch,
+                shuffle=options.shuffle,
+                group=options.group,
             )
         step = replace(_step(run, data, options, batches[index], number, steps), epoch=epoch)
         due = number + 1 == steps or _evaluations(number + 1, per_epoch, options) > _evaluations(
@@ -154,20 +164,26 @@ def fit(
         position = replace(position, step=number + 1)
         if due:
             evaluation = _agreed(accelerator, evaluate())
-            position, best = _judge(position, evaluation, options, warm=number >= options.warmup * steps)
+            position, best = _judge(
+                position, evaluation, options, warm=number >= options.warmup * steps
+            )
             if number + 1 == steps and not position.stopped:
                 position = replace(position, stopped="done")
             step = replace(step, evaluation=evaluation, best=best, stopped=position.stopped)
         yield step
         if state and (due or time.monotonic() - saved > 60 * options.save_minutes):
-            if accelerator.is_main_process:  # the others wait for its gradients, so their clocks need not agree
+            if (
+                accelerator.is_main_process
+            ):  # the others wait for its gradients, so their clocks need not agree
                 state_file.save(state, everything, optim, asdict(position))
             saved = time.monotonic()
         if position.stopped:
             return
 
 
-def _resume(state: Path | None, model: nn.Module, optim: torch.optim.Optimizer, key: str) -> Position:
+def _resume(
+    state: Path | None, model: nn.Module, optim: torch.optim.Optimizer, key: str
+) -> Position:
     if state is None or not state.exists():
         return Position(key)
     position = Position(**state_file.load(state, model, optim))
@@ -191,7 +207,12 @@ def _evaluations(step: int, per_epoch: int, options: TrainOptions) -> int:
 
 
 def _step(
-    run: TrainContext, data: TrainData, options: TrainOptions, positions: np.ndarray, number: int, steps: int
+    run: TrainContext,
+    data: TrainData,
+    options: TrainOptions,
+    positions: np.ndarray,
+    number: int,
+    steps: int,
 ) -> Step:
     """One optimiser step over this process's slice of the global batch."""
     mine = positions[run.accelerator.process_index :: run.accelerator.num_processes]
@@ -211,7 +232,9 @@ def _micro_batches(data: TrainData, mine: np.ndarray, accumulation: int) -> list
     return [data.batch(part) for part in np.array_split(mine, min(accumulation, len(mine)))]
 
 
-def _judge(position: Position, evaluation: Evaluation, options: TrainOptions, *, warm: bool) -> tuple[Position, bool]:
+def _judge(
+    position: Position, evaluation: Evaluation, options: TrainOptions, *, warm: bool
+) -> tuple[Position, bool]:
     """The position after an evaluation and whether its weights are to be kept."""
     if not (math.isfinite(evaluation.main) and math.isfinite(evaluation.loss)):
         raise TrainingError(

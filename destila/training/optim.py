@@ -35,8 +35,13 @@ def adamw(
     named = [p for p in model.parameters() if p.requires_grad]
     decayed = [p for p in named if decay_all or p.dim() > 1]
     kept = [p for p in named if not decay_all and p.dim() <= 1]
-    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": kept, "weight_decay": 0.0}]
-    return torch.optim.AdamW([g for g in groups if g["params"]], lr=lr, betas=betas, eps=eps, fused=True)
+    groups = [
+        {"params": decayed, "weight_decay": weight_decay},
+        {"params": kept, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(
+        [g for g in groups if g["params"]], lr=lr, betas=betas, eps=eps, fused=True
+    )
 
 
 def lr_at(step: int, steps: int, options: TrainOptions) -> float:

@@ -12,10 +12,16 @@ class TrainOptions(Options):
 
     epochs: int = opt(5, "passes over the training data; also the horizon of the schedule", ge=1)
     batch_size: int = opt(32, "windows per optimiser step, over all processes", ge=1)
-    accumulation: int = opt(1, "micro-batches a step is computed in; changes memory, not the result", ge=1)
+    accumulation: int = opt(
+        1, "micro-batches a step is computed in; changes memory, not the result", ge=1
+    )
     lr: float = opt(2e-4, "peak learning rate, per step", gt=0)
-    schedule: Literal["linear", "cosine", "constant"] = opt("linear", "decay of the learning rate after warm-up")
-    warmup: float = opt(0.1, "share of all steps in which the rate rises linearly from 0", ge=0, lt=1)
+    schedule: Literal["linear", "cosine", "constant"] = opt(
+        "linear", "decay of the learning rate after warm-up"
+    )
+    warmup: float = opt(
+        0.1, "share of all steps in which the rate rises linearly from 0", ge=0, lt=1
+    )
     weight_decay: float = opt(0.01, "AdamW's decoupled decay", ge=0)
     decay_all: bool = opt(False, "decay biases and LayerNorms too (as Speedy Gonzales did)")
     clip: float = opt(1.0, "largest global gradient norm; 0 does not clip", ge=0)
@@ -24,11 +30,20 @@ class TrainOptions(Options):
     precision: Literal["auto", "fp32", "bf16"] = opt(
         "auto", "auto = bf16 autocast where the processor has it in hardware"
     )
-    shuffle: bool = opt(True, "new order every epoch; false keeps the data's order (Speedy Gonzales)")
-    group: int = opt(50, "batches among which lengths are grouped to save padding; 0 does not group", ge=0)
+    shuffle: bool = opt(
+        True, "new order every epoch; false keeps the data's order (Speedy Gonzales)"
+    )
+    group: int = opt(
+        50, "batches among which lengths are grouped to save padding; 0 does not group", ge=0
+    )
     evaluations: float = opt(1.0, "dev evaluations per epoch", gt=0)
     select: Literal["score", "loss", "last"] = opt(
-        "score", "checkpoint that is kept: best main dev score, least gold-label dev loss, or the last evaluation's"
+        "score",
+        "checkpoint that is kept: best main dev score, least gold-label dev loss, or the last evaluation's",
     )
-    patience: int | None = opt(None, "stop after more than this many evaluations without improvement; none = never")
-    save_minutes: float = opt(2.0, "minutes between saved states for resuming; evaluations save too", ge=0)
+    patience: int | None = opt(
+        None, "stop after more than this many evaluations without improvement; none = never"
+    )
+    save_minutes: float = opt(
+        2.0, "minutes between saved states for resuming; evaluations save too", ge=0
+    )

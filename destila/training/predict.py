@@ -64,12 +64,20 @@ class TorchPredictor:
     """A Predictor over a torch model and its tokenizer."""
 
     def __init__(
-        self, model: nn.Module, tokenizer: Tokenizer, task: Reader, labels: Sequence[str], *, max_length: int
+        self,
+        model: nn.Module,
+        tokenizer: Tokenizer,
+        task: Reader,
+        labels: Sequence[str],
+        *,
+        max_length: int,
     ) -> None:
         self.model, self.tokenizer, self._task = model, tokenizer, task
         self.labels, self.task, self.max_length = tuple(labels), task.name, max_length
 
-    def logits(self, examples: Sequence[Example], *, progress: Callable[[int], None] | None = None) -> UnitLogits:
+    def logits(
+        self, examples: Sequence[Example], *, progress: Callable[[int], None] | None = None
+    ) -> UnitLogits:
         """Logits per unit [U, C] of every example: what a teacher's cache keeps."""
         return self._task.units(*self._read(examples, progress))
 
@@ -80,7 +88,9 @@ class TorchPredictor:
     def _read(
         self, examples: Sequence[Example], progress: Callable[[int], None] | None
     ) -> tuple[Sequence[Features], list[np.ndarray]]:
-        encoded = self._task.encode(_unlabelled(examples), self.tokenizer, self.labels, max_length=self.max_length)
+        encoded = self._task.encode(
+            _unlabelled(examples), self.tokenizer, self.labels, max_length=self.max_length
+        )
         return encoded.features, window_logits(
             self.model, encoded.features, pad_id=self.tokenizer.pad_id, progress=progress
         )

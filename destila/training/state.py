@@ -20,7 +20,9 @@ from destila.errors import TrainingError
 from destila.training.sharding import part_like, whole
 
 
-def save(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, position: dict[str, Any]) -> None:
+def save(
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, position: dict[str, Any]
+) -> None:
     """Write model, optimiser and position (JSON-able); the old state survives a full disk (TrainingError)."""
     write(path, tensors(model, optimizer), position)
 
@@ -37,7 +39,9 @@ def tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Ten
     found = {f"model.{name}": whole(p.detach()) for name, p in model.named_parameters()}
     for i, p in enumerate(p for group in optimizer.param_groups for p in group["params"]):
         for key, value in optimizer.state.get(p, {}).items():
-            found[f"optimizer.{i}.{key}"] = whole(value) if isinstance(value, Tensor) else torch.tensor(value)
+            found[f"optimizer.{i}.{key}"] = (
+                whole(value) if isinstance(value, Tensor) else torch.tensor(value)
+            )
     return found
 
 
@@ -46,7 +50,11 @@ def write(path: Path, values: Mapping[str, Tensor], position: dict[str, Any]) ->
     temporary = path.with_name(path.name + ".tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({k: v.contiguous().cpu() for k, v in values.items()}, temporary, {"position": json.dumps(position)})
+        save_file(
+            {k: v.contiguous().cpu() for k, v in values.items()},
+            temporary,
+            {"position": json.dumps(position)},
+        )
         temporary.replace(path)
     except (OSError, SafetensorError) as error:
         temporary.unlink(missing_ok=True)
@@ -78,15 +86,21 @@ def readable(path: Path) -> bool:
         return False
 
 
-def restore(values: Mapping[str, Tensor], model: nn.Module, optimizer: torch.optim.Optimizer, *, where: Path) -> None:
+def restore(
+    values: Mapping[str, Tensor], model: nn.Module, optimizer: torch.optim.Optimizer, *, where: Path
+) -> None:
     """Nothing; the tensors of `tensors` are put back. Raises TrainingError when they are another model's."""
     shapes = {f"model.{name}": p.shape for name, p in model.named_parameters()}
     if shapes != {key: value.shape for key, value in values.items() if key.startswith("model.")}:
-        raise TrainingError(f"the training state {where} is of another architecture: delete it to start this run again")
+        raise TrainingError(
+            f"the training state {where} is of another architecture: delete it to start this run again"
+        )
     with torch.no_grad():
         for name, p in model.named_parameters():
             p.copy_(part_like(values[f"model.{name}"], p))
     for i, p in enumerate(p for group in optimizer.param_groups for p in group["params"]):
-        saved = {k.split(".", 2)[2]: v for k, v in values.items() if k.startswith(f"optimizer.{i}.")}
+        saved = {
+            k.split(".", 2)[2]: v for k, v in values.items() if k.startswith(f"optimizer.{i}.")
+        }
         optimizer.state[p].clear()
         optimizer.state[p].update({k: part_like(v, p) for k, v in saved.items()})

@@ -75,7 +75,9 @@ def gradients(run: TrainContext, batches: Sequence[Batch], number: int, tokens: 
             for name, value in _backward(run, batch, counts).items():
                 logged[name] = logged.get(name, 0.0) + float(value)
     if world > 1:
-        summed = run.accelerator.reduce(torch.tensor(list(logged.values()), device=run.accelerator.device), "sum")
+        summed = run.accelerator.reduce(
+            torch.tensor(list(logged.values()), device=run.accelerator.device), "sum"
+        )
         logged = dict(zip(logged, summed.tolist(), strict=True))
     return Measured(logged.pop("loss"), logged, tokens)
 
@@ -105,9 +107,13 @@ def silenced(batch: Batch) -> Batch:
     teacher = None if batch.teacher is None else Signal(batch.teacher.logits, nothing)
     inner = batch.inner
     if inner is not None:
-        inner = replace(inner, masks={pool: torch.zeros_like(mask) for pool, mask in inner.masks.items()})
+        inner = replace(
+            inner, masks={pool: torch.zeros_like(mask) for pool, mask in inner.masks.items()}
+        )
     order = None if batch.order is None else torch.full_like(batch.order, IGNORE)
-    return replace(batch, unit_mask=nothing, target=unlabelled, teacher=teacher, inner=inner, order=order)
+    return replace(
+        batch, unit_mask=nothing, target=unlabelled, teacher=teacher, inner=inner, order=order
+    )
 
 
 def rows_of(batch: Batch, chosen: slice | np.ndarray) -> Batch:
@@ -133,7 +139,9 @@ def _count(run: TrainContext, batches: Sequence[Batch], tokens: int) -> tuple[li
 def _backward(run: TrainContext, batch: Batch, counts: Sequence[float]) -> dict[str, Tensor]:
     """Add a micro-batch's gradients; returns its share of the loss and of every term."""
     batch = to(batch, run.accelerator.device)
-    with torch.autocast(run.accelerator.device.type, run.autocast) if run.autocast else nullcontext():
+    with (
+        torch.autocast(run.accelerator.device.type, run.autocast) if run.autocast else nullcontext()
+    ):
         if run.insight is not None:
             batch = run.insight.ask(batch)
         shown = run.mix.student_states

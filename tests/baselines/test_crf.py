@@ -29,7 +29,9 @@ def sentence(i, j, k):
 
 @pytest.fixture(scope="module")
 def trained():
-    return crf.fit([sentence(i, (i + j) % 7, (i * j) % 7) for i in range(7) for j in range(3)], LABELS)
+    return crf.fit(
+        [sentence(i, (i + j) % 7, (i * j) % 7) for i in range(7) for j in range(3)], LABELS
+    )
 
 
 def test_unseen_names_are_tagged_by_their_surroundings(trained):
@@ -56,9 +58,12 @@ def test_an_example_without_words_gets_an_empty_prediction(trained):
 
 
 def test_two_fits_give_the_same_model(trained):
-    again = crf.fit([sentence(i, (i + j) % 7, (i * j) % 7) for i in range(7) for j in range(3)], LABELS, seed=5)
+    again = crf.fit(
+        [sentence(i, (i + j) % 7, (i * j) % 7) for i in range(7) for j in range(3)], LABELS, seed=5
+    )
     np.testing.assert_array_equal(
-        again.predict([sentence(7, 7, 7)])[0].probabilities, trained.predict([sentence(7, 7, 7)])[0].probabilities
+        again.predict([sentence(7, 7, 7)])[0].probabilities,
+        trained.predict([sentence(7, 7, 7)])[0].probabilities,
     )
 
 
@@ -89,7 +94,16 @@ def test_nothing_to_learn_from_is_an_error():
 
 def test_features_name_form_affixes_shape_and_neighbours():
     rows = crf.features(["Los", "3,5", "niños"])
-    assert {"w=niños", "suf=ños", "pre=ni", "shape=xxxxx", "short=x", "-1:w=3,5", "-2:w=los", "1:edge"} <= set(rows[2])
+    assert {
+        "w=niños",
+        "suf=ños",
+        "pre=ni",
+        "shape=xxxxx",
+        "short=x",
+        "-1:w=3,5",
+        "-2:w=los",
+        "1:edge",
+    } <= set(rows[2])
     assert {"shape=9,9", "digit", "-1:shape=Xxx"} <= set(rows[1])
     assert "title" in rows[0]
     assert "-1:edge" in rows[0]

@@ -17,7 +17,12 @@ SPORT = [
     "la liga empieza en agosto",
     "el portero paró el penalti",
 ]
-MONEY = ["el banco sube los tipos", "la bolsa cae otra vez", "el euro gana al dólar", "los precios suben en marzo"]
+MONEY = [
+    "el banco sube los tipos",
+    "la bolsa cae otra vez",
+    "el euro gana al dólar",
+    "los precios suben en marzo",
+]
 
 
 def labelled():
@@ -32,7 +37,10 @@ def trained():
 
 def test_texts_are_told_apart_by_their_words(trained):
     found = trained.predict(
-        [Example("a", "ganó el equipo en el minuto final"), Example("b", "sube el dólar en la bolsa")]
+        [
+            Example("a", "ganó el equipo en el minuto final"),
+            Example("b", "sube el dólar en la bolsa"),
+        ]
     )
     assert [p.labels for p in found] == [("deporte",), ("economía",)]
 
@@ -50,7 +58,20 @@ def test_no_examples_give_no_predictions(trained):
 
 
 def test_pairs_are_judged_by_what_the_two_texts_share():
-    words = ["gato", "perro", "casa", "río", "tren", "pan", "mesa", "luz", "flor", "mar", "sol", "voz"]
+    words = [
+        "gato",
+        "perro",
+        "casa",
+        "río",
+        "tren",
+        "pan",
+        "mesa",
+        "luz",
+        "flor",
+        "mar",
+        "sol",
+        "voz",
+    ]
 
     def pair(i, j):
         a, b, c = (words[(i + n) % 12] for n in (0, 1, 2))
@@ -66,7 +87,8 @@ def test_pairs_are_judged_by_what_the_two_texts_share():
 def test_the_order_of_a_pair_counts():
     one, other = Example("1", "hola", "adiós"), Example("2", "adiós", "hola")
     model = tfidf.fit(
-        [Example("1", "hola", "adiós", target="a"), Example("2", "adiós", "hola", target="b")], ["a", "b"]
+        [Example("1", "hola", "adiós", target="a"), Example("2", "adiós", "hola", target="b")],
+        ["a", "b"],
     )
     assert [p.labels for p in model.predict([one, other])] == [("a",), ("b",)]
 
@@ -101,4 +123,9 @@ def test_examples_that_cannot_be_learnt_from_are_errors(examples, words):
 
 def test_importing_the_floors_loads_neither_torch_nor_scikit_learn():
     code = "import sys, destila.baselines.crf, destila.baselines.tfidf; print(sorted({'torch', 'sklearn'} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout
+        == "[]\n"
+    )

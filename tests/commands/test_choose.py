@@ -24,7 +24,9 @@ def recipe(tiny, monkeypatch) -> str:
 
 
 @pytest.mark.parametrize("criterion", ["score", "loss"])
-def test_teachers_are_ranked_by_the_criterion_and_the_distance_to_the_best_is_said(recipe, criterion):
+def test_teachers_are_ranked_by_the_criterion_and_the_distance_to_the_best_is_said(
+    recipe, criterion
+):
     ranked = choose.run(Config(recipe=recipe, set=(f"choose={criterion}",)))
     assert ranked["criterion"] == criterion
     best, other = ranked["teachers"]

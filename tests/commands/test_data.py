@@ -22,7 +22,9 @@ def folder(tmp_path):
     backend.pre_tokenizer = pre_tokenizers.Whitespace()
     backend.add_special_tokens(VOCABULARY[:5])
     backend.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
     )
     backend.save(str(tmp_path / "tokenizer.json"))
     config = {
@@ -32,7 +34,9 @@ def folder(tmp_path):
         "sep_token": "[SEP]",
         "mask_token": "[MASK]",
     }
-    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "PreTrainedTokenizerFast"} | config))
+    (tmp_path / "tokenizer_config.json").write_text(
+        json.dumps({"tokenizer_class": "PreTrainedTokenizerFast"} | config)
+    )
     return tmp_path
 
 
@@ -41,7 +45,9 @@ def _texts(split, *pairs):
 
 
 SPLITS = {
-    "train": _texts("train", ("el gato", "a"), ("el gato", "b"), ("el perro duerme mucho", "a"), ("mucho", "a")),
+    "train": _texts(
+        "train", ("el gato", "a"), ("el gato", "b"), ("el perro duerme mucho", "a"), ("mucho", "a")
+    ),
     "dev": _texts("dev", ("gato", "b"), ("mucho", "c")),
 }
 DATA = Dataset("prueba", "classify", ("a", "b", "c", "d"), SPLITS, {"dropped": 3})
@@ -79,7 +85,9 @@ def test_lengths_in_tokens_hold_the_specials_and_say_what_is_cut_and_unknown(fol
 
 
 def test_both_texts_of_a_pair_count(folder):
-    data = Dataset("p", "classify", ("a",), {"train": [Example("1", "el gato", pair="duerme", target="a")]})
+    data = Dataset(
+        "p", "classify", ("a",), {"train": [Example("1", "el gato", pair="duerme", target="a")]}
+    )
     report = inspect(data, {"mini": load(folder)}, 5)
     assert report["splits"]["train"]["words"]["max"] == 3
     assert report["tokenizers"]["mini"]["train"]["tokens"]["max"] == 6
@@ -87,7 +95,12 @@ def test_both_texts_of_a_pair_count(folder):
 
 def test_long_tagged_sentences_are_windowed_not_truncated(folder):
     spans = ((0, 2), (3, 7), (8, 14))
-    data = Dataset("p", "tag", ("O",), {"train": [Example("1", "el gato duerme", words=spans, target=("O",) * 3)]})
+    data = Dataset(
+        "p",
+        "tag",
+        ("O",),
+        {"train": [Example("1", "el gato duerme", words=spans, target=("O",) * 3)]},
+    )
     found = inspect(data, {"mini": load(folder)}, 4)["tokenizers"]["mini"]["train"]
     assert (found["windowed"], found["tokens"]["max"]) == (1.0, 5)
     assert "truncated" not in found

@@ -18,7 +18,11 @@ from destila.inference.predictor import RuntimePredictor
 from destila.study import exported as exported_study
 from destila.types import Example
 
-TEXTS = ("El niño comió en España.", "¿Cuándo llega el tren de las 12:30 a la estación de Atocha?", "Hola")
+TEXTS = (
+    "El niño comió en España.",
+    "¿Cuándo llega el tren de las 12:30 a la estación de Atocha?",
+    "Hola",
+)
 LABELS = ("no", "sí", "tal vez")
 
 
@@ -28,7 +32,9 @@ def exported(folder: Path, out: Path, **options) -> dict:
 
 @pytest.fixture
 def model(untrained) -> Path:
-    return untrained("classify", LABELS, kind="albert", embedding=16, layers=3, positions=64, ffn=64)
+    return untrained(
+        "classify", LABELS, kind="albert", embedding=16, layers=3, positions=64, ffn=64
+    )
 
 
 @pytest.fixture
@@ -40,24 +46,41 @@ def texts(tmp_path) -> str:
 def test_an_exported_folder_is_complete_and_answers_as_the_model(model, tmp_path):
     result = exported(model, tmp_path / "out", keep=True)
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    facts = {"config.json", "destila.json", "tokenizer.json", "tokenizer_config.json", "export.json", "README.md"}
+    facts = {
+        "config.json",
+        "destila.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "export.json",
+        "README.md",
+    }
     assert names == {*facts, "model.onnx", "model.fp32.onnx"}
     default, exact = result["candidates"]
-    assert (default["name"], default["file"], exact["file"]) == ("int8-dynamic", "model.onnx", "model.fp32.onnx")
+    assert (default["name"], default["file"], exact["file"]) == (
+        "int8-dynamic",
+        "model.onnx",
+        "model.fp32.onnx",
+    )
     assert (default["int8_products"], exact["int8_products"]) == (3 * 6 + 1 + 2, 0)
     assert exact["parity"] < 1e-4 < default["parity"]
     assert default["bytes"] == (tmp_path / "out" / "model.onnx").stat().st_size
     assert default["stable"] is True
-    assert json.loads((tmp_path / "out" / "export.json").read_text())["candidates"] == result["candidates"]
+    assert (
+        json.loads((tmp_path / "out" / "export.json").read_text())["candidates"]
+        == result["candidates"]
+    )
     examples = [Example(str(i), text) for i, text in enumerate(TEXTS)]
     ours = [row["probabilities"] for row in Labeller(model).predict(TEXTS)]
     found = RuntimePredictor(tmp_path / "out", candidate="fp32").predict(examples)
     for prediction, row in zip(found, ours, strict=True):
-        np.testing.assert_allclose(prediction.probabilities[0], [row[label] for label in LABELS], atol=1e-5)
+        np.testing.assert_allclose(
+            prediction.probabilities[0], [row[label] for label in LABELS], atol=1e-5
+        )
 
 
 @pytest.mark.parametrize(
-    ("task", "kind"), [("tag", "bert"), ("tag", "roberta"), ("classify", "distilbert"), ("span", "bert")]
+    ("task", "kind"),
+    [("tag", "bert"), ("tag", "roberta"), ("classify", "distilbert"), ("span", "bert")],
 )
 def test_every_task_and_architecture_is_exported(untrained, tmp_path, task, kind):
     labels = ("start", "end") if task == "span" else LABELS
@@ -78,7 +101,9 @@ def test_without_a_place_the_folder_lies_beside_the_model_or_in_its_study(model,
 
 @pytest.mark.parametrize("task", ["classify", "tag", "span"])
 def test_the_lines_of_the_card_run(untrained, tmp_path, capsys, task):
-    model = untrained(task, ("start", "end") if task == "span" else LABELS, kind="albert", embedding=16)
+    model = untrained(
+        task, ("start", "end") if task == "span" else LABELS, kind="albert", embedding=16
+    )
     exported(model, tmp_path / "out")
     said = (tmp_path / "out" / "README.md").read_text()
     ways = {part.split(":\n")[0]: part.split("```")[1] for part in said.split("\n\nWith ")[1:]}
@@ -115,7 +140,9 @@ def refuse_stable(patch):
     ],
 )
 @pytest.mark.parametrize("older", [False, True])
-def test_a_refused_export_leaves_what_was_there(model, tmp_path, monkeypatch, break_it, says, older):
+def test_a_refused_export_leaves_what_was_there(
+    model, tmp_path, monkeypatch, break_it, says, older
+):
     out = tmp_path / "exports" / "out"
     if older:
         exported(model, out)
@@ -185,7 +212,12 @@ def test_with_a_recipe_the_model_is_scored_and_recorded(study, tmp_path):
     assert found["drop"] == pytest.approx(result["torch_score"] - found["score"])
     assert {"embeddings", "layer.0.up"} <= {effect["group"] for effect in result["sensitivity"]}
     (record,) = records.read(tmp_path / "runs" / "tiny")
-    assert (record.role, record.run, record.seed, record.split) == ("exported", "student-distilled-s7", 7, "test")
+    assert (record.role, record.run, record.seed, record.split) == (
+        "exported",
+        "student-distilled-s7",
+        7,
+        "test",
+    )
     assert record.details["candidate"] == "int8-dynamic"
     assert record.details["of"] == "student-distilled-s7"
     assert [record.details[key] for key in ("drop", "int8_products", "products", "stable")] == [
@@ -208,13 +240,17 @@ def test_a_score_that_drops_too_much_refuses_the_export(study, tmp_path, monkeyp
 def test_the_products_that_the_score_needs_are_kept_in_fp32(study, tmp_path, monkeypatch):
     def needs_up(score):
         return lambda proto: (
-            1.0 if any(n.name == "layer.0.up" and n.op_type == "MatMul" for n in proto.graph.node) else 0.5
+            1.0
+            if any(n.name == "layer.0.up" and n.op_type == "MatMul" for n in proto.graph.node)
+            else 0.5
         )
 
     monkeypatch.setattr(exported_study, "_on_graphs", needs_up)
     recipe, model = study
     (found,) = exported(model, tmp_path / "out", recipe=recipe, max_drop=1.0)["candidates"]
-    (kept,) = exported(model, tmp_path / "out", recipe=recipe, max_drop=0.4, auto_keep=True)["candidates"]
+    (kept,) = exported(model, tmp_path / "out", recipe=recipe, max_drop=0.4, auto_keep=True)[
+        "candidates"
+    ]
     assert (found["kept_fp32"], kept["kept_fp32"]) == ([], ["layer.0.up"])
     assert kept["int8_products"] == found["int8_products"] - 1
     assert kept["bytes"] > found["bytes"]

@@ -14,9 +14,13 @@ from destila.study.recipe import read
 CSV = "id;frase;tema\n" + "".join(f"{n};El mensaje número {n};{'ab'[n % 2]}\n" for n in range(60))
 CONLL = "".join(f"Habla V O\nAna{n} N B-PER\n\n" for n in range(60))
 CONLLU = "".join(
-    f"1\tCasa{n}\tcasa\tNOUN\tnc\t_\t0\troot\t_\t_\n2\t.\t.\tPUNCT\tfp\t_\t1\tpunct\t_\t_\n\n" for n in range(60)
+    f"1\tCasa{n}\tcasa\tNOUN\tnc\t_\t0\troot\t_\t_\n2\t.\t.\tPUNCT\tfp\t_\t1\tpunct\t_\t_\n\n"
+    for n in range(60)
 )
-JSONL = "".join(json.dumps({"premise": f"P {n}", "hypothesis": f"H {n}", "label": n % 3}) + "\n" for n in range(60))
+JSONL = "".join(
+    json.dumps({"premise": f"P {n}", "hypothesis": f"H {n}", "label": n % 3}) + "\n"
+    for n in range(60)
+)
 
 
 def _file(tmp_path, name, text):
@@ -59,18 +63,26 @@ def test_dev_and_test_files_beside_a_train_file_are_taken_along(tmp_path, name):
 
 def test_the_recipe_that_is_written_can_be_read_and_its_data_loaded(tmp_path):
     out = tmp_path / "mi.toml"
-    result = run(Config(data=_file(tmp_path, "opiniones.csv", CSV), teacher="ana/modelo", out=str(out)))
+    result = run(
+        Config(data=_file(tmp_path, "opiniones.csv", CSV), teacher="ana/modelo", out=str(out))
+    )
     assert (result["path"], result["task"], result["labels"]) == (str(out), "classify", ["a", "b"])
     assert sum(result["rows"].values()) == 60
     recipe = read(str(out))
-    assert (recipe.name, recipe.teachers[0].model, recipe.students[0].layers) == ("opiniones", "ana/modelo", 4)
+    assert (recipe.name, recipe.teachers[0].model, recipe.students[0].layers) == (
+        "opiniones",
+        "ana/modelo",
+        4,
+    )
     assert sum(map(len, datasets.load(recipe.data).splits.values())) == 60
     assert "# peak learning rate, per step" in out.read_text()
 
 
 def test_a_student_has_a_third_of_the_layers_of_a_teacher_that_is_here(tmp_path):
     (tmp_path / "profesor").mkdir()
-    (tmp_path / "profesor" / "config.json").write_text('{"num_hidden_layers": 6, "max_position_embeddings": 64}')
+    (tmp_path / "profesor" / "config.json").write_text(
+        '{"num_hidden_layers": 6, "max_position_embeddings": 64}'
+    )
     text = CSV.replace("El mensaje", "palabra " * 300)
     out = str(tmp_path / "mi.toml")
     run(Config(data=_file(tmp_path, "a.csv", text), teacher=str(tmp_path / "profesor"), out=out))
@@ -81,7 +93,9 @@ def test_a_student_has_a_third_of_the_layers_of_a_teacher_that_is_here(tmp_path)
 
 def test_a_teacher_that_our_encoder_cannot_run_lends_its_student_the_tokenizer_alone(tmp_path):
     (tmp_path / "profesor").mkdir()
-    (tmp_path / "profesor" / "config.json").write_text('{"model_type": "electra", "num_hidden_layers": 6}')
+    (tmp_path / "profesor" / "config.json").write_text(
+        '{"model_type": "electra", "num_hidden_layers": 6}'
+    )
     out = str(tmp_path / "mi.toml")
     run(Config(data=_file(tmp_path, "a.csv", CSV), teacher=str(tmp_path / "profesor"), out=out))
     (student,) = read(out).students
@@ -110,7 +124,13 @@ def test_without_a_teacher_both_models_are_trained_from_scratch(tmp_path):
 
 def test_the_window_grows_with_the_texts(tmp_path):
     out = str(tmp_path / "mi.toml")
-    run(Config(data=_file(tmp_path, "a.csv", CSV.replace("El mensaje", "palabra " * 100)), teacher="x/y", out=out))
+    run(
+        Config(
+            data=_file(tmp_path, "a.csv", CSV.replace("El mensaje", "palabra " * 100)),
+            teacher="x/y",
+            out=out,
+        )
+    )
     assert read(out).max_length == 256
 
 
@@ -129,7 +149,9 @@ def test_the_recipe_goes_to_the_working_folder_under_the_datas_name(tmp_path, mo
     assert read("notas.toml").name == "notas"
 
 
-@pytest.mark.parametrize(("text", "what"), [("", "is empty"), ("una sola columna\nx\n", "needs a text and a label")])
+@pytest.mark.parametrize(
+    ("text", "what"), [("", "is empty"), ("una sola columna\nx\n", "needs a text and a label")]
+)
 def test_a_file_without_examples_is_an_error(tmp_path, text, what):
     with pytest.raises(DataError, match=what):
         detect(_file(tmp_path, "a.csv", text))

@@ -21,7 +21,9 @@ def test_models_have_the_documented_keys_and_the_published_numbers():
     tiny = models[0]
     assert (tiny["layers"], tiny["hidden"], tiny["parameters"]) == (4, 312, 5_345_075)
     assert tiny["gmacs_linear_512"] == pytest.approx(2.418245608, abs=1e-12)
-    assert tiny["gmacs_total_512"] == pytest.approx(2.418245608 + 4 * 2 * 512 * 512 * 312 / 1e9, abs=1e-12)
+    assert tiny["gmacs_total_512"] == pytest.approx(
+        2.418245608 + 4 * 2 * 512 * 512 * 312 / 1e9, abs=1e-12
+    )
 
 
 @pytest.mark.parametrize("what", ["models", "datasets", "losses", "tasks", "recipes"])
@@ -31,7 +33,9 @@ def test_listing_imports_no_torch_and_is_json(what: str):
 
 
 def test_plug_ins_are_listed_with_what_they_are_and_other_modules_are_not():
-    losses = {entry["name"]: entry["about"] for entry in verb.run(verb.Config(what="losses"))["losses"]}
+    losses = {
+        entry["name"]: entry["about"] for entry in verb.run(verb.Config(what="losses"))["losses"]
+    }
     assert {"kl", "hard"} <= set(losses)
     assert "mix" not in losses
     assert all(losses.values())
@@ -39,7 +43,9 @@ def test_plug_ins_are_listed_with_what_they_are_and_other_modules_are_not():
     assert "conll2002" in {e["name"] for e in verb.run(verb.Config(what="datasets"))["datasets"]}
 
 
-def test_recipes_of_the_working_folder_are_listed_with_their_first_comment(tmp_path: Path, monkeypatch):
+def test_recipes_of_the_working_folder_are_listed_with_their_first_comment(
+    tmp_path: Path, monkeypatch
+):
     (tmp_path / "recipes").mkdir()
     (tmp_path / "recipes" / "zzz-mine.toml").write_text("# Lo mío.\nx = 1\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)

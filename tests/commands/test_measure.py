@@ -37,7 +37,9 @@ def folder(tmp_path_factory, bpe):
         pad_id=bpe.pad_id,
     )
     path = tmp_path_factory.mktemp("model") / "tagger"
-    store.save(heads.build(config, "tag", ("O", "B-PER", "I-PER"), 0), bpe, path, extra={"max_length": 32})
+    store.save(
+        heads.build(config, "tag", ("O", "B-PER", "I-PER"), 0), bpe, path, extra={"max_length": 32}
+    )
     return path
 
 
@@ -62,7 +64,9 @@ def test_the_result_is_a_record_that_json_can_carry(folder):
 
 def test_real_texts_are_timed_with_and_without_tokenisation(folder, tmp_path):
     (tmp_path / "texts.txt").write_text("Ana vive en Madrid.\n\nHola, Luis.\n", encoding="utf-8")
-    found = measure.run(measure.Config(models=(str(folder),), texts=str(tmp_path / "texts.txt"), **QUICK))
+    found = measure.run(
+        measure.Config(models=(str(folder),), texts=str(tmp_path / "texts.txt"), **QUICK)
+    )
     assert [x["protocol"] for x in found["latency"]] == ["real", "real-model", "random-64"]
     assert [x["conditions"]["repeats"] for x in found["latency"]] == [2, 2, 2]
     assert found["latency"][0]["conditions"]["length"].endswith("tokens")
@@ -77,22 +81,33 @@ def test_a_length_the_model_cannot_read_is_refused(folder):
 def test_a_preset_cannot_read_texts(tmp_path):
     (tmp_path / "texts.txt").write_text("Hola.\n", encoding="utf-8")
     with pytest.raises(ConfigError, match="has no tokenizer"):
-        measure.run(measure.Config(models=("albeto-tiny",), texts=str(tmp_path / "texts.txt"), **QUICK))
+        measure.run(
+            measure.Config(models=("albeto-tiny",), texts=str(tmp_path / "texts.txt"), **QUICK)
+        )
 
 
 def test_a_row_without_text_is_an_error_with_its_number(folder, tmp_path):
-    (tmp_path / "texts.jsonl").write_text('{"text": "Hola."}\n{"texto": "Hola."}\n', encoding="utf-8")
+    (tmp_path / "texts.jsonl").write_text(
+        '{"text": "Hola."}\n{"texto": "Hola."}\n', encoding="utf-8"
+    )
     with pytest.raises(DataError, match="text 2 has no string"):
-        measure.run(measure.Config(models=(str(folder),), texts=str(tmp_path / "texts.jsonl"), **QUICK))
+        measure.run(
+            measure.Config(models=(str(folder),), texts=str(tmp_path / "texts.jsonl"), **QUICK)
+        )
 
 
 def test_several_models_are_compared_with_the_first(folder, tmp_path):
-    (tmp_path / "texts.txt").write_text("Ana vive en Madrid.\nHola, Luis.\nEl año pasado.\n", encoding="utf-8")
+    (tmp_path / "texts.txt").write_text(
+        "Ana vive en Madrid.\nHola, Luis.\nEl año pasado.\n", encoding="utf-8"
+    )
     names = (str(folder), str(folder))
     options = {"texts": str(tmp_path / "texts.txt"), "length": (8, 40), "batch": 2}
     found = measure.run(measure.Config(models=names, **options, **QUICK))
     wanted = ["real", "real-model", "throughput", "fixed-8", "fixed-40"]
-    assert [[x["protocol"] for x in model["latency"]] for model in found["models"]] == [wanted, wanted]
+    assert [[x["protocol"] for x in model["latency"]] for model in found["models"]] == [
+        wanted,
+        wanted,
+    ]
     assert [ratio["protocol"] for ratio in found["ratios"]] == wanted
     assert all(ratio["low"] <= ratio["speed_up"] <= ratio["high"] for ratio in found["ratios"])
     throughput = found["models"][0]["latency"][2]["conditions"]
@@ -127,7 +142,9 @@ def test_an_exported_folder_is_timed_beside_its_model(folder, tmp_path):
     export.run(export.Config(model=str(folder), out=str(tmp_path / "out")))
     (tmp_path / "texts.txt").write_text("Ana vive en Madrid.\nHola, Luis.\n", encoding="utf-8")
     names = (str(folder), str(tmp_path / "out"))
-    found = measure.run(measure.Config(models=names, texts=str(tmp_path / "texts.txt"), length=(16,), **QUICK))
+    found = measure.run(
+        measure.Config(models=names, texts=str(tmp_path / "texts.txt"), length=(16,), **QUICK)
+    )
     model, exported = found["models"]
     assert exported["params"] == model["params"]
     assert exported["size_bytes"] < model["size_bytes"]

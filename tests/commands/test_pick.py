@@ -13,7 +13,14 @@ from destila.types import Latency, Record
 
 
 def where():
-    plain = {"device": "cpu", "threads": 1, "batch": 1, "length": "x", "dtype": "float32", "backend": "torch"}
+    plain = {
+        "device": "cpu",
+        "threads": 1,
+        "batch": 1,
+        "length": "x",
+        "dtype": "float32",
+        "backend": "torch",
+    }
     return machine.conditions(**plain, warmup=0, repeats=0)
 
 
@@ -99,7 +106,11 @@ def test_without_a_budget_the_best_score_wins(study):
 def test_scores_are_means_over_seeds_and_the_folder_is_the_best_on_dev(study):
     result = pick.run(pick.Config(study=study(), max_ms=5))
     assert result["winner"]["score"] == pytest.approx(0.81)
-    assert (result["winner"]["seeds"], result["winner"]["seed"], result["winner"]["latency_ms"]) == ([0, 1], 1, 4.0)
+    assert (
+        result["winner"]["seeds"],
+        result["winner"]["seed"],
+        result["winner"]["latency_ms"],
+    ) == ([0, 1], 1, 4.0)
     assert result["out"] == "toy-small-distilled-s1"
     assert Path("toy-small-distilled-s1/model.safetensors").read_text() == "small-distilled-s1"
     assert "score: mean of seeds 0, 1; taken: seed 1, the best on dev" in result["lines"]
@@ -116,7 +127,11 @@ def test_a_floor_is_no_candidate_but_is_named_when_it_is_better(study):
     ("a", "b", "why"),
     [
         ((0.8, 2.0, 9.0), (0.8, 3.0, 1.0), "within budget, same score, slower: 3 ms against 2 ms"),
-        ((0.8, 2.0, 1.0), (0.8, 2.0, 9.0), "within budget, same score and latency, 9 MB against 1 MB"),
+        (
+            (0.8, 2.0, 1.0),
+            (0.8, 2.0, 9.0),
+            "within budget, same score and latency, 9 MB against 1 MB",
+        ),
         ((0.8, 2.0, 1.0), (0.8, None, 1.0), "within budget, same score, not timed"),
         ((0.8, 2.0, 1.0), (0.7999, 1.0, 1.0), "within budget, 0.01 points lower"),
     ],
@@ -128,7 +143,9 @@ def test_ties_go_to_the_faster_and_then_to_the_smaller(study, a, b, why):
 
 
 def test_a_limit_that_is_just_met_is_met_and_one_just_missed_is_told_exactly(study):
-    name = study([record("distilled", "a", 0.75, 5.0, 15.0), record("distilled", "b", 0.9, 5.0004, 15.0)])
+    name = study(
+        [record("distilled", "a", 0.75, 5.0, 15.0), record("distilled", "b", 0.9, 5.0004, 15.0)]
+    )
     result = picked(name, max_ms=5, max_mb=15, min_score=0.75)
     assert result["winner"]["model"] == "a"
     assert whys(result) == {("b", "distilled"): "5.0004 ms > 5 ms"}
@@ -146,20 +163,30 @@ def test_a_model_that_was_not_timed_is_not_within_a_time(study):
             {"max_ms": 3, "min_score": 0.75},
             r"nearest is tiny \(distilled\), which fails on score \(score 0.61 < 0.75\)",
         ),
-        ({"max_ms": 0.9}, r"nearest is tiny \(distilled\), which fails on latency \(1 ms > 0.9 ms\)"),
+        (
+            {"max_ms": 0.9},
+            r"nearest is tiny \(distilled\), which fails on latency \(1 ms > 0.9 ms\)",
+        ),
         ({"max_mb": 4}, r"nearest is tiny \(distilled\), which fails on size \(5 MB > 4 MB\)"),
-        ({"min_score": 0.99}, r"nearest is big \(teacher\), which fails on score \(score 0.9 < 0.99\)"),
+        (
+            {"min_score": 0.99},
+            r"nearest is big \(teacher\), which fails on score \(score 0.9 < 0.99\)",
+        ),
         ({"max_ms": 0.5, "max_mb": 2}, r"fails on latency and size \(1 ms > 0.5 ms; 5 MB > 2 MB\)"),
     ],
 )
 def test_an_infeasible_budget_says_what_is_nearest_and_where_it_fails(study, budget, message):
-    with pytest.raises(ConfigError, match=f"no model of study 'toy' is within the budget: .*{message}"):
+    with pytest.raises(
+        ConfigError, match=f"no model of study 'toy' is within the budget: .*{message}"
+    ):
         picked(study(), **budget)
 
 
 def test_a_time_limit_without_any_time_measured_is_an_error(study):
     name = study([record("distilled", "a", 0.6), record("teacher", "b", 0.9)])
-    with pytest.raises(ConfigError, match="has no latency of protocol 'real', so --max-ms 5 cannot be judged"):
+    with pytest.raises(
+        ConfigError, match="has no latency of protocol 'real', so --max-ms 5 cannot be judged"
+    ):
         picked(name, max_ms=5)
 
 
@@ -179,7 +206,11 @@ def test_an_unknown_study_and_one_without_records_are_errors(study, tmp_path):
 def test_the_copy_has_a_card_and_leaves_nothing_else(study):
     pick.run(pick.Config(study=study(), out="deep/mine"))
     assert sorted(p.name for p in Path("deep").iterdir()) == ["mine"]
-    assert sorted(p.name for p in Path("deep/mine").iterdir()) == ["README.md", "config.json", "model.safetensors"]
+    assert sorted(p.name for p in Path("deep/mine").iterdir()) == [
+        "README.md",
+        "config.json",
+        "model.safetensors",
+    ]
     text = Path("deep/mine/README.md").read_text(encoding="utf-8")
     assert "# mine" in text
     assert "| accuracy | 90.00 |" in text
@@ -224,14 +255,21 @@ def test_a_copy_that_breaks_off_leaves_nothing(study):
 
 def test_records_without_the_model_folders_still_tell_the_winner(study):
     records.write("results/other.jsonl", [record("distilled", "a", 0.6, 4.0, study="other")])
-    with pytest.raises(ConfigError, match=r"picked a-distilled-s0, but its model folder is not here.*--no-copy"):
+    with pytest.raises(
+        ConfigError, match=r"picked a-distilled-s0, but its model folder is not here.*--no-copy"
+    ):
         pick.run(pick.Config(study="other"))
     assert picked("other")["winner"]["run"] == "a-distilled-s0"
 
 
 def test_an_exported_model_is_picked_from_its_own_folder(study):
     run = "small-distilled-s0-int8"
-    name = study([*STUDY, record("exported", "small", 0.81, 1.0, 3.0, run=run, details={"candidate": "int8"})])
+    name = study(
+        [
+            *STUDY,
+            record("exported", "small", 0.81, 1.0, 3.0, run=run, details={"candidate": "int8"}),
+        ]
+    )
     result = pick.run(pick.Config(study=name, max_ms=2, out="out"))
     assert (result["winner"]["role"], result["winner"]["run"]) == ("exported", run)
     assert Path("out/model.safetensors").read_text() == run
@@ -240,12 +278,25 @@ def test_an_exported_model_is_picked_from_its_own_folder(study):
 def exported(seed, score, candidate="int8-dynamic"):
     run = f"small-distilled-s{seed}"
     details = {"candidate": candidate, "of": run, "drop": 0.0}
-    return record("exported", "small", score, 1.0, 3.0, seed, run=run, key=f"{run}-{candidate}", details=details)
+    return record(
+        "exported",
+        "small",
+        score,
+        1.0,
+        3.0,
+        seed,
+        run=run,
+        key=f"{run}-{candidate}",
+        details=details,
+    )
 
 
 def test_of_exported_seeds_the_one_whose_model_was_best_on_dev_is_copied(study):
     result = picked(study([*STUDY, exported(0, 0.82), exported(1, 0.80)]), max_ms=2)
-    assert (result["winner"]["model"], result["winner"]["seed"]) == ("small-distilled int8-dynamic", 1)
+    assert (result["winner"]["model"], result["winner"]["seed"]) == (
+        "small-distilled int8-dynamic",
+        1,
+    )
 
 
 def test_a_folder_that_was_exported_again_as_something_else_is_not_passed_off(study):
@@ -257,7 +308,9 @@ def test_a_folder_that_was_exported_again_as_something_else_is_not_passed_off(st
         facts.write_text(json.dumps({"default": candidate, "candidates": [one]}))
 
     export("fp32")
-    with pytest.raises(ConfigError, match=r"as 'int8-dynamic', but .* now runs 'fp32': export it again"):
+    with pytest.raises(
+        ConfigError, match=r"as 'int8-dynamic', but .* now runs 'fp32': export it again"
+    ):
         pick.run(pick.Config(study=name, max_ms=2, out="out"))
     export("int8-dynamic")
     assert pick.run(pick.Config(study=name, max_ms=2, out="out"))["out"] == "out"
@@ -266,7 +319,16 @@ def test_a_folder_that_was_exported_again_as_something_else_is_not_passed_off(st
 def test_the_result_can_be_printed_as_json(study):
     result = json.loads(json.dumps(picked(study(), max_ms=5)))
     assert set(result) == {"study", "winner", "out", "lost", "lines"}
-    assert set(result["winner"]) == {"model", "role", "score", "latency_ms", "size_mb", "run", "seed", "seeds"}
+    assert set(result["winner"]) == {
+        "model",
+        "role",
+        "score",
+        "latency_ms",
+        "size_mb",
+        "run",
+        "seed",
+        "seeds",
+    }
 
 
 @pytest.mark.parametrize("budget", [{"max_ms": 0}, {"max_mb": -1}, {"min_score": 75}])

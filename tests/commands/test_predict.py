@@ -34,11 +34,23 @@ def test_a_tagging_has_the_documented_keys_and_offsets_into_the_input(untrained)
     assert list(said) == ["id", "text", "spans"]
     assert list(said["spans"][0]) == ["start", "end", "label", "text", "probability"]
     assert all(text[s["start"] : s["end"]] == s["text"] for s in said["spans"])
-    assert [s["text"] for s in said["spans"]][1:8] == ["José", "vive", "en", "A", "Coruña", ",", "¿"]
+    assert [s["text"] for s in said["spans"]][1:8] == [
+        "José",
+        "vive",
+        "en",
+        "A",
+        "Coruña",
+        ",",
+        "¿",
+    ]
 
 
 def test_entities_are_spans_of_their_type_without_prefix(untrained):
-    spans = [s for o in of(untrained("tag", BIO), ["María vive en Lima", "Luis come en Jaén"]) for s in o["spans"]]
+    spans = [
+        s
+        for o in of(untrained("tag", BIO), ["María vive en Lima", "Luis come en Jaén"])
+        for s in o["spans"]
+    ]
     assert spans
     assert {s["label"] for s in spans} <= {"PER", "LOC"}
 
@@ -62,7 +74,9 @@ def test_a_tab_is_a_blank_to_a_tagger_and_nothing_behind_it_is_lost(untrained):
 
 
 def test_json_objects_on_standard_input_are_told_by_the_first(untrained):
-    said = of(untrained("classify", ("no", "sí")), ['{"id": "a", "text": "uno"}\n', '{"text": "dos"}\n'])
+    said = of(
+        untrained("classify", ("no", "sí")), ['{"id": "a", "text": "uno"}\n', '{"text": "dos"}\n']
+    )
     assert [(o["id"], o["text"]) for o in said] == [("a", "uno"), ("1", "dos")]
 
 
@@ -72,7 +86,11 @@ def test_other_lines_with_brackets_are_texts(untrained, line):
 
 
 def test_json_lines_keep_their_ids_and_order(untrained, tmp_path):
-    rows = [{"id": "z", "text": "uno"}, {"id": 7, "text": "dos", "pair": "tres"}, {"text": "cuatro"}]
+    rows = [
+        {"id": "z", "text": "uno"},
+        {"id": 7, "text": "dos", "pair": "tres"},
+        {"text": "cuatro"},
+    ]
     (tmp_path / "in.jsonl").write_text("\n".join(json.dumps(r) for r in rows) + "\n\n")
     said = of(untrained("classify", ("no", "sí")), file=tmp_path / "in.jsonl")
     assert [(o["id"], o["text"], o.get("pair")) for o in said] == [
@@ -90,7 +108,9 @@ def test_given_words_are_the_units(untrained, tmp_path):
 def test_blank_lines_are_left_out_and_files_may_be_packed(untrained, tmp_path):
     with gzip.open(tmp_path / "in.txt.gz", "wt", encoding="utf-8") as file:
         file.write("uno\n\n  \ndos\r\n")
-    assert [o["text"] for o in of(untrained("classify", ("no", "sí")), file=tmp_path / "in.txt.gz")] == ["uno", "dos"]
+    assert [
+        o["text"] for o in of(untrained("classify", ("no", "sí")), file=tmp_path / "in.txt.gz")
+    ] == ["uno", "dos"]
 
 
 def test_many_texts_are_read_lazily_and_answered_in_order(untrained):
@@ -109,7 +129,11 @@ def test_many_texts_are_read_lazily_and_answered_in_order(untrained):
 
 def test_a_text_is_labelled_alike_alone_and_in_company(untrained):
     model = untrained("classify", ("no", "sí"))
-    texts = ["Llueve.", "Los precios subieron un 12,4 % en marzo según el ministerio.", "¿Quién es?"]
+    texts = [
+        "Llueve.",
+        "Los precios subieron un 12,4 % en marzo según el ministerio.",
+        "¿Quién es?",
+    ]
     for text, together in zip(texts, of(model, texts), strict=True):
         (alone,) = of(model, [text])
         assert alone["probabilities"] == pytest.approx(together["probabilities"], abs=2e-6)
@@ -148,7 +172,9 @@ def test_words_must_be_a_list_of_words(untrained, tmp_path, words):
 
 def test_a_sentence_of_no_words_has_no_spans(untrained, tmp_path):
     (tmp_path / "in.jsonl").write_text('{"words": []}')
-    assert of(untrained("tag", POS), file=tmp_path / "in.jsonl") == [{"id": "0", "text": "", "spans": []}]
+    assert of(untrained("tag", POS), file=tmp_path / "in.jsonl") == [
+        {"id": "0", "text": "", "spans": []}
+    ]
 
 
 def test_a_folder_without_a_head_is_refused_with_the_remedy(untrained):
@@ -163,7 +189,11 @@ def test_a_run_that_was_killed_goes_on_where_it_was(untrained, tmp_path, monkeyp
     import destila.commands.predict as verb
 
     monkeypatch.setattr(verb, "CHUNK", 4)
-    model, file, out = untrained("classify", ("no", "sí")), tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    model, file, out = (
+        untrained("classify", ("no", "sí")),
+        tmp_path / "in.jsonl",
+        tmp_path / "out.jsonl",
+    )
     file.write_text("".join(json.dumps({"text": f"texto {i}"}) + "\n\n" for i in range(30)))
     config = verb.Config(model=str(model), file=str(file), out=str(out))
     seen = []
@@ -178,7 +208,9 @@ def test_a_run_that_was_killed_goes_on_where_it_was(untrained, tmp_path, monkeyp
     assert not out.exists()
     asked = []
     real = verb.Labeller._example
-    monkeypatch.setattr(verb.Labeller, "_example", lambda self, row, n: asked.append(n) or real(self, row, n))
+    monkeypatch.setattr(
+        verb.Labeller, "_example", lambda self, row, n: asked.append(n) or real(self, row, n)
+    )
     assert verb.write(config) == 30
     assert asked == list(range(12, 30))
     assert seen == [(4, 30), (8, 30), (12, 30)]
@@ -190,7 +222,11 @@ def test_a_run_that_was_killed_goes_on_where_it_was(untrained, tmp_path, monkeyp
 def test_another_input_starts_anew(untrained, tmp_path):
     import destila.commands.predict as verb
 
-    model, file, out = untrained("classify", ("no", "sí")), tmp_path / "in.txt", tmp_path / "out.jsonl"
+    model, file, out = (
+        untrained("classify", ("no", "sí")),
+        tmp_path / "in.txt",
+        tmp_path / "out.jsonl",
+    )
     config = verb.Config(model=str(model), file=str(file), out=str(out))
 
     def stop(what, done, total):
@@ -201,7 +237,11 @@ def test_another_input_starts_anew(untrained, tmp_path):
         verb.write(config, progress=stop)
     file.write_text("tres\ncuatro\ncinco\n")
     assert verb.write(config) == 3
-    assert [json.loads(line)["text"] for line in out.read_text().splitlines()] == ["tres", "cuatro", "cinco"]
+    assert [json.loads(line)["text"] for line in out.read_text().splitlines()] == [
+        "tres",
+        "cuatro",
+        "cinco",
+    ]
 
 
 def test_the_input_is_not_overwritten(untrained, tmp_path):
@@ -210,5 +250,9 @@ def test_the_input_is_not_overwritten(untrained, tmp_path):
     (tmp_path / "in.txt").write_text("uno\n")
     with pytest.raises(ConfigError, match="is the file of texts itself"):
         verb.write(
-            verb.Config(model=str(untrained("tag", POS)), file=str(tmp_path / "in.txt"), out=str(tmp_path / "in.txt"))
+            verb.Config(
+                model=str(untrained("tag", POS)),
+                file=str(tmp_path / "in.txt"),
+                out=str(tmp_path / "in.txt"),
+            )
         )

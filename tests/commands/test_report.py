@@ -13,7 +13,14 @@ from destila.types import Record
 
 def record(role, right):
     where = machine.conditions(
-        device="cpu", threads=1, batch=1, length="x", dtype="float32", backend="torch", warmup=0, repeats=0
+        device="cpu",
+        threads=1,
+        batch=1,
+        length="x",
+        dtype="float32",
+        backend="torch",
+        warmup=0,
+        repeats=0,
     )
     return Record(
         key=role,
@@ -41,7 +48,9 @@ def record(role, right):
 
 
 def test_a_folder_gets_its_report_beside_the_records(tmp_path):
-    records.write(tmp_path / "toy" / "record.jsonl", [record("distilled", 4), record("finetuned", 1)])
+    records.write(
+        tmp_path / "toy" / "record.jsonl", [record("distilled", 4), record("finetuned", 1)]
+    )
     result = report.run(report.Config(study=str(tmp_path / "toy")))
     text = (tmp_path / "toy" / "report.md").read_text(encoding="utf-8")
     assert text.startswith("# toy\n")
@@ -58,7 +67,9 @@ def test_a_file_of_records_gets_its_report_beside_it(tmp_path):
 
 def test_the_result_can_be_printed_as_json(tmp_path):
     records.write(tmp_path / "toy.jsonl", [record("distilled", 3), record("floor", 4)])
-    result = report.run(report.Config(study=str(tmp_path / "toy.jsonl"), out=str(tmp_path / "deep" / "r.md")))
+    result = report.run(
+        report.Config(study=str(tmp_path / "toy.jsonl"), out=str(tmp_path / "deep" / "r.md"))
+    )
     assert json.loads(json.dumps(result))["lines"][0].startswith("The floor wins: ")
     assert (tmp_path / "deep" / "r.md").exists()
 
@@ -92,7 +103,10 @@ def test_the_page_lies_beside_the_markdown(tmp_path):
     for asked, name in ((None, "toy"), ("deep/r.md", "deep/r"), ("deep/s.html", "deep/s")):
         out = str(tmp_path / asked) if asked else None
         result = report.run(report.Config(study=str(tmp_path / "toy.jsonl"), out=out))
-        assert (result["report"], result["page"]) == (f"{tmp_path}/{name}.md", f"{tmp_path}/{name}.html")
+        assert (result["report"], result["page"]) == (
+            f"{tmp_path}/{name}.md",
+            f"{tmp_path}/{name}.html",
+        )
         assert (tmp_path / f"{name}.md").read_text(encoding="utf-8").startswith("# toy\n")
         assert "<h1>toy</h1>" in (tmp_path / f"{name}.html").read_text(encoding="utf-8")
 
@@ -101,7 +115,9 @@ def test_a_place_that_cannot_be_written_is_one_error(tmp_path):
     records.write(tmp_path / "toy.jsonl", [record("distilled", 3)])
     (tmp_path / "file").write_text("x")
     with pytest.raises(ConfigError, match=r"cannot write .*file/r\.md.*--out"):
-        report.run(report.Config(study=str(tmp_path / "toy.jsonl"), out=str(tmp_path / "file" / "r.md")))
+        report.run(
+            report.Config(study=str(tmp_path / "toy.jsonl"), out=str(tmp_path / "file" / "r.md"))
+        )
 
 
 def test_records_kept_elsewhere_are_found_through_the_recipe(tmp_path, monkeypatch):
@@ -110,7 +126,11 @@ def test_records_kept_elsewhere_are_found_through_the_recipe(tmp_path, monkeypat
     (tmp_path / "runs" / "toy" / "students").mkdir(parents=True)
     (tmp_path / "runs" / "toy" / "recipe.toml").write_text('name = "toy"\nresults = "kept"\n')
     found = report.find("toy")
-    assert (str(found.source), str(found.folder), len(found.records)) == ("kept/toy.jsonl", "runs/toy", 1)
+    assert (str(found.source), str(found.folder), len(found.records)) == (
+        "kept/toy.jsonl",
+        "runs/toy",
+        1,
+    )
 
 
 def test_exported_models_belong_to_the_study(tmp_path):
@@ -124,10 +144,20 @@ def test_a_folder_of_pretrainings_gets_their_report(tmp_path):
     step = {"step": 10, "tokens": 1000, "seconds": 2.0}
     log = tmp_path / "pre" / "one" / "log.jsonl"
     log.parent.mkdir(parents=True)
-    log.write_text(json.dumps({**step, "evaluation": {"mlm_loss": 5.0, "order_gain": 0.5}}) + "\n", encoding="utf-8")
+    log.write_text(
+        json.dumps({**step, "evaluation": {"mlm_loss": 5.0, "order_gain": 0.5}}) + "\n",
+        encoding="utf-8",
+    )
     found = report.run(report.Config(study=str(tmp_path / "pre"), out=str(tmp_path / "out.md")))
     assert found["rows"] == [
-        {"run": "one", "steps": 10, "tokens": 1000, "seconds": 2.0, "mlm_loss": 5.0, "order_gain": 0.5}
+        {
+            "run": "one",
+            "steps": 10,
+            "tokens": 1000,
+            "seconds": 2.0,
+            "mlm_loss": 5.0,
+            "order_gain": 0.5,
+        }
     ]
     assert found["report"] == str(tmp_path / "out.md")
     assert "one: reads word order" in found["lines"][0]

@@ -20,7 +20,12 @@ def trimmed(untrained, lines, tmp_path):
         kind = options.pop("kind", "bert")
         model = untrained(task, labels, kind=kind)
         (tmp_path / "texts.txt").write_text("\n".join(rows) + "\n")
-        config = Config(model=str(model), texts=(str(tmp_path / "texts.txt"),), out=str(tmp_path / "small"), **options)
+        config = Config(
+            model=str(model),
+            texts=(str(tmp_path / "texts.txt"),),
+            out=str(tmp_path / "small"),
+            **options,
+        )
         return model, run(config)
 
     return make
@@ -34,13 +39,17 @@ def test_the_answers_on_its_own_text_are_the_same(trimmed, lines, tmp_path, kind
         assert one["probabilities"] == pytest.approx(other["probabilities"], abs=2e-6)
     assert said["pieces"][1] < said["pieces"][0]
     assert said["size_bytes"][1] < said["size_bytes"][0]
-    assert said["parameters"][0] - said["parameters"][1] == 16 * (said["pieces"][0] - said["pieces"][1])
+    assert said["parameters"][0] - said["parameters"][1] == 16 * (
+        said["pieces"][0] - said["pieces"][1]
+    )
     assert said["changed_share"] == 0 < said["changed_share_elsewhere"] < 1
 
 
 def test_taggers_are_counted_word_by_word_and_keep_what_their_folder_says(trimmed, lines, tmp_path):
     model, _ = trimmed("tag", ("O", "B-PER", "I-PER"))
-    old, new = (list(destila.load(folder).predict(lines[:6])) for folder in (model, tmp_path / "small"))
+    old, new = (
+        list(destila.load(folder).predict(lines[:6])) for folder in (model, tmp_path / "small")
+    )
     assert [[(s["start"], s["end"], s["label"]) for s in o["spans"]] for o in old] == [
         [(s["start"], s["end"], s["label"]) for s in o["spans"]] for o in new
     ]
@@ -54,10 +63,18 @@ def test_the_effect_on_other_text_is_measured_on_it(trimmed, lines, tmp_path):
 
 
 def test_rows_of_json_count_every_string_of_theirs(trimmed, tmp_path, untrained):
-    rows = [{"text": "niño", "pair": "España"}, {"words": ["Sevilla"]}, {"question": "qué", "context": "Málaga"}]
+    rows = [
+        {"text": "niño", "pair": "España"},
+        {"words": ["Sevilla"]},
+        {"question": "qué", "context": "Málaga"},
+    ]
     (tmp_path / "texts.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
     model = untrained("classify", ("no", "sí"))
-    said = run(Config(model=str(model), texts=(str(tmp_path / "texts.jsonl"),), out=str(tmp_path / "small")))
+    said = run(
+        Config(
+            model=str(model), texts=(str(tmp_path / "texts.jsonl"),), out=str(tmp_path / "small")
+        )
+    )
     tokenizer = destila.load(model).predictor.tokenizer
     words = ["niño", "España", "Sevilla", "qué", "Málaga"]
     assert said["tokens"] == int(np.sum([len(p.ids) for p in tokenizer.text(words)]))

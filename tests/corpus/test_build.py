@@ -43,7 +43,9 @@ def tokenizer(tmp_path, wordpiece: Tokenizer) -> str:
 
 
 def paragraph(chance: random.Random, sentences: int = 6) -> str:
-    return " ".join(" ".join(chance.choices(WORDS, k=9)).capitalize() + "." for _ in range(sentences))
+    return " ".join(
+        " ".join(chance.choices(WORDS, k=9)).capitalize() + "." for _ in range(sentences)
+    )
 
 
 def near_copy(text: str) -> str:
@@ -55,10 +57,16 @@ def recipe(tmp_path, tokenizer) -> Path:
     """Two sources: 40 documents, an exact copy, a near copy, one in English, one that is short."""
     chance = random.Random(0)
     texts = ["\n".join(paragraph(chance) for _ in range(4)) for _ in range(40)]
-    first = [*texts[:20], texts[3], "The boy ate in the house of his friends because they had no other place to go."]
+    first = [
+        *texts[:20],
+        texts[3],
+        "The boy ate in the house of his friends because they had no other place to go.",
+    ]
     (tmp_path / "a.txt").write_text("\n\n".join(first) + "\n", encoding="utf-8")
     rows = [*texts[20:], near_copy(texts[5]), "corto"]
-    (tmp_path / "b.jsonl").write_text("".join(json.dumps({"text": t}) + "\n" for t in rows), encoding="utf-8")
+    (tmp_path / "b.jsonl").write_text(
+        "".join(json.dumps({"text": t}) + "\n" for t in rows), encoding="utf-8"
+    )
     path = tmp_path / "recipe.toml"
     path.write_text(
         f'files = ["{tmp_path / "a.txt"}", "{tmp_path / "b.jsonl"}"]\nout = "{tmp_path / "out"}"\n'
@@ -74,7 +82,11 @@ def run(recipe: Path, *sets: str, **options):
 
 def times(folder: Path) -> dict[Path, int]:
     """When each piece and each part of a shard was written."""
-    return {path: path.stat().st_mtime_ns for pattern in ("work/*/*.npz", "*.npy") for path in folder.glob(pattern)}
+    return {
+        path: path.stat().st_mtime_ns
+        for pattern in ("work/*/*.npz", "*.npy")
+        for path in folder.glob(pattern)
+    }
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -85,7 +97,11 @@ def test_a_corpus_holds_what_is_left_and_counts_what_went(recipe, tmp_path, word
     manifest = run(recipe)
     counts = manifest["counts"]
     assert (counts["documents"], counts["short"], counts["foreign"]) == (44, 1, 1)
-    assert (counts["exact_duplicates"], counts["near_duplicates"], counts["kept_documents"]) == (1, 1, 40)
+    assert (counts["exact_duplicates"], counts["near_duplicates"], counts["kept_documents"]) == (
+        1,
+        1,
+        40,
+    )
     assert counts["kept_sentences"] == 40 * 4 * 6
     opened = shards.open_shards(tmp_path / "out", wordpiece)
     assert len(opened) == 40
@@ -105,12 +121,16 @@ def test_the_result_does_not_depend_on_workers_or_place(recipe, tmp_path):
     assert contents(tmp_path / "out") == contents(tmp_path / "other")
 
 
-@pytest.mark.parametrize(("stage", "at"), [("pieces of a", 2), ("pieces of b", 3), ("duplicates", 0), ("shards", 2)])
+@pytest.mark.parametrize(
+    ("stage", "at"), [("pieces of a", 2), ("pieces of b", 3), ("duplicates", 0), ("shards", 2)]
+)
 def test_a_killed_run_goes_on_and_its_result_is_the_same_to_the_byte(recipe, tmp_path, stage, at):
     run(recipe, f"out={tmp_path / 'undisturbed'}")
     out, script = tmp_path / "out", tmp_path / "killed.py"
     script.write_text(KILLED, encoding="utf-8")
-    ended = subprocess.run([sys.executable, script, recipe, stage, str(at)], capture_output=True, check=False)
+    ended = subprocess.run(
+        [sys.executable, script, recipe, stage, str(at)], capture_output=True, check=False
+    )
     assert ended.returncode == -signal.SIGKILL, ended.stderr
     assert not (out / shards.MANIFEST).is_file()
     made = times(out)
@@ -120,10 +140,14 @@ def test_a_killed_run_goes_on_and_its_result_is_the_same_to_the_byte(recipe, tmp
     def progress(what: str, done: int, total: int) -> None:
         heard.append(what)
         if what == "shards" and done == 0:
-            assert all(path.stat().st_mtime_ns == when for path, when in made.items()), "finished parts were made again"
+            assert all(path.stat().st_mtime_ns == when for path, when in made.items()), (
+                "finished parts were made again"
+            )
 
     assert run(recipe, progress=progress)["made"]
-    assert ("pieces of a.txt" in heard) == (stage == "pieces of a"), "a finished source is not read again"
+    assert ("pieces of a.txt" in heard) == (stage == "pieces of a"), (
+        "a finished source is not read again"
+    )
     assert contents(out) == contents(tmp_path / "undisturbed")
 
 
@@ -171,8 +195,14 @@ def test_a_run_with_other_options_does_not_use_what_a_killed_one_left(recipe, tm
     ("content", "message"),
     [
         ("año\n".encode("latin-1"), r"b.jsonl is not utf-8: byte 1 is 0xf1. Convert it"),
-        (b"\x89PNG\r\n\x1a\n\x00\x00", r"b.jsonl is not utf-8: byte 0 is 0x89. It holds zero bytes, so it is no text"),
-        ('{"text": "a"}\n'.encode("utf-16"), r"b.jsonl is not utf-8: byte 0 is 0xff. Convert it: iconv -f utf-16"),
+        (
+            b"\x89PNG\r\n\x1a\n\x00\x00",
+            r"b.jsonl is not utf-8: byte 0 is 0x89. It holds zero bytes, so it is no text",
+        ),
+        (
+            '{"text": "a"}\n'.encode("utf-16"),
+            r"b.jsonl is not utf-8: byte 0 is 0xff. Convert it: iconv -f utf-16",
+        ),
     ],
     ids=["latin-1", "binary", "utf-16"],
 )
@@ -191,11 +221,20 @@ def test_one_bad_source_loses_nothing_of_the_others(recipe, tmp_path, content, m
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("", "is empty"), (" \n\n", "hold no text"), ("Hola.\n", r"no document of 1 is left \(1 short\)")],
+    [
+        ("", "is empty"),
+        (" \n\n", "hold no text"),
+        ("Hola.\n", r"no document of 1 is left \(1 short\)"),
+    ],
 )
 def test_a_corpus_of_nothing_is_refused(tmp_path, tokenizer, content, message):
     (tmp_path / "a.txt").write_text(content, encoding="utf-8")
-    config = build.read([str(tmp_path / "a.txt")], out=str(tmp_path / "out"), tokenizer=tokenizer, sets=["workers=1"])
+    config = build.read(
+        [str(tmp_path / "a.txt")],
+        out=str(tmp_path / "out"),
+        tokenizer=tokenizer,
+        sets=["workers=1"],
+    )
     with pytest.raises(DataError, match=message):
         build.run(config)
 
@@ -228,7 +267,9 @@ def test_a_full_disk_is_one_clear_error_and_nothing_is_lost(recipe, tmp_path, la
 
     def progress(what: str, done: int, total: int) -> None:
         now = times(tmp_path / "out")
-        assert all(now[path] == when for path, when in made.items()), "finished parts were made again"
+        assert all(now[path] == when for path, when in made.items()), (
+            "finished parts were made again"
+        )
 
     assert run(recipe, *sets, progress=progress)["made"]
     run(recipe, *sets, f"out={tmp_path / 'undisturbed'}")
@@ -248,7 +289,10 @@ def test_a_finished_corpus_is_not_given_to_another_tokenizer(recipe, tmp_path, u
 
 @pytest.mark.parametrize(
     ("address", "message"),
-    [("ray", "no address: give local, auto or HOST:PORT"), ("127.0.0.1:1", r"does not answer .*: start it with 'ray")],
+    [
+        ("ray", "no address: give local, auto or HOST:PORT"),
+        ("127.0.0.1:1", r"does not answer .*: start it with 'ray"),
+    ],
 )
 def test_a_cluster_that_cannot_be_reached_is_said_at_once(recipe, address, message):
     pytest.importorskip("ray", reason="the extra 'ray' is not installed")
@@ -257,5 +301,7 @@ def test_a_cluster_that_cannot_be_reached_is_said_at_once(recipe, address, messa
 
 
 def test_bands_must_fit_the_signature(recipe):
-    with pytest.raises(ConfigError, match=r"near.permutations = 100 cannot be cut into near.bands = 16"):
+    with pytest.raises(
+        ConfigError, match=r"near.permutations = 100 cannot be cut into near.bands = 16"
+    ):
         run(recipe, "near.permutations=100")

@@ -86,7 +86,10 @@ def recipe(tmp_path, wordpiece: Tokenizer) -> Path:
     """Two sources of unequal size, with an exact copy."""
     wordpiece.save(tmp_path / "tokenizer")
     chance = random.Random(0)
-    texts = [" ".join(" ".join(chance.choices(WORDS, k=9)).capitalize() + "." for _ in range(20)) for _ in range(8000)]
+    texts = [
+        " ".join(" ".join(chance.choices(WORDS, k=9)).capitalize() + "." for _ in range(20))
+        for _ in range(8000)
+    ]
     (tmp_path / "a.txt").write_text("\n\n".join([*texts[:7000], texts[3]]), encoding="utf-8")
     (tmp_path / "b.txt").write_text("\n\n".join(texts[7000:]), encoding="utf-8")
     path = tmp_path / "recipe.toml"
@@ -108,11 +111,18 @@ def test_a_cluster_that_loses_a_machine_makes_the_same_bytes(recipe, tmp_path):
     (tmp_path / "bad.txt").write_bytes("Hola.\naño\n".encode("latin-1"))
     (tmp_path / "run.py").write_text(RUN, encoding="utf-8")
     temporary = tempfile.mkdtemp(prefix="ray")  # not tmp_path: its sockets' names would be too long
-    Path(tempfile.gettempdir(), "ray").mkdir(exist_ok=True)  # where a first cluster on a machine writes its address
+    Path(tempfile.gettempdir(), "ray").mkdir(
+        exist_ok=True
+    )  # where a first cluster on a machine writes its address
     command = [sys.executable, tmp_path / "run.py", recipe, tmp_path / "bad.txt", temporary]
     environment = os.environ | {"RAY_memory_monitor_refresh_ms": "0"}
     process = subprocess.Popen(
-        command, env=environment, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        env=environment,
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     try:
         said, noise = process.communicate(timeout=240)

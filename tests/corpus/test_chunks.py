@@ -39,7 +39,9 @@ def test_lines_stay_whole_when_they_are_not_to_be_split(unigram):
 
 def test_a_piece_without_a_document_left_is_empty(unigram):
     piece = make([["corto"]], unigram, MAKING)
-    assert [len(piece[name]) for name in ("tokens", "sentences", "documents", "lengths", "exact")] == [0] * 5
+    assert [
+        len(piece[name]) for name in ("tokens", "sentences", "documents", "lengths", "exact")
+    ] == [0] * 5
     assert piece["signature"].shape[0] == 0
 
 
@@ -55,7 +57,9 @@ class TestSignatures:
         pytest.importorskip("rensa")
         chance = np.random.default_rng(0)
         documents = [chance.integers(0, 900, n).astype(np.uint16) for n in (40, 2, 3, 1, 60)]
-        together = signatures(np.concatenate(documents), np.array([40, 2, 3, 1, 60], np.uint32), self.near)
+        together = signatures(
+            np.concatenate(documents), np.array([40, 2, 3, 1, 60], np.uint32), self.near
+        )
         alone = [signatures(d, np.array([len(d)], np.uint32), self.near)[0] for d in documents]
         assert (together == np.stack(alone)).all()
 

@@ -13,10 +13,16 @@ PUBLISHED = Clean(lowercase=True, published_urls=True)
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("Véase https://es.wikipedia.org/wiki/A_(b)?x=1#y, y también www.bne.es.", "Véase , y también ."),
+        (
+            "Véase https://es.wikipedia.org/wiki/A_(b)?x=1#y, y también www.bne.es.",
+            "Véase , y también .",
+        ),
         ("Escriba a maria.gil@correo.com.ar o mire ejemplo.com/ruta hoy", "Escriba a o mire hoy"),
         ("Llegó el fin.Luego vino rae.es/dpd y el resto.", "Llegó el fin.Luego vino y el resto."),
-        ("El archivo se llama datos.txt y pesa 3.5 MB.", "El archivo se llama datos.txt y pesa 3.5 MB."),
+        (
+            "El archivo se llama datos.txt y pesa 3.5 MB.",
+            "El archivo se llama datos.txt y pesa 3.5 MB.",
+        ),
         ("- Pan\t y   leche ", "Pan y leche"),
         ("12.- Tercera cláusula", "Tercera cláusula"),
         ("a. primera opción", "primera opción"),
@@ -52,5 +58,7 @@ def test_lines_that_become_empty_are_dropped():
 
 
 def test_a_long_run_without_an_address_is_no_work():
-    line = "a" * 300_000 + " y " + "1." * 300_000  # hours, if every character were tried as the first
+    line = (
+        "a" * 300_000 + " y " + "1." * 300_000
+    )  # hours, if every character were tried as the first
     assert clean_line(line, PUBLISHED) == line

@@ -18,7 +18,8 @@ ROWS = "".join(json.dumps({"text": "\n".join(lines), "id": 1}) + "\n" for lines 
 
 
 @pytest.mark.parametrize(
-    "name", ["a.txt", "a.txt.gz", "a.txt.xz", "a.txt.zst", "a.jsonl", "a.jsonl.xz", "a.v2.ndjson.gz"]
+    "name",
+    ["a.txt", "a.txt.gz", "a.txt.xz", "a.txt.zst", "a.jsonl", "a.jsonl.xz", "a.v2.ndjson.gz"],
 )
 def test_every_form_gives_the_same_documents(tmp_path, name):
     pack = {"gz": gzip.compress, "xz": lzma.compress, "zst": zstandard.ZstdCompressor().compress}
@@ -43,7 +44,11 @@ def test_a_row_of_parquet_is_a_document(tmp_path):
 def test_a_parquet_column_that_is_no_text_is_refused(tmp_path):
     pyarrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
-    for kind, values in {"binary": [b"Uno."], "int64": [1], "list<element: string>": [["Uno."]]}.items():
+    for kind, values in {
+        "binary": [b"Uno."],
+        "int64": [1],
+        "list<element: string>": [["Uno."]],
+    }.items():
         parquet.write_table(pyarrow.table({"text": values}), tmp_path / "a.parquet")
         with pytest.raises(DataError, match=rf"column 'text' holds {kind}, not text"):
             list(documents(tmp_path / "a.parquet"))
@@ -54,7 +59,11 @@ def test_a_parquet_column_that_is_no_text_is_refused(tmp_path):
 
 def test_a_long_document_is_cut_between_lines(tmp_path):
     (tmp_path / "a.txt").write_text("aaaa\nbbbb\ncccccccccccc\nd\ne\n", encoding="utf-8")
-    assert list(documents(tmp_path / "a.txt", longest=8)) == [["aaaa", "bbbb"], ["cccccccccccc"], ["d", "e"]]
+    assert list(documents(tmp_path / "a.txt", longest=8)) == [
+        ["aaaa", "bbbb"],
+        ["cccccccccccc"],
+        ["d", "e"],
+    ]
 
 
 def test_half_a_pair_from_json_does_not_reach_the_corpus(tmp_path):
@@ -73,7 +82,11 @@ def test_half_a_pair_from_json_does_not_reach_the_corpus(tmp_path):
         ("a.jsonl", b'{"text": "uno"}\n{"text": 1}\n', "line 2 has no text under 'text'"),
         ("a.jsonl", b'{"text": \n', "line 1 is not JSON"),
         ("a.jsonl", b'{"text": ' + b"[" * 200_000 + b"\n", "line 1 is not JSON"),
-        ("a.zst", zstandard.ZstdCompressor().compress(b"bien\n" * 99)[:-5], "is damaged: it ends in the middle"),
+        (
+            "a.zst",
+            zstandard.ZstdCompressor().compress(b"bien\n" * 99)[:-5],
+            "is damaged: it ends in the middle",
+        ),
     ],
 )
 def test_a_bad_file_is_one_clear_error(tmp_path, name, content, message):

@@ -6,7 +6,9 @@ import pytest
 
 from destila.corpus.filters import Filters, reason
 
-SPANISH = "El niño que vive en la casa de la esquina no quiso comer con los demás porque tenía sueño."
+SPANISH = (
+    "El niño que vive en la casa de la esquina no quiso comer con los demás porque tenía sueño."
+)
 
 
 @pytest.mark.parametrize(
@@ -15,7 +17,12 @@ SPANISH = "El niño que vive en la casa de la esquina no quiso comer con los dem
         ([SPANISH], None),
         (["Hola a todos."], "short"),
         ([], "short"),
-        (["The boy who lives in the house around the corner did not want to eat with the others."], "foreign"),
+        (
+            [
+                "The boy who lives in the house around the corner did not want to eat with the others."
+            ],
+            "foreign",
+        ),
         (["El 12 34 56 78 90 12 34 de 56 78 90 12 34 la 56 78 90"], "few_letters"),
         ([SPANISH, "Volver arriba", "Volver arriba", "Volver arriba"], "repeated_lines"),
         ([SPANISH.upper()], None),

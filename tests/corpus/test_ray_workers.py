@@ -24,14 +24,18 @@ VERSIONS = {"tokenizers": version("tokenizers")}
 @pytest.fixture
 def source(tmp_path, wordpiece) -> Source:
     wordpiece.save(tmp_path / "tokenizer")
-    (tmp_path / "a.txt").write_text("\n\n".join(f"El niño comió {n} veces." for n in range(12)), encoding="utf-8")
+    (tmp_path / "a.txt").write_text(
+        "\n\n".join(f"El niño comió {n} veces." for n in range(12)), encoding="utf-8"
+    )
     return Source(tmp_path / "a.txt", tmp_path / "work", "text", 50, 1000)
 
 
 def done(source: Source, part: int, parts: int, versions: dict[str, str] = VERSIONS) -> dict:
     row = {"source": 0, "part": part, "parts": parts}
     tokenizer = str(source.path.with_name("tokenizer"))
-    return ray_workers._do(row, sources=[source], tokenizer=tokenizer, making=MAKING, versions=versions)
+    return ray_workers._do(
+        row, sources=[source], tokenizer=tokenizer, making=MAKING, versions=versions
+    )
 
 
 def test_parts_of_a_source_are_its_pieces_each_once(source):
@@ -43,7 +47,9 @@ def test_parts_of_a_source_are_its_pieces_each_once(source):
     assert len(kept) == count - len(range(1, count, 3))
     done(source, 1, 3)
     assert done(source, 0, 1) == {"source": 0, "pieces": count, "error": b""}
-    assert all(path.stat().st_mtime_ns == when for path, when in kept.items()), "a finished piece was made again"
+    assert all(path.stat().st_mtime_ns == when for path, when in kept.items()), (
+        "a finished piece was made again"
+    )
     for ours, theirs in zip(workers.paths([source]), workers.paths([whole]), strict=True):
         with np.load(ours) as one, np.load(theirs) as other:
             assert one.files == other.files
@@ -73,7 +79,10 @@ def test_a_machine_with_another_version_is_refused(source):
 def test_pieces_that_cannot_be_seen_are_not_taken_for_made(source):
     count = done(source, 0, 1)["pieces"]
     workers.place(source, 1).unlink()
-    with pytest.raises(DataError, match=rf"000001.npz was made but is not there \(1 of {count} pieces\): is `out` a"):
+    with pytest.raises(
+        DataError,
+        match=rf"000001.npz was made but is not there \(1 of {count} pieces\): is `out` a",
+    ):
         ray_workers._close(source, count)
     assert not workers.is_done(source)
 
@@ -83,5 +92,8 @@ def test_work_is_cut_by_size(tmp_path, source):
     for name, size in sizes.items():
         (tmp_path / name).write_bytes(b"a" * size)
     sources = [replace(source, path=Path(tmp_path / name)) for name in sizes]
-    parts = [[t.parts for t in ray_workers._tasks(sources, [0, 1, 2], 10) if t.source == n] for n in range(3)]
+    parts = [
+        [t.parts for t in ray_workers._tasks(sources, [0, 1, 2], 10) if t.source == n]
+        for n in range(3)
+    ]
     assert parts == [[9] * 9, [1], [1]]

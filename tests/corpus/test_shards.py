@@ -18,7 +18,13 @@ def folder(tmp_path, unigram):
     for name, part in (("00000", DOCUMENTS[:2]), ("00001", DOCUMENTS[2:])):
         sentences = [s for document in part for s in document]
         tokens = np.array([t for s in sentences for t in s], np.uint16)
-        shards.write(tmp_path, name, tokens, np.array(list(map(len, sentences))), np.array(list(map(len, part))))
+        shards.write(
+            tmp_path,
+            name,
+            tokens,
+            np.array(list(map(len, sentences))),
+            np.array(list(map(len, part))),
+        )
     manifest = {
         "format": shards.FORMAT,
         "tokenizer": {"fingerprint": unigram.fingerprint, "vocab_size": unigram.vocab_size},
@@ -31,7 +37,10 @@ def folder(tmp_path, unigram):
 def test_documents_come_back_sentence_by_sentence(folder, unigram):
     corpus = shards.open_shards(folder, unigram)
     found = [
-        [document.tokens[a:b].tolist() for a, b in zip(document.sentences, document.sentences[1:], strict=False)]
+        [
+            document.tokens[a:b].tolist()
+            for a, b in zip(document.sentences, document.sentences[1:], strict=False)
+        ]
         for document in corpus
     ]
     assert found == DOCUMENTS

@@ -76,12 +76,20 @@ def test_clitics_of_infinitives_and_gerunds_are_words(tag, form, expected):
 
 def test_parts_of_names_are_names_but_for_function_words():
     found = words([Leaf("np00000", "Consejo_de_la_Moda", "x")], KNOWN)
-    assert found == [("Consejo", ("PROPN",)), ("de", ("ADP",)), ("la", ("DET",)), ("Moda", ("PROPN",))]
+    assert found == [
+        ("Consejo", ("PROPN",)),
+        ("de", ("ADP",)),
+        ("la", ("DET",)),
+        ("Moda", ("PROPN",)),
+    ]
 
 
 def test_parts_of_other_multiword_tokens_get_the_tag_they_have_alone():
     assert words([Leaf("cs", "ya_que", "ya_que")], KNOWN) == [("ya", ("ADV",)), ("que", ("SCONJ",))]
-    assert words([Leaf("Zp", "51_por", "x")], {"por": "ADP"}) == [("51", ("NUM",)), ("por", ("ADP",))]
+    assert words([Leaf("Zp", "51_por", "x")], {"por": "ADP"}) == [
+        ("51", ("NUM",)),
+        ("por", ("ADP",)),
+    ]
 
 
 def test_a_contraction_inside_a_multiword_token_is_two_words_too():
@@ -89,5 +97,9 @@ def test_a_contraction_inside_a_multiword_token_is_two_words_too():
 
 
 def test_the_lexicon_has_the_most_frequent_tag_of_forms_that_stand_alone():
-    sentence = [Leaf("ncms000", "Bajo", "bajo"), Leaf("sps00", "bajo", "bajo"), Leaf("sps00", "bajo", "bajo")]
+    sentence = [
+        Leaf("ncms000", "Bajo", "bajo"),
+        Leaf("sps00", "bajo", "bajo"),
+        Leaf("sps00", "bajo", "bajo"),
+    ]
     assert lexicon([sentence, [Leaf("rg", "ya_no", "ya_no")]]) == {"bajo": "ADP"}

@@ -9,9 +9,9 @@ from destila.errors import DataError
 
 
 def write(alternative: str, **rules: str) -> Sentence:
-    return Grammar({"frase": (alternative,)} | {name: (text,) for name, text in rules.items()}).write(
-        "frase", random.Random(0)
-    )
+    return Grammar(
+        {"frase": (alternative,)} | {name: (text,) for name, text in rules.items()}
+    ).write("frase", random.Random(0))
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,12 @@ def test_words_join_as_spanish_wants(alternative: str, expected: str) -> None:
 
 
 def test_an_entity_is_marked_where_it_ends_up_after_contraction() -> None:
-    sentence = write("viene de el {ORG:club} y {PER:quien}.", club="Club de {sitio}", sitio="Ávila", quien="Íñigo")
+    sentence = write(
+        "viene de el {ORG:club} y {PER:quien}.",
+        club="Club de {sitio}",
+        sitio="Ávila",
+        quien="Íñigo",
+    )
     found = [(sentence.text[start:end], kind) for (start, end), kind in sentence.entities]
     assert found == [("Club de Ávila", "ORG"), ("Íñigo", "PER")]
 
@@ -39,19 +44,28 @@ def test_an_entity_is_marked_where_it_ends_up_after_contraction() -> None:
 def test_a_form_agrees_with_what_its_slot_drew() -> None:
     grammar = Grammar({"frase": ("{cosa}: pága{cosa.1}",), "cosa": ("la multa|la", "el recibo|lo")})
     rng = random.Random(3)
-    assert {grammar.write("frase", rng).text for _ in range(20)} == {"La multa: págala", "El recibo: págalo"}
+    assert {grammar.write("frase", rng).text for _ in range(20)} == {
+        "La multa: págala",
+        "El recibo: págalo",
+    }
 
 
 def test_numbered_slots_draw_different_alternatives() -> None:
     grammar = Grammar({"frase": ("{n} {n2} {n3}",), "n": ("a", "b", "c")})
     rng = random.Random(0)
-    assert all(sorted(grammar.write("frase", rng).text.lower().split()) == ["a", "b", "c"] for _ in range(20))
+    assert all(
+        sorted(grammar.write("frase", rng).text.lower().split()) == ["a", "b", "c"]
+        for _ in range(20)
+    )
 
 
 def test_kept_alternatives_occur_only_in_their_own_split() -> None:
     grammar = Grammar({"frase": tuple("abcdefgh")}, held=frozenset({"frase"}))
     rng = random.Random(0)
-    drawn = {s: {grammar.write("frase", rng, split=s).text for _ in range(200)} for s in ("train", "dev", "test")}
+    drawn = {
+        s: {grammar.write("frase", rng, split=s).text for _ in range(200)}
+        for s in ("train", "dev", "test")
+    }
     assert drawn["dev"] - drawn["train"] == {"D"}
     assert drawn["test"] - drawn["train"] == {"H"}
     assert drawn["train"] == set("ABCEFG")
@@ -59,7 +73,9 @@ def test_kept_alternatives_occur_only_in_their_own_split() -> None:
 
 def test_typing_in_a_hurry_drops_accents_and_capitals_but_keeps_the_ene() -> None:
     sentence = careless(
-        Sentence((("¿Mañana llegará ", None), ("Íñigo", "PER"), ("?", None))), random.Random(0), slips=0
+        Sentence((("¿Mañana llegará ", None), ("Íñigo", "PER"), ("?", None))),
+        random.Random(0),
+        slips=0,
     )
     assert sentence.text == "mañana llegara iñigo?"
     assert sentence.entities == (((15, 20), "PER"),)

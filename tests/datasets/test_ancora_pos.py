@@ -34,7 +34,10 @@ def test_true_words_share_the_surface_of_their_token(tmp_path):
 def test_underscore_gives_the_class_of_the_published_numbers(tmp_path):
     options = ancora_pos.Options(root=_folder(tmp_path, "train", "dev", "test"), mwt="underscore")
     (example,) = ancora_pos.load(options).splits["dev"]
-    assert (example.text, example.target) == ("Vuelve al a el bar", ("VERB", "_", "ADP", "DET", "NOUN"))
+    assert (example.text, example.target) == (
+        "Vuelve al a el bar",
+        ("VERB", "_", "ADP", "DET", "NOUN"),
+    )
 
 
 def test_without_a_train_file_dev_and_test_are_loaded_and_it_is_noted(tmp_path):

@@ -57,7 +57,19 @@ def test_trees_become_words_and_universal_tags(folders):
     assert example.text == "Vuelve al Café del Año ( jueves ) ."
     surfaces = ["Vuelve", "al", "al", "Café", "del", "del", "Año", "(", "jueves", ")", "."]
     assert [example.text[a:b] for a, b in example.words] == surfaces
-    assert example.target == ("VERB", "ADP", "DET", "PROPN", "ADP", "DET", "PROPN", "PUNCT", "NOUN", "PUNCT", "PUNCT")
+    assert example.target == (
+        "VERB",
+        "ADP",
+        "DET",
+        "PROPN",
+        "ADP",
+        "DET",
+        "PROPN",
+        "PUNCT",
+        "NOUN",
+        "PUNCT",
+        "PUNCT",
+    )
 
 
 def test_dev_and_test_are_ancora(folders):

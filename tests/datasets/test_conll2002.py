@@ -43,7 +43,9 @@ def test_an_entity_that_begins_with_i_is_kept_and_counted(tmp_path):
 
 
 def test_two_columns_without_the_part_of_speech_are_read_too(tmp_path):
-    assert conll2002.load(_folder(tmp_path, train="Ana B-PER\n")).splits["train"][0].target == ("B-PER",)
+    assert conll2002.load(_folder(tmp_path, train="Ana B-PER\n")).splits["train"][0].target == (
+        "B-PER",
+    )
 
 
 def test_a_long_sentence_keeps_every_word(tmp_path):

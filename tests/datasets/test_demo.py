@@ -37,17 +37,26 @@ def test_unlabelled_sentences_come_on_top_and_are_new(demo: Dataset) -> None:
     more = datasets.load({"use": demo.name, "unlabelled": 50} | SMALL).splits
     assert more["train"] == demo.splits["train"]
     assert [e.target for e in more["unlabelled"]] == [None] * 50
-    assert not {key(e.text) for e in more["unlabelled"]} & {key(e.text) for s in demo.splits.values() for e in s}
+    assert not {key(e.text) for e in more["unlabelled"]} & {
+        key(e.text) for s in demo.splits.values() for e in s
+    }
 
 
 def test_every_label_occurs_in_every_split(demo: Dataset) -> None:
     for split in demo.splits.values():
-        targets = [t for e in split for t in ((e.target,) if isinstance(e.target, str) else e.target or ())]
+        targets = [
+            t for e in split for t in ((e.target,) if isinstance(e.target, str) else e.target or ())
+        ]
         assert set(targets) == set(demo.labels)
 
 
 def test_no_slot_is_left_unfilled(demo: Dataset) -> None:
-    assert not [e.text for split in demo.splits.values() for e in split if set(e.text) & set("{}|") or "  " in e.text]
+    assert not [
+        e.text
+        for split in demo.splits.values()
+        for e in split
+        if set(e.text) & set("{}|") or "  " in e.text
+    ]
 
 
 def test_the_text_is_spanish_with_its_marks(demo: Dataset) -> None:
@@ -69,4 +78,7 @@ def test_tags_fit_the_words_and_are_valid_bio() -> None:
 def test_the_sentences_are_those_behind_the_published_numbers(name: str, expected: str) -> None:
     """When the grammar is changed on purpose: run the demo again, renew its numbers, then this line."""
     demo = datasets.load({"use": name} | SMALL)
-    assert fingerprint([(e.text, e.target) for split in demo.splits.values() for e in split]) == expected
+    assert (
+        fingerprint([(e.text, e.target) for split in demo.splits.values() for e in split])
+        == expected
+    )

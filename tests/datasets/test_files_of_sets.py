@@ -51,7 +51,9 @@ def test_every_data_set_says_where_it_comes_from_and_what_is_known_about_it():
     assert len(names) >= 12
     for name in names:
         module = plugins.find("datasets", name, "TASK", "LABELS", "Options", "load")
-        assert all(word in (module.__doc__ or "") for word in ("source:", "licence:", "notes:")), name
+        assert all(word in (module.__doc__ or "") for word in ("source:", "licence:", "notes:")), (
+            name
+        )
         assert all(field.description for field in module.Options.model_fields.values()), name
 
 

@@ -19,14 +19,24 @@ def _rows(start, count, label="ent"):
 
 
 def _folder(tmp_path, train=None, test=None):
-    (tmp_path / "inferes_train.csv").write_text(HEADER + (train or _rows(0, 70)), encoding="utf-8", newline="")
-    (tmp_path / "inferes_test.csv").write_text(HEADER + (test or _rows(70, 14, "cnt")), encoding="utf-8", newline="")
+    (tmp_path / "inferes_train.csv").write_text(
+        HEADER + (train or _rows(0, 70)), encoding="utf-8", newline=""
+    )
+    (tmp_path / "inferes_test.csv").write_text(
+        HEADER + (test or _rows(70, 14, "cnt")), encoding="utf-8", newline=""
+    )
     return str(tmp_path)
 
 
 def test_quotes_and_line_ends_inside_fields_are_read(tmp_path):
-    example = inferes.load(inferes.Options(root=_folder(tmp_path), split="published")).splits["test"][0]
-    assert (example.text, example.pair, example.target) == ("Premisa 70, con salto", 'Dijo "70"', "contradiction")
+    example = inferes.load(inferes.Options(root=_folder(tmp_path), split="published")).splits[
+        "test"
+    ][0]
+    assert (example.text, example.pair, example.target) == (
+        "Premisa 70, con salto",
+        'Dijo "70"',
+        "contradiction",
+    )
 
 
 def test_topics_in_the_order_of_their_numbers_make_the_splits(tmp_path):
@@ -44,12 +54,16 @@ def test_the_published_split_takes_dev_out_of_train_by_premise(tmp_path):
 
 
 def test_published_test_pairs_that_are_copies_of_train_pairs_are_counted(tmp_path):
-    data = inferes.load(inferes.Options(root=_folder(tmp_path, test=_rows(68, 4)), split="published"))
+    data = inferes.load(
+        inferes.Options(root=_folder(tmp_path, test=_rows(68, 4)), split="published")
+    )
     assert data.notes == {"test pairs that are copies of train pairs (kept)": 2}
 
 
 def test_an_unknown_label_is_an_error_with_its_line(tmp_path):
-    with pytest.raises(DataError, match=r"inferes_test\.csv, line 3: label 'entails' is none of ent, neutral, cnt"):
+    with pytest.raises(
+        DataError, match=r"inferes_test\.csv, line 3: label 'entails' is none of ent, neutral, cnt"
+    ):
         inferes.load(inferes.Options(root=_folder(tmp_path, test=_rows(0, 1, "entails"))))
 
 

@@ -31,9 +31,16 @@ def test_blanks_are_collapsed_to_one(tmp_path):
 
 
 def test_the_generators_bytes_literals_are_decoded_and_counted(tmp_path):
-    lines = [f"GCAT\t{text.encode()}" for text in ("Año nuevo,\nvida nueva", "L'Hospitalet", "dijo \"sí\" y 'no'")]
+    lines = [
+        f"GCAT\t{text.encode()}"
+        for text in ("Año nuevo,\nvida nueva", "L'Hospitalet", "dijo \"sí\" y 'no'")
+    ]
     data = _load(tmp_path, "\n".join(lines))
-    assert [e.text for e in data.splits["train"]] == ["Año nuevo, vida nueva", "L'Hospitalet", "dijo \"sí\" y 'no'"]
+    assert [e.text for e in data.splits["train"]] == [
+        "Año nuevo, vida nueva",
+        "L'Hospitalet",
+        "dijo \"sí\" y 'no'",
+    ]
     assert data.notes == {"texts decoded from a Python bytes literal": 3}
 
 
@@ -57,14 +64,19 @@ def test_a_tab_inside_the_text_is_a_blank(tmp_path):
 
 
 def test_the_training_size_names_the_file(tmp_path):
-    assert len(_load(tmp_path, "ECAT\tx\n", name="spanish.train.1000.tsv", size=1000).splits["train"]) == 1
+    assert (
+        len(_load(tmp_path, "ECAT\tx\n", name="spanish.train.1000.tsv", size=1000).splits["train"])
+        == 1
+    )
 
 
 def test_rows_without_text_are_dropped_and_counted(tmp_path):
     assert _load(tmp_path, "ECAT\tx\nECAT\t \n").notes == {"rows without text, dropped": 1}
 
 
-@pytest.mark.parametrize(("line", "what"), [("XCAT\thola", "topic 'XCAT' is none of"), ("hola", "one column")])
+@pytest.mark.parametrize(
+    ("line", "what"), [("XCAT\thola", "topic 'XCAT' is none of"), ("hola", "one column")]
+)
 def test_a_faulty_row_is_an_error_with_its_line(tmp_path, line, what):
     with pytest.raises(DataError, match=f"line 2: {what}"):
         _load(tmp_path, "ECAT\tx\n" + line + "\n")

@@ -16,7 +16,9 @@ def _row(content, topic, title="Un título"):
 
 def _load(tmp_path, *rows, **options):
     filler = [_row(f"Relleno número {n} de la prueba.", "Cultura") for n in range(40)]
-    (tmp_path / "dataset_noticias.csv").write_text(HEADER + "".join([*rows, *filler]), encoding="utf-8")
+    (tmp_path / "dataset_noticias.csv").write_text(
+        HEADER + "".join([*rows, *filler]), encoding="utf-8"
+    )
     return news_topics.load(news_topics.Options(root=str(tmp_path), **options))
 
 
@@ -25,7 +27,10 @@ def _texts(data):
 
 
 def test_the_cut_mark_is_taken_off_and_counted(tmp_path):
-    data = _load(tmp_path, _row("La NASA ha\r\nseleccionado una nave de desorbi… [+2407 chars]", "Internacional"))
+    data = _load(
+        tmp_path,
+        _row("La NASA ha\r\nseleccionado una nave de desorbi… [+2407 chars]", "Internacional"),
+    )
     assert "La NASA ha seleccionado una nave de desorbi" in _texts(data)
     assert data.notes["contents whose cut mark was taken off"] == 1
 
@@ -35,20 +40,32 @@ def test_an_ellipsis_of_the_text_itself_stays(tmp_path):
 
 
 def test_rows_without_class_or_content_are_dropped_and_counted(tmp_path):
-    data = _load(tmp_path, _row("Algo pasa.", ""), _row("", "España"), _row("… [+10 chars]", "España"))
-    assert (data.notes["rows without a class, dropped"], data.notes["rows without content, dropped"]) == (1, 2)
+    data = _load(
+        tmp_path, _row("Algo pasa.", ""), _row("", "España"), _row("… [+10 chars]", "España")
+    )
+    assert (
+        data.notes["rows without a class, dropped"],
+        data.notes["rows without content, dropped"],
+    ) == (1, 2)
     assert len(_texts(data)) == 40
 
 
 def test_equal_contents_are_kept_once_after_clean_up(tmp_path):
-    data = _load(tmp_path, _row("Gol  de oro… [+5 chars]", "Deportes"), _row("Gol de oro… [+99 chars]", "Deportes"))
+    data = _load(
+        tmp_path,
+        _row("Gol  de oro… [+5 chars]", "Deportes"),
+        _row("Gol de oro… [+99 chars]", "Deportes"),
+    )
     assert _texts(data).count("Gol de oro") == 1
     assert data.notes["repeated rows, dropped"] == 1
 
 
 def test_contents_of_two_classes_are_dropped_with_all_their_copies(tmp_path):
     data = _load(
-        tmp_path, _row("Sube el paro.", "Economía"), _row("Sube el paro.", "España"), _row("Sube el paro.", "España")
+        tmp_path,
+        _row("Sube el paro.", "Economía"),
+        _row("Sube el paro.", "España"),
+        _row("Sube el paro.", "España"),
     )
     assert "Sube el paro." not in _texts(data)
     assert data.notes["rows whose content has several classes, dropped"] == 3

@@ -17,7 +17,9 @@ def folder(tmp_path):
     (tmp_path / "dev_2k.tsv").write_text(
         HEADER + "".join(rows) + "200\tNS\tAlgo.\t0\n201\tAlgo.\tNS\t1\n", encoding="utf-8"
     )
-    (tmp_path / "test_2k.tsv").write_text(HEADER + '1\t"Uno" dijo.\tDijo "uno.\t1\n2\tA.\tNS\t0\n', encoding="utf-8")
+    (tmp_path / "test_2k.tsv").write_text(
+        HEADER + '1\t"Uno" dijo.\tDijo "uno.\t1\n2\tA.\tNS\t0\n', encoding="utf-8"
+    )
     return tmp_path
 
 
@@ -30,7 +32,10 @@ def test_placeholders_are_dropped_and_counted_per_split(folder):
 
 def test_placeholders_can_be_kept_for_the_papers_counts(folder):
     data = paws_x.load(paws_x.Options(root=str(folder), placeholder="keep"))
-    assert (len(data.splits["train"]) + len(data.splits["dev"]), len(data.splits["test"])) == (102, 2)
+    assert (len(data.splits["train"]) + len(data.splits["dev"]), len(data.splits["test"])) == (
+        102,
+        2,
+    )
 
 
 def test_quotes_are_characters(folder):
@@ -46,7 +51,9 @@ def test_folds_of_dev_are_disjoint_and_cover_it(folder):
 
 
 def test_the_translated_training_file_trains_and_its_empty_sentences_are_dropped(folder):
-    (folder / "translated_train.tsv").write_text(HEADER + "1\tUno.\tDos.\t0\n2\t\tDos.\t1\n3\tTres.\t\t0\n")
+    (folder / "translated_train.tsv").write_text(
+        HEADER + "1\tUno.\tDos.\t0\n2\t\tDos.\t1\n3\tTres.\t\t0\n"
+    )
     data = paws_x.load(paws_x.Options(root=str(folder)))
     assert {k: len(v) for k, v in data.splits.items()} == {"train": 1, "dev": 100, "test": 1}
     assert data.notes["train pairs with an empty sentence, dropped"] == 2

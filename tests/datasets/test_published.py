@@ -10,7 +10,9 @@ import pytest
 from destila import datasets
 from destila.datasets._split import counts
 
-pytestmark = pytest.mark.skipif(not os.environ.get("DESTILA_DATA"), reason="DESTILA_DATA is not set")
+pytestmark = pytest.mark.skipif(
+    not os.environ.get("DESTILA_DATA"), reason="DESTILA_DATA is not set"
+)
 
 
 def _sizes(data):
@@ -41,7 +43,9 @@ def test_ancora_has_its_words_in_both_readings():
 @pytest.mark.slow
 def test_cess_loses_every_sentence_that_ancora_tests_on():
     data = datasets.load({"use": "cess_pos"})
-    dropped = data.notes["sentences listed as overlap with AnCora, dropped"]  # 1,057 rows name 1,052 sentences
+    dropped = data.notes[
+        "sentences listed as overlap with AnCora, dropped"
+    ]  # 1,057 rows name 1,052 sentences
     assert dropped == 1052
     assert _sizes(data) == {"train": 6015 - dropped, "dev": 1654, "test": 1721}
     held = {e.text for split in ("dev", "test") for e in data.splits[split]}
@@ -74,11 +78,17 @@ def test_inferes_has_its_pairs_labels_and_copies():
     assert counts([*published.splits["train"], *published.splits["dev"]]) == {
         "neutral": 2376, "contradiction": 2150, "entailment": 1918,
     }  # fmt: skip
-    assert counts(published.splits["test"]) == {"neutral": 594, "contradiction": 537, "entailment": 481}
+    assert counts(published.splits["test"]) == {
+        "neutral": 594,
+        "contradiction": 537,
+        "entailment": 481,
+    }
 
 
 def test_inferes_splits_share_no_topic():
-    topics = [{e.meta["topic"] for e in s} for s in datasets.load({"use": "inferes"}).splits.values()]
+    topics = [
+        {e.meta["topic"] for e in s} for s in datasets.load({"use": "inferes"}).splits.values()
+    ]
     assert sum(map(len, topics)) == len(set().union(*topics)) == 7
 
 
@@ -119,7 +129,10 @@ def test_squad_es_is_apart_from_xquad():
 def test_covid_qa_has_its_wrong_offsets():
     data = datasets.load({"use": "covid_qa"})
     notes = data.notes
-    off = "answers with a wrong offset, found again", "answers that are not in their context, dropped"
+    off = (
+        "answers with a wrong offset, found again",
+        "answers that are not in their context, dropped",
+    )
     assert sum(notes[f"train {what}"] for what in off) == 32
     lost = notes["train questions without an answer that is in the context, dropped"]
     assert sum(_sizes(data).values()) + lost == 948

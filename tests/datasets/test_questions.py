@@ -29,7 +29,9 @@ def paragraph(name, questions=2, answer="Lima", shift=0):
 def write(path, *articles, **more):
     data = [{"title": title, "paragraphs": paragraphs} for title, paragraphs in articles]
     path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps({"version": "v1.1", "data": data, **more}, ensure_ascii=False), encoding="utf-8")
+    path.write_text(
+        json.dumps({"version": "v1.1", "data": data, **more}, ensure_ascii=False), encoding="utf-8"
+    )
     return str(path)
 
 
@@ -47,7 +49,9 @@ def test_missing_parts_of_a_users_file_are_cut_out_by_article(tmp_path):
 
 
 def test_with_few_articles_contexts_stay_whole(tmp_path):
-    data = datasets.load({"use": "squad", "train": write(tmp_path / "q.json", *articles(2, paragraphs=60))})
+    data = datasets.load(
+        {"use": "squad", "train": write(tmp_path / "q.json", *articles(2, paragraphs=60))}
+    )
     contexts = {name: {e.pair for e in split} for name, split in data.splits.items()}
     assert not contexts["train"] & (contexts["dev"] | contexts["test"])
     assert len({e.meta["title"] for e in data.splits["dev"]}) == 2
@@ -58,8 +62,12 @@ def test_questions_without_labels_train_nothing_and_cannot_be_tested(tmp_path):
     train = write(tmp_path / "q.json", *articles(60), ("B", [bare]))
     data = datasets.load({"use": "squad", "train": train})
     assert data.notes == {"train questions without labels, dropped": 1}
-    with pytest.raises(DataError, match=r"1 questions \(first: 'x'\) have no 'answers' to learn or score by"):
-        datasets.load({"use": "squad", "train": train, "test": write(tmp_path / "t.json", ("B", [bare]))})
+    with pytest.raises(
+        DataError, match=r"1 questions \(first: 'x'\) have no 'answers' to learn or score by"
+    ):
+        datasets.load(
+            {"use": "squad", "train": train, "test": write(tmp_path / "t.json", ("B", [bare]))}
+        )
     with pytest.raises(DataError, match=r"1 questions \(first: 'x'\) have no 'answers'"):
         datasets.load({"use": "squad", "train": write(tmp_path / "t.json", ("B", [bare]))})
 
@@ -69,10 +77,15 @@ def tar(tmp_path):
     """SQuAD-es' dev file of 60 articles, and XQuAD with one question of two of its paragraphs, in other words."""
     write(tmp_path / "squad_es_tar" / "dev-v1.1-es_small.json", *articles(60))
     shared = [
-        {**paragraph("otro"), "qas": [{**paragraph("otro", 1)["qas"][0], "id": name}]} for name in ("a3p0-1", "a7p2-0")
+        {**paragraph("otro"), "qas": [{**paragraph("otro", 1)["qas"][0], "id": name}]}
+        for name in ("a3p0-1", "a7p2-0")
     ]
     write(tmp_path / "xquad_es" / "xquad.es.json", ("X", shared))
-    return {"use": "squad_es", "root": str(tmp_path / "squad_es_tar"), "xquad": str(tmp_path / "xquad_es")}
+    return {
+        "use": "squad_es",
+        "root": str(tmp_path / "squad_es_tar"),
+        "xquad": str(tmp_path / "xquad_es"),
+    }
 
 
 def test_paragraphs_shared_with_xquad_are_dropped_with_all_their_questions(tar):
@@ -83,7 +96,9 @@ def test_paragraphs_shared_with_xquad_are_dropped_with_all_their_questions(tar):
     assert [e.id for e in data.splits["test"]] == ["a3p0-1", "a7p2-0"]
     assert data.notes["paragraphs shared with XQuAD, dropped"] == 2
     assert data.notes["questions in paragraphs shared with XQuAD, dropped"] == 4
-    assert not {e.meta["title"] for e in data.splits["train"]} & {e.meta["title"] for e in data.splits["dev"]}
+    assert not {e.meta["title"] for e in data.splits["train"]} & {
+        e.meta["title"] for e in data.splits["dev"]
+    }
 
 
 def test_squad_es_can_be_tested_on_its_own_articles(tar):
@@ -155,7 +170,9 @@ def test_covid_qa_counts_numbers_as_ids_and_empty_answers_as_none(tmp_path):
         item["qas"][0]["id"] = number
     write(tmp_path / "dataset_covid_qa_train.json", *articles(60), ("C", quirks))
     data = datasets.load({"use": "covid_qa", "root": str(tmp_path)})
-    found = {e.id: [e.pair[a:b] for a, b in e.answers] for split in data.splits.values() for e in split}
+    found = {
+        e.id: [e.pair[a:b] for a, b in e.answers] for split in data.splits.values() for e in split
+    }
     assert {name: found[name] for name in "012"} == {"0": ["Lima"], "1": [], "2": ["Lima"]}
     assert "3" not in found
     assert data.notes == {

@@ -20,7 +20,9 @@ def test_shares_are_about_what_was_asked():
 
 def test_a_text_stays_in_its_split_when_others_are_added_or_taken_away():
     shares = {"train": 0.8, "dev": 0.2}
-    assert [e.id for e in by_hash(MANY, shares)["dev"]][:5] == [e.id for e in by_hash(MANY[:500], shares)["dev"]][:5]
+    assert [e.id for e in by_hash(MANY, shares)["dev"]][:5] == [
+        e.id for e in by_hash(MANY[:500], shares)["dev"]
+    ][:5]
 
 
 def test_given_splits_are_left_alone():

@@ -19,7 +19,9 @@ def _csv(tmp_path, text, name="datos.csv"):
 
 
 def _rows(count=60, start=0, header="texto,etiqueta"):
-    return f"{header}\n" + "".join(f"El mensaje número {n},{LABELS[n % 2]}\n" for n in range(start, start + count))
+    return f"{header}\n" + "".join(
+        f"El mensaje número {n},{LABELS[n % 2]}\n" for n in range(start, start + count)
+    )
 
 
 def _load(path, **options):
@@ -39,14 +41,18 @@ def test_columns_with_unknown_names_are_found_by_their_content(tmp_path):
 
 
 def test_columns_can_be_named(tmp_path):
-    text = "label,texto,clave,nombre\n" + "".join(f"no sirve {n},corto,{LABELS[n % 2]},{n}\n" for n in range(60))
+    text = "label,texto,clave,nombre\n" + "".join(
+        f"no sirve {n},corto,{LABELS[n % 2]},{n}\n" for n in range(60)
+    )
     data = _load(_csv(tmp_path, text), text="label", label="clave", id="nombre", pair="texto")
     example = next(e for s in data.splits.values() for e in s if e.id == "7")
     assert (example.text, example.pair, example.target) == ("no sirve 7", "corto", "pregunta")
 
 
 def test_two_texts_are_found_by_their_names_and_can_be_declined(tmp_path):
-    text = "premise,hypothesis,label\n" + "".join(f"Premisa {n},Hipótesis {n},{n % 3}\n" for n in range(60))
+    text = "premise,hypothesis,label\n" + "".join(
+        f"Premisa {n},Hipótesis {n},{n % 3}\n" for n in range(60)
+    )
     path = _csv(tmp_path, text)
     assert _load(path).splits["train"][0].pair is not None
     assert _load(path, pair="").splits["train"][0].pair is None
@@ -68,13 +74,18 @@ def test_a_given_test_file_leaves_only_dev_to_cut_out(tmp_path):
 
 
 def test_json_lines_with_number_labels_are_read(tmp_path):
-    text = "".join(json.dumps({"text": f"Frase {n}", "label": n % 2, "id": n}) + "\n" for n in range(60))
+    text = "".join(
+        json.dumps({"text": f"Frase {n}", "label": n % 2, "id": n}) + "\n" for n in range(60)
+    )
     assert _load(_csv(tmp_path, text, "datos.jsonl")).labels == ("0", "1")
 
 
 def test_rows_without_text_or_label_are_dropped_and_counted(tmp_path):
     data = _load(_csv(tmp_path, _rows() + " ,queja\nHola,\n"))
-    assert data.notes == {"train rows without text, dropped": 1, "train rows without label, dropped": 1}
+    assert data.notes == {
+        "train rows without text, dropped": 1,
+        "train rows without label, dropped": 1,
+    }
 
 
 @pytest.mark.parametrize(
@@ -83,10 +94,16 @@ def test_rows_without_text_or_label_are_dropped_and_counted(tmp_path):
         ("texto,etiqueta\nhola\n", "line 2: 1 columns, the header has 2"),
         ("texto,etiqueta\n", "a header but no rows"),
         ("texto\nhola\n", "needs a text and a label column, it has texto"),
-        ("texto,etiqueta\n" + "".join(f"Hola {n},{n}\n" for n in range(9)), "does not look like labels .9 different"),
+        (
+            "texto,etiqueta\n" + "".join(f"Hola {n},{n}\n" for n in range(9)),
+            "does not look like labels .9 different",
+        ),
         ("texto,etiqueta\n" + f"Hola,{'larga ' * 12}x\n" * 9, "does not look like labels"),
         ("texto,etiqueta\n" + "Hola,queja\n" * 9, "every label is 'queja'"),
-        ("me gusta,queja\n" + "Hola a todos,queja\nQué tal,pregunta\n" * 9, "the first line is an example"),
+        (
+            "me gusta,queja\n" + "Hola a todos,queja\nQué tal,pregunta\n" * 9,
+            "the first line is an example",
+        ),
     ],
 )
 def test_a_faulty_table_is_one_clear_error(tmp_path, rows, what):
@@ -106,7 +123,9 @@ def test_the_label_column_may_not_be_the_text_column(tmp_path):
 
 def test_an_unknown_label_in_test_is_an_error_with_the_label_and_its_line(tmp_path):
     test = _csv(tmp_path, "texto,etiqueta\nHola,elogio\n", "test.csv")
-    with pytest.raises(DataError, match="label 'elogio' of test example test-2 is not a label of train"):
+    with pytest.raises(
+        DataError, match="label 'elogio' of test example test-2 is not a label of train"
+    ):
         _load(_csv(tmp_path, _rows()), test=test)
 
 
@@ -124,4 +143,8 @@ def test_a_test_file_without_the_columns_of_train_is_refused(tmp_path):
 
 def test_several_labels_in_one_cell_are_refused(tmp_path):
     with pytest.raises(DataError, match="line 1: 'label' is a list"):
-        _load(_csv(tmp_path, '{"text": "Hola", "label": ["a", "b"]}\n', "datos.jsonl"), text="text", label="label")
+        _load(
+            _csv(tmp_path, '{"text": "Hola", "label": ["a", "b"]}\n', "datos.jsonl"),
+            text="text",
+            label="label",
+        )

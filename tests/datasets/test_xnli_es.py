@@ -18,7 +18,9 @@ def _dev(language, prompt, label):
 
 @pytest.fixture
 def folder(tmp_path):
-    rows = [_dev(language, n, label) for n in range(60) for label in WORDS for language in ("en", "es")]
+    rows = [
+        _dev(language, n, label) for n in range(60) for label in WORDS for language in ("en", "es")
+    ]
     for i, part in enumerate(("met", "no_met", "nonrelevant")):
         text = "\n".join([HEADER, *rows[i::3]]) + "\n"
         (tmp_path / f"meta4xnli_xnli_dev_{part}.tsv").write_text(text, encoding="utf-8")
@@ -37,7 +39,9 @@ def test_about_the_share_trains_and_all_pairs_of_a_premise_stay_together(folder)
     premises = [{e.text for e in data.splits[s]} for s in ("train", "dev")]
     assert not premises[0] & premises[1]
     assert 60 <= len(data.splits["train"]) <= 120
-    assert data.notes["dev pairs used for training, as there is no training file"] == len(data.splits["train"])
+    assert data.notes["dev pairs used for training, as there is no training file"] == len(
+        data.splits["train"]
+    )
 
 
 def test_integer_labels_are_entailment_neutral_contradiction_and_quotes_are_characters(folder):
@@ -49,15 +53,23 @@ def test_integer_labels_are_entailment_neutral_contradiction_and_quotes_are_char
 def test_the_fifteen_language_files_and_the_translated_training_file_are_read(tmp_path):
     header = "language\tgold_label\tsentence1_binary_parse\tsentence1\tsentence2\tpromptID\tpairID\tgenre\tmatch"
     for name in ("xnli.dev.tsv", "xnli.test.tsv"):
-        rows = ["ar\tneutral\t\tx\ty\t1\t1\tfiction\tTrue", "es\tcontradiction\t\tLlueve.\tNo.\t1\t1\tfiction\tTrue"]
+        rows = [
+            "ar\tneutral\t\tx\ty\t1\t1\tfiction\tTrue",
+            "es\tcontradiction\t\tLlueve.\tNo.\t1\t1\tfiction\tTrue",
+        ]
         (tmp_path / name).write_text("\n".join([header, *rows]), encoding="utf-8")
     (tmp_path / "multinli.train.es.tsv").write_text(
         "premise\thypo\tlabel\nUno .\tDos .\tcontradictory\nTres .\t\tneutral\n"
     )
     data = xnli_es.load(xnli_es.Options(root=str(tmp_path)))
-    assert [e.target for s in ("train", "dev", "test") for e in data.splits[s]] == ["contradiction"] * 3
+    assert [e.target for s in ("train", "dev", "test") for e in data.splits[s]] == [
+        "contradiction"
+    ] * 3
     assert data.splits["dev"][0].meta == {"promptID": "1", "genre": "fiction"}
-    assert data.notes == {"rows in other languages, dropped": 2, "pairs with an empty sentence, dropped": 1}
+    assert data.notes == {
+        "rows in other languages, dropped": 2,
+        "pairs with an empty sentence, dropped": 1,
+    }
 
 
 def test_an_unknown_label_is_an_error_with_its_line(folder):

@@ -51,7 +51,11 @@ def ragged():
     draw = np.random.default_rng(5)
     ids = draw.integers(2, VOCAB, (len(LENGTHS), max(LENGTHS)))
     mask = (np.arange(max(LENGTHS)) < np.array(LENGTHS)[:, None]).astype(np.int64)
-    return {"input_ids": ids * mask + (1 - mask), "mask": mask, "type_ids": draw.integers(0, 2, ids.shape) * mask}
+    return {
+        "input_ids": ids * mask + (1 - mask),
+        "mask": mask,
+        "type_ids": draw.integers(0, 2, ids.shape) * mask,
+    }
 
 
 @pytest.fixture

@@ -54,14 +54,19 @@ def test_the_count_is_read_from_the_file_and_includes_subgraphs(tmp_path):
     branch = onnx.helper.make_node("If", ["yes"], ["c"], then_branch=inner, else_branch=inner)
     plain = onnx.helper.make_node("Gemm", ["a", "b"], ["d"])
     path = tmp_path / "graph.onnx"
-    onnx.save(onnx.helper.make_model(onnx.helper.make_graph([branch, plain], "outer", [], [])), path)
+    onnx.save(
+        onnx.helper.make_model(onnx.helper.make_graph([branch, plain], "outer", [], [])), path
+    )
     assert count(path) == (2, 3)
 
 
 @pytest.mark.parametrize(("domain", "products"), [("", 2), ("com.microsoft", 3)])
 def test_attention_counts_weights_only_where_it_holds_them(domain, products):
     node = onnx.helper.make_node("Attention", ["a", "b", "c"], ["d"], domain=domain)
-    assert count(onnx.helper.make_model(onnx.helper.make_graph([node], "g", [], []))) == (0, products)
+    assert count(onnx.helper.make_model(onnx.helper.make_graph([node], "g", [], []))) == (
+        0,
+        products,
+    )
 
 
 def test_what_is_kept_stays_fp32(plain, texts):
@@ -86,7 +91,11 @@ def test_a_shared_weight_is_stored_once_in_int8(small):
 
 def test_queries_keys_and_values_share_one_quantisation(plain):
     nodes = quantise(plain, kind="dynamic").graph.node
-    inputs = {node.input[0] for node in nodes if node.name in {f"layer.0.{part}" for part in ("query", "key", "value")}}
+    inputs = {
+        node.input[0]
+        for node in nodes
+        if node.name in {f"layer.0.{part}" for part in ("query", "key", "value")}
+    }
     assert len(inputs) == 1
 
 
@@ -100,7 +109,9 @@ def test_weights_are_within_half_a_step(small):
     table = model.encoder.embeddings.word.weight.detach().numpy()
     rows = stored["word.weight.steps"]
     assert rows.shape == (len(table), 1)
-    assert (np.abs((stored["word.weight.u8"].astype(float) - 128) * rows - table) <= rows / 2 * 1.0001).all()
+    assert (
+        np.abs((stored["word.weight.u8"].astype(float) - 128) * rows - table) <= rows / 2 * 1.0001
+    ).all()
 
 
 def test_static_needs_calibration(plain):
@@ -132,5 +143,7 @@ def test_files_have_the_size_of_the_formula_and_meet_the_limits(preset, task):
     plain = exporter.build(model, mask=False)
     int8 = quantise(plain, kind="dynamic")
     for name, proto in (("fp32", plain), ("int8-dynamic", int8)):
-        assert proto.ByteSize() == pytest.approx(bytes_formula(model.config, task, name, 3), rel=0.02)
+        assert proto.ByteSize() == pytest.approx(
+            bytes_formula(model.config, task, name, 3), rel=0.02
+        )
     assert int8.ByteSize() <= {"albeto-tiny": 6e6, "albeto-base-4": 12.5e6}[preset]

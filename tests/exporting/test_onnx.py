@@ -13,7 +13,9 @@ KINDS = ("bert", "roberta", "albert", "distilbert")
 
 def run(proto, feeds):
     known = {value.name for value in proto.graph.input}
-    return open_session(proto).run(None, {name: value for name, value in feeds.items() if name in known})[0]
+    return open_session(proto).run(
+        None, {name: value for name, value in feeds.items() if name in known}
+    )[0]
 
 
 def furthest(found, wanted):
@@ -25,7 +27,9 @@ def furthest(found, wanted):
 def test_padded_batches_agree_with_torch(kind, task, small, answers, ragged):
     model = small(kind, task)
     types = model.config.types > 1
-    feeds = ragged if types else {name: value for name, value in ragged.items() if name != "type_ids"}
+    feeds = (
+        ragged if types else {name: value for name, value in ragged.items() if name != "type_ids"}
+    )
     found, wanted = run(exporter.build(model, mask=True), feeds), answers(model, feeds)
     real = ragged["mask"].astype(bool) if task == "tag" else slice(None)
     assert furthest(found[real], wanted[real]) < 1e-5
@@ -33,7 +37,9 @@ def test_padded_batches_agree_with_torch(kind, task, small, answers, ragged):
 
 @pytest.mark.parametrize("activation", ["gelu", "gelu_new", "relu"])
 @pytest.mark.parametrize("task", ["classify", "tag"])
-def test_single_texts_need_no_mask_and_agree_with_torch_for_every_activation(task, activation, small, answers, texts):
+def test_single_texts_need_no_mask_and_agree_with_torch_for_every_activation(
+    task, activation, small, answers, texts
+):
     model = small("albert", task, activation=activation)
     proto = exporter.build(model, mask=False, types=False)
     assert [value.name for value in proto.graph.input] == ["input_ids"]
@@ -46,13 +52,18 @@ def test_with_a_mask_and_without_one_the_answers_are_the_same(length, small):
     model = small("albert", "classify", layers=3)
     feeds = {"input_ids": np.random.default_rng(length).integers(2, 90, (1, length))}
     alone = run(exporter.build(model, mask=False, types=False), feeds)
-    masked = run(exporter.build(model, mask=True, types=False), {**feeds, "mask": np.ones_like(feeds["input_ids"])})
+    masked = run(
+        exporter.build(model, mask=True, types=False),
+        {**feeds, "mask": np.ones_like(feeds["input_ids"])},
+    )
     assert furthest(alone, masked) < 1e-5
 
 
 def test_erf_and_tanh_gelu_are_told_apart(small, texts):
     erf, tanh = (small("bert", activation=name) for name in ("gelu", "gelu_new"))
-    one, other = (run(exporter.build(model, mask=False, types=False), texts[0]) for model in (erf, tanh))
+    one, other = (
+        run(exporter.build(model, mask=False, types=False), texts[0]) for model in (erf, tanh)
+    )
     assert furthest(one, other) > 1e-5
 
 
@@ -68,7 +79,9 @@ def test_one_layer_and_roberta_positions(small, answers, texts):
 
 
 def test_a_shared_block_is_stored_once_and_feeds_its_products_directly(small):
-    size = {layers: exporter.build(small(layers=layers), mask=False).ByteSize() for layers in (1, 5)}
+    size = {
+        layers: exporter.build(small(layers=layers), mask=False).ByteSize() for layers in (1, 5)
+    }
     block = sum(value.numel() for name, value in small().named_parameters() if ".blocks." in name)
     assert size[5] - size[1] < 4 * block  # four more layers cost less than one more block
     proto = exporter.build(small(layers=3), mask=True)
@@ -88,7 +101,11 @@ def test_any_batch_and_length(small, answers):
 
 
 def test_types_are_an_input_only_of_encoders_that_have_them(small):
-    assert "type_ids" in {value.name for value in exporter.build(small("bert"), mask=True).graph.input}
-    assert "type_ids" not in {value.name for value in exporter.build(small("roberta"), mask=True).graph.input}
+    assert "type_ids" in {
+        value.name for value in exporter.build(small("bert"), mask=True).graph.input
+    }
+    assert "type_ids" not in {
+        value.name for value in exporter.build(small("roberta"), mask=True).graph.input
+    }
     with pytest.raises(ModelError, match="token types"):
         exporter.build(small("roberta"), mask=True, types=True)

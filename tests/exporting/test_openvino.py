@@ -17,12 +17,16 @@ def installed():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "task"), [("albert", "classify"), ("bert", "tag"), ("roberta", "tag")])
+@pytest.mark.parametrize(
+    ("kind", "task"), [("albert", "classify"), ("bert", "tag"), ("roberta", "tag")]
+)
 def test_the_float_file_answers_as_torch_at_every_length(installed, small, tmp_path, kind, task):
     model = small(kind, task)
     file = tmp_path / "model.xml"
     ir.save(ir.build(model), file, half=False)
-    assert proof.same_answers(open_session(file), model, proof.random_windows(model, 9)) < proof.PARITY
+    assert (
+        proof.same_answers(open_session(file), model, proof.random_windows(model, 9)) < proof.PARITY
+    )
     assert ir.count(file)[0] == 0
 
 
@@ -33,7 +37,9 @@ def test_every_product_is_int8_and_shared_weights_are_stored_once(installed, sma
         model = small("albert", "tag", layers=layers)
         found = ir.build(model)
         windows = [(draw.integers(2, 90, n), np.zeros(n, int)) for n in range(4, 12)]
-        texts = [{name: value for name, value in feeds(*w).items() if name != "mask"} for w in windows]
+        texts = [
+            {name: value for name, value in feeds(*w).items() if name != "mask"} for w in windows
+        ]
         file = tmp_path / f"model.{layers}.xml"
         ir.save(ir.quantise(found, texts), file, half=False)
         assert ir.count(file) == (6 * layers + 2, 6 * layers + 2)

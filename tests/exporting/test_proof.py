@@ -56,14 +56,20 @@ def test_texts_of_their_own_have_the_same_bits_in_int8(small, tmp_path, task):
 
 def test_padded_among_others_they_would_not(small, texts):
     """Why each window is a call of its own: dynamic scales are those of the whole call."""
-    session = open_graph(int8.quantise(graphs.build(small("albert"), mask=True, types=False), kind="dynamic"))
+    session = open_graph(
+        int8.quantise(graphs.build(small("albert"), mask=True, types=False), kind="dynamic")
+    )
     ids = [feeds["input_ids"] for feeds in texts]
     longest = max(row.shape[1] for row in ids)
-    batch = np.concatenate([np.pad(row, ((0, 0), (0, longest - row.shape[1])), constant_values=1) for row in ids])
+    batch = np.concatenate(
+        [np.pad(row, ((0, 0), (0, longest - row.shape[1])), constant_values=1) for row in ids]
+    )
     mask = np.stack([np.arange(longest) < row.shape[1] for row in ids]).astype(np.int64)
     together = session.run(None, {"input_ids": batch, "mask": mask})[0]
     alone = [session.run(None, {"input_ids": row, "mask": np.ones_like(row)})[0][0] for row in ids]
-    assert any(not np.array_equal(row[: len(own)], own) for row, own in zip(together, alone, strict=True))
+    assert any(
+        not np.array_equal(row[: len(own)], own) for row, own in zip(together, alone, strict=True)
+    )
 
 
 def test_answers_that_depend_on_the_threads_are_unstable(small, tmp_path, monkeypatch):
@@ -82,7 +88,9 @@ def test_answers_that_depend_on_the_threads_are_unstable(small, tmp_path, monkey
 
 def test_answers_that_depend_on_what_was_asked_before_are_unstable(small, tmp_path, monkeypatch):
     calls = itertools.count()
-    monkeypatch.setattr(proof, "open_session", lambda *_, **__: lambda feeds: np.array([float(next(calls))]))
+    monkeypatch.setattr(
+        proof, "open_session", lambda *_, **__: lambda feeds: np.array([float(next(calls))])
+    )
     assert not proof.stable(tmp_path, proof.random_windows(small(), 3), kind="")
 
 

@@ -25,12 +25,19 @@ def plain(small):
 def test_groups_hold_every_product_once(plain):
     members = [name for group in groups(plain).values() for name in group]
     assert sorted(members) == sorted([*products(plain), "embeddings"])
-    assert groups(plain)["layer.0.query-key-value"] == {f"layer.0.{part}" for part in ("query", "key", "value")}
+    assert groups(plain)["layer.0.query-key-value"] == {
+        f"layer.0.{part}" for part in ("query", "key", "value")
+    }
 
 
 def test_the_most_harmful_group_comes_first(plain):
     effects = sensitivity(plain, score)
-    assert [effect.group for effect in effects[:4]] == ["layer.1.down", "layer.1.out", "layer.0.up", "classifier"]
+    assert [effect.group for effect in effects[:4]] == [
+        "layer.1.down",
+        "layer.1.out",
+        "layer.0.up",
+        "classifier",
+    ]
     assert effects[0].drop == pytest.approx(0.02)
     assert effects[4].drop == pytest.approx(0)
 
@@ -62,7 +69,11 @@ def test_what_turns_out_not_to_be_needed_is_given_up(plain):
 
     def together(proto):
         int8 = {node.name for node in proto.graph.node if node.op_type == "MatMulIntegerToFloat"}
-        return 0.9 - 0.01 * ("layer.0.up" in int8) - 0.05 * ({"layer.0.up", "layer.1.up", "dense"} <= int8)
+        return (
+            0.9
+            - 0.01 * ("layer.0.up" in int8)
+            - 0.05 * ({"layer.0.up", "layer.1.up", "dense"} <= int8)
+        )
 
     assert len(keep_needed(plain, together, 0.011)) <= 1
     with pytest.raises(ModelError, match="max_drop"):

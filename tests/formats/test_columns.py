@@ -64,7 +64,10 @@ def test_iob1_is_recognised_by_b_between_touching_entities_only(tags, answer):
 
 def test_a_quote_in_a_tab_separated_table_is_a_character():
     rows = list(tsv(["premise\tlabel", 'dijo "sí\t1', '"no"\t0'], "f", ["premise"], ["label"]))
-    assert rows == [(2, {"premise": 'dijo "sí', "label": "1"}), (3, {"premise": '"no"', "label": "0"})]
+    assert rows == [
+        (2, {"premise": 'dijo "sí', "label": "1"}),
+        (3, {"premise": '"no"', "label": "0"}),
+    ]
 
 
 def test_a_row_of_another_width_is_an_error_with_its_number():

@@ -27,7 +27,8 @@ def write(tmp_path):
     def written(*paragraphs, **more):
         path = tmp_path / "q.json"
         path.write_text(
-            json.dumps({"data": [{"title": "T", "paragraphs": list(paragraphs)}], **more}), encoding="utf-8"
+            json.dumps({"data": [{"title": "T", "paragraphs": list(paragraphs)}], **more}),
+            encoding="utf-8",
         )
         return path
 
@@ -72,7 +73,9 @@ def test_answers_that_the_alignment_lost_are_dropped(write):
 
 
 def test_questions_without_an_answer_are_kept_as_such(write):
-    impossible = question(2, is_impossible=True, plausible_answers=[{"text": "Lima", "answer_start": 13}])
+    impossible = question(
+        2, is_impossible=True, plausible_answers=[{"text": "Lima", "answer_start": 13}]
+    )
     found, notes = answers(write(paragraph(question(1), impossible, question(3, ("", -1)))))
     assert found == [[], [], []]
     assert notes == {"train questions whose answers are empty, read as without answer": 1}
@@ -84,12 +87,18 @@ def test_a_question_without_the_key_is_unlabelled(write):
 
 
 def test_blanks_around_an_answer_are_not_part_of_it(write):
-    assert answers(write(paragraph(question(1, (" Lima", 12), ("Lima. ", 13)))))[0] == [["Lima", "Lima."]]
+    assert answers(write(paragraph(question(1, (" Lima", 12), ("Lima. ", 13)))))[0] == [
+        ["Lima", "Lima."]
+    ]
 
 
 def test_ids_that_occur_again_are_numbered_and_missing_ones_made(write):
     nameless = {"question": "¿Y?", "answers": []}
-    path = write(paragraph(question(1), question(1), question("1-2"), question(1), nameless, {**nameless, "id": 7}))
+    path = write(
+        paragraph(
+            question(1), question(1), question("1-2"), question(1), nameless, {**nameless, "id": 7}
+        )
+    )
     found = read(path, "train", notes := Counter())
     ids = [e.id for e in found]
     assert len(set(ids)) == 6
@@ -101,7 +110,9 @@ def test_ids_that_occur_again_are_numbered_and_missing_ones_made(write):
 def test_a_context_is_not_edited(write):
     context = "\ufeff  Ana\r\n\tnacio\u0301 en\u00a0Lima 👩🏽‍🚀 "
     start = context.index("Lima")
-    (example,) = read(write(paragraph(question(1, ("Lima", start)), context=context)), "train", Counter())
+    (example,) = read(
+        write(paragraph(question(1, ("Lima", start)), context=context)), "train", Counter()
+    )
     assert (example.pair, example.answers) == (context, ((start, start + 4),))
 
 
@@ -119,9 +130,18 @@ def test_a_question_without_text_is_dropped(write):
         ("[1]", "an object with 'data'"),
         ("{}", "the file has no 'data': it must be a list"),
         ('{"data": [3]}', r"data\[0\] is a int"),
-        ('{"data": [{"paragraphs": {}}]}', r"data\[0\] has a dict as 'paragraphs': it must be a list"),
-        ('{"data": [{"paragraphs": [{"context": " ", "qas": []}]}]}', r"context of data\[0\].paragraphs\[0\] is empty"),
-        ('{"data": [{"paragraphs": [{"context": "a", "qas": [{}]}]}]}', r"qas\[0\] has no 'question'"),
+        (
+            '{"data": [{"paragraphs": {}}]}',
+            r"data\[0\] has a dict as 'paragraphs': it must be a list",
+        ),
+        (
+            '{"data": [{"paragraphs": [{"context": " ", "qas": []}]}]}',
+            r"context of data\[0\].paragraphs\[0\] is empty",
+        ),
+        (
+            '{"data": [{"paragraphs": [{"context": "a", "qas": [{}]}]}]}',
+            r"qas\[0\] has no 'question'",
+        ),
         ('{"data": []}', "no question in it"),
     ],
 )

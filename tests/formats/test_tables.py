@@ -33,11 +33,15 @@ def test_in_a_tsv_a_quote_is_a_character(tmp_path):
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path):
-    assert list(rows(_file(tmp_path, "a.csv", "\ufefftexto,clase\na,b\n"))) == [(2, {"texto": "a", "clase": "b"})]
+    assert list(rows(_file(tmp_path, "a.csv", "\ufefftexto,clase\na,b\n"))) == [
+        (2, {"texto": "a", "clase": "b"})
+    ]
 
 
 def test_too_few_columns_are_an_error_with_the_line(tmp_path):
-    with pytest.raises(DataError, match=r"a\.csv, line 3: 1 columns, the header has 2 \(texto, clase\)"):
+    with pytest.raises(
+        DataError, match=r"a\.csv, line 3: 1 columns, the header has 2 \(texto, clase\)"
+    ):
         list(rows(_file(tmp_path, "a.csv", "texto,clase\na,b\nc\n")))
 
 
@@ -67,12 +71,16 @@ def test_a_missing_column_names_the_nearest(tmp_path):
 
 def test_a_document_longer_than_the_csv_module_allows_is_read(tmp_path):
     long = "a" * 200_000
-    assert next(iter(rows(_file(tmp_path, "a.csv", f"texto,clase\n{long},x\n"))))[1]["texto"] == long
+    assert (
+        next(iter(rows(_file(tmp_path, "a.csv", f"texto,clase\n{long},x\n"))))[1]["texto"] == long
+    )
 
 
 def test_json_lines_may_be_packed_and_have_blank_lines(tmp_path):
     path = tmp_path / "a.jsonl.gz"
-    path.write_bytes(gzip.compress('{"text": "año", "label": 1}\n\n{"text": "b", "label": 2}\n'.encode()))
+    path.write_bytes(
+        gzip.compress('{"text": "año", "label": 1}\n\n{"text": "b", "label": 2}\n'.encode())
+    )
     assert [(n, r["text"]) for n, r in rows(path)] == [(1, "año"), (3, "b")]
 
 
@@ -86,15 +94,19 @@ def test_a_json_file_is_a_list_of_objects(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("line", "what"), [("{no", "not JSON"), ("[1]", "list instead of an object"), ('{"txt": 1}', "no key 'text'")]
+    ("line", "what"),
+    [("{no", "not JSON"), ("[1]", "list instead of an object"), ('{"txt": 1}', "no key 'text'")],
 )
 def test_a_faulty_json_line_is_an_error_with_its_number(tmp_path, line, what):
     with pytest.raises(DataError, match=rf"a\.jsonl, line 2: .*{what}|line 2: {what}"):
-        list(json_rows(_file(tmp_path, "a.jsonl", '{"text": "a"}\n' + line + "\n"), needed=["text"]))
+        list(
+            json_rows(_file(tmp_path, "a.jsonl", '{"text": "a"}\n' + line + "\n"), needed=["text"])
+        )
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"), [("a.tsv.gz", "tsv"), ("a.b.jsonl", "jsonl"), ("esp.train", "csv"), ("a.JSON", "json")]
+    ("name", "expected"),
+    [("a.tsv.gz", "tsv"), ("a.b.jsonl", "jsonl"), ("esp.train", "csv"), ("a.JSON", "json")],
 )
 def test_the_kind_comes_from_the_name_packed_or_not(tmp_path, name, expected):
     assert kind(tmp_path / name) == expected

@@ -29,9 +29,18 @@ def exported(tmp_path, bpe) -> Callable[..., Path]:
         from destila.exporting import onnx as fp32
         from destila.models import hf, store
 
-        config = {"kind": "albert", "layers": 2, "hidden": 32, "heads": 2, "positions": 64, "init_range": 0.3} | shape
+        config = {
+            "kind": "albert",
+            "layers": 2,
+            "hidden": 32,
+            "heads": 2,
+            "positions": 64,
+            "init_range": 0.3,
+        } | shape
         family = "classify" if task == "pair" else task
-        model = hf.load(config, tokenizer=bpe, task=family, labels=LABELS[task], seed=1).model.eval()
+        model = hf.load(
+            config, tokenizer=bpe, task=family, labels=LABELS[task], seed=1
+        ).model.eval()
         folder = tmp_path / "exported"
         for place in (tmp_path / "torch", folder):
             store.save(model, bpe, place, extra={"max_length": 32})
@@ -43,7 +52,9 @@ def exported(tmp_path, bpe) -> Callable[..., Path]:
             file = "model.onnx" if kind == default else f"model.{kind}.onnx"
             onnx.save(graph, str(folder / file))
             candidates.append({"name": kind, "file": file, "backend": "onnxruntime", "kind": kind})
-        (folder / "export.json").write_text(json.dumps({"default": default, "candidates": candidates}))
+        (folder / "export.json").write_text(
+            json.dumps({"default": default, "candidates": candidates})
+        )
         return folder
 
     return make
@@ -54,12 +65,16 @@ def asked(lines) -> Callable[[str], list]:
     """What may be labelled in a task: texts, pairs or questions of many lengths, 60 of them."""
 
     def make(task: str) -> list:
-        texts = [" ".join(lines[i % 22].split()[: 1 + i % 9] + lines[(5 * i) % 22].split()[: i % 7]) for i in range(60)]
+        texts = [
+            " ".join(lines[i % 22].split()[: 1 + i % 9] + lines[(5 * i) % 22].split()[: i % 7])
+            for i in range(60)
+        ]
         if task == "pair":
             return [{"text": a, "pair": b} for a, b in zip(texts, reversed(texts), strict=True)]
         if task == "span":
             return [
-                {"question": " ".join(a.split()[:4]), "context": b} for a, b in zip(texts, reversed(texts), strict=True)
+                {"question": " ".join(a.split()[:4]), "context": b}
+                for a, b in zip(texts, reversed(texts), strict=True)
             ]
         return list(texts)
 

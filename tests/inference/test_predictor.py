@@ -40,12 +40,16 @@ def test_the_fp32_graph_says_what_torch_says(exported, asked, task):
 @pytest.mark.parametrize("kind", ["bert", "roberta", "distilbert"])
 def test_every_kind_of_encoder_runs(exported, asked, kind):
     folder = exported("pair", default="fp32", kind=kind)
-    one, other = (list(destila.load(f).predict(asked("pair"))) for f in (folder, folder.parent / "torch"))
+    one, other = (
+        list(destila.load(f).predict(asked("pair"))) for f in (folder, folder.parent / "torch")
+    )
     assert all(close(a, b) for a, b in zip(one, other, strict=True))
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_a_text_is_answered_bitwise_alike_alone_in_any_batch_in_any_order_on_any_threads(exported, asked, task):
+def test_a_text_is_answered_bitwise_alike_alone_in_any_batch_in_any_order_on_any_threads(
+    exported, asked, task
+):
     folder = exported(task)
     texts = [Labeller(folder)._example(item, i) for i, item in enumerate(asked(task))]
     one, two = RuntimePredictor(folder, threads=1), RuntimePredictor(folder, threads=2)
@@ -53,16 +57,22 @@ def test_a_text_is_answered_bitwise_alike_alone_in_any_batch_in_any_order_on_any
     shuffled = random.Random(0).sample(range(len(texts)), len(texts))
     for predictor in (one, two):
         assert all(
-            np.array_equal(next(predictor.predict([t])).probabilities, w) for t, w in zip(texts, want, strict=True)
+            np.array_equal(next(predictor.predict([t])).probabilities, w)
+            for t, w in zip(texts, want, strict=True)
         )
         for order in (range(len(texts)), shuffled):
             for chunk in (1024, 7):
                 found = predictor.predict([texts[i] for i in order], chunk=chunk)
-                assert all(np.array_equal(p.probabilities, want[i]) for p, i in zip(found, order, strict=True))
+                assert all(
+                    np.array_equal(p.probabilities, want[i])
+                    for p, i in zip(found, order, strict=True)
+                )
 
 
 def test_targets_are_not_looked_at(exported):
-    (found,) = RuntimePredictor(exported("classify")).predict([Example("a", "hola", target="no such label")])
+    (found,) = RuntimePredictor(exported("classify")).predict(
+        [Example("a", "hola", target="no such label")]
+    )
     assert found.labels[0] in ("no", "sí")
 
 
@@ -73,10 +83,15 @@ def test_no_texts_have_no_predictions(exported):
 def test_threads_are_what_was_fastest_at_export_but_no_more_than_there_are(exported, monkeypatch):
     folder = exported("classify")
     facts = json.loads((folder / "export.json").read_text())
-    (folder / "export.json").write_text(json.dumps(facts | {"runtime": {"name": "fp32", "threads": 3}}))
+    (folder / "export.json").write_text(
+        json.dumps(facts | {"runtime": {"name": "fp32", "threads": 3}})
+    )
     for there, used in ((2, 2), (8, 3)):
         monkeypatch.setattr("destila.cpu.available", lambda there=there: there)
-        assert (RuntimePredictor(folder).threads, RuntimePredictor(folder).choice.name) == (used, "fp32")
+        assert (RuntimePredictor(folder).threads, RuntimePredictor(folder).choice.name) == (
+            used,
+            "fp32",
+        )
     assert RuntimePredictor(folder, threads=1).threads == 1
 
 
@@ -94,7 +109,9 @@ def test_a_folder_without_its_graph_is_refused(exported):
         destila.load(folder)
 
 
-@pytest.mark.parametrize(("here", "there"), [("classify", "tag"), ("tag", "classify"), ("classify", "span")])
+@pytest.mark.parametrize(
+    ("here", "there"), [("classify", "tag"), ("tag", "classify"), ("classify", "span")]
+)
 def test_a_graph_of_another_task_is_refused(exported, here, there):
     graph = (exported(there) / "model.onnx").read_bytes()
     folder = exported(here)
@@ -108,7 +125,9 @@ def test_a_graph_of_other_labels_is_refused(exported):
     config = json.loads((folder / "config.json").read_text())
     config["id2label"] = {"0": "a", "1": "b", "2": "c"}
     (folder / "config.json").write_text(json.dumps(config))
-    with pytest.raises(ModelError, match=r"gives 2 values for the text, config.json says 'classify' with 3 labels"):
+    with pytest.raises(
+        ModelError, match=r"gives 2 values for the text, config.json says 'classify' with 3 labels"
+    ):
         destila.load(folder)
 
 

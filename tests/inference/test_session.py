@@ -24,7 +24,9 @@ def graph(path, *, inputs=("input_ids",), opset=17, ir=8, op="Sum", domain="", a
     takes = [helper.make_tensor_value_info(n, TensorProto.INT64, shape) for n in inputs]
     gives = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, shape)]
     opsets = [helper.make_opsetid("", opset), *([helper.make_opsetid(domain, 1)] if domain else [])]
-    made = helper.make_model(helper.make_graph(nodes, "g", takes, gives), opset_imports=opsets, ir_version=ir)
+    made = helper.make_model(
+        helper.make_graph(nodes, "g", takes, gives), opset_imports=opsets, ir_version=ir
+    )
     onnx.save(made, str(path))
     return path
 
@@ -45,7 +47,9 @@ def test_a_graph_gets_the_inputs_it_asks_for_and_no_others(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"hola " * 100])
 def test_a_damaged_graph_is_refused(tmp_path, content):
     (tmp_path / "model.onnx").write_bytes(content)
-    with pytest.raises(ModelError, match=r"model\.onnx is damaged or incomplete .*copy it or export again"):
+    with pytest.raises(
+        ModelError, match=r"model\.onnx is damaged or incomplete .*copy it or export again"
+    ):
         open_session(tmp_path / "model.onnx")
 
 
@@ -58,16 +62,22 @@ def test_a_graph_cut_short_is_refused(tmp_path, exported):
 
 @pytest.mark.parametrize("version", [{"opset": 99}, {"ir": 99}])
 def test_a_graph_of_a_later_onnx_is_refused(tmp_path, version):
-    with pytest.raises(ModelError, match=r"a version of ONNX that onnxruntime [\d.]+ does not read"):
+    with pytest.raises(
+        ModelError, match=r"a version of ONNX that onnxruntime [\d.]+ does not read"
+    ):
         open_session(graph(tmp_path / "model.onnx", **version))
 
 
 def test_an_unknown_operator_is_named(tmp_path):
-    with pytest.raises(ModelError, match=r"an operator that onnxruntime [\d.]+ does not know \(.*Rizar"):
+    with pytest.raises(
+        ModelError, match=r"an operator that onnxruntime [\d.]+ does not know \(.*Rizar"
+    ):
         open_session(graph(tmp_path / "model.onnx", op="Rizar", domain="otro"))
 
 
-@pytest.mark.parametrize("shape", [{"inputs": ("pixels",)}, {"axes": ("B",)}, {"inputs": ("input_ids", "extra")}])
+@pytest.mark.parametrize(
+    "shape", [{"inputs": ("pixels",)}, {"axes": ("B",)}, {"inputs": ("input_ids", "extra")}]
+)
 def test_a_graph_of_something_else_is_refused(tmp_path, shape):
     with pytest.raises(ModelError, match="is no graph of 'destila export'"):
         open_session(graph(tmp_path / "model.onnx", **shape))
@@ -75,7 +85,10 @@ def test_a_graph_of_something_else_is_refused(tmp_path, shape):
 
 def test_ids_that_the_model_does_not_have_are_refused(exported):
     session = open_session(exported("classify", default="fp32") / "model.onnx")
-    with pytest.raises(ModelError, match=r"cannot read these ids \(up to 99999, 3 tokens\): is the tokenizer its own"):
+    with pytest.raises(
+        ModelError,
+        match=r"cannot read these ids \(up to 99999, 3 tokens\): is the tokenizer its own",
+    ):
         session({name: ids(1, 99999, 2) for name in ("input_ids", "type_ids")})
 
 
@@ -85,15 +98,23 @@ def test_a_file_that_is_missing_is_named(tmp_path):
 
 
 def test_the_winner_is_run_before_the_default_and_both_after_the_one_asked_for(tmp_path):
-    listed = [{"name": n, "file": f"model.{n}.{e}", "kind": n} for n, e in (("a", "onnx"), ("b", "onnx"), ("c", "xml"))]
+    listed = [
+        {"name": n, "file": f"model.{n}.{e}", "kind": n}
+        for n, e in (("a", "onnx"), ("b", "onnx"), ("c", "xml"))
+    ]
     facts = {"default": "a", "candidates": listed}
 
     def chosen(runtime=None, candidate=None):
-        (tmp_path / "export.json").write_text(json.dumps(facts | ({"runtime": runtime} if runtime else {})))
+        (tmp_path / "export.json").write_text(
+            json.dumps(facts | ({"runtime": runtime} if runtime else {}))
+        )
         return choose(tmp_path, candidate)
 
     assert chosen().name == "a"
-    assert (chosen({"name": "b", "threads": 2}).file, chosen({"name": "b", "threads": 2}).threads) == (
+    assert (
+        chosen({"name": "b", "threads": 2}).file,
+        chosen({"name": "b", "threads": 2}).threads,
+    ) == (
         tmp_path / "model.b.onnx",
         2,
     )
@@ -103,14 +124,19 @@ def test_the_winner_is_run_before_the_default_and_both_after_the_one_asked_for(t
 
 
 def test_a_winner_whose_library_is_missing_gives_way_to_the_default(tmp_path, monkeypatch):
-    listed = [{"name": "a", "file": "model.onnx", "kind": "fp32"}, {"name": "b", "file": "model.b.xml", "kind": "bf16"}]
+    listed = [
+        {"name": "a", "file": "model.onnx", "kind": "fp32"},
+        {"name": "b", "file": "model.b.xml", "kind": "bf16"},
+    ]
     facts = {"default": "a", "candidates": listed, "runtime": {"name": "b"}}
     (tmp_path / "export.json").write_text(json.dumps(facts))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert choose(tmp_path).name == "a"
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"default": "a"}', '{"default": "a", "candidates": []}'])
+@pytest.mark.parametrize(
+    "content", ["{", "[]", '{"default": "a"}', '{"default": "a", "candidates": []}']
+)
 def test_a_damaged_description_is_refused(tmp_path, content):
     (tmp_path / "export.json").write_text(content)
     assert is_exported(tmp_path)

@@ -58,8 +58,12 @@ def test_a_signal_term_is_the_sum_of_the_formula_over_units(name, temperature):
     student, teacher, mask = case()
     options = {} if name == "mse" else {"temperature": temperature}
     rows = [(b, u) for b in range(2) for u in range(3) if mask[b, u]]
-    expected = sum(hand(name, student[b, u].tolist(), teacher[b, u].tolist(), temperature) for b, u in rows)
-    assert term(name, **options).fn(student, teacher, mask, 2).item() == pytest.approx(expected, rel=1e-5)
+    expected = sum(
+        hand(name, student[b, u].tolist(), teacher[b, u].tolist(), temperature) for b, u in rows
+    )
+    assert term(name, **options).fn(student, teacher, mask, 2).item() == pytest.approx(
+        expected, rel=1e-5
+    )
 
 
 @pytest.mark.parametrize("name", SIGNAL_TERMS)
@@ -84,7 +88,11 @@ def test_equal_logits_cost_nothing(name, axis):
 @pytest.mark.parametrize("name", [*SIGNAL_TERMS, "hard"])
 def test_all_masked_gives_zero_with_a_gradient_of_zero(name, axis):
     student, teacher, mask = case()
-    other = teacher if name != "hard" else torch.zeros((2, 3) if axis == 2 else (2, 4), dtype=torch.long)
+    other = (
+        teacher
+        if name != "hard"
+        else torch.zeros((2, 3) if axis == 2 else (2, 4), dtype=torch.long)
+    )
     loss = term(name).fn(student, other, torch.zeros_like(mask), axis)
     loss.backward()
     assert loss.item() == 0
@@ -138,7 +146,9 @@ def test_a_sum_over_two_batches_is_the_sum_of_their_terms(name):
 def test_soft_ce_is_kl_plus_the_teachers_entropy_and_has_the_same_gradient():
     student, teacher, mask = case()
     (kl,) = torch.autograd.grad(term("kl", temperature=2.0).fn(student, teacher, mask, 2), student)
-    (ce,) = torch.autograd.grad(term("soft_ce", temperature=2.0).fn(student, teacher, mask, 2), student)
+    (ce,) = torch.autograd.grad(
+        term("soft_ce", temperature=2.0).fn(student, teacher, mask, 2), student
+    )
     assert torch.allclose(kl, ce, atol=1e-6)
 
 
@@ -155,7 +165,11 @@ def test_hard_with_smoothing_and_weights_is_what_torch_computes():
     target = torch.tensor([[0, 3, 1], [2, IGNORE, 1]])
     weights = [0.5, 1.0, 2.0, 4.0]
     expected = torch.nn.functional.cross_entropy(
-        student.flatten(0, 1), target.flatten(), torch.tensor(weights), label_smoothing=0.1, reduction="sum"
+        student.flatten(0, 1),
+        target.flatten(),
+        torch.tensor(weights),
+        label_smoothing=0.1,
+        reduction="sum",
     )
     loss = term("hard", label_smoothing=0.1, class_weights=weights).fn(student, target, mask, 2)
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
@@ -211,7 +225,9 @@ def test_weights_that_cannot_be_used_are_refused_by_name(options, counts, words)
 def test_as_many_weights_as_classes_are_needed_when_the_loss_is_computed():
     student, _, mask = case()
     with pytest.raises(errors.ConfigError, match="2 numbers for 4 classes"):
-        term("hard", class_weights=[1.0, 2.0]).fn(student, torch.zeros(2, 3, dtype=torch.long), mask, 2)
+        term("hard", class_weights=[1.0, 2.0]).fn(
+            student, torch.zeros(2, 3, dtype=torch.long), mask, 2
+        )
 
 
 @pytest.mark.parametrize("name", ["kl", "soft_ce"])

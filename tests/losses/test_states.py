@@ -117,7 +117,11 @@ def test_the_sum_over_a_batch_is_the_sum_over_its_examples(name, options):
     mine, theirs = both(made, given)
     whole = made.fn(mine, theirs, MASK, 2)
     parts = [
-        made.fn(*({s: v[i : i + 1] for s, v in values.items()} for values in (mine, theirs)), MASK[i : i + 1], 2)
+        made.fn(
+            *({s: v[i : i + 1] for s, v in values.items()} for values in (mine, theirs)),
+            MASK[i : i + 1],
+            2,
+        )
         for i in range(2)
     ]
     torch.testing.assert_close(whole, sum(parts))
@@ -140,7 +144,9 @@ def test_patient_distillation_compares_directions():
     made, given = term("hidden", normalise=True, layers=[[2, 4]]), setting()
     mine, theirs = both(made, given)
     s, t = mine["hidden", 2][MASK], theirs["hidden", 4][MASK]
-    expected = sum(((a / a.norm() - b / b.norm()) ** 2).sum().item() for a, b in zip(s, t, strict=True))
+    expected = sum(
+        ((a / a.norm() - b / b.norm()) ** 2).sum().item() for a, b in zip(s, t, strict=True)
+    )
     assert made.fn(mine, theirs, MASK, 2).item() == pytest.approx(expected, rel=1e-5)
     longer = {state: 3 * value for state, value in theirs.items()}
     assert made.fn(mine, longer, MASK, 2).item() == pytest.approx(expected, rel=1e-5)
@@ -180,7 +186,9 @@ def test_cosine_sees_angles_alone():
     s, t = mine["hidden", 2][MASK], theirs["hidden", 4][MASK]
     expected = sum(1 - (a @ b / a.norm() / b.norm()).item() for a, b in zip(s, t, strict=True))
     assert made.fn(mine, theirs, MASK, 2).item() == pytest.approx(expected, rel=1e-5)
-    assert made.fn(mine, {("hidden", 4): 7 * theirs["hidden", 4]}, MASK, 2).item() == pytest.approx(expected, rel=1e-4)
+    assert made.fn(mine, {("hidden", 4): 7 * theirs["hidden", 4]}, MASK, 2).item() == pytest.approx(
+        expected, rel=1e-4
+    )
 
 
 @pytest.mark.parametrize(
@@ -235,20 +243,31 @@ def test_pads_count_where_a_published_code_counts_them():
     kl = term("kl", setting(axis=1), pads=True)
     plain = term("kl", setting(axis=1))
     assert (kl.pool, kl.windows, kl.needs) == ("padded", True, "states")
-    assert torch.equal(kl.fn(*logits, every, 1), plain.fn(*(v["logits", 0] for v in logits), every, 1))
+    assert torch.equal(
+        kl.fn(*logits, every, 1), plain.fn(*(v["logits", 0] for v in logits), every, 1)
+    )
 
 
 def test_other_tokens_meet_at_units_and_terms_that_cannot_are_refused():
     apart = setting(
-        shape(name="alumno", tokenizer="bpe"), shape(4, name="maestro", tokenizer="wordpiece"), same_tokens=False
+        shape(name="alumno", tokenizer="bpe"),
+        shape(4, name="maestro", tokenizer="wordpiece"),
+        same_tokens=False,
     )
     assert [term(name, apart).pool for name in ("hidden", "cosine", "relation")] == ["first"] * 3
     assert term("hidden", apart, pool="mean").pool == "mean"
-    for spec in ({"use": "attention"}, {"use": "hidden", "pool": "token"}, {"use": "hidden", "pads": True}):
+    for spec in (
+        {"use": "attention"},
+        {"use": "hidden", "pool": "token"},
+        {"use": "hidden", "pads": True},
+    ):
         with pytest.raises(ConfigError) as caught:
             build_loss([spec], setting=apart)
         said = str(caught.value)
-        assert all(word in said for word in (spec["use"], "alumno", "maestro", "bpe", "wordpiece", "pool ="))
+        assert all(
+            word in said
+            for word in (spec["use"], "alumno", "maestro", "bpe", "wordpiece", "pool =")
+        )
 
 
 @pytest.mark.parametrize(

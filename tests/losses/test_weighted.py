@@ -17,7 +17,9 @@ def window(target: list[int], owned: list[bool], row: int) -> Features:
     n = len(target)
     unit, nothing = np.arange(-1, n, dtype=np.int32), np.zeros(n + 1, np.int32)
     spans = np.zeros((n + 1, 2), np.int32)
-    return Features(row, 0, nothing, nothing, spans, unit, 0, np.array(owned), np.array(target, np.int32))
+    return Features(
+        row, 0, nothing, nothing, spans, unit, 0, np.array(owned), np.array(target, np.int32)
+    )
 
 
 WINDOWS = [window([0, 1, IGNORE], [True, True, False], 0), window([2, IGNORE], [True, True], 1)]
@@ -32,7 +34,9 @@ BOTH = [{"use": "hard", "weight": 0.25}, {"use": "kl", "weight": 2.0}]
 
 
 def said(batch, seed=0) -> Output:
-    return Output(torch.randn(*batch.input_ids.shape, 3, generator=torch.Generator().manual_seed(seed)))
+    return Output(
+        torch.randn(*batch.input_ids.shape, 3, generator=torch.Generator().manual_seed(seed))
+    )
 
 
 def test_counts_are_labelled_units_for_gold_and_owned_units_for_a_teacher():
@@ -48,7 +52,9 @@ def test_the_loss_is_the_weighted_sum_of_means():
     assert set(parts) == {"hard", "kl"}
     assert total.item() == pytest.approx(0.25 * parts["hard"].item() + 2 * parts["kl"].item())
     units = tag.TASK.signal(said(batch), batch)
-    gold = torch.nn.functional.cross_entropy(units.logits[batch.target != IGNORE], batch.target[batch.target != IGNORE])
+    gold = torch.nn.functional.cross_entropy(
+        units.logits[batch.target != IGNORE], batch.target[batch.target != IGNORE]
+    )
     assert parts["hard"].item() == pytest.approx(gold.item(), rel=1e-5)
 
 
@@ -85,7 +91,8 @@ def test_class_counts_reach_the_terms_that_weigh_classes():
     batch = collate(WINDOWS, 0)
     spec = [{"use": "hard", "class_weights": "balanced"}]
     rare, common = (
-        build_loss(spec, class_counts=c)(tag.TASK, said(batch), batch, [3])[0] for c in ([1, 1, 8], [8, 1, 1])
+        build_loss(spec, class_counts=c)(tag.TASK, said(batch), batch, [3])[0]
+        for c in ([1, 1, 8], [8, 1, 1])
     )
     assert rare.item() != common.item()
 
@@ -96,7 +103,10 @@ def test_class_counts_reach_the_terms_that_weigh_classes():
         ([], "no terms"),
         ([{"weight": 1.0}], "needs `use`"),
         ([{"use": "kll"}], "Did you mean 'kl'"),
-        ([{"use": "kl", "temprature": 2.0}], "term 'kl': unknown key 'temprature'. Did you mean 'temperature'"),
+        (
+            [{"use": "kl", "temprature": 2.0}],
+            "term 'kl': unknown key 'temprature'. Did you mean 'temperature'",
+        ),
         ([{"use": "kl", "weight": "mucho"}], "weight = 'mucho' must be a number above 0"),
         ([{"use": "kl", "weight": -1}], "weight = -1 must be"),
         ([{"use": "kl", "weight": float("nan")}], "weight = nan must be"),

@@ -14,7 +14,10 @@ def zone(root, name, energy, limit=1_000_000_000):
 
 
 def test_the_energy_of_all_packages_counts_and_their_parts_do_not(tmp_path):
-    first, second = zone(tmp_path, "intel-rapl:0", 1_000_000), zone(tmp_path, "intel-rapl:1", 5_000_000)
+    first, second = (
+        zone(tmp_path, "intel-rapl:0", 1_000_000),
+        zone(tmp_path, "intel-rapl:1", 5_000_000),
+    )
     part = zone(tmp_path, "intel-rapl:0:0", 0)
 
     def work():

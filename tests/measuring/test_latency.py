@@ -10,13 +10,22 @@ from destila.measuring import latency, machine
 
 
 def here(**changes):
-    plain = {"device": "cpu", "threads": 1, "batch": 1, "length": "x", "dtype": "float32", "backend": "none"}
+    plain = {
+        "device": "cpu",
+        "threads": 1,
+        "batch": 1,
+        "length": "x",
+        "dtype": "float32",
+        "backend": "none",
+    }
     return machine.conditions(**{**plain, "warmup": 0, "repeats": 1, **changes})
 
 
 def test_candidates_take_turns():
     order = []
-    calls = {name: [lambda name=name, i=i: order.append(f"{name}{i}") for i in range(2)] for name in "ab"}
+    calls = {
+        name: [lambda name=name, i=i: order.append(f"{name}{i}") for i in range(2)] for name in "ab"
+    }
     latency.time_paired(calls, warmup=1, repeats=2)
     assert order == ["a0", "b0", *["a0", "b0", "a1", "b1"] * 2]
 
@@ -80,6 +89,8 @@ def test_times_that_are_not_paired_are_refused():
 
 def test_threads_are_set_told_and_restored():
     state = {"threads": 8}
-    with latency.using_threads(2, lambda: state["threads"], lambda n: state.update(threads=n)) as used:
+    with latency.using_threads(
+        2, lambda: state["threads"], lambda n: state.update(threads=n)
+    ) as used:
         assert used == 2
     assert state["threads"] == 8

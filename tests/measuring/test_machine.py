@@ -14,7 +14,14 @@ def write(root, path, text):
 
 def test_conditions_name_the_machine_and_the_versions():
     found = machine.conditions(
-        device="cpu", threads=1, batch=1, length="x", dtype="float32", backend="torch", warmup=0, repeats=0
+        device="cpu",
+        threads=1,
+        batch=1,
+        length="x",
+        dtype="float32",
+        backend="torch",
+        warmup=0,
+        repeats=0,
     )
     assert isinstance(found, Conditions)
     assert found.cpu

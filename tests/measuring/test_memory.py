@@ -10,7 +10,9 @@ from destila.errors import ConfigError
 from destila.measuring import memory
 
 MB = 1024 * 1024
-linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the kernel's counters are Linux's")
+linux = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="the kernel's counters are Linux's"
+)
 
 
 @linux
@@ -26,7 +28,10 @@ def test_mapped_files_are_not_anonymous(tmp_path):
     file = tmp_path / "mapped"
     file.write_bytes(bytes(64 * MB))
     before = memory.resident()
-    with file.open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+    with (
+        file.open("rb") as handle,
+        mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
+    ):
         sum(mapped[i] for i in range(0, len(mapped), 4096))
         after = memory.resident()
     assert after.file_backed - before.file_backed > 48 * MB
@@ -44,7 +49,14 @@ def test_the_peak_of_a_command_is_its_own_and_not_ours():
 @linux
 def test_a_command_that_fails_says_why():
     with pytest.raises(ConfigError, match=r"status 3: no such model"):
-        memory.peak_of([sys.executable, "-S", "-c", "import sys; sys.stderr.write('no such model'); sys.exit(3)"])
+        memory.peak_of(
+            [
+                sys.executable,
+                "-S",
+                "-c",
+                "import sys; sys.stderr.write('no such model'); sys.exit(3)",
+            ]
+        )
 
 
 def test_a_machine_without_the_counters_gives_none():

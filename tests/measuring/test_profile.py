@@ -24,7 +24,9 @@ def test_both_real_protocols_and_the_papers_one_are_measured():
 
 
 def test_a_predictor_without_a_model_inside_has_the_real_protocol_only():
-    assert [x.protocol for x in profile(lambda e: e.id, EXAMPLES, threads=1, backend="sklearn")] == ["real"]
+    assert [
+        x.protocol for x in profile(lambda e: e.id, EXAMPLES, threads=1, backend="sklearn")
+    ] == ["real"]
 
 
 def test_without_examples_or_with_zero_texts_nothing_is_timed():
@@ -38,7 +40,9 @@ def test_the_conditions_tell_the_length_distribution():
 
 
 def test_words_are_the_length_where_tokens_are_not_given():
-    assert profile(lambda e: e.id, EXAMPLES, threads=1)[0].conditions.length.endswith("max 20 words")
+    assert profile(lambda e: e.id, EXAMPLES, threads=1)[0].conditions.length.endswith(
+        "max 20 words"
+    )
 
 
 def test_only_as_many_texts_as_asked_are_timed_spread_over_all():

@@ -13,7 +13,23 @@ from destila.types import Batch
 
 KINDS = ("bert", "roberta", "albert", "distilbert")
 SPECIALS = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
-WORDS = ("el", "la", "perro", "casa", "come", "duerme", "niño", "año", "rápido", "##s", "##to", "un", "de", ".", ",")
+WORDS = (
+    "el",
+    "la",
+    "perro",
+    "casa",
+    "come",
+    "duerme",
+    "niño",
+    "año",
+    "rápido",
+    "##s",
+    "##to",
+    "un",
+    "de",
+    ".",
+    ",",
+)
 
 
 @pytest.fixture(scope="session")
@@ -22,13 +38,26 @@ def tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tokenizer")
     vocab = {piece: i for i, piece in enumerate((*SPECIALS, *WORDS))}
     added = [
-        {"id": i, "content": s, "special": True, "single_word": False, "lstrip": False, "rstrip": False}
+        {
+            "id": i,
+            "content": s,
+            "special": True,
+            "single_word": False,
+            "lstrip": False,
+            "rstrip": False,
+        }
         | {"normalized": False}
         for i, s in enumerate(SPECIALS)
     ]
-    template = [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}]
+    template = [
+        {"SpecialToken": {"id": "<s>", "type_id": 0}},
+        {"Sequence": {"id": "A", "type_id": 0}},
+    ]
     template.append({"SpecialToken": {"id": "</s>", "type_id": 0}})
-    second = [{"Sequence": {"id": "B", "type_id": 1}}, {"SpecialToken": {"id": "</s>", "type_id": 1}}]
+    second = [
+        {"Sequence": {"id": "B", "type_id": 1}},
+        {"SpecialToken": {"id": "</s>", "type_id": 1}},
+    ]
     spec = {
         "version": "1.0",
         "added_tokens": added,
@@ -38,10 +67,17 @@ def tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "type": "TemplateProcessing",
             "single": template,
             "pair": template + second,
-            "special_tokens": {s: {"id": s, "ids": [vocab[s]], "tokens": [s]} for s in ("<s>", "</s>")},
+            "special_tokens": {
+                s: {"id": s, "ids": [vocab[s]], "tokens": [s]} for s in ("<s>", "</s>")
+            },
         },
         "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": False},
-        "model": {"type": "WordPiece", "unk_token": "<unk>", "continuing_subword_prefix": "##", "vocab": vocab}
+        "model": {
+            "type": "WordPiece",
+            "unk_token": "<unk>",
+            "continuing_subword_prefix": "##",
+            "vocab": vocab,
+        }
         | {"max_input_chars_per_word": 100},
     }
     (folder / "tokenizer.json").write_text(json.dumps(spec), encoding="utf-8")

@@ -19,12 +19,16 @@ def test_padding_changes_nothing(kind: str, small_config, ragged_batch):
     batch = ragged_batch((9, 4, 13))
     together = model(batch).logits
     for row, length in enumerate((9, 4, 13)):
-        alone = model.answer(batch.input_ids[row : row + 1, :length], None, batch.type_ids[row : row + 1, :length])
+        alone = model.answer(
+            batch.input_ids[row : row + 1, :length], None, batch.type_ids[row : row + 1, :length]
+        )
         torch.testing.assert_close(together[row, :length], alone.logits[0], rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_fused_and_the_plain_attention_agree(kind: str, small_config, ragged_batch, monkeypatch):
+def test_the_fused_and_the_plain_attention_agree(
+    kind: str, small_config, ragged_batch, monkeypatch
+):
     model = build(small_config(kind), "tag", ("a", "b"), seed=3).eval()
     batch = ragged_batch((9, 4, 13))
     plain = model(batch).logits
@@ -70,7 +74,9 @@ def test_logits_are_float32_under_autocast(small_config, ragged_batch):
 
 
 def test_pads_get_no_gradient(small_config, ragged_batch):
-    model = build(small_config("albert", dropout=0.0, attention_dropout=0.0), "tag", ("a", "b"), seed=0)
+    model = build(
+        small_config("albert", dropout=0.0, attention_dropout=0.0), "tag", ("a", "b"), seed=0
+    )
     batch = ragged_batch((5, 2))
     model(batch).logits[batch.mask].square().sum().backward()
     table = model.encoder.embeddings.word.weight.grad
@@ -101,7 +107,9 @@ def test_the_same_seed_gives_the_same_head_on_another_depth(small_config):
 def test_new_weights_are_normal_with_the_configs_deviation_and_touch_no_global_state(small_config):
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    model = build(small_config("bert", vocab_size=5000, init_range=0.02), "classify", ("a", "b"), seed=0)
+    model = build(
+        small_config("bert", vocab_size=5000, init_range=0.02), "classify", ("a", "b"), seed=0
+    )
     assert torch.equal(before, torch.get_rng_state())
     assert model.encoder.embeddings.word.weight.std().item() == pytest.approx(0.02, rel=0.02)
     assert model.encoder.blocks[0].query.bias.abs().max() == 0

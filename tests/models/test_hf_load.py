@@ -61,7 +61,9 @@ def test_other_labels_get_a_new_head_and_the_report_says_why(labels, says, saved
     assert loaded.report.new_head
     assert says in loaded.report.reason
     assert loaded.report.missing == ("head.classifier.weight", "head.classifier.bias")
-    assert torch.equal(loaded.model.head.dense.weight, model.head.dense.weight)  # the pooler is kept
+    assert torch.equal(
+        loaded.model.head.dense.weight, model.head.dense.weight
+    )  # the pooler is kept
     again = hf.load(folder, labels=labels, seed=4)
     assert torch.equal(again.model.head.classifier.weight, loaded.model.head.classifier.weight)
     with pytest.raises(ModelError, match=says):
@@ -96,7 +98,9 @@ def test_a_masked_language_model_gives_its_encoder_and_a_new_pooler(saved):
     with pytest.raises(ModelError, match=r"AlbertForMaskedLM.*names no task"):
         hf.load(folder)
     loaded = hf.load(folder, task="classify", labels=("a", "b"))
-    assert set(loaded.report.missing) == {f"head.{m}.{p}" for m in ("dense", "classifier") for p in ("weight", "bias")}
+    assert set(loaded.report.missing) == {
+        f"head.{m}.{p}" for m in ("dense", "classifier") for p in ("weight", "bias")
+    }
     assert loaded.report.extra == ("predictions.bias",)
     assert torch.equal(loaded.model.encoder.blocks[0].up.weight, model.encoder.blocks[0].up.weight)
 
@@ -104,7 +108,9 @@ def test_a_masked_language_model_gives_its_encoder_and_a_new_pooler(saved):
 def test_missing_weights_of_the_encoder_stop_the_load_by_name(saved):
     _, folder = saved("bert")
     edit(folder, lambda tensors: tensors.pop("bert.encoder.layer.1.output.dense.bias"))
-    with pytest.raises(ModelError, match=r"1 weights.*bert\.encoder\.layer\.1\.output\.dense\.bias"):
+    with pytest.raises(
+        ModelError, match=r"1 weights.*bert\.encoder\.layer\.1\.output\.dense\.bias"
+    ):
         hf.load(folder)
 
 
@@ -125,7 +131,10 @@ def test_extra_weights_are_in_the_report(saved):
 def test_a_shape_that_differs_from_the_config_is_named(saved):
     _, folder = saved("bert")
     edit_config(folder, intermediate_size=70)
-    with pytest.raises(ModelError, match=r"intermediate\.dense\.weight' is \(72, 40\), config\.json says \(70, 40\)"):
+    with pytest.raises(
+        ModelError,
+        match=r"intermediate\.dense\.weight' is \(72, 40\), config\.json says \(70, 40\)",
+    ):
         hf.load(folder)
 
 
@@ -142,7 +151,9 @@ def test_half_precision_weights_become_float32(saved):
     edit(folder, lambda tensors: tensors.update({n: t.half() for n, t in tensors.items()}))
     loaded = hf.load(folder).model
     assert {p.dtype for p in loaded.parameters()} == {torch.float32}
-    torch.testing.assert_close(loaded.head.dense.weight, model.head.dense.weight, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(
+        loaded.head.dense.weight, model.head.dense.weight, rtol=1e-3, atol=1e-3
+    )
 
 
 def test_old_names_module_prefixes_and_bodies_without_prefix_are_understood(saved):
@@ -150,7 +161,9 @@ def test_old_names_module_prefixes_and_bodies_without_prefix_are_understood(save
 
     def age(tensors):
         for name in list(tensors):
-            old = name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta")
+            old = name.replace("LayerNorm.weight", "LayerNorm.gamma").replace(
+                "LayerNorm.bias", "LayerNorm.beta"
+            )
             tensors["module." + old.removeprefix("bert.")] = tensors.pop(name)
 
     edit(folder, age)
@@ -172,7 +185,9 @@ def old_folder(saved, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     return model, folder
 
 
-def test_a_bin_is_converted_once_and_said_aloud(old_folder, caplog: pytest.LogCaptureFixture, tmp_path: Path):
+def test_a_bin_is_converted_once_and_said_aloud(
+    old_folder, caplog: pytest.LogCaptureFixture, tmp_path: Path
+):
     model, folder = old_folder
     with caplog.at_level(logging.WARNING):
         first = hf.load(folder)
@@ -244,7 +259,9 @@ def test_a_shared_block_is_used_at_any_depth(saved, ragged_batch):
     batch = ragged_batch((7, 4))
     shallow = hf.load(folder, layers=2).model.eval()
     states = model(batch, states=[("hidden", 2)]).states
-    assert torch.equal(shallow.encoder(batch.input_ids, batch.mask, batch.type_ids).last, states["hidden", 2])
+    assert torch.equal(
+        shallow.encoder(batch.input_ids, batch.mask, batch.type_ids).last, states["hidden", 2]
+    )
     assert shallow.config.layers == 2
     assert hf.load(folder, layers=5).model.config.layers == 5
 
@@ -262,7 +279,14 @@ def test_layers_can_be_picked_from_an_unshared_encoder(kind: str, saved):
 
 def test_a_number_of_layers_is_spread_from_first_to_last(small_config):
     config = small_config("bert", layers=12)
-    assert hf._picks(config, 6, "x") == [0, 2, 4, 7, 9, 11]  # the layers that DistilBETO took from BETO
+    assert hf._picks(config, 6, "x") == [
+        0,
+        2,
+        4,
+        7,
+        9,
+        11,
+    ]  # the layers that DistilBETO took from BETO
     assert hf._picks(config, 1, "x") == [0]
     assert hf._picks(config, 12, "x") == list(range(12))
 
@@ -319,7 +343,10 @@ def test_a_preset_is_new_weights_for_the_callers_tokenizer(tokenizer):
     loaded = hf.load("albeto-tiny", tokenizer=tokenizer, task="tag", labels=("O", "B"), seed=3)
     config = loaded.model.config
     assert (config.vocab_size, config.pad_id, config.bos_id) == (tokenizer.vocab_size, 1, 0)
-    assert (config.layers, config.hidden) == (PRESETS["albeto-tiny"].layers, PRESETS["albeto-tiny"].hidden)
+    assert (config.layers, config.hidden) == (
+        PRESETS["albeto-tiny"].layers,
+        PRESETS["albeto-tiny"].hidden,
+    )
     assert loaded.report.new_head
     again = hf.load("albeto-tiny", tokenizer=tokenizer, task="tag", labels=("O", "B"), seed=3)
     for name, value in loaded.model.named_parameters():
@@ -334,7 +361,11 @@ def test_an_inline_shape_is_a_scratch_model(tokenizer):
 
 @pytest.mark.parametrize(
     ("options", "says"),
-    [({}, "needs a tokenizer"), ({"tokenizer": True}, "needs a task"), ({"head_required": True}, "no trained weights")],
+    [
+        ({}, "needs a tokenizer"),
+        ({"tokenizer": True}, "needs a task"),
+        ({"head_required": True}, "no trained weights"),
+    ],
 )
 def test_a_preset_says_what_it_needs(options: dict, says: str, tokenizer):
     options = {k: tokenizer if k == "tokenizer" else v for k, v in options.items()}
@@ -347,7 +378,9 @@ def test_a_config_of_another_vocabulary_is_refused(tokenizer, small_config):
         hf.load(small_config("bert", vocab_size=10), tokenizer=tokenizer, task="tag", labels=("O",))
 
 
-@pytest.mark.skipif("not __import__('os').environ.get('DESTILA_MODELS')", reason="DESTILA_MODELS is not set")
+@pytest.mark.skipif(
+    "not __import__('os').environ.get('DESTILA_MODELS')", reason="DESTILA_MODELS is not set"
+)
 def test_the_starter_model_loads_by_name_at_every_depth():
     loaded = hf.load("mini-es", task="tag", labels=("O", "B-LOC"), layers=2)
     assert loaded.model.config.layers == 2

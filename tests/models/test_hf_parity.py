@@ -33,7 +33,11 @@ def theirs(folder: Path, task: str):
 
 
 def answer(model, batch: Batch):
-    inputs = {"input_ids": batch.input_ids, "attention_mask": batch.mask.long(), "token_type_ids": batch.type_ids}
+    inputs = {
+        "input_ids": batch.input_ids,
+        "attention_mask": batch.mask.long(),
+        "token_type_ids": batch.type_ids,
+    }
     if model.config.model_type == "distilbert":
         del inputs["token_type_ids"]
     with torch.no_grad():
@@ -53,7 +57,10 @@ def differences(ours, reference, batch: Batch, task: str) -> dict[str, tuple[flo
     """Largest difference and largest value of logits, hidden states and attentions, pads excluded."""
     real = batch.mask
     both = (real[:, :, None] & real[:, None, :])[:, None]
-    tokens = [("hidden", a[real], b[real]) for a, b in zip(every(ours, "hidden"), reference.hidden_states, strict=True)]
+    tokens = [
+        ("hidden", a[real], b[real])
+        for a, b in zip(every(ours, "hidden"), reference.hidden_states, strict=True)
+    ]
     pairs = [
         ("attention", a.masked_select(both), b.masked_select(both))
         for a, b in zip(every(ours, "attention"), reference.attentions, strict=True)
@@ -74,11 +81,24 @@ def their_folder(folder: Path, kind: str, task: str, tokenizer, scale: float = 1
 
     names = {"num_labels": len(LABELS[task]), "id2label": dict(enumerate(LABELS[task]))}
     names["label2id"] = {label: i for i, label in enumerate(LABELS[task])}
-    common = {"vocab_size": 20, "max_position_embeddings": 26, "initializer_range": 0.2, "pad_token_id": 1, **names}
-    size = {"hidden_size": 40, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 72}
+    common = {
+        "vocab_size": 20,
+        "max_position_embeddings": 26,
+        "initializer_range": 0.2,
+        "pad_token_id": 1,
+        **names,
+    }
+    size = {
+        "hidden_size": 40,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "intermediate_size": 72,
+    }
     torch.manual_seed(11)
     if kind == "distilbert":
-        config = transformers.DistilBertConfig(dim=40, n_layers=3, n_heads=4, hidden_dim=72, **common)
+        config = transformers.DistilBertConfig(
+            dim=40, n_layers=3, n_heads=4, hidden_dim=72, **common
+        )
     elif kind == "albert":
         config = transformers.AlbertConfig(embedding_size=12, **size, **common)
     else:
@@ -103,7 +123,9 @@ def their_folder(folder: Path, kind: str, task: str, tokenizer, scale: float = 1
 
 @pytest.mark.parametrize("task", ["classify", "tag"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_their_weights_give_their_answers(kind: str, task: str, tmp_path: Path, tokenizer, ragged_batch):
+def test_their_weights_give_their_answers(
+    kind: str, task: str, tmp_path: Path, tokenizer, ragged_batch
+):
     folder = their_folder(tmp_path / "theirs", kind, task, tokenizer)
     loaded = hf.load(folder, head_required=True)
     assert (loaded.model.task, loaded.model.labels) == (task, LABELS[task])
@@ -121,16 +143,22 @@ def test_their_weights_give_their_answers(kind: str, task: str, tmp_path: Path, 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_large_activations_agree_relative_to_their_size(kind: str, tmp_path: Path, tokenizer, ragged_batch):
+def test_large_activations_agree_relative_to_their_size(
+    kind: str, tmp_path: Path, tokenizer, ragged_batch
+):
     folder = their_folder(tmp_path / "theirs", kind, "tag", tokenizer, scale=20.0)
     loaded = hf.load(folder)
     batch = ragged_batch(LENGTHS, types=1 if kind == "roberta" else 2, seed=4)
     inner: list[float] = []
-    loaded.model.encoder.blocks[0].down.register_forward_hook(lambda m, i, o: inner.append(o.abs().max().item()))
+    loaded.model.encoder.blocks[0].down.register_forward_hook(
+        lambda m, i, o: inner.append(o.abs().max().item())
+    )
     with torch.no_grad():
         ours = loaded.model.eval()(batch, states=states_of(loaded.model))
     assert max(inner) > 1000
-    for name, (worst, largest) in differences(ours, answer(theirs(folder, "tag"), batch), batch, "tag").items():
+    for name, (worst, largest) in differences(
+        ours, answer(theirs(folder, "tag"), batch), batch, "tag"
+    ).items():
         assert worst / largest < 2e-5, name
 
 
@@ -155,7 +183,9 @@ def test_our_folder_loads_in_transformers_and_here(
 
 
 @pytest.mark.parametrize("kind", ["albert", "distilbert"])
-def test_a_transformers_pipeline_runs_on_our_folder(kind: str, tmp_path: Path, tokenizer, small_config):
+def test_a_transformers_pipeline_runs_on_our_folder(
+    kind: str, tmp_path: Path, tokenizer, small_config
+):
     import transformers
 
     model = build(small_config(kind), "classify", LABELS["classify"], seed=2).eval()
@@ -164,7 +194,9 @@ def test_a_transformers_pipeline_runs_on_our_folder(kind: str, tmp_path: Path, t
     answered = pipe("El perro come.")[0]
     ids, types, _, _ = tokenizer.frame(tokenizer.text(["El perro come."])[0])
     with torch.no_grad():
-        logits = model.answer(torch.tensor(ids[None]).long(), None, torch.tensor(types[None]).long()).logits
+        logits = model.answer(
+            torch.tensor(ids[None]).long(), None, torch.tensor(types[None]).long()
+        ).logits
     best = int(logits.argmax())
     assert answered["label"] == LABELS["classify"][best]
     assert answered["score"] == pytest.approx(logits.softmax(-1)[0, best].item(), abs=1e-5)

@@ -63,7 +63,9 @@ def counted(model: nn.Module, length: int) -> int:
     hooks = [m.register_forward_hook(count) for m in model.modules() if isinstance(m, nn.LayerNorm)]
     ids = torch.full((1, length), 5)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model.answer(ids, None, None, states=[("attention", n + 1) for n in range(model.config.layers)])
+        model.answer(
+            ids, None, None, states=[("attention", n + 1) for n in range(model.config.layers)]
+        )
     for hook in hooks:
         hook.remove()
     assert norms > 0

@@ -27,24 +27,42 @@ def _offline(monkeypatch: pytest.MonkeyPatch):
 def theirs(folder: Path):
     import transformers
 
-    return transformers.AutoModelForMaskedLM.from_pretrained(folder, attn_implementation="eager").eval()
+    return transformers.AutoModelForMaskedLM.from_pretrained(
+        folder, attn_implementation="eager"
+    ).eval()
 
 
 def logits_of(model, batch) -> torch.Tensor:
     types = {} if model.config.model_type == "distilbert" else {"token_type_ids": batch.type_ids}
     with torch.no_grad():
-        return model(input_ids=batch.input_ids, attention_mask=batch.mask.long(), **types).logits[batch.mask]
+        return model(input_ids=batch.input_ids, attention_mask=batch.mask.long(), **types).logits[
+            batch.mask
+        ]
 
 
 def their_folder(folder: Path, kind: str, tokenizer) -> Path:
     """A folder that transformers saved, of a random model; RoBERTa's encoder has another activation than its head."""
     import transformers
 
-    common = {"vocab_size": 20, "max_position_embeddings": 26, "initializer_range": 0.2, "pad_token_id": 1}
-    size = {"hidden_size": 40, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 72}
+    common = {
+        "vocab_size": 20,
+        "max_position_embeddings": 26,
+        "initializer_range": 0.2,
+        "pad_token_id": 1,
+    }
+    size = {
+        "hidden_size": 40,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "intermediate_size": 72,
+    }
     config = {
-        "bert": lambda: transformers.BertConfig(hidden_act="gelu_new", layer_norm_eps=1e-5, **size, **common),
-        "roberta": lambda: transformers.RobertaConfig(hidden_act="relu", type_vocab_size=1, **size, **common),
+        "bert": lambda: transformers.BertConfig(
+            hidden_act="gelu_new", layer_norm_eps=1e-5, **size, **common
+        ),
+        "roberta": lambda: transformers.RobertaConfig(
+            hidden_act="relu", type_vocab_size=1, **size, **common
+        ),
         "albert": lambda: transformers.AlbertConfig(embedding_size=12, **size, **common),
         "distilbert": lambda: transformers.DistilBertConfig(
             dim=40, n_layers=3, n_heads=4, hidden_dim=72, activation="relu", **common
@@ -76,7 +94,9 @@ def test_their_weights_give_their_logits(kind: str, tmp_path: Path, tokenizer, r
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_our_folder_loads_in_transformers_and_here(kind: str, tmp_path, tokenizer, small_config, ragged_batch):
+def test_our_folder_loads_in_transformers_and_here(
+    kind: str, tmp_path, tokenizer, small_config, ragged_batch
+):
     model = build(small_config(kind), seed=2).eval()
     with torch.no_grad():
         model.head.bias.normal_()
@@ -90,7 +110,9 @@ def test_our_folder_loads_in_transformers_and_here(kind: str, tmp_path, tokenize
     with torch.no_grad():
         assert torch.equal(again.eval().at(batch, batch.mask), before)
     tagger = hf.load(tmp_path / "ours", task="tag", labels=("O", "B-PER"))
-    assert torch.equal(tagger.model.encoder.embeddings.word.weight, model.encoder.embeddings.word.weight)
+    assert torch.equal(
+        tagger.model.encoder.embeddings.word.weight, model.encoder.embeddings.word.weight
+    )
 
 
 def test_logits_of_some_tokens_are_those_of_all(small_config, ragged_batch):
@@ -98,9 +120,13 @@ def test_logits_of_some_tokens_are_those_of_all(small_config, ragged_batch):
     where = torch.zeros_like(batch.mask)
     where[0, 3] = where[2, 16] = where[2, 0] = True
     with torch.no_grad():
-        every = model(replace(batch, unit_mask=torch.ones_like(where))).logits.view(*where.shape, -1)
+        every = model(replace(batch, unit_mask=torch.ones_like(where))).logits.view(
+            *where.shape, -1
+        )
         torch.testing.assert_close(model.at(batch, where), every[where], rtol=0, atol=1e-6)
-        torch.testing.assert_close(model(replace(batch, unit_mask=where)).logits[0], every[where], rtol=0, atol=1e-6)
+        torch.testing.assert_close(
+            model(replace(batch, unit_mask=where)).logits[0], every[where], rtol=0, atol=1e-6
+        )
 
 
 def test_the_same_seed_gives_the_encoder_of_any_other_head(small_config):
@@ -111,8 +137,14 @@ def test_the_same_seed_gives_the_encoder_of_any_other_head(small_config):
 
 
 def test_a_folder_without_the_head_is_refused_or_given_a_new_one(tmp_path, tokenizer, small_config):
-    store.save(build_head(small_config("bert"), "tag", ("O", "B-PER"), seed=3), tokenizer, tmp_path / "tagger")
-    with pytest.raises(ModelError, match=r"BertForTokenClassification\) has no masked-language-model head"):
+    store.save(
+        build_head(small_config("bert"), "tag", ("O", "B-PER"), seed=3),
+        tokenizer,
+        tmp_path / "tagger",
+    )
+    with pytest.raises(
+        ModelError, match=r"BertForTokenClassification\) has no masked-language-model head"
+    ):
         hf.load_masked(tmp_path / "tagger")
     model, _, report = hf.load_masked(tmp_path / "tagger", head_required=False)
     assert report.new_head
@@ -124,7 +156,9 @@ def test_an_output_table_of_its_own_is_refused(tmp_path, tokenizer, small_config
     store.save(build(small_config("bert"), seed=3), tokenizer, tmp_path / "untied")
     path = tmp_path / "untied" / "model.safetensors"
     tensors = load_file(path)
-    tensors["cls.predictions.decoder.weight"] = tensors["bert.embeddings.word_embeddings.weight"].clone()
+    tensors["cls.predictions.decoder.weight"] = tensors[
+        "bert.embeddings.word_embeddings.weight"
+    ].clone()
     save_file(tensors, path)
     assert hf.load_masked(tmp_path / "untied")[2].extra == ()
     tensors["cls.predictions.decoder.weight"] += 1
@@ -139,19 +173,27 @@ def test_fewer_layers_can_be_taken(tmp_path, tokenizer, small_config):
 
 
 @pytest.mark.parametrize("kind", ["albert", "bert"])
-def test_the_order_head_is_that_of_transformers(kind: str, tmp_path, tokenizer, small_config, ragged_batch):
+def test_the_order_head_is_that_of_transformers(
+    kind: str, tmp_path, tokenizer, small_config, ragged_batch
+):
     import transformers
 
     model = build(small_config(kind), seed=2, order=True).eval()
     store.save(model, tokenizer, tmp_path / "ours")
-    loaded, info = transformers.AutoModelForPreTraining.from_pretrained(tmp_path / "ours", output_loading_info=True)
+    loaded, info = transformers.AutoModelForPreTraining.from_pretrained(
+        tmp_path / "ours", output_loading_info=True
+    )
     assert (info["missing_keys"], info["unexpected_keys"]) in ((set(), set()), ([], []))
     batch = ragged_batch(LENGTHS)
     order = torch.full_like(batch.input_ids, IGNORE)
     order[0, 0] = order[2, 0] = 1
     with torch.no_grad():
         ours = model(replace(batch, unit_mask=batch.mask, order=order))
-        said = loaded.eval()(input_ids=batch.input_ids, attention_mask=batch.mask.long(), token_type_ids=batch.type_ids)
+        said = loaded.eval()(
+            input_ids=batch.input_ids,
+            attention_mask=batch.mask.long(),
+            token_type_ids=batch.type_ids,
+        )
     reference = said.sop_logits if kind == "albert" else said.seq_relationship_logits
     assert (ours.order - reference[[0, 2]]).abs().max() < 1e-5
     assert (ours.logits[0] - said.prediction_logits[batch.mask]).abs().max() < 1e-5
@@ -171,5 +213,7 @@ def test_architectures_without_an_order_head_say_so(kind, small_config):
 def test_an_order_head_that_a_folder_lacks_is_new(tmp_path, tokenizer, small_config):
     store.save(build(small_config("albert"), seed=3), tokenizer, tmp_path / "mlm")
     model, _, report = hf.load_masked(tmp_path / "mlm", order=True)
-    assert set(report.missing) == {f"order.{p}.{q}" for p in ("dense", "classifier") for q in ("weight", "bias")}
+    assert set(report.missing) == {
+        f"order.{p}.{q}" for p in ("dense", "classifier") for q in ("weight", "bias")
+    }
     assert model.order.classifier.weight.std() > 0

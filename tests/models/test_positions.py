@@ -20,7 +20,9 @@ def test_values_are_those_of_the_formula():
         (7, 4, math.sin(7 / 100)),
         (0, 0, 0.0),
     ):
-        assert float(table[p, column] / table[0, 1]) == pytest.approx(value, abs=1e-6)  # the cosine of 0 is the scale
+        assert float(table[p, column] / table[0, 1]) == pytest.approx(
+            value, abs=1e-6
+        )  # the cosine of 0 is the scale
 
 
 @pytest.mark.parametrize("width", [1, 7, 64])
@@ -40,7 +42,9 @@ def test_near_positions_are_alike_and_distance_decides():
 
 @pytest.mark.parametrize("kind", ["albert", "roberta"])
 def test_a_position_table_starts_at_the_spread_of_the_token_table(kind):
-    config = from_shape({"kind": kind, "layers": 1, "hidden": 32, "heads": 2}, vocab_size=100, pad_id=1)
+    config = from_shape(
+        {"kind": kind, "layers": 1, "hidden": 32, "heads": 2}, vocab_size=100, pad_id=1
+    )
     encoder = Encoder(config)
     first = config.first_position
     torch.nn.init.normal_(encoder.embeddings.word.weight, std=0.3)
@@ -49,4 +53,6 @@ def test_a_position_table_starts_at_the_spread_of_the_token_table(kind):
     assert encoder.embeddings.position.weight.requires_grad
     table = encoder.embeddings.position.weight.detach()
     assert torch.equal(table[:first], before[:first])
-    assert torch.equal(table[first:], sinusoids(512, 32, std=float(encoder.embeddings.word.weight.detach().std())))
+    assert torch.equal(
+        table[first:], sinusoids(512, 32, std=float(encoder.embeddings.word.weight.detach().std()))
+    )

@@ -63,7 +63,11 @@ def test_a_preset_can_really_be_allocated(name: str):
 def test_albeto_encoders_have_no_dropout_and_their_classifier_has():
     for name in (n for n in PRESETS if n.startswith("albeto")):
         config = PRESETS[name]
-        assert (config.dropout, config.attention_dropout, config.classifier_dropout) == (0.0, 0.0, 0.1)
+        assert (config.dropout, config.attention_dropout, config.classifier_dropout) == (
+            0.0,
+            0.0,
+            0.1,
+        )
 
 
 def test_beto_pads_with_one_because_zero_is_its_mask():
@@ -82,16 +86,29 @@ def test_presets_and_formulas_import_no_torch():
 
 def test_an_inline_shape_needs_only_kind_layers_and_hidden():
     config = from_shape({"kind": "albert", "layers": 2, "hidden": 256}, vocab_size=8000, pad_id=3)
-    assert (config.heads, config.ffn, config.embedding, config.vocab_size, config.pad_id) == (4, 1024, 128, 8000, 3)
+    assert (config.heads, config.ffn, config.embedding, config.vocab_size, config.pad_id) == (
+        4,
+        1024,
+        128,
+        8000,
+        3,
+    )
 
 
 def test_an_inline_shape_can_say_everything_else():
-    config = from_shape({"kind": "bert", "layers": 2, "hidden": 60, "heads": 3, "ffn": 77}, vocab_size=9, pad_id=0)
+    config = from_shape(
+        {"kind": "bert", "layers": 2, "hidden": 60, "heads": 3, "ffn": 77}, vocab_size=9, pad_id=0
+    )
     assert (config.heads, config.ffn, config.embedding) == (3, 77, 60)
 
 
 def test_an_inline_roberta_reads_as_many_tokens_as_the_others():
-    assert from_shape({"kind": "roberta", "layers": 1, "hidden": 64}, vocab_size=9, pad_id=1).max_length == 512
+    assert (
+        from_shape(
+            {"kind": "roberta", "layers": 1, "hidden": 64}, vocab_size=9, pad_id=1
+        ).max_length
+        == 512
+    )
 
 
 @pytest.mark.parametrize(
@@ -99,8 +116,14 @@ def test_an_inline_roberta_reads_as_many_tokens_as_the_others():
     [
         ({"kind": "albert", "layers": 2}, "hidden must be given"),
         ({"kind": "albert", "layers": 2, "hidden": 64, "haeds": 2}, "heads"),
-        ({"kind": "bert", "layers": 2, "hidden": 64, "heads": 5}, "heads = 5 does not divide hidden = 64"),
-        ({"kind": "bert", "layers": 2, "hidden": 64, "embedding": 32}, "embedding = 32 must equal hidden"),
+        (
+            {"kind": "bert", "layers": 2, "hidden": 64, "heads": 5},
+            "heads = 5 does not divide hidden = 64",
+        ),
+        (
+            {"kind": "bert", "layers": 2, "hidden": 64, "embedding": 32},
+            "embedding = 32 must equal hidden",
+        ),
         ({"kind": "gpt", "layers": 2, "hidden": 64}, "kind"),
         ({"kind": "bert", "layers": 2, "hidden": "big"}, "hidden = 'big'"),
     ],

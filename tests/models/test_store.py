@@ -23,14 +23,26 @@ def test_a_shared_block_is_stored_once_under_published_names(models, tokenizer, 
     store.save(models[0], tokenizer, tmp_path / "m")
     tensors = load_file(tmp_path / "m" / "model.safetensors")
     assert len([n for n in tensors if n.startswith("albert.encoder.albert_layer_groups")]) == 16
-    assert sum(t.numel() for t in tensors.values()) == sum(p.numel() for p in models[0].parameters())
+    assert sum(t.numel() for t in tensors.values()) == sum(
+        p.numel() for p in models[0].parameters()
+    )
 
 
 def test_the_folder_says_what_it_is(models, tokenizer, tmp_path: Path):
-    store.save(models[0], tokenizer, tmp_path / "m", extra={"max_length": 128, "labels": "ours win"})
+    store.save(
+        models[0], tokenizer, tmp_path / "m", extra={"max_length": 128, "labels": "ours win"}
+    )
     info = read_folder(tmp_path / "m")
-    assert (info.task, info.labels, info.architecture) == ("tag", ("O", "B-X"), "AlbertForTokenClassification")
-    assert (info.extra["max_length"], info.extra["labels"], info.extra["task"]) == (128, ["O", "B-X"], "tag")
+    assert (info.task, info.labels, info.architecture) == (
+        "tag",
+        ("O", "B-X"),
+        "AlbertForTokenClassification",
+    )
+    assert (info.extra["max_length"], info.extra["labels"], info.extra["task"]) == (
+        128,
+        ["O", "B-X"],
+        "tag",
+    )
 
 
 def test_whoever_may_read_one_file_may_read_all(models, tokenizer, tmp_path: Path):
@@ -42,16 +54,22 @@ def test_a_new_save_replaces_the_older_folder_whole(models, tokenizer, tmp_path:
     store.save(models[0], tokenizer, tmp_path / "m")
     (tmp_path / "m" / "left_over.txt").write_text("old")
     store.save(models[1], tokenizer, tmp_path / "m")
-    assert torch.equal(hf.load(tmp_path / "m").model.head.classifier.weight, models[1].head.classifier.weight)
+    assert torch.equal(
+        hf.load(tmp_path / "m").model.head.classifier.weight, models[1].head.classifier.weight
+    )
     assert not (tmp_path / "m" / "left_over.txt").exists()
     assert [p.name for p in tmp_path.iterdir()] == ["m"]
 
 
-def test_replacing_also_works_where_names_cannot_be_exchanged(models, tokenizer, tmp_path: Path, monkeypatch):
+def test_replacing_also_works_where_names_cannot_be_exchanged(
+    models, tokenizer, tmp_path: Path, monkeypatch
+):
     monkeypatch.setattr(store, "_exchange", lambda one, other: False)
     store.save(models[0], tokenizer, tmp_path / "m")
     store.save(models[1], tokenizer, tmp_path / "m")
-    assert torch.equal(hf.load(tmp_path / "m").model.head.classifier.weight, models[1].head.classifier.weight)
+    assert torch.equal(
+        hf.load(tmp_path / "m").model.head.classifier.weight, models[1].head.classifier.weight
+    )
     assert [p.name for p in tmp_path.iterdir()] == ["m"]
 
 
@@ -59,7 +77,9 @@ def test_a_disk_that_refuses_leaves_the_older_folder_as_it_was(models, tokenizer
     store.save(models[0], tokenizer, tmp_path / "m")
     before = {p.name: p.read_bytes() for p in (tmp_path / "m").iterdir()}
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))  # every longer file now fails as on a full disk
+    resource.setrlimit(
+        resource.RLIMIT_FSIZE, (4096, limits[1])
+    )  # every longer file now fails as on a full disk
     try:
         with pytest.raises(ModelError, match="cannot save the model to"):
             store.save(models[1], tokenizer, tmp_path / "m")

@@ -42,7 +42,9 @@ def batches(bpe, lines):
 def _batch(rows, tokenizer, special):
     texts = [[p.ids for p in tokenizer.text(row)] for row in rows]
     length = max(sum(map(len, row)) for row in texts) + 5
-    ids, pair, order = (np.full((len(rows), length), fill) for fill in (tokenizer.pad_id, 0, IGNORE))
+    ids, pair, order = (
+        np.full((len(rows), length), fill) for fill in (tokenizer.pad_id, 0, IGNORE)
+    )
     for r, row in enumerate(texts):
         start = 0
         for number, text in enumerate(row, 1):
@@ -54,7 +56,9 @@ def _batch(rows, tokenizer, special):
     arrays = (np.where(chosen, tokenizer.mask_id, ids), np.where(chosen, ids, IGNORE), pair, order)
     masked, target, pair, order = map(torch.from_numpy, arrays)
     zeros = torch.zeros_like(masked)
-    return Batch((), masked, pair > 0, zeros, zeros, zeros, pair > 0, target, pair=pair, order=order)
+    return Batch(
+        (), masked, pair > 0, zeros, zeros, zeros, pair > 0, target, pair=pair, order=order
+    )
 
 
 def score(model, batches, tokenizer, **options):

@@ -17,14 +17,19 @@ def by_hand(w: list[float], gradients: list[list[float]], *, adapt: bool) -> lis
     for g in gradients:
         m = [B1 * a + (1 - B1) * x for a, x in zip(m, g, strict=True)]
         v = [B2 * a + (1 - B2) * x * x for a, x in zip(v, g, strict=True)]
-        u = [a / (math.sqrt(b) + EPS) + (DECAY * x if adapt else 0) for a, b, x in zip(m, v, w, strict=True)]
+        u = [
+            a / (math.sqrt(b) + EPS) + (DECAY * x if adapt else 0)
+            for a, b, x in zip(m, v, w, strict=True)
+        ]
         long, far = math.hypot(*w), math.hypot(*u)
         ratio = long / far if adapt and long > 0 and far > 0 else 1.0
         w = [x - LR * ratio * y for x, y in zip(w, u, strict=True)]
     return w
 
 
-def trained(model: torch.nn.Module, gradients: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+def trained(
+    model: torch.nn.Module, gradients: list[dict[str, torch.Tensor]]
+) -> dict[str, torch.Tensor]:
     optim = lamb(model, lr=LR)
     for step in gradients:
         for name, weight in model.named_parameters():
@@ -48,7 +53,9 @@ STEPS = [
 
 
 def test_a_matrix_has_decay_and_a_trust_ratio():
-    hand = by_hand([0.5, -1.0, 2.0, 0.25], [s["weight"].flatten().tolist() for s in STEPS], adapt=True)
+    hand = by_hand(
+        [0.5, -1.0, 2.0, 0.25], [s["weight"].flatten().tolist() for s in STEPS], adapt=True
+    )
     assert trained(linear(), STEPS)["weight"].flatten().tolist() == pytest.approx(hand, rel=1e-5)
 
 
@@ -59,14 +66,18 @@ def test_a_bias_has_neither():
 
 def test_the_first_step_is_not_corrected_for_moments_that_start_at_zero():
     moved = 0.3 - trained(linear(), STEPS[:1])["bias"][0].item()
-    assert moved == pytest.approx(LR * 0.1 / math.sqrt(0.001), rel=1e-3)  # 3.16 lr; Adam's would be lr
+    assert moved == pytest.approx(
+        LR * 0.1 / math.sqrt(0.001), rel=1e-3
+    )  # 3.16 lr; Adam's would be lr
 
 
 def test_weights_or_steps_of_zero_have_a_ratio_of_one():
     model = linear()
     torch.nn.init.zeros_(model.weight)
     found = trained(model, STEPS[:1])["weight"].flatten().tolist()
-    assert found == pytest.approx(by_hand([0.0] * 4, [STEPS[0]["weight"].flatten().tolist()], adapt=True), rel=1e-5)
+    assert found == pytest.approx(
+        by_hand([0.0] * 4, [STEPS[0]["weight"].flatten().tolist()], adapt=True), rel=1e-5
+    )
     still = Lamb([weight := torch.nn.Parameter(torch.ones(2, 2))], lr=LR, weight_decay=0.0)
     weight.grad = torch.zeros(2, 2)
     still.step()
@@ -74,11 +85,15 @@ def test_weights_or_steps_of_zero_have_a_ratio_of_one():
 
 
 def test_layer_norms_are_left_out_and_frozen_weights_stay():
-    model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.LayerNorm(3), torch.nn.Embedding(4, 3))
+    model = torch.nn.Sequential(
+        torch.nn.Linear(2, 3), torch.nn.LayerNorm(3), torch.nn.Embedding(4, 3)
+    )
     model[0].weight.requires_grad_(False)
     names = {id(p): name for name, p in model.named_parameters()}
     groups = {
-        names[id(p)]: (g["adapt"], g["weight_decay"]) for g in lamb(model, lr=1).param_groups for p in g["params"]
+        names[id(p)]: (g["adapt"], g["weight_decay"])
+        for g in lamb(model, lr=1).param_groups
+        for p in g["params"]
     }
     out = (False, 0.0)
     assert groups == {"0.bias": out, "1.weight": out, "1.bias": out, "2.weight": (True, 0.01)}
@@ -119,7 +134,9 @@ def rate(step: int, **other: float) -> float:
 
 
 def test_the_rate_rises_from_zero_and_falls_to_zero_at_the_horizon():
-    assert [rate(0), rate(5), rate(50), rate(100), rate(150)] == pytest.approx([0.0, 1.0, 1.0, 0.0, 0.0])
+    assert [rate(0), rate(5), rate(50), rate(100), rate(150)] == pytest.approx(
+        [0.0, 1.0, 1.0, 0.0, 0.0]
+    )
 
 
 def test_the_rate_drops_a_little_when_the_fall_takes_over():
@@ -130,5 +147,9 @@ def test_the_rate_drops_a_little_when_the_fall_takes_over():
 
 
 def test_a_run_that_stops_early_has_the_rates_of_the_whole():
-    published = {"peak": 1.25e-3, "warm": 125_000, "horizon": 10_000_000}  # ALBETO tiny, stopped at step 8,300,000
+    published = {
+        "peak": 1.25e-3,
+        "warm": 125_000,
+        "horizon": 10_000_000,
+    }  # ALBETO tiny, stopped at step 8,300,000
     assert polynomial_rate(8_300_000, **published) == pytest.approx(0.17 * 1.25e-3)

@@ -75,13 +75,16 @@ def test_the_rate_rises_and_falls_over_a_horizon_that_the_stages_need_not_reach(
     flat_one = options(schedule="constant", warmup=0.2, lr=0.1, horizon=100)
     assert [rate(step, flat_one) for step in (19, 39)] == pytest.approx([0.1, 0.1])
     unbroken = options(schedule="from the peak", warmup=0.2, lr=0.1, horizon=100)
-    assert [rate(step, unbroken) for step in (10, 20, 60, 100)] == pytest.approx([0.05, 0.1, 0.05, 0.0])
+    assert [rate(step, unbroken) for step in (10, 20, 60, 100)] == pytest.approx(
+        [0.05, 0.1, 0.05, 0.0]
+    )
     with pytest.raises(ConfigError, match="horizon = 20 is before the end of the stages, 40 steps"):
         options(horizon=20)
 
 
 @pytest.mark.parametrize(
-    "change", [{"accumulation": 3}, {"checkpointing": True}, {"checkpointing": True, "accumulation": 8}]
+    "change",
+    [{"accumulation": 3}, {"checkpointing": True}, {"checkpointing": True, "accumulation": 8}],
 )
 def test_saving_memory_does_not_change_the_weights(pretoy, tmp_path, change):
     found = []
@@ -135,7 +138,9 @@ TWO_STAGES = [{"steps": 25, "length": 8, "rows": 8}, {"steps": 15, "length": 12,
 
 @pytest.mark.parametrize("optimizer", ["adamw", "lamb"])
 @pytest.mark.parametrize("stop", [1, 10, 11, 27, 39])
-def test_a_run_that_is_stopped_anywhere_ends_bitwise_like_one_that_was_not(pretoy, tmp_path, optimizer, stop):
+def test_a_run_that_is_stopped_anywhere_ends_bitwise_like_one_that_was_not(
+    pretoy, tmp_path, optimizer, stop
+):
     chosen = options(stages=TWO_STAGES, optimizer=optimizer)
     whole, broken = pretoy.model(), pretoy.model()
     wanted = list(pretoy.steps(whole, tmp_path / "a", chosen))
@@ -147,7 +152,9 @@ def test_a_run_that_is_stopped_anywhere_ends_bitwise_like_one_that_was_not(preto
     rest = list(pretoy.steps(resumed, tmp_path / "b", chosen))
     assert torch.equal(flat(whole), flat(resumed))
     same = wanted[-len(rest) :]
-    assert [(s.step, s.loss, s.tokens, s.lr) for s in rest] == [(s.step, s.loss, s.tokens, s.lr) for s in same]
+    assert [(s.step, s.loss, s.tokens, s.lr) for s in rest] == [
+        (s.step, s.loss, s.tokens, s.lr) for s in same
+    ]
     assert rest[0].step == (stop - 1) // 10 * 10 + 1
 
 
@@ -190,7 +197,9 @@ def burst(net, at: int, by: float):
 
 
 @pytest.mark.parametrize("by", [math.nan, math.inf])
-def test_weights_that_are_not_finite_are_replaced_by_those_of_the_last_good_checkpoint(pretoy, tmp_path, by):
+def test_weights_that_are_not_finite_are_replaced_by_those_of_the_last_good_checkpoint(
+    pretoy, tmp_path, by
+):
     net = pretoy.model()
     source = pretoy.Source()
     chosen = options(recovery=RECOVERY, schedule="constant", warmup=0.0)
@@ -203,7 +212,9 @@ def test_weights_that_are_not_finite_are_replaced_by_those_of_the_last_good_chec
         in event
     )
     assert [s.lr for s in steps] == [0.02] * 21 + [0.01] * 30
-    assert sorted(set(source.asked)) == [8 * i for i in range(51)]  # no row is read again, none is left out
+    assert sorted(set(source.asked)) == [
+        8 * i for i in range(51)
+    ]  # no row is read again, none is left out
     assert steps[-1].stopped == "done"
     assert torch.isfinite(flat(net)).all()
 
@@ -252,7 +263,9 @@ def test_a_run_that_returned_resumes_bitwise_too(pretoy, tmp_path):
     chosen = options(stages=[{"steps": 90, "length": 12, "rows": 16}], recovery=RECOVERY)
 
     def steps(net, name):
-        return pretoy.steps(net, tmp_path / name, chosen, source=pretoy.Source(range(16 * 70, 16 * 76)))
+        return pretoy.steps(
+            net, tmp_path / name, chosen, source=pretoy.Source(range(16 * 70, 16 * 76))
+        )
 
     whole = pretoy.model()
     wanted = list(steps(whole, "a"))

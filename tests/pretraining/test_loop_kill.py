@@ -73,11 +73,16 @@ def test_a_run_that_is_killed_at_random_moments_ends_bitwise_like_an_undisturbed
     rough = given | {"out": str(tmp_path / "rough"), "folder": str(tmp_path / "rough.d")}
     drawn = random.Random(kills)
     most = max(2, len(done) // (kills + 1))
-    killed = [kill(pretoy_path, rough, drawn.randint(1, most), drawn.uniform(0, 0.05)) for _ in range(kills)]
+    killed = [
+        kill(pretoy_path, rough, drawn.randint(1, most), drawn.uniform(0, 0.05))
+        for _ in range(kills)
+    ]
     rest = finish(pretoy_path, rough)
     assert rest[0] > 1, "the last start should have resumed"
     assert rest[-1] == STEPS
 
     one, two = load_file(tmp_path / "calm"), load_file(tmp_path / "rough")
     assert one.keys() == two.keys()
-    assert [name for name in one if not one[name].equal(two[name])] == [], f"killed after steps {killed}"
+    assert [name for name in one if not one[name].equal(two[name])] == [], (
+        f"killed after steps {killed}"
+    )

@@ -30,9 +30,24 @@ def free_port() -> int:
 
 def train(pretoy_path, given, *, world: int = 1, restarts: int = 0) -> subprocess.CompletedProcess:
     port = f"--master_port={free_port()}"
-    launcher = ["-m", "torch.distributed.run", f"--nproc_per_node={world}", f"--max-restarts={restarts}", port]
-    command = [sys.executable, *(launcher if world > 1 else []), str(pretoy_path), json.dumps(given)]
-    without = {k: v for k, v in os.environ.items() if not k.startswith(("ACCELERATE_", "LOCAL_", "WORLD_", "RANK"))}
+    launcher = [
+        "-m",
+        "torch.distributed.run",
+        f"--nproc_per_node={world}",
+        f"--max-restarts={restarts}",
+        port,
+    ]
+    command = [
+        sys.executable,
+        *(launcher if world > 1 else []),
+        str(pretoy_path),
+        json.dumps(given),
+    ]
+    without = {
+        k: v
+        for k, v in os.environ.items()
+        if not k.startswith(("ACCELERATE_", "LOCAL_", "WORLD_", "RANK"))
+    }
     env = without | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -57,7 +72,10 @@ def alone(pretoy_path, tmp_path_factory):
         if optimizer not in made:
             folder = tmp_path_factory.mktemp("alone")
             out, options = folder / "weights", OPTIONS | {"optimizer": optimizer}
-            train(pretoy_path, {"out": str(out), "folder": str(folder / "d"), "dropout": 0.0, "options": options})
+            train(
+                pretoy_path,
+                {"out": str(out), "folder": str(folder / "d"), "dropout": 0.0, "options": options},
+            )
             made[optimizer] = result(out)
         return made[optimizer]
 
@@ -71,7 +89,11 @@ def test_two_processes_pretrain_like_one(pretoy_path, tmp_path, alone, parallel,
     """Nine rows, so that one process has one more."""
     out = tmp_path / "weights"
     options = OPTIONS | {"optimizer": optimizer, "parallel": parallel}
-    train(pretoy_path, {"out": str(out), "folder": str(tmp_path / "d"), "dropout": 0.0, "options": options}, world=2)
+    train(
+        pretoy_path,
+        {"out": str(out), "folder": str(tmp_path / "d"), "dropout": 0.0, "options": options},
+        world=2,
+    )
     (one, log), (two, parallel_log) = alone(optimizer), result(out)
     assert len(log) == len(parallel_log) == 50
     for a, b in zip(log, parallel_log, strict=True):
@@ -86,10 +108,18 @@ def test_two_processes_pretrain_like_one(pretoy_path, tmp_path, alone, parallel,
 
 @pytest.mark.slow
 @pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
-def test_a_worker_that_dies_is_started_again_and_the_weights_are_the_same(pretoy_path, tmp_path, alone, parallel):
+def test_a_worker_that_dies_is_started_again_and_the_weights_are_the_same(
+    pretoy_path, tmp_path, alone, parallel
+):
     out = tmp_path / "weights"
     options = OPTIONS | {"optimizer": "adamw", "parallel": parallel}
-    given = {"out": str(out), "folder": str(tmp_path / "d"), "dropout": 0.0, "options": options, "die": 33}
+    given = {
+        "out": str(out),
+        "folder": str(tmp_path / "d"),
+        "dropout": 0.0,
+        "options": options,
+        "die": 33,
+    }
     done = train(pretoy_path, given, world=2, restarts=1)
     (one, _), (two, log) = alone("adamw"), result(out)
     assert "exitcode: -9" in done.stderr or "SIGKILL" in done.stderr
@@ -100,8 +130,13 @@ def test_a_worker_that_dies_is_started_again_and_the_weights_are_the_same(pretoy
 
 
 @pytest.mark.slow
-def test_a_shallow_stage_of_a_model_with_layers_of_its_own_runs_on_two_processes(pretoy_path, tmp_path):
-    stages = [{"steps": 5, "length": 10, "rows": 9, "layers": 1}, {"steps": 5, "length": 10, "rows": 1}]
+def test_a_shallow_stage_of_a_model_with_layers_of_its_own_runs_on_two_processes(
+    pretoy_path, tmp_path
+):
+    stages = [
+        {"steps": 5, "length": 10, "rows": 9, "layers": 1},
+        {"steps": 5, "length": 10, "rows": 1},
+    ]
     options = OPTIONS | {"optimizer": "adamw", "stages": stages}
     found = []
     for world in (1, 2):  # in the second stage one process has no row

@@ -24,7 +24,10 @@ LENGTH = 24
 def rows():
     """Two rows of 24 tokens; the first holds three texts and padding, the second one text."""
     random = np.random.default_rng(3)
-    fields = {name: np.zeros((2, LENGTH), np.int32) for name in ("input_ids", "type_ids", "positions", "pair")}
+    fields = {
+        name: np.zeros((2, LENGTH), np.int32)
+        for name in ("input_ids", "type_ids", "positions", "pair")
+    }
     order, target = np.full((2, LENGTH), IGNORE, np.int32), np.full((2, LENGTH), IGNORE, np.int32)
     for row, sizes in enumerate([SIZES, (LENGTH,)]):
         start = 0
@@ -43,7 +46,14 @@ def rows():
 
 @pytest.fixture(params=["albert", "bert"])
 def model(request):
-    shape = {"kind": request.param, "layers": 2, "hidden": 32, "heads": 4, "dropout": 0.0, "attention_dropout": 0.0}
+    shape = {
+        "kind": request.param,
+        "layers": 2,
+        "hidden": 32,
+        "heads": 4,
+        "dropout": 0.0,
+        "attention_dropout": 0.0,
+    }
     if request.param == "albert":
         shape["embedding"] = 16
     return build(from_shape(shape, vocab_size=30, pad_id=0), seed=1, order=True).eval()
@@ -52,7 +62,9 @@ def model(request):
 def test_a_text_in_a_packed_row_reads_as_if_it_stood_alone(model, rows):
     batch = batch_of(rows)
     with torch.no_grad():
-        last, _ = model.encoder(batch.input_ids, None, batch.type_ids, positions=batch.positions, pair=batch.pair)
+        last, _ = model.encoder(
+            batch.input_ids, None, batch.type_ids, positions=batch.positions, pair=batch.pair
+        )
         start = 0
         for size in SIZES:
             part = (slice(0, 1), slice(start, start + size))
@@ -99,7 +111,9 @@ def test_a_batch_without_ordered_texts_costs_nothing(model, rows):
 
 def test_a_shared_block_can_be_run_fewer_times(rows):
     config = from_shape(
-        {"kind": "albert", "layers": 3, "hidden": 32, "heads": 4, "embedding": 16}, vocab_size=30, pad_id=0
+        {"kind": "albert", "layers": 3, "hidden": 32, "heads": 4, "embedding": 16},
+        vocab_size=30,
+        pad_id=0,
     )
     deep, shallow = build(config, seed=1).eval(), build(config.with_values(layers=1), seed=1).eval()
     batch = batch_of(rows)

@@ -37,18 +37,26 @@ def load(options):
 def toy_set(tmp_path):
     """A data set in which the word decides its part of speech."""
     path = tmp_path / "toy_set.py"
-    path.write_text(SET.replace("SPLITS", '{"train": found[:40], "dev": found[40:]}'), encoding="utf-8")
+    path.write_text(
+        SET.replace("SPLITS", '{"train": found[:40], "dev": found[40:]}'), encoding="utf-8"
+    )
     return str(path)
 
 
 @pytest.fixture
 def encoder(bpe):
-    config = from_shape({"kind": "albert", "layers": 2, "hidden": 32, "heads": 2}, vocab_size=bpe.vocab_size, pad_id=0)
+    config = from_shape(
+        {"kind": "albert", "layers": 2, "hidden": 32, "heads": 2},
+        vocab_size=bpe.vocab_size,
+        pad_id=0,
+    )
     return heads.build(config, "tag", ("O",), 0).encoder
 
 
 def options(**values):
-    return probe.ProbeOptions(**{"train": 300, "dev": 60, "length": 64, "ner": "", "pos": ""} | values)
+    return probe.ProbeOptions(
+        **{"train": 300, "dev": 60, "length": 64, "ner": "", "pos": ""} | values
+    )
 
 
 def test_what_the_states_tell_is_found(toy_set, encoder, bpe):
@@ -81,7 +89,9 @@ def test_the_encoder_stays_as_it_was(toy_set, encoder, bpe):
 
 def test_windows_are_no_longer_than_the_encoder_reads(toy_set, bpe):
     shape = {"kind": "albert", "layers": 1, "hidden": 16, "heads": 2, "positions": 8}
-    short = heads.build(from_shape(shape, vocab_size=bpe.vocab_size, pad_id=0), "tag", ("O",), 0).encoder
+    short = heads.build(
+        from_shape(shape, vocab_size=bpe.vocab_size, pad_id=0), "tag", ("O",), 0
+    ).encoder
     assert "pos_accuracy" in probe.prepare(options(pos=toy_set), bpe, 8).scores(short)
 
 
@@ -94,7 +104,9 @@ def test_data_that_are_not_here_are_left_out_with_a_note(toy_set, encoder, bpe, 
 
 
 def test_a_data_set_of_another_kind_is_refused(toy_set, bpe, tmp_path):
-    with pytest.raises(ConfigError, match="'demo_tags' is scored by entity_f1, the probe wants pos_accuracy"):
+    with pytest.raises(
+        ConfigError, match="'demo_tags' is scored by entity_f1, the probe wants pos_accuracy"
+    ):
         probe.prepare(options(pos="demo_tags"), bpe, 512)
     alone = tmp_path / "alone.py"
     alone.write_text(SET.replace("SPLITS", '{"dev": found}'), encoding="utf-8")
@@ -105,20 +117,29 @@ def test_a_data_set_of_another_kind_is_refused(toy_set, bpe, tmp_path):
 def test_the_softmax_is_the_minimum_of_its_loss():
     random = torch.Generator().manual_seed(0)
     states = torch.randn(200, 5, generator=random) * torch.tensor([1, 10, 0.1, 3, 1]) + 4
-    gold = ((states[:, 0] > 4).long() + (states[:, 1] > 0).long() + torch.randint(2, (200,), generator=random)) % 3
+    gold = (
+        (states[:, 0] > 4).long()
+        + (states[:, 1] > 0).long()
+        + torch.randint(2, (200,), generator=random)
+    ) % 3
     linear = probe.fitted(states, gold, 3, iterations=200, penalty=1e-3)
     spread = states.std(0, correction=0)
     weight = (linear.weight * spread).requires_grad_()
     bias = (linear.bias + linear.weight @ states.mean(0)).requires_grad_()
     scaled = (states - states.mean(0)) / spread
-    loss = torch.nn.functional.cross_entropy(scaled @ weight.T + bias, gold) + 0.5e-3 * weight.square().sum()
+    loss = (
+        torch.nn.functional.cross_entropy(scaled @ weight.T + bias, gold)
+        + 0.5e-3 * weight.square().sum()
+    )
     loss.backward()
     assert float(weight.grad.abs().max()) < 1e-3
     assert float(bias.grad.abs().max()) < 1e-3
 
 
 def test_a_folder_is_probed_by_name(toy_set, bpe, tmp_path):
-    config = from_shape({"kind": "bert", "layers": 1, "hidden": 16, "heads": 2}, vocab_size=bpe.vocab_size, pad_id=0)
+    config = from_shape(
+        {"kind": "bert", "layers": 1, "hidden": 16, "heads": 2}, vocab_size=bpe.vocab_size, pad_id=0
+    )
     store.save(heads.build(config, "tag", ("a", "b"), 0), bpe, tmp_path / "model")
     found = probe.run(probe.Config(model=str(tmp_path / "model"), pos=toy_set, ner="", length=64))
     assert found["scores"]["pos_accuracy"] > 0.9

@@ -21,7 +21,20 @@ from destila.pretraining import recipe as pretrain_recipe
 from destila.pretraining import run as pretrain
 
 SHAPE = {"kind": "albert", "layers": 2, "hidden": 24, "heads": 2, "embedding": 16, "ffn": 48}
-SAID = ["niño", "río", "tren", "casa", "madre", "banco", "perro", "libro", "año", "calle", "canción", "señor"]
+SAID = [
+    "niño",
+    "río",
+    "tren",
+    "casa",
+    "madre",
+    "banco",
+    "perro",
+    "libro",
+    "año",
+    "calle",
+    "canción",
+    "señor",
+]
 DONE = ["ve", "sigue", "pinta", "busca", "deja", "oye", "espera", "cuida"]
 
 
@@ -38,7 +51,9 @@ def text(tmp_path) -> str:
     for d in range(40):
         for s in range(12):
             a, b, c = SAID[(d + s) % 12], DONE[(d * s) % 8], SAID[(3 * d + 5 * s) % 12]
-            lines.append(f"El {a} que vive en la ciudad {b} al {c} y luego el {c} {b} a la otra {a}.")
+            lines.append(
+                f"El {a} que vive en la ciudad {b} al {c} y luego el {c} {b} a la otra {a}."
+            )
         lines.append("")
     path = tmp_path / "texto.txt"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -55,13 +70,20 @@ def recipe(path: Path, text: str, **changes) -> str:
         "model": {"shape": SHAPE},
         "feed": {"stretch": 64, "block": 512, "heldout": 0.2},
         "train": {
-            "stages": [{"steps": 6, "length": 24, "rows": 4}, {"steps": 6, "length": 32, "rows": 4}],
+            "stages": [
+                {"steps": 6, "length": 24, "rows": 4},
+                {"steps": 6, "length": 32, "rows": 4},
+            ],
             "evaluate_every": 4,
         },
         "evaluation": {"tokens": 500, "length": 32, "probe": {"pos": "", "ner": ""}},
     }
     for key, value in changes.items():
-        data[key] = {**data[key], **value} if isinstance(value, dict) and isinstance(data.get(key), dict) else value
+        data[key] = (
+            {**data[key], **value}
+            if isinstance(value, dict) and isinstance(data.get(key), dict)
+            else value
+        )
     made = config.build(pretrain_recipe.Recipe, data)
     path.write_text(config.to_toml(made, help=False), encoding="utf-8")
     return str(path)
@@ -82,7 +104,12 @@ def test_raw_text_becomes_a_model_a_record_and_a_report(tmp_path, text):
     assert 0 <= row["mlm_accuracy"] <= 1
     assert row["bits_per_character"] > 0
     [record] = records.read(tmp_path / "results" / "small.jsonl")
-    assert (record.role, record.task, record.split, record.model) == ("pretrained", "mlm", "heldout", "shape")
+    assert (record.role, record.task, record.split, record.model) == (
+        "pretrained",
+        "mlm",
+        "heldout",
+        "shape",
+    )
     assert record.details["tokens"] > 0
     model, _, report = hf.load_masked("runs/small/model", order=True)
     assert report.missing == ()
@@ -101,7 +128,10 @@ def test_a_model_to_share_has_half_the_bytes_and_the_same_weights(tmp_path, text
     for name, values in one.items():
         assert torch.equal(values.half().float(), other[name])
     with pytest.raises(ConfigError, match="--share writes one model"):
-        run(recipe(tmp_path / "two.toml", text, name="two", runs=[{"name": "a"}, {"name": "b"}]), share="shared")
+        run(
+            recipe(tmp_path / "two.toml", text, name="two", runs=[{"name": "a"}, {"name": "b"}]),
+            share="shared",
+        )
 
 
 def test_a_finished_run_is_not_done_again_and_another_one_is_not_overwritten(tmp_path, text):
@@ -145,7 +175,9 @@ def test_sittings_end_with_the_weights_of_one_run(tmp_path, text):
     assert sittings > 3
     one, other = weights("runs/whole/model"), weights("runs/parts/model")
     assert all(torch.equal(one[name], other[name]) for name in one)
-    steps = [json.loads(line)["step"] for line in Path("runs/parts/log.jsonl").read_text().splitlines()]
+    steps = [
+        json.loads(line)["step"] for line in Path("runs/parts/log.jsonl").read_text().splitlines()
+    ]
     assert steps == sorted(steps)
 
 
@@ -158,14 +190,21 @@ def test_several_runs_are_compared(tmp_path, text):
     result = run(recipe(tmp_path / "r.toml", text, runs=runs))
     assert [row["run"] for row in result["rows"]] == ["plain", "sines", "fast"]
     assert len({record.key for record in records.read("results/small.jsonl")}) == 3
-    start = [weights(f"runs/small/{name}/model")["encoder.embeddings.position.weight"] for name in ("plain", "sines")]
+    start = [
+        weights(f"runs/small/{name}/model")["encoder.embeddings.position.weight"]
+        for name in ("plain", "sines")
+    ]
     assert start[1].std() > 0
     assert not torch.equal(*start)
 
 
 def test_a_student_is_distilled_without_a_task(tmp_path, text):
     run(recipe(tmp_path / "t.toml", text, name="teacher"))
-    terms = [{"use": "kl", "weight": 5.0, "temperature": 2.0}, {"use": "hard", "weight": 2.0}, {"use": "cosine"}]
+    terms = [
+        {"use": "kl", "weight": 5.0, "temperature": 2.0},
+        {"use": "hard", "weight": 2.0},
+        {"use": "cosine"},
+    ]
     changes = {
         "tokenizer": "runs/teacher/model",
         "teacher": {"model": "runs/teacher/model"},
@@ -181,16 +220,31 @@ def test_a_student_is_distilled_without_a_task(tmp_path, text):
     assert record.role == "distilled"
     parts = json.loads(Path("runs/student-all/log.jsonl").read_text().splitlines()[2])["parts"]
     assert set(parts) == {"kl", "hard", "cosine"}
-    one, other = (hf.load_masked(f"runs/student-{t}/model")[0].encoder.blocks[0].up.weight for t in ("all", "chosen"))
+    one, other = (
+        hf.load_masked(f"runs/student-{t}/model")[0].encoder.blocks[0].up.weight
+        for t in ("all", "chosen")
+    )
     assert not torch.equal(one, other)
 
 
 def test_a_relation_teacher_may_be_wider(tmp_path, text):
     run(recipe(tmp_path / "t.toml", text, name="teacher"))
     narrow = {"shape": {**SHAPE, "hidden": 16, "ffn": 32, "heads": 4}, "order": False}
-    changes = {"tokenizer": "runs/teacher/model", "teacher": {"model": "runs/teacher/model"}, "model": narrow}
+    changes = {
+        "tokenizer": "runs/teacher/model",
+        "teacher": {"model": "runs/teacher/model"},
+        "model": narrow,
+    }
     changes["feed"] = {"form": "lines"}
-    run(recipe(tmp_path / "s.toml", text, name="narrow", terms=[{"use": "relation"}, {"use": "hard"}], **changes))
+    run(
+        recipe(
+            tmp_path / "s.toml",
+            text,
+            name="narrow",
+            terms=[{"use": "relation"}, {"use": "hard"}],
+            **changes,
+        )
+    )
     assert hf.load_masked("runs/narrow/model")[0].config.hidden == 16
 
 
@@ -200,7 +254,10 @@ def test_a_relation_teacher_may_be_wider(tmp_path, text):
         ({"terms": [{"use": "kl"}]}, r"give a \[teacher\] table"),
         ({"train": {"stages": [{"length": 600}]}}, "rows of 600 tokens, the model positions for"),
         ({"train": {"stages": [{"layers": 3}]}}, "a stage runs 3 layers, the model has 2"),
-        ({"evaluation": {"length": 600}}, "evaluation.length = 600, but the model has positions for 512"),
+        (
+            {"evaluation": {"length": 600}},
+            "evaluation.length = 600, but the model has positions for 512",
+        ),
         ({"feed": {"heldout": 0.0}}, "nothing of .* is held out"),
         ({"corpora": [{"folder": "nowhere"}]}, "none has any: name its folder"),
     ],
@@ -219,8 +276,14 @@ def test_recipes_that_do_not_fit_say_so(tmp_path, text, changes, said):
         ({"feed": {"form": "lines"}}, r"set model\.order = false"),
         ({"model": {"order": False}}, "drop the one or the other"),
         ({"runs": [{"name": "a"}, {"name": "a"}]}, "a name twice"),
-        ({"evaluation": {"length": 8}}, "evaluation.length = 8, but rows of pairs have at least 16 tokens"),
-        ({"train": {"stages": [{}, {"length": 8}]}}, r"train\.stages\.1\.length = 8, but rows of pairs"),
+        (
+            {"evaluation": {"length": 8}},
+            "evaluation.length = 8, but rows of pairs have at least 16 tokens",
+        ),
+        (
+            {"train": {"stages": [{}, {"length": 8}]}},
+            r"train\.stages\.1\.length = 8, but rows of pairs",
+        ),
         ({"terms": [{"use": "relation"}]}, "packs several pairs into one: set feed.form = 'lines'"),
     ],
 )
@@ -235,7 +298,8 @@ def test_a_stage_without_a_layer_that_is_compared_is_refused(tmp_path, text):
     changes["train"] = {"stages": [{"steps": 2, "length": 32, "rows": 4, "layers": 1}]}
     terms = [{"use": "kl"}, {"use": "cosine"}, {"use": "order"}]
     with pytest.raises(
-        ConfigError, match="a stage runs 1 layers, and a term of the loss compares the student's layer 2"
+        ConfigError,
+        match="a stage runs 1 layers, and a term of the loss compares the student's layer 2",
     ):
         run(recipe(tmp_path / "s.toml", text, name="student", terms=terms, **changes))
 
@@ -253,7 +317,10 @@ def test_held_out_text_without_anything_to_predict_is_said_before_any_step(tmp_p
 
 def test_text_that_has_changed_is_another_corpus(tmp_path, text):
     run(recipe(tmp_path / "t.toml", text, name="first"))
-    changes = {"tokenizer": "runs/first/model", "train": {"stages": [{"steps": 2, "length": 32, "rows": 4}]}}
+    changes = {
+        "tokenizer": "runs/first/model",
+        "train": {"stages": [{"steps": 2, "length": 32, "rows": 4}]},
+    }
     counts = []
     for name in ("before", "after"):
         run(recipe(tmp_path / "r.toml", text, name=name, **changes))
@@ -266,17 +333,26 @@ def test_text_that_has_changed_is_another_corpus(tmp_path, text):
 def test_a_tokenizer_is_trained_on_the_text_of_json_lines(tmp_path, text):
     documents = Path(text).read_text(encoding="utf-8").split("\n\n")
     path = tmp_path / "texto.jsonl"
-    path.write_text("".join(json.dumps({"cuerpo": d, "clave": "xyz"}) + "\n" for d in documents), encoding="utf-8")
+    path.write_text(
+        "".join(json.dumps({"cuerpo": d, "clave": "xyz"}) + "\n" for d in documents),
+        encoding="utf-8",
+    )
     corpora = [{"files": [str(path)], "column": "cuerpo", "filters": {"min_function_words": 0.0}}]
     run(recipe(tmp_path / "r.toml", text, corpora=corpora))
     run(recipe(tmp_path / "plain.toml", text, name="plain"))
-    one, other = (Path(f"runs/{name}/model/tokenizer.json").read_bytes() for name in ("small", "plain"))
+    one, other = (
+        Path(f"runs/{name}/model/tokenizer.json").read_bytes() for name in ("small", "plain")
+    )
     assert one == other
 
 
 def test_a_teacher_with_another_tokenizer_is_refused(tmp_path, text):
     run(recipe(tmp_path / "t.toml", text, name="teacher"))
-    other = {"teacher": {"model": "runs/teacher/model"}, "tokenizer": {"vocab_size": 100}, "terms": [{"use": "kl"}]}
+    other = {
+        "teacher": {"model": "runs/teacher/model"},
+        "tokenizer": {"vocab_size": 100},
+        "terms": [{"use": "kl"}],
+    }
     with pytest.raises(ConfigError, match="another tokenizer"):
         run(recipe(tmp_path / "s.toml", text, name="student", **other))
     with pytest.raises(ConfigError, match="no term compares with it"):
@@ -296,7 +372,11 @@ def test_two_processes_make_the_model_of_one(tmp_path, text, parallel):
     sets = [part for key in exact for part in ("--set", key)]
     command = [sys.executable, *launcher, "-m", "destila", "pretrain", both, *sets]
     done = subprocess.run(
-        command, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=300
+        command,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     one, two = weights("runs/one/model"), weights("runs/two/model")

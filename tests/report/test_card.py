@@ -68,9 +68,14 @@ def test_scores_have_the_interval_of_the_main_one(record):
 
 def test_latency_is_told_with_its_conditions(record):
     made = card(CardInfo("x", "classify", TORCH, record=record()))
-    assert "- latency, real: median 4.00 ms, 95th percentile 8.00 ms (2 threads, batch 1, torch)" in made
+    assert (
+        "- latency, real: median 4.00 ms, 95th percentile 8.00 ms (2 threads, batch 1, torch)"
+        in made
+    )
     assert "toy processor (avx2); 2 threads" in made
-    assert "latency: not measured" in card(CardInfo("x", "classify", TORCH, record=record(latency=())))
+    assert "latency: not measured" in card(
+        CardInfo("x", "classify", TORCH, record=record(latency=()))
+    )
 
 
 def test_what_is_not_known_is_called_unknown():
@@ -86,11 +91,18 @@ def test_a_folder_describes_itself_and_a_shipped_data_set_its_licence(tmp_path, 
     (tmp_path / "config.json").write_text(json.dumps(config))
     (tmp_path / "destila.json").write_text(json.dumps({"task": "tag", "max_length": 32}))
     info = describe(tmp_path, "mine", record(task="tag", dataset="xnli_es"))
-    assert (info.task, info.labels, info.max_length, info.data_licence) == ("tag", ("O", "B-PER"), 32, "CC BY-NC 4.0")
+    assert (info.task, info.labels, info.max_length, info.data_licence) == (
+        "tag",
+        ("O", "B-PER"),
+        32,
+        "CC BY-NC 4.0",
+    )
     assert describe(tmp_path, "mine", record(dataset="table")).data_licence == "unknown"
     assert describe(tmp_path, "mine").task == "tag"
 
 
 def test_the_interval_holds_the_score_and_narrows_with_more_examples(record):
-    small, large = (interval([record(right=6 * n, total=10 * n).items], "accuracy") for n in (3, 300))
+    small, large = (
+        interval([record(right=6 * n, total=10 * n).items], "accuracy") for n in (3, 300)
+    )
     assert small[0] < large[0] < 0.6 < large[1] < small[1]

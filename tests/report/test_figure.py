@@ -17,7 +17,12 @@ def numbers_of(drawn, tag, *names):
 
 
 @given(
-    st.lists(st.builds(Dot, st.floats(1e-3, 1e4), st.floats(0, 100), st.just("distilled"), st.text(PLAIN)), min_size=1)
+    st.lists(
+        st.builds(
+            Dot, st.floats(1e-3, 1e4), st.floats(0, 100), st.just("distilled"), st.text(PLAIN)
+        ),
+        min_size=1,
+    )
 )
 def test_every_dot_is_drawn_inside_the_figure(dots):
     drawn = figure.scatter(dots, title="t", x_title="ms", y_title="score")
@@ -35,13 +40,17 @@ def test_every_role_has_its_own_shape():
 
 
 def test_names_are_escaped():
-    drawn = figure.scatter([Dot(1, 1, "distilled", "<b>&", "<i>")], title='"t"', x_title="<x>", y_title="y")
+    drawn = figure.scatter(
+        [Dot(1, 1, "distilled", "<b>&", "<i>")], title='"t"', x_title="<x>", y_title="y"
+    )
     assert "<b>&" not in drawn
     assert ET.fromstring(drawn).get("aria-label") == '"t"'
 
 
 def test_cheap_is_left_and_good_is_up():
-    drawn = figure.scatter([Dot(1, 10, "distilled"), Dot(9, 90, "distilled")], title="t", x_title="ms", y_title="s")
+    drawn = figure.scatter(
+        [Dot(1, 10, "distilled"), Dot(9, 90, "distilled")], title="t", x_title="ms", y_title="s"
+    )
     (x1, x2), (y1, y2) = numbers_of(drawn, "circle", "cx"), numbers_of(drawn, "circle", "cy")
     assert x1 < x2
     assert y1 > y2
@@ -65,8 +74,14 @@ def test_the_front_goes_level_first_and_then_up():
 
 def test_dots_of_one_name_side_by_side_share_a_label_and_far_ones_do_not():
     def labels(gap):
-        dots = [Dot(1, 10, "distilled", "tiny"), Dot(1 + gap, 10, "finetuned", "tiny"), Dot(9, 90, "teacher", "big")]
-        texts = ET.fromstring(figure.scatter(dots, title="t", x_title="ms", y_title="s")).iter("text")
+        dots = [
+            Dot(1, 10, "distilled", "tiny"),
+            Dot(1 + gap, 10, "finetuned", "tiny"),
+            Dot(9, 90, "teacher", "big"),
+        ]
+        texts = ET.fromstring(figure.scatter(dots, title="t", x_title="ms", y_title="s")).iter(
+            "text"
+        )
         return [t.text for t in texts].count("tiny")
 
     assert (labels(0.01), labels(3)) == (1, 2)
@@ -74,7 +89,11 @@ def test_dots_of_one_name_side_by_side_share_a_label_and_far_ones_do_not():
 
 def test_a_line_without_a_dot_at_its_height_is_inside_too():
     drawn = figure.scatter(
-        [Dot(1, 50, "distilled")], title="t", x_title="ms", y_title="s", lines=[Line(95, "floor", "floor")]
+        [Dot(1, 50, "distilled")],
+        title="t",
+        x_title="ms",
+        y_title="s",
+        lines=[Line(95, "floor", "floor")],
     )
     ruler = next(e for e in ET.fromstring(drawn).iter("line") if "ruler" in e.get("class"))
     assert 0 < float(ruler.get("y1")) < 300
@@ -91,7 +110,9 @@ def test_scales_have_ticks_within_their_range_and_keep_their_order(log, low, fac
 
 
 def test_a_curve_of_one_evaluation_can_be_drawn():
-    drawn = figure.curves([Curve([5], [0.5], "distilled")], title="t", x_title="step", y_title="s", y=(0.5, 0.5))
+    drawn = figure.curves(
+        [Curve([5], [0.5], "distilled")], title="t", x_title="step", y_title="s", y=(0.5, 0.5)
+    )
     assert len(numbers_of(drawn, "circle", "cx")) == 1
 
 
@@ -103,4 +124,6 @@ def test_a_strip_has_a_line_of_dots_per_name():
     drawn = figure.strip(rows, title="t", x_title="F1")
     ys = numbers_of(drawn, "circle", "cy")
     assert ys[0] == ys[1] < ys[2]
-    assert "hollow" in next(e for e in ET.fromstring(drawn).iter("circle") if float(e.get("cy")) == ys[2]).get("class")
+    assert "hollow" in next(
+        e for e in ET.fromstring(drawn).iter("circle") if float(e.get("cy")) == ys[2]
+    ).get("class")

@@ -62,7 +62,17 @@ def test_the_page_is_well_formed_and_names_nothing_outside(study):
 
 def test_the_page_has_every_section_of_the_markdown_and_its_own(study):
     ids = Checked(page.html(study, "toy")).ids
-    assert ids == ["scores", "cost", "tradeoff", "retained", "gains", "floor", "conditions", "labels", "confusion"]
+    assert ids == [
+        "scores",
+        "cost",
+        "tradeoff",
+        "retained",
+        "gains",
+        "floor",
+        "conditions",
+        "labels",
+        "confusion",
+    ]
 
 
 def test_names_from_records_cannot_write_html(record):
@@ -105,17 +115,29 @@ def test_curves_are_drawn_for_runs_that_left_a_log(study, tmp_path):
 
 def test_where_dots_are_many_only_the_front_is_named(record, latency):
     def names(number):
-        students = [record(model=f"m{i}", right=50 - i, total=100, latency=(latency(4.0 + i),)) for i in range(number)]
-        made = page.html([record("teacher", "big", right=99, total=100, latency=(latency(90.0),)), *students], "toy")
+        students = [
+            record(model=f"m{i}", right=50 - i, total=100, latency=(latency(4.0 + i),))
+            for i in range(number)
+        ]
+        made = page.html(
+            [record("teacher", "big", right=99, total=100, latency=(latency(90.0),)), *students],
+            "toy",
+        )
         drawn = made.split("<figure>")[1].split("</figure>")[0]
-        return re.findall(r"<text[^>]*>(m\d+|big)</text>", drawn), "Only the front is named" in drawn
+        return re.findall(
+            r"<text[^>]*>(m\d+|big)</text>", drawn
+        ), "Only the front is named" in drawn
 
     assert names(3) == (["big", "m0", "m1", "m2"], False)
     assert names(12) == (["big", "m0"], True)
 
 
 def test_published_scores_stand_beside_ours(record):
-    made = [record("finetuned", dataset="conll2002", main="entity_f1", scores={"entity_f1": 0.6}, items=())]
+    made = [
+        record(
+            "finetuned", dataset="conll2002", main="entity_f1", scores={"entity_f1": 0.6}, items=()
+        )
+    ]
     text = page.html(made, "toy")
     assert "<title>albeto-xlarge, finetuned, slides-2023: 81.42</title>" in text
     assert "<title>tiny (finetuned), measured here: 60.00</title>" in text

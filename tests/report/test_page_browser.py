@@ -17,8 +17,12 @@ import pytest
 
 from destila.report import page
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium, chromium-browser or google-chrome on PATH")
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="no chromium, chromium-browser or google-chrome on PATH"
+)
 
 
 class Tab:
@@ -26,13 +30,17 @@ class Tab:
 
     def __init__(self, port):
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/json") as answer:
-            address = next(t["webSocketDebuggerUrl"] for t in json.load(answer) if t["type"] == "page")
+            address = next(
+                t["webSocketDebuggerUrl"] for t in json.load(answer) if t["type"] == "page"
+            )
         path = address.split(f":{port}", 1)[1]
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=60)
         self.file = self.socket.makefile("rb")
         key = base64.b64encode(os.urandom(16)).decode()
         head = f"Host: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13"
-        self.socket.sendall(f"GET {path} HTTP/1.1\r\n{head}\r\nSec-WebSocket-Key: {key}\r\n\r\n".encode())
+        self.socket.sendall(
+            f"GET {path} HTTP/1.1\r\n{head}\r\nSec-WebSocket-Key: {key}\r\n\r\n".encode()
+        )
         while self.file.readline().strip():
             pass
         self.numbers, self.events = count(1), []
@@ -60,7 +68,14 @@ class Tab:
     def press(self, key, code):
         for kind in ("keyDown", "keyUp"):
             text = {"text": "\r"} if key == "Enter" and kind == "keyDown" else {}
-            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, **text)
+            self.call(
+                "Input.dispatchKeyEvent",
+                type=kind,
+                key=key,
+                code=key,
+                windowsVirtualKeyCode=code,
+                **text,
+            )
 
     def close(self):
         self.file.close()
@@ -100,9 +115,15 @@ def port(tmp_path_factory):
         f"--user-data-dir={profile}",
     ]
     flags += ["--no-first-run", "--disable-background-networking", "--remote-allow-origins=*"]
-    process = subprocess.Popen([CHROMIUM, *flags, "about:blank"], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [CHROMIUM, *flags, "about:blank"], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    )
     told, deadline = profile / "DevToolsActivePort", time.monotonic() + 60
-    while not (told.exists() and "\n" in told.read_text()) and process.poll() is None and time.monotonic() < deadline:
+    while (
+        not (told.exists() and "\n" in told.read_text())
+        and process.poll() is None
+        and time.monotonic() < deadline
+    ):
         time.sleep(0.05)
     assert told.exists(), "chromium did not start"
     yield int(told.read_text().split()[0])
@@ -114,13 +135,19 @@ def port(tmp_path_factory):
 def study(record, latency):
     labels = [f"Etiqueta-{i}" for i in range(18)]  # as wide as the tables of parts of speech
     per_label = {
-        label: {"precision": 0.5, "recall": 0.5, "f1": i / 20, "support": 9.0} for i, label in enumerate(labels)
+        label: {"precision": 0.5, "recall": 0.5, "f1": i / 20, "support": 9.0}
+        for i, label in enumerate(labels)
     }
     details = {"per_label": per_label, "confusion": [[i * j for i in range(18)] for j in range(18)]}
     named = {"dataset": "conll2002", "details": details, "main": "entity_f1"}
 
     def one(role, model, score, ms, seed=0, **changes):
-        plain = {"scores": {"entity_f1": score, "accuracy": 0.9}, "items": (), "latency": (latency(ms),), **named}
+        plain = {
+            "scores": {"entity_f1": score, "accuracy": 0.9},
+            "items": (),
+            "latency": (latency(ms),),
+            **named,
+        }
         return record(role, model, seed, **{**plain, **changes})
 
     return [
@@ -138,13 +165,23 @@ def tab(port, study, tmp_path):
         part = "teachers" if record.role == "teacher" else "students"
         log = tmp_path / "runs" / part / record.run / "log.jsonl"
         log.parent.mkdir(parents=True)
-        log.write_text("".join(json.dumps({"step": i, "loss": 9 / i, "main": i / 10}) + "\n" for i in (1, 2, 3)))
+        log.write_text(
+            "".join(
+                json.dumps({"step": i, "loss": 9 / i, "main": i / 10}) + "\n" for i in (1, 2, 3)
+            )
+        )
     file = tmp_path / "report.html"
     file.write_text(page.html(study, "toy", tmp_path / "runs"), encoding="utf-8")
     made = Tab(port)
     for domain in ("Page", "Runtime", "Network", "Log", "Security"):
         made.call(f"{domain}.enable")
-    made.call("Emulation.setDeviceMetricsOverride", width=360, height=740, deviceScaleFactor=2, mobile=True)
+    made.call(
+        "Emulation.setDeviceMetricsOverride",
+        width=360,
+        height=740,
+        deviceScaleFactor=2,
+        mobile=True,
+    )
     made.call("Page.navigate", url=file.as_uri())
     made.until("Page.loadEventFired")
     yield made
@@ -155,8 +192,14 @@ def test_the_page_complains_about_nothing_and_asks_the_network_for_nothing(tab):
     tab.run("document.querySelectorAll('thead button').forEach((b) => b.click())")
     methods = [e["method"] for e in tab.events]
     assert "Page.loadEventFired" in methods
-    assert not {"Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded"} & set(methods)
-    asked = [e["params"]["request"]["url"] for e in tab.events if e["method"] == "Network.requestWillBeSent"]
+    assert not {"Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded"} & set(
+        methods
+    )
+    asked = [
+        e["params"]["request"]["url"]
+        for e in tab.events
+        if e["method"] == "Network.requestWillBeSent"
+    ]
     assert [url.split(":")[0] for url in asked if not url.startswith("data:")] == ["file"]
 
 
@@ -169,7 +212,13 @@ def test_the_page_could_not_ask_the_network_if_it_tried(tab):
 
 @pytest.mark.parametrize("width", [320, 360, 400, 1280])
 def test_nothing_is_wider_than_the_window_but_inside_a_box_of_its_own(tab, width):
-    tab.call("Emulation.setDeviceMetricsOverride", width=width, height=740, deviceScaleFactor=1, mobile=width < 500)
+    tab.call(
+        "Emulation.setDeviceMetricsOverride",
+        width=width,
+        height=740,
+        deviceScaleFactor=1,
+        mobile=width < 500,
+    )
     assert tab.run("window.innerWidth") == width
     assert tab.run("document.documentElement.scrollWidth") <= width
     outside = """[...document.querySelectorAll('body *')].filter((e) => !e.closest('.box, svg, .hidden')
@@ -187,19 +236,49 @@ COLUMN = """(title) => {
 
 def test_a_click_on_a_heading_sorts_by_it_and_another_turns_it_round(tab):
     click = "[...document.querySelectorAll('#scores thead button')].find((b) => b.textContent === 'entity F1').click()"
-    assert tab.run(f"({COLUMN})('entity F1')") == ["none", "90.00", "80.50 ± 0.71", "70.00", "60.00"]
+    assert tab.run(f"({COLUMN})('entity F1')") == [
+        "none",
+        "90.00",
+        "80.50 ± 0.71",
+        "70.00",
+        "60.00",
+    ]
     tab.run(click)
-    assert tab.run(f"({COLUMN})('entity F1')") == ["descending", "90.00", "80.50 ± 0.71", "70.00", "60.00"]
+    assert tab.run(f"({COLUMN})('entity F1')") == [
+        "descending",
+        "90.00",
+        "80.50 ± 0.71",
+        "70.00",
+        "60.00",
+    ]
     tab.run(click)
-    assert tab.run(f"({COLUMN})('entity F1')") == ["ascending", "60.00", "70.00", "80.50 ± 0.71", "90.00"]
+    assert tab.run(f"({COLUMN})('entity F1')") == [
+        "ascending",
+        "60.00",
+        "70.00",
+        "80.50 ± 0.71",
+        "90.00",
+    ]
 
 
 def test_missing_values_come_last_both_ways(tab):
     click = "[...document.querySelectorAll('#scores thead button')].find((b) => b.textContent === 'parameters').click()"
     tab.run(click)
-    assert tab.run(f"({COLUMN})('parameters')") == ["descending", "109,000,000", "1,000", "1,000", "–"]
+    assert tab.run(f"({COLUMN})('parameters')") == [
+        "descending",
+        "109,000,000",
+        "1,000",
+        "1,000",
+        "–",
+    ]
     tab.run(click)
-    assert tab.run(f"({COLUMN})('parameters')") == ["ascending", "1,000", "1,000", "109,000,000", "–"]
+    assert tab.run(f"({COLUMN})('parameters')") == [
+        "ascending",
+        "1,000",
+        "1,000",
+        "109,000,000",
+        "–",
+    ]
 
 
 def test_the_keyboard_reaches_a_heading_and_sorts(tab):
@@ -208,18 +287,28 @@ def test_the_keyboard_reaches_a_heading_and_sorts(tab):
         if tab.run("document.activeElement.textContent") == "role":
             break
     tab.press("Enter", 13)
-    assert tab.run(f"({COLUMN})('role')") == ["ascending", "distilled", "finetuned", "floor", "teacher"]
+    assert tab.run(f"({COLUMN})('role')") == [
+        "ascending",
+        "distilled",
+        "finetuned",
+        "floor",
+        "teacher",
+    ]
 
 
 def test_text_of_the_figures_stays_legible_on_a_phone(tab):
-    heights = tab.run("[...document.querySelectorAll('figure svg text')].map((t) => t.getBoundingClientRect().height)")
+    heights = tab.run(
+        "[...document.querySelectorAll('figure svg text')].map((t) => t.getBoundingClientRect().height)"
+    )
     assert len(heights) > 50
     assert min(heights) > 8
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_stands_out_from_its_ground_in_light_and_in_dark(tab, scheme):
-    tab.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+    tab.call(
+        "Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}]
+    )
     ratio = """(() => {
       const luminance = (text) => {
         const part = text.match(/[\\d.]+/g).slice(0, 3).map((v) => v / 255)
@@ -244,6 +333,12 @@ def test_paper_shows_what_is_folded_and_cuts_no_table_off(tab):
     tab.run("dispatchEvent(new Event('afterprint'))")
     assert tab.run("document.querySelectorAll('details:not([open])').length") == 3
     tab.call("Emulation.setEmulatedMedia", media="print")
-    tab.call("Emulation.setDeviceMetricsOverride", width=718, height=1047, deviceScaleFactor=1, mobile=False)  # A4
+    tab.call(
+        "Emulation.setDeviceMetricsOverride",
+        width=718,
+        height=1047,
+        deviceScaleFactor=1,
+        mobile=False,
+    )  # A4
     wide = "[...document.querySelectorAll('.box')].filter((b) => b.scrollWidth > b.clientWidth + 1)"
     assert tab.run(f"{wide}.map((b) => [b.ariaLabel, b.scrollWidth, b.clientWidth])") == []

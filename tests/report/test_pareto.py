@@ -8,14 +8,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from destila.errors import DataError
-from destila.report.pareto import Point, distances, front, hypervolume, knee, lost_per_halving, retained_at
+from destila.report.pareto import (
+    Point,
+    distances,
+    front,
+    hypervolume,
+    knee,
+    lost_per_halving,
+    retained_at,
+)
 
 # Coarse values make ties and beaten points common; the fine ones are what is measured.
 SCORES = st.one_of(st.integers(0, 10).map(lambda i: i / 10), st.floats(0, 1))
 COSTS = st.one_of(st.integers(1, 8).map(float), st.floats(1e-3, 1e3))
 POINTS = st.lists(st.builds(Point, st.just("m"), SCORES, COSTS), max_size=12)
 
-TEACHER, A, B, C = Point("teacher", 0.90, 16), Point("A", 0.86, 4), Point("B", 0.80, 2), Point("C", 0.84, 8)
+TEACHER, A, B, C = (
+    Point("teacher", 0.90, 16),
+    Point("A", 0.86, 4),
+    Point("B", 0.80, 2),
+    Point("C", 0.84, 8),
+)
 EXAMPLE = [TEACHER, C, B, A]  # the worked example of docs/tradeoff.md
 
 
@@ -25,8 +38,14 @@ def beats(a, b):
 
 def area_by_cells(points, score, cost):
     """The hypervolume counted cell by cell of the grid that the points' own coordinates make."""
-    better = [(math.log2(cost / p.cost), p.score - score) for p in points if p.cost < cost and p.score > score]
-    xs, ys = (sorted({0.0, *values}) for values in (zip(*better, strict=True) if better else ((), ())))
+    better = [
+        (math.log2(cost / p.cost), p.score - score)
+        for p in points
+        if p.cost < cost and p.score > score
+    ]
+    xs, ys = (
+        sorted({0.0, *values}) for values in (zip(*better, strict=True) if better else ((), ()))
+    )
     return sum(
         (right - left) * (top - bottom)
         for left, right in itertools.pairwise(xs)
@@ -39,7 +58,9 @@ def area_by_cells(points, score, cost):
 def test_the_front_is_what_no_point_beats(points):
     kept = front(points)
     assert not [p for p in kept for q in points if beats(q, p)]
-    assert all(any(beats(q, p) or (q.cost, q.score) == (p.cost, p.score) for q in kept) for p in points)
+    assert all(
+        any(beats(q, p) or (q.cost, q.score) == (p.cost, p.score) for q in kept) for p in points
+    )
 
 
 @given(POINTS)
@@ -50,7 +71,9 @@ def test_the_front_goes_from_cheap_to_good(points):
 
 @given(POINTS, SCORES, COSTS)
 def test_the_hypervolume_is_the_area_of_the_union(points, score, cost):
-    assert hypervolume(points, score=score, cost=cost) == pytest.approx(area_by_cells(points, score, cost), abs=1e-9)
+    assert hypervolume(points, score=score, cost=cost) == pytest.approx(
+        area_by_cells(points, score, cost), abs=1e-9
+    )
 
 
 @given(POINTS, st.builds(Point, st.just("new"), SCORES, COSTS), SCORES, COSTS)
@@ -59,7 +82,10 @@ def test_a_further_point_never_makes_the_hypervolume_smaller(points, new, score,
     assert hypervolume([*points, new], score=score, cost=cost) >= before - 1e-12
 
 
-@given(st.lists(st.builds(Point, st.just("m"), SCORES, st.integers(1, 64).map(float)), max_size=12), st.integers(-6, 6))
+@given(
+    st.lists(st.builds(Point, st.just("m"), SCORES, st.integers(1, 64).map(float)), max_size=12),
+    st.integers(-6, 6),
+)
 def test_the_unit_of_the_cost_does_not_matter(points, power):
     scaled = [Point(p.name, p.score, p.cost * 2.0**power) for p in points]
     here = hypervolume(points, score=0.3, cost=32)
@@ -83,11 +109,15 @@ def test_the_worked_example():
     assert hypervolume(EXAMPLE, score=0.70, cost=16) == pytest.approx(0.42)
     assert hypervolume(EXAMPLE, score=0.0, cost=16) == pytest.approx(2.52)
     assert knee(EXAMPLE) == A
-    assert {p.name: d for p, d in distances(EXAMPLE)}["A"] == pytest.approx((2 / 3 + 0.6 - 1) / math.sqrt(2))
+    assert {p.name: d for p, d in distances(EXAMPLE)}["A"] == pytest.approx(
+        (2 / 3 + 0.6 - 1) / math.sqrt(2)
+    )
     shares = [retained_at(EXAMPLE, TEACHER, factor) for factor in (2, 4, 8)]
     assert shares == pytest.approx([0.86 / 0.9, 0.86 / 0.9, 0.80 / 0.9])
     assert retained_at(EXAMPLE, TEACHER, 16) is None
-    assert [lost_per_halving(p, TEACHER) for p in (A, B, C)] == pytest.approx([0.0222, 0.0370, 0.0667], abs=1e-4)
+    assert [lost_per_halving(p, TEACHER) for p in (A, B, C)] == pytest.approx(
+        [0.0222, 0.0370, 0.0667], abs=1e-4
+    )
 
 
 def test_a_front_on_its_chord_has_no_knee():
@@ -105,7 +135,9 @@ def test_nothing_is_divided_by_a_teacher_that_scores_nothing():
     assert (lost_per_halving(A, zero), retained_at([A], zero, 2)) == (None, None)
 
 
-@pytest.mark.parametrize(("score", "cost"), [(0.5, 0.0), (0.5, -1.0), (math.nan, 1.0), (0.5, math.inf)])
+@pytest.mark.parametrize(
+    ("score", "cost"), [(0.5, 0.0), (0.5, -1.0), (math.nan, 1.0), (0.5, math.inf)]
+)
 def test_a_point_without_a_finite_score_and_a_positive_cost_is_refused(score, cost):
     with pytest.raises(DataError, match="'m': score"):
         Point("m", score, cost)

@@ -18,8 +18,19 @@ def lines(gains, *, bits=2.0, event=False):
     """A log: a step and an evaluation every 10 steps, order gains as given."""
     for i, gain in enumerate(gains, 1):
         when = {"step": 10 * i, "tokens": 500_000 * i, "seconds": 50.0 * i}
-        yield {**when, "stage": 0, "loss": 9.0 - i, "parts": {"hard": 8.0 - i, "order": 1.0}, "lr": 1e-3 / i}
-        scores = {"mlm_loss": 8.0 - i, "bits_per_character": bits / i, "mlm_accuracy": 0.1 * i, "order_gain": gain}
+        yield {
+            **when,
+            "stage": 0,
+            "loss": 9.0 - i,
+            "parts": {"hard": 8.0 - i, "order": 1.0},
+            "lr": 1e-3 / i,
+        }
+        scores = {
+            "mlm_loss": 8.0 - i,
+            "bits_per_character": bits / i,
+            "mlm_accuracy": 0.1 * i,
+            "order_gain": gain,
+        }
         yield {**when, "evaluation": scores | ({"pos_accuracy": 0.9} if i == len(gains) else {})}
     if event:
         yield {**when, "event": EVENT}
@@ -28,7 +39,9 @@ def lines(gains, *, bits=2.0, event=False):
 def write(folder, found, *, torn=False):
     folder.mkdir(parents=True, exist_ok=True)
     text = "".join(json.dumps(line) + "\n" for line in found)
-    (folder / "log.jsonl").write_text(text + ('{"step": 99, "tok' if torn else ""), encoding="utf-8")
+    (folder / "log.jsonl").write_text(
+        text + ('{"step": 99, "tok' if torn else ""), encoding="utf-8"
+    )
 
 
 @pytest.fixture
@@ -43,7 +56,12 @@ def folder(tmp_path):
 def test_one_run_and_several_are_found_and_torn_lines_left_out(folder):
     assert [run.name for run in pretraining_log.read(folder)] == ["bags", "order"]
     (alone,) = pretraining_log.read(folder / "order")
-    assert alone.series("order_gain") == [(500_000, 0.01), (1_000_000, 0.05), (1_500_000, 0.4), (2_000_000, 0.9)]
+    assert alone.series("order_gain") == [
+        (500_000, 0.01),
+        (1_000_000, 0.05),
+        (1_500_000, 0.4),
+        (2_000_000, 0.9),
+    ]
     assert alone.series("mlm_loss", over="seconds")[-1] == (200.0, 4.0)
     assert alone.series("loss")[0] == (500_000, 8.0)
     assert alone.last["step"] == 40
@@ -67,7 +85,10 @@ def test_it_says_who_reads_word_order_since_when(folder):
 
 def test_a_run_that_lost_its_sense_of_order_is_not_said_to_have_it(tmp_path):
     write(tmp_path, lines([0.01, 0.4, 0.05]))
-    assert "does not read word order after 1.50" in pretraining.verdicts(pretraining_log.read(tmp_path))[0]
+    assert (
+        "does not read word order after 1.50"
+        in pretraining.verdicts(pretraining_log.read(tmp_path))[0]
+    )
 
 
 def test_what_is_true_of_many_runs_is_said_once(tmp_path):
@@ -75,7 +96,9 @@ def test_what_is_true_of_many_runs_is_said_once(tmp_path):
         write(tmp_path / name, lines([0.0, gain]))
     first, second, *_ = pretraining.verdicts(pretraining_log.read(tmp_path))
     assert first.startswith("e: reads word order")
-    assert second == "4 runs do not read word order in the end (order gain 0.03 at most): a, b, c, d."
+    assert (
+        second == "4 runs do not read word order in the end (order gain 0.03 at most): a, b, c, d."
+    )
 
 
 def test_the_markdown_has_the_end_the_way_and_the_events(folder):
@@ -96,7 +119,12 @@ def test_long_ways_are_thinned_but_keep_their_ends(tmp_path):
 
 def test_rows_for_programs(folder):
     bags, order = pretraining.rows(pretraining_log.read(folder))
-    assert (bags["run"], bags["steps"], bags["tokens"], bags["order_gain"]) == ("bags", 30, 1_500_000, 0.03)
+    assert (bags["run"], bags["steps"], bags["tokens"], bags["order_gain"]) == (
+        "bags",
+        30,
+        1_500_000,
+        0.03,
+    )
     assert order["pos_accuracy"] == 0.9
 
 
@@ -114,7 +142,9 @@ def test_the_page_draws_what_was_measured(folder):
         "Learning rate",
     )  # nobody measured the rest
     assert titles == ["Bits per character", "Bits per character", *shown]
-    assert text.count('class="curve s0"') == text.count('class="curve s1"') == len(titles) + 1  # the legend
+    assert (
+        text.count('class="curve s0"') == text.count('class="curve s1"') == len(titles) + 1
+    )  # the legend
     assert text.count('class="event s0"') == len(titles)
     assert 'class="event s1"' not in text
     anchors, ids = set(re.findall(r'href="#([^"]+)"', text)), set(re.findall(r'id="([^"]+)"', text))
@@ -127,7 +157,9 @@ def test_names_are_escaped(folder):
     pytest.importorskip("jinja2")
     (folder / "bags").rename(folder / "<b>")
     runs = pretraining_log.read(folder)
-    text = pretraining_page.html(runs, "<i>", "", pretraining.verdicts(runs), pretraining.sections(runs))
+    text = pretraining_page.html(
+        runs, "<i>", "", pretraining.verdicts(runs), pretraining.sections(runs)
+    )
     assert "<b>" not in text
     assert "&lt;b&gt;: does not read" in text
 
@@ -139,7 +171,13 @@ def test_without_jinja2_there_is_the_markdown(folder, monkeypatch):
 
 
 def test_values_that_are_not_finite_are_not_drawn(tmp_path):
-    write(tmp_path, [*lines([0.01, 0.02]), {"step": 25, "tokens": 10, "seconds": 1.0, "loss": float("nan"), "lr": 1.0}])
+    write(
+        tmp_path,
+        [
+            *lines([0.01, 0.02]),
+            {"step": 25, "tokens": 10, "seconds": 1.0, "loss": float("nan"), "lr": 1.0},
+        ],
+    )
     (run,) = pretraining_log.read(tmp_path)
     assert len(run.series("loss")) == 2
     assert len(run.series("lr")) == 3

@@ -12,13 +12,21 @@ EIGHT = ("mldoc", "paws_x", "xnli_es", "ancora_pos", "conll2002", "mlqa", "sqac"
 
 
 def slides(model, training):
-    found = [p for p in reference.scores() if (p.table, p.model, p.training) == ("slides-2023", model, training)]
+    found = [
+        p
+        for p in reference.scores()
+        if (p.table, p.model, p.training) == ("slides-2023", model, training)
+    ]
     return [p.value for p in found if p.dataset in EIGHT and p.score != "exact_match"]
 
 
 @pytest.mark.parametrize(
     ("model", "training", "mean"),
-    [(m, t, v) for m, cost in reference.costs().items() for t, v in cost.get("mean_score", {}).items()],
+    [
+        (m, t, v)
+        for m, cost in reference.costs().items()
+        for t, v in cost.get("mean_score", {}).items()
+    ],
 )
 def test_the_mean_of_eight_published_scores_is_the_published_mean(model, training, mean):
     values = slides(model, training)
@@ -28,24 +36,40 @@ def test_the_mean_of_eight_published_scores_is_the_published_mean(model, trainin
 
 def test_the_xlarge_taggers_are_the_corrected_ones():
     found = {
-        p.score: p for p in reference.scores() if p.model == "albeto-xlarge" and p.table == "slides-2023" and p.note
+        p.score: p
+        for p in reference.scores()
+        if p.model == "albeto-xlarge" and p.table == "slides-2023" and p.note
     }
-    assert {score: p.value for score, p in found.items()} == {"chunk_f1": 0.982, "entity_f1": 0.8142}
+    assert {score: p.value for score, p in found.items()} == {
+        "chunk_f1": 0.982,
+        "entity_f1": 0.8142,
+    }
 
 
 @pytest.mark.parametrize("dataset", ["xnli_es", "ancora_pos", "conll2002"])
 def test_collapsed_runs_are_marked(dataset):
-    found = [p for p in reference.scores(dataset) if p.model == "roberta-bne-large" and p.table == "slides-2023"]
+    found = [
+        p
+        for p in reference.scores(dataset)
+        if p.model == "roberta-bne-large" and p.table == "slides-2023"
+    ]
     assert ["collapsed" in p.note for p in found] == [True]
 
 
 def test_published_speed_ups_are_truncated_ratios_of_macs():
     costs = reference.costs()
     base = int(costs["beto-uncased"]["macs"]["512"] / 1e7) / 100
-    ratios = {m: base / (int(c["macs"]["512"] / 1e7) / 100) for m, c in costs.items() if "macs_speed_up" in c}
+    ratios = {
+        m: base / (int(c["macs"]["512"] / 1e7) / 100)
+        for m, c in costs.items()
+        if "macs_speed_up" in c
+    }
     assert len(ratios) == 16
     for model, ratio in ratios.items():
-        assert costs[model]["macs_speed_up"] in (int(ratio * 100) / 100, int(ratio * 100 + 1) / 100), model
+        assert costs[model]["macs_speed_up"] in (
+            int(ratio * 100) / 100,
+            int(ratio * 100 + 1) / 100,
+        ), model
 
 
 def test_values_are_ratios():

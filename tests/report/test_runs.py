@@ -16,14 +16,23 @@ def folder(tmp_path):
         (path / "log.jsonl").write_text("".join(line + "\n" for line in lines), encoding="utf-8")
 
     first, last = {"step": 10, "loss": 2.0}, {"step": 20, "loss": 1.0, "main": 0.6, "dev_loss": 0.5}
-    log(tmp_path / "students" / "distilled-tiny-0", json.dumps(first), json.dumps(last), '{"step": 30, "lo')
+    log(
+        tmp_path / "students" / "distilled-tiny-0",
+        json.dumps(first),
+        json.dumps(last),
+        '{"step": 30, "lo',
+    )
     log(tmp_path / "teachers" / "teacher-big-0-s0", json.dumps(last))
     return tmp_path
 
 
 def test_a_log_has_its_losses_and_evaluations_and_no_line_that_was_cut_off(folder):
     log = runs.logs(folder)["distilled-tiny-0"]
-    assert (log.loss, log.main, log.dev_loss) == (((10, 2.0), (20, 1.0)), ((20, 0.6),), ((20, 0.5),))
+    assert (log.loss, log.main, log.dev_loss) == (
+        ((10, 2.0), (20, 1.0)),
+        ((20, 0.6),),
+        ((20, 0.5),),
+    )
 
 
 def test_without_a_folder_there_are_no_logs(tmp_path):
@@ -63,5 +72,7 @@ def test_labels_are_read_from_a_model_folder_when_the_record_has_only_types(reco
     made = record(details={"confusion": [[1] * 3] * 3, "per_label": {"PER": {}}})
     best = tmp_path / "students" / made.run / "best"
     best.mkdir(parents=True)
-    (best / "config.json").write_text(json.dumps({"id2label": {"0": "O", "1": "B-PER", "2": "I-PER"}}))
+    (best / "config.json").write_text(
+        json.dumps({"id2label": {"0": "O", "1": "B-PER", "2": "I-PER"}})
+    )
     assert runs.labels_of([made], tmp_path) == ("O", "B-PER", "I-PER")

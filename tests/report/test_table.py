@@ -15,7 +15,12 @@ from destila.report.rows import rows, speed_up, teacher_of
 def study(record, latency):
     """A teacher, one student in both roles with three seeds, and a floor."""
     teacher = record(
-        "teacher", "big", right=95, total=100, params=9000, latency=(latency(20.0), latency(80.0, "papers-512"))
+        "teacher",
+        "big",
+        right=95,
+        total=100,
+        params=9000,
+        latency=(latency(20.0), latency(80.0, "papers-512")),
     )
     students = [
         record(
@@ -68,9 +73,13 @@ def test_the_report_has_a_line_per_model_and_role(study):
 
 def test_cost_has_both_counts_of_macs_and_the_speed_up(study):
     text = table.markdown(study, "toy")
-    assert "| tiny | distilled | 1,000 | 0.00 | 2.00 | 2.50 | 4.00 (8.00) | 5.00× | – | – | 300 |" in text
     assert (
-        "| big | teacher | 9,000 | 0.00 | 2.00 | 2.50 | 20.00 (40.00) | 1.00× | 80.00 (160.00) | 1.00× | 300 |" in text
+        "| tiny | distilled | 1,000 | 0.00 | 2.00 | 2.50 | 4.00 (8.00) | 5.00× | – | – | 300 |"
+        in text
+    )
+    assert (
+        "| big | teacher | 9,000 | 0.00 | 2.00 | 2.50 | 20.00 (40.00) | 1.00× | 80.00 (160.00) | 1.00× | 300 |"
+        in text
     )
 
 
@@ -81,14 +90,18 @@ def test_times_under_other_conditions_are_not_divided(record, latency):
 
 def test_the_gain_of_distilling_has_an_interval_and_a_reading(study):
     found = gains(rows(study))
-    assert [(d.a.role, d.b.role, d.seeds, d.reading) for d in found] == [("distilled", "finetuned", (3, 3), "gain")]
+    assert [(d.a.role, d.b.role, d.seeds, d.reading) for d in found] == [
+        ("distilled", "finetuned", (3, 3), "gain")
+    ]
     assert found[0].mean == pytest.approx(0.2)
     assert 0 < found[0].low < 0.2 < found[0].high
     assert "| tiny | gain | 81.00 | 61.00 | +20.00 | [+" in table.markdown(study, "toy")
 
 
 def test_a_gain_is_compared_on_the_seeds_both_have(record):
-    made = [record("distilled", seed=s, right=r) for s, r in ((0, 5), (1, 9))] + [record("finetuned", seed=1, right=4)]
+    made = [record("distilled", seed=s, right=r) for s, r in ((0, 5), (1, 9))] + [
+        record("finetuned", seed=1, right=4)
+    ]
     assert (gains(rows(made))[0].mean, gains(rows(made))[0].seeds) == (pytest.approx(0.5), (1, 1))
 
 
@@ -106,13 +119,16 @@ def test_records_without_items_have_no_interval(record):
 
 def test_a_floor_that_wins_is_said_plainly(record):
     made = [record("finetuned", right=60, total=100), record("floor", "tfidf", right=90, total=100)]
-    assert "- The floor wins: tfidf 90.00 against tiny (finetuned) 60.00, the best student" in table.markdown(
-        made, "toy"
+    assert (
+        "- The floor wins: tfidf 90.00 against tiny (finetuned) 60.00, the best student"
+        in table.markdown(made, "toy")
     )
 
 
 def test_a_floor_that_is_beaten_is_said_plainly(study):
-    assert "- The floor is beaten: tfidf 70.00 against tiny (distilled) 81.00" in table.markdown(study, "toy")
+    assert "- The floor is beaten: tfidf 70.00 against tiny (distilled) 81.00" in table.markdown(
+        study, "toy"
+    )
 
 
 def test_a_floor_within_the_interval_is_not_called_beaten(record):
@@ -125,7 +141,11 @@ def test_the_floor_meets_the_best_student(study):
 
 
 def test_published_numbers_stand_apart_and_are_labelled(record):
-    made = [record("finetuned", dataset="conll2002", main="entity_f1", scores={"entity_f1": 0.6}, items=())]
+    made = [
+        record(
+            "finetuned", dataset="conll2002", main="entity_f1", scores={"entity_f1": 0.6}, items=()
+        )
+    ]
     text = table.markdown(made, "toy")
     assert "Published by others, not measured here" in text
     xlarge = line(text, "| albeto-xlarge | published |")[0]
@@ -135,7 +155,15 @@ def test_published_numbers_stand_apart_and_are_labelled(record):
 
 
 def test_scores_that_were_not_measured_are_not_set_beside(record):
-    made = [record("finetuned", dataset="ancora_pos", main="pos_accuracy", scores={"pos_accuracy": 0.9}, items=())]
+    made = [
+        record(
+            "finetuned",
+            dataset="ancora_pos",
+            main="pos_accuracy",
+            scores={"pos_accuracy": 0.9},
+            items=(),
+        )
+    ]
     text = table.markdown(made, "toy")
     assert "memoria-2021, finetuned, POS accuracy" in text
     assert "chunk F1" not in text
@@ -152,12 +180,19 @@ def test_the_conditions_are_told_once_each(study):
 
 
 def test_the_teacher_that_students_name_is_the_baseline(record):
-    made = [record("teacher", "best", right=9), record("teacher", "used", right=7), record(details={"teacher": "used"})]
+    made = [
+        record("teacher", "best", right=9),
+        record("teacher", "used", right=7),
+        record(details={"teacher": "used"}),
+    ]
     assert teacher_of(rows(made)).model == "used"
 
 
 def test_without_names_the_best_teacher_is_the_baseline(record):
-    assert teacher_of(rows([record("teacher", "a", right=7), record("teacher", "b", right=9)])).model == "b"
+    assert (
+        teacher_of(rows([record("teacher", "a", right=7), record("teacher", "b", right=9)])).model
+        == "b"
+    )
 
 
 def test_an_empty_study_says_so():
@@ -201,10 +236,16 @@ def test_seeds_with_other_settings_are_not_averaged_with_the_last_ones(record):
 def test_every_student_is_compared_with_a_named_one_on_common_seeds(record):
     made = [record(model="plain", seed=seed, right=40, total=100) for seed in (0, 1)]
     made += [record(model="hidden", seed=seed, right=90, total=100) for seed in (1, 2)]
-    made += [record("finetuned", "plain", right=40, total=100), record("teacher", "big", right=99, total=100)]
+    made += [
+        record("finetuned", "plain", right=40, total=100),
+        record("teacher", "big", right=99, total=100),
+    ]
     found = against(rows(made), "plain")
     told = {(d.a.model, d.a.role): (d.reading, round(d.mean, 6), min(d.seeds)) for d in found}
-    assert told == {("hidden", "distilled"): ("gain", 0.5, 1), ("plain", "finetuned"): ("no difference shown", 0.0, 1)}
+    assert told == {
+        ("hidden", "distilled"): ("gain", 0.5, 1),
+        ("plain", "finetuned"): ("no difference shown", 0.0, 1),
+    }
     said = table.markdown(made, "toy", beside="plain")
     assert "## Against plain" in said
     assert "| hidden | distilled | gain | 90.00 | +50.00 | [+" in said

@@ -12,7 +12,11 @@ def example(record, latency):
     """The worked example of docs/tradeoff.md as records: a teacher, three students, a floor."""
 
     def one(role, model, right, ms, **changes):
-        plain = {"latency": (latency(ms),), "size_bytes": int(ms * 1e6), "macs": {"total_512": int(ms * 1e9)}}
+        plain = {
+            "latency": (latency(ms),),
+            "size_bytes": int(ms * 1e6),
+            "macs": {"total_512": int(ms * 1e9)},
+        }
         return record(role, model, right=right, total=100, **{**plain, **changes})
 
     return [
@@ -52,14 +56,25 @@ def test_times_under_other_conditions_stay_off_the_front(example, record, latenc
 
 
 def test_a_floor_that_nobody_beats_leaves_no_area_and_is_named(record):
-    made = [record("teacher", "T", right=6), record("distilled", "A", right=5), record("floor", "F", right=9)]
+    made = [
+        record("teacher", "T", right=6),
+        record("distilled", "A", right=5),
+        record("floor", "F", right=9),
+    ]
     assert [axis.above_floor for axis in axes(rows(made))] == [0.0, 0.0, 0.0]
-    assert "No encoder cheaper than the teacher scores above the floor F 90.00." in table.markdown(made, "toy")
+    assert "No encoder cheaper than the teacher scores above the floor F 90.00." in table.markdown(
+        made, "toy"
+    )
 
 
 def test_without_a_teacher_there_is_a_front_but_no_reference(record):
     axis = axes(rows([record(right=5), record("finetuned", right=4)]))[0]
-    assert (axis.reference, axis.above_floor, axis.above_zero, axis.retained_at(2)) == (None, None, None, None)
+    assert (axis.reference, axis.above_floor, axis.above_zero, axis.retained_at(2)) == (
+        None,
+        None,
+        None,
+        None,
+    )
     assert [p.name for p in axis.front] == ["tiny (distilled)"]
 
 
@@ -75,7 +90,13 @@ def test_an_exported_model_is_a_row_of_its_own_with_what_it_lost(record):
                 right=7,
                 run=f"tiny-distilled-s{seed}",
                 key=f"{candidate}-{seed}",
-                details={"candidate": candidate, "drop": 0.01, "int8_products": 8, "products": 8, "stable": True},
+                details={
+                    "candidate": candidate,
+                    "drop": 0.01,
+                    "int8_products": 8,
+                    "products": 8,
+                    "stable": True,
+                },
             )
             for seed in (0, 1)
             for candidate in ("int8", "fp32")

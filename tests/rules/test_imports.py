@@ -10,7 +10,19 @@ from typing import Any
 from tests.rules.conftest import room_of
 
 ROWS = (
-    ("types", "records", "errors", "config", "plugins", "hub", "files", "model_folder", "cpu", "progress", "version"),
+    (
+        "types",
+        "records",
+        "errors",
+        "config",
+        "plugins",
+        "hub",
+        "files",
+        "model_folder",
+        "cpu",
+        "progress",
+        "version",
+    ),
     ("tokenizer", "losses", "baselines", "formats"),
     ("tasks", "datasets", "corpus", "models"),
     ("training",),
@@ -25,7 +37,17 @@ ROWS = (
 ROW = {room: row for row, rooms in enumerate(ROWS) for room in rooms}
 WITHOUT_TORCH = {
     *ROWS[0],
-    *("tokenizer", "tasks", "datasets", "formats", "corpus", "pretraining.data", "baselines", "inference", "report"),
+    *(
+        "tokenizer",
+        "tasks",
+        "datasets",
+        "formats",
+        "corpus",
+        "pretraining.data",
+        "baselines",
+        "inference",
+        "report",
+    ),
 }
 DISTRIBUTION = {"sklearn": "scikit-learn", "sklearn_crfsuite": "sklearn-crfsuite"}
 
@@ -64,9 +86,15 @@ def test_torch_stays_out_of_the_rooms_that_promise_to_do_without(modules: list[A
 
 def test_every_package_imported_is_declared(modules: list[Any], root: Path) -> None:
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    lines = project["dependencies"] + [r for extra in project["optional-dependencies"].values() for r in extra]
+    lines = project["dependencies"] + [
+        r for extra in project["optional-dependencies"].values() for r in extra
+    ]
     declared = {line.split(">")[0].split("=")[0].strip() for line in lines}
     used = {name.split(".")[0]: f"{m.path}:{line}" for m in modules for line, name in m.imports()}
-    others = {n: at for n, at in used.items() if n not in sys.stdlib_module_names and n != "destila"}
+    others = {
+        n: at for n, at in used.items() if n not in sys.stdlib_module_names and n != "destila"
+    }
     assert "numpy" in others
-    assert not {name: at for name, at in others.items() if DISTRIBUTION.get(name, name) not in declared}
+    assert not {
+        name: at for name, at in others.items() if DISTRIBUTION.get(name, name) not in declared
+    }

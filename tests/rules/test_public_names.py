@@ -14,7 +14,9 @@ import pytest
 import destila
 
 HEAVY = {"torch", "onnxruntime", "transformers", "accelerate", "sklearn", "scipy"}
-REPORT = "import json, sys; sys.stderr.write(json.dumps(sorted(m for m in sys.modules if '.' not in m)))"
+REPORT = (
+    "import json, sys; sys.stderr.write(json.dumps(sorted(m for m in sys.modules if '.' not in m)))"
+)
 STARTS = {
     "import": f"import destila\n{REPORT}",
     "help": f"""
@@ -32,7 +34,12 @@ except SystemExit as stop:
 def start(kind: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PYTHONWARNINGS": "ignore", "COLUMNS": "100"}
     return subprocess.run(
-        [sys.executable, "-c", STARTS[kind]], capture_output=True, text=True, check=True, env=environment, timeout=60
+        [sys.executable, "-c", STARTS[kind]],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
+        timeout=60,
     )
 
 
@@ -48,7 +55,11 @@ def test_every_public_name_is_there_and_documented() -> None:
 
 
 def test_nothing_public_is_missing_from_the_list() -> None:
-    there = {n for n, v in vars(destila).items() if not n.startswith("_") and not isinstance(v, ModuleType)}
+    there = {
+        n
+        for n, v in vars(destila).items()
+        if not n.startswith("_") and not isinstance(v, ModuleType)
+    }
     assert there - {"annotations", "TYPE_CHECKING"} <= set(destila.__all__)
 
 

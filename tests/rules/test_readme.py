@@ -17,14 +17,20 @@ FENCE = re.compile(r"^```[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 def commands(program: str) -> list[list[str]]:
     """Arguments of every line in a code fence that calls a program, comments cut off."""
-    text = "\n".join(fence for page in PAGES for fence in FENCE.findall(page.read_text(encoding="utf-8")))
+    text = "\n".join(
+        fence for page in PAGES for fence in FENCE.findall(page.read_text(encoding="utf-8"))
+    )
     text = text.replace("\\\n", " ")
     lines = (re.sub(r"^\s*(\$ )?(\.venv/bin/)?", "", line) for line in text.splitlines())
-    return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith(f"{program} ")]
+    return [
+        shlex.split(line, comments=True)[1:] for line in lines if line.startswith(f"{program} ")
+    ]
 
 
 def cut_at_pipe(arguments: list[str]) -> list[str]:
-    return arguments[: next((i for i, a in enumerate(arguments) if a in ("|", ">", "<", "&&")), len(arguments))]
+    return arguments[
+        : next((i for i, a in enumerate(arguments) if a in ("|", ">", "<", "&&")), len(arguments))
+    ]
 
 
 DESTILA = [cut_at_pipe(line) for line in commands("destila")]
@@ -39,10 +45,18 @@ def test_there_are_commands_to_check() -> None:
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_verb_of_the_readme_exists_and_knows_its_flags(verb: str) -> None:
     code = f"import sys; sys.argv = ['destila', {verb!r}, '--help']; from destila.cli import main; main()"
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    shown = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
     assert shown.returncode == 0, shown.stderr
     plain = re.sub(r"\x1b\[[0-9;]*m", "", shown.stdout)
-    flags = {word.split("=")[0] for line in DESTILA if line[0] == verb for word in line if word.startswith("--")}
+    flags = {
+        word.split("=")[0]
+        for line in DESTILA
+        if line[0] == verb
+        for word in line
+        if word.startswith("--")
+    }
     assert not {flag for flag in flags if flag not in plain}
 
 

@@ -47,10 +47,15 @@ def small_pretraining(path: Path) -> str:
     plain = pretrain_recipe.read(str(path)).model_dump(exclude_none=True)
     plain["corpora"] = [{"files": ["corpus.txt.zst"], "exact": False, "near": {"use": False}}]
     plain["tokenizer"] |= {"vocab_size": 300}
-    plain["model"] = {"shape": {"kind": "albert", "layers": 1, "hidden": 16, "heads": 2, "embedding": 8}}
+    plain["model"] = {
+        "shape": {"kind": "albert", "layers": 1, "hidden": 16, "heads": 2, "embedding": 8}
+    }
     plain["feed"] = {"stretch": 64, "block": 512, "heldout": 0.1}
     plain["train"] |= {"stages": [{"steps": 2, "length": 32, "rows": 4}], "horizon": 4}
-    plain["evaluation"] = {"tokens": 300, "probe": {"pos": "", "ner": "demo_tags", "train": 10, "dev": 5}}
+    plain["evaluation"] = {
+        "tokens": 300,
+        "probe": {"pos": "", "ner": "demo_tags", "train": 10, "dev": 5},
+    }
     return config.to_toml(config.build(pretrain_recipe.Recipe, plain))
 
 
@@ -60,10 +65,14 @@ def place(tmp_path, monkeypatch, lines, bpe) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DESTILA_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0})  # other tests run beside it
-    monkeypatch.setattr("destila.study.testing._peak_memory", lambda *_: 1)  # a process per model: see test_measure.py
+    monkeypatch.setattr(
+        "destila.study.testing._peak_memory", lambda *_: 1
+    )  # a process per model: see test_measure.py
     Path("recipes").mkdir()
     for path in sorted((ROOT / "recipes").glob("demo-*.toml")):
-        (tmp_path / "recipes" / path.name).write_text(config.to_toml(small(read(str(path)))), encoding="utf-8")
+        (tmp_path / "recipes" / path.name).write_text(
+            config.to_toml(small(read(str(path)))), encoding="utf-8"
+        )
     (tmp_path / "recipes" / "pretrain").mkdir()
     made = small_pretraining(ROOT / "recipes" / "pretrain" / "albeto-tiny.toml")
     (tmp_path / "recipes" / "pretrain" / "albeto-tiny.toml").write_text(made, encoding="utf-8")
@@ -72,7 +81,11 @@ def place(tmp_path, monkeypatch, lines, bpe) -> Path:
     Path("new.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     documents = "\n\n".join(["\n".join(lines)] * 20)
     Path("corpus.txt.zst").write_bytes(zstandard.ZstdCompressor().compress(documents.encode()))
-    answers = {**SMALL_SHAPE, "layers": 2, "init_range": 0.5}  # weights so large that no two texts get the same answer
+    answers = {
+        **SMALL_SHAPE,
+        "layers": 2,
+        "init_range": 0.5,
+    }  # weights so large that no two texts get the same answer
     teacher = hf.load(answers, tokenizer=bpe, task="classify", labels=("no", "sí"))
     store.save(teacher.model, bpe, "my-teacher")
     return tmp_path

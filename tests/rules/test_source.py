@@ -35,14 +35,19 @@ def test_only_the_command_line_prints(modules: list[Any]) -> None:
         f"{m.path}:{node.lineno}"
         for m in library
         for node in ast.walk(m.tree)
-        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("print", "rich.print", "sys.stdout.write")
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) in ("print", "rich.print", "sys.stdout.write")
     ]
 
 
 def translates(node: ast.Try, handler: ast.ExceptHandler) -> bool:
     """One call in the `try`, and an error of ours raised from it: for libraries that raise a bare Exception."""
     raised = handler.body[0]
-    return len(node.body) == len(handler.body) == 1 and isinstance(raised, ast.Raise) and raised.cause is not None
+    return (
+        len(node.body) == len(handler.body) == 1
+        and isinstance(raised, ast.Raise)
+        and raised.cause is not None
+    )
 
 
 def test_no_except_is_broad(modules: list[Any]) -> None:
@@ -53,7 +58,10 @@ def test_no_except_is_broad(modules: list[Any]) -> None:
         for m, node in tries
         for handler in node.handlers
         if handler.type is None
-        or ({n.id for n in ast.walk(handler.type) if isinstance(n, ast.Name)} & BROAD and not translates(node, handler))
+        or (
+            {n.id for n in ast.walk(handler.type) if isinstance(n, ast.Name)} & BROAD
+            and not translates(node, handler)
+        )
     ]
 
 
@@ -67,10 +75,20 @@ def test_every_module_says_what_it_does(modules: list[Any]) -> None:
 
 @pytest.mark.parametrize("name", ["losses", "datasets"])
 def test_every_plug_in_defines_what_its_room_promises(modules: list[Any], name: str) -> None:
-    needs = {"losses": {"Options", "build"}, "datasets": {"TASK", "LABELS", "Options", "load"}}[name]
-    own = [m for m in modules if m.room == name and m.path.stem not in ("mix", "__init__") and m.path.stem[0] != "_"]
+    needs = {"losses": {"Options", "build"}, "datasets": {"TASK", "LABELS", "Options", "load"}}[
+        name
+    ]
+    own = [
+        m
+        for m in modules
+        if m.room == name and m.path.stem not in ("mix", "__init__") and m.path.stem[0] != "_"
+    ]
     assert len(own) >= 4
     for module in own:
-        targets = [t for n in module.tree.body for t in getattr(n, "targets", [getattr(n, "target", None)])]
-        defined = {getattr(n, "name", None) for n in module.tree.body} | {getattr(t, "id", None) for t in targets}
+        targets = [
+            t for n in module.tree.body for t in getattr(n, "targets", [getattr(n, "target", None)])
+        ]
+        defined = {getattr(n, "name", None) for n in module.tree.body} | {
+            getattr(t, "id", None) for t in targets
+        }
         assert needs <= defined, module.path

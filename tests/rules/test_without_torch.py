@@ -56,7 +56,9 @@ def test_every_task_predicts(exported, asked, tmp_path, task):  # noqa: F811
     assert loaded.returncode == 0, loaded.stderr
     assert len(loaded.stdout.splitlines()) == 5
     assert said(CLI, str(folder), str(tmp_path / "texts.jsonl")).stdout == loaded.stdout
-    done = said(CLI, str(folder), str(tmp_path / "texts.jsonl"), "--out", str(tmp_path / "out.jsonl"))
+    done = said(
+        CLI, str(folder), str(tmp_path / "texts.jsonl"), "--out", str(tmp_path / "out.jsonl")
+    )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out.jsonl").read_text() == loaded.stdout
 
@@ -66,7 +68,9 @@ def test_the_block_blocks_and_weights_alone_ask_for_torch(exported):  # noqa: F8
     assert "torch is not installed here" in said("import torch").stderr
     failed = said(CLI, str(folder), "--text", "hola")
     assert failed.returncode == 1
-    assert failed.stderr.splitlines() == ["error: this needs the package 'torch': pip install 'destila[train]'"]
+    assert failed.stderr.splitlines() == [
+        "error: this needs the package 'torch': pip install 'destila[train]'"
+    ]
 
 
 def test_a_first_prediction_waits_for_no_library_that_reads_recipes_or_prints(exported):  # noqa: F811
@@ -78,4 +82,6 @@ def test_packed_texts_name_the_extra_that_reads_them(exported, tmp_path):  # noq
     (tmp_path / "texts.txt.zst").write_bytes(b"(\xb5/\xfd")
     failed = said(CLI, str(exported("tag")), str(tmp_path / "texts.txt.zst"))
     assert failed.returncode == 1
-    assert failed.stderr.splitlines() == ["error: this needs the package 'zstandard': pip install 'destila[train]'"]
+    assert failed.stderr.splitlines() == [
+        "error: this needs the package 'zstandard': pip install 'destila[train]'"
+    ]

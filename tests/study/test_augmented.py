@@ -30,7 +30,9 @@ def masked(tmp_path, bpe):
     """The folder of a masked language model that nobody trained."""
     shape = {"kind": "albert", "layers": 1, "hidden": 16, "positions": 64, "init_range": 0.5}
     store.save(
-        mlm.build(from_shape(shape, vocab_size=bpe.vocab_size, pad_id=bpe.pad_id), seed=1), bpe, tmp_path / "mlm"
+        mlm.build(from_shape(shape, vocab_size=bpe.vocab_size, pad_id=bpe.pad_id), seed=1),
+        bpe,
+        tmp_path / "mlm",
     )
     return tmp_path / "mlm"
 
@@ -53,7 +55,9 @@ def test_made_texts_are_labelled_by_the_teacher_and_learnt_from(
     assert line == f"augmentation: {count} new texts from 96 by {how}, made now"
     assert 20 < count <= (192 if how == "fill" else 96)
     assert [r.args[0] for r in caplog.records if r.msg.startswith("teacher calls")] == [96 + count]
-    found = {r.role: r for r in records.read(tmp_path / "runs" / "tiny" / "record.jsonl")}["distilled"]
+    found = {r.role: r for r in records.read(tmp_path / "runs" / "tiny" / "record.jsonl")}[
+        "distilled"
+    ]
     assert found.details["notes"]["features"] >= 96 + count
     assert found.config["distil"]["augment"]["kind"] == how
 
@@ -64,7 +68,9 @@ def test_made_texts_are_labelled_by_the_teacher_and_learnt_from(
     run(arguments)
     assert (trained, said(caplog, "augmentation")) == ([], [])
     run(Config(recipe=arguments.recipe, set=(*arguments.set, "seeds=[1]")))
-    assert said(caplog, "augmentation") == [f"augmentation: {count} new texts from 96 by {how}, made before"]
+    assert said(caplog, "augmentation") == [
+        f"augmentation: {count} new texts from 96 by {how}, made before"
+    ]
 
 
 def test_the_key_names_what_is_made_without_making_it(tiny, masked, monkeypatch):
@@ -86,8 +92,13 @@ def test_the_key_names_what_is_made_without_making_it(tiny, masked, monkeypatch)
 
 def test_the_report_on_data_says_how_many_texts_there_will_be(tiny, tmp_path):
     (tmp_path / "raw.txt").write_text("uno dos\ntres\ncuatro cinco\n")
-    changes = ('distil.augment={kind="swap", copies=3}', f'distil.unlabelled="{tmp_path / "raw.txt"}"')
-    found = data.run(data.Config(recipe=str(tiny("demo_tags")), set=changes))["texts_for_the_teacher"]
+    changes = (
+        'distil.augment={kind="swap", copies=3}',
+        f'distil.unlabelled="{tmp_path / "raw.txt"}"',
+    )
+    found = data.run(data.Config(recipe=str(tiny("demo_tags")), set=changes))[
+        "texts_for_the_teacher"
+    ]
     assert found["student"]["unlabelled"] == 3
     assert 0 < found["student"]["swap"] <= 288
     assert "texts_for_the_teacher" not in data.run(data.Config(recipe=str(tiny("demo_tags"))))
@@ -95,7 +106,9 @@ def test_the_report_on_data_says_how_many_texts_there_will_be(tiny, tmp_path):
 
 def test_stages_may_keep_made_texts_to_the_one_that_wants_them(tiny):
     stages = '[{name="made", data="unlabelled"}, {name="gold", data="labelled"}]'
-    recipe = read(str(tiny("demo_tags")), ('distil.augment={kind="swap"}', f"distil.stages={stages}"))
+    recipe = read(
+        str(tiny("demo_tags")), ('distil.augment={kind="swap"}', f"distil.stages={stages}")
+    )
     first, last = Run(Study(recipe))._distillation(recipe.students[0], 0).chain
     assert (first.made is None, first.labelled) == (False, False)
     assert (last.made, last.labelled) == (None, True)

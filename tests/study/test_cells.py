@@ -26,7 +26,9 @@ def _no_subprocess(monkeypatch):
 def cell(name: str, distil: str) -> str:
     """A further student of the same shape and tokenizer, without a fine-tuned twin, as TOML."""
     tokenizer = "tokenizer = { kind = 'wordpiece', vocab_size = 400 }\n"
-    return f"\n[[students]]\nname = '{name}'\ncompare = false\n{SHAPE}{tokenizer}distil = {distil}\n"
+    return (
+        f"\n[[students]]\nname = '{name}'\ncompare = false\n{SHAPE}{tokenizer}distil = {distil}\n"
+    )
 
 
 def keys(path, *changes: str) -> dict[tuple[str, bool], str]:
@@ -35,13 +37,23 @@ def keys(path, *changes: str) -> dict[tuple[str, bool], str]:
 
 
 @pytest.mark.slow
-def test_cells_share_a_fine_tuned_twin_and_are_trained_and_recorded_apart(tiny, tmp_path, trained, caplog):
+def test_cells_share_a_fine_tuned_twin_and_are_trained_and_recorded_apart(
+    tiny, tmp_path, trained, caplog
+):
     caplog.set_level(logging.INFO)
-    (tmp_path / "raw.txt").write_text("".join(f"dónde está mi tarjeta número {i}\n" for i in range(8)))
+    (tmp_path / "raw.txt").write_text(
+        "".join(f"dónde está mi tarjeta número {i}\n" for i in range(8))
+    )
     more = cell("by-mse", '{ terms = [{ use = "mse" }], train = { lr = 1e-3 } }')
     more += cell("wider", f'{{ unlabelled = "{tmp_path / "raw.txt"}" }}')
     run(Config(recipe=str(tiny("demo_intents", more)), set=FAST))
-    names = ["student-finetuned", "teacher-teacher", "student-distilled", "by-mse-distilled", "wider-distilled"]
+    names = [
+        "student-finetuned",
+        "teacher-teacher",
+        "student-distilled",
+        "by-mse-distilled",
+        "wider-distilled",
+    ]
     assert trained == [f"{name}-s0" for name in names]
     asked = [r.args[0] for r in caplog.records if r.msg.startswith("teacher calls")]
     assert asked == [96, 0, 8]
@@ -57,7 +69,11 @@ def test_cells_share_a_fine_tuned_twin_and_are_trained_and_recorded_apart(tiny, 
 
 
 def test_a_cell_that_changes_nothing_is_the_recipe_s_own_distillation(tiny):
-    found = keys(tiny("demo_intents", cell("same", "{}") + cell("other", "{ terms = [{ use = 'soft_ce' }] }")))
+    found = keys(
+        tiny(
+            "demo_intents", cell("same", "{}") + cell("other", "{ terms = [{ use = 'soft_ce' }] }")
+        )
+    )
     assert found["same", True] == found["student", True] != found["other", True]
     assert ("same", False) not in found
     plain = keys(tiny("demo_intents"))
@@ -65,7 +81,10 @@ def test_a_cell_that_changes_nothing_is_the_recipe_s_own_distillation(tiny):
 
 
 def test_changes_of_a_student_win_over_those_of_the_recipe(tiny):
-    more = cell("a", "{ train = { lr = 1e-3, epochs = 4 } }") + "train = { lr = 5e-3, batch_size = 8 }\n"
+    more = (
+        cell("a", "{ train = { lr = 1e-3, epochs = 4 } }")
+        + "train = { lr = 5e-3, batch_size = 8 }\n"
+    )
     recipe = read(str(tiny("demo_intents", more)), ("distil.train={epochs=7, warmup=0.0}",))
     options = recipe.distil_options(recipe.students[1])
     assert (options.lr, options.epochs, options.batch_size, options.warmup) == (1e-3, 4, 8, 0.0)
@@ -87,9 +106,18 @@ def test_a_wrong_change_shows_when_the_recipe_is_read(tiny, distil, says):
 
 @pytest.mark.slow
 def test_each_student_may_have_its_own_teacher(tiny, tmp_path):
-    other = "\n[[teachers]]\nname = 'second'\n" + SHAPE + "tokenizer = { kind = 'bpe', vocab_size = 350 }\n"
+    other = (
+        "\n[[teachers]]\nname = 'second'\n"
+        + SHAPE
+        + "tokenizer = { kind = 'bpe', vocab_size = 350 }\n"
+    )
     more = other + cell("by-second", "{ teachers = ['second'] }")
-    run(Config(recipe=str(tiny("demo_intents", more)), set=(*FAST, "distil.teachers=['teacher', 'second']")))
+    run(
+        Config(
+            recipe=str(tiny("demo_intents", more)),
+            set=(*FAST, "distil.teachers=['teacher', 'second']"),
+        )
+    )
     found = {r.run: r for r in records.read(tmp_path / "runs" / "tiny" / "record.jsonl")}
     assert found["by-second-distilled-s0"].details["teacher"] == "second"
     (teacher,) = [r for r in found.values() if r.role == "teacher"]
@@ -102,8 +130,13 @@ def test_each_student_may_have_its_own_teacher(tiny, tmp_path):
 def test_lines_of_a_length_are_drawn_from_a_file_under_the_data_folder(tiny, tmp_path, monkeypatch):
     monkeypatch.setenv("DESTILA_DATA", str(tmp_path / "data"))
     (tmp_path / "data" / "books").mkdir(parents=True)
-    (tmp_path / "data" / "books" / "a.txt").write_text("uno dos\nuno dos tres cuatro\nuno\nuno dos tres\n")
-    recipe = read(str(tiny("demo_tags")), ("distil.unlabelled='books/a.txt'", "distil.unlabelled_words=[2, 3]"))
+    (tmp_path / "data" / "books" / "a.txt").write_text(
+        "uno dos\nuno dos tres cuatro\nuno\nuno dos tres\n"
+    )
+    recipe = read(
+        str(tiny("demo_tags")),
+        ("distil.unlabelled='books/a.txt'", "distil.unlabelled_words=[2, 3]"),
+    )
     study = Study(recipe)
     drawn = study.unlabelled(recipe.distil)
     assert [e.text for e in drawn] == ["uno dos", "uno dos tres"]
@@ -119,15 +152,32 @@ def test_lines_of_a_length_are_drawn_from_a_file_under_the_data_folder(tiny, tmp
 @pytest.mark.slow
 def test_an_ensemble_is_heard_from_the_rows_that_each_teacher_has_cached(tiny, tmp_path, caplog):
     caplog.set_level(logging.INFO)
-    other = "\n[[teachers]]\nname = 'second'\n" + SHAPE + "tokenizer = { kind = 'bpe', vocab_size = 350 }\n"
-    more = (
-        other + cell("mean", "{ ensemble = {} }") + cell("dev", "{ ensemble = { mean = 'logits', weights = 'dev' } }")
+    other = (
+        "\n[[teachers]]\nname = 'second'\n"
+        + SHAPE
+        + "tokenizer = { kind = 'bpe', vocab_size = 350 }\n"
     )
-    alone = cell("alone", "{ ensemble = { weights = [0, 1] } }") + cell("second-alone", "{ teachers = ['second'] }")
+    more = (
+        other
+        + cell("mean", "{ ensemble = {} }")
+        + cell("dev", "{ ensemble = { mean = 'logits', weights = 'dev' } }")
+    )
+    alone = cell("alone", "{ ensemble = { weights = [0, 1] } }") + cell(
+        "second-alone", "{ teachers = ['second'] }"
+    )
     path = tiny("demo_tags", more + alone)
-    answers = 'distil.terms=[{use="kl"}]'  # what an ensemble says; inside, one teacher is looked into
-    run(Config(recipe=str(path), set=(*FAST, "compare=false", "teachers.0.train={epochs=8}", answers)))
-    found = {r.run.removesuffix("-distilled-s0"): r for r in records.read(tmp_path / "runs" / "tiny" / "record.jsonl")}
+    answers = (
+        'distil.terms=[{use="kl"}]'  # what an ensemble says; inside, one teacher is looked into
+    )
+    run(
+        Config(
+            recipe=str(path), set=(*FAST, "compare=false", "teachers.0.train={epochs=8}", answers)
+        )
+    )
+    found = {
+        r.run.removesuffix("-distilled-s0"): r
+        for r in records.read(tmp_path / "runs" / "tiny" / "record.jsonl")
+    }
     assert found["mean"].details["teacher"] == found["dev"].details["teacher"] == "teacher + second"
     assert found["mean"].details["agreement_with"] in ("teacher", "second")
     assert len({found[name].key for name in ("student", "mean", "dev", "alone")}) == 4

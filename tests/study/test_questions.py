@@ -34,14 +34,30 @@ def squad(*, articles: int = 36, empty: bool = False, impossible: bool = False) 
         name, city = NAMES[i % len(NAMES)], CITIES[i % len(CITIES)]
         filler = " El equipo ganó la copa en la ciudad de al lado." * (6 if i % 3 == 0 else 1)
         context = f"{name} vive en {city}{i}.{filler} Su casa, «La {name}», es del año {1900 + i}."
-        asked = [(f"¿Dónde vive {name}?", f"{city}{i}"), (f"¿De qué año es la casa {i}?", str(1900 + i))]
+        asked = [
+            (f"¿Dónde vive {name}?", f"{city}{i}"),
+            (f"¿De qué año es la casa {i}?", str(1900 + i)),
+        ]
         qas = [
-            {"id": f"{i}-{n}", "question": q, "answers": [{"text": a, "answer_start": context.index(a)}]}
+            {
+                "id": f"{i}-{n}",
+                "question": q,
+                "answers": [{"text": a, "answer_start": context.index(a)}],
+            }
             for n, (q, a) in enumerate(asked)
         ]
         if impossible:
-            qas.append({"id": f"{i}-2", "question": f"¿Quién es {i}?", "answers": [], "is_impossible": True})
-        found.append({"title": f"T{i}", "paragraphs": [{"context": context, "qas": [] if empty else qas}]})
+            qas.append(
+                {
+                    "id": f"{i}-2",
+                    "question": f"¿Quién es {i}?",
+                    "answers": [],
+                    "is_impossible": True,
+                }
+            )
+        found.append(
+            {"title": f"T{i}", "paragraphs": [{"context": context, "qas": [] if empty else qas}]}
+        )
     return {"version": "1.1", "data": found}
 
 
@@ -88,7 +104,9 @@ def recipe(tmp_path, monkeypatch):
     monkeypatch.setenv("DESTILA_CACHE", str(tmp_path / "cache"))
 
     def write(other: str = OTHER, **options) -> str:
-        (tmp_path / "asked.json").write_text(json.dumps(squad(**options), ensure_ascii=False), encoding="utf-8")
+        (tmp_path / "asked.json").write_text(
+            json.dumps(squad(**options), ensure_ascii=False), encoding="utf-8"
+        )
         path = tmp_path / "asked.toml"
         path.write_text(RECIPE.format(folder=tmp_path, other=other), encoding="utf-8")
         return str(path)
@@ -106,12 +124,20 @@ def study_of(path: str, *changes: str) -> Study:
     return Study(read(path, changes))
 
 
-def test_a_study_runs_from_json_to_answers_with_equal_and_with_other_tokens(recipe, tmp_path, trained, caplog):
+def test_a_study_runs_from_json_to_answers_with_equal_and_with_other_tokens(
+    recipe, tmp_path, trained, caplog
+):
     caplog.set_level("INFO", "destila")
     path = recipe()
     run.run(run.Config(recipe=path))
     assert sorted(trained) == sorted(
-        ["teacher-teacher-s0", "same-finetuned-s0", "same-distilled-s0", "other-finetuned-s0", "other-distilled-s0"]
+        [
+            "teacher-teacher-s0",
+            "same-finetuned-s0",
+            "same-distilled-s0",
+            "other-finetuned-s0",
+            "other-distilled-s0",
+        ]
     )
     found = {r.run: r for r in records.read(tmp_path / "runs" / "asked" / "record.jsonl")}
     assert {r.role for r in found.values()} == {"teacher", "finetuned", "distilled"}
@@ -119,12 +145,17 @@ def test_a_study_runs_from_json_to_answers_with_equal_and_with_other_tokens(reci
         assert record.main == "f1"
         assert {"exact_match", "f1", "exact_match_es", "f1_es"} <= record.scores.keys()
         assert len(record.items) == len(study_of(path).dataset.splits["test"])
-    assert "teacher calls: 0" in caplog.text  # the second student, with other tokens, reads the same rows
+    assert (
+        "teacher calls: 0" in caplog.text
+    )  # the second student, with other tokens, reads the same rows
     folder = tmp_path / "runs" / "asked" / "students" / "other-distilled-s0" / "best"
     said = json.loads((folder / "destila.json").read_text(encoding="utf-8"))
     assert said["span"] == study_of(path).task.options.model_dump()
     context = "Ana\u00a0vive en Lima 🙂.\tSu casa, «La Ana», es del año 1907."
-    texts = [{"id": "x", "question": "¿Dónde vive Ana?", "context": context}, {"text": "¿De qué año?", "pair": context}]
+    texts = [
+        {"id": "x", "question": "¿Dónde vive Ana?", "context": context},
+        {"text": "¿De qué año?", "pair": context},
+    ]
     answers = list(predict.Labeller(folder).predict(texts))
     assert [a["id"] for a in answers] == ["x", "1"]
     for answer in answers:
@@ -144,13 +175,19 @@ def test_a_second_run_trains_nothing(recipe, trained):
 
 @pytest.mark.parametrize("unit", ["token", "position"])
 def test_rows_that_count_tokens_teach_equal_tokens(recipe, trained, unit):
-    run.run(run.Config(recipe=recipe(other=""), set=(f"span.unit={unit}", "compare=false"), train_only=True))
+    run.run(
+        run.Config(
+            recipe=recipe(other=""), set=(f"span.unit={unit}", "compare=false"), train_only=True
+        )
+    )
     assert "same-distilled-s0" in trained
 
 
 @pytest.mark.parametrize("unit", ["token", "position"])
 def test_rows_that_count_tokens_are_refused_for_other_tokens_before_any_work(recipe, trained, unit):
-    with pytest.raises(ConfigError, match=f"span.unit = '{unit}' needs equal tokens; 'teacher' .* 'other'"):
+    with pytest.raises(
+        ConfigError, match=f"span.unit = '{unit}' needs equal tokens; 'teacher' .* 'other'"
+    ):
         run.run(run.Config(recipe=recipe(), set=(f"span.unit={unit}",)))
     assert trained == []
 
@@ -187,7 +224,9 @@ def test_a_teacher_shorter_than_the_stride_is_refused_before_any_work(recipe, un
     folder = untrained("span", SPAN_LABELS, "short", positions=40)
     path = recipe()
     teacher = f'teachers=[{{name="short", model="{folder}"}}]'
-    with pytest.raises(ConfigError, match="teacher 'short' reads at most 40 tokens, fewer than the stride of 45"):
+    with pytest.raises(
+        ConfigError, match="teacher 'short' reads at most 40 tokens, fewer than the stride of 45"
+    ):
         questions.check(study_of(path, teacher, "span.window=60", "span.stride=45"))
     questions.check(study_of(path, teacher, "span.window=16", "span.stride=10"))
     assert trained == []
@@ -214,7 +253,9 @@ def test_a_question_longer_than_its_share_is_refused(recipe):
         study.encode("test", tokenizer, [long])
 
 
-def test_a_test_question_longer_than_its_share_is_said_before_any_training(recipe, tmp_path, trained, wordpiece):
+def test_a_test_question_longer_than_its_share_is_said_before_any_training(
+    recipe, tmp_path, trained, wordpiece
+):
     path, asked = recipe(other=""), squad(articles=2)
     asked["data"][1]["paragraphs"][0]["qas"][1]["question"] = "¿De qué año es? " * 30
     (tmp_path / "test.json").write_text(json.dumps(asked), encoding="utf-8")
@@ -241,7 +282,9 @@ def test_init_writes_a_recipe_for_squad_json_that_can_be_read(recipe, tmp_path):
     assert Study(written).dataset.task == "span"
 
 
-def test_data_with_unanswerable_questions_ask_for_a_threshold_and_init_writes_one(recipe, tmp_path, caplog):
+def test_data_with_unanswerable_questions_ask_for_a_threshold_and_init_writes_one(
+    recipe, tmp_path, caplog
+):
     path = recipe(impossible=True)
     init.run(init.Config(data=str(tmp_path / "asked.json"), out=str(tmp_path / "new.toml")))
     assert read(str(tmp_path / "new.toml")).span == SpanOptions(null_threshold=0.0)
@@ -278,5 +321,7 @@ def test_a_set_that_only_tests_scores_a_model_and_trains_none(recipe, tmp_path, 
     record = evaluate.run(evaluate.Config(recipe=path, model=str(folder), set=changes))
     assert len(record["items"]) == 8
     assert {"f1", "f1_es"} <= set(record["scores"])
-    with pytest.raises(DataError, match=r"no examples in its train split: .*destila evaluate needs"):
+    with pytest.raises(
+        DataError, match=r"no examples in its train split: .*destila evaluate needs"
+    ):
         run.run(run.Config(recipe=path, set=changes))

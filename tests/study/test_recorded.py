@@ -42,11 +42,16 @@ def test_a_recipe_that_is_changed_back_reports_its_own_numbers(tiny, tmp_path, t
     trained.clear()
     assert run(Config(recipe=path, set=fixed))["rows"][0]["score"] == one != other
     assert trained == []
-    assert len((tmp_path / "runs" / "tiny" / "record.jsonl").read_text(encoding="utf-8").splitlines()) == 3
+    assert (
+        len((tmp_path / "runs" / "tiny" / "record.jsonl").read_text(encoding="utf-8").splitlines())
+        == 3
+    )
 
 
 @pytest.mark.slow
-def test_training_alone_leaves_testing_for_later_and_time_is_told_first(tiny, tmp_path, trained, caplog):
+def test_training_alone_leaves_testing_for_later_and_time_is_told_first(
+    tiny, tmp_path, trained, caplog
+):
     caplog.set_level(logging.INFO)
     arguments = {"recipe": str(tiny()), "set": ("teachers=[]", "floor=false", "train.epochs=1")}
     assert "without --train-only" in run(Config(**arguments, train_only=True))["lines"][0]
@@ -76,26 +81,50 @@ def test_unlabelled_lines_for_pairs_are_refused_before_any_training(tiny, tmp_pa
 
 
 @pytest.mark.slow
-def test_a_teacher_only_transformers_knows_with_labels_of_its_own_teaches(tiny, tmp_path, bpe, monkeypatch):
+def test_a_teacher_only_transformers_knows_with_labels_of_its_own_teaches(
+    tiny, tmp_path, bpe, monkeypatch
+):
     import transformers
 
     (tmp_path / "data.csv").write_text(
-        "text,label\n" + "".join(f"el niño come {i},{'sí' if i % 2 else 'no'}\n" for i in range(60)), encoding="utf-8"
+        "text,label\n"
+        + "".join(f"el niño come {i},{'sí' if i % 2 else 'no'}\n" for i in range(60)),
+        encoding="utf-8",
     )
     folder = tmp_path / "electra"
-    shape = {"embedding_size": 8, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    shape = {
+        "embedding_size": 8,
+        "hidden_size": 8,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+    }
     config = transformers.ElectraConfig(
-        **shape, vocab_size=bpe.vocab_size, intermediate_size=8, pad_token_id=bpe.pad_id, id2label={0: "nay", 1: "yes"}
+        **shape,
+        vocab_size=bpe.vocab_size,
+        intermediate_size=8,
+        pad_token_id=bpe.pad_id,
+        id2label={0: "nay", 1: "yes"},
     )
     transformers.ElectraForSequenceClassification(config).save_pretrained(folder)
     bpe.save(folder)
     measured: list[str] = []
-    monkeypatch.setattr(testing.memory, "peak_of", lambda command: measured.append(command[-2]) or 1)
+    monkeypatch.setattr(
+        testing.memory, "peak_of", lambda command: measured.append(command[-2]) or 1
+    )
     teacher = f'teachers=[{{model="{folder}", finetune=false, label_map={{nay="no", yes="sí"}}}}]'
     data = f'data={{use="table", train="{tmp_path / "data.csv"}"}}'
-    run(Config(recipe=str(tiny()), set=(teacher, data, "compare=false", "floor=false", "train.epochs=1")))
+    run(
+        Config(
+            recipe=str(tiny()),
+            set=(teacher, data, "compare=false", "floor=false", "train.epochs=1"),
+        )
+    )
     found = {r.role: r for r in records.read(tmp_path / "runs" / "tiny" / "record.jsonl")}
     assert set(found) == {"teacher", "distilled"}
-    assert [path.split("/")[-2] for path in measured] == ["student-distilled-s0"]  # `predict` cannot load the teacher
+    assert [path.split("/")[-2] for path in measured] == [
+        "student-distilled-s0"
+    ]  # `predict` cannot load the teacher
     assert found["distilled"].details["teacher"] == "electra"
-    assert json.loads((tmp_path / "runs" / "tiny" / "environment.json").read_text())["versions"]["torch"]
+    assert json.loads((tmp_path / "runs" / "tiny" / "environment.json").read_text())["versions"][
+        "torch"
+    ]

@@ -31,20 +31,32 @@ def asked(caplog) -> list[int]:
 
 def files(folder: Path) -> dict[str, int]:
     """Every file that training wrote and when."""
-    found = (path for part in ("students", "teachers") for path in (folder / part).rglob("*") if path.is_file())
+    found = (
+        path
+        for part in ("students", "teachers")
+        for path in (folder / part).rglob("*")
+        if path.is_file()
+    )
     return {str(path): path.stat().st_mtime_ns for path in found}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("data", ["demo_intents", "demo_tags"])
-def test_a_study_is_run_once_and_grows_by_what_is_new(tiny, second, tmp_path, caplog, trained, data):
+def test_a_study_is_run_once_and_grows_by_what_is_new(
+    tiny, second, tmp_path, caplog, trained, data
+):
     caplog.set_level(logging.INFO)
     arguments = Config(recipe=str(tiny(data)))
     study = tmp_path / "runs" / "tiny"
 
     first = run(arguments)
     found = records.read(study / "record.jsonl")
-    assert Counter(r.role for r in found) == {"floor": 1, "teacher": 1, "finetuned": 1, "distilled": 1}
+    assert Counter(r.role for r in found) == {
+        "floor": 1,
+        "teacher": 1,
+        "finetuned": 1,
+        "distilled": 1,
+    }
     assert trained == ["student-finetuned-s0", "teacher-teacher-s0", "student-distilled-s0"]
     assert asked(caplog) == [96]
     for record in found:
@@ -63,7 +75,9 @@ def test_a_study_is_run_once_and_grows_by_what_is_new(tiny, second, tmp_path, ca
 
     run(Config(recipe=str(tiny(data, second))))
     assert trained == ["second-finetuned-s0", "second-distilled-s0"]
-    assert asked(caplog) == [0]  # another tokenizer and another architecture, and every row was there
+    assert asked(caplog) == [
+        0
+    ]  # another tokenizer and another architecture, and every row was there
     assert {k: v for k, v in files(study).items() if k in before} == before
 
 
@@ -76,15 +90,23 @@ def test_the_steps_are_verbs_of_their_own_and_share_their_results(tiny, tmp_path
     assert (ranked["main"], ranked["teachers"][0]["behind"]) == ("accuracy", 0.0)
 
     assert {row["role"] for row in finetune.run(Config(recipe=path))["rows"]} >= {"finetuned"}
-    assert {row["role"] for row in distil.run(Config(recipe=path))["rows"]} >= {"finetuned", "distilled", "teacher"}
+    assert {row["role"] for row in distil.run(Config(recipe=path))["rows"]} >= {
+        "finetuned",
+        "distilled",
+        "teacher",
+    }
     assert sorted(trained) == ["student-distilled-s0", "student-finetuned-s0", "teacher-teacher-s0"]
 
     best = tmp_path / "runs" / "tiny" / "students" / "student-distilled-s0" / "best"
-    found = {r.role: r for r in records.read(tmp_path / "runs" / "tiny" / "record.jsonl")}["distilled"]
+    found = {r.role: r for r in records.read(tmp_path / "runs" / "tiny" / "record.jsonl")}[
+        "distilled"
+    ]
     again = evaluate.run(evaluate.Config(recipe=path, model=str(best)))
     assert again["scores"]["accuracy"] == pytest.approx(found.scores["accuracy"])
     assert (again["params"], again["size_bytes"]) == (found.params, found.size_bytes)
-    assert evaluate.run(evaluate.Config(recipe=path, model=str(best), split="dev"))["split"] == "dev"
+    assert (
+        evaluate.run(evaluate.Config(recipe=path, model=str(best), split="dev"))["split"] == "dev"
+    )
 
     (said,) = predict.run(predict.Config(model=str(best)), ["quiero saber mi saldo"])
     assert list(said) == ["id", "text", "label", "probabilities"]
@@ -105,9 +127,17 @@ def test_several_seeds_are_trained_apart_and_a_changed_setting_is_trained_again(
 @pytest.mark.slow
 def test_unlabelled_text_is_labelled_by_the_teacher_and_learnt_from(tiny, tmp_path, caplog):
     caplog.set_level(logging.INFO)
-    (tmp_path / "raw.txt").write_text("\n".join(f"quiero pagar la factura número {i}" for i in range(30)) + "\n\n")
-    changes = (f'distil.unlabelled="{tmp_path / "raw.txt"}"', "distil.unlabelled_limit=20", "train.epochs=1")
+    (tmp_path / "raw.txt").write_text(
+        "\n".join(f"quiero pagar la factura número {i}" for i in range(30)) + "\n\n"
+    )
+    changes = (
+        f'distil.unlabelled="{tmp_path / "raw.txt"}"',
+        "distil.unlabelled_limit=20",
+        "train.epochs=1",
+    )
     run(Config(recipe=str(tiny("demo_tags")), set=(*changes, "compare=false", "floor=false")))
     assert asked(caplog) == [116]
-    found = {r.role: r for r in records.read(tmp_path / "runs" / "tiny" / "record.jsonl")}["distilled"]
+    found = {r.role: r for r in records.read(tmp_path / "runs" / "tiny" / "record.jsonl")}[
+        "distilled"
+    ]
     assert found.details["notes"]["features"] >= 116

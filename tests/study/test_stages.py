@@ -52,22 +52,32 @@ def started(monkeypatch) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.slow
-def test_a_stage_starts_from_the_weights_of_the_one_before_and_is_not_done_twice(tiny, tmp_path, caplog, started):
+def test_a_stage_starts_from_the_weights_of_the_one_before_and_is_not_done_twice(
+    tiny, tmp_path, caplog, started
+):
     caplog.set_level(logging.INFO)
     path = str(tiny("demo_intents", STAGES))
     run(Config(recipe=path, set=FAST))
-    assert list(started) == ["teacher-teacher-s0", "student-distilled-s0-general", "student-distilled-s0"]
+    assert list(started) == [
+        "teacher-teacher-s0",
+        "student-distilled-s0-general",
+        "student-distilled-s0",
+    ]
     students = tmp_path / "runs" / "tiny" / "students"
     kept = load_file(students / "student-distilled-s0-general" / "best" / "model.safetensors")
     (name,) = [n for n in kept if n.endswith("word_embeddings.weight")]
     assert torch.equal(started["student-distilled-s0"], kept[name])
     assert not torch.equal(started["student-distilled-s0-general"], kept[name])
 
-    found = {r.role: r for r in records.read(tmp_path / "runs" / "tiny" / "record.jsonl")}["distilled"]
+    found = {r.role: r for r in records.read(tmp_path / "runs" / "tiny" / "record.jsonl")}[
+        "distilled"
+    ]
     assert found.config["terms"] == [{"use": "mse"}, {"use": "hard"}]
     assert [s["name"] for s in found.config["distil"]["stages"]] == ["general", "task"]
     assert found.details["notes"]["features"] == 96
-    notes = json.loads((students / "student-distilled-s0-general" / "trained.json").read_text())["notes"]
+    notes = json.loads((students / "student-distilled-s0-general" / "trained.json").read_text())[
+        "notes"
+    ]
     assert notes["features"] == 40
     asked = [r.args[0] for r in caplog.records if r.msg.startswith("teacher calls")]
     assert asked == [40, 96]
@@ -99,7 +109,9 @@ def test_one_stage_of_everything_is_the_distillation_without_stages(tiny):
 
 
 def test_a_stage_that_teaches_no_answers_keeps_its_last_weights(tiny, monkeypatch):
-    monkeypatch.setattr("destila.losses.weighted.Mix.answers", property(lambda mix: mix.terms[0][1].name != "mse"))
+    monkeypatch.setattr(
+        "destila.losses.weighted.Mix.answers", property(lambda mix: mix.terms[0][1].name != "mse")
+    )
     stages = 'distil.stages=[{name="states", terms=[{use="mse"}]}, {name="answers"}]'
     recipe = read(str(tiny()), (stages,))
     jobs = Run(Study(recipe))._distillation(recipe.students[0], 0).chain
@@ -107,7 +119,9 @@ def test_a_stage_that_teaches_no_answers_keeps_its_last_weights(tiny, monkeypatc
 
 
 def test_a_head_that_is_not_taught_may_answer_one_thing(tiny, monkeypatch):
-    recipe = read(str(tiny()), ("teachers=[]", "train.epochs=6", "train.lr=1e-9", "train.warmup=0.0"))
+    recipe = read(
+        str(tiny()), ("teachers=[]", "train.epochs=6", "train.lr=1e-9", "train.warmup=0.0")
+    )
     study = Study(recipe)
     made = training.Job(recipe.folder / "a", "finetuned", recipe.students[0], recipe.options(), 0)
     with pytest.raises(TrainingError, match="collapsed"):
@@ -142,6 +156,12 @@ def test_hidden_states_first_and_answers_after_them(tiny, tmp_path, started):
     run(Config(recipe=str(tiny()), set=(*FAST[:3], f"distil.stages={stages}")))
     assert list(started)[1:] == ["student-distilled-s0-states", "student-distilled-s0"]
     students = tmp_path / "runs" / "tiny" / "students"
-    lines = [json.loads(x) for x in (students / "student-distilled-s0-states" / "log.jsonl").read_text().splitlines()]
-    assert [line["best"] for line in lines if "best" in line] == [True, True]  # the last weights, whatever dev says
+    lines = [
+        json.loads(x)
+        for x in (students / "student-distilled-s0-states" / "log.jsonl").read_text().splitlines()
+    ]
+    assert [line["best"] for line in lines if "best" in line] == [
+        True,
+        True,
+    ]  # the last weights, whatever dev says
     assert "hidden" in lines[-1]

@@ -42,7 +42,9 @@ def distilled(path, *changes: str) -> tuple[Run, list[dict]]:
         ((SAME,), '[{use = "hard"}, {use = "hidden", shared = true}, {use = "relation"}]', {"hard", "hidden", "relation"}),
     ],
 )  # fmt: skip
-def test_states_are_distilled_with_any_tokens_and_leave_no_trace_in_the_model(tiny, data, changes, terms, logged):
+def test_states_are_distilled_with_any_tokens_and_leave_no_trace_in_the_model(
+    tiny, data, changes, terms, logged
+):
     steps, log = distilled(tiny(data), *SHORT, *changes, f"distil.terms={terms}")
     assert all(logged <= set(line) for line in log)
     assert all(line[name] > 0 for line in log for name in logged)
@@ -77,10 +79,16 @@ def test_hidden_states_from_the_disk_teach_as_the_live_teacher_does(tiny, caplog
         ('[{use = "relation"}, {use = "hard"}]', 1000, "only hidden states are cached"),
     ],
 )
-def test_what_cannot_be_cached_comes_from_the_live_teacher_and_the_log_says_so(tiny, caplog, terms, limit, said):
+def test_what_cannot_be_cached_comes_from_the_live_teacher_and_the_log_says_so(
+    tiny, caplog, terms, limit, said
+):
     caplog.set_level(logging.INFO)
     distilled(
-        tiny("demo_tags"), *SHORT, f"distil.terms={terms}", 'distil.states="cache"', f"distil.cache_limit_mb={limit}"
+        tiny("demo_tags"),
+        *SHORT,
+        f"distil.terms={terms}",
+        'distil.states="cache"',
+        f"distil.cache_limit_mb={limit}",
     )
     assert said in caplog.text
     assert "teacher on the fly" in caplog.text
@@ -90,7 +98,10 @@ def test_what_cannot_be_cached_comes_from_the_live_teacher_and_the_log_says_so(t
     ("terms", "said"),
     [
         ('[{use = "attention"}]', "a wordpiece tokenizer of 400 pieces of its own"),
-        ('[{use = "kl"}, {use = "hidden", pool = "token"}]', "train the student with the teacher's tokenizer"),
+        (
+            '[{use = "kl"}, {use = "hidden", pool = "token"}]',
+            "train the student with the teacher's tokenizer",
+        ),
         ('[{use = "hidden", layers = [[1, 3]]}]', "the teacher's 0 to 2"),
         ('[{use = "hidden", project = "never"}]', "the student is 16 wide and the teacher 32"),
         ('[{use = "relation"}]', "of a text to classify there is one"),
@@ -113,10 +124,12 @@ def test_the_estimate_counts_the_teacher_that_runs_beside_the_student(tiny, monk
 
     alone = minutes('distil.terms=[{use = "kl"}]')
     # the teacher has 2 layers of 32, the student 1 of 16, and a forward pass is a third of a step
-    assert minutes('distil.terms=[{use = "hidden"}, {use = "kl"}]', 'distil.states="live"') == pytest.approx(
-        alone * (1 + 8 / 3), rel=0.01
+    assert minutes(
+        'distil.terms=[{use = "hidden"}, {use = "kl"}]', 'distil.states="live"'
+    ) == pytest.approx(alone * (1 + 8 / 3), rel=0.01)
+    assert (
+        minutes('distil.terms=[{use = "hidden"}, {use = "kl"}]', 'distil.states="cache"') == alone
     )
-    assert minutes('distil.terms=[{use = "hidden"}, {use = "kl"}]', 'distil.states="cache"') == alone
 
 
 def test_words_are_related_where_tokens_differ(tiny):
@@ -138,13 +151,20 @@ def electra(tmp_path, bpe, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
 
     def make(labels) -> str:
-        sizes = {"hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 48}
+        sizes = {
+            "hidden_size": 24,
+            "num_hidden_layers": 3,
+            "num_attention_heads": 2,
+            "intermediate_size": 48,
+        }
         config = transformers.AutoConfig.for_model(
             "electra", vocab_size=bpe.vocab_size, pad_token_id=bpe.pad_id, embedding_size=16,
             max_position_embeddings=64, id2label=dict(enumerate(labels)), **sizes,
         )  # fmt: skip
         torch.manual_seed(0)
-        transformers.AutoModelForTokenClassification.from_config(config).save_pretrained(tmp_path / "electra")
+        transformers.AutoModelForTokenClassification.from_config(config).save_pretrained(
+            tmp_path / "electra"
+        )
         bpe.save(tmp_path / "electra")
         return str(tmp_path / "electra")
 
@@ -169,9 +189,15 @@ def test_equal_tokens_in_shorter_windows_are_not_equal_and_the_message_says_why(
     folder = electra(Study(read(str(tiny("demo_tags")))).labels)
     settings = Path(folder, "tokenizer_config.json")  # only the model's positions are few
     settings.write_text(json.dumps(json.loads(settings.read_text()) | {"model_max_length": 512}))
-    same = (f'teachers=[{{model = "{folder}"}}]', *SHORT[:3], f"students.0.tokenizer={folder}", "max_length=96")
+    same = (
+        f'teachers=[{{model = "{folder}"}}]',
+        *SHORT[:3],
+        f"students.0.tokenizer={folder}",
+        "max_length=96",
+    )
     maps = '[{use = "attention", what = "probabilities"}]'
     with pytest.raises(
-        ConfigError, match=r"json, 64 tokens at once and .*, 96 tokens at once: .* max_length that both"
+        ConfigError,
+        match=r"json, 64 tokens at once and .*, 96 tokens at once: .* max_length that both",
     ):
         distilled(tiny("demo_tags"), *same, f"distil.terms={maps}")

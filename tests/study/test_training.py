@@ -19,7 +19,11 @@ from destila.study.data import Study
 from destila.study.recipe import read
 from destila.study.training import Job, finished, key_of, train
 
-ALONE = ("teachers=[]", "train.epochs=3", "train.evaluations=0.5")  # two evaluations cannot be a collapse
+ALONE = (
+    "teachers=[]",
+    "train.epochs=3",
+    "train.evaluations=0.5",
+)  # two evaluations cannot be a collapse
 COMMAND = """
 import sys
 from destila.study.recipe import read
@@ -53,12 +57,16 @@ def log_of(folder) -> list[dict]:
 
 
 @pytest.mark.slow
-def test_a_command_that_is_killed_and_started_again_leaves_the_same_files(tiny, tmp_path, monkeypatch, job):
+def test_a_command_that_is_killed_and_started_again_leaves_the_same_files(
+    tiny, tmp_path, monkeypatch, job
+):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     path = str(tiny())
     command = [sys.executable, "-c", COMMAND, path, *ALONE, f'out="{tmp_path / "rough"}"']
     target = random.Random().randint(2, 15)
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
         for line in process.stdout:
             process.stdin.write("\n")
             process.stdin.flush()
@@ -70,7 +78,9 @@ def test_a_command_that_is_killed_and_started_again_leaves_the_same_files(tiny, 
     rough = tmp_path / "rough" / "tiny" / "students" / "student-finetuned-s0"
     assert (rough / "state.safetensors").exists()
     assert not (rough / "trained.json").exists()
-    again = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
+    again = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True
+    )
     assert int(again.stdout.split()[0]) > 1, "the second start should have resumed"
 
     study, calm = job()
@@ -78,7 +88,9 @@ def test_a_command_that_is_killed_and_started_again_leaves_the_same_files(tiny, 
     torch.set_num_threads(1)
     done = train(study, calm)
     torch.set_num_threads(before)
-    weights = [(folder / "best" / "model.safetensors").read_bytes() for folder in (calm.folder, rough)]
+    weights = [
+        (folder / "best" / "model.safetensors").read_bytes() for folder in (calm.folder, rough)
+    ]
     assert weights[0] == weights[1], f"killed after step {target}"
     results = [json.loads((folder / "trained.json").read_text()) for folder in (calm.folder, rough)]
     assert results[0] | {"seconds": 0} == results[1] | {"seconds": 0}
@@ -90,7 +102,13 @@ def test_a_command_that_is_killed_and_started_again_leaves_the_same_files(tiny, 
 def test_a_job_leaves_a_model_a_log_and_its_filled_options(job):
     study, made = job()
     done = train(study, made)
-    assert {p.name for p in made.folder.iterdir()} == {"best", "config.toml", "key", "log.jsonl", "trained.json"}
+    assert {p.name for p in made.folder.iterdir()} == {
+        "best",
+        "config.toml",
+        "key",
+        "log.jsonl",
+        "trained.json",
+    }
     assert read_folder(done.model).labels == study.labels
     assert log_of(made.folder)[-1]["step"] == 18
     assert set(done.dev) >= {"accuracy", "macro_f1"}
@@ -101,7 +119,8 @@ def test_a_tagger_that_gives_every_word_one_label_is_noted_and_said(tiny, caplog
     def trained(name: str, *changes: str) -> dict[str, int]:
         recipe = read(str(tiny("demo_tags")), ("teachers=[]", *changes))
         return train(
-            Study(recipe), Job(recipe.folder / name, "finetuned", recipe.students[0], recipe.options(), 0)
+            Study(recipe),
+            Job(recipe.folder / name, "finetuned", recipe.students[0], recipe.options(), 0),
         ).notes
 
     assert trained("flat", "train.epochs=1", "train.lr=5e-3")["constant"] == 1
@@ -126,7 +145,10 @@ def test_the_key_changes_with_what_the_result_depends_on(job, change):
 
 
 def test_the_key_does_not_change_with_names_and_clocks(job):
-    (study, made), (other, changed) = job(), job("train.save_minutes=9.0", "students.0.name=otro", "name=otra")
+    (study, made), (other, changed) = (
+        job(),
+        job("train.save_minutes=9.0", "students.0.name=otro", "name=otra"),
+    )
     assert key_of(study, made) == key_of(other, changed)
 
 
@@ -168,6 +190,8 @@ def test_a_full_disk_leaves_the_best_checkpoint_of_before(job, monkeypatch):
 def test_a_data_set_without_a_split_is_refused(job, monkeypatch, tiny):
     recipe = read(str(tiny()), ALONE)
     whole = Study(recipe).dataset
-    monkeypatch.setattr("destila.datasets.load", lambda _: replace(whole, splits={"train": whole.splits["train"]}))
+    monkeypatch.setattr(
+        "destila.datasets.load", lambda _: replace(whole, splits={"train": whole.splits["train"]})
+    )
     with pytest.raises(DataError, match="has no examples in its dev split"):
         Study(recipe)

@@ -54,26 +54,53 @@ def test_labels_that_are_not_bio_give_one_span_per_word():
 
 def test_offsets_are_code_points_of_the_text_whatever_stands_before():
     text = "👩‍👧 José e Íñigo, en A Coruña 🙂"
-    words = tuple((text.index(w), text.index(w) + len(w)) for w in ("José", "e", "Íñigo", "en", "A", "Coruña"))
-    found = as_json(Example("7", text, words=words), said("B-PER", "O", "B-PER", "O", "B-LOC", "I-LOC"), BIO, "tag")
+    words = tuple(
+        (text.index(w), text.index(w) + len(w)) for w in ("José", "e", "Íñigo", "en", "A", "Coruña")
+    )
+    found = as_json(
+        Example("7", text, words=words),
+        said("B-PER", "O", "B-PER", "O", "B-LOC", "I-LOC"),
+        BIO,
+        "tag",
+    )
     assert list(found) == ["id", "text", "spans"]
-    assert [list(span) for span in found["spans"]] == [["start", "end", "label", "text", "probability"]] * 3
-    assert [(s["text"], s["label"]) for s in found["spans"]] == [("José", "PER"), ("Íñigo", "PER"), ("A Coruña", "LOC")]
+    assert [list(span) for span in found["spans"]] == [
+        ["start", "end", "label", "text", "probability"]
+    ] * 3
+    assert [(s["text"], s["label"]) for s in found["spans"]] == [
+        ("José", "PER"),
+        ("Íñigo", "PER"),
+        ("A Coruña", "LOC"),
+    ]
     assert all(found["text"][s["start"] : s["end"]] == s["text"] for s in found["spans"])
     assert json.loads(json.dumps(found)) == found
 
 
 def test_a_decomposed_accent_counts_as_its_own_code_point():
     text = "Jose\u0301 come"
-    (span,) = as_json(Example("0", text, words=((0, 5), (6, 10))), said("B-PER", "O"), BIO, "tag")["spans"]
+    (span,) = as_json(Example("0", text, words=((0, 5), (6, 10))), said("B-PER", "O"), BIO, "tag")[
+        "spans"
+    ]
     assert (span["start"], span["end"], span["text"]) == (0, 5, "Jose\u0301")
 
 
 def test_a_classification_lists_every_probability_by_label():
-    found = as_json(Example("1", "hola"), said("sí", known=("no", "sí"), confidence=0.75), ("no", "sí"), "classify")
-    assert found == {"id": "1", "text": "hola", "label": "sí", "probabilities": {"no": 0.25, "sí": 0.75}}
+    found = as_json(
+        Example("1", "hola"),
+        said("sí", known=("no", "sí"), confidence=0.75),
+        ("no", "sí"),
+        "classify",
+    )
+    assert found == {
+        "id": "1",
+        "text": "hola",
+        "label": "sí",
+        "probabilities": {"no": 0.25, "sí": 0.75},
+    }
 
 
 def test_a_pair_is_repeated_in_the_answer():
-    found = as_json(Example("1", "a", pair="b"), said("no", known=("no", "sí")), ("no", "sí"), "classify")
+    found = as_json(
+        Example("1", "a", pair="b"), said("no", known=("no", "sí")), ("no", "sí"), "classify"
+    )
     assert found["pair"] == "b"

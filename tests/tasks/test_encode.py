@@ -63,8 +63,12 @@ def test_the_second_text_has_spans_of_its_own(tokenizer):
 
 def test_no_target_is_ignored_and_an_unknown_label_names_example_and_nearest(tokenizer):
     assert classify(tokenizer, Example("x", "hola")).features[0].target.tolist() == [IGNORE]
-    with pytest.raises(DataError, match=r"example 'x' has the label 'positivo', .*Did you mean 'positiva'"):
-        encode_classify([Example("x", "hola", target="positivo")], tokenizer, ["positiva", "otra"], max_length=8)
+    with pytest.raises(
+        DataError, match=r"example 'x' has the label 'positivo', .*Did you mean 'positiva'"
+    ):
+        encode_classify(
+            [Example("x", "hola", target="positivo")], tokenizer, ["positiva", "otra"], max_length=8
+        )
 
 
 def test_truncated_examples_are_counted_and_fill_the_window(tokenizer):
@@ -95,7 +99,9 @@ def test_longest_first_truncation_of_pairs_is_that_of_transformers(tokenizer, tm
 
 
 def test_a_window_longer_than_the_tokenizers_model_is_refused_with_the_remedy(tokenizer):
-    with pytest.raises(TokenizerError, match=r"max_length = 65 .* at most 64 tokens: lower max_length"):
+    with pytest.raises(
+        TokenizerError, match=r"max_length = 65 .* at most 64 tokens: lower max_length"
+    ):
         classify(tokenizer, Example("x", "hola"), max_length=65)
 
 
@@ -131,13 +137,17 @@ def test_a_sentence_of_1238_tokens_is_scored_whole(tokenizer):
     assert max(len(f.input_ids) for f in encoded.features) <= 64
     for f in encoded.features:
         here = [LABELS.index(t) for t in example.target[f.start : f.start + len(f.owned)]]
-        assert f.target.tolist() == [t if own else IGNORE for t, own in zip(here, f.owned, strict=True)]
+        assert f.target.tolist() == [
+            t if own else IGNORE for t, own in zip(here, f.owned, strict=True)
+        ]
         assert set(f.unit[f.unit >= 0].tolist()) == set(range(len(f.owned)))
 
 
 def test_a_word_longer_than_the_window_names_example_and_word(tokenizer):
     word = "superextraordinariamente" * 4
-    with pytest.raises(TokenizerError, match=r"example 'largo': the word 'superextra.*raise max_length or split"):
+    with pytest.raises(
+        TokenizerError, match=r"example 'largo': the word 'superextra.*raise max_length or split"
+    ):
         encode_tag([tagged(f"una {word} aquí", "largo")], tokenizer, LABELS, max_length=16)
 
 
@@ -161,17 +171,26 @@ def test_an_example_without_words_is_one_window_without_units(tokenizer):
 def test_rows_number_the_examples_across_chunks(tokenizer, monkeypatch):
     monkeypatch.setattr("destila.tasks.encode._CHUNK", 2)
     examples = [tagged(t, t) for t in ("uno", "dos", "tres", "cuatro", "cinco")]
-    assert [f.row for f in encode_tag(examples, tokenizer, LABELS, max_length=16).features] == [0, 1, 2, 3, 4]
-    assert [f.row for f in classify(tokenizer, *[Example(e.id, e.text, pair="y") for e in examples]).features] == [
-        *range(5)
+    assert [f.row for f in encode_tag(examples, tokenizer, LABELS, max_length=16).features] == [
+        0,
+        1,
+        2,
+        3,
+        4,
     ]
+    assert [
+        f.row
+        for f in classify(tokenizer, *[Example(e.id, e.text, pair="y") for e in examples]).features
+    ] == [*range(5)]
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     words=st.just(["a", *[""] * 120, "b"])
     | st.lists(
-        st.text(st.sampled_from("aeñóLÁ.,¿9-–\u0301\u00a0\t\r\n\u2003€😀Σ "), min_size=1, max_size=9),
+        st.text(
+            st.sampled_from("aeñóLÁ.,¿9-–\u0301\u00a0\t\r\n\u2003€😀Σ "), min_size=1, max_size=9
+        ),
         min_size=30,
         max_size=90,
     ),

@@ -18,7 +18,21 @@ GOLDEN = Path(__file__).parent.parent / "golden"
 ENTITY_CASES = json.loads((GOLDEN / "entity_f1.json").read_text(encoding="utf-8"))
 CHUNK_CASES = json.loads((GOLDEN / "chunk_f1.json").read_text(encoding="utf-8"))
 BIO = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC", "B-ORG", "I-ORG")
-UPOS = ("NOUN", "PUNCT", "ADP", "SYM", "SCONJ", "CCONJ", "ADJ", "PROPN", "X", "_", "INTJ", "VERB", "AUX")
+UPOS = (
+    "NOUN",
+    "PUNCT",
+    "ADP",
+    "SYM",
+    "SCONJ",
+    "CCONJ",
+    "ADJ",
+    "PROPN",
+    "X",
+    "_",
+    "INTJ",
+    "VERB",
+    "AUX",
+)
 
 
 def sentences(labels):
@@ -64,10 +78,14 @@ def test_entity_scores_equal_seqeval_on_any_bio_sequence(drawn):
 @settings(max_examples=150, deadline=None)
 def test_chunk_f1_equals_seqeval_on_tags_without_prefix(drawn):
     gold, predicted = sides(drawn)
-    assert metrics.tagging(gold, predicted, UPOS)["chunk_f1"] == pytest.approx(seqeval(gold, predicted)[0])
+    assert metrics.tagging(gold, predicted, UPOS)["chunk_f1"] == pytest.approx(
+        seqeval(gold, predicted)[0]
+    )
 
 
-@given(st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from("abc")), min_size=1, max_size=40))
+@given(
+    st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from("abc")), min_size=1, max_size=40)
+)
 @settings(max_examples=60, deadline=None)
 def test_classification_equals_scikit_learn(pairs):
     from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
@@ -163,7 +181,9 @@ def test_per_label_of_bio_is_per_entity_type():
 
 def test_per_label_of_a_classifier_is_per_class():
     rows = metrics.per_label("classify", ("a", "b"), ["a", "a", "b"], ["a", "b", "b"])
-    assert rows["a"] == pytest.approx({"precision": 1.0, "recall": 0.5, "f1": 2 / 3, "support": 2.0})
+    assert rows["a"] == pytest.approx(
+        {"precision": 1.0, "recall": 0.5, "f1": 2 / 3, "support": 2.0}
+    )
 
 
 def test_confusion_has_gold_in_rows():

@@ -20,13 +20,18 @@ def window(units: list[int], owned: list[bool], target: list[int]) -> Features:
     unit = np.array([-1, *units, -1], np.int32)
     nothing = np.zeros(len(unit), np.int32)
     spans = np.zeros((len(unit), 2), np.int32)
-    return Features(0, 0, nothing + 5, nothing, spans, unit, 0, np.array(owned), np.array(target, np.int32))
+    return Features(
+        0, 0, nothing + 5, nothing, spans, unit, 0, np.array(owned), np.array(target, np.int32)
+    )
 
 
 @pytest.fixture
 def tags():
     """Words of 2, 1 and 3 pieces; the last is another window's. A second, shorter window."""
-    return collate([window([0, 0, 1, 2, 2, 2], [True, True, False], [4, 2, IGNORE]), window([0], [True], [1])], 0)
+    return collate(
+        [window([0, 0, 1, 2, 2, 2], [True, True, False], [4, 2, IGNORE]), window([0], [True], [1])],
+        0,
+    )
 
 
 def numbered(b: int, length: int, classes: int) -> torch.Tensor:
@@ -44,7 +49,10 @@ def test_a_tagged_word_is_read_at_its_first_sub_token(tags):
 def test_first_labelling_meets_one_label_per_owned_word(tags):
     logits = numbered(2, 8, 5)
     assert tag.TASK.targets(tags).tolist() == [[4, 2, IGNORE], [1, IGNORE, IGNORE]]
-    assert torch.equal(tag.TASK.supervised(Output(logits), tags).logits, tag.TASK.signal(Output(logits), tags).logits)
+    assert torch.equal(
+        tag.TASK.supervised(Output(logits), tags).logits,
+        tag.TASK.signal(Output(logits), tags).logits,
+    )
 
 
 def test_all_labelling_meets_the_words_label_on_each_of_its_sub_tokens(tags):
@@ -87,13 +95,18 @@ def test_a_tagger_is_scored_by_entities_when_its_labels_are_bio():
     assert scores["entity_f1"] == 0.0
     assert scores["accuracy"] == 0.5
     assert "pos_accuracy" in tag.TASK.score(
-        [replace(examples[0], target=("N", "V"))], [Prediction(("N", "V"), np.zeros((2, 2)))], ("N", "V")
+        [replace(examples[0], target=("N", "V"))],
+        [Prediction(("N", "V"), np.zeros((2, 2)))],
+        ("N", "V"),
     )
 
 
 def test_a_tagger_is_scored_with_the_calibration_of_its_words():
     examples = [Example("0", "a b", words=((0, 1), (2, 3)), target=("N", "V")), Example("1", "")]
-    said = [Prediction(("N", "N"), np.array([[0.9, 0.1], [0.6, 0.4]])), Prediction((), np.zeros((0, 2)))]
+    said = [
+        Prediction(("N", "N"), np.array([[0.9, 0.1], [0.6, 0.4]])),
+        Prediction((), np.zeros((0, 2))),
+    ]
     assert tag.TASK.score(examples, said, ("N", "V"))["ece"] == pytest.approx((0.1 + 0.6) / 2)
 
 

@@ -41,7 +41,9 @@ def test_a_unit_is_owned_by_the_window_in_which_it_is_farthest_from_a_cut(length
 
     for own in windows:
         for unit in range(own.own_start, own.own_end):
-            assert context(unit, own) == max(context(unit, w) for w in windows if w.start <= unit < w.end)
+            assert context(unit, own) == max(
+                context(unit, w) for w in windows if w.start <= unit < w.end
+            )
 
 
 def test_a_text_that_fits_is_one_window():

@@ -69,7 +69,9 @@ def test_a_share_of_the_entities_is_swapped_and_at_least_one(sentences):
         made = swap(sentences[:2], copies=3, share=share, seed=1)
         for example in made:
             source = sentences[int(example.id[1])]
-            assert sum(a != b for a, b in zip(named(source), named(example), strict=True)) == changed
+            assert (
+                sum(a != b for a, b in zip(named(source), named(example), strict=True)) == changed
+            )
 
 
 def test_what_is_made_depends_on_the_seed_the_copy_and_the_text_alone(sentences):
@@ -81,13 +83,21 @@ def test_what_is_made_depends_on_the_seed_the_copy_and_the_text_alone(sentences)
 
 
 def test_texts_that_are_known_or_made_twice_are_left_out(sentences):
-    made = [replace(sentences[0], id="again"), replace(sentences[0], id="b", text="Ana"), Example("c", "Ana")]
+    made = [
+        replace(sentences[0], id="again"),
+        replace(sentences[0], id="b", text="Ana"),
+        Example("c", "Ana"),
+    ]
     assert [e.id for e in new(made, sentences)] == ["b"]
 
 
 def test_what_was_made_is_read_from_disk(sentences, tmp_path, monkeypatch):
     monkeypatch.setenv("DESTILA_CACHE", str(tmp_path))
-    made = [*swap(sentences, copies=1, share=0.5, seed=0), Example("p", "uno", pair="dos\u2028tres"), Example("w", "a")]
+    made = [
+        *swap(sentences, copies=1, share=0.5, seed=0),
+        Example("p", "uno", pair="dos\u2028tres"),
+        Example("w", "a"),
+    ]
     assert stored("k", lambda: made) == made
     assert stored("k", list) == made
     file_of("k").write_text('["a"]\n', encoding="utf-8")

@@ -16,7 +16,9 @@ from destila.teachers import cache as module
 from destila.teachers.cache import Cache
 from destila.types import Example
 
-SPEC = module.spec(teacher="t1", tokenizer="k1", max_length=128, task="tag", labels=["A", "B", "C"], source="toy")
+SPEC = module.spec(
+    teacher="t1", tokenizer="k1", max_length=128, task="tag", labels=["A", "B", "C"], source="toy"
+)
 
 
 def example(i, words=None):
@@ -120,7 +122,9 @@ def test_a_cache_opened_before_another_process_filled_sees_its_rows_when_it_fill
 def test_progress_hears_of_every_chunk(tmp_path):
     seen = []
     cache = Cache.open(tmp_path / "c", SPEC, 3)
-    cache.fill([example(i) for i in range(25)], Teacher(), chunk=10, progress=lambda *a: seen.append(a))
+    cache.fill(
+        [example(i) for i in range(25)], Teacher(), chunk=10, progress=lambda *a: seen.append(a)
+    )
     assert seen == [(10, 25), (20, 25), (25, 25)]
 
 
@@ -164,15 +168,30 @@ def test_a_torn_tail_of_the_index_is_dropped_and_filled_again(tmp_path, cut):
     again = Cache.open(tmp_path / "c", SPEC, 3)
     for i in range(50):
         np.testing.assert_array_equal(again.rows([example(i)])[0], answer(example(i)))
-    assert (tmp_path / "c" / "rows.bin").stat().st_size == sum(answer(example(i)).size * 2 for i in range(50))
+    assert (tmp_path / "c" / "rows.bin").stat().st_size == sum(
+        answer(example(i)).size * 2 for i in range(50)
+    )
 
 
 @pytest.mark.parametrize(
-    "change", [{"teacher": "t2"}, {"tokenizer": "k2"}, {"max_length": 64}, {"task": "classify"}, {"labels": ["B", "A"]}]
+    "change",
+    [
+        {"teacher": "t2"},
+        {"tokenizer": "k2"},
+        {"max_length": 64},
+        {"task": "classify"},
+        {"labels": ["B", "A"]},
+    ],
 )
 def test_a_folder_made_with_another_spec_is_refused_and_says_what_differs(tmp_path, change):
     filled(tmp_path / "c")
-    plain = {"teacher": "t1", "tokenizer": "k1", "max_length": 128, "task": "tag", "labels": ["A", "B", "C"]}
+    plain = {
+        "teacher": "t1",
+        "tokenizer": "k1",
+        "max_length": 128,
+        "task": "tag",
+        "labels": ["A", "B", "C"],
+    }
     with pytest.raises(CacheError, match=rf"another .*{next(iter(change))}.*delete folder"):
         Cache.open(tmp_path / "c", module.spec(**(plain | change)), 3)
 
@@ -334,6 +353,11 @@ def test_entries_lists_sizes_and_names_what_is_broken(tmp_path, monkeypatch):
     (tmp_path / "teacher" / "junk").mkdir()
     first, second = module.entries()
     assert first["folder"] == str(good.folder)
-    assert (first["rows"], first["source"], first["task"], first["problem"]) == (30, "toy", "tag", None)
+    assert (first["rows"], first["source"], first["task"], first["problem"]) == (
+        30,
+        "toy",
+        "tag",
+        None,
+    )
     assert first["megabytes"] > 0
     assert "junk" in second["problem"]

@@ -28,7 +28,9 @@ def test_the_mean_of_probabilities_is_their_weighted_sum_along_the_axis(axis, ov
 
 @pytest.mark.parametrize("axis", [1, 2])
 def test_the_mean_of_logits_is_their_weighted_sum(axis):
-    assert combine([A, B], [0.25, 0.75], mean="logits", axis=axis) == pytest.approx(0.25 * A + 0.75 * B, abs=1e-6)
+    assert combine([A, B], [0.25, 0.75], mean="logits", axis=axis) == pytest.approx(
+        0.25 * A + 0.75 * B, abs=1e-6
+    )
 
 
 @pytest.mark.parametrize("mean", ["probabilities", "logits"])
@@ -52,7 +54,9 @@ def test_over_units_a_teacher_without_the_unit_gives_it_nothing():
     cut = A.copy()
     cut[1] = ABSENT
     found = softmax(combine([cut, B], [0.5, 0.5], mean="probabilities", axis=1), 0)
-    assert found == pytest.approx(0.5 * np.array([[1.0] * 3, [0.0] * 3]) + 0.5 * softmax(B, 0), abs=1e-6)
+    assert found == pytest.approx(
+        0.5 * np.array([[1.0] * 3, [0.0] * 3]) + 0.5 * softmax(B, 0), abs=1e-6
+    )
     assert (combine([cut, B], [0.5, 0.5], mean="logits", axis=1)[1] == ABSENT).all()
     assert (combine([cut, cut], [0.5, 0.5], mean="probabilities", axis=1)[1] == ABSENT).all()
 

@@ -22,7 +22,9 @@ TEXTS = (
 
 def model_for(tokenizer, **shape) -> MaskedModel:
     chosen = {"kind": "bert", "layers": 1, "hidden": 16, "positions": 64, "init_range": 0.5} | shape
-    return build(from_shape(chosen, vocab_size=tokenizer.vocab_size, pad_id=tokenizer.pad_id), seed=1)
+    return build(
+        from_shape(chosen, vocab_size=tokenizer.vocab_size, pad_id=tokenizer.pad_id), seed=1
+    )
 
 
 def run(tokenizer, examples, **options) -> list[Example]:
@@ -44,7 +46,11 @@ def test_candidates_are_tokens_that_are_a_whole_word(tokenizer):
 def test_words_give_way_to_words_and_everything_else_stays(tokenizer):
     examples = [Example(f"t{i}", text) for i, text in enumerate(TEXTS)]
     made = run(tokenizer, examples, copies=3)
-    assert {e.id.split("-")[0] for e in made} == {"t0", "t1", "t2"}  # a text without letters is left out
+    assert {e.id.split("-")[0] for e in made} == {
+        "t0",
+        "t1",
+        "t2",
+    }  # a text without letters is left out
     words = {w.casefold() for w in candidates(tokenizer)[1]}
     for example in made:
         old = TEXTS[int(example.id[1])]
@@ -67,7 +73,9 @@ def test_words_give_way_to_words_and_everything_else_stays(tokenizer):
 
 def test_given_words_keep_their_number_and_pairs_change_on_both_sides(bpe):
     words = split_words(TEXTS[0])
-    (tagged,) = run(bpe, [Example("t", TEXTS[0], words=words, target=("O",) * len(words))], share=0.5)
+    (tagged,) = run(
+        bpe, [Example("t", TEXTS[0], words=words, target=("O",) * len(words))], share=0.5
+    )
     assert len(tagged.words) == len(words)
     assert tagged.target is None
     assert all(tagged.text[a:b].strip() for a, b in tagged.words)

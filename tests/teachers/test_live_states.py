@@ -38,14 +38,26 @@ def examples(lines):
     def make(task: str) -> list[Example]:
         texts = [lines[0], f"{lines[1]} {lines[4]} {lines[5]}", lines[2], lines[9]]
         if task == "span":
-            return [Example(str(i), "¿Quién?", pair=text, answers=None) for i, text in enumerate(texts)]
-        return [Example(str(i), t, words=split_words(t) if task == "tag" else ()) for i, t in enumerate(texts)]
+            return [
+                Example(str(i), "¿Quién?", pair=text, answers=None) for i, text in enumerate(texts)
+            ]
+        return [
+            Example(str(i), t, words=split_words(t) if task == "tag" else ())
+            for i, t in enumerate(texts)
+        ]
 
     return make
 
 
 def model(task: str, tokenizer, *, hidden: int = 24, layers: int = 2) -> Model:
-    shape = {"kind": "bert", "layers": layers, "hidden": hidden, "heads": 2, "dropout": 0.3, "init_range": 0.2}
+    shape = {
+        "kind": "bert",
+        "layers": layers,
+        "hidden": hidden,
+        "heads": 2,
+        "dropout": 0.3,
+        "init_range": 0.2,
+    }
     config = from_shape(shape, vocab_size=tokenizer.vocab_size, pad_id=tokenizer.pad_id)
     return build(config, task, LABELS[task], seed=0)
 
@@ -61,7 +73,9 @@ def alone(net: Model, window: Features, state) -> torch.Tensor:
     return found
 
 
-def by_unit(net: Model, windows, state, pool: str, task: str) -> dict[tuple[int, int], torch.Tensor]:
+def by_unit(
+    net: Model, windows, state, pool: str, task: str
+) -> dict[tuple[int, int], torch.Tensor]:
     """What the model says of every unit of every example, by hand."""
     found: dict[tuple[int, int], torch.Tensor] = {}
     for window in windows:
@@ -76,7 +90,9 @@ def by_unit(net: Model, windows, state, pool: str, task: str) -> dict[tuple[int,
     return found
 
 
-def check(batch: Batch, pool: str, state, expected: dict[tuple[int, int], torch.Tensor], **tolerance) -> int:
+def check(
+    batch: Batch, pool: str, state, expected: dict[tuple[int, int], torch.Tensor], **tolerance
+) -> int:
     """Compares every unit of an asked batch; returns how many counted."""
     assert batch.inner is not None
     mask, values = batch.inner.masks[pool], batch.inner.states[pool][state].float()
@@ -97,21 +113,28 @@ def test_equal_tokens_share_the_batch_and_nothing_else_is_kept(examples, bpe):
     assert asked.masks["padded"].all()
     assert {pool: tuple(each) for pool, each in asked.states.items()} == wanted
     again = insight.ask(insight.align(batch)).inner
-    assert torch.equal(asked.states["token"]["hidden", 1], again.states["token"]["hidden", 1]), "dropout is off"
+    assert torch.equal(asked.states["token"]["hidden", 1], again.states["token"]["hidden", 1]), (
+        "dropout is off"
+    )
     assert not asked.states["token"]["hidden", 1].requires_grad
     torch.testing.assert_close(
-        asked.states["token"]["hidden", 1][0][batch.mask[0]], alone(net, batch.features[0], ("hidden", 1))
+        asked.states["token"]["hidden", 1][0][batch.mask[0]],
+        alone(net, batch.features[0], ("hidden", 1)),
     )
 
 
 @pytest.mark.parametrize("pool", ["first", "mean"])
 @pytest.mark.parametrize("task", ["classify", "tag", "span"])
 @pytest.mark.parametrize("theirs", ["wordpiece", "unigram", "bytelevel"])
-def test_other_tokens_meet_at_units_whatever_the_windows(task, pool, theirs, examples, bpe, request):
+def test_other_tokens_meet_at_units_whatever_the_windows(
+    task, pool, theirs, examples, bpe, request
+):
     other = request.getfixturevalue(theirs)
     net, state = model(task, other), ("hidden", 2)
     own = encoded(task, examples(task), other)
-    insight = LiveStates(net, {pool: (state,)}, whole=task == "classify", windows=own, pad_id=other.pad_id)
+    insight = LiveStates(
+        net, {pool: (state,)}, whole=task == "classify", windows=own, pad_id=other.pad_id
+    )
     expected = by_unit(net, own, state, pool, task)
     mine = encoded(task, examples(task), bpe)
     if task != "classify":
@@ -121,13 +144,17 @@ def test_other_tokens_meet_at_units_whatever_the_windows(task, pool, theirs, exa
         batch = collate([mine[i] for i in range(start, min(start + 2, len(mine)))], bpe.pad_id)
         asked = insight.ask(insight.align(batch))
         counted += check(asked, pool, state, expected, rtol=1e-4, atol=1e-5)
-        assert torch.equal(asked.inner.masks[pool], batch.unit_mask), "every unit has a teacher here"
+        assert torch.equal(asked.inner.masks[pool], batch.unit_mask), (
+            "every unit has a teacher here"
+        )
     assert counted == sum(int(collate([f], 0).unit_mask.sum()) for f in mine)
 
 
 def test_a_unit_that_the_teacher_does_not_have_does_not_count(examples, bpe, unigram):
     own = encoded("tag", [examples("tag")[1]], unigram)[:1]  # the first window alone
-    insight = LiveStates(model("tag", unigram), {"first": (("hidden", 1),)}, whole=False, windows=own)
+    insight = LiveStates(
+        model("tag", unigram), {"first": (("hidden", 1),)}, whole=False, windows=own
+    )
     mine = encoded("tag", [examples("tag")[1]], bpe)
     known = len(own[0].owned[own[0].owned])
     seen = 0
@@ -151,7 +178,9 @@ def test_with_equal_tokens_and_a_unit_for_every_token_units_are_tokens(pool, exa
     setting = LossContext(student=shape_of(student), teacher=shape_of(teacher))
     found = []
     for where in ("token", pool):
-        loss = build_loss([{"use": "hidden", "pool": where}, {"use": "relation", "pool": where}], setting=setting)
+        loss = build_loss(
+            [{"use": "hidden", "pool": where}, {"use": "relation", "pool": where}], setting=setting
+        )
         insight = LiveStates(teacher, loss.teacher_states, whole=False)
         batch = insight.ask(insight.align(collate(windows, bpe.pad_id)))
         counts = loss.counts(TAG, batch)
@@ -163,13 +192,17 @@ def test_with_equal_tokens_and_a_unit_for_every_token_units_are_tokens(pool, exa
 
 
 def shape_of(net: Model) -> ModelShape:
-    return ModelShape("toy", "tokens", net.config.layers, net.config.hidden, net.config.heads, STATES)
+    return ModelShape(
+        "toy", "tokens", net.config.layers, net.config.hidden, net.config.heads, STATES
+    )
 
 
 @pytest.mark.parametrize("same", [True, False])
 @pytest.mark.parametrize("pool", ["token", "first", "mean"])
 @pytest.mark.parametrize("task", ["classify", "tag", "span"])
-def test_states_from_the_disk_are_those_of_the_live_teacher(task, pool, same, examples, bpe, unigram, tmp_path):
+def test_states_from_the_disk_are_those_of_the_live_teacher(
+    task, pool, same, examples, bpe, unigram, tmp_path
+):
     if pool == "token" and not same:
         pytest.skip("tokens meet where they are the same")
     theirs = bpe if same else unigram
@@ -177,8 +210,12 @@ def test_states_from_the_disk_are_those_of_the_live_teacher(task, pool, same, ex
     texts = examples(task)
     whole, width = task == "classify", net.config.hidden
     own, mine = encoded(task, texts, theirs), encoded(task, texts, bpe)
-    shared = same and (task != "span" or pool == "token")  # of a unit in two parts of a window, the disk keeps one
-    fresh = LiveStates(net, wanted, whole=whole, windows=None if shared else own, pad_id=theirs.pad_id)
+    shared = same and (
+        task != "span" or pool == "token"
+    )  # of a unit in two parts of a window, the disk keeps one
+    fresh = LiveStates(
+        net, wanted, whole=whole, windows=None if shared else own, pad_id=theirs.pad_id
+    )
     spec = {"unit": cached_states.unit_of("rule", pool, wanted[pool])}
     cache = Cache.open(tmp_path / "cache", spec, 2 * width)
     encode = lambda some: TASKS[task].encode(some, theirs, LABELS[task], max_length=LENGTH)  # noqa: E731
@@ -204,7 +241,11 @@ def test_only_hidden_states_are_cached():
     assert cached_states.cacheable({"token": (("hidden", 0),), "mean": (("hidden", 3),)})
     assert not cached_states.cacheable({"token": (("hidden", 0), ("attention", 1))})
     assert not cached_states.cacheable({"padded": (("hidden", 0),)})
-    rules = {cached_states.unit_of("word", pool, [("hidden", n)]) for pool in ("first", "mean") for n in (1, 2)}
+    rules = {
+        cached_states.unit_of("word", pool, [("hidden", n)])
+        for pool in ("first", "mean")
+        for n in (1, 2)
+    }
     assert len(rules) == 4
 
 
@@ -232,7 +273,12 @@ def test_gradients_and_counts_of_pooled_units(examples, bpe):
     states = {"mean": {("hidden", 2): torch.zeros(*mask.shape, 24)}}
     with_inner = replace(batch, inner=TeacherStates({"mean": mask}, states))
     value = torch.randn(*batch.mask.shape, 24, requires_grad=True)
-    total, _ = loss(TAG, Output(torch.zeros(1), {("hidden", 2): value}), with_inner, loss.counts(TAG, with_inner))
+    total, _ = loss(
+        TAG,
+        Output(torch.zeros(1), {("hidden", 2): value}),
+        with_inner,
+        loss.counts(TAG, with_inner),
+    )
     total.backward()
     assert loss.counts(TAG, with_inner) == [2]
     assert term.pool == "mean"

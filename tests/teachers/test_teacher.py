@@ -32,7 +32,11 @@ SIZES = {
 OTHERS = {
     "electra": {"embedding_size": 16},
     "xlm-roberta": {"type_vocab_size": 1},
-    "deberta-v2": {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_biased_input": False},
+    "deberta-v2": {
+        "relative_attention": True,
+        "pos_att_type": ["p2c", "c2p"],
+        "position_biased_input": False,
+    },
 }
 
 
@@ -44,7 +48,10 @@ def _offline(monkeypatch):
 def save_theirs(folder, kind, task, tokenizer, labels=THEIRS, **changes):
     """A folder that transformers writes, with random weights, beside our tokenizer."""
     values = SIZES | OTHERS.get(kind, {}) | changes
-    names = {"id2label": dict(enumerate(labels)), "label2id": {label: i for i, label in enumerate(labels)}}
+    names = {
+        "id2label": dict(enumerate(labels)),
+        "label2id": {label: i for i, label in enumerate(labels)},
+    }
     config = transformers.AutoConfig.for_model(
         kind, vocab_size=tokenizer.vocab_size, pad_token_id=tokenizer.pad_id, **names, **values
     )
@@ -75,22 +82,33 @@ def words(text):
 
 
 def examples(task):
-    return [Example(str(i), text, words=words(text) if task == "tag" else ()) for i, text in enumerate(TEXTS)]
+    return [
+        Example(str(i), text, words=words(text) if task == "tag" else ())
+        for i, text in enumerate(TEXTS)
+    ]
 
 
 def rows(teacher, task):
     family = TAG if task == "tag" else CLASSIFY
-    predictor = TorchPredictor(teacher.model, teacher.tokenizer, family, OURS, max_length=teacher.max_length)
+    predictor = TorchPredictor(
+        teacher.model, teacher.tokenizer, family, OURS, max_length=teacher.max_length
+    )
     return predictor.logits(examples(task))
 
 
 def reference(folder, task, tokenizer):
     """What transformers itself answers, text by text, in its own label order."""
-    auto = "AutoModelForTokenClassification" if task == "tag" else "AutoModelForSequenceClassification"
+    auto = (
+        "AutoModelForTokenClassification" if task == "tag" else "AutoModelForSequenceClassification"
+    )
     model = getattr(transformers, auto).from_pretrained(folder, dtype=torch.float32).eval()
     found = []
     for example in examples(task):
-        pieces = tokenizer.words(example.text, example.words) if task == "tag" else tokenizer.text([example.text])
+        pieces = (
+            tokenizer.words(example.text, example.words)
+            if task == "tag"
+            else tokenizer.text([example.text])
+        )
         ids = [tokenizer.cls_id, *(i for p in pieces for i in p.ids.tolist()), tokenizer.sep_id]
         with torch.no_grad():
             logits = model(input_ids=torch.tensor([ids])).logits[0].numpy()
@@ -101,7 +119,9 @@ def reference(folder, task, tokenizer):
 
 @pytest.mark.parametrize("task", ["classify", "tag"])
 @pytest.mark.parametrize("kind", [*OTHERS, "bert"])
-def test_any_architecture_answers_as_transformers_does_in_our_label_order(kind, task, tmp_path, unigram):
+def test_any_architecture_answers_as_transformers_does_in_our_label_order(
+    kind, task, tmp_path, unigram
+):
     folder = save_theirs(tmp_path, kind, task, unigram)
     teacher = load_teacher(folder, task, OURS)
     order = [THEIRS.index(label) for label in OURS]
@@ -160,7 +180,9 @@ def test_hidden_states_and_attentions_come_when_asked_for(kind, tmp_path, unigra
 def test_the_length_limit_is_the_tighter_of_model_and_tokenizer(tmp_path, unigram):
     roomy = load_teacher(save_theirs(tmp_path / "a", "electra", "tag", unigram), "tag", OURS)
     tight = load_teacher(
-        save_theirs(tmp_path / "b", "xlm-roberta", "tag", unigram, max_position_embeddings=40), "tag", OURS
+        save_theirs(tmp_path / "b", "xlm-roberta", "tag", unigram, max_position_embeddings=40),
+        "tag",
+        OURS,
     )
     assert roomy.max_length == 64  # the tokenizer's
     assert tight.max_length == 40 - unigram.pad_id - 1  # positions begin behind the padding id
@@ -187,7 +209,12 @@ def test_a_map_renames_theirs_and_leaves_the_rest():
 @pytest.mark.parametrize(
     ("theirs", "ours", "mapping", "words"),
     [
-        (["LABEL_0", "LABEL_1"], ["a", "b"], None, "numbers its labels.*LABEL_0, LABEL_1; data a, b"),
+        (
+            ["LABEL_0", "LABEL_1"],
+            ["a", "b"],
+            None,
+            "numbers its labels.*LABEL_0, LABEL_1; data a, b",
+        ),
         (["a", "b"], ["a", "b", "c"], None, "teacher a, b; data a, b, c"),
         (["a", "b", "c"], ["a", "b"], None, "teacher a, b, c; data a, b"),
         ([], ["a", "b"], None, r"teacher \(none\); data a, b"),
@@ -206,7 +233,9 @@ def test_labels_that_do_not_match_are_refused_with_both_lists(theirs, ours, mapp
 @pytest.mark.parametrize("kind", ["bert", "electra"])
 def test_a_teacher_with_mapped_labels_answers_in_our_order(kind, tmp_path, wordpiece):
     named = load_teacher(save_theirs(tmp_path / "a", kind, "tag", wordpiece), "tag", OURS)
-    numbered = save_theirs(tmp_path / "b", kind, "tag", wordpiece, labels=["LABEL_0", "LABEL_1", "LABEL_2"])
+    numbered = save_theirs(
+        tmp_path / "b", kind, "tag", wordpiece, labels=["LABEL_0", "LABEL_1", "LABEL_2"]
+    )
     mapping = {"LABEL_0": "PER", "LABEL_1": "LOC", "LABEL_2": "O"}
     mapped = load_teacher(numbered, "tag", OURS, mapping=mapping)
     np.testing.assert_allclose(rows(mapped, "tag")[0], rows(named, "tag")[0], atol=1e-5)
@@ -233,7 +262,9 @@ def test_a_model_without_a_task_head_is_refused_with_the_remedy(kind, tmp_path, 
 @pytest.mark.parametrize("kind", ["bert", "electra"])
 def test_a_head_that_the_weights_lack_is_refused_by_name(kind, tmp_path, wordpiece):
     folder = save_theirs(tmp_path, kind, "mlm", wordpiece)
-    named = json.loads((folder / "config.json").read_text())["architectures"][0].replace("MaskedLM", "")
+    named = json.loads((folder / "config.json").read_text())["architectures"][0].replace(
+        "MaskedLM", ""
+    )
     rewrite(folder, architectures=[named.removesuffix("For") + "ForTokenClassification"])
     with pytest.raises(ModelError, match="classifier"):
         load_teacher(folder, "tag", THEIRS)
@@ -307,7 +338,9 @@ def test_the_cache_gives_back_what_the_teacher_says_and_asks_once(tmp_path, monk
     monkeypatch.setenv("DESTILA_CACHE", str(tmp_path / "cache"))
     teacher = load_teacher(save_theirs(tmp_path / "m", "electra", "tag", wordpiece), "tag", OURS)
     cache = Cache.open(None, teacher.spec(), len(OURS), "float32")
-    predictor = TorchPredictor(teacher.model, teacher.tokenizer, TAG, OURS, max_length=teacher.max_length)
+    predictor = TorchPredictor(
+        teacher.model, teacher.tokenizer, TAG, OURS, max_length=teacher.max_length
+    )
     assert cache.fill(examples("tag"), predictor.logits) == 2
     assert cache.fill(examples("tag"), predictor.logits) == 0
     for cached, live in zip(cache.rows(examples("tag")), rows(teacher, "tag"), strict=True):

@@ -22,7 +22,9 @@ SENTENCES = [
 ]
 
 
-def train_spiece(folder: Path, lines: list[str], **options: object) -> sentencepiece.SentencePieceProcessor:
+def train_spiece(
+    folder: Path, lines: list[str], **options: object
+) -> sentencepiece.SentencePieceProcessor:
     """A SentencePiece model in ALBETO's layout written to folder/spiece.model."""
     stream = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
@@ -54,7 +56,17 @@ def vocab_txt(lines) -> list[str]:
     """A lower-case BERT vocabulary with accents, in BETO's order."""
     letters = sorted({c for line in lines for c in line.lower() if not c.isspace()})
     words = ["niño", "año", "ano", "el", "hacía", "hacia", "la"]
-    return ["[MASK]", "[PAD]", "[EOS]", "[UNK]", "[CLS]", "[SEP]", *letters, *(f"##{c}" for c in letters), *words]
+    return [
+        "[MASK]",
+        "[PAD]",
+        "[EOS]",
+        "[UNK]",
+        "[CLS]",
+        "[SEP]",
+        *letters,
+        *(f"##{c}" for c in letters),
+        *words,
+    ]
 
 
 def write_vocab(folder: Path, vocab: list[str], config: dict | None = None) -> Path:
@@ -73,7 +85,9 @@ def test_spiece_models_cut_text_as_sentencepiece_does(tmp_path, lines, kind, rul
     assert (ours.pad_id, ours.unk_id, ours.cls_id, ours.sep_id, ours.mask_id) == (0, 1, 2, 3, 4)
     for sentence in SENTENCES + lines:
         if rule == "identity":
-            sentence = sentence.replace("\t", " ")  # we read it as a blank, SentencePiece as an unknown character
+            sentence = sentence.replace(
+                "\t", " "
+            )  # we read it as a blank, SentencePiece as an unknown character
         assert ours.text([sentence])[0].ids.tolist() == theirs.encode(sentence)
 
 
@@ -82,7 +96,9 @@ def test_spans_survive_the_compiled_rules_of_a_spiece_model(tmp_path, lines, kin
     train_spiece(tmp_path, lines, model_type=kind)
     text = "  El AN\u0303O\u00a0ﬁn,   an\u0303o 😀"
     spans = load(tmp_path).text([text])[0].spans.tolist()
-    assert {i for s, e in spans for i in range(s, e)} == {i for i, c in enumerate(text) if not c.isspace()}
+    assert {i for s, e in spans for i in range(s, e)} == {
+        i for i, c in enumerate(text) if not c.isspace()
+    }
     assert not any(c.isspace() for s, e in spans for c in text[s:e])
 
 
@@ -108,7 +124,9 @@ def test_keep_accents_of_the_folder_decides_for_a_spiece_model(tmp_path, lines):
 
 def test_the_wrong_flags_of_the_first_albeto_runs_do_not_make_capitals_unknown(tmp_path, lines):
     train_spiece(tmp_path, [line.lower() for line in lines], model_type="bpe")
-    (tmp_path / "tokenizer_config.json").write_text('{"do_lower_case": false, "keep_accents": false}')
+    (tmp_path / "tokenizer_config.json").write_text(
+        '{"do_lower_case": false, "keep_accents": false}'
+    )
     ours = load(tmp_path)
     assert ours.unk_id not in ours.text(["EL NIÑO Comió"])[0].ids
 
@@ -128,7 +146,9 @@ def test_a_spiece_model_without_dummy_prefix_marks_words_only_when_asked(tmp_pat
 
 
 def test_pieces_of_a_spiece_model_across_blanks_are_never_used(tmp_path, lines):
-    train_spiece(tmp_path, ["de la casa"] * 50, model_type="bpe", split_by_whitespace=False, vocab_size=40)
+    train_spiece(
+        tmp_path, ["de la casa"] * 50, model_type="bpe", split_by_whitespace=False, vocab_size=40
+    )
     ours = load(tmp_path)  # our reader splits at blanks, so its pieces across blanks are never used
     assert all(" " not in "de la casa"[s:e] for s, e in ours.text(["de la casa"])[0].spans.tolist())
 
@@ -175,7 +195,12 @@ def test_vocab_txt_gives_the_ids_of_berts_own_rules(tmp_path, vocab_txt, lines, 
 
 def test_vocab_txt_keeps_accents_apart_when_told_so(tmp_path, vocab_txt):
     ours = load(write_vocab(tmp_path, vocab_txt, {"do_lower_case": True, "strip_accents": False}))
-    assert ours.pieces_of(ours.text(["AÑO ano HACÍA hacia"])[0].ids) == ["año", "ano", "hacía", "hacia"]
+    assert ours.pieces_of(ours.text(["AÑO ano HACÍA hacia"])[0].ids) == [
+        "año",
+        "ano",
+        "hacía",
+        "hacia",
+    ]
 
 
 def test_vocab_txt_without_flags_lower_cases_when_its_vocabulary_does(tmp_path, vocab_txt, caplog):

@@ -12,7 +12,9 @@ TEXT = "El niño comió en España: «desarticulación», ¿qué ẽ?"
 @pytest.mark.parametrize(("kind", "extra"), [("unigram", 1), ("bytelevel", 0)])
 def test_pieces_of_a_text_spell_its_characters(kind, extra, request):
     tokenizer = request.getfixturevalue(kind)
-    known = TEXT if kind == "bytelevel" else TEXT.replace("ẽ", "é")  # bytes spell what is not in the vocabulary
+    known = (
+        TEXT if kind == "bytelevel" else TEXT.replace("ẽ", "é")
+    )  # bytes spell what is not in the vocabulary
     ids = tokenizer.text([known])[0].ids
     assert tokenizer.unk_id not in ids
     assert characters(tokenizer)[ids].sum() == len(known) + extra  # the blank before the first word
@@ -31,5 +33,11 @@ def test_a_character_cut_into_bytes_is_counted_once(bytelevel):
 
 
 def test_special_tokens_spell_nothing(tokenizer):
-    ids = [tokenizer.pad_id, tokenizer.unk_id, tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id]
+    ids = [
+        tokenizer.pad_id,
+        tokenizer.unk_id,
+        tokenizer.cls_id,
+        tokenizer.sep_id,
+        tokenizer.mask_id,
+    ]
     assert characters(tokenizer)[ids].tolist() == [0] * 5

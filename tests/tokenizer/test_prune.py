@@ -27,10 +27,14 @@ def cut(tokenizer, text, words):
 
 def same(old, new, text, words) -> bool:
     pairs = zip(cut(old, text, words), cut(new.tokenizer, text, words), strict=True)
-    return all(np.array_equal(a.ids, new.ids[b.ids]) and np.array_equal(a.spans, b.spans) for a, b in pairs)
+    return all(
+        np.array_equal(a.ids, new.ids[b.ids]) and np.array_equal(a.spans, b.spans) for a, b in pairs
+    )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(corpus=st.lists(texts, min_size=1, max_size=5), words=st.booleans())
 def test_text_of_which_no_piece_is_dropped_is_cut_as_before(tokenizer, corpus, words):
     found = trim(tokenizer, counts(tokenizer, corpus, words=words))
@@ -77,7 +81,9 @@ def test_the_most_frequent_pieces_are_kept_when_a_size_is_given(tokenizer, lines
 
 
 def test_a_size_below_what_every_text_needs_is_refused(tokenizer):
-    with pytest.raises(TokenizerError, match=r"size = 5 is less than the \d+ characters and special tokens"):
+    with pytest.raises(
+        TokenizerError, match=r"size = 5 is less than the \d+ characters and special tokens"
+    ):
         trim(tokenizer, np.ones(tokenizer.vocab_size, np.int64), size=5)
 
 
@@ -85,7 +91,11 @@ def test_a_trimmed_tokenizer_is_saved_and_loaded(tokenizer, lines, tmp_path):
     found = trim(tokenizer, counts(tokenizer, lines[:4], words=False)).tokenizer
     found.save(tmp_path)
     again = load(tmp_path)
-    assert (again.fingerprint, again.vocab_size, again.max_length) == (found.fingerprint, found.vocab_size, 64)
+    assert (again.fingerprint, again.vocab_size, again.max_length) == (
+        found.fingerprint,
+        found.vocab_size,
+        64,
+    )
 
 
 def test_changed_tokens_are_counted(bpe, lines):

@@ -53,7 +53,9 @@ def test_spans_cover_every_visible_character_of_the_original_text_and_no_blank(t
     check_spans(text, tokenizer.text([text])[0].spans)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.text(st.sampled_from("aeñÑéÁ Zz😀¿—\u0301\u0303\t\n\u00a0\u2003.,-ßﬁ½日"), max_size=30))
 @example("\u0301a")
 def test_spans_of_any_text_stay_inside_it_in_order_and_without_blanks(tokenizer, text):
@@ -122,7 +124,9 @@ def test_a_metaspace_that_never_prepends_still_marks_words(bpe):
     spec = spec_of(bpe)
     spec["pre_tokenizer"]["pretokenizers"][0]["prepend_scheme"] = "never"
     tokenizer = parse(spec, source="test")
-    assert tokenizer.words("el", [(0, 2)])[0].ids.tolist() == bpe.words("el", [(0, 2)])[0].ids.tolist()
+    assert (
+        tokenizer.words("el", [(0, 2)])[0].ids.tolist() == bpe.words("el", [(0, 2)])[0].ids.tolist()
+    )
     assert tokenizer.text(["el"])[0].ids.tolist() != bpe.text(["el"])[0].ids.tolist()
 
 
@@ -166,7 +170,12 @@ def test_roberta_pairs_have_two_separators_and_one_type(bytelevel):
 def test_a_tokenizer_without_a_template_gets_the_frame_of_its_family(bpe, bytelevel):
     one, two = spec_of(bpe), spec_of(bytelevel)
     one["post_processor"] = None
-    two["post_processor"] = {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True}
+    two["post_processor"] = {
+        "type": "ByteLevel",
+        "add_prefix_space": True,
+        "trim_offsets": True,
+        "use_regex": True,
+    }
     for spec, whole in [(one, bpe), (two, bytelevel)]:
         bare = parse(spec, source="test")
         a, b = whole.text(["el niño", "la niña"])
@@ -182,7 +191,9 @@ def test_special_names_are_read_from_the_config_then_the_map_then_by_habit(bpe, 
     spec = spec_of(bpe)
     plain = load(write(tmp_path / "a", spec))
     assert (plain.pad_id, plain.cls_id) == (0, 2)
-    (tmp_path / "a" / "special_tokens_map.json").write_text('{"cls_token": "[MASK]", "sep_token": {"content": "–"}}')
+    (tmp_path / "a" / "special_tokens_map.json").write_text(
+        '{"cls_token": "[MASK]", "sep_token": {"content": "–"}}'
+    )
     mapped = load(tmp_path / "a")
     assert (mapped.cls_id, mapped.sep_id) == (4, 6)
     write(tmp_path / "a", spec, {"cls_token": "[CLS]", "model_max_length": 77})
@@ -191,7 +202,8 @@ def test_special_names_are_read_from_the_config_then_the_map_then_by_habit(bpe, 
 
 
 @pytest.mark.parametrize(
-    ("name", "role"), [("<pad>", "padding"), ("<unk>", "unknown"), ("[CLS]", "start"), ("[SEP]", "end")]
+    ("name", "role"),
+    [("<pad>", "padding"), ("<unk>", "unknown"), ("[CLS]", "start"), ("[SEP]", "end")],
 )
 def test_a_missing_special_token_is_named_with_its_file(bpe, tmp_path, name, role):
     text = bpe._json.replace(json.dumps(name), '"@x@"')
@@ -306,7 +318,8 @@ def test_overrides_beat_the_flags_of_the_folder(bpe, tmp_path):
 def test_a_folder_of_the_fast_class_ignores_flags_as_transformers_does(bpe, tmp_path):
     config = {"tokenizer_class": "PreTrainedTokenizerFast", "keep_accents": False}
     assert (
-        load(write(tmp_path, spec_of(bpe), config)).fingerprint == load(write(tmp_path / "b", spec_of(bpe))).fingerprint
+        load(write(tmp_path, spec_of(bpe), config)).fingerprint
+        == load(write(tmp_path / "b", spec_of(bpe))).fingerprint
     )
 
 
@@ -315,8 +328,15 @@ def test_saving_and_loading_gives_the_same_tokenizer(tokenizer, tmp_path):
     again = load(tmp_path / "t")
     file = load(tmp_path / "t" / "tokenizer.json")
     assert again.fingerprint == file.fingerprint == tokenizer.fingerprint
-    assert (again.max_length, again.vocab_size, again.mask_id) == (64, tokenizer.vocab_size, tokenizer.mask_id)
-    assert sorted(p.name for p in (tmp_path / "t").iterdir()) == ["tokenizer.json", "tokenizer_config.json"]
+    assert (again.max_length, again.vocab_size, again.mask_id) == (
+        64,
+        tokenizer.vocab_size,
+        tokenizer.mask_id,
+    )
+    assert sorted(p.name for p in (tmp_path / "t").iterdir()) == [
+        "tokenizer.json",
+        "tokenizer_config.json",
+    ]
 
 
 def test_fingerprints_tell_tokenizers_apart(wordpiece, unigram, bpe, bytelevel):
@@ -325,7 +345,12 @@ def test_fingerprints_tell_tokenizers_apart(wordpiece, unigram, bpe, bytelevel):
 
 def test_truncation_and_padding_of_the_file_are_not_applied(bpe):
     spec = spec_of(bpe)
-    spec["truncation"] = {"direction": "Right", "max_length": 3, "strategy": "LongestFirst", "stride": 0}
+    spec["truncation"] = {
+        "direction": "Right",
+        "max_length": 3,
+        "strategy": "LongestFirst",
+        "stride": 0,
+    }
     pad = {"strategy": {"Fixed": 50}, "direction": "Right", "pad_to_multiple_of": None}
     spec["padding"] = {**pad, "pad_id": 0, "pad_type_id": 0, "pad_token": "<pad>"}
     text = ["el niño comió en españa"]
@@ -382,7 +407,9 @@ def test_transformers_feeds_token_types_where_pairs_have_two(tmp_path, bpe, byte
     bpe.save(tmp_path / "a")
     bpe.save(tmp_path / "b", input_names=("input_ids", "attention_mask"))
     bytelevel.save(tmp_path / "c")
-    keys = [list(PreTrainedTokenizerFast.from_pretrained(tmp_path / name)("a", "b")) for name in "abc"]
+    keys = [
+        list(PreTrainedTokenizerFast.from_pretrained(tmp_path / name)("a", "b")) for name in "abc"
+    ]
     assert ["token_type_ids" in k for k in keys] == [True, False, False]
 
 
@@ -397,7 +424,9 @@ def test_words_equal_transformers_on_split_input(request, tmp_path, lines, kind)
         words = split_words(line)
         ours = np.concatenate([p.ids for p in tokenizer.words(line, words)]).tolist()
         split = [line[s:e] for s, e in words]
-        assert ours == theirs(split, is_split_into_words=True, add_special_tokens=False)["input_ids"]
+        assert (
+            ours == theirs(split, is_split_into_words=True, add_special_tokens=False)["input_ids"]
+        )
 
 
 def test_the_starter_model_is_read_as_its_card_says():
@@ -405,7 +434,13 @@ def test_the_starter_model_is_read_as_its_card_says():
     if not models or not (Path(models) / "mini-es").is_dir():
         pytest.skip("DESTILA_MODELS has no mini-es")
     tokenizer = load("mini-es")
-    assert (tokenizer.pad_id, tokenizer.unk_id, tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id) == (
+    assert (
+        tokenizer.pad_id,
+        tokenizer.unk_id,
+        tokenizer.cls_id,
+        tokenizer.sep_id,
+        tokenizer.mask_id,
+    ) == (
         0,
         1,
         2,

@@ -38,7 +38,9 @@ def test_the_vocabulary_has_the_size_asked_for(bpe, wordpiece):
 def test_lower_case_tokenizers_have_no_capitals_and_cased_ones_do(lines):
     small = learn(lines, vocab_size=200)
     cased = learn(lines, vocab_size=200, lowercase=False)
-    capitals = [any("A" <= c <= "Z" for p in t.pieces_of(range(5, 200)) for c in p) for t in (small, cased)]
+    capitals = [
+        any("A" <= c <= "Z" for p in t.pieces_of(range(5, 200)) for c in p) for t in (small, cased)
+    ]
     assert capitals == [False, True]
 
 
@@ -95,4 +97,7 @@ def test_a_trained_file_opens_with_the_library_alone(bpe, tmp_path):
     text = "El niño comió, en\tEspaña - 3 €"
     assert plain.encode(text, add_special_tokens=False).ids == bpe.text([text])[0].ids.tolist()
     assert plain.decode(plain.encode(text).ids) == "el niño comió, en españa - 3 €"
-    assert json.loads((tmp_path / "tokenizer_config.json").read_text())["tokenizer_class"] == "PreTrainedTokenizerFast"
+    assert (
+        json.loads((tmp_path / "tokenizer_config.json").read_text())["tokenizer_class"]
+        == "PreTrainedTokenizerFast"
+    )

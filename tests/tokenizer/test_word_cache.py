@@ -32,14 +32,21 @@ def test_ids_are_those_of_whole_texts(tokenizer, lines):
     assert found.ids(texts) == tokenizer.ids(texts), "again, from memory"
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(
+    max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
 @given(text=st.text(alphabet="aeñÑÁ .,-–—«¿'`´[]<>0½€\u0301\u00a0\t日", max_size=30))
 def test_no_text_is_encoded_otherwise(tokenizer, text):
     assert Wordwise(tokenizer).ids([text]) == tokenizer.ids([text])
 
 
 def test_words_are_looked_up_where_they_stand_alone(wordpiece, unigram, bpe, bytelevel):
-    assert [Wordwise(t).applies for t in (wordpiece, unigram, bpe, bytelevel)] == [True, True, True, False]
+    assert [Wordwise(t).applies for t in (wordpiece, unigram, bpe, bytelevel)] == [
+        True,
+        True,
+        True,
+        False,
+    ]
 
 
 def test_a_start_mark_on_the_first_word_only_is_not_wordwise(bpe):
@@ -50,7 +57,13 @@ def test_a_start_mark_on_the_first_word_only_is_not_wordwise(bpe):
 
 def test_texts_with_an_added_token_are_encoded_whole(bpe):
     spec, config = bpe.content()
-    flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": False}
+    flags = {
+        "single_word": False,
+        "lstrip": False,
+        "rstrip": False,
+        "normalized": False,
+        "special": False,
+    }
     spec["added_tokens"].append({"id": bpe.id_of("-"), "content": "-", **flags})
     added = parse(spec, config, source="test")
     texts = ["casa - cama", "casa-cama", "una casa"]

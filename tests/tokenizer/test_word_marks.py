@@ -35,7 +35,15 @@ def test_punctuation_is_a_word_of_its_own_and_a_word_follows_it(bpe):
 
 def test_words_of_wordpiece_hold_their_continuations(wordpiece):
     found = words(wordpiece, "¿Qué canción bonita, desarticulada?")
-    assert [w.replace("##", "") for w in found] == ["¿", "qué", "canción", "bonita", ",", "desarticulada", "?"]
+    assert [w.replace("##", "") for w in found] == [
+        "¿",
+        "qué",
+        "canción",
+        "bonita",
+        ",",
+        "desarticulada",
+        "?",
+    ]
     assert found == words(wordpiece, "¿Qué canción bonita, desarticulada?", "published")
 
 
@@ -58,9 +66,17 @@ def test_special_tokens_start_no_word_and_what_follows_them_does(bpe):
 
 def test_ordinary_pieces_are_those_that_text_is_made_of(tokenizer):
     found = marks(tokenizer)
-    names = {tokenizer.pad_id, tokenizer.unk_id, tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id}
+    names = {
+        tokenizer.pad_id,
+        tokenizer.unk_id,
+        tokenizer.cls_id,
+        tokenizer.sep_id,
+        tokenizer.mask_id,
+    }
     assert not names & set(found.ordinary.tolist())
-    assert len(found.ordinary) == tokenizer.vocab_size - len(names | set(np.flatnonzero(found.special)))
+    assert len(found.ordinary) == tokenizer.vocab_size - len(
+        names | set(np.flatnonzero(found.special))
+    )
 
 
 def test_symbols_of_the_vocabulary_are_ordinary(bpe):

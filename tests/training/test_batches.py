@@ -15,7 +15,9 @@ from destila.types import ABSENT, IGNORE, Features
 LENGTHS = np.random.default_rng(0).integers(3, 40, 103)
 
 
-def window(ids: list[int], unit: list[int], owned: list[bool], target: list[int], *, row=0, start=0) -> Features:
+def window(
+    ids: list[int], unit: list[int], owned: list[bool], target: list[int], *, row=0, start=0
+) -> Features:
     types = np.ones(len(ids), np.int32)
     spans = np.zeros((len(ids), 2), np.int32)
     arrays = (np.array(ids, np.int32), types, spans, np.array(unit, np.int32))
@@ -71,8 +73,17 @@ def test_a_batch_is_the_same_object_on_its_own_device():
     assert to(batch, torch.device("cpu")) is batch
 
 
-@given(st.integers(1, 80), st.integers(1, 9), st.integers(0, 4), st.booleans(), st.integers(0, 3), st.integers(0, 3))
-def test_every_position_comes_once_per_epoch_in_full_batches_but_one(count, size, group, shuffle, seed, epoch):
+@given(
+    st.integers(1, 80),
+    st.integers(1, 9),
+    st.integers(0, 4),
+    st.booleans(),
+    st.integers(0, 3),
+    st.integers(0, 3),
+)
+def test_every_position_comes_once_per_epoch_in_full_batches_but_one(
+    count, size, group, shuffle, seed, epoch
+):
     batches = order(LENGTHS[:count], size, seed=seed, epoch=epoch, shuffle=shuffle, group=group)
     assert sorted(np.concatenate(batches).tolist()) == list(range(count))
     assert len(batches) == -(-count // size)

@@ -35,7 +35,12 @@ def test_the_newest_stay_and_those_that_a_return_may_need(tmp_path):
         assert disk.steps() == [10, 20, 27, 28]
         add(disk, 33)
         assert disk.steps() == [20, 28, 33]
-        assert (disk.newest(), disk.before(29), disk.before(20), disk.before(19)) == (33, 20, 20, 20)
+        assert (disk.newest(), disk.before(29), disk.before(20), disk.before(19)) == (
+            33,
+            20,
+            20,
+            20,
+        )
 
 
 def test_a_checkpoint_holds_what_the_tensors_were_when_it_was_asked_for(tmp_path):
@@ -65,13 +70,20 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path, size):
         (tmp_path / "00000030.safetensors.tmp").write_bytes(b"half")
         assert disk.newest() == 10
         disk.path(10).write_bytes(b"")
-        with pytest.raises(TrainingError, match=r"none of the 2 checkpoints in .* can be read: delete the folder"):
+        with pytest.raises(
+            TrainingError, match=r"none of the 2 checkpoints in .* can be read: delete the folder"
+        ):
             disk.newest()
 
 
-def test_a_full_disk_is_one_error_at_the_next_chance_and_older_checkpoints_are_intact(pretoy, tmp_path, monkeypatch):
+def test_a_full_disk_is_one_error_at_the_next_chance_and_older_checkpoints_are_intact(
+    pretoy, tmp_path, monkeypatch
+):
     chosen = pretoy.PretrainOptions(
-        stages=({"steps": 30, "length": 8, "rows": 4},), optimizer="adamw", evaluate_every=10, precision="fp32"
+        stages=({"steps": 30, "length": 8, "rows": 4},),
+        optimizer="adamw",
+        evaluate_every=10,
+        precision="fp32",
     )
     walk = pretoy.steps(pretoy.model(), tmp_path, chosen)
     for _ in range(12):
@@ -83,7 +95,9 @@ def test_a_full_disk_is_one_error_at_the_next_chance_and_older_checkpoints_are_i
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(state, "save_file", full)
-    with pytest.raises(TrainingError, match=r"cannot be written .*No space left.*free some space and start again"):
+    with pytest.raises(
+        TrainingError, match=r"cannot be written .*No space left.*free some space and start again"
+    ):
         list(walk)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
     monkeypatch.undo()
@@ -92,12 +106,18 @@ def test_a_full_disk_is_one_error_at_the_next_chance_and_older_checkpoints_are_i
 
 def test_the_weights_of_the_newest_checkpoint_come_without_what_the_loss_learned(pretoy, tmp_path):
     net = pretoy.model()
-    everything = torch.nn.ModuleDict({"student": net, "loss": torch.nn.ModuleList([torch.nn.Linear(2, 2)])})
+    everything = torch.nn.ModuleDict(
+        {"student": net, "loss": torch.nn.ModuleList([torch.nn.Linear(2, 2)])}
+    )
     optim = torch.optim.AdamW(everything.parameters())
     for number, kept in enumerate((everything, net)):
         folder = tmp_path / str(number)
         state.write(folder / "00000007.safetensors", state.tensors(kept, optim), {})
         found = weights(folder, pretoy.model(seed=9))
-        assert all(torch.equal(value, found.get_parameter(name)) for name, value in net.named_parameters())
-    with pytest.raises(TrainingError, match=r"there is no checkpoint in .*nowhere: start the run first"):
+        assert all(
+            torch.equal(value, found.get_parameter(name)) for name, value in net.named_parameters()
+        )
+    with pytest.raises(
+        TrainingError, match=r"there is no checkpoint in .*nowhere: start the run first"
+    ):
         weights(tmp_path / "nowhere", net)

@@ -38,7 +38,9 @@ def run(toy, *evaluations, task="classify", count=16, seed=0, **changes):
     """Steps of one evaluation each."""
     made = toy.features(task, count)
     chosen = options(**{"epochs": len(evaluations), "batch_size": count} | changes)
-    return list(toy.steps(toy.model(task), task, made, chosen, evaluate=scripted(*evaluations), seed=seed))
+    return list(
+        toy.steps(toy.model(task), task, made, chosen, evaluate=scripted(*evaluations), seed=seed)
+    )
 
 
 @pytest.mark.parametrize("task", ["classify", "tag"])
@@ -54,11 +56,17 @@ def test_a_step_says_where_it_stands(toy):
     assert [(s.step, s.steps, s.epoch) for s in steps] == [(i + 1, 6, i // 3) for i in range(6)]
     assert [s.evaluation is not None for s in steps] == [False, False, True] * 2
     assert [s.stopped for s in steps] == [""] * 5 + ["done"]
-    assert sum(s.tokens for s in steps[:3]) == sum(len(f.input_ids) for f in toy.features("tag", 20))
+    assert sum(s.tokens for s in steps[:3]) == sum(
+        len(f.input_ids) for f in toy.features("tag", 20)
+    )
 
 
 def test_parts_are_logged_by_name_and_add_up_to_the_loss(toy):
-    terms = [{"use": "hard", "weight": 0.3}, {"use": "kl", "weight": 0.7}, {"use": "kl", "temperature": 4.0}]
+    terms = [
+        {"use": "hard", "weight": 0.3},
+        {"use": "kl", "weight": 0.7},
+        {"use": "kl", "temperature": 4.0},
+    ]
     step = next(toy.steps(toy.model("tag"), "tag", toy.features("tag", 8), options(), terms=terms))
     assert set(step.parts) == {"hard", "kl", "kl_2"}
     whole = 0.3 * step.parts["hard"] + 0.7 * step.parts["kl"] + step.parts["kl_2"]
@@ -73,7 +81,11 @@ STATES = [
     {"use": "cosine"},
     {"use": "kl"},
 ]
-PADDED = [{"use": "hidden", "pads": True}, {"use": "attention", "what": "probabilities", "pads": True}, {"use": "hard"}]
+PADDED = [
+    {"use": "hidden", "pads": True},
+    {"use": "attention", "what": "probabilities", "pads": True},
+    {"use": "hard"},
+]
 
 
 @pytest.mark.parametrize(
@@ -96,7 +108,9 @@ def test_weights_that_a_term_learns_are_trained_and_stay_out_of_the_model(toy, t
     net, made = toy.model("tag", dropout=0.0), toy.features("tag", 21)
     before = set(net.state_dict())
     terms = [{"use": "hidden", "weight": 5.0}, {"use": "hard"}]
-    steps = list(toy.steps(net, "tag", made, options(epochs=6), terms=terms, state=tmp_path / "state"))
+    steps = list(
+        toy.steps(net, "tag", made, options(epochs=6), terms=terms, state=tmp_path / "state")
+    )
     assert steps[-1].parts["hidden"] < 0.8 * steps[0].parts["hidden"]
     assert set(net.state_dict()) == before
     saved = load_file(tmp_path / "state")
@@ -124,7 +138,17 @@ def test_labels_on_every_piece_are_counted_per_piece(toy):
     expected = torch.nn.functional.cross_entropy(logits, gold).item()
     data = TrainData(made, toy.PAD)
     evaluate = scripted((0.0, 1.0))
-    step = next(fit(net, Tag(every_piece=True), build_loss([{"use": "hard"}]), data, evaluate, options(), seed=0))
+    step = next(
+        fit(
+            net,
+            Tag(every_piece=True),
+            build_loss([{"use": "hard"}]),
+            data,
+            evaluate,
+            options(),
+            seed=0,
+        )
+    )
     assert step.loss == pytest.approx(expected, rel=1e-5)
 
 
@@ -139,7 +163,11 @@ def test_class_weights_multiply_what_a_class_contributes(toy):
     only_ones, _ = plain(task, output, ones, [8])
     both, _ = weighted(task, output, batch, [8])
     assert both.item() == pytest.approx(2 * only_ones.item(), rel=1e-5)
-    step = next(toy.steps(net, "classify", made, options(), terms=[{"use": "hard", "class_weights": [0.0, 2.0]}]))
+    step = next(
+        toy.steps(
+            net, "classify", made, options(), terms=[{"use": "hard", "class_weights": [0.0, 2.0]}]
+        )
+    )
     assert step.loss == pytest.approx(both.item(), rel=1e-5)
 
 
@@ -161,7 +189,9 @@ def test_equal_seeds_give_equal_weights_and_others_do_not(toy):
 
 def test_bf16_trains_too_and_keeps_weights_in_float32(toy):
     net = toy.model("tag")
-    steps = list(toy.steps(net, "tag", toy.features("tag", 40), options(precision="bf16", epochs=4, lr=0.02)))
+    steps = list(
+        toy.steps(net, "tag", toy.features("tag", 40), options(precision="bf16", epochs=4, lr=0.02))
+    )
     assert steps[-1].loss < steps[0].loss
     assert weights(net).dtype == torch.float32
 
@@ -171,7 +201,14 @@ def test_clipping_bounds_the_gradient_of_a_step(toy):
     for clip in (0.0, 1e-9):
         net = toy.model("classify")
         before = weights(net)
-        next(toy.steps(net, "classify", toy.features("classify", 8), options(clip=clip, weight_decay=0.0, eps=1.0)))
+        next(
+            toy.steps(
+                net,
+                "classify",
+                toy.features("classify", 8),
+                options(clip=clip, weight_decay=0.0, eps=1.0),
+            )
+        )
         seen[clip] = (weights(net) - before).abs().max().item()
     assert seen[1e-9] < 1e-9 < seen[0.0]
 
@@ -190,7 +227,9 @@ def test_the_best_dev_loss_is_kept_on_request(toy):
 
 
 def test_the_last_weights_are_kept_on_request_and_patience_still_asks_for_better_scores(toy):
-    steps = run(toy, (0.5, 1.0), (0.7, 3.0), (0.4, 0.5), (0.3, 0.6), (0.9, 0.1), select="last", patience=1)
+    steps = run(
+        toy, (0.5, 1.0), (0.7, 3.0), (0.4, 0.5), (0.3, 0.6), (0.9, 0.1), select="last", patience=1
+    )
     assert [s.best for s in steps] == [True, True, True, True]
     assert steps[-1].stopped == "patience"
 
@@ -204,7 +243,9 @@ def test_without_patience_a_run_goes_to_its_end(toy):
     assert run(toy, *[(s, 1.0) for s in (0.5, 0.4, 0.3, 0.2)])[-1].stopped == "done"
 
 
-@pytest.mark.parametrize(("per_epoch", "due"), [(2.0, [2, 4, 6, 8]), (0.5, [8]), (4.0, [1, 2, 3, 4, 5, 6, 7, 8])])
+@pytest.mark.parametrize(
+    ("per_epoch", "due"), [(2.0, [2, 4, 6, 8]), (0.5, [8]), (4.0, [1, 2, 3, 4, 5, 6, 7, 8])]
+)
 def test_evaluations_are_spread_over_the_epochs_and_one_is_last(toy, per_epoch, due):
     chosen = options(epochs=2, batch_size=4, evaluations=per_epoch)
     evaluate = scripted(*[(0.1 * i, 1.0) for i in range(8)])
@@ -221,7 +262,9 @@ def test_a_loss_that_is_not_finite_ends_the_run_before_the_weights_change(toy):
         net.head.classifier.bias.fill_(math.nan)
     others = net.encoder.state_dict()
     before = {k: v.clone() for k, v in others.items()}
-    with pytest.raises(TrainingError, match=r"not finite at step 1 \(.*hard = nan; lr .*\): lower lr, set clip"):
+    with pytest.raises(
+        TrainingError, match=r"not finite at step 1 \(.*hard = nan; lr .*\): lower lr, set clip"
+    ):
         list(toy.steps(net, "classify", toy.features("classify", 8), options()))
     assert all(torch.equal(before[k], v) for k, v in others.items())
 
@@ -229,7 +272,9 @@ def test_a_loss_that_is_not_finite_ends_the_run_before_the_weights_change(toy):
 @pytest.mark.parametrize("bad", [(math.nan, 1.0), (0.5, math.nan), (0.5, math.inf)])
 @pytest.mark.parametrize("select", ["score", "loss"])
 def test_a_dev_evaluation_that_is_not_finite_ends_the_run(toy, bad, select):
-    with pytest.raises(TrainingError, match=r"dev evaluation at step 2 is not finite .*Lower lr \(now 0\.01\)"):
+    with pytest.raises(
+        TrainingError, match=r"dev evaluation at step 2 is not finite .*Lower lr \(now 0\.01\)"
+    ):
         run(toy, (0.5, 1.0), bad, (0.6, 0.5), select=select)
 
 
@@ -237,7 +282,9 @@ CONSTANT = Evaluation(0.5, 1.0, {}, constant=True)
 
 
 def test_three_constant_evaluations_in_a_row_are_a_collapse(toy):
-    with pytest.raises(TrainingError, match=r"collapsed: at 3 evaluations in a row .*\(step 6\).* Lower lr"):
+    with pytest.raises(
+        TrainingError, match=r"collapsed: at 3 evaluations in a row .*\(step 6\).* Lower lr"
+    ):
         run(toy, CONSTANT, CONSTANT, (0.6, 0.9), CONSTANT, CONSTANT, CONSTANT)
 
 
@@ -255,13 +302,23 @@ def test_a_constant_toy_classifier_is_found_out_by_its_own_evaluation(toy):
     made = toy.features("classify", 32)
     dead = [replace(f, target=np.zeros_like(f.target)) for f in made]  # every label the same
     with pytest.raises(TrainingError, match="collapsed"):
-        list(toy.steps(toy.model("classify"), "classify", dead, options(epochs=8, lr=0.05, warmup=0.0)))
+        list(
+            toy.steps(
+                toy.model("classify"), "classify", dead, options(epochs=8, lr=0.05, warmup=0.0)
+            )
+        )
 
 
 def test_a_term_that_needs_a_teacher_says_so_when_there_is_none(toy):
     data = TrainData(toy.features("tag", 8), toy.PAD)
     steps = fit(
-        toy.model("tag"), toy.TASKS["tag"], build_loss([{"use": "kl"}]), data, scripted((0.0, 1.0)), options(), seed=0
+        toy.model("tag"),
+        toy.TASKS["tag"],
+        build_loss([{"use": "kl"}]),
+        data,
+        scripted((0.0, 1.0)),
+        options(),
+        seed=0,
     )
     with pytest.raises(Exception, match="needs a teacher and there is none"):
         next(steps)

@@ -25,7 +25,9 @@ def test_the_linear_schedule_falls_by_equal_steps_towards_zero():
 
 
 def test_the_cosine_schedule_is_half_a_wave():
-    assert rates(schedule="cosine")[2:] == pytest.approx([(1 + math.cos(math.pi * i / 8)) / 2 for i in range(8)])
+    assert rates(schedule="cosine")[2:] == pytest.approx(
+        [(1 + math.cos(math.pi * i / 8)) / 2 for i in range(8)]
+    )
 
 
 def test_the_constant_schedule_stays():
@@ -37,11 +39,17 @@ def test_without_warm_up_the_first_step_is_the_peak():
 
 
 def decays(**options) -> dict[str, float]:
-    model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.LayerNorm(3), torch.nn.Embedding(4, 3))
+    model = torch.nn.Sequential(
+        torch.nn.Linear(2, 3), torch.nn.LayerNorm(3), torch.nn.Embedding(4, 3)
+    )
     model[2].requires_grad_(False)
     names = {id(p): name for name, p in model.named_parameters()}
     chosen = optimizer(model, TrainOptions(weight_decay=0.1, **options))
-    return {names[id(p)]: group["weight_decay"] for group in chosen.param_groups for p in group["params"]}
+    return {
+        names[id(p)]: group["weight_decay"]
+        for group in chosen.param_groups
+        for p in group["params"]
+    }
 
 
 def test_biases_and_norms_are_not_decayed_and_frozen_weights_not_trained():

@@ -16,7 +16,14 @@ from destila.training.processes import processes
 
 TERMS = [{"use": "hard", "weight": 0.5}, {"use": "kl", "temperature": 2.0}]
 # epsilon above the noise: without it AdamW turns a gradient of rounding errors into a full step
-OPTIONS = {"epochs": 2, "batch_size": 6, "accumulation": 2, "lr": 0.01, "eps": 1e-4, "precision": "fp32"}
+OPTIONS = {
+    "epochs": 2,
+    "batch_size": 6,
+    "accumulation": 2,
+    "lr": 0.01,
+    "eps": 1e-4,
+    "precision": "fp32",
+}
 
 
 def free_port() -> int:
@@ -26,9 +33,18 @@ def free_port() -> int:
 
 
 def train(toy_path, given, *, world: int) -> None:
-    launcher = ["-m", "torch.distributed.run", f"--nproc_per_node={world}", f"--master_port={free_port()}"]
+    launcher = [
+        "-m",
+        "torch.distributed.run",
+        f"--nproc_per_node={world}",
+        f"--master_port={free_port()}",
+    ]
     command = [sys.executable, *(launcher if world > 1 else []), str(toy_path), json.dumps(given)]
-    without = {k: v for k, v in os.environ.items() if not k.startswith(("ACCELERATE_", "LOCAL_", "WORLD_", "RANK"))}
+    without = {
+        k: v
+        for k, v in os.environ.items()
+        if not k.startswith(("ACCELERATE_", "LOCAL_", "WORLD_", "RANK"))
+    }
     done = subprocess.run(
         command,
         env=without | {"OMP_NUM_THREADS": "1"},
@@ -50,7 +66,14 @@ def test_two_processes_train_like_one(toy_path, tmp_path, terms):
     found = {}
     for world in (1, 2):
         out = tmp_path / f"world{world}"
-        given = {"task": "tag", "count": 31, "dropout": 0.0, "options": OPTIONS, "terms": terms, "out": str(out)}
+        given = {
+            "task": "tag",
+            "count": 31,
+            "dropout": 0.0,
+            "options": OPTIONS,
+            "terms": terms,
+            "out": str(out),
+        }
         train(toy_path, given, world=world)
         found[world] = load_file(out), json.loads(out.with_suffix(".json").read_text())
     (one, log), (two, parallel) = found[1], found[2]

@@ -45,7 +45,9 @@ EXAMPLES = [sentence(1), sentence(30), Example("empty", ""), sentence(3)]
 def test_every_unit_comes_from_the_window_that_owns_it(tokenizer, batch_tokens):
     encoded = tag.TASK.encode(EXAMPLES, tokenizer, ["a", "b"], max_length=32)
     assert encoded.notes["windowed"] == 2
-    rows = logits(Echo(), tag.TASK, encoded.features, pad_id=tokenizer.pad_id, batch_tokens=batch_tokens)
+    rows = logits(
+        Echo(), tag.TASK, encoded.features, pad_id=tokenizer.pad_id, batch_tokens=batch_tokens
+    )
     assert [row.shape for row in rows] == [(8, 2), (240, 2), (0, 2), (24, 2)]
     for example, row in zip(EXAMPLES, rows, strict=True):
         first = [int(p.ids[0]) for p in tokenizer.words(example.text, example.words)]
@@ -56,13 +58,27 @@ def test_every_unit_comes_from_the_window_that_owns_it(tokenizer, batch_tokens):
 
 
 def model_of(tokenizer, task: str):
-    shape = {"kind": "bert", "layers": 1, "hidden": 16, "dropout": 0.2, "positions": 64, "init_range": 0.2}
-    return build(from_shape(shape, vocab_size=tokenizer.vocab_size, pad_id=tokenizer.pad_id), task, ("a", "b"), 0)
+    shape = {
+        "kind": "bert",
+        "layers": 1,
+        "hidden": 16,
+        "dropout": 0.2,
+        "positions": 64,
+        "init_range": 0.2,
+    }
+    return build(
+        from_shape(shape, vocab_size=tokenizer.vocab_size, pad_id=tokenizer.pad_id),
+        task,
+        ("a", "b"),
+        0,
+    )
 
 
 def test_the_batch_an_example_is_read_in_does_not_change_what_is_said(wordpiece, lines):
     net = model_of(wordpiece, "classify")
-    features = classify.TASK.encode([Example(t, t) for t in lines], wordpiece, ["a", "b"], max_length=32).features
+    features = classify.TASK.encode(
+        [Example(t, t) for t in lines], wordpiece, ["a", "b"], max_length=32
+    ).features
     together = logits(net, classify.TASK, features, pad_id=wordpiece.pad_id)
     alone = logits(net, classify.TASK, features, pad_id=wordpiece.pad_id, batch_tokens=1)
     assert np.concatenate(together) == pytest.approx(np.concatenate(alone), abs=1e-5)
@@ -71,8 +87,12 @@ def test_the_batch_an_example_is_read_in_does_not_change_what_is_said(wordpiece,
 
 def test_prediction_leaves_the_models_mode_and_gradients_alone(wordpiece):
     net = model_of(wordpiece, "classify").train()
-    features = classify.TASK.encode([Example("x", "hola")], wordpiece, ["a", "b"], max_length=32).features
-    first, second = (logits(net, classify.TASK, features, pad_id=wordpiece.pad_id) for _ in range(2))
+    features = classify.TASK.encode(
+        [Example("x", "hola")], wordpiece, ["a", "b"], max_length=32
+    ).features
+    first, second = (
+        logits(net, classify.TASK, features, pad_id=wordpiece.pad_id) for _ in range(2)
+    )
     assert np.array_equal(first, second)  # no dropout
     assert net.training
     assert all(p.grad is None for p in net.parameters())
@@ -81,7 +101,9 @@ def test_prediction_leaves_the_models_mode_and_gradients_alone(wordpiece):
 def test_progress_counts_every_window(wordpiece):
     features = tag.TASK.encode(EXAMPLES, wordpiece, ["a", "b"], max_length=32).features
     done: list[int] = []
-    logits(Echo(), tag.TASK, features, pad_id=wordpiece.pad_id, batch_tokens=64, progress=done.append)
+    logits(
+        Echo(), tag.TASK, features, pad_id=wordpiece.pad_id, batch_tokens=64, progress=done.append
+    )
     assert sum(done) == len(features)
     assert len(done) > 1
 

@@ -45,7 +45,11 @@ def kill(toy_path, given, after: int) -> int:
     return done
 
 
-INNER = [{"use": "hidden"}, {"use": "kl"}, {"use": "relation", "weight": 0.1}]  # the first one learns maps of its own
+INNER = [
+    {"use": "hidden"},
+    {"use": "kl"},
+    {"use": "relation", "weight": 0.1},
+]  # the first one learns maps of its own
 
 
 @pytest.mark.slow
@@ -56,7 +60,12 @@ INNER = [{"use": "hidden"}, {"use": "kl"}, {"use": "relation", "weight": 0.1}]  
 def test_a_run_that_is_killed_and_started_again_ends_bitwise_like_an_undisturbed_one(
     toy_path, tmp_path, precision, kills, terms
 ):
-    given = {"task": "tag", "options": OPTIONS | {"precision": precision}, "dropout": 0.2, "terms": terms}
+    given = {
+        "task": "tag",
+        "options": OPTIONS | {"precision": precision},
+        "dropout": 0.2,
+        "terms": terms,
+    }
     calm = given | {"out": str(tmp_path / "calm"), "state": str(tmp_path / "calm.state")}
     assert finish(toy_path, calm) == list(range(1, STEPS + 1))
 
@@ -66,7 +75,9 @@ def test_a_run_that_is_killed_and_started_again_ends_bitwise_like_an_undisturbed
         reached = max([5, *killed])
         killed.append(kill(toy_path, rough, random.randint(reached + 1, STEPS - 5 * left)))
     last = finish(toy_path, rough)
-    assert (last[0] > 5, last[-1]) == (True, STEPS), f"the last start should have resumed; killed after {killed}"
+    assert (last[0] > 5, last[-1]) == (True, STEPS), (
+        f"the last start should have resumed; killed after {killed}"
+    )
 
     for name in ("", ".best"):
         one, two = load_file(f"{tmp_path}/calm{name}"), load_file(f"{tmp_path}/rough{name}")

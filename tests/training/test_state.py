@@ -17,7 +17,9 @@ OPTIONS = TrainOptions(epochs=3, batch_size=8, lr=0.01, precision="fp32", patien
 
 
 def steps(toy, net, path, **changes):
-    return toy.steps(net, "tag", toy.features("tag", 24), OPTIONS, state=path, **{"key": "k", **changes})
+    return toy.steps(
+        net, "tag", toy.features("tag", 24), OPTIONS, state=path, **{"key": "k", **changes}
+    )
 
 
 def weights(net) -> torch.Tensor:
@@ -25,11 +27,15 @@ def weights(net) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("kept", [3, 6])
-def test_a_run_resumed_at_an_evaluation_ends_bitwise_like_one_that_was_not_stopped(toy, tmp_path, kept):
+def test_a_run_resumed_at_an_evaluation_ends_bitwise_like_one_that_was_not_stopped(
+    toy, tmp_path, kept
+):
     whole, broken = toy.model("tag"), toy.model("tag")
     wanted = list(steps(toy, whole, tmp_path / "a"))
     walk = steps(toy, broken, tmp_path / "b")
-    for _ in range(kept + 1):  # the state of an evaluation is written when the next step is asked for
+    for _ in range(
+        kept + 1
+    ):  # the state of an evaluation is written when the next step is asked for
         next(walk)
     walk.close()
     resumed = toy.model("tag", seed=5)
@@ -49,7 +55,9 @@ def test_a_run_that_ended_is_not_continued(toy, tmp_path):
 
 def test_states_are_also_saved_by_the_clock(toy, tmp_path):
     changed = OPTIONS.model_copy(update={"save_minutes": 0.0})
-    walk = toy.steps(toy.model("tag"), "tag", toy.features("tag", 24), changed, state=tmp_path / "s", key="k")
+    walk = toy.steps(
+        toy.model("tag"), "tag", toy.features("tag", 24), changed, state=tmp_path / "s", key="k"
+    )
     next(walk), next(walk)
     assert (tmp_path / "s").exists()
 
@@ -72,7 +80,12 @@ def test_a_damaged_state_is_refused_with_the_remedy(toy, tmp_path, size):
 def test_the_state_of_another_architecture_is_refused(toy, tmp_path):
     list(steps(toy, toy.model("tag"), tmp_path / "s"))
     other = toy.steps(
-        toy.model("classify"), "classify", toy.features("classify", 8), OPTIONS, state=tmp_path / "s", key="k"
+        toy.model("classify"),
+        "classify",
+        toy.features("classify", 8),
+        OPTIONS,
+        state=tmp_path / "s",
+        key="k",
     )
     with pytest.raises(TrainingError, match="another architecture: delete it"):
         next(other)
@@ -89,7 +102,9 @@ def test_a_full_disk_is_one_error_and_the_old_state_survives(toy, tmp_path, monk
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(state_file, "save_file", full)
-    with pytest.raises(TrainingError, match=r"cannot be written .*No space left.* is intact: free some space"):
+    with pytest.raises(
+        TrainingError, match=r"cannot be written .*No space left.* is intact: free some space"
+    ):
         list(walk)
     assert (tmp_path / "s").read_bytes() == old
     assert [p.name for p in tmp_path.iterdir()] == ["s"]

@@ -36,9 +36,12 @@ class FeedOptions(Options):
     """What is read, how it is laid out and what is hidden."""
 
     weights: tuple[float, ...] | None = opt(
-        None, "one number per corpus, its share of the tokens that are read; none = each is read equally often"
+        None,
+        "one number per corpus, its share of the tokens that are read; none = each is read equally often",
     )
-    form: Literal["pairs", "lines"] = opt("pairs", "rows of sentence-order pairs, or of a sentence each (DistilBETO)")
+    form: Literal["pairs", "lines"] = opt(
+        "pairs", "rows of sentence-order pairs, or of a sentence each (DistilBETO)"
+    )
     packing: Packing = opt(Packing(), "pairs in rows; a stage's length and pair go before these")
     masking: Masking = opt(Masking(), "what is hidden; a stage's rate goes before this one")
     stretch: int = opt(2048, "tokens of a stretch of a document, the unit that is drawn", ge=1)
@@ -92,12 +95,17 @@ class _Block(Protocol):
 class BatchStream:
     """Batches of corpora that one tokenizer has made. Only `take` is for one thread at a time."""
 
-    def __init__(self, corpora: Sequence[Shards], tokenizer: Tokenizer, options: FeedOptions, *, seed: int) -> None:
+    def __init__(
+        self, corpora: Sequence[Shards], tokenizer: Tokenizer, options: FeedOptions, *, seed: int
+    ) -> None:
         """Cuts the corpora; raises DataError for an empty one, ConfigError for weights that do not fit them."""
         _check(corpora, options)
         self.options, self._seed = options, seed
         self._corpora = corpora
-        self._marks, self._held_marks = marks(tokenizer, options.masking.words), marks(tokenizer, Masking().words)
+        self._marks, self._held_marks = (
+            marks(tokenizer, options.masking.words),
+            marks(tokenizer, Masking().words),
+        )
         self._frame = Frame(tokenizer.cls_id, tokenizer.sep_id, tokenizer.pad_id)
         found = [cut(corpus, options.stretch) for corpus in corpora]
         held = [is_held_out(stretches, options.heldout) for stretches in found]
@@ -136,7 +144,11 @@ class BatchStream:
         read.
         """
         pairs = self.options.form == "pairs"
-        of = (length, pair or self.options.packing.pair or 0) if pairs else (length, together or rows)
+        of = (
+            (length, pair or self.options.packing.pair or 0)
+            if pairs
+            else (length, together or rows)
+        )
         if cursor.row and cursor.cut[:2] != of:
             cursor = self._next(cursor)
         parts: list[tuple[int, np.ndarray, Row]] = []
@@ -146,16 +158,30 @@ class BatchStream:
             block = self._block(cursor, cut)
             stop = min(cursor.row + missing, len(block))
             if stop > cursor.row:
-                parts.append((cursor.block, np.arange(cursor.row, stop), block.rows(cursor.row, stop)))
+                parts.append(
+                    (cursor.block, np.arange(cursor.row, stop), block.rows(cursor.row, stop))
+                )
                 missing -= stop - cursor.row
             if missing and not parts:
                 self._check_goes_on(began, cursor)
-            cursor = self._next(cursor) if missing else Cursor(cursor.block, stop, cursor.places, cut)
+            cursor = (
+                self._next(cursor) if missing else Cursor(cursor.block, stop, cursor.places, cut)
+            )
         names = np.concatenate([numbers for _, numbers, _ in parts])
-        blocks = np.repeat([block for block, _, _ in parts], [len(numbers) for _, numbers, _ in parts])
-        masking = self.options.masking if rate is None else self.options.masking.model_copy(update={"rate": rate})
+        blocks = np.repeat(
+            [block for block, _, _ in parts], [len(numbers) for _, numbers, _ in parts]
+        )
+        masking = (
+            self.options.masking
+            if rate is None
+            else self.options.masking.model_copy(update={"rate": rate})
+        )
         return self._corrupted(
-            joined([row for *_, row in parts], self._frame.pad), names, blocks, masking, seed=self._seed
+            joined([row for *_, row in parts], self._frame.pad),
+            names,
+            blocks,
+            masking,
+            seed=self._seed,
         ), cursor
 
     def heldout(self, *, length: int, tokens: int) -> MaskedRows:
@@ -170,7 +196,11 @@ class BatchStream:
                 f"nothing of {self._corpora[0].folder} is held out for evaluation: set heldout above 0 (it is "
                 f"{self.options.heldout}), or a stretch below {self.options.stretch} if the corpus is one document"
             )
-        weights = None if self.options.weights is None else [self.options.weights[corpus] for corpus in some]
+        weights = (
+            None
+            if self.options.weights is None
+            else [self.options.weights[corpus] for corpus in some]
+        )
         mixture = Mixture([self._held[corpus].tokens for corpus in some], weights, seed=_HELD)
         drawn, _ = mixture.draw((0,) * len(some), tokens)
         once = dict.fromkeys((some[corpus], stretch) for corpus, stretch in drawn)
@@ -181,7 +211,9 @@ class BatchStream:
             found = lines(text.tokens, text.sentences, length, unk_id=self._marks.unk_id)
             rows = found.rows(np.argsort(found.sizes, kind="stable"), self._frame)
         names, epoch = np.arange(len(rows.pair)), np.zeros(1, np.int64)
-        hidden = corrupt(rows.input_ids, names, self._held_marks, Masking(), seed=_HELD, epoch=epoch)
+        hidden = corrupt(
+            rows.input_ids, names, self._held_marks, Masking(), seed=_HELD, epoch=epoch
+        )
         if not hidden.chosen.any():
             raise DataError(
                 f"the text of {self._corpora[0].folder} that is held out for evaluation, {len(once)} stretches, is too short "
@@ -225,19 +257,34 @@ class BatchStream:
 
     def _packed(self, text: Text, of: tuple[int, ...], key: tuple[int, ...]) -> Row:
         length, pair = of
-        packing = build(Packing, {**self.options.packing.model_dump(), "length": length, "pair": pair or None})
+        packing = build(
+            Packing, {**self.options.packing.model_dump(), "length": length, "pair": pair or None}
+        )
         return pack(text, self._frame, packing, key=key)
 
     def _text(self, of: Sequence[Stretches], drawn: Sequence[tuple[int, int]]) -> Text:
         """The stretches (corpus, number), each as a document."""
         found = [read(self._corpora[corpus], of[corpus], stretch) for corpus, stretch in drawn]
         tokens = np.concatenate([tokens for tokens, _ in found]).astype(np.int32)
-        return Text(tokens, np.concatenate([sizes for _, sizes in found]), np.array([len(sizes) for _, sizes in found]))
+        return Text(
+            tokens,
+            np.concatenate([sizes for _, sizes in found]),
+            np.array([len(sizes) for _, sizes in found]),
+        )
 
-    def _corrupted(self, rows: Row, names: np.ndarray, epoch: np.ndarray, masking: Masking, *, seed: int) -> MaskedRows:
+    def _corrupted(
+        self, rows: Row, names: np.ndarray, epoch: np.ndarray, masking: Masking, *, seed: int
+    ) -> MaskedRows:
         real = int((rows.pair > 0).sum())
         found = corrupt(
-            rows.input_ids, names, self._marks, masking, seed=seed, epoch=epoch, weights=self._weights, real=real
+            rows.input_ids,
+            names,
+            self._marks,
+            masking,
+            seed=seed,
+            epoch=epoch,
+            weights=self._weights,
+            real=real,
         )
         return _hidden(rows, found)
 
@@ -246,7 +293,9 @@ def _hidden(rows: Row, found: Masked) -> MaskedRows:
     """Rows with their chosen tokens hidden."""
     target = np.where(found.chosen, rows.input_ids, np.int32(IGNORE))
     real = int((rows.pair > 0).sum())
-    return MaskedRows(found.input_ids, target, rows.type_ids, rows.positions, rows.pair, rows.order, real)
+    return MaskedRows(
+        found.input_ids, target, rows.type_ids, rows.positions, rows.pair, rows.order, real
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,9 +332,13 @@ def _check(corpora: Sequence[Shards], options: FeedOptions) -> None:
     if options.weights is None:
         return
     if len(options.weights) != len(corpora):
-        raise ConfigError(f"{len(options.weights)} weights for {len(corpora)} corpora: give one for each, or none")
+        raise ConfigError(
+            f"{len(options.weights)} weights for {len(corpora)} corpora: give one for each, or none"
+        )
     if min(options.weights) <= 0:
-        raise ConfigError(f"weights {list(options.weights)}: each must be above 0; leave a corpus out instead")
+        raise ConfigError(
+            f"weights {list(options.weights)}: each must be above 0; leave a corpus out instead"
+        )
 
 
 def _counts(corpora: Sequence[Shards], size: int) -> np.ndarray:

@@ -27,29 +27,46 @@ from destila.config import Options, opt
 from destila.tokenizer.word_marks import Marks, Words, word_starts
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_SPANS, _TOKENS, _BUDGET = (np.array([stream << 32], np.uint64) for stream in range(3))  # arrays wrap around in silence
+_SPANS, _TOKENS, _BUDGET = (
+    np.array([stream << 32], np.uint64) for stream in range(3)
+)  # arrays wrap around in silence
 
 
 class Masking(Options):
     """How tokens are chosen and what becomes of them."""
 
     rate: float = opt(0.15, "share of tokens that is chosen", gt=0, le=0.5)
-    ngram: int = opt(3, "longest span, in words; n words are drawn with a probability of 1/n", ge=1, le=8)
-    cap: int | None = opt(None, "most tokens chosen in a row (ALBERT: 20); none = the rate alone decides", ge=1)
-    words: Words = opt("whole", "what is masked together: whole words, words as ALBERT cuts them, or each piece")
+    ngram: int = opt(
+        3, "longest span, in words; n words are drawn with a probability of 1/n", ge=1, le=8
+    )
+    cap: int | None = opt(
+        None, "most tokens chosen in a row (ALBERT: 20); none = the rate alone decides", ge=1
+    )
+    words: Words = opt(
+        "whole", "what is masked together: whole words, words as ALBERT cuts them, or each piece"
+    )
     mask: float = opt(0.8, "share of the chosen that gives way to the mask", ge=0, le=1)
-    random: float = opt(0.1, "share of the chosen that gives way to a random piece; the rest stays", ge=0, le=1)
+    random: float = opt(
+        0.1, "share of the chosen that gives way to a random piece; the rest stays", ge=0, le=1
+    )
 
     smoothing: float = opt(
-        0.0, "above 0: tokens are drawn with a weight of count^-smoothing (DistilBETO: 0.7)", ge=0, le=2
+        0.0,
+        "above 0: tokens are drawn with a weight of count^-smoothing (DistilBETO: 0.7)",
+        ge=0,
+        le=2,
     )
 
     @model_validator(mode="after")
     def _agrees(self) -> Masking:
         if self.mask + self.random > 1:
-            raise ValueError(f"mask {self.mask} and random {self.random} are more than 1 together: lower one")
+            raise ValueError(
+                f"mask {self.mask} and random {self.random} are more than 1 together: lower one"
+            )
         if self.smoothing and (self.words != "piece" or self.ngram != 1 or self.cap is not None):
-            raise ValueError("smoothing draws single tokens over the batch: set words = 'piece', ngram = 1 and no cap")
+            raise ValueError(
+                "smoothing draws single tokens over the batch: set words = 'piece', ngram = 1 and no cap"
+            )
         return self
 
 
@@ -141,7 +158,9 @@ class _Words:
 
 def _words(ids: np.ndarray, marks: Marks, ngram: int) -> _Words:
     starts = word_starts(ids, marks)
-    edges = np.flatnonzero(starts | marks.special[ids])  # a row's first token is one, so no word reaches the next row
+    edges = np.flatnonzero(
+        starts | marks.special[ids]
+    )  # a row's first token is one, so no word reaches the next row
     ends = np.append(edges[1:], ids.size)
     is_word = starts.ravel()[edges]
     unknown = np.flatnonzero(ids == marks.unk_id)
@@ -160,11 +179,15 @@ def _words(ids: np.ndarray, marks: Marks, ngram: int) -> _Words:
 def _budgets(words: _Words, keys: np.ndarray, options: Masking) -> np.ndarray:
     """Tokens to choose in every row, i64 [R]; their mean over rows is the rate."""
     tokens = np.bincount(words.row, weights=words.sizes[:, 0], minlength=words.rows)
-    budget: np.ndarray = np.floor(options.rate * tokens + _uniform(_draw(keys, _BUDGET))).astype(np.int64)
+    budget: np.ndarray = np.floor(options.rate * tokens + _uniform(_draw(keys, _BUDGET))).astype(
+        np.int64
+    )
     return budget if options.cap is None else np.minimum(budget, options.cap)
 
 
-def _spans(words: _Words, left: np.ndarray, keys: np.ndarray, ngram: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _spans(
+    words: _Words, left: np.ndarray, keys: np.ndarray, ngram: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The words taken, bool [W]; how many spans of each length were drawn and taken, i64 [N] each."""
     draws = _draw(keys[words.row], _SPANS + (words.start % words.length).astype(np.uint64))
     order = np.argsort((words.row.astype(np.uint64) << np.uint64(40)) | (draws >> np.uint64(24)))
@@ -181,7 +204,9 @@ def _spans(words: _Words, left: np.ndarray, keys: np.ndarray, ngram: int) -> tup
         at = order[first[live] + turn]
         n = wanted[at]
         sampled += np.bincount(n, minlength=ngram + 1)
-        fitting = ((words.sizes[at] <= left[live, None]) & (steps < n[:, None])).sum(axis=1)  # sizes grow with n
+        fitting = ((words.sizes[at] <= left[live, None]) & (steps < n[:, None])).sum(
+            axis=1
+        )  # sizes grow with n
         fits = fitting > 0
         at, last, of = at[fits], fitting[fits] - 1, live[fits]
         inside = steps < words.counts[at, last][:, None]
@@ -195,15 +220,21 @@ def _spans(words: _Words, left: np.ndarray, keys: np.ndarray, ngram: int) -> tup
     return taken[: len(order)], sampled[1:], realised[1:]
 
 
-def _replaced(ids: np.ndarray, chosen: np.ndarray, keys: np.ndarray, marks: Marks, options: Masking) -> np.ndarray:
+def _replaced(
+    ids: np.ndarray, chosen: np.ndarray, keys: np.ndarray, marks: Marks, options: Masking
+) -> np.ndarray:
     at = np.flatnonzero(chosen)
     row, place = np.divmod(at, ids.shape[1])
     draws = _draw(keys[row], _TOKENS + place.astype(np.uint64))
     lot = (draws >> np.uint64(32)) * 2.0**-32
-    piece = marks.ordinary[((draws & np.uint64(0xFFFFFFFF)) * np.uint64(len(marks.ordinary))) >> np.uint64(32)]
+    piece = marks.ordinary[
+        ((draws & np.uint64(0xFFFFFFFF)) * np.uint64(len(marks.ordinary))) >> np.uint64(32)
+    ]
     made = ids.ravel().copy()
     was = made[at]
-    made[at] = np.where(lot < options.mask, marks.mask_id, np.where(lot < options.mask + options.random, piece, was))
+    made[at] = np.where(
+        lot < options.mask, marks.mask_id, np.where(lot < options.mask + options.random, piece, was)
+    )
     return made.reshape(ids.shape)
 
 

@@ -17,7 +17,9 @@ _ORDER = 1  # of the keys that draws depend on, so that no two kinds of draw sha
 class Mixture:
     """Stretches of C corpora in an endless order; `places`, C numbers, are how many of each have been drawn."""
 
-    def __init__(self, sizes: Sequence[np.ndarray], weights: Sequence[float] | None, *, seed: int) -> None:
+    def __init__(
+        self, sizes: Sequence[np.ndarray], weights: Sequence[float] | None, *, seed: int
+    ) -> None:
         """sizes: i64 [N] per corpus, tokens of its stretches. weights: of the tokens drawn; None: as many as exist."""
         self._sizes = sizes
         self._totals = [int(size.sum()) for size in sizes]
@@ -25,7 +27,9 @@ class Mixture:
         self._seed = seed
         self._orders: dict[int, tuple[int, np.ndarray]] = {}  # of the epoch read last
 
-    def draw(self, places: Sequence[int], tokens: int) -> tuple[list[tuple[int, int]], tuple[int, ...]]:
+    def draw(
+        self, places: Sequence[int], tokens: int
+    ) -> tuple[list[tuple[int, int]], tuple[int, ...]]:
         """The next stretches (corpus, number), `tokens` tokens or just more, and the places behind them."""
         now = list(places)
         drawn = [self._drawn(corpus, place) for corpus, place in enumerate(now)]

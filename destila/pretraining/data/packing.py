@@ -42,11 +42,16 @@ class Packing(Options):
     """Rows and the pairs in them."""
 
     length: int = opt(128, "tokens of a row", ge=SHORTEST)
-    pair: int | None = opt(None, "tokens after which a pair takes no further sentence; none = the row's length", ge=1)
-    short: float = opt(0.1, "share of pairs that end earlier, anywhere from 2 tokens on", ge=0, le=1)
+    pair: int | None = opt(
+        None, "tokens after which a pair takes no further sentence; none = the row's length", ge=1
+    )
+    short: float = opt(
+        0.1, "share of pairs that end earlier, anywhere from 2 tokens on", ge=0, le=1
+    )
     torn: bool = opt(False, "cut torn runs between sentences too, which gives their order away")
     single: Literal["alone", "other"] = opt(
-        "alone", "a lone sentence stands alone, or is followed by another document and labelled swapped (ALBERT)"
+        "alone",
+        "a lone sentence stands alone, or is followed by another document and labelled swapped (ALBERT)",
     )
 
 
@@ -93,7 +98,11 @@ def flat(documents: Iterable[Sequence[np.ndarray]]) -> Text:
     found = list(documents)
     sentences = [np.asarray(sentence) for document in found for sentence in document]
     tokens = np.concatenate([np.zeros(0, np.int32), *sentences]).astype(np.int32)
-    return Text(tokens, np.array(list(map(len, sentences)), np.int64), np.array(list(map(len, found)), np.int64))
+    return Text(
+        tokens,
+        np.array(list(map(len, sentences)), np.int64),
+        np.array(list(map(len, found)), np.int64),
+    )
 
 
 def joined(rows: Sequence[Row], pad: int) -> Row:
@@ -104,7 +113,9 @@ def joined(rows: Sequence[Row], pad: int) -> Row:
 
     def field(row: Row, name: str) -> np.ndarray:
         found: np.ndarray = getattr(row, name)
-        return np.pad(found, ((0, 0), (0, length - found.shape[1])), constant_values=fill.get(name, 0))
+        return np.pad(
+            found, ((0, 0), (0, length - found.shape[1])), constant_values=fill.get(name, 0)
+        )
 
     return Row(*(np.concatenate([field(row, name) for row in rows]) for name in _FIELDS))
 
@@ -146,17 +157,29 @@ def _plan(text: Text, options: Packing, random: np.random.Generator) -> list[tup
             place = options.length - left
             if len(bounds) > 1 and tears != 1:
                 middle = bounds[int(next(uniform) * (len(bounds) - 1))]
-                halves = (middle, at, start, middle, 1) if next(swaps) else (start, middle, middle, at, 0)
+                halves = (
+                    (middle, at, start, middle, 1)
+                    if next(swaps)
+                    else (start, middle, middle, at, 0)
+                )
             elif options.single == "other" and others and not tears:
                 other = others[int(next(uniform) * len(others))]
                 halves = (*_mixed((start, at), other, room, random), 1)
             else:
-                if at - start == room and at < stop:  # no separator in the middle leaves room for one more
+                if (
+                    at - start == room and at < stop
+                ):  # no separator in the middle leaves room for one more
                     at += 1
                     sentence += at == ends[sentence]
                 halves = (start, at, at, at, IGNORE)
             found.append((row, place, *halves))
-            left -= halves[1] - halves[0] + halves[3] - halves[2] + (FRAME if halves[3] > halves[2] else FRAME - 1)
+            left -= (
+                halves[1]
+                - halves[0]
+                + halves[3]
+                - halves[2]
+                + (FRAME if halves[3] > halves[2] else FRAME - 1)
+            )
         if stop > opened and options.single == "other":
             others.append(([opened, *ends[first : sentence - 1]], stop))
     return found
@@ -169,7 +192,9 @@ def _wants(size: int, sentences: int, target: int, room: int) -> bool:
 
 def _target(options: Packing, uniform: Iterator[float]) -> int:
     longest = min(options.pair or options.length, options.length) - FRAME
-    return 2 + int(next(uniform) * (max(3, longest) - 2)) if next(uniform) < options.short else longest
+    return (
+        2 + int(next(uniform) * (max(3, longest) - 2)) if next(uniform) < options.short else longest
+    )
 
 
 def _uniforms(random: np.random.Generator) -> Iterator[float]:

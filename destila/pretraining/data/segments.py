@@ -47,9 +47,17 @@ def cut(corpus: Shards, size: int) -> Stretches:
     for number, (documents, sentences, _) in enumerate(corpus.arrays):
         edges = _edges(np.asarray(documents), sentences, size)
         bounds = sentences[edges]
-        found.append(Stretches(np.full(len(edges) - 1, number, np.int32), edges[:-1], edges[1:], np.diff(bounds)))
-    parts = ([getattr(part, name) for part in found] for name in ("shard", "first", "last", "tokens"))
-    stretches = Stretches(*(np.concatenate(part) if part else np.zeros(0, np.int64) for part in parts))
+        found.append(
+            Stretches(
+                np.full(len(edges) - 1, number, np.int32), edges[:-1], edges[1:], np.diff(bounds)
+            )
+        )
+    parts = (
+        [getattr(part, name) for part in found] for name in ("shard", "first", "last", "tokens")
+    )
+    stretches = Stretches(
+        *(np.concatenate(part) if part else np.zeros(0, np.int64) for part in parts)
+    )
     stretches = stretches[stretches.tokens > 0]
     if not len(stretches):
         raise DataError(f"{corpus.folder} holds no text: make the corpus again from files that do")
@@ -69,7 +77,9 @@ def is_held_out(stretches: Stretches, share: float) -> np.ndarray:
     It depends on no seed, so that runs can be compared, and hardly changes when a corpus grows. A share above 0 holds
     out at least one of several stretches, and never all.
     """
-    place = stretches.shard.astype(np.uint64) * _MIX + stretches.first.astype(np.uint64) + np.uint64(1)
+    place = (
+        stretches.shard.astype(np.uint64) * _MIX + stretches.first.astype(np.uint64) + np.uint64(1)
+    )
     lot = hashed(place * _MIX)
     held: np.ndarray = lot < share * 2.0**64
     if share and len(held) > 1:
@@ -82,8 +92,12 @@ def _edges(documents: np.ndarray, sentences: np.ndarray, size: int) -> np.ndarra
     """Sentences at which a stretch starts, and the end of the last, i64 [N + 1]."""
     starts = sentences[documents].astype(np.int64)
     tokens = np.diff(starts)
-    pieces = np.maximum(1, (tokens + size // 2) // size)  # of equal size, so that no document ends in a stump
+    pieces = np.maximum(
+        1, (tokens + size // 2) // size
+    )  # of equal size, so that no document ends in a stump
     document = np.repeat(np.arange(len(tokens)), pieces - 1)
-    number = np.arange(len(document)) - np.repeat(np.cumsum(pieces - 1) - (pieces - 1), pieces - 1) + 1
+    number = (
+        np.arange(len(document)) - np.repeat(np.cumsum(pieces - 1) - (pieces - 1), pieces - 1) + 1
+    )
     wanted = starts[document] + number * tokens[document] // pieces[document]
     return np.unique(np.concatenate([documents, np.searchsorted(sentences, wanted)]))

@@ -41,7 +41,9 @@ class Lines:
         ids[text] = self.tokens[(starts + place - 1)[text]]
         zeros = np.zeros(ids.shape, np.int32)
         positions = np.where(real, place, 0).astype(np.int32)
-        return Row(ids, zeros, positions, real.astype(np.int32), np.full(ids.shape, IGNORE, np.int32))
+        return Row(
+            ids, zeros, positions, real.astype(np.int32), np.full(ids.shape, IGNORE, np.int32)
+        )
 
 
 def lines(tokens: np.ndarray, sizes: np.ndarray, length: int, *, unk_id: int) -> Lines:
@@ -53,7 +55,9 @@ def lines(tokens: np.ndarray, sizes: np.ndarray, length: int, *, unk_id: int) ->
     starts = offsets(sizes)[sentence] + within
     own = np.minimum(longest, sizes[sentence] - within)
     unknown = offsets(tokens == unk_id)
-    kept = (own + _FRAME >= SHORTEST) & (2 * (unknown[starts + own] - unknown[starts]) < own + _FRAME)
+    kept = (own + _FRAME >= SHORTEST) & (
+        2 * (unknown[starts + own] - unknown[starts]) < own + _FRAME
+    )
     return Lines(tokens, starts[kept], own[kept])
 
 
@@ -69,4 +73,6 @@ def ordered(found: Lines, together: int, before: int, random: np.random.Generato
     inner = last[:whole]
     bins = (found.sizes[inner] + _FRAME - _FIRST_EDGE) // _BIN
     groups = inner[np.argsort(bins, kind="stable")].reshape(-1, together)
-    return np.concatenate([first, groups[random.permutation(len(groups))].reshape(-1), last[whole:]])
+    return np.concatenate(
+        [first, groups[random.permutation(len(groups))].reshape(-1), last[whole:]]
+    )

@@ -14,7 +14,9 @@ READS_ORDER = 0.1
 """Nats by which the loss of a model that reads word order rises at least when the order is random."""
 
 
-def shuffled(ids: np.ndarray, pair: np.ndarray, fixed: np.ndarray, marks: Marks, *, seed: int) -> np.ndarray:
+def shuffled(
+    ids: np.ndarray, pair: np.ndarray, fixed: np.ndarray, marks: Marks, *, seed: int
+) -> np.ndarray:
     """The rows ids [R, L] with the words of every pair in a random order, pieces of a word still in a row.
 
     pair: i [R, L], the number of the token's pair in its row, 0 for padding. fixed: bool [R, L], tokens that stay where
@@ -23,7 +25,9 @@ def shuffled(ids: np.ndarray, pair: np.ndarray, fixed: np.ndarray, marks: Marks,
     """
     moves = (pair > 0) & ~fixed & ~marks.special[ids]
     starts = word_starts(ids, marks)
-    starts[:, 1:] |= ~moves[:, :-1]  # what follows a token that stays is moved apart from what stands before it
+    starts[:, 1:] |= ~moves[
+        :, :-1
+    ]  # what follows a token that stays is moved apart from what stands before it
     starts |= np.diff(pair, axis=1, prepend=0) != 0
     places = np.flatnonzero(moves)
     word = np.cumsum(starts.ravel()[places]) - 1  # number of the word, over all rows

@@ -25,15 +25,21 @@ _LONGEST = 10_000  # tokens after which gensim cuts a sentence off, without a wo
 class Cbow(Options):
     """How the vectors are learnt."""
 
-    tokens: int = opt(20_000_000, "tokens read at most, a random share of the sentences of every corpus", ge=1)
+    tokens: int = opt(
+        20_000_000, "tokens read at most, a random share of the sentences of every corpus", ge=1
+    )
     epochs: int = opt(3, "times they are read", ge=1)
     window: int = opt(5, "pieces on either side that a piece is predicted from", ge=1)
     negative: int = opt(10, "wrong pieces per right one", ge=1)
-    least: int = opt(5, "times that a piece must occur to be learnt; a rarer one keeps its random values", ge=1)
+    least: int = opt(
+        5, "times that a piece must occur to be learnt; a rarer one keeps its random values", ge=1
+    )
     workers: int = opt(1, "threads; with more than 1 no two results are the same", ge=1)
 
 
-def vectors(corpora: Sequence[Shards], initial: np.ndarray, options: Cbow, *, seed: int) -> np.ndarray:
+def vectors(
+    corpora: Sequence[Shards], initial: np.ndarray, options: Cbow, *, seed: int
+) -> np.ndarray:
     """A token table f32 [V, E] with the vectors of the pieces of some corpora, scaled to the spread of `initial`.
 
     initial: f32 [V, E], random values; what the corpora hold too rarely or never (special tokens too) keeps them, and
@@ -50,7 +56,9 @@ def vectors(corpora: Sequence[Shards], initial: np.ndarray, options: Cbow, *, se
             f"no piece of the {tokens} tokens read occurs {options.least} times: lower least, or give a larger corpus"
         )
     if options.workers > 1:
-        _log.warning("CBOW with %d workers: the vectors differ a little from run to run", options.workers)
+        _log.warning(
+            "CBOW with %d workers: the vectors differ a little from run to run", options.workers
+        )
     model = word2vec.Word2Vec(
         vector_size=initial.shape[1],
         window=options.window,
@@ -91,7 +99,9 @@ class _Reading:
         for tokens, bounds, kept in self._documents():
             read = tokens[np.repeat(kept, np.diff(bounds))]
             if read.max(initial=0) >= size:
-                raise DataError(f"the corpus has piece {int(read.max())}, the table {size} rows: use its own tokenizer")
+                raise DataError(
+                    f"the corpus has piece {int(read.max())}, the table {size} rows: use its own tokenizer"
+                )
             found += np.bincount(read, minlength=size)
         return found
 
@@ -99,13 +109,18 @@ class _Reading:
         """Tokens [T], bounds of sentences [S + 1] and which of them are read, bool [S]."""
         for number, (corpus, at) in enumerate(self.order.tolist()):
             document = self.corpora[corpus][at]
-            kept = np.random.default_rng([self.seed, number]).random(len(document.sentences) - 1) < self.share
+            kept = (
+                np.random.default_rng([self.seed, number]).random(len(document.sentences) - 1)
+                < self.share
+            )
             yield document.tokens, document.sentences, kept
 
 
 def _reading(corpora: Sequence[Shards], tokens: int, seed: int) -> _Reading:
     """About `tokens` tokens of the corpora, their documents in a random order."""
-    order = np.concatenate([np.stack([np.full(len(c), i), np.arange(len(c))], axis=1) for i, c in enumerate(corpora)])
+    order = np.concatenate(
+        [np.stack([np.full(len(c), i), np.arange(len(c))], axis=1) for i, c in enumerate(corpora)]
+    )
     np.random.default_rng(seed).shuffle(order)
     total = sum(shard["tokens"] for corpus in corpora for shard in corpus.manifest["shards"])
     return _Reading(corpora, order, tokens / max(1, total), seed)

@@ -78,14 +78,18 @@ def tables() -> dict[str, Table]:
 
 def _rows(name: str, dataset: str | None) -> list[Published]:
     wanted = SAME_TEST.get(dataset, dataset) if dataset else None
-    return [_published(row) for row in _file(name)["rows"] if wanted is None or row["dataset"] == wanted]
+    return [
+        _published(row) for row in _file(name)["rows"] if wanted is None or row["dataset"] == wanted
+    ]
 
 
 def _published(row: Mapping[str, Any]) -> Published:
     own = ("table", "split", "model", "training", "dataset", "score")
     rest = {key: value for key, value in row.items() if key not in (*own, "value", "note")}
     named = {key: row[key] for key in own}
-    return Published(**named, value=round(row["value"] / 100, 6), note=row.get("note", ""), settings=rest)
+    return Published(
+        **named, value=round(row["value"] / 100, 6), note=row.get("note", ""), settings=rest
+    )
 
 
 @cache

@@ -60,7 +60,8 @@ def answer(windows: Windows, context: str, options: SpanOptions) -> Answer:
     none = float(np.exp(min(0.0, found.null - found.total)))
     best = _best(found, context, options)
     wins = (
-        options.null_threshold is not None and found.null - found.scores.max(initial=-np.inf) > options.null_threshold
+        options.null_threshold is not None
+        and found.null - found.scores.max(initial=-np.inf) > options.null_threshold
     )
     start, end, probability = best[0] if best and not wins else (0, 0, none)
     if options.null_threshold is not None:
@@ -73,7 +74,9 @@ def context_tokens(feature: Features, rule: str) -> tuple[int, int]:
     """The tokens [low, high) of a feature that are its part of the context; rule: `SpanOptions.unit`."""
     if rule == "position":
         inside = np.flatnonzero(feature.spans[:, 1] > feature.spans[:, 0])
-        return feature.start, max(feature.start, int(inside[-1]) + 1) if len(inside) else feature.start
+        return feature.start, max(feature.start, int(inside[-1]) + 1) if len(
+            inside
+        ) else feature.start
     inside = np.flatnonzero(feature.unit >= 1)
     return (int(inside[0]), int(inside[-1]) + 1) if len(inside) else (0, 0)
 
@@ -83,7 +86,9 @@ def _destila(windows: Windows, context: str, longest: int, options: SpanOptions)
     parts = []
     for f, value in windows:
         spans, scores = _band(f, value - value[0], longest, options.unit)
-        spans, scores, first = _grouped(np.stack([left[spans[:, 0]], right[spans[:, 1]]], axis=1), scores)
+        spans, scores, first = _grouped(
+            np.stack([left[spans[:, 0]], right[spans[:, 1]]], axis=1), scores
+        )
         parts.append((spans[first], _log_sums(scores, first)))
     spans, scores, first = _grouped(*_joined(parts))
     scores = np.maximum.reduceat(scores, first) if len(first) else scores
@@ -103,7 +108,11 @@ def _grouped(spans: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndar
     """Spans and scores in order of place, and the first index of each distinct span."""
     order = np.argsort(spans[:, 0] << 32 | spans[:, 1], kind="stable")
     spans, scores = spans[order], scores[order]
-    return spans, scores, np.flatnonzero(np.append(True, (spans[1:] != spans[:-1]).any(1))[: len(spans)])
+    return (
+        spans,
+        scores,
+        np.flatnonzero(np.append(True, (spans[1:] != spans[:-1]).any(1))[: len(spans)]),
+    )
 
 
 def _squad(windows: Windows, context: str, longest: int, options: SpanOptions) -> _Found:  # noqa: ARG001
@@ -124,28 +133,43 @@ def _pipeline(windows: Windows, context: str, longest: int, options: SpanOptions
     return _Found(*_joined(bands), null, 0.0)
 
 
-def _band(feature: Features, value: np.ndarray, longest: int, rule: str) -> tuple[np.ndarray, np.ndarray]:
+def _band(
+    feature: Features, value: np.ndarray, longest: int, rule: str
+) -> tuple[np.ndarray, np.ndarray]:
     """All valid spans [N, 2] of a window and their scores: start + end logit."""
     low, high = context_tokens(feature, rule)
     if low == high:
         return np.zeros((0, 2), np.int64), np.zeros(0)
     width = min(longest, high - low)
     spans = feature.spans[low:high].astype(np.int64)
-    value = np.where((spans[:, 1] > spans[:, 0])[:, None], value[low:high].astype(np.float64), -np.inf)
+    value = np.where(
+        (spans[:, 1] > spans[:, 0])[:, None], value[low:high].astype(np.float64), -np.inf
+    )
     pad = np.full(width - 1, -np.inf)
-    ends = np.lib.stride_tricks.sliding_window_view(np.append(value[:, 1], pad), width)  # [n, width]
+    ends = np.lib.stride_tricks.sliding_window_view(
+        np.append(value[:, 1], pad), width
+    )  # [n, width]
     scores = value[:, :1] + ends
     first, distance = np.nonzero(scores > -np.inf)
     return np.stack([spans[first, 0], spans[first + distance, 1]], axis=1), scores[first, distance]
 
 
-def _grid(feature: Features, value: np.ndarray, longest: int, options: SpanOptions) -> tuple[np.ndarray, np.ndarray]:
+def _grid(
+    feature: Features, value: np.ndarray, longest: int, options: SpanOptions
+) -> tuple[np.ndarray, np.ndarray]:
     """Valid pairs of a window's best starts and best ends, ranked over all tokens as run_squad does, in its order."""
     low, high = context_tokens(feature, options.unit)
     top = [np.argsort(value[:, column])[: -options.nbest - 1 : -1] for column in (0, 1)]
     start, end = (grid.ravel() for grid in np.meshgrid(*top, indexing="ij"))
     real = feature.spans[:, 1] > feature.spans[:, 0]  # a mark of a word's start is no character
-    valid = (start >= low) & (end < high) & (end >= start) & (end - start < longest) & real[start] & real[end]
+    valid = (
+        (start >= low)
+        & (end < high)
+        & (end >= start)
+        & (end - start < longest)
+        & real[start]
+        & real[end]
+    )
     start, end = start[valid], end[valid]
     spans = np.stack([feature.spans[start, 0], feature.spans[end, 1]], axis=1).astype(np.int64)
     return spans, value[start, 0].astype(np.float64) + value[end, 1]
@@ -160,7 +184,9 @@ def _best(found: _Found, context: str, options: SpanOptions) -> list[tuple[int, 
         start, end = found.spans[i].tolist()
         span = _widened(context, start, end) if options.decoder == "pipeline" else (start, end)
         best.setdefault(span, float(np.exp(found.scores[i] - found.total)))
-    return [(start, end, probability) for (start, end), probability in best.items()][: options.nbest]
+    return [(start, end, probability) for (start, end), probability in best.items()][
+        : options.nbest
+    ]
 
 
 def _top(scores: np.ndarray, count: int) -> np.ndarray:
@@ -180,7 +206,9 @@ def _widened(context: str, start: int, end: int) -> CharSpan:
 
 
 def _joined(parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-    return np.concatenate([spans for spans, _ in parts]), np.concatenate([scores for _, scores in parts])
+    return np.concatenate([spans for spans, _ in parts]), np.concatenate(
+        [scores for _, scores in parts]
+    )
 
 
 def _log_sum(values: np.ndarray) -> float:

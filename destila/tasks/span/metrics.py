@@ -36,7 +36,9 @@ def spanish(text: str) -> str:
     return " ".join(_SPANISH.sub(" ", bare).split())
 
 
-def question(answer: str, references: Sequence[str], normalise: Normalise, *, v2: bool) -> tuple[float, float]:
+def question(
+    answer: str, references: Sequence[str], normalise: Normalise, *, v2: bool
+) -> tuple[float, float]:
     """Exact match and F1 of one answer, each the best over its references.
 
     answer: "" says that there is none. references: empty where there is none. v2: count as the v2 script does, which ignores
@@ -47,7 +49,9 @@ def question(answer: str, references: Sequence[str], normalise: Normalise, *, v2
     if v2:
         golds = [gold for gold in golds if gold] or [""]
     pairs = [(float(given == gold), _f1(given.split(), gold.split(), v2=v2)) for gold in golds]
-    return max((exact for exact, _ in pairs), default=0.0), max((f1 for _, f1 in pairs), default=0.0)
+    return max((exact for exact, _ in pairs), default=0.0), max(
+        (f1 for _, f1 in pairs), default=0.0
+    )
 
 
 def scores(answers: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, float]:
@@ -69,11 +73,15 @@ def scores(answers: Sequence[str], references: Sequence[Sequence[str]]) -> dict[
     return found
 
 
-def per_question(answers: Sequence[str], references: Sequence[Sequence[str]], normalise: Normalise) -> np.ndarray:
+def per_question(
+    answers: Sequence[str], references: Sequence[Sequence[str]], normalise: Normalise
+) -> np.ndarray:
     """Exact match and F1 [N, 2] of every question; v2's rules where some questions have no reference."""
     v2 = any(not r for r in references)
     pairs = zip(answers, references, strict=True)
-    return np.array([question(answer, golds, normalise, v2=v2) for answer, golds in pairs]).reshape(-1, 2)
+    return np.array([question(answer, golds, normalise, v2=v2) for answer, golds in pairs]).reshape(
+        -1, 2
+    )
 
 
 def _f1(given: list[str], gold: list[str], *, v2: bool) -> float:

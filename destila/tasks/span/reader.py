@@ -26,7 +26,9 @@ class SpanOptions(Options):
     """A recipe's `span` table: how contexts are read, what is compared, how answers are found."""
 
     window: int | None = opt(None, "words of context in a window; none = half of max_length", ge=1)
-    stride: int | None = opt(None, "words from one window to the next; none = three quarters of the window", ge=1)
+    stride: int | None = opt(
+        None, "words from one window to the next; none = three quarters of the window", ge=1
+    )
     unit: Literal["unit", "token", "position"] = opt(
         "unit",
         "compared with the teacher: words, tokens of the context, or all positions; the last two need equal tokens",
@@ -34,7 +36,9 @@ class SpanOptions(Options):
     decoder: Literal["destila", "squad", "pipeline"] = opt(
         "destila", "how answers are found: ours, run_squad's, or the transformers pipeline's"
     )
-    max_answer: int | None = opt(None, "longest answer in tokens; none = the decoder's own, 30, 30 or 15", ge=1)
+    max_answer: int | None = opt(
+        None, "longest answer in tokens; none = the decoder's own, 30, 30 or 15", ge=1
+    )
     nbest: int = opt(20, "answers that are kept, best first", ge=1)
     null_threshold: float | None = opt(
         None,
@@ -84,11 +88,18 @@ class SpanReader:
         """
         return [_row(read.windows) for read in self.gather(features, values)]
 
-    def decode(self, examples: Sequence[Example], rows: Sequence[Any], labels: Sequence[str]) -> list[Prediction]:  # noqa: ARG002
+    def decode(
+        self, examples: Sequence[Example], rows: Sequence[Any], labels: Sequence[str]
+    ) -> list[Prediction]:  # noqa: ARG002
         """One Answer per question; see `tasks.span.decoders`."""
-        return [answer(row.windows, e.pair or "", self.options) for e, row in zip(examples, rows, strict=True)]
+        return [
+            answer(row.windows, e.pair or "", self.options)
+            for e, row in zip(examples, rows, strict=True)
+        ]
 
-    def loss(self, examples: Sequence[Example], rows: Sequence[Any], labels: Sequence[str]) -> float:  # noqa: ARG002
+    def loss(
+        self, examples: Sequence[Example], rows: Sequence[Any], labels: Sequence[str]
+    ) -> float:  # noqa: ARG002
         """Mean cross-entropy of the first reference's start and end over windows, in nats.
 
         A distribution is over the first token and the context's (with `unit = "position"` over all); a window that does not
@@ -99,7 +110,9 @@ class SpanReader:
             for feature, value in row.windows if example.answers is not None else ():
                 logits = value[feature.unit >= 0].astype(np.float64)
                 gold = value[self._target(feature, example), (0, 1)]
-                with np.errstate(invalid="ignore"):  # a loss that is not finite is for the caller to judge
+                with np.errstate(
+                    invalid="ignore"
+                ):  # a loss that is not finite is for the caller to judge
                     total += float((np.logaddexp.reduce(logits, axis=0) - gold).mean())
                 count += 1
         return total / max(1, count)
@@ -132,7 +145,9 @@ class SpanReader:
         """How many are `unanswered`; by_answer_length: questions, exact_match and f1 by words of the shortest reference."""
         answers, references = _texts(predictions), _references(examples)
         table = metrics.per_question(answers, references, metrics.official)
-        lengths = np.array([min((len(r.split()) for r in golds), default=0) for golds in references])
+        lengths = np.array(
+            [min((len(r.split()) for r in golds), default=0) for golds in references]
+        )
         groups = {}
         for name, low, high in _LENGTHS:
             inside = (lengths >= low) & (lengths <= high)
@@ -147,7 +162,11 @@ class SpanReader:
 
     def _target(self, feature: Features, example: Example) -> CharSpan:
         low, high = context_tokens(feature, self.options.unit)
-        found = place(feature.spans[low:high], example.pair or "", example.answers[0]) if example.answers else None
+        found = (
+            place(feature.spans[low:high], example.pair or "", example.answers[0])
+            if example.answers
+            else None
+        )
         return (found[0] + low, found[1] + low) if found else (0, 0)
 
 

@@ -110,7 +110,14 @@ class Writer:
     def __len__(self) -> int:
         return len(self._heads) // len(Head._fields)
 
-    def add(self, head: Head, input_ids: np.ndarray, type_ids: np.ndarray, unit: np.ndarray, spans: np.ndarray) -> None:
+    def add(
+        self,
+        head: Head,
+        input_ids: np.ndarray,
+        type_ids: np.ndarray,
+        unit: np.ndarray,
+        spans: np.ndarray,
+    ) -> None:
         """Nothing; keeps one window. Arrays are i32 of `head.length` tokens, spans [L, 2]."""
         self._heads.extend(head)
         self._parts += [input_ids, type_ids, unit, spans.ravel()]
@@ -135,7 +142,9 @@ class Writer:
             self._file.flush()
         except OSError as error:
             where = tempfile.gettempdir()
-            raise DataError(f"windows cannot be written to {where} ({error}): free space or set TMPDIR") from error
+            raise DataError(
+                f"windows cannot be written to {where} ({error}): free space or set TMPDIR"
+            ) from error
         self._parts, self._held = [], 0
 
 

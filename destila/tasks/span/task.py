@@ -30,7 +30,9 @@ class SpanTask(SpanReader):
 
     def signal(self, output: Output, batch: Batch) -> Signal:
         """Start and end logits of every unit [B, U, 2], float32."""
-        return Signal(unit_logits(output.logits, batch.unit, batch.unit_mask.shape[1]), batch.unit_mask)
+        return Signal(
+            unit_logits(output.logits, batch.unit, batch.unit_mask.shape[1]), batch.unit_mask
+        )
 
     def targets(self, batch: Batch) -> Tensor:
         """The tokens at which the answer starts and ends [B, 2]; 0, the first token, where the window holds none."""
@@ -66,9 +68,15 @@ def unit_logits(logits: Tensor, unit: Tensor, units: int) -> Tensor:
 
     logits = logits.float()
     size, _, classes = logits.shape
-    place = unit.masked_fill(unit < 0, units).unsqueeze(-1).expand(-1, -1, classes)  # the last one is thrown away
-    with torch.no_grad():  # what the largest logit is does not change the sum, so no gradient goes through it
-        top = logits.new_full((size, units + 1, classes), -torch.inf).scatter_reduce_(1, place, logits, "amax")
+    place = (
+        unit.masked_fill(unit < 0, units).unsqueeze(-1).expand(-1, -1, classes)
+    )  # the last one is thrown away
+    with (
+        torch.no_grad()
+    ):  # what the largest logit is does not change the sum, so no gradient goes through it
+        top = logits.new_full((size, units + 1, classes), -torch.inf).scatter_reduce_(
+            1, place, logits, "amax"
+        )
         empty = top == -torch.inf
         top = top.masked_fill(empty, 0.0)
     total = torch.zeros_like(top).scatter_add(1, place, (logits - top.gather(1, place)).exp())

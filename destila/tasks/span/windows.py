@@ -74,7 +74,9 @@ def window_size(max_length: int, options: SpanOptions) -> tuple[int, int]:
     size = options.window or max(1, max_length // 2)
     stride = options.stride or max(1, 3 * size // 4)
     if stride > size:
-        raise ConfigError(f"span.stride = {stride} skips units: windows hold {size}. Lower stride or raise span.window")
+        raise ConfigError(
+            f"span.stride = {stride} skips units: windows hold {size}. Lower stride or raise span.window"
+        )
     return size, stride
 
 
@@ -104,7 +106,9 @@ def place(spans: np.ndarray, context: str, answer: CharSpan) -> CharSpan | None:
     return None if len((head + "|" + tail).split()) > 1 else (first, last)
 
 
-def encode_span(examples: Sequence[Example], tokenizer: Tokenizer, *, max_length: int, options: SpanOptions) -> Encoded:
+def encode_span(
+    examples: Sequence[Example], tokenizer: Tokenizer, *, max_length: int, options: SpanOptions
+) -> Encoded:
     """The windows of every question, `[CLS] question [SEP] part of the context [SEP]`, stored compactly.
 
     notes: `windows`, `windowed` examples (more than one planned window), `narrowed` windows that this tokenizer reads
@@ -125,7 +129,9 @@ def encode_span(examples: Sequence[Example], tokenizer: Tokenizer, *, max_length
     for row, question, context in _read(examples, tokenizer, frame):
         planned = windows(len(context.bounds), size, stride)
         notes["windowed"] += len(planned) > 1
-        _Question(row, examples[row], question, context, frame, options.unit).write(planned, tokenizer, writer, notes)
+        _Question(row, examples[row], question, context, frame, options.unit).write(
+            planned, tokenizer, writer, notes
+        )
     notes["windows"] = len(writer)
     return Encoded(writer.finish(), dict(notes))
 
@@ -137,7 +143,9 @@ def check_fit(examples: Sequence[Example], tokenizer: Tokenizer, *, max_length: 
         pass
 
 
-def _read(examples: Sequence[Example], tokenizer: Tokenizer, frame: _Frame) -> Iterator[tuple[int, Pieces, _Context]]:
+def _read(
+    examples: Sequence[Example], tokenizer: Tokenizer, frame: _Frame
+) -> Iterator[tuple[int, Pieces, _Context]]:
     """Row, question and context of every example, tokenised in chunks and known to fit; a context is kept while needed."""
     contexts: dict[str, _Context] = {}
     last_use = {e.pair: row for row, e in enumerate(examples)}
@@ -163,7 +171,9 @@ class _Question:
     frame: _Frame
     rule: str
 
-    def write(self, planned: Sequence[CharSpan], tokenizer: Tokenizer, writer: Writer, notes: Counter[str]) -> None:
+    def write(
+        self, planned: Sequence[CharSpan], tokenizer: Tokenizer, writer: Writer, notes: Counter[str]
+    ) -> None:
         """Nothing; writes every feature of every planned window and counts."""
         low, held = 0, False
         for number, (start, end) in enumerate(planned):
@@ -175,7 +185,9 @@ class _Question:
             low = high
         if self.example.answers:
             notes["answers in no window"] += not held
-            notes["answers that begin or end inside a token"] += self._inside_token(self.example.answers[0])
+            notes["answers that begin or end inside a token"] += self._inside_token(
+                self.example.answers[0]
+            )
 
     def _parts(self, start: int, end: int) -> list[CharSpan]:
         """The units of a planned window as ranges that fit."""
@@ -190,16 +202,26 @@ class _Question:
         tokens = int(self.context.first[end] - self.context.first[start])
         frame = self.frame
         around = frame.before + frame.between + frame.after + len(self.question.ids)
-        return {"unit": 1 + end - start, "token": 1 + tokens, "position": around + tokens}[self.rule]
+        return {"unit": 1 + end - start, "token": 1 + tokens, "position": around + tokens}[
+            self.rule
+        ]
 
     def _feature(
-        self, number: int, planned: CharSpan, part: CharSpan, cells: CharSpan, tokenizer: Tokenizer, writer: Writer
+        self,
+        number: int,
+        planned: CharSpan,
+        part: CharSpan,
+        cells: CharSpan,
+        tokenizer: Tokenizer,
+        writer: Writer,
     ) -> bool:
         """True when the feature holds the answer; writes it."""
         (start, end), context = part, self.context
         a, b = int(context.first[start]), int(context.first[end])
         spans = context.pieces.spans[a:b]
-        input_ids, type_ids, all_spans, _ = tokenizer.frame(self.question, Pieces(context.pieces.ids[a:b], spans))
+        input_ids, type_ids, all_spans, _ = tokenizer.frame(
+            self.question, Pieces(context.pieces.ids[a:b], spans)
+        )
         lead = self.frame.before + len(self.question.ids) + self.frame.between
         skipped = a - int(context.first[planned[0]])
         unit, length = np.full(len(input_ids), -1, np.int32), len(input_ids)
@@ -208,7 +230,11 @@ class _Question:
             before, count, after, first = lead, b - a, self.frame.after, lead
         else:
             own = context.unit[a:b]
-            local = np.where(own >= 0, own - start + 1, -1) if self.rule == "unit" else np.arange(1, b - a + 1)
+            local = (
+                np.where(own >= 0, own - start + 1, -1)
+                if self.rule == "unit"
+                else np.arange(1, b - a + 1)
+            )
             unit[lead : lead + b - a] = local
             unit[0] = 0
             before, count, after, first = 1, b - a, 0, a
@@ -226,15 +252,23 @@ class _Question:
     def _inside_token(self, answer: CharSpan) -> bool:
         spans = self.context.pieces.spans
         found = place(spans, self.example.pair or "", answer)
-        return found is not None and bool(spans[found[0], 0] < answer[0] or spans[found[1], 1] > answer[1])
+        return found is not None and bool(
+            spans[found[0], 0] < answer[0] or spans[found[1], 1] > answer[1]
+        )
 
 
-def _read_contexts(chunk: Sequence[Example], known: dict[str, _Context], tokenizer: Tokenizer) -> dict[str, _Context]:
+def _read_contexts(
+    chunk: Sequence[Example], known: dict[str, _Context], tokenizer: Tokenizer
+) -> dict[str, _Context]:
     for example in chunk:
         if not example.pair or example.pair.isspace():
-            raise DataError(f"question '{example.id}' has no context to find its answer in: give one or drop it")
+            raise DataError(
+                f"question '{example.id}' has no context to find its answer in: give one or drop it"
+            )
     new = list(dict.fromkeys(e.pair for e in chunk if e.pair is not None and e.pair not in known))
-    return {text: _context(text, pieces) for text, pieces in zip(new, tokenizer.text(new), strict=True)}
+    return {
+        text: _context(text, pieces) for text, pieces in zip(new, tokenizer.text(new), strict=True)
+    }
 
 
 def _context(text: str, pieces: Pieces) -> _Context:
@@ -253,7 +287,9 @@ def _frame(tokenizer: Tokenizer, max_length: int) -> _Frame:
     return _Frame(a, b - a - 1, len(part) - b - 1, max_length)
 
 
-def _check_fit(example: Example, question: Pieces, context: _Context, frame: _Frame, tokenizer: Tokenizer) -> None:
+def _check_fit(
+    example: Example, question: Pieces, context: _Context, frame: _Frame, tokenizer: Tokenizer
+) -> None:
     room = frame.room - max(1, frame.max_length // _QUESTION_SHARE)
     if len(question.ids) > room:
         raise TokenizerError(

@@ -25,10 +25,15 @@ def options(**more) -> FeedOptions:
     return config.build(FeedOptions, {"stretch": 60, "block": 1000, "heldout": 0.0, **more})
 
 
-def sizes(documents: int, *, sentences: int = 12, longest: int = 12, seed: int = 1) -> list[list[int]]:
+def sizes(
+    documents: int, *, sentences: int = 12, longest: int = 12, seed: int = 1
+) -> list[list[int]]:
     """Documents as sizes of sentences, of at least 4 tokens."""
     random = np.random.default_rng(seed)
-    return [random.integers(4, longest, random.integers(1, sentences)).tolist() for _ in range(documents)]
+    return [
+        random.integers(4, longest, random.integers(1, sentences)).tolist()
+        for _ in range(documents)
+    ]
 
 
 def original(taken: MaskedRows) -> np.ndarray:
@@ -41,7 +46,9 @@ def words(taken: MaskedRows, special: np.ndarray) -> Counter[int]:
 
 
 def corpus_words(corpora: Iterable[shards.Shards]) -> Counter[int]:
-    return Counter(token for corpus in corpora for document in corpus for token in document.tokens.tolist())
+    return Counter(
+        token for corpus in corpora for document in corpus for token in document.tokens.tolist()
+    )
 
 
 def grams(taken: MaskedRows, special: np.ndarray) -> set[tuple[int, ...]]:
@@ -83,7 +90,10 @@ def test_an_epoch_holds_every_token_once(make, bpe):
     """Blocks of an epoch's size: what each packs is what the corpora hold."""
     corpora = [make("a", sizes(40), per_shard=15), make("b", sizes(25, seed=2), seed=3)]
     held = corpus_words(corpora)
-    feed, special = BatchStream(corpora, bpe, options(block=held.total()), seed=0), marks(bpe).special
+    feed, special = (
+        BatchStream(corpora, bpe, options(block=held.total()), seed=0),
+        marks(bpe).special,
+    )
     seen: dict[int, Counter[int]] = {}
     cursor = feed.start()
     while cursor.block < 3:
@@ -116,7 +126,9 @@ def test_the_same_cursor_gives_the_same_batch_whenever_and_wherever(make, bpe):
 
 def test_another_seed_gives_another_stream(make, bpe):
     corpus = make("a", sizes(30))
-    one, other = (stream(BatchStream([corpus], bpe, options(), seed=seed), 1)[0][0] for seed in (1, 2))
+    one, other = (
+        stream(BatchStream([corpus], bpe, options(), seed=seed), 1)[0][0] for seed in (1, 2)
+    )
     assert not np.array_equal(original(one), original(other))
 
 
@@ -144,13 +156,16 @@ def test_weights_are_shares_of_the_tokens_read(make, bpe):
     totals = [sum(len(document.tokens) for document in corpus) for corpus in corpora]
     feed = BatchStream(corpora, bpe, options(weights=[1, 3]), seed=0)
     _, cursors = stream(feed, 100, rows=16)
-    large, small = (read * total for read, total in zip(feed.epochs(cursors[-1]), totals, strict=True))
+    large, small = (
+        read * total for read, total in zip(feed.epochs(cursors[-1]), totals, strict=True)
+    )
     assert large + small > 40_000
     assert small / (large + small) == pytest.approx(0.75, abs=0.01)
 
 
 @pytest.mark.parametrize(
-    ("weights", "message"), [([1.0], r"1 weights for 2 corpora"), ([1.0, 0.0], r"each must be above 0")]
+    ("weights", "message"),
+    [([1.0], r"1 weights for 2 corpora"), ([1.0, 0.0], r"each must be above 0")],
 )
 def test_weights_that_do_not_fit_are_refused(make, bpe, weights, message):
     corpora = [make("a", sizes(3)), make("b", sizes(3))]
@@ -162,7 +177,10 @@ def test_held_out_text_is_never_trained_on_and_the_same_for_every_seed(make, bpe
     corpora = [make("a", sizes(60)), make("b", sizes(40, seed=2), seed=3)]
     special = marks(bpe).special
     block = corpus_words(corpora).total()
-    held = [BatchStream(corpora, bpe, options(heldout=0.2), seed=s).heldout(length=32, tokens=block) for s in (0, 1)]
+    held = [
+        BatchStream(corpora, bpe, options(heldout=0.2), seed=s).heldout(length=32, tokens=block)
+        for s in (0, 1)
+    ]
     assert equal(*held)
     training = epoch(BatchStream(corpora, bpe, options(heldout=0.2, block=2 * block), seed=0))
     seen = set().union(*(grams(taken, special) for taken in training))
@@ -175,7 +193,10 @@ def test_held_out_text_is_never_trained_on_and_the_same_for_every_seed(make, bpe
 def test_held_out_and_trained_text_are_the_corpus(make, bpe):
     corpora = [make("a", sizes(60)), make("b", sizes(40, seed=2), seed=3)]
     special, whole = marks(bpe).special, corpus_words(corpora)
-    held = words(BatchStream(corpora, bpe, options(heldout=0.2), seed=0).heldout(length=32, tokens=10**6), special)
+    held = words(
+        BatchStream(corpora, bpe, options(heldout=0.2), seed=0).heldout(length=32, tokens=10**6),
+        special,
+    )
     assert 0.1 < held.total() / whole.total() < 0.3
     feed = BatchStream(corpora, bpe, options(heldout=0.2, block=(whole - held).total()), seed=0)
     trained = sum((words(taken, special) for taken in epoch(feed, rows=1)), Counter())
@@ -195,7 +216,9 @@ def test_as_much_is_held_out_as_asked_for(make, bpe):
 def test_nothing_held_out_is_said(make, bpe):
     corpus = make("one", [[5] * 4])
     for share in (0.0, 0.1):
-        with pytest.raises(DataError, match=r"nothing of .*one is held out for evaluation: set heldout above 0"):
+        with pytest.raises(
+            DataError, match=r"nothing of .*one is held out for evaluation: set heldout above 0"
+        ):
             BatchStream([corpus], bpe, options(heldout=share), seed=0).heldout(length=32, tokens=10)
 
 
@@ -226,7 +249,9 @@ def test_a_stage_sets_its_rate_and_its_pairs(make, bpe):
     special = marks(bpe).special
     for rate in (0.15, 0.4):
         found, _ = feed.take(feed.start(), rows=200, length=32, rate=rate)
-        assert (found.target != IGNORE).sum() / words(found, special).total() == pytest.approx(rate, abs=0.01)
+        assert (found.target != IGNORE).sum() / words(found, special).total() == pytest.approx(
+            rate, abs=0.01
+        )
     many, _ = feed.take(feed.start(), rows=50, length=128, pair=20)
     few, _ = feed.take(feed.start(), rows=50, length=128)
     assert many.pair.max(axis=1).mean() > 1.5 * few.pair.max(axis=1).mean()
@@ -261,9 +286,16 @@ def test_an_impossible_length_is_refused(make, bpe):
 
 def test_every_line_is_read_once_and_a_batch_has_one_bin(make, bpe):
     corpus = make("a", sizes(150, longest=60, seed=4))
-    held = [tuple(d.tokens[a:b].tolist()) for d in corpus for a, b in zip(d.sentences, d.sentences[1:], strict=False)]
+    held = [
+        tuple(d.tokens[a:b].tolist())
+        for d in corpus
+        for a, b in zip(d.sentences, d.sentences[1:], strict=False)
+    ]
     total = sum(map(len, held))
-    feed, special = BatchStream([corpus], bpe, options(form="lines", block=total), seed=0), marks(bpe).special
+    feed, special = (
+        BatchStream([corpus], bpe, options(form="lines", block=total), seed=0),
+        marks(bpe).special,
+    )
     seen: Counter[tuple[int, ...]] = Counter()
     lengths = []
     for taken in epoch(feed, rows=8, length=64):
@@ -284,7 +316,9 @@ def test_every_line_is_read_once_and_a_batch_has_one_bin(make, bpe):
 
 
 def test_a_batch_of_lines_has_all_its_rows_and_blocks_go_on_with_whole_groups(make, bpe):
-    feed = BatchStream([make("a", sizes(150, longest=60, seed=4))], bpe, options(form="lines"), seed=0)
+    feed = BatchStream(
+        [make("a", sizes(150, longest=60, seed=4))], bpe, options(form="lines"), seed=0
+    )
     spread, mixed = [], 0
     for taken in stream(feed, 60, rows=16, length=64, together=4)[0]:
         assert len(taken.pair) == 16
@@ -297,7 +331,9 @@ def test_a_batch_of_lines_has_all_its_rows_and_blocks_go_on_with_whole_groups(ma
 
 def test_lines_can_be_taken_again_and_go_on_in_another_stage(make, bpe):
     corpus = make("a", sizes(150, longest=60, seed=4))
-    found, cursors = stream(BatchStream([corpus], bpe, options(form="lines"), seed=0), 60, rows=8, length=64)
+    found, cursors = stream(
+        BatchStream([corpus], bpe, options(form="lines"), seed=0), 60, rows=8, length=64
+    )
     assert cursors[-1].block >= 2
     again = BatchStream([corpus], bpe, options(form="lines"), seed=0)
     for at in (59, 3, 31):
@@ -310,7 +346,9 @@ def test_lines_can_be_taken_again_and_go_on_in_another_stage(make, bpe):
 
 
 def test_lines_held_out_come_by_length(make, bpe):
-    feed = BatchStream([make("a", sizes(150, longest=60))], bpe, options(form="lines", heldout=0.3), seed=0)
+    feed = BatchStream(
+        [make("a", sizes(150, longest=60))], bpe, options(form="lines", heldout=0.3), seed=0
+    )
     held = feed.heldout(length=64, tokens=1000)
     lengths = (held.pair > 0).sum(axis=1).tolist()
     assert lengths == sorted(lengths)
@@ -319,7 +357,9 @@ def test_lines_held_out_come_by_length(make, bpe):
 
 def test_a_corpus_without_a_line_is_refused(make, bpe):
     feed = BatchStream([make("short", [[4, 5, 9]] * 50)], bpe, options(form="lines"), seed=0)
-    with pytest.raises(DataError, match=r"short has no line to read: all are shorter than 12 tokens"):
+    with pytest.raises(
+        DataError, match=r"short has no line to read: all are shorter than 12 tokens"
+    ):
         feed.take(feed.start(), rows=4, length=32)
 
 
@@ -337,12 +377,16 @@ def test_smoothing_chooses_rare_pieces_more_often(make, bpe):
     assert means[0] < means[1] - 0.5
     taken, _ = feed.take(feed.start(), rows=200, length=102)
     assert (taken.target != IGNORE).sum() == np.ceil(0.15 * taken.tokens)
-    again, _ = BatchStream([corpus], bpe, feed.options, seed=0).take(feed.start(), rows=200, length=102)
+    again, _ = BatchStream([corpus], bpe, feed.options, seed=0).take(
+        feed.start(), rows=200, length=102
+    )
     assert equal(taken, again)
 
 
 def test_smoothing_across_blocks_is_over_the_whole_batch(make, bpe):
-    feed = BatchStream([make("a", sizes(100))], bpe, options(masking={**PIECES, "smoothing": 0.7}), seed=0)
+    feed = BatchStream(
+        [make("a", sizes(100))], bpe, options(masking={**PIECES, "smoothing": 0.7}), seed=0
+    )
     for taken in stream(feed, 12, rows=20)[0]:
         assert (taken.target != IGNORE).sum() == np.ceil(0.15 * taken.tokens)
 
@@ -358,7 +402,9 @@ def test_smoothing_across_blocks_is_over_the_whole_batch(make, bpe):
 def test_held_out_text_is_the_same_whatever_is_trained_with(make, bpe, more):
     corpus = make("a", sizes(100))
     held = [
-        BatchStream([corpus], bpe, options(heldout=0.3, **o), seed=0).heldout(length=32, tokens=1000)
+        BatchStream([corpus], bpe, options(heldout=0.3, **o), seed=0).heldout(
+            length=32, tokens=1000
+        )
         for o in ({}, more)
     ]
     assert equal(*held)

@@ -43,13 +43,17 @@ def packed(tokenizer: Tokenizer, lines: list[str], copies: int) -> tuple[Row, np
 
 
 def masked(rows: Row, known: Marks, seed: int = 3, epoch: int = 0, **options) -> Masked:
-    return corrupt(rows.input_ids, np.arange(len(rows.pair)), known, Masking(**options), seed=seed, epoch=epoch)
+    return corrupt(
+        rows.input_ids, np.arange(len(rows.pair)), known, Masking(**options), seed=seed, epoch=epoch
+    )
 
 
 def broken(runs: np.ndarray, rows: Row, chosen: np.ndarray) -> int:
     """Runs of letters, as far as they lie in one half of a pair, that are chosen in part."""
     row, place = np.nonzero(runs >= 0)
-    names = np.stack([row, rows.pair[row, place], rows.type_ids[row, place], runs[row, place]], axis=1)
+    names = np.stack(
+        [row, rows.pair[row, place], rows.type_ids[row, place], runs[row, place]], axis=1
+    )
     _, which = np.unique(names, axis=0, return_inverse=True)
     hit, size = np.bincount(which.ravel(), weights=chosen[row, place]), np.bincount(which.ravel())
     assert (size > 1).sum() > 100
@@ -174,12 +178,16 @@ def test_shares_above_one_are_refused():
 SMOOTH = Masking(words="piece", ngram=1, smoothing=0.7)
 
 
-def smoothed(rows: Row, known: Marks, counts: np.ndarray, real: int | None = None, rate: float = 0.15) -> np.ndarray:
+def smoothed(
+    rows: Row, known: Marks, counts: np.ndarray, real: int | None = None, rate: float = 0.15
+) -> np.ndarray:
     options = SMOOTH.model_copy(update={"rate": rate})
     weights = piece_weights(counts, known, 0.7)
     real = rows.input_ids.size if real is None else real
     named = np.arange(len(rows.pair))
-    return corrupt(rows.input_ids, named, known, options, seed=0, epoch=0, weights=weights, real=real).chosen
+    return corrupt(
+        rows.input_ids, named, known, options, seed=0, epoch=0, weights=weights, real=real
+    ).chosen
 
 
 def test_smoothing_chooses_the_rate_of_the_batch_and_no_special_token(sample):
@@ -214,7 +222,10 @@ def test_smoothing_draws_as_one_after_the_other_without_replacement(sample):
         )
         hits += found.chosen[0]
     share = weights / weights.sum()
-    expected = [share[i] + sum(share[j] * share[i] / (1 - share[j]) for j in range(3) if j != i) for i in range(3)]
+    expected = [
+        share[i] + sum(share[j] * share[i] / (1 - share[j]) for j in range(3) if j != i)
+        for i in range(3)
+    ]
     assert hits / random == pytest.approx(expected, abs=0.025)
 
 

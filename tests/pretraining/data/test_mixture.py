@@ -49,10 +49,15 @@ def test_a_draw_goes_on_where_the_one_before_ended():
     mixture = Mixture(corpora(), [1, 1, 1], seed=3)
     first, places = mixture.draw([0, 0, 0], 20_000)
     second, end = mixture.draw(places, 20_000)
-    whole, at = Mixture(corpora(), [1, 1, 1], seed=3).draw([0, 0, 0], sum(tokens(first + second, c) for c in range(3)))
+    whole, at = Mixture(corpora(), [1, 1, 1], seed=3).draw(
+        [0, 0, 0], sum(tokens(first + second, c) for c in range(3))
+    )
     assert whole == first + second
     assert at == end
-    assert mixture.draw([0, 0, 0], 20_000) == (first, places)  # from the start again, after later ones
+    assert mixture.draw([0, 0, 0], 20_000) == (
+        first,
+        places,
+    )  # from the start again, after later ones
 
 
 def test_seeds_choose_the_order():

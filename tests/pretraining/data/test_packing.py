@@ -17,8 +17,15 @@ def corpus(documents: int = 300, sentences: int = 20, longest: int = 40) -> list
     made, number = [], 0
     for _ in range(documents):
         sizes = random.integers(1, longest, size=random.integers(1, sentences))
-        made.append([np.arange(a, a + n) for a, n in zip(number + np.cumsum(sizes) - sizes, sizes, strict=True)])
-        number += int(sizes.sum()) + 1000  # documents are apart, so that what is consecutive is of one
+        made.append(
+            [
+                np.arange(a, a + n)
+                for a, n in zip(number + np.cumsum(sizes) - sizes, sizes, strict=True)
+            ]
+        )
+        number += (
+            int(sizes.sum()) + 1000
+        )  # documents are apart, so that what is consecutive is of one
     return made
 
 
@@ -29,12 +36,16 @@ def packed(documents, key=(0, 0), **options) -> Row:
 def pairs(rows: Row) -> list[tuple[np.ndarray, np.ndarray, int]]:
     """A, B and label of every pair."""
     found = []
-    for ids, types, numbers, order in zip(rows.input_ids, rows.type_ids, rows.pair, rows.order, strict=True):
+    for ids, types, numbers, order in zip(
+        rows.input_ids, rows.type_ids, rows.pair, rows.order, strict=True
+    ):
         for number in range(1, numbers.max() + 1):
             here = numbers == number
             inner, kind = ids[here], types[here]
             words = inner >= 0
-            found.append((inner[words & (kind == 0)], inner[words & (kind == 1)], int(order[here][0])))
+            found.append(
+                (inner[words & (kind == 0)], inner[words & (kind == 1)], int(order[here][0]))
+            )
     return found
 
 
@@ -42,7 +53,9 @@ def text(documents) -> np.ndarray:
     return np.concatenate([s for d in documents for s in d])
 
 
-@pytest.mark.parametrize("options", [{}, {"length": 512}, {"length": 40, "short": 0.0}, {"pair": 30}])
+@pytest.mark.parametrize(
+    "options", [{}, {"length": 512}, {"length": 40, "short": 0.0}, {"pair": 30}]
+)
 def test_every_token_is_in_the_rows_once(options):
     documents = corpus()
     ids = packed(documents, **options).input_ids
@@ -56,7 +69,9 @@ def test_rows_are_not_padded_but_for_a_few_tokens():
 def test_every_pair_has_its_frame_its_positions_and_its_types():
     rows = packed(corpus(), pair=30)
     assert rows.pair.max() > 2
-    for ids, types, positions, numbers in zip(rows.input_ids, rows.type_ids, rows.positions, rows.pair, strict=True):
+    for ids, types, positions, numbers in zip(
+        rows.input_ids, rows.type_ids, rows.positions, rows.pair, strict=True
+    ):
         for number in range(1, numbers.max() + 1):
             here = np.flatnonzero(numbers == number)
             assert np.array_equal(here, np.arange(here[0], here[-1] + 1))
@@ -130,7 +145,9 @@ def test_labels_are_balanced_and_cuts_are_anywhere():
     found = [p for p in pairs(packed(corpus(2000))) if p[2] != IGNORE]
     labels = np.array([label for *_, label in found])
     assert labels.mean() == pytest.approx(0.5, abs=0.005)
-    assert (labels[1:] == labels[:-1]).mean() == pytest.approx(0.5, abs=0.05)  # and none tells the next
+    assert (labels[1:] == labels[:-1]).mean() == pytest.approx(
+        0.5, abs=0.05
+    )  # and none tells the next
     share = [len(a) / (len(a) + len(b)) for a, b, _ in found]
     assert np.mean(share) == pytest.approx(0.5, abs=0.03)
     assert np.std(share) > 0.15
@@ -168,7 +185,11 @@ def test_the_published_single_sentence_is_followed_by_another_document():
 
 def test_published_pairs_that_are_too_long_lose_tokens_of_the_longer_side():
     documents = [[np.arange(1000 * d, 1000 * d + 183)] for d in range(20)]
-    found = [p for p in pairs(packed(documents, length=64, short=0.0, single="other", torn=True)) if p[2] == 1]
+    found = [
+        p
+        for p in pairs(packed(documents, length=64, short=0.0, single="other", torn=True))
+        if p[2] == 1
+    ]
     assert len(found) == 3 * 19
     assert {tuple(sorted((len(a), len(b)))) for a, b, _ in found} == {(30, 31)}
 

@@ -11,7 +11,10 @@ from destila.pretraining.data.segments import Stretches, cut, is_held_out, read
 
 def sizes(documents: int, *, sentences: int, longest: int) -> list[list[int]]:
     random = np.random.default_rng(1)
-    return [random.integers(1, longest, random.integers(1, sentences)).tolist() for _ in range(documents)]
+    return [
+        random.integers(1, longest, random.integers(1, sentences)).tolist()
+        for _ in range(documents)
+    ]
 
 
 def many(count: int) -> Stretches:
@@ -24,8 +27,13 @@ def test_stretches_are_the_corpus_in_its_order(make, size):
     corpus = make("a", [*sizes(50, sentences=60, longest=30), [], [0, 3, 0], [7]], per_shard=20)
     found = cut(corpus, size)
     pieces = [read(corpus, found, at) for at in range(len(found))]
-    assert np.concatenate([tokens for tokens, _ in pieces]).tolist() == [t for d in corpus for t in d.tokens.tolist()]
-    assert all(len(tokens) == lengths.sum() == n for (tokens, lengths), n in zip(pieces, found.tokens, strict=True))
+    assert np.concatenate([tokens for tokens, _ in pieces]).tolist() == [
+        t for d in corpus for t in d.tokens.tolist()
+    ]
+    assert all(
+        len(tokens) == lengths.sum() == n
+        for (tokens, lengths), n in zip(pieces, found.tokens, strict=True)
+    )
 
 
 def test_stretches_of_a_book_are_of_nearly_equal_size(make):
@@ -60,6 +68,8 @@ def test_what_is_held_out_stays_so_when_a_corpus_grows():
     assert np.array_equal(is_held_out(many(5000), 0.01), is_held_out(many(9000), 0.01)[:5000])
 
 
-@pytest.mark.parametrize(("count", "share", "held"), [(1, 0.5, 0), (2, 0.001, 1), (5, 0.001, 1), (5, 0.0, 0)])
+@pytest.mark.parametrize(
+    ("count", "share", "held"), [(1, 0.5, 0), (2, 0.001, 1), (5, 0.001, 1), (5, 0.0, 0)]
+)
 def test_small_corpora_hold_one_out_and_never_all(count, share, held):
     assert is_held_out(many(count), share).sum() == held

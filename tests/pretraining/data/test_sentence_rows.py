@@ -64,4 +64,8 @@ def test_groups_hold_every_line_once_and_are_of_neighbouring_bins():
 
 def test_few_lines_make_no_group():
     assert ordered(found([[1, 2]]), 4, 0, np.random.default_rng(0)).tolist() == []
-    assert sorted(ordered(found([[7] * 10] * 3), 4, 2, np.random.default_rng(0)).tolist()) == [0, 1, 2]
+    assert sorted(ordered(found([[7] * 10] * 3), 4, 2, np.random.default_rng(0)).tolist()) == [
+        0,
+        1,
+        2,
+    ]

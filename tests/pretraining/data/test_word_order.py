@@ -10,7 +10,10 @@ import pytest
 from destila.pretraining.data.word_order import shuffled
 from destila.tokenizer.word_marks import marks, word_starts
 
-TEXTS = ("El presidente de la República visitó Sevilla, Córdoba y Málaga.", "La cigüeña nadó hasta el río del pueblo.")
+TEXTS = (
+    "El presidente de la República visitó Sevilla, Córdoba y Málaga.",
+    "La cigüeña nadó hasta el río del pueblo.",
+)
 
 
 @pytest.fixture
@@ -59,4 +62,6 @@ def test_equal_seeds_give_equal_orders(row, bpe):
 
 def test_rows_with_nothing_to_move_are_left_alone(bpe):
     ids = np.full((2, 5), bpe.mask_id)
-    assert (shuffled(ids, np.ones((2, 5), int), np.zeros_like(ids, bool), marks(bpe), seed=0) == ids).all()
+    assert (
+        shuffled(ids, np.ones((2, 5), int), np.zeros_like(ids, bool), marks(bpe), seed=0) == ids
+    ).all()

@@ -24,7 +24,13 @@ def corpus(folder, documents, dtype=np.uint16):
     folder.mkdir()
     sentences = [s for document in documents for s in document]
     tokens = np.array([t for s in sentences for t in s], dtype)
-    shards.write(folder, "00000", tokens, np.array(list(map(len, sentences))), np.array(list(map(len, documents))))
+    shards.write(
+        folder,
+        "00000",
+        tokens,
+        np.array(list(map(len, sentences))),
+        np.array(list(map(len, documents))),
+    )
     manifest = {
         "format": shards.FORMAT,
         "tokenizer": {"fingerprint": "toy", "vocab_size": V},
@@ -104,5 +110,10 @@ def test_a_corpus_of_another_vocabulary_is_refused(corpora, initial):
 
 def test_a_sentence_longer_than_gensim_reads_is_read_to_its_end(tmp_path, initial):
     long = [20, 21] * 6000 + [30, 31] * 50
-    table = vectors([corpus(tmp_path / "long", [[long]])], initial, SMALL.model_copy(update={"epochs": 1}), seed=0)
+    table = vectors(
+        [corpus(tmp_path / "long", [[long]])],
+        initial,
+        SMALL.model_copy(update={"epochs": 1}),
+        seed=0,
+    )
     assert (table[30] != initial[30]).any()

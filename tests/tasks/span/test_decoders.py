@@ -13,7 +13,9 @@ from destila.tasks.span.decoders import answer
 from destila.tasks.span.reader import SpanOptions, SpanReader
 from destila.types import Example, Features
 
-CONTEXT = "uno dos tres cuatro cinco seis siete ocho nueve diez once doce trece catorce quince dieciséis"
+CONTEXT = (
+    "uno dos tres cuatro cinco seis siete ocho nueve diez once doce trece catorce quince dieciséis"
+)
 WORDS = CONTEXT.split()
 LEAD = 4  # [CLS], two tokens of a question, [SEP]
 
@@ -27,7 +29,17 @@ def window(start, end, number=0):
     spans.append((0, 0))
     unit = np.array([0, -1, -1, -1, *np.repeat(np.arange(1, end - start + 1), 2), -1], np.int32)
     ids, n = np.arange(len(spans), dtype=np.int32), end - start + 1
-    return Features(0, number, ids, ids * 0, np.array(spans, np.int32), unit, start, np.ones(n, bool), ids[:2] * 0)
+    return Features(
+        0,
+        number,
+        ids,
+        ids * 0,
+        np.array(spans, np.int32),
+        unit,
+        start,
+        np.ones(n, bool),
+        ids[:2] * 0,
+    )
 
 
 def logits(feature, seed):
@@ -199,7 +211,10 @@ def test_each_decoder_has_its_longest_answer(decoder, tokens):
     found = answer([(f, value)], CONTEXT, SpanOptions(decoder=decoder))
     widened = (CONTEXT + " ").index(" ", expected)
     assert found.end == (widened if decoder == "pipeline" else expected)
-    assert answer([(f, value)], CONTEXT, SpanOptions(decoder=decoder, max_answer=tokens + 1)).end > expected
+    assert (
+        answer([(f, value)], CONTEXT, SpanOptions(decoder=decoder, max_answer=tokens + 1)).end
+        > expected
+    )
 
 
 @pytest.mark.parametrize("decoder", ["destila", "squad", "pipeline"])
@@ -218,7 +233,9 @@ def test_no_answer_wins_only_with_a_threshold(decoder):
     assert lenient.labels == ("uno",)
     assert lenient.probability < lenient.null_probability
     kept = answer([(f, value)], CONTEXT, SpanOptions(decoder=decoder, null_threshold=2.5, nbest=1))
-    assert decoder == "squad" or kept.labels == ("uno",)  # one start and one end, both null's: run_squad has no other
+    assert decoder == "squad" or kept.labels == (
+        "uno",
+    )  # one start and one end, both null's: run_squad has no other
 
 
 @pytest.mark.parametrize("decoder", ["destila", "squad", "pipeline"])
@@ -248,21 +265,28 @@ PIECES = [
     "ﬁn",
 ]
 BLANKS = [" ", "\u00a0", "\t", "\r\n", "\n", "  ", "\u2003", " \u00a0 ", "\x1f", "\u2028"]
-TEXTS = st.lists(st.tuples(st.sampled_from(PIECES), st.sampled_from(BLANKS)), min_size=1, max_size=40).map(
-    lambda parts: "".join(word + blank for word, blank in parts)
-)
+TEXTS = st.lists(
+    st.tuples(st.sampled_from(PIECES), st.sampled_from(BLANKS)), min_size=1, max_size=40
+).map(lambda parts: "".join(word + blank for word, blank in parts))
 
 
 @pytest.mark.parametrize("decoder", ["destila", "squad", "pipeline"])
 @pytest.mark.parametrize("unit", ["unit", "token", "position"])
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(text=TEXTS, lead=st.sampled_from(["", "\ufeff", " ", "\r\n"]), seed=st.integers(0, 99))
-def test_offsets_are_the_answers_place_in_the_original_text(tokenizer, decoder, unit, text, lead, seed):
+def test_offsets_are_the_answers_place_in_the_original_text(
+    tokenizer, decoder, unit, text, lead, seed
+):
     context = lead + text
     reader = SpanReader(SpanOptions(decoder=decoder, unit=unit, window=9, stride=5))
     asked = Example("q", "¿Co\u0301mo?\u00a0👩🏽‍🚀", context)
     features = reader.encode([asked], tokenizer, (), max_length=64).features
-    values = [np.random.default_rng([seed, f.window]).normal(0, 4, (len(f.input_ids) + 2, 2)) for f in features]
+    values = [
+        np.random.default_rng([seed, f.window]).normal(0, 4, (len(f.input_ids) + 2, 2))
+        for f in features
+    ]
     (found,) = reader.decode([asked], reader.gather(features, values), ())
     for start, end, _ in [(found.start, found.end, 0), *found.best]:
         assert 0 <= start <= end <= len(context)
@@ -270,7 +294,9 @@ def test_offsets_are_the_answers_place_in_the_original_text(tokenizer, decoder, 
     assert context[found.start : found.end] == found.labels[0]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(text=TEXTS, data=st.data())
 def test_a_sure_model_gives_back_the_gold_answer(tokenizer, text, data):
     words = SpanReader(SpanOptions(window=9, stride=3, max_answer=64))
@@ -288,7 +314,10 @@ def test_a_sure_model_gives_back_the_gold_answer(tokenizer, text, data):
     if any(f.target[1] for f in features):
         (found,) = words.decode([asked], words.gather(features, values), ())
         # characters that the tokenizer drops have no token: an answer may lack them at its ends
-        bare = [answer.replace("\u200b", "").strip() for answer in (found.labels[0], text[gold[0] : gold[1]])]
+        bare = [
+            answer.replace("\u200b", "").strip()
+            for answer in (found.labels[0], text[gold[0] : gold[1]])
+        ]
         assert bare[0] == bare[1]
 
 

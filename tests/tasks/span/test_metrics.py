@@ -10,7 +10,9 @@ import pytest
 
 from destila.tasks.span.metrics import official, per_question, question, scores, spanish
 
-CASES = json.loads((Path(__file__).parents[2] / "golden" / "squad_score.json").read_text(encoding="utf-8"))
+CASES = json.loads(
+    (Path(__file__).parents[2] / "golden" / "squad_score.json").read_text(encoding="utf-8")
+)
 
 
 @pytest.mark.parametrize("case", CASES, ids=[c["case"] for c in CASES])

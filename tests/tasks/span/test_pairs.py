@@ -34,8 +34,14 @@ def questions(lines: list[str]) -> list[Example]:
     draw = random.Random(0)
     found = []
     for i in range(TEXTS):
-        context = "".join(draw.choice(words) + draw.choice(BLANKS) for _ in range(draw.randint(3, 40)))
-        found.append(Example(str(i), " ".join(draw.choices(words, k=draw.randint(1, 4))), context, answers=()))
+        context = "".join(
+            draw.choice(words) + draw.choice(BLANKS) for _ in range(draw.randint(3, 40))
+        )
+        found.append(
+            Example(
+                str(i), " ".join(draw.choices(words, k=draw.randint(1, 4))), context, answers=()
+            )
+        )
     return found
 
 
@@ -44,7 +50,10 @@ def read(request, lines):
     """(tokenizer, windows of the 1,000 texts) by the tokenizer's kind."""
     texts = questions(lines)
     tokenizers = {kind: request.getfixturevalue(kind) for kind in KINDS}
-    return {kind: (t, list(UNITS.encode(texts, t, LABELS, max_length=64).features)) for kind, t in tokenizers.items()}
+    return {
+        kind: (t, list(UNITS.encode(texts, t, LABELS, max_length=64).features))
+        for kind, t in tokenizers.items()
+    }
 
 
 def logits_of(features, seed: int) -> list[np.ndarray]:
@@ -62,7 +71,9 @@ def padded(values, batch) -> torch.Tensor:
 def divergences(student: torch.Tensor, teacher: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Kullback-Leibler divergence [B], the mean of start and end, in double precision."""
     shut = ~mask.unsqueeze(-1)
-    log_q, log_p = (x.double().masked_fill(shut, -torch.inf).log_softmax(1) for x in (student, teacher))
+    log_q, log_p = (
+        x.double().masked_fill(shut, -torch.inf).log_softmax(1) for x in (student, teacher)
+    )
     return (log_p.exp() * (log_p - log_q).masked_fill(shut, 0)).sum(1).mean(1)
 
 
@@ -73,7 +84,13 @@ def both(task, features, tokenizer):
     said, taught = task.signal(Output(one), batch), task.signal(Output(two), batch)
     tokens = batch.unit >= 0
     sums = float(KL(said.logits, taught.logits, said.mask, 1)), float(KL(one, two, tokens, 1))
-    return divergences(said.logits, taught.logits, said.mask), divergences(one, two, tokens), sums, said.mask, tokens
+    return (
+        divergences(said.logits, taught.logits, said.mask),
+        divergences(one, two, tokens),
+        sums,
+        said.mask,
+        tokens,
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -105,13 +122,19 @@ def test_a_teachers_row_is_a_distribution_over_the_units_of_every_student(read, 
     rows = UNITS.units(said, logits_of(said, 3))
     for f in features:
         taught, (low, high) = UNITS.teach(rows[f.row], f), f.planned
-        full, given = np.exp(rows[f.row][low:high], dtype=np.float64), np.exp(taught, dtype=np.float64)
+        full, given = (
+            np.exp(rows[f.row][low:high], dtype=np.float64),
+            np.exp(taught, dtype=np.float64),
+        )
         assert np.allclose(given.sum(0), full.sum(0), rtol=1e-5)
         assert np.allclose(given[1:], full[f.cells[1:] - low], rtol=1e-5)
 
 
 def test_some_students_read_narrower_windows_than_planned(read):
-    narrow = {kind: sum(len(f.cells) < f.planned[1] - f.planned[0] for f in read[kind][1]) for kind in KINDS}
+    narrow = {
+        kind: sum(len(f.cells) < f.planned[1] - f.planned[0] for f in read[kind][1])
+        for kind in KINDS
+    }
     assert all(0 < n < len(read[kind][1]) for kind, n in narrow.items())
 
 
@@ -126,7 +149,11 @@ def test_a_student_that_agrees_on_units_costs_nothing_whatever_its_tokens(read, 
         own = np.where((f.unit >= 0)[:, None], shares, -np.inf)
         mass = np.full((len(taught), 2), -np.inf)
         np.logaddexp.at(mass, f.unit[f.unit >= 0], own[f.unit >= 0])
-        values.append(np.where((f.unit >= 0)[:, None], own - mass[f.unit] + taught[f.unit], 0).astype(np.float32))
+        values.append(
+            np.where((f.unit >= 0)[:, None], own - mass[f.unit] + taught[f.unit], 0).astype(
+                np.float32
+            )
+        )
     agreed = UNITS.signal(Output(padded(values, batch)), batch)
     assert bool(batch.teacher.mask[:, 0].all())
     cost = divergences(agreed.logits, batch.teacher.logits, batch.teacher.mask)

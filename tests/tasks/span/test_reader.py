@@ -18,7 +18,9 @@ CONTEXT = "El equipo ganó 6-2 y su entrenador, José García, celebró la victo
 
 def example(answer="José García", name="q"):
     start = CONTEXT.index(answer)
-    return Example(name, "¿Quién celebró?", CONTEXT, answers=((start, start + len(answer)),) if answer else ())
+    return Example(
+        name, "¿Quién celebró?", CONTEXT, answers=((start, start + len(answer)),) if answer else ()
+    )
 
 
 def said(*texts):
@@ -28,7 +30,9 @@ def said(*texts):
 def windows(task, examples, tokenizer, seed=0, max_length=64):
     features = task.encode(examples, tokenizer, (), max_length=max_length).features
     random = np.random.default_rng(seed)
-    return features, [random.normal(0, 2, (len(f.input_ids) + 3, 2)).astype(np.float32) for f in features]
+    return features, [
+        random.normal(0, 2, (len(f.input_ids) + 3, 2)).astype(np.float32) for f in features
+    ]
 
 
 def softmax(values):
@@ -51,7 +55,9 @@ def test_a_unit_without_a_token_is_absent(wordpiece):
     spec = json.loads(wordpiece._json)
     drops = {"type": "Replace", "pattern": {"String": "\u200b"}, "content": ""}
     spec["normalizer"] = {"type": "Sequence", "normalizers": [drops, spec["normalizer"]]}
-    cleaning = parse(spec, {"model_max_length": 64}, source="a tokenizer that drops zero-width blanks")
+    cleaning = parse(
+        spec, {"model_max_length": 64}, source="a tokenizer that drops zero-width blanks"
+    )
     (f, *_), (value, *_) = windows(SpanReader(SpanOptions(window=30)), [example()], cleaning)
     missing = CONTEXT.split().index("\u200b") + 1
     assert missing not in f.unit
@@ -82,7 +88,11 @@ def test_a_window_read_in_parts_is_joined_as_log_odds(tokenizer, unit):
         odds = []
         for f, value in zip(features, values, strict=True):
             logits = unit_logits(f, value[: len(f.unit)])
-            odds += [logits[at] - logits[0] for at in np.flatnonzero(f.cells == cell) if logits[at, 0] > ABSENT]
+            odds += [
+                logits[at] - logits[0]
+                for at in np.flatnonzero(f.cells == cell)
+                if logits[at, 0] > ABSENT
+            ]
         assert row[cell] == pytest.approx(np.mean(odds, 0) if odds else [ABSENT, ABSENT], abs=1e-4)
 
 
@@ -110,7 +120,11 @@ def test_items_average_to_the_main_score():
 
 
 def test_details_count_unanswered_questions_and_group_by_length():
-    asked = [example(name="a"), example("España", name="b"), Example("c", "¿Y?", CONTEXT, answers=())]
+    asked = [
+        example(name="a"),
+        example("España", name="b"),
+        Example("c", "¿Y?", CONTEXT, answers=()),
+    ]
     details = SpanReader().details(asked, said("García", "España", ""), ())
     assert details["unanswered"] == 1
     assert details["by_answer_length"]["1"] == {"questions": 1, "exact_match": 1.0, "f1": 1.0}

@@ -101,7 +101,9 @@ def test_gold_answers_meet_the_tokens_of_the_context_and_the_first(batch):
         [True] + [False] * 2 + [True] + [False] * 3,
     ]
     assert TASK.targets(batch).tolist() == [[3, 4], [0, 0]]
-    loss = hard.build(hard.Options(), LossContext()).fn(said.logits, TASK.targets(batch), said.mask, 1)
+    loss = hard.build(hard.Options(), LossContext()).fn(
+        said.logits, TASK.targets(batch), said.mask, 1
+    )
     expected = 0.0
     for b, kept, gold in ((0, [0, 3, 4, 5], (3, 4)), (1, [0, 3], (0, 0))):
         for c in range(2):
@@ -113,7 +115,14 @@ def test_gold_answers_meet_the_tokens_of_the_context_and_the_first(batch):
 def test_an_unlabelled_question_costs_nothing():
     batch = collate([window([0, -1, 1], (IGNORE, IGNORE))], 0)
     said = TASK.supervised(Output(random(1, 3, 2)), batch)
-    assert float(hard.build(hard.Options(), LossContext()).fn(said.logits, TASK.targets(batch), said.mask, 1)) == 0
+    assert (
+        float(
+            hard.build(hard.Options(), LossContext()).fn(
+                said.logits, TASK.targets(batch), said.mask, 1
+            )
+        )
+        == 0
+    )
 
 
 # what a teacher says of a window
@@ -139,7 +148,9 @@ def test_mass_outside_a_narrower_window_goes_to_no_answer_and_nothing_is_renorma
 def test_the_cached_row_is_not_written_to():
     row = np.zeros((3, 2), np.float32)
     row.flags.writeable = False
-    assert TASK.teach(row, window([0, 1], cells=[0, 1], planned=(0, 3)))[0] == pytest.approx([math.log(2)] * 2)
+    assert TASK.teach(row, window([0, 1], cells=[0, 1], planned=(0, 3)))[0] == pytest.approx(
+        [math.log(2)] * 2
+    )
 
 
 def test_a_unit_the_teacher_does_not_hold_is_masked_in_the_batch():
@@ -161,7 +172,9 @@ def test_units_diverge_at_most_as_much_as_tokens(batch, seed):
     student, teacher = 3 * random(2, 7, 2, seed=seed), 3 * random(2, 7, 2, seed=seed + 100)
     units = [TASK.signal(Output(x), batch) for x in (student, teacher)]
     tokens = divergence(student, teacher, batch.unit >= 0)
-    assert float(divergence(units[0].logits, units[1].logits, units[0].mask)) <= float(tokens) + 1e-6
+    assert (
+        float(divergence(units[0].logits, units[1].logits, units[0].mask)) <= float(tokens) + 1e-6
+    )
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -170,7 +183,9 @@ def test_one_token_per_unit_diverges_as_the_tokens_do(seed):
     student, teacher = random(2, 7, 2, seed=seed), random(2, 7, 2, seed=seed + 100)
     units = [TASK.signal(Output(x), batch) for x in (student, teacher)]
     found = divergence(units[0].logits, units[1].logits, units[0].mask)
-    assert float(found) == pytest.approx(float(divergence(student, teacher, batch.unit >= 0)), abs=1e-6)
+    assert float(found) == pytest.approx(
+        float(divergence(student, teacher, batch.unit >= 0)), abs=1e-6
+    )
 
 
 def test_tokens_that_differ_inside_units_that_agree_cost_nothing(batch):
@@ -180,7 +195,9 @@ def test_tokens_that_differ_inside_units_that_agree_cost_nothing(batch):
     moved[0, 3] = total + math.log(0.9)
     moved[0, 4] = total + math.log(0.1)
     units = [TASK.signal(Output(x), batch) for x in (student, moved)]
-    assert float(divergence(units[0].logits, units[1].logits, units[0].mask)) == pytest.approx(0, abs=1e-6)
+    assert float(divergence(units[0].logits, units[1].logits, units[0].mask)) == pytest.approx(
+        0, abs=1e-6
+    )
     assert float(divergence(student, moved, batch.unit >= 0)) > 0.01
 
 

@@ -22,7 +22,9 @@ def example(answer=None, context=CONTEXT, name="q"):
     if answer is None:
         return Example(name, QUESTION, context)
     start = context.index(answer) if answer else 0
-    return Example(name, QUESTION, context, answers=((start, start + len(answer)),) if answer else ())
+    return Example(
+        name, QUESTION, context, answers=((start, start + len(answer)),) if answer else ()
+    )
 
 
 def encode(examples, tokenizer, max_length=64, **options):
@@ -35,7 +37,8 @@ def test_units_are_what_split_finds():
 
 
 @pytest.mark.parametrize(
-    ("count", "size", "stride"), [(1, 4, 3), (4, 4, 3), (5, 4, 3), (40, 4, 1), (41, 7, 7), (100, 24, 18)]
+    ("count", "size", "stride"),
+    [(1, 4, 3), (4, 4, 3), (5, 4, 3), (40, 4, 1), (41, 7, 7), (100, 24, 18)],
 )
 def test_windows_cover_every_unit_and_none_is_idle(count, size, stride):
     plan = windows(count, size, stride)
@@ -85,7 +88,8 @@ def test_a_planned_window_that_does_not_fit_is_read_in_parts_that_cover_it(token
 
 def test_units_may_be_tokens_or_positions(tokenizer):
     of = {
-        rule: encode([example()], tokenizer, window=6, unit=rule).features[0] for rule in ("unit", "token", "position")
+        rule: encode([example()], tokenizer, window=6, unit=rule).features[0]
+        for rule in ("unit", "token", "position")
     }
     token, position = of["token"], of["position"]
     assert np.array_equal(token.input_ids, of["unit"].input_ids)
@@ -98,7 +102,9 @@ def test_units_may_be_tokens_or_positions(tokenizer):
     assert position.start == inside[0]
 
 
-@pytest.mark.parametrize("answer", ["Sevilla", "presidente de la República", "José", "García", "6-2", "€"])
+@pytest.mark.parametrize(
+    "answer", ["Sevilla", "presidente de la República", "José", "García", "6-2", "€"]
+)
 def test_the_target_is_the_tokens_of_the_answer(tokenizer, answer):
     asked = example(answer)
     start, end = asked.answers[0]
@@ -121,14 +127,21 @@ def test_questions_without_answer_point_at_the_first_token_and_unlabelled_ones_n
 
 def test_an_answer_longer_than_every_window_is_counted(tokenizer):
     found = encode(
-        [example("presidente de la República visitó Sevilla, Córdoba"), example("Málaga")], tokenizer, window=4
+        [example("presidente de la República visitó Sevilla, Córdoba"), example("Málaga")],
+        tokenizer,
+        window=4,
     )
     assert found.notes["answers in no window"] == 1
 
 
 def test_answers_inside_a_token_are_counted(wordpiece):
     inside = Example("q", QUESTION, CONTEXT, answers=((1, 6),))
-    assert encode([inside, example("Sevilla")], wordpiece).notes["answers that begin or end inside a token"] == 1
+    assert (
+        encode([inside, example("Sevilla")], wordpiece).notes[
+            "answers that begin or end inside a token"
+        ]
+        == 1
+    )
 
 
 def test_a_context_is_tokenised_once_however_many_questions_it_has(tokenizer, monkeypatch):
@@ -171,7 +184,8 @@ def test_a_full_disk_is_one_error(tokenizer, monkeypatch):
 def test_a_question_longer_than_its_share_is_an_error(tokenizer):
     long = Example("q7", "¿cuándo " * 60, CONTEXT)
     with pytest.raises(
-        TokenizerError, match=r"question 'q7' has \d+ tokens .* raise max_length or shorten the question"
+        TokenizerError,
+        match=r"question 'q7' has \d+ tokens .* raise max_length or shorten the question",
     ):
         encode([long], tokenizer)
 
