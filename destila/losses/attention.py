@@ -54,7 +54,7 @@ def build(options: Options, setting: LossContext) -> Term:
 
     def fn(
         student: Mapping[State, Tensor], teacher: Mapping[State, Tensor], mask: Tensor, axis: int
-    ) -> Tensor:  # noqa: ARG001
+    ) -> Tensor:
         out = ~(mask[:, None, :, None] & mask[:, None, None, :])  # [B, 1, L, L]
         keys = mask.sum(-1)[:, None, None].clamp(min=1)
         sums = []

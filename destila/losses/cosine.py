@@ -46,7 +46,7 @@ def build(options: Options, setting: LossContext) -> Term:
 
     def fn(
         student: Mapping[State, Tensor], teacher: Mapping[State, Tensor], mask: Tensor, axis: int
-    ) -> Tensor:  # noqa: ARG001
+    ) -> Tensor:
         said = projected(maps, 0, student[mine][mask])  # [N, H]
         return (1 - F.cosine_similarity(said, teacher[theirs].detach()[mask].float(), dim=-1)).sum()
 

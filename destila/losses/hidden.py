@@ -78,7 +78,7 @@ def build(options: Options, setting: LossContext) -> Term:
 
     def fn(
         student: Mapping[State, Tensor], teacher: Mapping[State, Tensor], mask: Tensor, axis: int
-    ) -> Tensor:  # noqa: ARG001
+    ) -> Tensor:
         sums = []
         for i, (m, n) in enumerate(chosen):
             mine = projected(maps, i, student["hidden", m][mask])  # [N, H]

@@ -62,7 +62,7 @@ def build(options: Options, setting: LossContext) -> Term:
 
     def fn(
         student: Mapping[State, Tensor], teacher: Mapping[State, Tensor], mask: Tensor, axis: int
-    ) -> Tensor:  # noqa: ARG001
+    ) -> Tensor:
         sums = []
         for kind in _KINDS:
             log_q = _relations(student[kind, m], mask, heads)

@@ -48,7 +48,7 @@ class ClassifyReader:
 
     def decode(
         self, examples: Sequence[Example], rows: Sequence[Any], labels: Sequence[str]
-    ) -> list[Prediction]:  # noqa: ARG002
+    ) -> list[Prediction]:
         """One label and its distribution per example."""
         return decode(rows, labels)
 
@@ -118,7 +118,7 @@ class TagReader:
 
     def decode(
         self, examples: Sequence[Example], rows: Sequence[Any], labels: Sequence[str]
-    ) -> list[Prediction]:  # noqa: ARG002
+    ) -> list[Prediction]:
         """One label and its distribution per word."""
         return decode(rows, labels)
 

@@ -120,26 +120,6 @@ def test_a_place_that_cannot_be_written_is_one_error(tmp_path):
         )
 
 
-def test_records_kept_elsewhere_are_found_through_the_recipe(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    records.write("kept/toy.jsonl", [record("distilled", 3)])
-    (tmp_path / "runs" / "toy" / "students").mkdir(parents=True)
-    (tmp_path / "runs" / "toy" / "recipe.toml").write_text('name = "toy"\nresults = "kept"\n')
-    found = report.find("toy")
-    assert (str(found.source), str(found.folder), len(found.records)) == (
-        "kept/toy.jsonl",
-        "runs/toy",
-        1,
-    )
-
-
-def test_exported_models_belong_to_the_study(tmp_path):
-    records.write(tmp_path / "toy.jsonl", [record("distilled", 3)])
-    records.write(tmp_path / "runs" / "exported" / "tiny" / "record.jsonl", [record("exported", 2)])
-    found = report.find(str(tmp_path / "toy.jsonl"), tmp_path / "runs")
-    assert [r.role for r in found.records] == ["distilled", "exported"]
-
-
 def test_a_folder_of_pretrainings_gets_their_report(tmp_path):
     step = {"step": 10, "tokens": 1000, "seconds": 2.0}
     log = tmp_path / "pre" / "one" / "log.jsonl"

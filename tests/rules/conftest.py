@@ -34,8 +34,11 @@ class Module:
         """`text` for `destila.tokenizer.split_words`; the module's own name for `destila.types`; `destila` for the package."""
         return room_of(self.name)
 
-    def imports(self, *, typing_only: bool = True) -> Iterator[tuple[int, str]]:
-        """Line and absolute name of every import, at any depth; those for type checkers can be left out."""
+    def imports(
+        self, *, typing_only: bool = True, inside: bool = True
+    ) -> Iterator[tuple[int, str]]:
+        """Line and absolute name of every import, at any depth; those for type checkers can be left out,
+        and those inside of functions too."""
         unseen = {
             id(node)
             for block in ast.walk(self.tree)
@@ -43,8 +46,13 @@ class Module:
             for child in block.body
             for node in ast.walk(child)
         }
+        if not inside:
+            functions = [n for n in ast.walk(self.tree) if isinstance(n, ast.FunctionDef)]
+            unseen_inside = {id(child) for node in functions for child in ast.walk(node)}
+        else:
+            unseen_inside = set()
         for node in ast.walk(self.tree):
-            if not typing_only and id(node) in unseen:
+            if id(node) in unseen_inside or (not typing_only and id(node) in unseen):
                 continue
             if isinstance(node, ast.Import):
                 yield from ((node.lineno, alias.name) for alias in node.names)

@@ -90,7 +90,7 @@ class SpanReader:
 
     def decode(
         self, examples: Sequence[Example], rows: Sequence[Any], labels: Sequence[str]
-    ) -> list[Prediction]:  # noqa: ARG002
+    ) -> list[Prediction]:
         """One Answer per question; see `tasks.span.decoders`."""
         return [
             answer(row.windows, e.pair or "", self.options)
@@ -99,7 +99,7 @@ class SpanReader:
 
     def loss(
         self, examples: Sequence[Example], rows: Sequence[Any], labels: Sequence[str]
-    ) -> float:  # noqa: ARG002
+    ) -> float:
         """Mean cross-entropy of the first reference's start and end over windows, in nats.
 
         A distribution is over the first token and the context's (with `unit = "position"` over all); a window that does not

@@ -1,0 +1,64 @@
+"""Where a study lies on disk."""
+
+from __future__ import annotations
+
+from destila import records
+from destila.measuring import machine
+from destila.report.find import find
+from destila.types import Record
+
+
+def record(role, right):
+    where = machine.conditions(
+        device="cpu",
+        threads=1,
+        batch=1,
+        length="x",
+        dtype="float32",
+        backend="torch",
+        warmup=0,
+        repeats=0,
+    )
+    return Record(
+        key=role,
+        study="toy",
+        run=role,
+        role=role,
+        model="tiny",
+        task="classify",
+        dataset="toy",
+        split="test",
+        main="accuracy",
+        scores={"accuracy": right / 4},
+        params=10,
+        size_bytes=40,
+        macs={},
+        latency=(),
+        peak_memory_bytes=0,
+        seed=0,
+        seconds=0.0,
+        conditions=where,
+        config={},
+        code="abc",
+        items=tuple((int(i < right), 1) for i in range(4)),
+    )
+
+
+def test_records_kept_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    records.write("kept/toy.jsonl", [record("distilled", 3)])
+    (tmp_path / "runs" / "toy" / "students").mkdir(parents=True)
+    (tmp_path / "runs" / "toy" / "recipe.toml").write_text('name = "toy"\nresults = "kept"\n')
+    study = find("toy")
+    assert (str(study.source), str(study.folder), len(study.records)) == (
+        "kept/toy.jsonl",
+        "runs/toy",
+        1,
+    )
+
+
+def test_exported_models_belong_to_the_study(tmp_path):
+    records.write(tmp_path / "toy.jsonl", [record("distilled", 3)])
+    records.write(tmp_path / "runs" / "exported" / "tiny" / "record.jsonl", [record("exported", 2)])
+    study = find(str(tmp_path / "toy.jsonl"), tmp_path / "runs")
+    assert [r.role for r in study.records] == ["distilled", "exported"]
