@@ -29,13 +29,13 @@ $(VENV)/pyvenv.cfg:
 	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed-demo: pyproject.toml constraints.txt | $(VENV)/pyvenv.cfg
-	@echo "set-up: installing destila[train,floor], pinned by constraints.txt"
-	@$(PIP) -e '.[train,floor]'
+	@echo "set-up: installing destila[train,baseline], pinned by constraints.txt"
+	@$(PIP) -e '.[train,baseline]'
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/pyvenv.cfg
-	@echo "set-up: installing destila[train,floor,corpus,ray,pretrain,dev], pinned by constraints.txt"
-	@$(PIP) -e '.[train,floor,corpus,ray,pretrain,dev]'
+	@echo "set-up: installing destila[train,baseline,corpus,ray,pretrain,dev], pinned by constraints.txt"
+	@$(PIP) -e '.[train,baseline,corpus,ray,pretrain,dev]'
 	@touch $(VENV)/.installed-demo $@
 
 # --- work ---

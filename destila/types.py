@@ -244,7 +244,7 @@ class Record:
     key: str
     study: str
     run: str
-    role: str  # teacher | distilled | finetuned | floor
+    role: str  # teacher | distilled | finetuned | baseline
     model: str
     task: str
     dataset: str

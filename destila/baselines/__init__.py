@@ -16,7 +16,7 @@ BASELINES = {"classify": "tfidf", "tag": "crf"}
 
 
 class Baseline(Protocol):
-    """A trained floor: its plug-in's name, its number of weights and the bytes they take."""
+    """A trained baseline: its plug-in's name, its number of weights and the bytes they take."""
 
     name: str
     parameters: int
@@ -27,5 +27,5 @@ class Baseline(Protocol):
 
 
 def baseline_of(task: str) -> ModuleType:
-    """The floor plug-in of a task, with `fit(train, labels, *, seed) -> Floor`."""
+    """The baseline plug-in of a task, with `fit(train, labels, *, seed) -> Baseline`."""
     return find("baselines", BASELINES[task], "fit")

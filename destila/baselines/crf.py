@@ -1,4 +1,4 @@
-"""A floor for tagging: a linear-chain conditional random field over word features.
+"""A baseline for tagging: a linear-chain conditional random field over word features.
 
 Lafferty, McCallum and Pereira 2001. Features of a word are its lower-case form, prefixes and suffixes, shape and
 signs, and the forms and shapes of the two words on each side. Trained by python-crfsuite (L-BFGS, L1 and L2
@@ -31,7 +31,7 @@ class Crf:
         self.parameters = parameters
         self.size_bytes = len(model)
         self._model = model  # the tagger reads from these bytes
-        self._tagger = require("pycrfsuite", "floor").Tagger()
+        self._tagger = require("pycrfsuite", "baseline").Tagger()
         self._tagger.open_inmemory(model)
 
     def predict(self, examples: Sequence[Example]) -> list[Prediction]:
@@ -54,14 +54,16 @@ def fit(train: Sequence[Example], labels: Sequence[str], *, seed: int = 0) -> Cr
 
     Raises DataError when an example has no tags or one that is not in labels.
     """
-    trainer = require("pycrfsuite", "floor").Trainer(verbose=False)
+    trainer = require("pycrfsuite", "baseline").Trainer(verbose=False)
     trainer.set_params(_OPTIONS)
     words = 0
     for example in train:
         trainer.append(features(words_of(example)), _tags(example, labels))
         words += len(example.words)
     if not words:
-        raise DataError("the CRF floor has no tagged word to learn from: check the training split")
+        raise DataError(
+            "the CRF baseline has no tagged word to learn from: check the training split"
+        )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model"
         trainer.train(str(path))
@@ -119,7 +121,7 @@ def _shape(word: str) -> str:
 def _tags(example: Example, labels: Sequence[str]) -> list[str]:
     if not isinstance(example.target, tuple) or len(example.target) != len(example.words):
         raise DataError(
-            f"example '{example.id}' has no tag for every word: the CRF floor needs tagged examples"
+            f"example '{example.id}' has no tag for every word: the CRF baseline needs tagged examples"
         )
     for tag in example.target:
         if tag not in labels:

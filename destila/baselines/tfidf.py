@@ -1,4 +1,4 @@
-"""A floor for classification: logistic regression over TF-IDF of words and characters.
+"""A baseline for classification: logistic regression over TF-IDF of words and characters.
 
 Words in runs of one and two, characters in runs of three and four inside words; log counts, idf, rows of length 1
 (Manning, Raghavan and Schütze 2008, chapter 6). A pair is the features of both texts, of what they share (the
@@ -21,7 +21,7 @@ _WORD = re.compile(r"\w+")
 
 
 class Tfidf:
-    """A trained floor. `size_bytes`: weights and idf in float32 and the vocabulary in UTF-8."""
+    """A trained baseline. `size_bytes`: weights and idf in float32 and the vocabulary in UTF-8."""
 
     name = "tfidf"
 
@@ -45,14 +45,14 @@ class Tfidf:
 
 
 def fit(train: Sequence[Example], labels: Sequence[str], *, seed: int = 0) -> Tfidf:
-    """The floor of some labelled examples; raises DataError on a missing or unknown label, or a single class."""
+    """The baseline of some labelled examples; raises DataError on a missing or unknown label, or a single class."""
     targets = [_target(example, labels) for example in train]
     if len(set(targets)) < 2:
         raise DataError(
-            f"the TF-IDF floor needs two labels to learn from, the training split has {len(set(targets))}"
+            f"the TF-IDF baseline needs two labels to learn from, the training split has {len(set(targets))}"
         )
     texts = [text for e in train for text in ((e.text,) if e.pair is None else (e.text, e.pair))]
-    text = require("sklearn.feature_extraction.text", "floor")
+    text = require("sklearn.feature_extraction.text", "baseline")
     shared = {"sublinear_tf": True, "dtype": np.float32}
     vectorizers = [
         text.TfidfVectorizer(
@@ -66,8 +66,8 @@ def fit(train: Sequence[Example], labels: Sequence[str], *, seed: int = 0) -> Tf
         for vectorizer in vectorizers:
             vectorizer.fit(texts)
     except ValueError as error:  # scikit-learn's word for a vocabulary without entries
-        raise DataError("the TF-IDF floor found no word in the training split") from error
-    linear = require("sklearn.linear_model", "floor")
+        raise DataError("the TF-IDF baseline found no word in the training split") from error
+    linear = require("sklearn.linear_model", "baseline")
     model = linear.LogisticRegression(C=10.0, max_iter=500, random_state=seed)
     model.fit(features(vectorizers, train), targets)
     return Tfidf(vectorizers, model, labels)
@@ -75,7 +75,7 @@ def fit(train: Sequence[Example], labels: Sequence[str], *, seed: int = 0) -> Tf
 
 def features(vectorizers: Sequence[Any], examples: Sequence[Example]) -> Any:
     """The sparse matrix [N, features] of single texts or of pairs."""
-    sparse = require("scipy.sparse", "floor")
+    sparse = require("scipy.sparse", "baseline")
     first = sparse.hstack(
         [v.transform([e.text for e in examples]) for v in vectorizers], format="csr"
     )
@@ -102,7 +102,7 @@ def _overlap(a: str, b: str) -> tuple[float, float, float]:
 def _target(example: Example, labels: Sequence[str]) -> str:
     if not isinstance(example.target, str):
         raise DataError(
-            f"example '{example.id}' has no label: the TF-IDF floor needs labelled examples"
+            f"example '{example.id}' has no label: the TF-IDF baseline needs labelled examples"
         )
     if example.target not in labels:
         raise DataError(

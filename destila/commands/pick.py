@@ -1,7 +1,7 @@
 """`destila pick`: of a study's models the best one within a budget, its folder copied, and why each other one lost.
 
 A model is a row of the report: the mean score over its seeds, the latency of protocol "real" over those timed, the
-bytes on disk. Ties go to the faster, then to the smaller. Floors take no part: they have no model folder.
+bytes on disk. Ties go to the faster, then to the smaller. Baselines take no part: they have no model folder.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from destila.measuring.latency import REAL
 from destila.report import card, runs
 from destila.report.find import find
 from destila.report.rows import Row, rows
-from destila.report.tradeoff import floor_of, name_of
+from destila.report.tradeoff import best_baseline, name_of
 from destila.report.words import name as name_of_score
 from destila.types import Record
 
@@ -182,7 +182,7 @@ def _told(c: Candidate) -> dict[str, Any]:
 
 
 def _lines(winner: Candidate, record: Record, out: Path | None, every: Sequence[Row]) -> list[str]:
-    row, floor = winner.row, floor_of(every)
+    row, baseline = winner.row, best_baseline(every)
     time = "not timed" if winner.ms == _UNTIMED else f"{winner.ms:.2f} ms"
     score = name_of_score(row.first.main)
     lines = [f"picked: {name_of(row)}, {score} {winner.score:.4f}, {time}, {winner.mb:.2f} MB"]
@@ -197,9 +197,9 @@ def _lines(winner: Candidate, record: Record, out: Path | None, every: Sequence[
             if len(timed) == 1
             else "latency: of the seeds timed"
         )
-    if floor is not None and floor.main > winner.score:
+    if baseline is not None and baseline.main > winner.score:
         lines.append(
-            f"note: the floor {floor.model} scores {floor.main:.4f}, more than the model picked"
+            f"note: the baseline {baseline.model} scores {baseline.main:.4f}, more than the model picked"
         )
     if out is not None:
         lines.append(f"model folder: {out}")

@@ -1,6 +1,6 @@
 """Latency of any predictor under the protocols of `latency`: a torch model, a CRF, a linear classifier.
 
-The caller hands over plain callables, so this room knows neither torch nor the floors.
+The caller hands over plain callables, so this room knows neither torch nor the baselines.
 """
 
 from __future__ import annotations

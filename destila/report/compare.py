@@ -1,4 +1,4 @@
-"""Differences that a report states: distilling against fine-tuning, and everything against the floor."""
+"""Differences that a report states: distilling against fine-tuning, and everything against the baseline."""
 
 from __future__ import annotations
 
@@ -58,11 +58,11 @@ def against(rows: Sequence[Row], model: str) -> list[Difference]:
     return [difference(row, named[0], same_seeds=True) for row in students if row is not named[0]]
 
 
-def against_floor(rows: Sequence[Row]) -> list[Difference]:
-    """For every floor: the best student (distilled or fine-tuned) minus the floor; empty without students."""
+def against_baseline(rows: Sequence[Row]) -> list[Difference]:
+    """For every baseline: the best student (distilled or fine-tuned) minus the baseline; empty without students."""
     students = [row for row in rows if row.role in ("distilled", "finetuned")]
     best = max(students, key=lambda row: row.main, default=None)
-    return [difference(best, row) for row in rows if row.role == "floor"] if best else []
+    return [difference(best, row) for row in rows if row.role == "baseline"] if best else []
 
 
 def difference(a: Row, b: Row, *, same_seeds: bool = False) -> Difference:

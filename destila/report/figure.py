@@ -36,7 +36,7 @@ class Dot:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A named horizontal line at y: the teacher's ceiling, a floor."""
+    """A named horizontal line at y: the teacher's ceiling, a baseline."""
 
     y: float
     role: str
@@ -181,7 +181,7 @@ def legend_line(role: str) -> str:
 
 
 def marker(role: str, x: float, y: float, hollow: bool = False) -> str:
-    """The marker of a role: diamond teacher, circle distilled, triangle fine-tuned, square exported, cross floor."""
+    """The marker of a role: diamond teacher, circle distilled, triangle fine-tuned, square exported, cross baseline."""
     kind = f'class="dot {role}{" hollow" if hollow else ""}"'
     if role == "teacher":
         return f'<path {kind} d="M{x:.1f} {y - 6:.1f}l6 6l-6 6l-6 -6z"/>'
@@ -189,7 +189,7 @@ def marker(role: str, x: float, y: float, hollow: bool = False) -> str:
         return f'<path {kind} d="M{x:.1f} {y - 5.5:.1f}l5.5 9.5h-11z"/>'
     if role == "exported":
         return f'<rect {kind} x="{x - 4.5:.1f}" y="{y - 4.5:.1f}" width="9" height="9"/>'
-    if role == "floor":
+    if role == "baseline":
         return f'<path {kind} d="M{x - 4.5:.1f} {y - 4.5:.1f}l9 9m0 -9l-9 9"/>'
     return f'<circle {kind} cx="{x:.1f}" cy="{y:.1f}" r="4.8"/>'
 

@@ -18,7 +18,7 @@ from destila.report import figure, reference, runs, sections
 from destila.report.figure import Curve, Dot, Line
 from destila.report.rows import ROLES, Row, rows
 from destila.report.sections import Section
-from destila.report.tradeoff import Axis, Marked, axes, floor_of
+from destila.report.tradeoff import Axis, Marked, axes, best_baseline
 from destila.report.words import NONE, megabytes, name, points, role
 from destila.types import Record
 
@@ -35,7 +35,7 @@ def html(
     """
     every = rows(records)
     main = name(every[0].first.main) if every else ""
-    trained = [row for row in every if row.role not in ("floor", "exported")]
+    trained = [row for row in every if row.role not in ("baseline", "exported")]
     values = {
         "study": study,
         "main": main,
@@ -120,7 +120,7 @@ def _axis(axis: Axis, main: str) -> dict[str, Any]:
             marked.row.role,
             _label(marked, axis),
             f"{marked.point.name}: {points(marked.row.main)} at {marked.point.cost:.3g} {axis.unit}",
-            hollow=not marked.among and marked.row.role != "floor",
+            hollow=not marked.among and marked.row.role != "baseline",
         )
         for marked in axis.points
     ]
@@ -129,8 +129,10 @@ def _axis(axis: Axis, main: str) -> dict[str, Any]:
         lines.append(
             Line(100 * axis.teacher.main, "teacher", f"teacher {points(axis.teacher.main)}")
         )
-    if axis.floor:
-        lines.append(Line(100 * axis.floor.main, "floor", f"floor {points(axis.floor.main)}"))
+    if axis.baseline:
+        lines.append(
+            Line(100 * axis.baseline.main, "baseline", f"baseline {points(axis.baseline.main)}")
+        )
     drawn = figure.scatter(
         dots,
         title=f"{main} against {axis.title}; the table below has the values",
@@ -155,7 +157,7 @@ def _label(marked: Marked, axis: Axis) -> str:
     """A dot's label; where dots are many only the front and what has no equal are labelled, the rest on hover."""
     if (
         len(axis.points) > _CROWD
-        and marked.row.role not in ("teacher", "floor")
+        and marked.row.role not in ("teacher", "baseline")
         and marked.point not in axis.front
     ):
         return ""
@@ -273,8 +275,10 @@ def _details(every: Sequence[Row], folder: Path | None) -> list[dict[str, Any]]:
     if not told:
         return []
     labels = runs.labels_of([record for row in told for record in row.records], folder)
-    floor = floor_of(every)
-    best = max((row for row in told if row is not floor), key=lambda row: row.main, default=told[0])
+    baseline = best_baseline(every)
+    best = max(
+        (row for row in told if row is not baseline), key=lambda row: row.main, default=told[0]
+    )
     found = []
     for row in told:
         counts = row.first.details["confusion"]

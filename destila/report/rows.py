@@ -9,7 +9,7 @@ from statistics import fmean, median, stdev
 
 from destila.types import Conditions, Latency, Record
 
-ROLES = ("teacher", "distilled", "finetuned", "exported", "floor")
+ROLES = ("teacher", "distilled", "finetuned", "exported", "baseline")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Row:
 
 
 def rows(records: Iterable[Record]) -> list[Row]:
-    """One row per role and model: teachers first, then students and floors, the larger first.
+    """One row per role and model: teachers first, then students and baselines, the larger first.
 
     Where a study has records of several splits, those of "test" count; where a model, role and seed was recorded
     more than once (the recipe was changed), the last; seeds of a model with other settings than its last record's

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from destila.report import reference
-from destila.report.compare import Difference, against, against_floor, gains
+from destila.report.compare import Difference, against, against_baseline, gains
 from destila.report.pareto import lost_per_halving
 from destila.report.rows import Row, protocols, speed_up, teacher_of
 from destila.report.tradeoff import FACTORS, Axis, axes
@@ -46,7 +46,7 @@ class Section:
 
 
 def sections(rows: Sequence[Row], *, beside: str | None = None) -> list[Section]:
-    """Scores, cost, trade-off, quantisation, gain of distilling, floor, published numbers, conditions.
+    """Scores, cost, trade-off, quantisation, gain of distilling, baseline, published numbers, conditions.
 
     beside: a student that all others are compared with too. Raises DataError when there is none of that name.
     """
@@ -61,7 +61,7 @@ def sections(rows: Sequence[Row], *, beside: str | None = None) -> list[Section]
         _quantised,
         _gains,
         compared,
-        _floors,
+        _baselines,
         _published,
         _conditions,
     )
@@ -81,9 +81,9 @@ def opening(rows: Sequence[Row]) -> str:
 
 
 def verdicts(rows: Sequence[Row]) -> list[str]:
-    """What a report concludes, one sentence each: every gain of distilling, and whether the floor wins."""
+    """What a report concludes, one sentence each: every gain of distilling, and whether the baseline wins."""
     return [_gain_sentence(d) for d in gains(rows)] + [
-        _floor_sentence(d) for d in against_floor(rows)
+        _baseline_sentence(d) for d in against_baseline(rows)
     ]
 
 
@@ -145,12 +145,12 @@ def _tradeoff(rows: Sequence[Row]) -> Section | None:
     found = axes(rows)
     if not found:
         return None
-    floor = next((axis.floor for axis in found), None)
+    baseline = next((axis.baseline for axis in found), None)
     header = [
         "cost",
         "front, cheapest first",
         "knee",
-        "hypervolume above the floor",
+        "hypervolume above the baseline",
         "hypervolume above 0",
     ]
     header += [f"retained at {factor}×" for factor in FACTORS]
@@ -159,20 +159,20 @@ def _tradeoff(rows: Sequence[Row]) -> Section | None:
             axis.title,
             ", ".join(point.name for point in axis.front),
             axis.knee.name if axis.knee else NONE,
-            *(_area(value) for value in (axis.above_floor, axis.above_zero)),
+            *(_area(value) for value in (axis.above_baseline, axis.above_zero)),
             *(_share(axis.retained_at(factor)) for factor in FACTORS),
         ]
         for axis in found
     ]
     notes = [
         "Front: encoders that no other one beats in score and cost. Hypervolume: area between the front and the point "
-        "(floor's score, teacher's cost), in points of score × halvings of the cost. Knee: farthest from the chord "
+        "(baseline's score, teacher's cost), in points of score × halvings of the cost. Knee: farthest from the chord "
         "between the ends of the front. Retained: the best share of the teacher's score at that saving or more. "
         "Definitions: docs/tradeoff.md."
     ]
-    if floor is not None and not any(axis.above_floor for axis in found):
+    if baseline is not None and not any(axis.above_baseline for axis in found):
         notes.append(
-            f"No encoder cheaper than the teacher scores above the floor {floor.model} {points(floor.main)}."
+            f"No encoder cheaper than the teacher scores above the baseline {baseline.model} {points(baseline.main)}."
         )
     return Section("tradeoff", "Trade-off", header=header, body=body, notes=" ".join(notes))
 
@@ -187,7 +187,7 @@ def _retained(rows: Sequence[Row]) -> Section | None:
         header += [f"{_short(axis)} saved", "lost per halving"]
     body = []
     for row in rows:
-        if row.role == "floor" or row is teacher:
+        if row.role == "baseline" or row is teacher:
             continue
         line = [
             row.model,
@@ -308,13 +308,13 @@ def _against(rows: Sequence[Row], *, model: str | None) -> Section | None:
     return Section("against", f"Against {model}", header=header, body=body, notes=_BOOTSTRAP)
 
 
-def _floors(rows: Sequence[Row]) -> Section | None:
-    if not any(row.role == "floor" for row in rows):
+def _baselines(rows: Sequence[Row]) -> Section | None:
+    if not any(row.role == "baseline" for row in rows):
         return None
-    sentences = [_floor_sentence(d) for d in against_floor(rows)] or [
-        "No student to compare the floor with."
+    sentences = [_baseline_sentence(d) for d in against_baseline(rows)] or [
+        "No student to compare the baseline with."
     ]
-    return Section("floor", "Floor", bullets=sentences)
+    return Section("baseline", "Baseline", bullets=sentences)
 
 
 def _gain_sentence(d: Difference) -> str:
@@ -324,8 +324,8 @@ def _gain_sentence(d: Difference) -> str:
     )
 
 
-def _floor_sentence(d: Difference) -> str:
-    student, floor = (
+def _baseline_sentence(d: Difference) -> str:
+    student, baseline = (
         f"{d.a.model} ({d.a.role}) {points(d.a.main)}",
         f"{d.b.model} {points(d.b.main)}",
     )
@@ -333,10 +333,10 @@ def _floor_sentence(d: Difference) -> str:
         f"{name(d.a.first.main)}, difference {signed(d.mean)} points, 95 % interval {_interval(d)}"
     )
     if d.mean < 0:
-        return f"The floor wins: {floor} against {student}, the best student ({how})."
+        return f"The baseline wins: {baseline} against {student}, the best student ({how})."
     if d.mean == 0 or (d.low is not None and d.low <= 0):
-        return f"No student is shown to beat the floor: {floor} against {student}, the best student ({how})."
-    return f"The floor is beaten: {floor} against {student}, the best student ({how})."
+        return f"No student is shown to beat the baseline: {baseline} against {student}, the best student ({how})."
+    return f"The baseline is beaten: {baseline} against {student}, the best student ({how})."
 
 
 def _published(rows: Sequence[Row]) -> Section | None:

@@ -49,7 +49,7 @@ def terminal_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
 
 
 def verdicts(records: Sequence[Record]) -> list[str]:
-    """What a report concludes, one sentence each: every gain of distilling, and whether the floor wins."""
+    """What a report concludes, one sentence each: every gain of distilling, and whether the baseline wins."""
     return sections.verdicts(rows(records))
 
 

@@ -16,7 +16,7 @@ FACTORS = (2, 4, 8, 16)
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """A row with its point. among: whether it enters the front (floors and times of other conditions do not)."""
+    """A row with its point. among: whether it enters the front (baselines and times of other conditions do not)."""
 
     row: Row
     point: Point
@@ -27,8 +27,8 @@ class Marked:
 class Axis:
     """One cost: its points, and what the measures say.
 
-    key: "latency", "size" or "macs". above_floor, above_zero: hypervolumes in score times halvings, None without the
-    reference they need (a teacher with this cost; a floor). floor: the best floor's score.
+    key: "latency", "size" or "macs". above_baseline, above_zero: hypervolumes in score times halvings, None without the
+    reference they need (a teacher with this cost; a baseline). baseline: the best baseline's score.
     """
 
     key: str
@@ -36,8 +36,8 @@ class Axis:
     unit: str
     points: tuple[Marked, ...]
     teacher: Row | None
-    floor: Row | None
-    above_floor: float | None
+    baseline: Row | None
+    above_baseline: float | None
     above_zero: float | None
 
     @property
@@ -90,15 +90,17 @@ def name_of(row: Row) -> str:
     return f"{row.model} ({row.role})"
 
 
-def floor_of(rows: Sequence[Row]) -> Row | None:
-    """The best floor; None without any."""
-    return max((row for row in rows if row.role == "floor"), key=lambda row: row.main, default=None)
+def best_baseline(rows: Sequence[Row]) -> Row | None:
+    """The best baseline; None without any."""
+    return max(
+        (row for row in rows if row.role == "baseline"), key=lambda row: row.main, default=None
+    )
 
 
 def _axis(
     rows: Sequence[Row], key: str, title: str, unit: str, costs: Sequence[float | None]
 ) -> Axis:
-    teacher, floor = teacher_of(rows), floor_of(rows)
+    teacher, baseline = teacher_of(rows), best_baseline(rows)
     marked = tuple(
         Marked(row, Point(name_of(row), row.main, cost), _enters(row, teacher, key, rows))
         for row, cost in zip(rows, costs, strict=True)
@@ -110,13 +112,13 @@ def _axis(
         pareto.hypervolume(among, score=score, cost=ceiling)
         if ceiling is not None and score is not None
         else None
-        for score in (floor.main if floor else None, 0.0)
+        for score in (baseline.main if baseline else None, 0.0)
     ]
-    return Axis(key, title, unit, marked, teacher, floor, *above)
+    return Axis(key, title, unit, marked, teacher, baseline, *above)
 
 
 def _enters(row: Row, teacher: Row | None, key: str, rows: Sequence[Row]) -> bool:
-    if row.role == "floor":
+    if row.role == "baseline":
         return False
     if key != "latency" or teacher is None:
         return True

@@ -200,7 +200,7 @@ class Recipe(Options):
     seeds: tuple[int, ...] = opt((0,), min_length=1, help="students are trained once per seed")
     teacher_seed: int = opt(0, "teachers are trained once, with this seed")
     compare: bool = opt(True, "also fine-tune the students plainly, to know what distilling gains")
-    floor: bool = opt(
+    baseline: bool = opt(
         True, "also fit the classical baseline (CRF, or TF-IDF + logistic regression)"
     )
     measure: MeasureOptions = opt(MeasureOptions(), "timing")

@@ -109,8 +109,8 @@ class Run:
 
     def test(self) -> dict[str, Any]:
         """Test and measure what is not recorded yet, and report."""
-        if self.recipe.floor:
-            self.floor()
+        if self.recipe.baseline:
+            self.baseline()
         if self.recipe.teachers and self.teachers.key in self.recorded:
             self._kept(self.teachers.key)
         for student, seed, distilled in self.wanted:
@@ -306,18 +306,18 @@ class Run:
 
     # baseline and report
 
-    def floor(self) -> Record | None:
+    def baseline(self) -> Record | None:
         """The classical model that a user could have instead."""
         name = BASELINES.get(self.study.task.name)
         if name is None:
-            log.info("no classical model answers questions: the study has no floor")
+            log.info("no classical model answers questions: the study has no baseline")
             return None
-        key = config.fingerprint(self.study.fingerprint, "floor", name)
+        key = config.fingerprint(self.study.fingerprint, "baseline", name)
         if key in self.recorded:
             return self._kept(key)
         if not self.main_process:
             return None
-        self.progress(f"floor: {name}", 0, 0)
+        self.progress(f"baseline: {name}", 0, 0)
         started = time.monotonic()
         fitted = baseline_of(self.study.task.name).fit(
             self.study.dataset.splits["train"], self.study.labels
@@ -329,7 +329,14 @@ class Run:
             "macs": {},
         }
         subject = TestedModel(
-            key, f"floor-{name}", "floor", predictor=fitted, config={}, details={}, **about, **cost
+            key,
+            f"baseline-{name}",
+            "baseline",
+            predictor=fitted,
+            config={},
+            details={},
+            **about,
+            **cost,
         )
         return self._record(subject)
 

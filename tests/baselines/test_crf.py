@@ -1,9 +1,9 @@
-"""The CRF floor: learns from words and their neighbours, gives a distribution per word, keeps no files."""
+"""The CRF baseline: learns from words and their neighbours, gives a distribution per word, keeps no files."""
 
 import numpy as np
 import pytest
 
-from destila import baselines as floors
+from destila import baselines
 from destila.baselines import crf
 from destila.errors import DataError
 from destila.types import Example
@@ -67,11 +67,11 @@ def test_two_fits_give_the_same_model(trained):
     )
 
 
-def test_the_floor_says_its_name_weights_and_bytes(trained):
+def test_the_baseline_says_its_name_weights_and_bytes(trained):
     assert trained.name == "crf"
     assert trained.parameters > 20
     assert trained.size_bytes > 4 * trained.parameters
-    assert floors.baseline_of("tag") is crf
+    assert baselines.baseline_of("tag") is crf
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The TF-IDF floor: single texts and pairs, a distribution per example, faults named."""
+"""The TF-IDF baseline: single texts and pairs, a distribution per example, faults named."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from destila import baselines as floors
+from destila import baselines
 from destila.baselines import tfidf
 from destila.errors import DataError
 from destila.types import Example
@@ -100,11 +100,11 @@ def test_the_same_seed_gives_the_same_probabilities(trained):
     )
 
 
-def test_the_floor_says_its_name_weights_and_bytes(trained):
+def test_the_baseline_says_its_name_weights_and_bytes(trained):
     assert trained.name == "tfidf"
     assert trained.parameters > 100
     assert trained.size_bytes > 4 * trained.parameters
-    assert floors.baseline_of("classify") is tfidf
+    assert baselines.baseline_of("classify") is tfidf
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_examples_that_cannot_be_learnt_from_are_errors(examples, words):
         tfidf.fit(examples, ["a", "b"])
 
 
-def test_importing_the_floors_loads_neither_torch_nor_scikit_learn():
+def test_importing_the_baselines_loads_neither_torch_nor_scikit_learn():
     code = "import sys, destila.baselines.crf, destila.baselines.tfidf; print(sorted({'torch', 'sklearn'} & set(sys.modules)))"
     assert (
         subprocess.run(

@@ -58,7 +58,7 @@ STUDY = [
     record("distilled", "small", 0.82, None, 12.0, seed=1, dev=0.75),
     record("finetuned", "small", 0.798, 4.0, 12.0),
     record("distilled", "tiny", 0.61, 1.0, 5.0),
-    record("floor", "tfidf", 0.95, 0.1, 1.0),
+    record("baseline", "tfidf", 0.95, 0.1, 1.0),
 ]
 
 
@@ -72,7 +72,7 @@ def study(tmp_path, monkeypatch):
         for r in found:
             place = {"teacher": f"teachers/{r.run}-s{r.seed}/best", "exported": f"exported/{r.run}"}
             folder = Path("runs/toy") / place.get(r.role, f"students/{r.run}/best")
-            if r.role != "floor":
+            if r.role != "baseline":
                 folder.mkdir(parents=True, exist_ok=True)
                 (folder / "config.json").write_text(json.dumps({"run": r.run}))
                 (folder / "model.safetensors").write_text(r.run)
@@ -117,10 +117,10 @@ def test_scores_are_means_over_seeds_and_the_folder_is_the_best_on_dev(study):
     assert "latency: of seed 0, the only one timed" in result["lines"]
 
 
-def test_a_floor_is_no_candidate_but_is_named_when_it_is_better(study):
+def test_a_baseline_is_no_candidate_but_is_named_when_it_is_better(study):
     result = picked(study())
-    assert "floor" not in {one["role"] for one in result["lost"]}
-    assert "note: the floor tfidf scores 0.9500, more than the model picked" in result["lines"]
+    assert "baseline" not in {one["role"] for one in result["lost"]}
+    assert "note: the baseline tfidf scores 0.9500, more than the model picked" in result["lines"]
 
 
 @pytest.mark.parametrize(
@@ -190,9 +190,9 @@ def test_a_time_limit_without_any_time_measured_is_an_error(study):
         picked(name, max_ms=5)
 
 
-def test_a_study_of_floors_has_nothing_to_pick(study):
-    with pytest.raises(ConfigError, match="no model to pick: only floor"):
-        picked(study([record("floor", "tfidf", 0.9)]))
+def test_a_study_of_baselines_has_nothing_to_pick(study):
+    with pytest.raises(ConfigError, match="no model to pick: only baseline"):
+        picked(study([record("baseline", "tfidf", 0.9)]))
 
 
 def test_an_unknown_study_and_one_without_records_are_errors(study, tmp_path):

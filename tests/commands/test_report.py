@@ -66,11 +66,11 @@ def test_a_file_of_records_gets_its_report_beside_it(tmp_path):
 
 
 def test_the_result_can_be_printed_as_json(tmp_path):
-    records.write(tmp_path / "toy.jsonl", [record("distilled", 3), record("floor", 4)])
+    records.write(tmp_path / "toy.jsonl", [record("distilled", 3), record("baseline", 4)])
     result = report.run(
         report.Config(study=str(tmp_path / "toy.jsonl"), out=str(tmp_path / "deep" / "r.md"))
     )
-    assert json.loads(json.dumps(result))["lines"][0].startswith("The floor wins: ")
+    assert json.loads(json.dumps(result))["lines"][0].startswith("The baseline wins: ")
     assert (tmp_path / "deep" / "r.md").exists()
 
 

@@ -34,7 +34,7 @@ def test_every_dot_is_drawn_inside_the_figure(dots):
 def test_every_role_has_its_own_shape():
     shapes = {
         figure.marker(role, 0, 0).replace(role, "")
-        for role in ("teacher", "distilled", "finetuned", "exported", "floor")
+        for role in ("teacher", "distilled", "finetuned", "exported", "baseline")
     }
     assert len(shapes) == 5
 
@@ -93,7 +93,7 @@ def test_a_line_without_a_dot_at_its_height_is_inside_too():
         title="t",
         x_title="ms",
         y_title="s",
-        lines=[Line(95, "floor", "floor")],
+        lines=[Line(95, "baseline", "baseline")],
     )
     ruler = next(e for e in ET.fromstring(drawn).iter("line") if "ruler" in e.get("class"))
     assert 0 < float(ruler.get("y1")) < 300

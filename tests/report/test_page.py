@@ -44,7 +44,7 @@ def study(record, latency):
         record("teacher", "big", right=9, latency=(latency(20.0),), details=details),
         *(record("distilled", "tiny", seed, right=8 - seed, details=details) for seed in (0, 1)),
         record("finetuned", "tiny", right=6, details=details),
-        record("floor", "tfidf", right=5, macs={}, details=details),
+        record("baseline", "tfidf", right=5, macs={}, details=details),
     ]
 
 
@@ -68,7 +68,7 @@ def test_the_page_has_every_section_of_the_markdown_and_its_own(study):
         "tradeoff",
         "retained",
         "gains",
-        "floor",
+        "baseline",
         "conditions",
         "labels",
         "confusion",

@@ -7,13 +7,13 @@ import pytest
 
 from destila.errors import DataError
 from destila.report import table
-from destila.report.compare import against, against_floor, gains
+from destila.report.compare import against, against_baseline, gains
 from destila.report.rows import rows, speed_up, teacher_of
 
 
 @pytest.fixture
 def study(record, latency):
-    """A teacher, one student in both roles with three seeds, and a floor."""
+    """A teacher, one student in both roles with three seeds, and a baseline."""
     teacher = record(
         "teacher",
         "big",
@@ -34,8 +34,10 @@ def study(record, latency):
         for role, right in (("distilled", 80), ("finetuned", 60))
         for seed in range(3)
     ]
-    floor = record("floor", "tfidf", right=70, total=100, params=0, macs={}, peak_memory_bytes=0)
-    return [*students, floor, teacher]
+    baseline = record(
+        "baseline", "tfidf", right=70, total=100, params=0, macs={}, peak_memory_bytes=0
+    )
+    return [*students, baseline, teacher]
 
 
 def line(text, start):
@@ -49,7 +51,7 @@ def test_rows_are_averaged_over_seeds_and_ordered_by_role(study):
         ("teacher", "big", (0,)),
         ("distilled", "tiny", (0, 1, 2)),
         ("finetuned", "tiny", (0, 1, 2)),
-        ("floor", "tfidf", (0,)),
+        ("baseline", "tfidf", (0,)),
     ]
     assert rows(study)[1].main == pytest.approx(0.81)
     assert rows(study)[1].spread("accuracy") == pytest.approx(0.01)
@@ -117,27 +119,33 @@ def test_records_without_items_have_no_interval(record):
     assert "| tiny | no interval | 80.00 | 60.00 | +20.00 | – | 1 |" in table.markdown(made, "toy")
 
 
-def test_a_floor_that_wins_is_said_plainly(record):
-    made = [record("finetuned", right=60, total=100), record("floor", "tfidf", right=90, total=100)]
+def test_a_baseline_that_wins_is_said_plainly(record):
+    made = [
+        record("finetuned", right=60, total=100),
+        record("baseline", "tfidf", right=90, total=100),
+    ]
     assert (
-        "- The floor wins: tfidf 90.00 against tiny (finetuned) 60.00, the best student"
+        "- The baseline wins: tfidf 90.00 against tiny (finetuned) 60.00, the best student"
         in table.markdown(made, "toy")
     )
 
 
-def test_a_floor_that_is_beaten_is_said_plainly(study):
-    assert "- The floor is beaten: tfidf 70.00 against tiny (distilled) 81.00" in table.markdown(
+def test_a_baseline_that_is_beaten_is_said_plainly(study):
+    assert "- The baseline is beaten: tfidf 70.00 against tiny (distilled) 81.00" in table.markdown(
         study, "toy"
     )
 
 
-def test_a_floor_within_the_interval_is_not_called_beaten(record):
-    made = [record("distilled", right=61, total=100), record("floor", "tfidf", right=60, total=100)]
-    assert "No student is shown to beat the floor" in table.markdown(made, "toy")
+def test_a_baseline_within_the_interval_is_not_called_beaten(record):
+    made = [
+        record("distilled", right=61, total=100),
+        record("baseline", "tfidf", right=60, total=100),
+    ]
+    assert "No student is shown to beat the baseline" in table.markdown(made, "toy")
 
 
-def test_the_floor_meets_the_best_student(study):
-    assert [d.a.role for d in against_floor(rows(study))] == ["distilled"]
+def test_the_baseline_meets_the_best_student(study):
+    assert [d.a.role for d in against_baseline(rows(study))] == ["distilled"]
 
 
 def test_published_numbers_stand_apart_and_are_labelled(record):
@@ -218,7 +226,7 @@ def test_terminal_rows_are_short(study):
 def test_verdicts_are_one_sentence_each(study):
     assert [v.split(":")[0] for v in table.verdicts(study)] == [
         "Distilling tiny instead of fine-tuning it",
-        "The floor is beaten",
+        "The baseline is beaten",
     ]
 
 

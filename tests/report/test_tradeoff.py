@@ -9,7 +9,7 @@ from destila.report.tradeoff import axes
 
 @pytest.fixture
 def example(record, latency):
-    """The worked example of docs/tradeoff.md as records: a teacher, three students, a floor."""
+    """The worked example of docs/tradeoff.md as records: a teacher, three students, a baseline."""
 
     def one(role, model, right, ms, **changes):
         plain = {
@@ -24,7 +24,7 @@ def example(record, latency):
         one("distilled", "A", 86, 4.0),
         one("distilled", "B", 80, 2.0),
         one("finetuned", "C", 84, 8.0),
-        one("floor", "F", 70, 0.5, macs={}),
+        one("baseline", "F", 70, 0.5, macs={}),
     ]
 
 
@@ -40,7 +40,7 @@ def test_the_worked_example_is_what_a_report_says(example):
 def test_there_is_an_axis_for_each_cost_that_was_measured(example, record):
     assert [axis.key for axis in axes(rows(example))] == ["latency", "size", "macs"]
     assert [axis.key for axis in axes(rows([record(latency=(), macs={})]))] == ["size"]
-    assert axes(rows([record("floor", "tfidf")])) == []
+    assert axes(rows([record("baseline", "tfidf")])) == []
 
 
 def test_the_papers_protocol_is_used_where_no_real_texts_were_timed(record, latency):
@@ -55,21 +55,22 @@ def test_times_under_other_conditions_stay_off_the_front(example, record, latenc
     assert "X (distilled)" not in [p.name for p in axis.front]
 
 
-def test_a_floor_that_nobody_beats_leaves_no_area_and_is_named(record):
+def test_a_baseline_that_nobody_beats_leaves_no_area_and_is_named(record):
     made = [
         record("teacher", "T", right=6),
         record("distilled", "A", right=5),
-        record("floor", "F", right=9),
+        record("baseline", "F", right=9),
     ]
-    assert [axis.above_floor for axis in axes(rows(made))] == [0.0, 0.0, 0.0]
-    assert "No encoder cheaper than the teacher scores above the floor F 90.00." in table.markdown(
-        made, "toy"
+    assert [axis.above_baseline for axis in axes(rows(made))] == [0.0, 0.0, 0.0]
+    assert (
+        "No encoder cheaper than the teacher scores above the baseline F 90.00."
+        in table.markdown(made, "toy")
     )
 
 
 def test_without_a_teacher_there_is_a_front_but_no_reference(record):
     axis = axes(rows([record(right=5), record("finetuned", right=4)]))[0]
-    assert (axis.reference, axis.above_floor, axis.above_zero, axis.retained_at(2)) == (
+    assert (axis.reference, axis.above_baseline, axis.above_zero, axis.retained_at(2)) == (
         None,
         None,
         None,

@@ -16,7 +16,7 @@ from destila.study.data import Study
 from destila.study.recipe import read
 from destila.study.run import Config, Run, run
 
-FAST = ("floor=false", "train.epochs=1", "compare=false")
+FAST = ("baseline=false", "train.epochs=1", "compare=false")
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ from destila.study.recipe import read
 from destila.study.run import Config, Run, run
 
 SHAPE = 'shape = { kind = "albert", layers = 1, hidden = 16, heads = 2 }\n'
-FAST = ("floor=false", "train.epochs=1")
+FAST = ("baseline=false", "train.epochs=1")
 
 
 @pytest.fixture(autouse=True)

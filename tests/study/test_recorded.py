@@ -36,7 +36,7 @@ def test_what_results_hold_is_not_done_again_without_runs(tiny, tmp_path, traine
 @pytest.mark.slow
 def test_a_recipe_that_is_changed_back_reports_its_own_numbers(tiny, tmp_path, trained):
     path = str(tiny())
-    fixed = ("teachers=[]", "floor=false", "train.epochs=1")
+    fixed = ("teachers=[]", "baseline=false", "train.epochs=1")
     one = run(Config(recipe=path, set=fixed))["rows"][0]["score"]
     other = run(Config(recipe=path, set=(*fixed, "train.lr=1e-6")))["rows"][0]["score"]
     trained.clear()
@@ -53,7 +53,7 @@ def test_training_alone_leaves_testing_for_later_and_time_is_told_first(
     tiny, tmp_path, trained, caplog
 ):
     caplog.set_level(logging.INFO)
-    arguments = {"recipe": str(tiny()), "set": ("teachers=[]", "floor=false", "train.epochs=1")}
+    arguments = {"recipe": str(tiny()), "set": ("teachers=[]", "baseline=false", "train.epochs=1")}
     assert "without --train-only" in run(Config(**arguments, train_only=True))["lines"][0]
     (told,) = [r.getMessage() for r in caplog.records if r.getMessage().startswith("estimate")]
     assert "student-finetuned-s0" in told
@@ -116,7 +116,7 @@ def test_a_teacher_only_transformers_knows_with_labels_of_its_own_teaches(
     run(
         Config(
             recipe=str(tiny()),
-            set=(teacher, data, "compare=false", "floor=false", "train.epochs=1"),
+            set=(teacher, data, "compare=false", "baseline=false", "train.epochs=1"),
         )
     )
     found = {r.role: r for r in records.read(tmp_path / "runs" / "tiny" / "record.jsonl")}

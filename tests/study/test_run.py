@@ -52,7 +52,7 @@ def test_a_study_is_run_once_and_grows_by_what_is_new(
     first = run(arguments)
     found = records.read(study / "record.jsonl")
     assert Counter(r.role for r in found) == {
-        "floor": 1,
+        "baseline": 1,
         "teacher": 1,
         "finetuned": 1,
         "distilled": 1,
@@ -66,7 +66,12 @@ def test_a_study_is_run_once_and_grows_by_what_is_new(
         assert record.conditions.versions["torch"]
     assert all("agreement" in r.scores for r in found if r.role in ("finetuned", "distilled"))
     assert (study / "report.md").read_text(encoding="utf-8").count("|") > 20
-    assert {row["role"] for row in first["rows"]} == {"floor", "teacher", "finetuned", "distilled"}
+    assert {row["role"] for row in first["rows"]} == {
+        "baseline",
+        "teacher",
+        "finetuned",
+        "distilled",
+    }
 
     before, trained[:] = files(study), []
     assert run(arguments) == first
@@ -114,7 +119,7 @@ def test_the_steps_are_verbs_of_their_own_and_share_their_results(tiny, tmp_path
 
 @pytest.mark.slow
 def test_several_seeds_are_trained_apart_and_a_changed_setting_is_trained_again(tiny, trained):
-    changes = ("seeds=[0, 1]", "teachers=[]", "floor=false", "train.epochs=1")
+    changes = ("seeds=[0, 1]", "teachers=[]", "baseline=false", "train.epochs=1")
     path = str(tiny())
     rows = run(Config(recipe=path, set=changes))["rows"]
     assert trained == ["student-finetuned-s0", "student-finetuned-s1"]
@@ -135,7 +140,7 @@ def test_unlabelled_text_is_labelled_by_the_teacher_and_learnt_from(tiny, tmp_pa
         "distil.unlabelled_limit=20",
         "train.epochs=1",
     )
-    run(Config(recipe=str(tiny("demo_tags")), set=(*changes, "compare=false", "floor=false")))
+    run(Config(recipe=str(tiny("demo_tags")), set=(*changes, "compare=false", "baseline=false")))
     assert asked(caplog) == [116]
     found = {r.role: r for r in records.read(tmp_path / "runs" / "tiny" / "record.jsonl")}[
         "distilled"

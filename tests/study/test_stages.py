@@ -28,7 +28,7 @@ name = "task"
 terms = [{ use = "mse" }, { use = "hard" }]
 data = "labelled"
 """
-FAST = ("floor=false", "train.epochs=2", "compare=false", "data.unlabelled=40")
+FAST = ("baseline=false", "train.epochs=2", "compare=false", "data.unlabelled=40")
 
 
 @pytest.fixture(autouse=True)
