@@ -103,7 +103,7 @@ def writes(call: ast.Call) -> bool:
     )
 
 
-def tests() -> list[Path]:
+def files_of_tests() -> list[Path]:
     """Return the test files, those of these rules apart."""
     files = sorted(
         path for path in (ROOT / "tests").rglob("test_*.py") if path.parent.name != "rules"
@@ -118,12 +118,11 @@ def broken_rooms(modules: list[Any]) -> set[str]:
         if len(module.path.parts) > 2 and module.room not in ONE_FILE_EACH:
             sizes[module.room].append(module.text.count("\n"))
     assert len(sizes) > 10
-    large = {
+    return {
         name
         for name, lines in sizes.items()
         if len(lines) > MAX_ROOM_FILES or sum(lines) > MAX_ROOM_LINES
     }
-    return large
 
 
 def broken_circles(modules: list[Any]) -> set[str]:
@@ -187,7 +186,7 @@ def broken_commands(modules: list[Any]) -> set[str]:
 
 def broken_test_names(modules: list[Any]) -> set[str]:
     del modules
-    trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in tests()}
+    trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in files_of_tests()}
     return {
         str(path.relative_to(ROOT))
         for path, tree in trees.items()
@@ -205,7 +204,7 @@ def broken_test_files(modules: list[Any]) -> set[str]:
     names = {m.name for m in modules}
     return {
         str(path.relative_to(ROOT))
-        for path in tests()
+        for path in files_of_tests()
         if not any(name in names for name in _tested(path))
     }
 
