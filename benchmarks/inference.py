@@ -40,7 +40,7 @@ from onnx import TensorProto, helper, numpy_helper
 from destila import plugins
 from destila.exporting import count, int8, proof
 from destila.exporting import onnx as exporter
-from destila.exporting.static import open_session
+from destila.exporting.calibration import open_graph
 from destila.measuring import machine
 from destila.models import heads
 from destila.models.config import EncoderConfig
@@ -125,7 +125,7 @@ def peak_gops(threads: int, clock: Clock) -> float:
         [helper.make_tensor_value_info("y", TensorProto.INT32, ["L", PEAK])],
         [numpy_helper.from_array(weight, "weight")],
     )
-    session = open_session(
+    session = open_graph(
         helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), threads
     )
     best = 0.0
@@ -168,9 +168,9 @@ def fixed_lengths(
         file = Path(folder) / "destila-int8.onnx"
         found: dict[str, Any] = {
             "megabytes": file.stat().st_size / 1e6,
-            "int8_products": count.count(file),
+            "int8_products": count.count_products(file),
             "expected_products": count.expected(model.config, arguments.task),
-            "expert_products": count.count(Path(folder) / "expert.onnx"),
+            "expert_products": count.count_products(Path(folder) / "expert.onnx"),
             "bytes_over_formula": file.stat().st_size
             / count.bytes_formula(model.config, arguments.task, "int8-dynamic", len(labels)),
             "lengths": {},

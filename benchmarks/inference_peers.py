@@ -124,8 +124,8 @@ def _our_openvino(
         {n: v for n, v in feeds(ids[0], np.zeros_like(ids[0])).items() if n in names}
         for ids in calibration
     ]
-    for name, graph in (("bf16", ir.build(model)), ("int8", ir.quantise(ir.build(model), texts))):
-        ir.save(graph, folder / f"{name}.xml", half=name == "bf16")
+    for name, graph in (("bf16", ir.build(model)), ("int8", ir.quantise_ir(ir.build(model), texts))):
+        ir.save_ir(graph, folder / f"{name}.xml", half=name == "bf16")
     files = {"bf16": "bf16", "int8": "int8", "int8 bf16": "int8"}
     return {
         f"destila openvino {name}": opened(folder / f"{file}.xml", threads, name)
@@ -203,7 +203,7 @@ def _openvino(
         request = core.compile_model(graph, "CPU", options).create_infer_request()
         return lambda ids: request.infer(masked(ids), share_inputs=True, share_outputs=True)[0]
 
-    small = ir.quantise(convert(), [masked(ids) for ids in calibration])
+    small = ir.quantise_ir(convert(), [masked(ids) for ids in calibration])
     return {
         "openvino bf16": opened(convert(), "bf16"),
         "openvino int8": opened(small, "f32"),

@@ -17,7 +17,7 @@ from destila import cpu, hub
 from destila.config import Options, opt
 from destila.errors import ConfigError, ModelError
 from destila.exporting import choose_runtime, proof
-from destila.exporting.build import Builder, Candidate, Name, Score
+from destila.exporting.build import CandidateBuilder, CandidateName, ExportCandidate, WindowScore
 from destila.exporting.graph import OPSET
 from destila.exporting.proof import Window
 from destila.files import write_json
@@ -36,7 +36,7 @@ from destila.study.exported import Exporting
 from destila.tasks.readers import reader
 from destila.types import Example, Record
 
-DEFAULT: Name = "int8-dynamic"
+DEFAULT: CandidateName = "int8-dynamic"
 _PROOFS, _CALIBRATIONS = 64, 128
 """Texts on which answers are compared, and from which fixed scales are taken."""
 
@@ -50,7 +50,7 @@ class Config(Options):
     out: str | None = opt(
         None, "folder to write; none = exported/<name> in the model's study, else <model>-exported"
     )
-    kinds: tuple[Name, ...] = opt(
+    kinds: tuple[CandidateName, ...] = opt(
         (), "what to build, the default first; none = int8-dynamic, with --runtime auto all"
     )
     runtime: Literal["default", "auto"] = opt(
@@ -107,7 +107,7 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
         if arguments.runtime == "auto":
             progress("timing the candidates", 0, 0)
             allowed = [c for c in built if c.stable or arguments.allow_unstable]
-            facts["runtime"] = choose_runtime.choose(
+            facts["runtime"] = choose_runtime.choose_runtime(
                 folder, allowed, texts or builder.windows, arguments.seconds
             )
             ran = facts["runtime"]["name"]
@@ -195,8 +195,8 @@ def _builder(
     study: Exporting | None,
     texts: list[Window],
     training: list[Window],
-) -> Builder:
-    return Builder(
+) -> CandidateBuilder:
+    return CandidateBuilder(
         loaded.model,
         [*proof.random_windows(loaded.model), *texts],
         training,
@@ -207,13 +207,17 @@ def _builder(
 
 
 def _build(
-    arguments: Config, builder: Builder, sample: Score | None, folder: Path, progress: Progress
-) -> tuple[list[Candidate], list[dict[str, str]]]:
+    arguments: Config,
+    builder: CandidateBuilder,
+    sample: WindowScore | None,
+    folder: Path,
+    progress: Progress,
+) -> tuple[list[ExportCandidate], list[dict[str, str]]]:
     """The proven candidates, the default first, and why others are missing; raises ModelError for the default."""
     possible = builder.possible() if arguments.runtime == "auto" else []
     names = arguments.kinds or (DEFAULT, *(name for name in possible if name != DEFAULT))
     exact = builder.build("fp32", folder)  # always proven: the int8 graphs are made from it
-    built: list[Candidate] = []
+    built: list[ExportCandidate] = []
     refused: list[dict[str, str]] = []
     for i, name in enumerate(names):
         progress(f"building {name}", i, len(names))
@@ -234,8 +238,12 @@ def _build(
 
 
 def _built(
-    arguments: Config, builder: Builder, sample: Score | None, folder: Path, name: Name
-) -> Candidate:
+    arguments: Config,
+    builder: CandidateBuilder,
+    sample: WindowScore | None,
+    folder: Path,
+    name: CandidateName,
+) -> ExportCandidate:
     keep = (
         exported.needed(builder, name, sample)
         if arguments.auto_keep and sample
@@ -245,8 +253,8 @@ def _built(
 
 
 def _kept(
-    arguments: Config, folder: Path, built: Sequence[Candidate], winner: str | None
-) -> list[Candidate]:
+    arguments: Config, folder: Path, built: Sequence[ExportCandidate], winner: str | None
+) -> list[ExportCandidate]:
     """The candidates whose files stay, the default first; an ONNX default becomes `model.onnx`."""
     kept = [c for i, c in enumerate(built) if i == 0 or arguments.keep or c.name == winner]
     for candidate in built:
@@ -261,7 +269,7 @@ def _kept(
 
 
 def _write_card(
-    folder: Path, out: Path, source: Path, default: Candidate, record: Record | None
+    folder: Path, out: Path, source: Path, default: ExportCandidate, record: Record | None
 ) -> None:
     notes = [
         f"{default.name}: {default.int8_products} of {default.products} matrix products in int8, {default.bytes:,} bytes.",

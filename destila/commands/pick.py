@@ -231,7 +231,7 @@ def _folder(folder: Path | None, record: Record, study: str) -> Path:
             "Give the study's folder, or --no-copy to be told the winner only"
         )
     wanted = record.details.get("candidate")
-    if (found / exported.FACTS).is_file() and (runs_now := exported.choose(found).name) != wanted:
+    if (found / exported.FACTS).is_file() and (runs_now := exported.choose_graph(found).name) != wanted:
         raise ConfigError(
             f"picked {record.run} as '{wanted}', but {found} now runs '{runs_now}': export it again with --kinds {wanted}"
         )

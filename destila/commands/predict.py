@@ -23,7 +23,7 @@ from destila.errors import ConfigError
 from destila.files import open_text
 from destila.inference.labeller import CHUNK, PAIRED, Labeller
 from destila.inference.resumable import Resumable, identity
-from destila.inference.texts import is_jsonl, is_object, rows_of
+from destila.inference.texts import is_jsonl, is_object, read_texts
 from destila.version import __version__
 
 _log = logging.getLogger(__name__)
@@ -104,5 +104,5 @@ def _labelled(
         first = list(islice(source, 1))
         source, jsonl = chain(first, source), any(map(is_object, first))
     pairs = labeller.predictor.task in PAIRED
-    rows = rows_of(source, jsonl=jsonl, where=arguments.file or "standard input", pairs=pairs)
+    rows = read_texts(source, jsonl=jsonl, where=arguments.file or "standard input", pairs=pairs)
     return labeller.predict(islice(rows, done, None), first=done)

@@ -17,7 +17,7 @@ from destila import hub
 from destila.config import Options, opt
 from destila.errors import ConfigError, DataError
 from destila.files import open_text
-from destila.inference.texts import is_jsonl, rows_of
+from destila.inference.texts import is_jsonl, read_texts
 from destila.measuring.size import weights_bytes
 from destila.model_folder import read_folder
 from destila.models import hf, store
@@ -85,7 +85,7 @@ def _held_out(old: Tokenizer, seen: np.ndarray, arguments: Config, *, words: boo
 def _texts(files: tuple[str, ...]) -> Iterator[str]:
     """Every text of the files: lines, both sides of a tab, the strings of JSON rows."""
     for file in files:
-        for row in rows_of(open_text(file), jsonl=is_jsonl(file), where=file, pairs=True):
+        for row in read_texts(open_text(file), jsonl=is_jsonl(file), where=file, pairs=True):
             values = [row] if isinstance(row, str) else _flat(row)
             yield from (value for value in values if isinstance(value, str))
 

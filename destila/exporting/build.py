@@ -23,23 +23,23 @@ from destila.errors import ModelError
 from destila.exporting import int8, proof
 from destila.exporting import onnx as graphs
 from destila.exporting import openvino as ir
-from destila.exporting.count import bytes_formula, count, expected
+from destila.exporting.count import bytes_formula, count_products, expected
 from destila.exporting.proof import Window
 from destila.inference.session import feeds, open_session
 from destila.models.heads import Model
 
-Name = Literal[
+CandidateName = Literal[
     "fp32", "int8-dynamic", "int8-static", "openvino-bf16", "openvino-int8", "openvino-int8-bf16"
 ]
-NAMES: tuple[Name, ...] = get_args(Name)
-CALIBRATED: tuple[Name, ...] = ("int8-static", "openvino-int8", "openvino-int8-bf16")
+CANDIDATES: tuple[CandidateName, ...] = get_args(CandidateName)
+CALIBRATED: tuple[CandidateName, ...] = ("int8-static", "openvino-int8", "openvino-int8-bf16")
 
-Score = Callable[[Callable[[dict[str, np.ndarray]], np.ndarray]], float]
+WindowScore = Callable[[Callable[[dict[str, np.ndarray]], np.ndarray]], float]
 """The main dev score of a function from the inputs of one window to its logits."""
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class ExportCandidate:
     """One file of an export and what was proven of it; export.json lists these.
 
     bytes: of all its files. products: of weights or activations with activations. parity: largest difference of the
@@ -65,7 +65,7 @@ class Candidate:
         return {**asdict(self), "kept_fp32": list(self.kept_fp32)}
 
 
-class Builder:
+class CandidateBuilder:
     """Builds the candidates of one model.
 
     windows: what answers are compared on. calibration: windows of training text, for fixed scales. score: see Score;
@@ -78,7 +78,7 @@ class Builder:
         windows: Sequence[Window],
         calibration: Sequence[Window] = (),
         *,
-        score: Score | None = None,
+        score: WindowScore | None = None,
         reference: float | None = None,
         max_drop: float = 0.005,
     ) -> None:
@@ -86,13 +86,15 @@ class Builder:
         self.score, self.reference, self.max_drop = score, reference, max_drop
         self.graph = graphs.build(model, mask=False)  # fp32, for unpadded texts
 
-    def possible(self) -> list[Name]:
+    def possible(self) -> list[CandidateName]:
         """The candidates that can be built here: installed, and with texts to calibrate on where they need them."""
         openvino = all(importlib.util.find_spec(name) is not None for name in ("openvino", "nncf"))
-        found = [name for name in NAMES if openvino or not name.startswith("openvino")]
+        found = [name for name in CANDIDATES if openvino or not name.startswith("openvino")]
         return [name for name in found if self.calibration or name not in CALIBRATED]
 
-    def build(self, name: Name, folder: Path, keep: frozenset[str] = frozenset()) -> Candidate:
+    def build(
+        self, name: CandidateName, folder: Path, keep: frozenset[str] = frozenset()
+    ) -> ExportCandidate:
         """One candidate, saved in a folder as `model.<name>.onnx` or `.xml` and proven.
 
         keep: products that stay in fp32. Raises ModelError when the file is not what it should be or its score drops.
@@ -106,11 +108,11 @@ class Builder:
         )
         return self._scored(found, folder)
 
-    def _onnx(self, name: Name, folder: Path, keep: frozenset[str]) -> Candidate:
+    def _onnx(self, name: CandidateName, folder: Path, keep: frozenset[str]) -> ExportCandidate:
         file = folder / f"model.{name}.onnx"
         onnx.save(self.graph if name == "fp32" else self.quantised(name, keep), str(file))
         session = open_session(file)
-        counted, config = count(file), self.model.config
+        counted, config = count_products(file), self.model.config
         weighted, total = expected(config, self.model.task)
         kept = frozenset(int8.products(self.graph)) if name == "fp32" else keep - {"embeddings"}
         proof.all_products(file, counted, (weighted, total), len(kept))
@@ -119,8 +121,8 @@ class Builder:
         proof.right_size(
             file, file.stat().st_size, formula + (self._extra_bytes(keep) if name != "fp32" else 0)
         )
-        answers = proof.same_answers if name == "fp32" else proof.difference
-        return Candidate(
+        answers = proof.same_answers if name == "fp32" else proof.logit_difference
+        return ExportCandidate(
             name=name,
             file=file.name,
             backend="onnxruntime",
@@ -133,13 +135,13 @@ class Builder:
             kept_fp32=tuple(sorted(keep)),
         )
 
-    def quantised(self, name: Name, keep: frozenset[str] = frozenset()) -> onnx.ModelProto:
+    def quantised(self, name: CandidateName, keep: frozenset[str] = frozenset()) -> onnx.ModelProto:
         """The int8 graph of a candidate."""
         return int8.quantise(
             self.graph, kind=self.kind(name), keep=keep, calibration=self.calibration_feeds
         )
 
-    def kind(self, name: str) -> int8.Kind:
+    def kind(self, name: str) -> int8.QuantKind:
         """How activations are scaled in an onnxruntime candidate."""
         return "static" if name == "int8-static" else "dynamic"
 
@@ -167,21 +169,21 @@ class Builder:
             3 * sum(sizes[table] for table in int8.TABLES) if "embeddings" in keep else 0
         )
 
-    def _openvino(self, name: Name, folder: Path) -> Candidate:
+    def _openvino(self, name: CandidateName, folder: Path) -> ExportCandidate:
         file = folder / f"model.{name}.xml"
         found, kind = ir.build(self.model), name.removeprefix("openvino-")
         if name in CALIBRATED:
             names = [value.get_any_name() for value in found.inputs]
-            found = ir.quantise(found, _of(names, self.calibration))
-        ir.save(found, file, half=kind == "bf16")
-        counted = ir.count(file)
+            found = ir.quantise_ir(found, _of(names, self.calibration))
+        ir.save_ir(found, file, half=kind == "bf16")
+        counted = ir.count_ir_products(file)
         weighted, _ = expected(self.model.config, self.model.task)
         proof.all_products(
             file, counted, (weighted, weighted), 0 if name in CALIBRATED else weighted
         )
         size = file.stat().st_size + file.with_suffix(".bin").stat().st_size
         session = open_session(file, kind=kind)
-        return Candidate(
+        return ExportCandidate(
             name=name,
             file=file.name,
             backend="openvino",
@@ -189,11 +191,11 @@ class Builder:
             bytes=size,
             int8_products=counted[0],
             products=counted[1],
-            parity=proof.difference(session, self.model, self.windows),
+            parity=proof.logit_difference(session, self.model, self.windows),
             stable=proof.stable(file, self.windows, kind=kind),
         )
 
-    def _scored(self, found: Candidate, folder: Path) -> Candidate:
+    def _scored(self, found: ExportCandidate, folder: Path) -> ExportCandidate:
         """The candidate with its dev score; raises ModelError when that is too far below torch's."""
         if self.score is None or self.reference is None:
             return found

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from destila import cpu as processors
-from destila.exporting.build import Candidate
+from destila.exporting.build import ExportCandidate
 from destila.exporting.proof import Window
 from destila.inference.session import Session, feeds, open_session
 from destila.measuring import machine
@@ -24,8 +24,8 @@ _LEAST = 3
 """Timed turns of each candidate, however few seconds are given."""
 
 
-def choose(
-    folder: Path, allowed: Sequence[Candidate], windows: Sequence[Window], seconds: float
+def choose_runtime(
+    folder: Path, allowed: Sequence[ExportCandidate], windows: Sequence[Window], seconds: float
 ) -> dict[str, Any]:
     """The fastest of the candidates, one text after another: `{"name", "threads", "ms", "machine", "tried"}`.
 

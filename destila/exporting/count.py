@@ -1,6 +1,6 @@
 """Proof by the saved graph: how many of its matrix products are int8, how many there should be, how big it should be.
 
-Nothing here asks the quantiser what it did. `count` knows other tools' int8 nodes too, so it reads their files as well.
+Nothing here asks the quantiser what it did. `count_products` knows other tools' int8 nodes too, so it reads their files as well.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _LAYER_BYTES = 7_500  # of a layer's nodes and names in the file
 _FILE_BYTES = 6_000  # of the other nodes
 
 
-def count(source: onnx.ModelProto | Path | str) -> tuple[int, int]:
+def count_products(source: onnx.ModelProto | Path | str) -> tuple[int, int]:
     """(int8 products, products) of a graph, subgraphs included; each node counts once, as it is written."""
     proto = source if isinstance(source, onnx.ModelProto) else onnx.load(str(source))
     return _count(proto.graph)
@@ -53,7 +53,7 @@ def _count(graph: onnx.GraphProto) -> tuple[int, int]:
 
 
 def expected(config: EncoderConfig, task: str) -> tuple[int, int]:
-    """(products with a weight, products) that the architecture has: what `count` gives of a fully quantised graph.
+    """(products with a weight, products) that the architecture has: what `count_products` gives of a fully quantised graph.
 
     The difference are the two products of activations in each layer's attention.
     """

@@ -23,10 +23,10 @@ import onnx
 from onnx import helper, numpy_helper
 
 from destila.errors import ModelError
+from destila.exporting.calibration import Range, ranges
 from destila.exporting.graph import MICROSOFT
-from destila.exporting.static import Range, ranges
 
-Kind = Literal["dynamic", "static"]
+QuantKind = Literal["dynamic", "static"]
 TABLES = ("word.weight", "position.weight")
 """The constants that are looked up by row; token types stay fp32, they are a few rows."""
 
@@ -37,7 +37,7 @@ ROW_BLOCK = 128
 def quantise(
     proto: onnx.ModelProto,
     *,
-    kind: Kind,
+    kind: QuantKind,
     keep: frozenset[str] = frozenset(),
     calibration: Sequence[Mapping[str, np.ndarray]] | None = None,
 ) -> onnx.ModelProto:

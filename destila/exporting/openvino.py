@@ -1,7 +1,7 @@
 """A model as OpenVINO IR: bf16 (float weights, computed in bfloat16 when it is opened) and int8 (quantised by NNCF).
 
 The IR is converted from our own module with OpenVINO's reader of traced torch modules, not from our ONNX graph, whose
-fused operators belong to onnxruntime. Shared weights are one constant, which `count` and the size of the file show.
+fused operators belong to onnxruntime. Shared weights are one constant, which `count_ir_products` and the size of the file show.
 Needs the extra `openvino`.
 """
 
@@ -58,7 +58,7 @@ def build(model: Model) -> Any:
     return found
 
 
-def quantise(found: Any, calibration: Sequence[dict[str, np.ndarray]]) -> Any:
+def quantise_ir(found: Any, calibration: Sequence[dict[str, np.ndarray]]) -> Any:
     """The int8 model: every product with weights has int8 weights and activations of calibrated, fixed scales.
 
     calibration: inputs of the model, from training text. Raises MissingExtraError without NNCF, ModelError without
@@ -77,12 +77,12 @@ def quantise(found: Any, calibration: Sequence[dict[str, np.ndarray]]) -> Any:
         )
 
 
-def save(found: Any, path: Path, *, half: bool) -> None:
+def save_ir(found: Any, path: Path, *, half: bool) -> None:
     """Nothing; writes `path`, which ends in `.xml`, and a `.bin` beside it. half: float weights get 16 bits."""
     require("openvino", EXTRA).save_model(found, str(path), compress_to_fp16=half)
 
 
-def count(path: Path) -> tuple[int, int]:
+def count_ir_products(path: Path) -> tuple[int, int]:
     """(int8 products, products) of weights with activations, read from the saved file; raises ModelError.
 
     A product is int8 when its weights are stored in 8 bits and its activations pass through a quantiser.

@@ -47,7 +47,7 @@ def random_windows(model: Model, count: int = 24, seed: int = 0) -> list[Window]
     return found
 
 
-def difference(session: Session, model: Model, windows: Sequence[Window]) -> float:
+def logit_difference(session: Session, model: Model, windows: Sequence[Window]) -> float:
     """Max |difference| / max |value| of the logits against torch, whose windows are padded in ragged batches."""
     pairs = [
         (session(feeds(*w))[0], theirs)
@@ -60,7 +60,7 @@ def difference(session: Session, model: Model, windows: Sequence[Window]) -> flo
 
 def same_answers(session: Session, model: Model, windows: Sequence[Window]) -> float:
     """The difference of an fp32 graph from torch; raises ModelError when it is more than PARITY."""
-    found = difference(session, model, windows)
+    found = logit_difference(session, model, windows)
     if not found < PARITY:
         raise ModelError(
             f"{session.file.name} does not answer as torch does: its logits differ by {found:.1e} of the largest, "

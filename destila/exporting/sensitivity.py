@@ -14,10 +14,10 @@ import numpy as np
 import onnx
 
 from destila.errors import ModelError
-from destila.exporting.int8 import Kind, products, quantise
-from destila.exporting.static import open_session
+from destila.exporting.calibration import open_graph
+from destila.exporting.int8 import QuantKind, products, quantise
 
-Score = Callable[[onnx.ModelProto], float]
+GraphScore = Callable[[onnx.ModelProto], float]
 """The dev score of a graph, higher is better."""
 
 _TOGETHER = ("query", "key", "value")
@@ -50,9 +50,9 @@ def groups(proto: onnx.ModelProto) -> dict[str, frozenset[str]]:
 
 def sensitivity(
     proto: onnx.ModelProto,
-    score: Score,
+    score: GraphScore,
     *,
-    kind: Kind = "dynamic",
+    kind: QuantKind = "dynamic",
     calibration: Sequence[Mapping[str, np.ndarray]] | None = None,
     windows: Sequence[Mapping[str, np.ndarray]] = (),
 ) -> list[Effect]:
@@ -75,10 +75,10 @@ def sensitivity(
 
 def keep_needed(
     proto: onnx.ModelProto,
-    score: Score,
+    score: GraphScore,
     max_drop: float,
     *,
-    kind: Kind = "dynamic",
+    kind: QuantKind = "dynamic",
     calibration: Sequence[Mapping[str, np.ndarray]] | None = None,
     effects: Sequence[Effect] | None = None,
 ) -> frozenset[str]:
@@ -116,5 +116,5 @@ def _logits(proto: onnx.ModelProto, windows: Sequence[Mapping[str, np.ndarray]])
     """The logits of all windows, one behind the other."""
     if not windows:
         return np.empty(0)
-    session = open_session(proto)
+    session = open_graph(proto)
     return np.concatenate([session.run(None, dict(feeds))[0].reshape(-1) for feeds in windows])

@@ -34,7 +34,7 @@ def is_exported(folder: Path) -> bool:
     return (folder / FACTS).is_file() or (folder / GRAPH).is_file()
 
 
-def choose(folder: Path, candidate: str | None = None) -> Choice:
+def choose_graph(folder: Path, candidate: str | None = None) -> Choice:
     """The graph to run: the one asked for, else the winner measured, else the default.
 
     A winner whose library is not installed here gives way to the default. Raises ModelError for a damaged

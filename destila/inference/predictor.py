@@ -18,7 +18,7 @@ import numpy as np
 
 from destila import cpu as processors
 from destila.errors import ModelError
-from destila.inference.exported import choose
+from destila.inference.exported import choose_graph
 from destila.inference.session import Session, feeds, open_session
 from destila.model_folder import FolderInfo, read_folder
 from destila.tasks.readers import reader
@@ -41,7 +41,7 @@ class RuntimePredictor:
     ) -> None:
         info = read_folder(folder)
         self.task, self.labels = info.head()
-        self.choice = choose(info.path, candidate)
+        self.choice = choose_graph(info.path, candidate)
         self.threads = threads or min(
             self.choice.threads or processors.available(), processors.available()
         )

@@ -10,7 +10,7 @@ from typing import Any
 from destila.errors import DataError
 
 
-def rows_of(
+def read_texts(
     lines: Iterable[str], *, jsonl: bool, where: str, pairs: bool
 ) -> Iterator[str | dict[str, Any]]:
     """Texts of lines; blank lines are left out. pairs: a tab parts text and pair. Raises DataError with the line."""

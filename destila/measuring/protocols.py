@@ -20,7 +20,7 @@ import numpy as np
 from destila import datasets
 from destila.errors import ConfigError, DataError
 from destila.files import open_text
-from destila.inference.texts import is_jsonl, rows_of
+from destila.inference.texts import is_jsonl, read_texts
 from destila.measuring import machine
 from destila.measuring.latency import (
     PAPERS,
@@ -61,7 +61,7 @@ class Protocol:
 def texts_of(path: str, task: str) -> list[Example]:
     """The first texts of a file as `predict` reads it for a task, without labels, with words; raises DataError."""
     rows = islice(
-        rows_of(open_text(path), jsonl=is_jsonl(path), where=path, pairs=task != "tag"), _READ
+        read_texts(open_text(path), jsonl=is_jsonl(path), where=path, pairs=task != "tag"), _READ
     )
     found = []
     for number, row in enumerate(rows):

@@ -15,9 +15,9 @@ import onnx
 
 from destila import config, cpu, records
 from destila.errors import ModelError
-from destila.exporting.build import Builder, Candidate, Name, Score
+from destila.exporting.build import CandidateBuilder, CandidateName, ExportCandidate, WindowScore
+from destila.exporting.calibration import open_graph
 from destila.exporting.sensitivity import Effect, keep_needed, sensitivity
-from destila.exporting.static import open_session as open_graph
 from destila.inference.predictor import RuntimePredictor
 from destila.inference.session import feeds
 from destila.measuring.profile import spread
@@ -57,7 +57,7 @@ class Exporting:
                 f"'{self.task}' with {', '.join(self.labels)}: give the recipe it was trained with"
             )
 
-    def score_of(self, loaded: Loaded, limit: int | None = None) -> Score:
+    def score_of(self, loaded: Loaded, limit: int | None = None) -> WindowScore:
         """The main dev score of any function from the inputs of a window to logits. limit: examples, spread over dev."""
         examples = self.dev if limit is None else spread(self.dev, limit)
         longest = self.study.recipe.max_length
@@ -85,7 +85,7 @@ class Exporting:
         predictions = self.study.task.decode(examples, rows, self.labels)
         return self.study.task.score(examples, predictions, self.labels)[self.study.main]
 
-    def record(self, folder: Path, source: Path, ran: Candidate, loaded: Loaded) -> Record:
+    def record(self, folder: Path, source: Path, ran: ExportCandidate, loaded: Loaded) -> Record:
         """The Record of an exported folder on the test split, timed through the runtime; role "exported".
 
         ran: the candidate that the folder runs. The study's record of the run it came from gives it its name and seed.
@@ -133,7 +133,9 @@ class Exporting:
         records.append(self.steps.records_path, record)
 
 
-def effects(builder: Builder, name: str, sample: Score, progress: Progress) -> list[dict[str, Any]]:
+def effects(
+    builder: CandidateBuilder, name: str, sample: WindowScore, progress: Progress
+) -> list[dict[str, Any]]:
     """What each group of products alone costs in 8 bits, the most harmful first: group, products, score, drop, moved.
 
     name: the candidate whose int8 is judged; in place of OpenVINO's, which are other graphs, int8-dynamic is.
@@ -143,7 +145,7 @@ def effects(builder: Builder, name: str, sample: Score, progress: Progress) -> l
     return [{**asdict(effect), "products": sorted(effect.products)} for effect in found]
 
 
-def needed(builder: Builder, name: Name, sample: Score) -> frozenset[str]:
+def needed(builder: CandidateBuilder, name: CandidateName, sample: WindowScore) -> frozenset[str]:
     """The products of an int8 graph that must stay in fp32 for the dev score to hold; most often none.
 
     sample: judges single products, on some of dev. The choice is checked on all of it.
@@ -163,7 +165,7 @@ def needed(builder: Builder, name: Name, sample: Score) -> frozenset[str]:
     )
 
 
-def _sensitivity(builder: Builder, name: str, sample: Score) -> list[Effect]:
+def _sensitivity(builder: CandidateBuilder, name: str, sample: WindowScore) -> list[Effect]:
     return sensitivity(
         builder.graph,
         _on_graphs(sample),
@@ -173,7 +175,7 @@ def _sensitivity(builder: Builder, name: str, sample: Score) -> list[Effect]:
     )
 
 
-def _on_graphs(score: Score) -> Callable[[onnx.ModelProto], float]:
+def _on_graphs(score: WindowScore) -> Callable[[onnx.ModelProto], float]:
     """A score of graphs in memory."""
 
     def of(proto: onnx.ModelProto) -> float:

@@ -6,15 +6,15 @@ import pytest
 
 from destila.errors import ModelError
 from destila.exporting import onnx as exporter
-from destila.exporting.count import bytes_formula, count, expected
+from destila.exporting.calibration import Range, open_graph, ranges
+from destila.exporting.count import bytes_formula, count_products, expected
 from destila.exporting.int8 import products, quantise
-from destila.exporting.static import Range, open_session, ranges
 from destila.models import heads
 from destila.models.presets import PRESETS
 
 
 def run(proto, feeds):
-    return open_session(proto).run(None, feeds)[0]
+    return open_graph(proto).run(None, feeds)[0]
 
 
 def furthest(found, wanted):
@@ -39,8 +39,8 @@ def test_every_product_with_a_weight_is_int8(kind, task, small):
     model = small(kind, task, layers=3)
     plain = exporter.build(model, mask=True)
     weighted, total = expected(model.config, task)
-    assert count(plain) == (0, total)
-    assert count(quantise(plain, kind="dynamic")) == (weighted, total)
+    assert count_products(plain) == (0, total)
+    assert count_products(quantise(plain, kind="dynamic")) == (weighted, total)
 
 
 def test_albert_base_has_98_products():
@@ -57,13 +57,13 @@ def test_the_count_is_read_from_the_file_and_includes_subgraphs(tmp_path):
     onnx.save(
         onnx.helper.make_model(onnx.helper.make_graph([branch, plain], "outer", [], [])), path
     )
-    assert count(path) == (2, 3)
+    assert count_products(path) == (2, 3)
 
 
 @pytest.mark.parametrize(("domain", "products"), [("", 2), ("com.microsoft", 3)])
 def test_attention_counts_weights_only_where_it_holds_them(domain, products):
     node = onnx.helper.make_node("Attention", ["a", "b", "c"], ["d"], domain=domain)
-    assert count(onnx.helper.make_model(onnx.helper.make_graph([node], "g", [], []))) == (
+    assert count_products(onnx.helper.make_model(onnx.helper.make_graph([node], "g", [], []))) == (
         0,
         products,
     )
@@ -71,7 +71,7 @@ def test_attention_counts_weights_only_where_it_holds_them(domain, products):
 
 def test_what_is_kept_stays_fp32(plain, texts):
     everything = frozenset(products(plain))
-    assert count(quantise(plain, kind="dynamic", keep=everything))[0] == 0
+    assert count_products(quantise(plain, kind="dynamic", keep=everything))[0] == 0
     same = quantise(plain, kind="dynamic", keep=everything | {"embeddings"})
     assert np.array_equal(run(same, texts[0]), run(plain, texts[0]))
     one = quantise(plain, kind="dynamic", keep=frozenset({"layer.1.down"}))

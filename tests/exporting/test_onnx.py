@@ -6,14 +6,14 @@ import torch
 
 from destila.errors import ModelError
 from destila.exporting import onnx as exporter
-from destila.exporting.static import open_session
+from destila.exporting.calibration import open_graph
 
 KINDS = ("bert", "roberta", "albert", "distilbert")
 
 
 def run(proto, feeds):
     known = {value.name for value in proto.graph.input}
-    return open_session(proto).run(
+    return open_graph(proto).run(
         None, {name: value for name, value in feeds.items() if name in known}
     )[0]
 

@@ -23,11 +23,11 @@ def installed():
 def test_the_float_file_answers_as_torch_at_every_length(installed, small, tmp_path, kind, task):
     model = small(kind, task)
     file = tmp_path / "model.xml"
-    ir.save(ir.build(model), file, half=False)
+    ir.save_ir(ir.build(model), file, half=False)
     assert (
         proof.same_answers(open_session(file), model, proof.random_windows(model, 9)) < proof.PARITY
     )
-    assert ir.count(file)[0] == 0
+    assert ir.count_ir_products(file)[0] == 0
 
 
 @pytest.mark.slow
@@ -41,22 +41,22 @@ def test_every_product_is_int8_and_shared_weights_are_stored_once(installed, sma
             {name: value for name, value in feeds(*w).items() if name != "mask"} for w in windows
         ]
         file = tmp_path / f"model.{layers}.xml"
-        ir.save(ir.quantise(found, texts), file, half=False)
-        assert ir.count(file) == (6 * layers + 2, 6 * layers + 2)
-        assert proof.difference(open_session(file, kind="int8"), model, windows) < 0.2
+        ir.save_ir(ir.quantise_ir(found, texts), file, half=False)
+        assert ir.count_ir_products(file) == (6 * layers + 2, 6 * layers + 2)
+        assert proof.logit_difference(open_session(file, kind="int8"), model, windows) < 0.2
         sizes[layers] = file.with_suffix(".bin").stat().st_size
     assert sizes[4] < 1.2 * sizes[2]
 
 
 def test_int8_without_texts_is_refused():
     with pytest.raises(ModelError, match="needs texts to calibrate on"):
-        ir.quantise(None, [])
+        ir.quantise_ir(None, [])
 
 
 def test_a_damaged_file_is_refused(installed, tmp_path):
     (tmp_path / "model.xml").write_text("<net")
     with pytest.raises(ModelError, match="not an OpenVINO model"):
-        ir.count(tmp_path / "model.xml")
+        ir.count_ir_products(tmp_path / "model.xml")
 
 
 def test_without_openvino_the_extra_is_named(small, monkeypatch):

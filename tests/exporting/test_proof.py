@@ -10,7 +10,7 @@ import pytest
 from destila.errors import ModelError
 from destila.exporting import int8, proof
 from destila.exporting import onnx as graphs
-from destila.exporting.static import open_session as open_graph
+from destila.exporting.calibration import open_graph
 from destila.inference.session import Session, open_session
 
 
@@ -26,7 +26,7 @@ def test_an_exact_graph_is_told_from_one_of_other_weights(small, tmp_path, kind,
     windows = proof.random_windows(model, 9)
     session = open_session(saved(model, tmp_path / "model.onnx"))
     assert proof.same_answers(session, model, windows) < proof.PARITY
-    assert proof.difference(session, other, windows) > 1e-3
+    assert proof.logit_difference(session, other, windows) > 1e-3
     with pytest.raises(ModelError, match="does not answer as torch does"):
         proof.same_answers(session, other, windows)
 

@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from destila.errors import ModelError
-from destila.inference.exported import choose, is_exported
+from destila.inference.exported import choose_graph, is_exported
 from destila.inference.session import open_session
 
 
@@ -108,7 +108,7 @@ def test_the_winner_is_run_before_the_default_and_both_after_the_one_asked_for(t
         (tmp_path / "export.json").write_text(
             json.dumps(facts | ({"runtime": runtime} if runtime else {}))
         )
-        return choose(tmp_path, candidate)
+        return choose_graph(tmp_path, candidate)
 
     assert chosen().name == "a"
     assert (
@@ -131,7 +131,7 @@ def test_a_winner_whose_library_is_missing_gives_way_to_the_default(tmp_path, mo
     facts = {"default": "a", "candidates": listed, "runtime": {"name": "b"}}
     (tmp_path / "export.json").write_text(json.dumps(facts))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert choose(tmp_path).name == "a"
+    assert choose_graph(tmp_path).name == "a"
 
 
 @pytest.mark.parametrize(
@@ -141,14 +141,14 @@ def test_a_damaged_description_is_refused(tmp_path, content):
     (tmp_path / "export.json").write_text(content)
     assert is_exported(tmp_path)
     with pytest.raises(ModelError, match=r"export again|make it again"):
-        choose(tmp_path)
+        choose_graph(tmp_path)
 
 
 def test_a_lone_graph_is_enough(tmp_path):
     assert not is_exported(tmp_path)
     graph(tmp_path / "model.onnx")
     assert is_exported(tmp_path)
-    assert choose(tmp_path).file == tmp_path / "model.onnx"
+    assert choose_graph(tmp_path).file == tmp_path / "model.onnx"
 
 
 def test_openvino_reads_a_graph_too(tmp_path):

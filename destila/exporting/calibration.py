@@ -42,7 +42,7 @@ def ranges(
     watched.graph.output.extend(
         helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names
     )
-    session = open_session(watched)
+    session = open_graph(watched)
     low, high = np.zeros(len(names)), np.zeros(len(names))
     for feed in feeds:
         values = session.run(list(names), dict(feed))
@@ -51,7 +51,7 @@ def ranges(
     return {name: Range(float(a), float(b)) for name, a, b in zip(names, low, high, strict=True)}
 
 
-def open_session(proto: onnx.ModelProto, threads: int = 1) -> onnxruntime.InferenceSession:
+def open_graph(proto: onnx.ModelProto, threads: int = 1) -> onnxruntime.InferenceSession:
     """An onnxruntime session of a graph in memory."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
