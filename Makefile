@@ -43,8 +43,8 @@ $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/pyvenv.cfg
 # The two studies side by side, one thread each: models this small are not faster on two.
 demo: $(VENV)/.installed-demo
 	@mkdir -p runs; export OMP_NUM_THREADS=1; \
-	$(BIN)/destila run recipes/demo-tags.toml >runs/demo-tags.log 2>&1 & tags=$$!; \
-	$(BIN)/destila run recipes/demo-intents.toml || { kill $$tags; exit 1; }; \
+	$(BIN)/destila run recipes/demo/demo-tags.toml >runs/demo-tags.log 2>&1 & tags=$$!; \
+	$(BIN)/destila run recipes/demo/demo-intents.toml || { kill $$tags; exit 1; }; \
 	wait $$tags || { cat runs/demo-tags.log; exit 1; }; \
 	grep -v ' step ' runs/demo-tags.log
 	@echo; echo "three predictions of the distilled students:"

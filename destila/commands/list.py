@@ -88,7 +88,7 @@ def _recipes() -> list[dict[str, str]]:
     package = Path(destila.__file__).parent
     found: dict[str, dict[str, str]] = {}
     for folder in (Path("recipes"), package.parent / "recipes", package / "recipes"):
-        for path in sorted(folder.glob("*.toml")):
+        for path in sorted(folder.rglob("*.toml")):
             found.setdefault(
                 path.stem, {"name": path.stem, "path": str(path), "about": _about(path)}
             )

@@ -68,14 +68,13 @@ def place(tmp_path, monkeypatch, lines, bpe) -> Path:
     monkeypatch.setattr(
         "destila.study.testing._peak_memory", lambda *_: 1
     )  # a process per model: see test_measure.py
-    Path("recipes").mkdir()
-    for path in sorted((ROOT / "recipes").glob("demo-*.toml")):
-        (tmp_path / "recipes" / path.name).write_text(
-            config.to_toml(small(read(str(path)))), encoding="utf-8"
-        )
-    (tmp_path / "recipes" / "pretrain").mkdir()
-    made = small_pretraining(ROOT / "recipes" / "pretrain" / "albeto-tiny.toml")
-    (tmp_path / "recipes" / "pretrain" / "albeto-tiny.toml").write_text(made, encoding="utf-8")
+    for folder in ("demo", "start"):
+        (tmp_path / "recipes" / folder).mkdir(parents=True)
+    for path in sorted((ROOT / "recipes" / "demo").glob("*.toml")):
+        small_text = config.to_toml(small(read(str(path))))
+        (tmp_path / "recipes" / "demo" / path.name).write_text(small_text, encoding="utf-8")
+    pretraining = Path("recipes") / "start" / "albeto-tiny.toml"
+    (tmp_path / pretraining).write_text(small_pretraining(ROOT / pretraining), encoding="utf-8")
     rows = [f'"{line} {i}",{"sí" if i % 2 else "no"}' for i in range(4) for line in lines]
     Path("data.csv").write_text("\n".join(["text,label", *rows]) + "\n", encoding="utf-8")
     Path("new.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")

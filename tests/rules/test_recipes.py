@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,9 +14,21 @@ from destila.pretraining import recipe as pretrain_recipe
 from destila.study import recipe
 
 FOLDER = Path(__file__).parents[2] / "recipes"
-CORPORA = sorted((FOLDER / "corpus").glob("*.toml"))
-PRETRAININGS = sorted((FOLDER / "pretrain").glob("*.toml"))
-RECIPES = sorted(set(FOLDER.rglob("*.toml")) - set(CORPORA) - set(PRETRAININGS))
+RECIPES: list[Path] = []
+CORPORA: list[Path] = []
+PRETRAININGS: list[Path] = []
+
+
+def tables(path: Path) -> dict[str, Any]:
+    """Return the tables of a recipe with those of the recipes that it extends."""
+    own = tomllib.loads(path.read_text(encoding="utf-8"))
+    return (tables(path.parent / own["extends"]) if "extends" in own else {}) | own
+
+
+for recipe_path in sorted(FOLDER.rglob("*.toml")):
+    keys = tables(recipe_path).keys()
+    kind = RECIPES if "students" in keys else PRETRAININGS if "corpora" in keys else CORPORA
+    kind.append(recipe_path)
 
 
 def test_there_are_recipes_to_check() -> None:
