@@ -35,13 +35,13 @@ def opt(default: Any, help: str, **limits: Any) -> Any:
     return Field(default, description=help, **limits)
 
 
-def load(kind: type[C], path: Path | str, overrides: Sequence[str] = ()) -> C:
+def load_config(kind: type[C], path: Path | str, overrides: Sequence[str] = ()) -> C:
     """The config in a TOML file with `a.b=value` overrides applied; raises ConfigError.
 
     `extends = "other.toml"`, a path beside the file, takes all of another file and changes what this one says: tables key
     by key (unless it names another plug-in in `use`), anything else whole, lists of tables too.
     """
-    return build(kind, _read(Path(path)), overrides, where=str(path))
+    return build_config(kind, _read(Path(path)), overrides, where=str(path))
 
 
 def _read(path: Path, through: tuple[Path, ...] = ()) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     return {**below, **above, **{key: _merged(below[key], above[key]) for key in tables}}
 
 
-def build(
+def build_config(
     kind: type[C], data: dict[str, Any], overrides: Sequence[str] = (), *, where: str = "config"
 ) -> C:
     """The validated config of a plain dict; raises ConfigError naming the key, the value and the nearest key."""

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import model_validator
 
-from destila.config import Options, build, fingerprint, load, opt, to_toml
+from destila.config import Options, build_config, fingerprint, load_config, opt, to_toml
 from destila.errors import ConfigError
 
 
@@ -55,7 +55,7 @@ def file(tmp_path):
 @pytest.mark.parametrize("help", [True, False])
 def test_what_is_written_reads_back_equal(config, help, tmp_path):
     (tmp_path / "c.toml").write_text(to_toml(config, help=help), encoding="utf-8")
-    assert load(Net, tmp_path / "c.toml") == config
+    assert load_config(Net, tmp_path / "c.toml") == config
 
 
 @example("", float("inf"), [1])
@@ -65,7 +65,7 @@ def test_any_string_number_or_list_survives_the_round_trip(tmp_path_factory, tit
     config = Net(title=title, lr=lr, sizes=tuple(sizes))
     path = tmp_path_factory.mktemp("toml") / "c.toml"
     path.write_text(to_toml(config), encoding="utf-8", newline="")
-    assert load(Net, path) == config
+    assert load_config(Net, path) == config
 
 
 def test_every_field_is_written_with_its_help_and_an_unset_one_as_a_comment():
@@ -81,7 +81,7 @@ def test_a_config_cannot_be_changed():
 
 
 def test_overrides_reach_tables_and_lists_by_index(file):
-    found = load(
+    found = load_config(
         Net, file, ["lr=1e-4", "first.width=5", "layers.1.width=7", "sizes=[4, 5]", "deep=false"]
     )
     assert (found.lr, found.first.width, found.sizes, found.deep) == (1e-4, 5, (4, 5), False)
@@ -89,17 +89,17 @@ def test_overrides_reach_tables_and_lists_by_index(file):
 
 
 def test_an_override_replaces_a_whole_item_of_a_list(file):
-    assert load(Net, file, ['layers.0={name = "z", width = 3}']).layers[0] == Layer(
+    assert load_config(Net, file, ['layers.0={name = "z", width = 3}']).layers[0] == Layer(
         name="z", width=3
     )
 
 
 def test_an_override_creates_the_table_it_needs():
-    assert build(Net, {}, ["first.name=nueva"]).first.name == "nueva"
+    assert build_config(Net, {}, ["first.name=nueva"]).first.name == "nueva"
 
 
 def test_a_bare_word_is_a_string(file):
-    assert load(Net, file, ["title=conll2002"]).title == "conll2002"
+    assert load_config(Net, file, ["title=conll2002"]).title == "conll2002"
 
 
 @pytest.mark.parametrize(
@@ -107,19 +107,19 @@ def test_a_bare_word_is_a_string(file):
 )
 def test_an_override_that_leads_nowhere_names_itself(file, override):
     with pytest.raises(ConfigError, match="--set "):
-        load(Net, file, [override])
+        load_config(Net, file, [override])
 
 
 def test_an_unknown_key_offers_the_nearest_one():
     with pytest.raises(ConfigError, match=r"unknown key 'titel'\. Did you mean 'title'\?"):
-        build(Net, {"titel": "x"})
+        build_config(Net, {"titel": "x"})
 
 
 def test_an_unknown_key_inside_a_list_of_tables_names_its_path_and_its_neighbours():
     with pytest.raises(
         ConfigError, match=r"unknown key 'layers\.1\.widht'\. Did you mean 'width'\?"
     ):
-        build(Net, {"layers": [{"name": "x"}, {"name": "y", "widht": 3}]})
+        build_config(Net, {"layers": [{"name": "x"}, {"name": "y", "widht": 3}]})
 
 
 class Pair(Options):
@@ -135,7 +135,7 @@ class Pair(Options):
 
 def test_what_is_wrong_with_a_file_as_a_whole_does_not_repeat_the_file():
     with pytest.raises(ConfigError, match=r"pair\.toml: low is above high$"):
-        build(Pair, {"low": 10}, where="pair.toml")
+        build_config(Pair, {"low": 10}, where="pair.toml")
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_what_is_wrong_with_a_file_as_a_whole_does_not_repeat_the_file():
 )
 def test_a_wrong_value_is_refused_with_its_path(data, said):
     with pytest.raises(ConfigError) as caught:
-        build(Net, data, where="r.toml")
+        build_config(Net, data, where="r.toml")
     assert str(caught.value).startswith("r.toml: ")
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -159,18 +159,18 @@ def test_a_wrong_value_is_refused_with_its_path(data, said):
 
 def test_a_missing_recipe_and_a_broken_one_say_what_to_do(tmp_path):
     with pytest.raises(ConfigError, match="destila init"):
-        load(Net, tmp_path / "none.toml")
+        load_config(Net, tmp_path / "none.toml")
     (tmp_path / "bad.toml").write_text("title = \n")
     with pytest.raises(ConfigError, match=r"bad\.toml is not valid TOML"):
-        load(Net, tmp_path / "bad.toml")
+        load_config(Net, tmp_path / "bad.toml")
     (tmp_path / "latin.toml").write_bytes('title = "año"'.encode("latin-1"))
     with pytest.raises(ConfigError, match="not valid TOML"):
-        load(Net, tmp_path / "latin.toml")
+        load_config(Net, tmp_path / "latin.toml")
 
 
 def test_overriding_does_not_change_the_callers_table():
     data = {"first": {"name": "a"}}
-    build(Net, data, ["first.name=b"])
+    build_config(Net, data, ["first.name=b"])
     assert data == {"first": {"name": "a"}}
 
 
@@ -196,18 +196,18 @@ def test_a_file_extends_another(file):
     above.write_text(
         'extends = "../net.toml"\nlr = 2.0\n[first]\nwidth = 3\n[[layers]]\nname = "z"\n'
     )
-    found = load(Net, above, ["first.extra.a=1"])
+    found = load_config(Net, above, ["first.extra.a=1"])
     assert found.title == "uno"
     assert found.lr == 2.0
     assert found.first == Layer(name="a", width=3, extra={"a": 1}), "tables are merged key by key"
     assert found.layers == (Layer(name="z"),), "a list of tables is replaced"
     (file.parent / "one.toml").write_text('[first]\nname = "x"\n[first.extra]\nuse = "a"\nb = 1')
     (file.parent / "two.toml").write_text('extends = "one.toml"\n[first.extra]\nuse = "z"')
-    assert load(Net, file.parent / "two.toml").first.extra == {"use": "z"}, (
+    assert load_config(Net, file.parent / "two.toml").first.extra == {"use": "z"}, (
         "options of another plug-in are left out"
     )
     (file.parent / "top.toml").write_text('extends = "deeper/above.toml"\ntitle = "dos"\n')
-    assert load(Net, file.parent / "top.toml") == load(Net, above, ["title=dos"])
+    assert load_config(Net, file.parent / "top.toml") == load_config(Net, above, ["title=dos"])
 
 
 @pytest.mark.parametrize(
@@ -225,4 +225,4 @@ def test_what_cannot_be_extended_is_said(text, said, tmp_path):
     (tmp_path / "b.toml").write_text('extends = "a.toml"')
     (tmp_path / "broken.toml").write_text("title = ")
     with pytest.raises(ConfigError, match=said):
-        load(Net, tmp_path / "a.toml")
+        load_config(Net, tmp_path / "a.toml")

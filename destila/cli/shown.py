@@ -22,9 +22,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="print one JSON object and 
 
 def made(config: type[C], /, **values: Any) -> C:
     """A verb's arguments, checked; raises ConfigError with the option's name."""
-    from destila.config import build
+    from destila.config import build_config
 
-    return build(config, values, where="command line")
+    return build_config(config, values, where="command line")
 
 
 def study(result: dict[str, Any], as_json: bool) -> None:

@@ -25,6 +25,6 @@ def load(data: Mapping[str, Any]) -> Dataset:
         )
     module = plugins.find("datasets", data["use"], "TASK", "load", "Options")
     rest = {key: value for key, value in data.items() if key != "use"}
-    dataset = module.load(config.build(module.Options, rest, where="data"))
+    dataset = module.load(config.build_config(module.Options, rest, where="data"))
     assert isinstance(dataset, Dataset)
     return dataset

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from destila import plugins
-from destila.config import build
+from destila.config import build_config
 from destila.errors import ConfigError
 from destila.losses._pool import pooled
 from destila.types import (
@@ -185,7 +185,7 @@ def build_loss(
         if not isinstance(weight, int | float) or not 0 < weight < math.inf:
             raise ConfigError(f"term '{spec['use']}': weight = {weight!r} must be a number above 0")
         module = plugins.find("losses", str(spec["use"]), "Options", "build")
-        options = build(module.Options, own, where=f"term '{spec['use']}'")
+        options = build_config(module.Options, own, where=f"term '{spec['use']}'")
         term: Term = module.build(options, setting)
         _check_tokens(term, setting)
         terms.append((float(weight), term))

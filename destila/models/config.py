@@ -82,7 +82,7 @@ class EncoderConfig(Options):
 
     def with_values(self, **values: Any) -> EncoderConfig:
         """A copy with other values, checked again; raises ConfigError."""
-        return toml.build(
+        return toml.build_config(
             EncoderConfig, {**self.model_dump(), **values}, where=f"{self.kind} encoder"
         )
 
@@ -117,4 +117,4 @@ def from_shape(shape: Mapping[str, Any], *, vocab_size: int, pad_id: int) -> Enc
         "init_range": 0.02,
         "pad_id": pad_id,
     }
-    return toml.build(EncoderConfig, {**usual, **shape}, where="encoder shape")
+    return toml.build_config(EncoderConfig, {**usual, **shape}, where="encoder shape")

@@ -123,7 +123,7 @@ def read(data: Mapping[str, Any], *, where: str) -> EncoderConfig:
     if missing:
         raise ModelError(f"{where}: config.json lacks {', '.join(missing)}")
     try:
-        return toml.build(EncoderConfig, values, where=f"{where}/config.json")
+        return toml.build_config(EncoderConfig, values, where=f"{where}/config.json")
     except ConfigError as error:
         raise ModelError(str(error)) from error
 

@@ -119,7 +119,7 @@ class Recipe(Options):
 
 def read(path: str, sets: Sequence[str] = ()) -> Recipe:
     """The recipe in a TOML file with overrides applied; raises ConfigError."""
-    return config.load(Recipe, Path(path), sets)
+    return config.load_config(Recipe, Path(path), sets)
 
 
 def variants(path: str, sets: Sequence[str] = ()) -> list[tuple[str, Recipe]]:

@@ -237,7 +237,9 @@ class Recipe(Options):
         changes = dict(student.distil)
         train = {**self.distil.train, **changes.pop("train", {})}
         merged = {**self.distil.model_dump(), **changes, "train": train}
-        return config.build(DistilOptions, merged, where=f"student '{student.label}': distil")
+        return config.build_config(
+            DistilOptions, merged, where=f"student '{student.label}': distil"
+        )
 
     def distil_options(self, student: StudentSpec, *changes: dict[str, Any]) -> TrainOptions:
         """How a student trains while it is distilled: [train] < [distil] < its own `train` < its `distil` < changes."""
@@ -250,12 +252,12 @@ class Recipe(Options):
         merged = self.train.model_dump()
         for change in changes:
             merged |= change
-        return config.build(TrainOptions, merged, where="train")
+        return config.build_config(TrainOptions, merged, where="train")
 
 
 def read(path: str, overrides: Sequence[str] = ()) -> Recipe:
     """The recipe in a file; duplicate model names are refused."""
-    recipe = config.load(Recipe, path, overrides)
+    recipe = config.load_config(Recipe, path, overrides)
     labels = [m.label for m in (*recipe.teachers, *recipe.students)]
     twice = sorted({n for n in labels if labels.count(n) > 1})
     if twice:

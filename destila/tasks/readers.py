@@ -164,10 +164,12 @@ class TagReader:
 def reader(task: str, options: Mapping[str, Any] | None = None) -> Reader:
     """The reader of a task by name; options: what a model folder's destila.json says about it. Raises ConfigError."""
     if task == "span":
-        from destila.config import build  # a tenth of a second that other tasks need not wait
+        from destila.config import (
+            build_config,
+        )  # a tenth of a second that other tasks need not wait
         from destila.tasks.span.reader import SpanOptions, SpanReader
 
-        return SpanReader(build(SpanOptions, dict(options or {}), where="span"))
+        return SpanReader(build_config(SpanOptions, dict(options or {}), where="span"))
     readers: dict[str, Any] = {"classify": ClassifyReader, "tag": TagReader}
     if task not in readers:
         raise ConfigError(f"no task is called '{task}': known are {', '.join(readers)}, span")

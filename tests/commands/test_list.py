@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from destila.commands import list as verb
-from destila.config import build
+from destila.config import build_config
 from destila.errors import ConfigError
 from destila.models.presets import PRESETS
 
@@ -75,4 +75,4 @@ def test_the_cache_is_listed_with_sizes(tmp_path: Path, monkeypatch):
 
 def test_something_unknown_cannot_be_listed():
     with pytest.raises(ConfigError, match="what"):
-        build(verb.Config, {"what": "modles"})
+        build_config(verb.Config, {"what": "modles"})

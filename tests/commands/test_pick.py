@@ -335,7 +335,7 @@ def test_the_result_can_be_printed_as_json(study):
 def test_a_budget_that_makes_no_sense_is_refused(budget):
 
     with pytest.raises(ConfigError, match=next(iter(budget))):
-        config.build(pick.Config, {"study": "toy", **budget})
+        config.build_config(pick.Config, {"study": "toy", **budget})
 
 
 def test_the_command_shows_a_table_or_one_object(study, monkeypatch, capsys):

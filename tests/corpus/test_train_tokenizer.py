@@ -8,14 +8,16 @@ import json
 import pytest
 import zstandard
 
-from destila.config import build, to_toml
+from destila.config import build_config, to_toml
 from destila.corpus.train_tokenizer import Config, run
 from destila.errors import ConfigError, DataError
 from destila.tokenizer.tokenizer import load
 
 
 def config(tmp_path, **changes):
-    return build(Config, {"files": [], "out": str(tmp_path / "out"), "vocab_size": 200, **changes})
+    return build_config(
+        Config, {"files": [], "out": str(tmp_path / "out"), "vocab_size": 200, **changes}
+    )
 
 
 def test_plain_and_packed_files_become_a_tokenizer_folder(tmp_path, lines):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from destila.config import build
+from destila.config import build_config
 from destila.datasets import paws_x
 from destila.errors import ConfigError, DataError
 
@@ -67,4 +67,4 @@ def test_an_unknown_label_is_an_error_with_its_line(folder):
 
 def test_a_fold_that_does_not_exist_is_refused():
     with pytest.raises(ConfigError, match="fold 5 does not exist"):
-        build(paws_x.Options, {"fold": 5})
+        build_config(paws_x.Options, {"fold": 5})

@@ -14,7 +14,9 @@ SIGNAL_TERMS = ["kl", "soft_ce", "mse"]
 
 def term(name, counts=None, **options):
     module = plugins.find("losses", name, "Options", "build")
-    return module.build(config.build(module.Options, options), LossContext(class_counts=counts))
+    return module.build(
+        config.build_config(module.Options, options), LossContext(class_counts=counts)
+    )
 
 
 def case(seed=0, dtype=torch.float32):

@@ -27,7 +27,7 @@ def setting(student=None, teacher=None, **other) -> LossContext:
 
 def term(name: str, given: LossContext | None = None, **options) -> Term:
     module = plugins.find("losses", name, "Options", "build")
-    return module.build(config.build(module.Options, options), given or setting())
+    return module.build(config.build_config(module.Options, options), given or setting())
 
 
 def states(wanted, of: ModelShape, seed: int, *, grad: bool = True) -> dict:

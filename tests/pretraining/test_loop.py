@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from destila.config import build
+from destila.config import build_config
 from destila.errors import ConfigError, TrainingError
 from destila.losses.weighted import build_loss
 from destila.pretraining import loop as training
@@ -27,7 +27,7 @@ RECOVERY = {"spike": 0.4, "deviations": 0.0, "patience": 5, "returns": 2}
 
 
 def options(**changes) -> PretrainOptions:
-    return build(PretrainOptions, SMALL | changes)
+    return build_config(PretrainOptions, SMALL | changes)
 
 
 def flat(net) -> torch.Tensor:

@@ -39,7 +39,7 @@ def small(recipe: Recipe) -> Recipe:
         model["tokenizer"]["vocab_size"] = 400
     plain["train"]["epochs"] = plain["distil"]["train"]["epochs"] = 1
     plain["measure"]["texts"] = 2
-    return config.build(Recipe, plain)
+    return config.build_config(Recipe, plain)
 
 
 def small_pretraining(path: Path) -> str:
@@ -56,7 +56,7 @@ def small_pretraining(path: Path) -> str:
         "tokens": 300,
         "probe": {"pos": "", "ner": "demo_tags", "train": 10, "dev": 5},
     }
-    return config.to_toml(config.build(pretrain_recipe.Recipe, plain))
+    return config.to_toml(config.build_config(pretrain_recipe.Recipe, plain))
 
 
 @pytest.fixture

@@ -40,7 +40,9 @@ def test_a_shipped_recipe_loads(path: Path) -> None:
     loaded = recipe.read(str(path))
     assert loaded.name == path.stem, "the study's folder is named after its recipe"
     data = plugins.find("datasets", loaded.data["use"], "TASK", "load", "Options")
-    config.build(data.Options, {k: v for k, v in loaded.data.items() if k != "use"}, where="data")
+    config.build_config(
+        data.Options, {k: v for k, v in loaded.data.items() if k != "use"}, where="data"
+    )
     assert loaded.options(loaded.distil.train).epochs
     for model in (*loaded.teachers, *loaded.students):
         assert loaded.options(model.train).epochs
@@ -53,7 +55,7 @@ def test_the_losses_of_a_shipped_recipe_exist(path: Path) -> None:
     for term in terms:
         module = plugins.find("losses", term["use"], "Options", "build")
         own = {k: v for k, v in term.items() if k not in ("use", "weight")}
-        config.build(module.Options, own, where="distil.terms")
+        config.build_config(module.Options, own, where="distil.terms")
 
 
 @pytest.mark.parametrize("path", CORPORA, ids=lambda path: path.stem)
@@ -68,7 +70,7 @@ def test_a_recipe_of_a_pre_training_loads(path: Path) -> None:
         for term in loaded.terms:
             module = plugins.find("losses", term["use"], "Options", "build")
             own = {k: v for k, v in term.items() if k not in ("use", "weight")}
-            config.build(module.Options, own, where="terms")
+            config.build_config(module.Options, own, where="terms")
 
 
 @pytest.mark.parametrize("path", [*RECIPES, *CORPORA, *PRETRAININGS], ids=lambda path: path.stem)

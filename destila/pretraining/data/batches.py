@@ -16,7 +16,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from destila.config import Options, build, opt
+from destila.config import Options, build_config, opt
 from destila.corpus.shards import Shards
 from destila.errors import ConfigError, DataError
 from destila.pretraining.data.masking import Masked, Masking, corrupt, piece_weights
@@ -257,7 +257,7 @@ class BatchStream:
 
     def _packed(self, text: Text, of: tuple[int, ...], key: tuple[int, ...]) -> Row:
         length, pair = of
-        packing = build(
+        packing = build_config(
             Packing, {**self.options.packing.model_dump(), "length": length, "pair": pair or None}
         )
         return pack(text, self._frame, packing, key=key)

@@ -22,7 +22,7 @@ PIECES = {"words": "piece", "ngram": 1}
 
 
 def options(**more) -> FeedOptions:
-    return config.build(FeedOptions, {"stretch": 60, "block": 1000, "heldout": 0.0, **more})
+    return config.build_config(FeedOptions, {"stretch": 60, "block": 1000, "heldout": 0.0, **more})
 
 
 def sizes(

@@ -172,7 +172,7 @@ def test_rows_without_text_stay_as_they_are(sample):
 
 def test_shares_above_one_are_refused():
     with pytest.raises(ConfigError, match="more than 1 together"):
-        config.build(Masking, {"mask": 0.9, "random": 0.2})
+        config.build_config(Masking, {"mask": 0.9, "random": 0.2})
 
 
 SMOOTH = Masking(words="piece", ngram=1, smoothing=0.7)
@@ -237,4 +237,4 @@ def test_smoothing_never_chooses_more_than_there_is(sample):
 
 def test_smoothing_with_whole_words_is_refused():
     with pytest.raises(ConfigError, match="set words = 'piece', ngram = 1 and no cap"):
-        config.build(Masking, {"smoothing": 0.7})
+        config.build_config(Masking, {"smoothing": 0.7})
