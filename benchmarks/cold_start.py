@@ -60,9 +60,9 @@ def tiny(tokenizer: Path, place: Path) -> Path:
     from destila.exporting import int8
     from destila.exporting import onnx as fp32
     from destila.models import hf, store
-    from destila.tokenizer.tokenizer import load
+    from destila.tokenizer.tokenizer import load_tokenizer
 
-    reads = load(tokenizer)
+    reads = load_tokenizer(tokenizer)
     model = hf.load(
         "albeto-tiny", tokenizer=reads, task="tag", labels=("O", "B-PER", "I-PER")
     ).model.eval()

@@ -73,7 +73,7 @@ def main() -> None:
     task, name, max_length = KINDS[arguments.task]
     dataset = datasets.load({"use": name})
     examples = dataset.splits["train"][: arguments.examples]
-    tokenizer = tokenizers.load(Path(os.environ["DESTILA_MODELS"]) / "mini-es")
+    tokenizer = tokenizers.load_tokenizer(Path(os.environ["DESTILA_MODELS"]) / "mini-es")
     features = task.encode(examples, tokenizer, dataset.labels, max_length=max_length).features
     cells = Counter(f.row for f in features for _ in f.owned)
     sizes = {

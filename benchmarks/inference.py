@@ -387,7 +387,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     module = plugins.find("datasets", "conll2002", "load")
     dataset = module.load(module.Options())
-    tokenizer = tokenizers.load(Path(os.environ["DESTILA_MODELS"]) / "mini-es")
+    tokenizer = tokenizers.load_tokenizer(Path(os.environ["DESTILA_MODELS"]) / "mini-es")
     peak = peak_gops(arguments.threads, CLOCKS[arguments.clock])
     result: dict[str, Any] = {
         "weights": "random, of the presets' shapes",

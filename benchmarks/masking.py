@@ -26,7 +26,7 @@ from destila.pretraining.data.masking import Masked, Masking, corrupt
 from destila.pretraining.data.packing import Frame, Packing, Row, flat, pack
 from destila.tokenizer import tokenizer as tokenizers
 from destila.tokenizer.tokenizer import Tokenizer
-from destila.tokenizer.word_marks import Marks, marks
+from destila.tokenizer.word_marks import WordMarks, read_word_marks
 
 RUN = re.compile(r"[^\W_]+")
 SENTENCE = re.compile(r"(?<=[.!?…])\s+(?=[¿¡«—]?[A-ZÁÉÍÓÚÑ])")
@@ -74,7 +74,7 @@ def documents(tokenizer: Tokenizer, tokens: int) -> Iterator[tuple[Sentences, Se
 
 
 def count(
-    tally: Tally, rows: Row, runs: np.ndarray, found: Masked, known: Marks, accented: np.ndarray
+    tally: Tally, rows: Row, runs: np.ndarray, found: Masked, known: WordMarks, accented: np.ndarray
 ) -> None:
     """Adds one batch."""
     chosen, was, now = found.chosen, rows.input_ids[found.chosen], found.input_ids[found.chosen]
@@ -106,9 +106,9 @@ def main() -> None:
     parser.add_argument("--words", choices=("whole", "published", "piece"), default="whole")
     parser.add_argument("--batch", type=int, default=64)
     arguments = parser.parse_args()
-    tokenizer = tokenizers.load(Path(os.environ["DESTILA_MODELS"]) / "mini-es")
+    tokenizer = tokenizers.load_tokenizer(Path(os.environ["DESTILA_MODELS"]) / "mini-es")
     options = Masking(rate=arguments.rate, cap=arguments.cap, words=arguments.words)
-    known = marks(tokenizer, options.words)
+    known = read_word_marks(tokenizer, options.words)
     texts = list(documents(tokenizer, arguments.tokens))
     packing, frame = (
         Packing(length=arguments.length),

@@ -158,7 +158,7 @@ def main() -> None:
     if asked.heap == "kept":
         heap.keep()
     models = Path(os.environ["DESTILA_MODELS"])
-    tokenizer = tokenizers.load(models / "mini-es")
+    tokenizer = tokenizers.load_tokenizer(models / "mini-es")
     speeds: dict[str, list[float]] = {"destila": [], "transformers": []}
     with tempfile.TemporaryDirectory() as folder:
         made = build.Config(

@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--questions", type=int, default=100_000)
     parser.add_argument("--max-length", type=int, default=256)
     arguments = parser.parse_args()
-    tokenizer = tokenizers.load(Path(os.environ["DESTILA_MODELS"]) / "mini-es")
+    tokenizer = tokenizers.load_tokenizer(Path(os.environ["DESTILA_MODELS"]) / "mini-es")
     examples = questions(arguments.questions)
     before = memory()[0]
     start = time.perf_counter()

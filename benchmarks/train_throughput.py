@@ -133,7 +133,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     module = plugins.find("datasets", "conll2002", "load")
     dataset = module.load(module.Options())
-    tokenizer = tokenizers.load(Path(os.environ["DESTILA_MODELS"]) / "mini-es")
+    tokenizer = tokenizers.load_tokenizer(Path(os.environ["DESTILA_MODELS"]) / "mini-es")
     examples = dataset.splits["train"][: arguments.sentences]
     features = list(TASK.encode(examples, tokenizer, dataset.labels, max_length=128).features)
     tokens = sum(len(f.input_ids) for f in features)

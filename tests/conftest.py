@@ -9,7 +9,7 @@ import os
 import pytest
 from hypothesis import settings
 
-from destila.tokenizer.tokenizer import Tokenizer, parse
+from destila.tokenizer.tokenizer import Tokenizer, parse_tokenizer
 from destila.tokenizer.train import BETO, learn
 
 pytest_plugins = ["tests.fixtures.studies", "tests.fixtures.corpora", "tests.fixtures.toys"]
@@ -69,7 +69,7 @@ def unigram() -> Tokenizer:
         [piece, math.log((count + 0.1) / len(text))] for piece, count in counts[9:]
     ]
     spec["model"]["vocab"] = [[p, 0.0] for p, _ in counts[:9]] + sorted(spec["model"]["vocab"])
-    return parse(spec, {"model_max_length": 64}, source="the Unigram fixture")
+    return parse_tokenizer(spec, {"model_max_length": 64}, source="the Unigram fixture")
 
 
 @pytest.fixture(scope="session")

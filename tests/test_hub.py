@@ -136,8 +136,8 @@ def test_a_local_hub_cache_is_used_offline_in_either_spelling(tmp_path, bpe, ask
         {**files, "model.safetensors": "", "config.json": "{}"},
     )
     code = (
-        "from destila.hub import resolve; from destila.tokenizer.tokenizer import load\n"
-        f"print(resolve({asked!r}).parent.parent.name); print(load({asked!r}).fingerprint)"
+        "from destila.hub import resolve; from destila.tokenizer.tokenizer import load_tokenizer\n"
+        f"print(resolve({asked!r}).parent.parent.name); print(load_tokenizer({asked!r}).fingerprint)"
     )
     done = offline(tmp_path, code)
     expected = ["models--dccuchile--albert-base-4-spanish-finetuned-ner", bpe.fingerprint]

@@ -21,8 +21,7 @@ from destila.study.recipe import ModelSpec, Recipe, read
 from destila.study.unlabelled import sample
 from destila.tasks.span.windows import check_fit
 from destila.teachers.augment import planned
-from destila.tokenizer.tokenizer import Tokenizer
-from destila.tokenizer.tokenizer import load as load_tokenizer
+from destila.tokenizer.tokenizer import Tokenizer, load_tokenizer
 from destila.types import Dataset, Example
 
 _ANSWERS = ("answered", "unanswerable")

@@ -22,8 +22,8 @@ from destila.measuring.size import weights_bytes
 from destila.model_folder import read_folder
 from destila.models import hf, store
 from destila.models.prune import pick_rows
-from destila.tokenizer.prune import changed_share, counts, trim
 from destila.tokenizer.tokenizer import Tokenizer
+from destila.tokenizer.trim_vocabulary import changed_share, count_pieces, trim_vocabulary
 
 _FOLDS = 10
 """One line of so many is left out when the effect on other text is estimated."""
@@ -52,10 +52,10 @@ def run(arguments: Config) -> dict[str, Any]:
         raise ConfigError(f"--out {arguments.out} is the model itself: give another folder")
     loaded = hf.load(source, head_required=True)
     old, words = loaded.tokenizer, loaded.model.task == "tag"
-    seen = counts(old, _texts(arguments.texts), words=words)
+    seen = count_pieces(old, _texts(arguments.texts), words=words)
     if not seen.any():
         raise DataError(f"{', '.join(arguments.texts)}: no text to choose pieces by")
-    found = trim(old, seen, size=arguments.size)
+    found = trim_vocabulary(old, seen, size=arguments.size)
     smaller = pick_rows(loaded.model, found.tokenizer, found.ids)
     elsewhere = (
         changed_share(old, found, _texts(arguments.other), words=words)
@@ -78,7 +78,7 @@ def run(arguments: Config) -> dict[str, Any]:
 def _held_out(old: Tokenizer, seen: np.ndarray, arguments: Config, *, words: bool) -> float:
     """The share of changed tokens in one line of ten, by a vocabulary chosen from the other nine."""
     tenth = list(_texts(arguments.texts))[::_FOLDS]
-    rest = trim(old, seen - counts(old, tenth, words=words), size=arguments.size)
+    rest = trim_vocabulary(old, seen - count_pieces(old, tenth, words=words), size=arguments.size)
     return changed_share(old, rest, tenth, words=words)
 
 

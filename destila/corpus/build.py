@@ -33,7 +33,7 @@ from destila.corpus.workers import Source, make_all
 from destila.corpus.write_shards import Chosen, choose, gather
 from destila.errors import ConfigError, DataError, require
 from destila.files import locked, waiting, write_text
-from destila.tokenizer.tokenizer import Tokenizer, load
+from destila.tokenizer.tokenizer import Tokenizer, load_tokenizer
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ def run(config: Config, progress: Callable[[str, int, int], None] | None = None)
     show = progress or (lambda *_: None)
     out = Path(config.out)
     _check(config)
-    tokenizer = load(config.tokenizer)
+    tokenizer = load_tokenizer(config.tokenizer)
     sources = _sources(config, show)
     with _disk(out):
         out.mkdir(parents=True, exist_ok=True)

@@ -20,7 +20,7 @@ from destila.corpus.filters import REASONS, Filters, reason
 from destila.corpus.sentences import split as split_sentences
 from destila.errors import require
 from destila.tokenizer.tokenizer import Tokenizer
-from destila.tokenizer.word_cache import Wordwise
+from destila.tokenizer.word_cache import WordCache
 
 Piece = dict[str, np.ndarray]
 STEPS = (
@@ -62,7 +62,7 @@ def make(
     documents: Sequence[list[str]],
     tokenizer: Tokenizer,
     making: ChunkOptions,
-    words: Wordwise | None = None,
+    words: WordCache | None = None,
 ) -> Piece:
     """The arrays of the documents that stay.
 
@@ -89,7 +89,7 @@ def make(
         kept.append(
             [s for line in cleaned for s in split_sentences(line)] if making.split else cleaned
         )
-    encoded = (words or Wordwise(tokenizer)).ids(list(chain.from_iterable(kept)))
+    encoded = (words or WordCache(tokenizer)).ids(list(chain.from_iterable(kept)))
     per_sentence = np.fromiter(map(len, encoded), np.uint32, len(encoded))
     tokens = np.fromiter(chain.from_iterable(encoded), dtype_of(tokenizer), int(per_sentence.sum()))
     counts["unknown_tokens"] = int((tokens == tokenizer.unk_id).sum())

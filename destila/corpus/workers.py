@@ -25,7 +25,7 @@ from destila.errors import DataError
 from destila.files import write_text, write_with
 from destila.tokenizer import tokenizer as tokenizers
 from destila.tokenizer.tokenizer import Tokenizer
-from destila.tokenizer.word_cache import Wordwise
+from destila.tokenizer.word_cache import WordCache
 
 _DONE = "done"
 
@@ -171,9 +171,9 @@ def _do(job: _Job) -> None:
 
 
 @lru_cache(maxsize=1)
-def _tokenizer(source: str) -> tuple[Tokenizer, Wordwise]:
-    tokenizer = tokenizers.load(source)
-    return tokenizer, Wordwise(tokenizer)
+def _tokenizer(source: str) -> tuple[Tokenizer, WordCache]:
+    tokenizer = tokenizers.load_tokenizer(source)
+    return tokenizer, WordCache(tokenizer)
 
 
 def _begin() -> None:

@@ -45,7 +45,7 @@ class RuntimePredictor:
         self.threads = threads or min(
             self.choice.threads or processors.available(), processors.available()
         )
-        self.tokenizer = tokenizers.load(info.path)
+        self.tokenizer = tokenizers.load_tokenizer(info.path)
         self.max_length = int(info.extra.get("max_length") or _longest(info, self.tokenizer))
         self.reader = reader(self.task, info.extra.get(self.task))
         self._check(self._alone)

@@ -82,7 +82,7 @@ def load(
     if isinstance(source, Mapping | EncoderConfig) or source in PRESETS:
         return _new(source, tokenizer, task, labels, layers, head_required, seed)
     info = read_folder(hub.resolve(source))
-    tokenizer = tokenizer or tokenizers.load(info.path)
+    tokenizer = tokenizer or tokenizers.load_tokenizer(info.path)
     config = _fitted(hf_config.read(info.config, where=str(info.path)), tokenizer, str(info.path))
     task = task or info.task
     wanted = tuple(labels) if labels is not None else info.labels
@@ -128,7 +128,7 @@ def load_masked(
     """
     info = read_folder(hub.resolve(source))
     where = str(info.path)
-    tokenizer = tokenizer or tokenizers.load(info.path)
+    tokenizer = tokenizer or tokenizers.load_tokenizer(info.path)
     config = _fitted(hf_config.read(info.config, where=where), tokenizer, where)
     picks = _picks(config, layers, where)
     model = mlm.empty(config.with_values(layers=len(picks)), order=order)

@@ -23,8 +23,7 @@ from destila.corpus.chunks import ChunkOptions
 from destila.corpus.shards import Shards, checksum, open_shards
 from destila.errors import ConfigError
 from destila.files import locked, open_text, waiting
-from destila.tokenizer.tokenizer import Tokenizer
-from destila.tokenizer.tokenizer import load as load_tokenizer
+from destila.tokenizer.tokenizer import Tokenizer, load_tokenizer
 
 log = logging.getLogger(__name__)
 

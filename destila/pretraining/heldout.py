@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from destila.errors import DataError
 from destila.pretraining.data.word_order import shuffled
-from destila.tokenizer.word_marks import Marks
+from destila.tokenizer.word_marks import WordMarks
 from destila.training.batches import to
 from destila.types import IGNORE, Batch, Output
 
@@ -48,7 +48,7 @@ class _Sums:
 def evaluate(
     model: nn.Module,
     batches: Sequence[Batch],
-    marks: Marks,
+    marks: WordMarks,
     characters: np.ndarray,
     *,
     seed: int = 0,
@@ -57,7 +57,7 @@ def evaluate(
     """The scores above over fixed batches of task "mlm"; equal arguments give equal scores.
 
     batches: on the CPU, corrupted once and for all; a model without a sentence-order head, or batches without a label,
-    give no sop_ scores. marks: `starts.marks(tokenizer)`. characters: i64 [V], those that each piece spells. seed: of
+    give no sop_ scores. marks: `read_word_marks(tokenizer)`. characters: i64 [V], those that each piece spells. seed: of
     the random word order. The model is left in the mode it had. Raises DataError when no token is chosen.
     """
     training = model.training
@@ -78,7 +78,7 @@ def evaluate(
     return _scores(sums)
 
 
-def disordered(batch: Batch, marks: Marks, *, seed: int) -> Batch:
+def disordered(batch: Batch, marks: WordMarks, *, seed: int) -> Batch:
     """The batch with the words of every pair that are not chosen in a random order; targets stay where they are."""
     pair = batch.mask.long() if batch.pair is None else batch.pair
     fixed = (batch.target != IGNORE).numpy()

@@ -40,9 +40,8 @@ from destila.pretraining.packed import Batches, batch_of, parts
 from destila.pretraining.recipe import Recipe, variants
 from destila.progress import Progress, silent
 from destila.report import pretraining
-from destila.tokenizer.letters import characters
 from destila.tokenizer.tokenizer import Tokenizer
-from destila.tokenizer.word_marks import marks
+from destila.tokenizer.word_marks import characters_per_piece, read_word_marks
 from destila.training import heap
 from destila.training.optim import autocast_precision
 from destila.training.processes import processes
@@ -300,7 +299,7 @@ class _Look:
         self.batches = list(
             parts(batch_of(feed.heldout(length=table.length, tokens=table.tokens)), _ROWS)
         )
-        self.marks, self.characters = marks(tokenizer), characters(tokenizer)
+        self.marks, self.characters = read_word_marks(tokenizer), characters_per_piece(tokenizer)
         self.probe = probe.prepare(table.probe, tokenizer, model.config.max_length)
         for note in self.probe.notes:
             log.info("%s", note)

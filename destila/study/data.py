@@ -19,8 +19,7 @@ from destila.tasks.span.task import SpanTask
 from destila.tasks.span.windows import window_size
 from destila.tasks.tag import Tag
 from destila.tokenizer.split_words import split_words
-from destila.tokenizer.tokenizer import Tokenizer
-from destila.tokenizer.tokenizer import load as load_tokenizer
+from destila.tokenizer.tokenizer import Tokenizer, load_tokenizer
 from destila.tokenizer.train import learn
 from destila.types import Encoded, Example, Task
 

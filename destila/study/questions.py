@@ -13,7 +13,7 @@ from destila.study.data import Study, tokens_named, tokens_of
 from destila.study.recipe import ModelSpec, TeacherSpec, TokenizerSpec
 from destila.tasks.span.task import SpanTask
 from destila.tasks.span.windows import check_fit
-from destila.tokenizer.tokenizer import load as load_tokenizer
+from destila.tokenizer.tokenizer import load_tokenizer
 from destila.types import Task
 
 log = logging.getLogger(__name__)

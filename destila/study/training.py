@@ -30,7 +30,7 @@ from destila.study.data import Study
 from destila.study.logbook import Evaluator, Logbook
 from destila.study.recipe import ModelSpec
 from destila.study.supervision import Inside, loss_of
-from destila.tokenizer.tokenizer import load as load_tokenizer
+from destila.tokenizer.tokenizer import load_tokenizer
 from destila.training.batches import TeacherLogits
 from destila.training.loop import Step, TrainData, fit
 from destila.training.options import TrainOptions

@@ -92,7 +92,7 @@ def load_teacher(
         model: nn.Module = loaded.model
         tokenizer, limit = loaded.tokenizer, loaded.model.config.max_length
     else:
-        tokenizer = tokenizers.load(info.path)
+        tokenizer = tokenizers.load_tokenizer(info.path)
         model = _Transformers(_load_transformers(info, task), permutation)
         limit = _limit(model, tokenizer, str(source))
     model.eval().requires_grad_(False)

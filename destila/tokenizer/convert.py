@@ -10,14 +10,12 @@ from __future__ import annotations
 import base64
 import json
 from pathlib import Path
-from typing import Any
 
 from destila.errors import TokenizerError
 from destila.tokenizer import casing
 from destila.tokenizer import sentencepiece as spiece
+from destila.tokenizer.spec import Json
 from destila.tokenizer.special_tokens import KNOWN
-
-Json = dict[str, Any]
 
 
 def convert(folder: Path, config: Json) -> tuple[Json, Path]:
@@ -44,7 +42,7 @@ def wordpiece(path: Path, config: Json) -> Json:
     names = _names(config, vocab, path)
     lowercase = config.get("do_lower_case")
     if lowercase is None:
-        lowercase = casing.lower_only(vocab)
+        lowercase = casing.is_lower_only(vocab)
     normaliser = {
         "type": "BertNormalizer",
         "clean_text": True,
@@ -103,9 +101,9 @@ def sentencepiece(path: Path, config: Json) -> Json:
         "model": _bpe(model, vocab) if model.type == spiece.BPE else _unigram(model),
     }
     lowercase = config.get("do_lower_case")
-    return casing.apply(
+    return casing.set_casing(
         spec,
-        lowercase=casing.lower_only(vocab) if lowercase is None else lowercase,
+        lowercase=casing.is_lower_only(vocab) if lowercase is None else lowercase,
         keep_accents=keep,
     )
 

@@ -27,6 +27,7 @@ from destila.errors import TokenizerError
 from destila.files import write_text
 from destila.tokenizer import casing, special_tokens
 from destila.tokenizer.convert import convert
+from destila.tokenizer.spec import is_bytelevel, steps
 from destila.types import CharSpan
 
 _log = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ class Pieces:
 
 
 class Tokenizer:
-    """A loaded tokenizer; made by `load` or `parse`.
+    """A loaded tokenizer; made by `load_tokenizer` or `parse_tokenizer`.
 
     mask_id: None without a mask token. max_length: None when the files do not state one. source: the file it was read
     from. notes: what was repaired on loading.
@@ -179,7 +180,7 @@ class Tokenizer:
         return found
 
     def content(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """What it was made of: the content of its tokenizer.json and of its tokenizer_config.json, for `parse`."""
+        """What it was made of: the content of its tokenizer.json and of its tokenizer_config.json, for `parse_tokenizer`."""
         found = self._specials
         named = {
             "pad": found.pad,
@@ -271,7 +272,7 @@ def _split(pieces: Pieces, sizes: Sequence[int]) -> Iterator[Pieces]:
 _NOTHING = Pieces(np.empty(0, np.int32), np.empty((0, 2), np.int32))
 
 
-def load(
+def load_tokenizer(
     source: str | Path, *, lowercase: bool | None = None, keep_accents: bool | None = None
 ) -> Tokenizer:
     """The tokenizer in a folder, in a `tokenizer.json`, or under a hub name.
@@ -294,11 +295,13 @@ def load(
     if file.is_file():
         return _parsed(_canonical(_text(file), str(file)), config, str(file))
     spec, file = convert(file.parent, config)
-    return parse(spec, config, source=str(file))
+    return parse_tokenizer(spec, config, source=str(file))
 
 
-def parse(spec: dict[str, Any], config: dict[str, Any] | None = None, *, source: str) -> Tokenizer:
-    """The tokenizer of a tokenizer.json's content and a tokenizer_config.json's; see `load`."""
+def parse_tokenizer(
+    spec: dict[str, Any], config: dict[str, Any] | None = None, *, source: str
+) -> Tokenizer:
+    """The tokenizer of a tokenizer.json's content and a tokenizer_config.json's; see `load_tokenizer`."""
     return _parsed(_canonical(json.dumps(spec), source), config or {}, source)
 
 
@@ -326,7 +329,7 @@ def _canonical(text: str, source: str) -> _Settled:
 def _parsed(settled: _Settled, config: dict[str, Any], source: str) -> Tokenizer:
     strip, keep = config.get("strip_accents"), config.get("keep_accents")
     keep = keep if keep is not None or strip is None else not strip
-    spec = casing.apply(settled.spec, lowercase=config.get("do_lower_case"), keep_accents=keep)
+    spec = casing.set_casing(settled.spec, lowercase=config.get("do_lower_case"), keep_accents=keep)
     spec, notes = _repaired(spec, source)
     if (
         spec["normalizer"] != settled.spec["normalizer"]
@@ -343,7 +346,7 @@ def _parsed(settled: _Settled, config: dict[str, Any], source: str) -> Tokenizer
 
 def _repaired(spec: dict[str, Any], source: str) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The spec made fit for cased text, and what was done about it."""
-    if casing.is_bytelevel(spec):
+    if is_bytelevel(spec):
         return spec, ()
     named = {token["content"] for token in spec["added_tokens"]}
     vocab = spec["model"]["vocab"]
@@ -353,12 +356,12 @@ def _repaired(spec: dict[str, Any], source: str) -> tuple[dict[str, Any], tuple[
         if p not in named
     ]
     notes: list[str] = []
-    if casing.lower_only(pieces) and not casing.lowers(spec):
+    if casing.is_lower_only(pieces) and not casing.lowers_case(spec):
         notes.append(
             "the vocabulary is lower-case only but nothing lower-cased the text: now it is lower-cased"
         )
-        spec = casing.apply(spec, lowercase=True, keep_accents=None)
-    if casing.strips(spec) and casing.accented(pieces):
+        spec = casing.set_casing(spec, lowercase=True, keep_accents=None)
+    if casing.strips_accents(spec) and casing.has_accents(pieces):
         notes.append(
             "accents are stripped ('año' becomes 'ano') although the vocabulary has them: see keep_accents"
         )
@@ -409,14 +412,14 @@ def _backends(settled: _Settled, source: str) -> tuple[Any, Any]:
         **settled.spec,
         **{part: deepcopy(settled.spec[part]) for part in ("post_processor", "pre_tokenizer")},
     }
-    trims = [step for step in casing.steps(spec["post_processor"]) if step.get("trim_offsets")]
+    trims = [step for step in steps(spec["post_processor"]) if step.get("trim_offsets")]
     for (
         step
     ) in trims:  # it would also cut the first letter of a word whose blank it did not see; we trim
         step["trim_offsets"] = False
     whole = _backend(json.dumps(spec), source) if trims else settled.backend
     changed = False
-    for step in casing.steps(spec["pre_tokenizer"]):
+    for step in steps(spec["pre_tokenizer"]):
         if step["type"] == "ByteLevel" and not step["add_prefix_space"]:
             step["add_prefix_space"] = changed = True
         if step["type"] == "Metaspace" and step["prepend_scheme"] == "never":

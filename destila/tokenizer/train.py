@@ -20,12 +20,11 @@ from tokenizers import Regex, models, normalizers, pre_tokenizers, trainers
 from tokenizers import Tokenizer as Backend
 
 from destila.errors import TokenizerError
-from destila.tokenizer import casing
 from destila.tokenizer.convert import roberta_template, template
-from destila.tokenizer.tokenizer import Tokenizer, parse
+from destila.tokenizer.spec import Json, is_bytelevel
+from destila.tokenizer.tokenizer import Tokenizer, parse_tokenizer
 
 Kind = Literal["bpe", "unigram", "wordpiece", "bytelevel"]
-Json = dict[str, Any]
 SYMBOLS = ("-", "–", "£", "€")
 _REPORT = 1000  # lines between two reports of progress
 
@@ -99,7 +98,9 @@ def learn(
     names = {
         f"{role}_token": getattr(layout, role) for role in ("pad", "unk", "cls", "sep", "mask")
     }
-    return parse(spec, {**names, "model_max_length": max_length}, source=f"a new {kind} tokenizer")
+    return parse_tokenizer(
+        spec, {**names, "model_max_length": max_length}, source=f"a new {kind} tokenizer"
+    )
 
 
 def sample_of(lines: Iterable[str], size: int, kept: list[str], *, seed: int = 0) -> Iterator[str]:
@@ -228,7 +229,7 @@ def _arranged(spec: Json, symbols: tuple[str, ...], layout: Layout) -> Json:
             piece: i for i, piece in enumerate(dict.fromkeys([*layout.order, *symbols, *trained]))
         }
         model["vocab"] = ids
-    byte = casing.is_bytelevel(spec)
+    byte = is_bytelevel(spec)
     frame = roberta_template if byte else template
     spec["post_processor"] = frame(layout.cls, layout.sep, ids)
     spec["decoder"] = _BYTES if byte else _DECODERS[model["type"]]

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
-from destila.tokenizer import casing
+from destila.tokenizer.spec import steps
 from destila.tokenizer.tokenizer import Tokenizer
 
 _WORDS = 200_000  # words held, about 50 MB; with more, all are forgotten
@@ -31,7 +31,7 @@ _NORMALISERS = {
 _BLANKS = {r"\s+", " {2,}"}
 
 
-class Wordwise:
+class WordCache:
     """Gives `Tokenizer.ids`, faster. applies: whether words can be looked up; else every text is encoded whole."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -77,11 +77,11 @@ class Wordwise:
 
 def is_wordwise(spec: dict[str, Any]) -> bool:
     """True when a tokenizer.json's content splits at blanks first and marks every word's start alike."""
-    splits = casing.steps(spec["pre_tokenizer"])
+    splits = steps(spec["pre_tokenizer"])
     first = splits[0] if splits else {"type": ""}
     marked = first["type"] == "Metaspace" and first["prepend_scheme"] == "always" and first["split"]
     apart = first["type"] in ("BertPreTokenizer", "Whitespace", "WhitespaceSplit")
-    return (marked or apart) and all(map(_stays_in_words, casing.steps(spec["normalizer"])))
+    return (marked or apart) and all(map(_stays_in_words, steps(spec["normalizer"])))
 
 
 def _stays_in_words(step: dict[str, Any]) -> bool:

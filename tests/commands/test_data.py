@@ -9,7 +9,7 @@ from tokenizers import Tokenizer as Backend
 from tokenizers import models, pre_tokenizers, processors
 
 from destila.commands.data import Config, inspect, run
-from destila.tokenizer.tokenizer import load
+from destila.tokenizer.tokenizer import load_tokenizer
 from destila.types import Dataset, Example
 
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "el", "gato", "duerme", "mucho"]
@@ -78,7 +78,7 @@ def test_lengths_in_words_are_a_spread():
 
 
 def test_lengths_in_tokens_hold_the_specials_and_say_what_is_cut_and_unknown(folder):
-    found = inspect(DATA, {"mini": load(folder)}, 5)["tokenizers"]["mini"]["train"]
+    found = inspect(DATA, {"mini": load_tokenizer(folder)}, 5)["tokenizers"]["mini"]["train"]
     assert found["tokens"]["max"] == 6
     assert found["truncated"] == 0.25
     assert found["unknown"] == pytest.approx(1 / 9)
@@ -88,7 +88,7 @@ def test_both_texts_of_a_pair_count(folder):
     data = Dataset(
         "p", "classify", ("a",), {"train": [Example("1", "el gato", pair="duerme", target="a")]}
     )
-    report = inspect(data, {"mini": load(folder)}, 5)
+    report = inspect(data, {"mini": load_tokenizer(folder)}, 5)
     assert report["splits"]["train"]["words"]["max"] == 3
     assert report["tokenizers"]["mini"]["train"]["tokens"]["max"] == 6
 
@@ -101,13 +101,13 @@ def test_long_tagged_sentences_are_windowed_not_truncated(folder):
         ("O",),
         {"train": [Example("1", "el gato duerme", words=spans, target=("O",) * 3)]},
     )
-    found = inspect(data, {"mini": load(folder)}, 4)["tokenizers"]["mini"]["train"]
+    found = inspect(data, {"mini": load_tokenizer(folder)}, 4)["tokenizers"]["mini"]["train"]
     assert (found["windowed"], found["tokens"]["max"]) == (1.0, 5)
     assert "truncated" not in found
 
 
 def test_what_needs_a_look_is_said_in_words(folder):
-    warnings = inspect(DATA, {"mini": load(folder)}, 5)["warnings"]
+    warnings = inspect(DATA, {"mini": load_tokenizer(folder)}, 5)["warnings"]
     assert "1 dev examples also occur in train" in warnings
     assert "1 texts of train occur with more than one label" in warnings
     assert "label 'c' occurs in dev only" in warnings

@@ -11,7 +11,7 @@ import zstandard
 from destila.config import build_config, to_toml
 from destila.corpus.train_tokenizer import Config, run
 from destila.errors import ConfigError, DataError
-from destila.tokenizer.tokenizer import load
+from destila.tokenizer.tokenizer import load_tokenizer
 
 
 def config(tmp_path, **changes):
@@ -28,7 +28,7 @@ def test_plain_and_packed_files_become_a_tokenizer_folder(tmp_path, lines):
     files = [str(tmp_path / name) for name in ("a.txt", "b.txt.gz", "c.txt.zst")]
     seen: list[int] = []
     result = run(config(tmp_path, files=files), progress=seen.append)
-    tokenizer = load(tmp_path / "out")
+    tokenizer = load_tokenizer(tmp_path / "out")
     assert (result["lines"], result["vocab"], seen[-1]) == (3 * len(lines), 200, 3 * len(lines))
     assert result["fingerprint"] == tokenizer.fingerprint
     assert result["unknown_share"] == 0

@@ -89,7 +89,7 @@ def tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tokenizer(tokenizer_folder: Path) -> tokenizers.Tokenizer:
-    return tokenizers.load(tokenizer_folder)
+    return tokenizers.load_tokenizer(tokenizer_folder)
 
 
 def small(kind: str, **values) -> EncoderConfig:

@@ -12,8 +12,7 @@ from torch import nn
 from destila.errors import DataError
 from destila.pretraining.data.word_order import READS_ORDER
 from destila.pretraining.heldout import disordered, evaluate
-from destila.tokenizer.letters import characters
-from destila.tokenizer.word_marks import marks
+from destila.tokenizer.word_marks import characters_per_piece, read_word_marks
 from destila.types import IGNORE, Batch, Output
 
 
@@ -35,7 +34,7 @@ class Says(nn.Module):
 @pytest.fixture
 def batches(bpe, lines):
     """Two batches of two rows of two texts each and a pad; every sixth ordinary token is to be found."""
-    special = marks(bpe).special
+    special = read_word_marks(bpe).special
     return [_batch([lines[at + i : at + i + 2] for i in (0, 2)], bpe, special) for at in (0, 8)]
 
 
@@ -62,7 +61,7 @@ def _batch(rows, tokenizer, special):
 
 
 def score(model, batches, tokenizer, **options):
-    return evaluate(model, batches, marks(tokenizer), characters(tokenizer), **options)
+    return evaluate(model, batches, read_word_marks(tokenizer), characters_per_piece(tokenizer), **options)
 
 
 def constant(tokenizer, piece=None):
@@ -76,7 +75,7 @@ def test_a_model_that_knows_nothing(bpe, batches):
     gold = torch.cat([b.target[b.target != IGNORE] for b in batches])
     found = score(Says(constant(bpe)), batches, bpe)
     assert found["mlm_loss"] == pytest.approx(math.log(bpe.vocab_size))
-    bits = len(gold) * math.log2(bpe.vocab_size) / characters(bpe)[gold.numpy()].sum()
+    bits = len(gold) * math.log2(bpe.vocab_size) / characters_per_piece(bpe)[gold.numpy()].sum()
     assert found["bits_per_character"] == pytest.approx(bits)
     assert found["order_gain"] == pytest.approx(0.0, abs=1e-6)
     assert "sop_accuracy" not in found
@@ -108,7 +107,7 @@ def test_a_model_of_neighbours_gains_by_order_and_one_of_bags_does_not(bpe, batc
 
 def test_disorder_moves_neither_targets_nor_masks(bpe, batches):
     for batch in batches:
-        mixed = disordered(batch, marks(bpe), seed=3)
+        mixed = disordered(batch, read_word_marks(bpe), seed=3)
         chosen = batch.target != IGNORE
         assert torch.equal(mixed.target, batch.target)
         assert torch.equal(mixed.input_ids[chosen], batch.input_ids[chosen])

@@ -11,7 +11,7 @@ import sentencepiece
 
 from destila.errors import TokenizerError
 from destila.tokenizer import sentencepiece as spiece
-from destila.tokenizer.tokenizer import load
+from destila.tokenizer.tokenizer import load_tokenizer
 
 SENTENCES = [
     "El niño comió en España, año nuevo; hacía frío.",
@@ -80,7 +80,7 @@ def write_vocab(folder: Path, vocab: list[str], config: dict | None = None) -> P
 @pytest.mark.parametrize("rule", ["nmt_nfkc", "nmt_nfkc_cf", "identity"])
 def test_spiece_models_cut_text_as_sentencepiece_does(tmp_path, lines, kind, rule):
     theirs = train_spiece(tmp_path, lines, model_type=kind, normalization_rule_name=rule)
-    ours = load(tmp_path)
+    ours = load_tokenizer(tmp_path)
     assert ours.vocab_size == theirs.get_piece_size()
     assert (ours.pad_id, ours.unk_id, ours.cls_id, ours.sep_id, ours.mask_id) == (0, 1, 2, 3, 4)
     for sentence in SENTENCES + lines:
@@ -95,7 +95,7 @@ def test_spiece_models_cut_text_as_sentencepiece_does(tmp_path, lines, kind, rul
 def test_spans_survive_the_compiled_rules_of_a_spiece_model(tmp_path, lines, kind):
     train_spiece(tmp_path, lines, model_type=kind)
     text = "  El AN\u0303O\u00a0ﬁn,   an\u0303o 😀"
-    spans = load(tmp_path).text([text])[0].spans.tolist()
+    spans = load_tokenizer(tmp_path).text([text])[0].spans.tolist()
     assert {i for s, e in spans for i in range(s, e)} == {
         i for i, c in enumerate(text) if not c.isspace()
     }
@@ -104,7 +104,7 @@ def test_spans_survive_the_compiled_rules_of_a_spiece_model(tmp_path, lines, kin
 
 def test_a_lower_case_spiece_model_lower_cases_and_keeps_accents_by_itself(tmp_path, lines):
     theirs = train_spiece(tmp_path, [line.lower() for line in lines], model_type="bpe")
-    ours = load(tmp_path)
+    ours = load_tokenizer(tmp_path)
     assert ours.text(["El NIÑO HACÍA"])[0].ids.tolist() == theirs.encode("el niño hacía")
     assert ours.unk_id not in ours.text(["UN AÑO"])[0].ids
 
@@ -113,10 +113,10 @@ def test_keep_accents_of_the_folder_decides_for_a_spiece_model(tmp_path, lines):
     train_spiece(tmp_path, [line.lower() for line in lines], model_type="bpe")
     flags = {"do_lower_case": True, "keep_accents": True}
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(flags))
-    one, other = load(tmp_path).text(["año", "ano"])
+    one, other = load_tokenizer(tmp_path).text(["año", "ano"])
     assert one.ids.tolist() != other.ids.tolist()
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(flags | {"keep_accents": False}))
-    stripping = load(tmp_path)
+    stripping = load_tokenizer(tmp_path)
     one, other = stripping.text(["AÑO", "ano"])
     assert one.ids.tolist() == other.ids.tolist()
     assert "accents" in stripping.notes[0]
@@ -127,7 +127,7 @@ def test_the_wrong_flags_of_the_first_albeto_runs_do_not_make_capitals_unknown(t
     (tmp_path / "tokenizer_config.json").write_text(
         '{"do_lower_case": false, "keep_accents": false}'
     )
-    ours = load(tmp_path)
+    ours = load_tokenizer(tmp_path)
     assert ours.unk_id not in ours.text(["EL NIÑO Comió"])[0].ids
 
 
@@ -135,12 +135,12 @@ def test_user_symbols_of_several_characters_stay_whole(tmp_path, lines):
     for kind in ("bpe", "unigram"):
         theirs = train_spiece(tmp_path, lines, model_type=kind, user_defined_symbols=["<url>", "-"])
         sentence = "mira <url> y el-niño"
-        assert load(tmp_path).text([sentence])[0].ids.tolist() == theirs.encode(sentence)
+        assert load_tokenizer(tmp_path).text([sentence])[0].ids.tolist() == theirs.encode(sentence)
 
 
 def test_a_spiece_model_without_dummy_prefix_marks_words_only_when_asked(tmp_path, lines):
     theirs = train_spiece(tmp_path, lines, model_type="bpe", add_dummy_prefix=False)
-    ours = load(tmp_path)
+    ours = load_tokenizer(tmp_path)
     assert ours.text(["el niño"])[0].ids.tolist() == theirs.encode("el niño")
     assert ours.pieces_of(ours.words("el", [(0, 2)])[0].ids)[0].startswith("▁")
 
@@ -149,7 +149,9 @@ def test_pieces_of_a_spiece_model_across_blanks_are_never_used(tmp_path, lines):
     train_spiece(
         tmp_path, ["de la casa"] * 50, model_type="bpe", split_by_whitespace=False, vocab_size=40
     )
-    ours = load(tmp_path)  # our reader splits at blanks, so its pieces across blanks are never used
+    ours = load_tokenizer(
+        tmp_path
+    )  # our reader splits at blanks, so its pieces across blanks are never used
     assert all(" " not in "de la casa"[s:e] for s, e in ours.text(["de la casa"])[0].spans.tolist())
 
 
@@ -157,7 +159,7 @@ def test_pieces_of_a_spiece_model_across_blanks_are_never_used(tmp_path, lines):
 def test_a_damaged_spiece_model_is_one_clear_error(tmp_path, damage):
     (tmp_path / "spiece.model").write_bytes(damage)
     with pytest.raises(TokenizerError, match=r"spiece\.model"):
-        load(tmp_path)
+        load_tokenizer(tmp_path)
 
 
 def test_a_truncated_spiece_model_is_one_clear_error(tmp_path, lines):
@@ -171,7 +173,7 @@ def test_a_truncated_spiece_model_is_one_clear_error(tmp_path, lines):
 def test_word_models_of_sentencepiece_are_refused(tmp_path, lines):
     train_spiece(tmp_path, lines, model_type="char")
     with pytest.raises(TokenizerError, match="only Unigram and BPE"):
-        load(tmp_path)
+        load_tokenizer(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -186,7 +188,7 @@ def test_vocab_txt_gives_the_ids_of_berts_own_rules(tmp_path, vocab_txt, lines, 
     from transformers import BertTokenizer
 
     theirs = BertTokenizer(vocab={piece: i for i, piece in enumerate(vocab_txt)}, **flags)
-    ours = load(write_vocab(tmp_path, vocab_txt, flags))
+    ours = load_tokenizer(write_vocab(tmp_path, vocab_txt, flags))
     for line in lines + SENTENCES:
         expected = theirs(line, add_special_tokens=False)["input_ids"]
         assert ours.text([line])[0].ids.tolist() == expected
@@ -194,7 +196,9 @@ def test_vocab_txt_gives_the_ids_of_berts_own_rules(tmp_path, vocab_txt, lines, 
 
 
 def test_vocab_txt_keeps_accents_apart_when_told_so(tmp_path, vocab_txt):
-    ours = load(write_vocab(tmp_path, vocab_txt, {"do_lower_case": True, "strip_accents": False}))
+    ours = load_tokenizer(
+        write_vocab(tmp_path, vocab_txt, {"do_lower_case": True, "strip_accents": False})
+    )
     assert ours.pieces_of(ours.text(["AÑO ano HACÍA hacia"])[0].ids) == [
         "año",
         "ano",
@@ -204,34 +208,34 @@ def test_vocab_txt_keeps_accents_apart_when_told_so(tmp_path, vocab_txt):
 
 
 def test_vocab_txt_without_flags_lower_cases_when_its_vocabulary_does(tmp_path, vocab_txt, caplog):
-    ours = load(write_vocab(tmp_path, vocab_txt))
+    ours = load_tokenizer(write_vocab(tmp_path, vocab_txt))
     assert ours.unk_id not in ours.text(["EL NIÑO"])[0].ids
     assert "keep_accents" in caplog.text  # BERT's own rule strips; it is said aloud
-    kept = load(tmp_path, keep_accents=True)
+    kept = load_tokenizer(tmp_path, keep_accents=True)
     assert kept.pieces_of(kept.text(["AÑO"])[0].ids) == ["año"]
 
 
 def test_vocab_txt_with_capitals_and_no_flags_stays_cased(tmp_path, vocab_txt):
-    ours = load(write_vocab(tmp_path, [*vocab_txt, "Madrid", "A", "##B"]))
+    ours = load_tokenizer(write_vocab(tmp_path, [*vocab_txt, "Madrid", "A", "##B"]))
     assert ours.pieces_of(ours.text(["Madrid año"])[0].ids) == ["Madrid", "año"]
 
 
 def test_vocab_txt_without_a_special_token_names_it(tmp_path, vocab_txt):
     write_vocab(tmp_path, [p for p in vocab_txt if p != "[PAD]"])
     with pytest.raises(TokenizerError, match=r"vocab\.txt has no pad token"):
-        load(tmp_path)
+        load_tokenizer(tmp_path)
 
 
 def test_vocab_txt_in_another_encoding_is_one_clear_error(tmp_path, vocab_txt):
     (tmp_path / "vocab.txt").write_bytes("\n".join(vocab_txt).encode("utf-16"))
     with pytest.raises(TokenizerError, match="not UTF-8: byte 0"):
-        load(tmp_path)
+        load_tokenizer(tmp_path)
 
 
 def test_an_empty_vocab_txt_is_one_clear_error(tmp_path):
     (tmp_path / "vocab.txt").write_text("\n")
     with pytest.raises(TokenizerError, match="is empty"):
-        load(tmp_path)
+        load_tokenizer(tmp_path)
 
 
 def test_vocab_json_with_merges_gives_the_same_as_its_tokenizer_json(tmp_path, bytelevel, lines):
@@ -239,7 +243,7 @@ def test_vocab_json_with_merges_gives_the_same_as_its_tokenizer_json(tmp_path, b
     (tmp_path / "vocab.json").write_text(json.dumps(model["vocab"]))
     merges = "\n".join(" ".join(pair) for pair in model["merges"])
     (tmp_path / "merges.txt").write_text(f"#version: 0.2\n{merges}\n")
-    ours = load(tmp_path)
+    ours = load_tokenizer(tmp_path)
     for one, other in zip(ours.text(lines), bytelevel.text(lines), strict=True):
         assert one.ids.tolist() == other.ids.tolist()
     a, b = ours.text(["el", "la"])
@@ -250,10 +254,12 @@ def test_a_damaged_vocab_json_is_one_clear_error(tmp_path):
     (tmp_path / "vocab.json").write_text("{")
     (tmp_path / "merges.txt").write_text("#version\n")
     with pytest.raises(TokenizerError, match="not valid JSON"):
-        load(tmp_path)
+        load_tokenizer(tmp_path)
 
 
 def test_a_converted_folder_saves_as_a_fast_one(tmp_path, vocab_txt, lines):
-    first = load(write_vocab(tmp_path, vocab_txt, {"do_lower_case": True, "strip_accents": False}))
+    first = load_tokenizer(
+        write_vocab(tmp_path, vocab_txt, {"do_lower_case": True, "strip_accents": False})
+    )
     first.save(tmp_path / "new")
-    assert load(tmp_path / "new").fingerprint == first.fingerprint
+    assert load_tokenizer(tmp_path / "new").fingerprint == first.fingerprint

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from destila.errors import ModelError, TokenizerError
 from destila.tokenizer.split_words import split_words
-from destila.tokenizer.tokenizer import Tokenizer, load, parse
+from destila.tokenizer.tokenizer import Tokenizer, load_tokenizer, parse_tokenizer
 
 TEXTS = [
     "El niño comió en España.",
@@ -123,7 +123,7 @@ def test_bytelevel_marks_the_first_word_in_words_but_not_in_text(bytelevel):
 def test_a_metaspace_that_never_prepends_still_marks_words(bpe):
     spec = spec_of(bpe)
     spec["pre_tokenizer"]["pretokenizers"][0]["prepend_scheme"] = "never"
-    tokenizer = parse(spec, source="test")
+    tokenizer = parse_tokenizer(spec, source="test")
     assert (
         tokenizer.words("el", [(0, 2)])[0].ids.tolist() == bpe.words("el", [(0, 2)])[0].ids.tolist()
     )
@@ -177,7 +177,7 @@ def test_a_tokenizer_without_a_template_gets_the_frame_of_its_family(bpe, bytele
         "use_regex": True,
     }
     for spec, whole in [(one, bpe), (two, bytelevel)]:
-        bare = parse(spec, source="test")
+        bare = parse_tokenizer(spec, source="test")
         a, b = whole.text(["el niño", "la niña"])
         for expected, found in zip(whole.frame(a, b), bare.frame(a, b), strict=True):
             assert expected.tolist() == found.tolist()
@@ -189,15 +189,15 @@ def test_beto_pads_with_one_and_masks_with_zero(wordpiece):
 
 def test_special_names_are_read_from_the_config_then_the_map_then_by_habit(bpe, tmp_path):
     spec = spec_of(bpe)
-    plain = load(write(tmp_path / "a", spec))
+    plain = load_tokenizer(write(tmp_path / "a", spec))
     assert (plain.pad_id, plain.cls_id) == (0, 2)
     (tmp_path / "a" / "special_tokens_map.json").write_text(
         '{"cls_token": "[MASK]", "sep_token": {"content": "–"}}'
     )
-    mapped = load(tmp_path / "a")
+    mapped = load_tokenizer(tmp_path / "a")
     assert (mapped.cls_id, mapped.sep_id) == (4, 6)
     write(tmp_path / "a", spec, {"cls_token": "[CLS]", "model_max_length": 77})
-    both = load(tmp_path / "a")
+    both = load_tokenizer(tmp_path / "a")
     assert (both.cls_id, both.sep_id, both.max_length) == (2, 6, 77)
 
 
@@ -211,22 +211,25 @@ def test_a_missing_special_token_is_named_with_its_file(bpe, tmp_path, name, rol
     if role == "unknown":
         spec["model"]["unk_token"] = None
     with pytest.raises(TokenizerError, match=role) as caught:
-        load(write(tmp_path, spec))
+        load_tokenizer(write(tmp_path, spec))
     assert str(tmp_path / "tokenizer.json") in str(caught.value)
 
 
 def test_a_special_token_outside_the_vocabulary_is_refused(bpe, tmp_path):
     with pytest.raises(TokenizerError, match=r"'<nada>' as its padding"):
-        load(write(tmp_path, spec_of(bpe), {"pad_token": "<nada>"}))
+        load_tokenizer(write(tmp_path, spec_of(bpe), {"pad_token": "<nada>"}))
 
 
 def test_a_mask_token_may_be_missing(bpe, tmp_path):
     spec = json.loads(bpe._json.replace('"[MASK]"', '"@x@"'))
-    assert load(write(tmp_path, spec)).mask_id is None
+    assert load_tokenizer(write(tmp_path, spec)).mask_id is None
 
 
 def test_a_huge_maximum_length_means_none(bpe, tmp_path):
-    assert load(write(tmp_path, spec_of(bpe), {"model_max_length": 10**30})).max_length is None
+    assert (
+        load_tokenizer(write(tmp_path, spec_of(bpe), {"model_max_length": 10**30})).max_length
+        is None
+    )
 
 
 def test_a_tokenizer_that_crosses_blanks_is_refused(bpe):
@@ -235,7 +238,7 @@ def test_a_tokenizer_that_crosses_blanks_is_refused(bpe):
     spec["normalizer"] = {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}
     spec["model"]["vocab"]["▁a▁l"] = len(spec["model"]["vocab"])
     with pytest.raises(TokenizerError, match="cross blanks"):
-        parse(spec, source="test")
+        parse_tokenizer(spec, source="test")
 
 
 def test_without_a_splitter_a_vocabulary_whose_pieces_respect_words_is_accepted(bpe):
@@ -246,7 +249,7 @@ def test_without_a_splitter_a_vocabulary_whose_pieces_respect_words_is_accepted(
         "type": "Sequence",
         "normalizers": [prepend, {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}],
     }
-    tokenizer = parse(spec, {"do_lower_case": True}, source="test")
+    tokenizer = parse_tokenizer(spec, {"do_lower_case": True}, source="test")
     text = "el niño\tcomió en\nEspaña"
     check_spans(text, tokenizer.text([text])[0].spans)
 
@@ -263,14 +266,14 @@ def test_rare_blanks_split_words_like_plain_ones(request, kind, blank):
 def test_rare_blanks_split_words_when_the_normaliser_leaves_them(bpe):
     spec = spec_of(bpe)
     spec["normalizer"] = {"type": "Lowercase"}
-    plain, rare = parse(spec, source="test").text(["el niño", "el\tniño"])
+    plain, rare = parse_tokenizer(spec, source="test").text(["el niño", "el\tniño"])
     assert rare.ids.tolist() == plain.ids.tolist()
 
 
 def test_capitals_reach_a_lower_case_vocabulary_that_forgot_to_lower_case(bpe, caplog):
     spec = spec_of(bpe)
     spec["normalizer"] = None
-    tokenizer = parse(spec, source="carpeta")
+    tokenizer = parse_tokenizer(spec, source="carpeta")
     assert tokenizer.text(["El NIÑO"])[0].ids.tolist() == bpe.text(["el niño"])[0].ids.tolist()
     assert "lower-case only" in caplog.text
     assert "carpeta" in caplog.text
@@ -279,7 +282,7 @@ def test_capitals_reach_a_lower_case_vocabulary_that_forgot_to_lower_case(bpe, c
 
 def test_a_flag_against_a_lower_case_vocabulary_is_repaired_too(wordpiece, tmp_path):
     folder = write(tmp_path, spec_of(wordpiece), {"do_lower_case": False})
-    ids = load(folder).text(["EL NIÑO"])[0].ids.tolist()
+    ids = load_tokenizer(folder).text(["EL NIÑO"])[0].ids.tolist()
     assert ids == wordpiece.text(["el niño"])[0].ids.tolist()
 
 
@@ -300,33 +303,33 @@ def test_accents_keep_words_apart(tokenizer, one, other):
 def test_accent_flags_are_honoured_both_ways(request, tmp_path, kind, one, other, caplog):
     spec = spec_of(request.getfixturevalue(kind))
     for flag in ({"keep_accents": False}, {"strip_accents": True}):
-        a, b = load(write(tmp_path, spec, flag)).text([one, other])
+        a, b = load_tokenizer(write(tmp_path, spec, flag)).text([one, other])
         assert a.ids.tolist() == b.ids.tolist()
     assert "accents are stripped" in caplog.text
-    stripping = spec_of(load(tmp_path))
+    stripping = spec_of(load_tokenizer(tmp_path))
     for flag in ({"keep_accents": True}, {"strip_accents": False}):
-        a, b = load(write(tmp_path / "b", stripping, flag)).text([one, other])
+        a, b = load_tokenizer(write(tmp_path / "b", stripping, flag)).text([one, other])
         assert a.ids.tolist() != b.ids.tolist()
 
 
 def test_overrides_beat_the_flags_of_the_folder(bpe, tmp_path):
     folder = write(tmp_path, spec_of(bpe), {"keep_accents": True, "do_lower_case": True})
-    a, b = load(folder, keep_accents=False).text(["año", "ano"])
+    a, b = load_tokenizer(folder, keep_accents=False).text(["año", "ano"])
     assert a.ids.tolist() == b.ids.tolist()
 
 
 def test_a_folder_of_the_fast_class_ignores_flags_as_transformers_does(bpe, tmp_path):
     config = {"tokenizer_class": "PreTrainedTokenizerFast", "keep_accents": False}
     assert (
-        load(write(tmp_path, spec_of(bpe), config)).fingerprint
-        == load(write(tmp_path / "b", spec_of(bpe))).fingerprint
+        load_tokenizer(write(tmp_path, spec_of(bpe), config)).fingerprint
+        == load_tokenizer(write(tmp_path / "b", spec_of(bpe))).fingerprint
     )
 
 
 def test_saving_and_loading_gives_the_same_tokenizer(tokenizer, tmp_path):
     tokenizer.save(tmp_path / "t")
-    again = load(tmp_path / "t")
-    file = load(tmp_path / "t" / "tokenizer.json")
+    again = load_tokenizer(tmp_path / "t")
+    file = load_tokenizer(tmp_path / "t" / "tokenizer.json")
     assert again.fingerprint == file.fingerprint == tokenizer.fingerprint
     assert (again.max_length, again.vocab_size, again.mask_id) == (
         64,
@@ -354,7 +357,10 @@ def test_truncation_and_padding_of_the_file_are_not_applied(bpe):
     pad = {"strategy": {"Fixed": 50}, "direction": "Right", "pad_to_multiple_of": None}
     spec["padding"] = {**pad, "pad_id": 0, "pad_type_id": 0, "pad_token": "<pad>"}
     text = ["el niño comió en españa"]
-    assert parse(spec, source="t").text(text)[0].ids.tolist() == bpe.text(text)[0].ids.tolist()
+    assert (
+        parse_tokenizer(spec, source="t").text(text)[0].ids.tolist()
+        == bpe.text(text)[0].ids.tolist()
+    )
 
 
 def test_an_id_outside_the_vocabulary_has_no_piece(bpe):
@@ -370,17 +376,17 @@ def test_ids_of_pieces(bpe):
 def test_a_damaged_file_is_one_clear_error(tmp_path, content):
     (tmp_path / "tokenizer.json").write_text(content)
     with pytest.raises(TokenizerError, match=r"tokenizer\.json"):
-        load(tmp_path)
+        load_tokenizer(tmp_path)
 
 
 def test_a_folder_without_a_tokenizer_says_what_was_looked_for(tmp_path):
     with pytest.raises(TokenizerError, match=r"vocab\.txt, spiece\.model"):
-        load(tmp_path)
+        load_tokenizer(tmp_path)
 
 
 def test_a_missing_folder_is_an_error_before_any_network(tmp_path):
     with pytest.raises(ModelError, match="no folder"):
-        load(tmp_path / "nada")
+        load_tokenizer(tmp_path / "nada")
 
 
 @pytest.mark.parametrize("kind", ["wordpiece", "bpe", "bytelevel"])
@@ -433,7 +439,7 @@ def test_the_starter_model_is_read_as_its_card_says():
     models = os.environ.get("DESTILA_MODELS")
     if not models or not (Path(models) / "mini-es").is_dir():
         pytest.skip("DESTILA_MODELS has no mini-es")
-    tokenizer = load("mini-es")
+    tokenizer = load_tokenizer("mini-es")
     assert (
         tokenizer.pad_id,
         tokenizer.unk_id,

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from destila.tokenizer import word_cache
-from destila.tokenizer.tokenizer import parse
-from destila.tokenizer.word_cache import Wordwise
+from destila.tokenizer.tokenizer import parse_tokenizer
+from destila.tokenizer.word_cache import WordCache
 
 ODD = [
     "",
@@ -26,7 +26,7 @@ ODD = [
 
 
 def test_ids_are_those_of_whole_texts(tokenizer, lines):
-    found = Wordwise(tokenizer)
+    found = WordCache(tokenizer)
     texts = [*lines, *ODD]
     assert found.ids(texts) == tokenizer.ids(texts)
     assert found.ids(texts) == tokenizer.ids(texts), "again, from memory"
@@ -37,11 +37,11 @@ def test_ids_are_those_of_whole_texts(tokenizer, lines):
 )
 @given(text=st.text(alphabet="aeñÑÁ .,-–—«¿'`´[]<>0½€\u0301\u00a0\t日", max_size=30))
 def test_no_text_is_encoded_otherwise(tokenizer, text):
-    assert Wordwise(tokenizer).ids([text]) == tokenizer.ids([text])
+    assert WordCache(tokenizer).ids([text]) == tokenizer.ids([text])
 
 
 def test_words_are_looked_up_where_they_stand_alone(wordpiece, unigram, bpe, bytelevel):
-    assert [Wordwise(t).applies for t in (wordpiece, unigram, bpe, bytelevel)] == [
+    assert [WordCache(t).applies for t in (wordpiece, unigram, bpe, bytelevel)] == [
         True,
         True,
         True,
@@ -52,7 +52,7 @@ def test_words_are_looked_up_where_they_stand_alone(wordpiece, unigram, bpe, byt
 def test_a_start_mark_on_the_first_word_only_is_not_wordwise(bpe):
     spec, config = bpe.content()
     spec = json.loads(json.dumps(spec).replace('"always"', '"first"'))
-    assert not Wordwise(parse(spec, config, source="test")).applies
+    assert not WordCache(parse_tokenizer(spec, config, source="test")).applies
 
 
 def test_texts_with_an_added_token_are_encoded_whole(bpe):
@@ -65,15 +65,15 @@ def test_texts_with_an_added_token_are_encoded_whole(bpe):
         "special": False,
     }
     spec["added_tokens"].append({"id": bpe.id_of("-"), "content": "-", **flags})
-    added = parse(spec, config, source="test")
+    added = parse_tokenizer(spec, config, source="test")
     texts = ["casa - cama", "casa-cama", "una casa"]
-    assert Wordwise(added).ids(texts) == added.ids(texts)
-    assert Wordwise(added).applies
+    assert WordCache(added).ids(texts) == added.ids(texts)
+    assert WordCache(added).applies
 
 
 def test_words_are_forgotten_before_they_fill_the_memory(wordpiece, lines, monkeypatch):
     monkeypatch.setattr(word_cache, "_WORDS", 3)
-    found = Wordwise(wordpiece)
+    found = WordCache(wordpiece)
     for line in lines:
         assert found.ids([line]) == wordpiece.ids([line])
         assert len(found._known) < 30

@@ -1,4 +1,4 @@
-"""Which pieces begin a word, in the four kinds of vocabulary."""
+"""Which pieces begin a word, in the four kinds of vocabulary, and how many characters they spell."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 
 from destila.errors import ConfigError, TokenizerError
-from destila.tokenizer.tokenizer import Tokenizer, parse
-from destila.tokenizer.word_marks import marks, word_starts
+from destila.tokenizer.tokenizer import Tokenizer, parse_tokenizer
+from destila.tokenizer.word_marks import characters_per_piece, read_word_marks, word_starts
+
+TEXT = "El niño comió en España: «desarticulación», ¿qué ẽ?"
 
 
 def words(tokenizer: Tokenizer, text: str, rule: str = "whole") -> list[str]:
     ids = tokenizer.text([text])[0].ids
-    starts = np.flatnonzero(word_starts(ids[None], marks(tokenizer, rule))[0])
+    starts = np.flatnonzero(word_starts(ids[None], read_word_marks(tokenizer, rule))[0])
     pieces = tokenizer.pieces_of(ids)
     return ["".join(pieces[a:b]) for a, b in zip(starts, [*starts[1:], len(ids)], strict=True)]
 
@@ -61,11 +63,11 @@ def test_each_piece_by_itself(bpe):
 def test_special_tokens_start_no_word_and_what_follows_them_does(bpe):
     inner = bpe.text(["desarticulación"])[0].ids
     ids = np.array([[bpe.cls_id, inner[1], bpe.sep_id, inner[2], bpe.pad_id]])
-    assert word_starts(ids, marks(bpe)).tolist() == [[False, True, False, True, False]]
+    assert word_starts(ids, read_word_marks(bpe)).tolist() == [[False, True, False, True, False]]
 
 
 def test_ordinary_pieces_are_those_that_text_is_made_of(tokenizer):
-    found = marks(tokenizer)
+    found = read_word_marks(tokenizer)
     names = {
         tokenizer.pad_id,
         tokenizer.unk_id,
@@ -80,12 +82,12 @@ def test_ordinary_pieces_are_those_that_text_is_made_of(tokenizer):
 
 
 def test_symbols_of_the_vocabulary_are_ordinary(bpe):
-    assert {5, 6, 7, 8} <= set(marks(bpe).ordinary.tolist())
+    assert {5, 6, 7, 8} <= set(read_word_marks(bpe).ordinary.tolist())
 
 
 def test_the_published_rule_is_refused_for_bytes(bytelevel):
     with pytest.raises(ConfigError, match="spells words in bytes"):
-        marks(bytelevel, "published")
+        read_word_marks(bytelevel, "published")
 
 
 def test_a_vocabulary_without_a_mask_token_is_refused(wordpiece):
@@ -94,4 +96,37 @@ def test_a_vocabulary_without_a_mask_token_is_refused(wordpiece):
     spec["added_tokens"] = [t for t in spec["added_tokens"] if t["content"] != "[MASK]"]
     config.pop("mask_token")
     with pytest.raises(TokenizerError, match="no mask token"):
-        marks(parse(spec, config, source="the test"))
+        read_word_marks(parse_tokenizer(spec, config, source="the test"))
+
+
+@pytest.mark.parametrize(("kind", "blanks_before"), [("unigram", 1), ("bytelevel", 0)])
+def test_pieces_of_a_text_spell_its_characters(kind, blanks_before, request):
+    tokenizer = request.getfixturevalue(kind)
+    # Only bytes spell a letter that is not in the vocabulary.
+    known = TEXT if kind == "bytelevel" else TEXT.replace("ẽ", "é")
+    ids = tokenizer.text([known])[0].ids
+    assert tokenizer.unk_id not in ids
+    assert characters_per_piece(tokenizer)[ids].sum() == len(known) + blanks_before
+
+
+def test_a_continuation_mark_is_no_character(wordpiece):
+    ids = wordpiece.text(["desarticulación"])[0].ids
+    assert len(ids) > 1
+    assert characters_per_piece(wordpiece)[ids].sum() == len("desarticulación")
+
+
+def test_a_character_cut_into_bytes_is_counted_once(bytelevel):
+    ids = bytelevel.text(["ẽ"])[0].ids
+    assert len(ids) == 3
+    assert characters_per_piece(bytelevel)[ids].tolist() == [1, 0, 0]
+
+
+def test_special_tokens_spell_nothing(tokenizer):
+    ids = [
+        tokenizer.pad_id,
+        tokenizer.unk_id,
+        tokenizer.cls_id,
+        tokenizer.sep_id,
+        tokenizer.mask_id,
+    ]
+    assert characters_per_piece(tokenizer)[ids].tolist() == [0] * 5

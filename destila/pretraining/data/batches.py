@@ -25,7 +25,7 @@ from destila.pretraining.data.packing import Frame, Packing, Row, Text, joined, 
 from destila.pretraining.data.segments import Stretches, cut, is_held_out, read
 from destila.pretraining.data.sentence_rows import Lines, lines, ordered
 from destila.tokenizer.tokenizer import Tokenizer
-from destila.tokenizer.word_marks import marks
+from destila.tokenizer.word_marks import read_word_marks
 from destila.types import IGNORE
 
 _PACK, _SHUFFLE, _HELD = 2, 3, 4  # of the keys that draws depend on; 1 is the mixture's
@@ -103,8 +103,8 @@ class BatchStream:
         self.options, self._seed = options, seed
         self._corpora = corpora
         self._marks, self._held_marks = (
-            marks(tokenizer, options.masking.words),
-            marks(tokenizer, Masking().words),
+            read_word_marks(tokenizer, options.masking.words),
+            read_word_marks(tokenizer, Masking().words),
         )
         self._frame = Frame(tokenizer.cls_id, tokenizer.sep_id, tokenizer.pad_id)
         found = [cut(corpus, options.stretch) for corpus in corpora]

@@ -24,7 +24,7 @@ import numpy as np
 from pydantic import model_validator
 
 from destila.config import Options, opt
-from destila.tokenizer.word_marks import Marks, Words, word_starts
+from destila.tokenizer.word_marks import WordMarks, WordRule, word_starts
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _SPANS, _TOKENS, _BUDGET = (
@@ -42,7 +42,7 @@ class Masking(Options):
     cap: int | None = opt(
         None, "most tokens chosen in a row (ALBERT: 20); none = the rate alone decides", ge=1
     )
-    words: Words = opt(
+    words: WordRule = opt(
         "whole", "what is masked together: whole words, words as ALBERT cuts them, or each piece"
     )
     mask: float = opt(0.8, "share of the chosen that gives way to the mask", ge=0, le=1)
@@ -87,7 +87,7 @@ class Masked:
 def corrupt(
     ids: np.ndarray,
     rows: np.ndarray,
-    marks: Marks,
+    marks: WordMarks,
     options: Masking,
     *,
     seed: int,
@@ -98,7 +98,7 @@ def corrupt(
     """Rows of tokens ids [R, L] with some of them chosen and corrupted.
 
     rows: i64 [R], the number that names each row in its corpus. epoch: one, or each row's, i64 [R]. marks:
-    `starts.marks(tokenizer, options.words)`. weights, real: with smoothing, `piece_weights` and how many tokens of the
+    `read_word_marks(tokenizer, options.words)`. weights, real: with smoothing, `piece_weights` and how many tokens of the
     batch are no padding. Special tokens, pads and words with an unknown part are never chosen; without smoothing they
     are not counted by the rate either.
     """
@@ -118,7 +118,7 @@ def corrupt(
     return Masked(_replaced(ids, chosen, keys, marks, options), chosen, sampled, realised)
 
 
-def piece_weights(counts: np.ndarray, marks: Marks, smoothing: float) -> np.ndarray:
+def piece_weights(counts: np.ndarray, marks: WordMarks, smoothing: float) -> np.ndarray:
     """The weight of each piece, f64 [V]: max(count, 1)^-smoothing, and 0 for special tokens and the unknown one."""
     weights: np.ndarray = np.maximum(counts, 1).astype(np.float64) ** -smoothing
     weights[marks.special] = weights[marks.unk_id] = 0
@@ -156,7 +156,7 @@ class _Words:
     length: int
 
 
-def _words(ids: np.ndarray, marks: Marks, ngram: int) -> _Words:
+def _words(ids: np.ndarray, marks: WordMarks, ngram: int) -> _Words:
     starts = word_starts(ids, marks)
     edges = np.flatnonzero(
         starts | marks.special[ids]
@@ -221,7 +221,7 @@ def _spans(
 
 
 def _replaced(
-    ids: np.ndarray, chosen: np.ndarray, keys: np.ndarray, marks: Marks, options: Masking
+    ids: np.ndarray, chosen: np.ndarray, keys: np.ndarray, marks: WordMarks, options: Masking
 ) -> np.ndarray:
     at = np.flatnonzero(chosen)
     row, place = np.divmod(at, ids.shape[1])

@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from destila.tokenizer.word_marks import Marks, word_starts
+from destila.tokenizer.word_marks import WordMarks, word_starts
 
 READS_ORDER = 0.1
 """Nats by which the loss of a model that reads word order rises at least when the order is random."""
 
 
 def shuffled(
-    ids: np.ndarray, pair: np.ndarray, fixed: np.ndarray, marks: Marks, *, seed: int
+    ids: np.ndarray, pair: np.ndarray, fixed: np.ndarray, marks: WordMarks, *, seed: int
 ) -> np.ndarray:
     """The rows ids [R, L] with the words of every pair in a random order, pieces of a word still in a row.
 
     pair: i [R, L], the number of the token's pair in its row, 0 for padding. fixed: bool [R, L], tokens that stay where
     they are, as special tokens and pads do too; the words flow around them, so one may be cut by what stays.
-    marks: `starts.marks(tokenizer)`. Equal seeds give equal rows.
+    marks: `read_word_marks(tokenizer)`. Equal seeds give equal rows.
     """
     moves = (pair > 0) & ~fixed & ~marks.special[ids]
     starts = word_starts(ids, marks)

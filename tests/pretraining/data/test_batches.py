@@ -14,7 +14,7 @@ from destila import config
 from destila.corpus import shards
 from destila.errors import ConfigError, DataError
 from destila.pretraining.data.batches import BatchStream, Cursor, FeedOptions, MaskedRows
-from destila.tokenizer.word_marks import marks
+from destila.tokenizer.word_marks import read_word_marks
 from destila.types import IGNORE
 
 FIELDS = ("input_ids", "target", "type_ids", "positions", "pair", "order")
@@ -92,7 +92,7 @@ def test_an_epoch_holds_every_token_once(make, bpe):
     held = corpus_words(corpora)
     feed, special = (
         BatchStream(corpora, bpe, options(block=held.total()), seed=0),
-        marks(bpe).special,
+        read_word_marks(bpe).special,
     )
     seen: dict[int, Counter[int]] = {}
     cursor = feed.start()
@@ -137,7 +137,7 @@ def test_rows_of_a_block_do_not_come_in_the_order_of_the_corpus(make, bpe):
     first = epoch(BatchStream([corpus], bpe, options(block=2000, stretch=2000), seed=0))
     held = corpus[0].tokens.tolist()
     place = {tuple(held[i : i + 4]): i for i in range(len(held))}
-    special = marks(bpe).special
+    special = read_word_marks(bpe).special
     rows = [min(place[g] for g in grams(taken, special) if g in place) for taken in first]
     assert rows != sorted(rows)
 
@@ -175,7 +175,7 @@ def test_weights_that_do_not_fit_are_refused(make, bpe, weights, message):
 
 def test_held_out_text_is_never_trained_on_and_the_same_for_every_seed(make, bpe):
     corpora = [make("a", sizes(60)), make("b", sizes(40, seed=2), seed=3)]
-    special = marks(bpe).special
+    special = read_word_marks(bpe).special
     block = corpus_words(corpora).total()
     held = [
         BatchStream(corpora, bpe, options(heldout=0.2), seed=s).heldout(length=32, tokens=block)
@@ -192,7 +192,7 @@ def test_held_out_text_is_never_trained_on_and_the_same_for_every_seed(make, bpe
 
 def test_held_out_and_trained_text_are_the_corpus(make, bpe):
     corpora = [make("a", sizes(60)), make("b", sizes(40, seed=2), seed=3)]
-    special, whole = marks(bpe).special, corpus_words(corpora)
+    special, whole = read_word_marks(bpe).special, corpus_words(corpora)
     held = words(
         BatchStream(corpora, bpe, options(heldout=0.2), seed=0).heldout(length=32, tokens=10**6),
         special,
@@ -206,7 +206,7 @@ def test_held_out_and_trained_text_are_the_corpus(make, bpe):
 def test_as_much_is_held_out_as_asked_for(make, bpe):
     feed = BatchStream([make("a", sizes(200))], bpe, options(heldout=0.5), seed=0)
     some, more = (feed.heldout(length=32, tokens=tokens) for tokens in (300, 2000))
-    special = marks(bpe).special
+    special = read_word_marks(bpe).special
     assert 300 <= words(some, special).total() < 300 + 60 + 12
     assert 2000 <= words(more, special).total() < 2000 + 60 + 12
     chosen = (more.target != IGNORE).sum() / words(more, special).total()
@@ -246,7 +246,7 @@ def test_another_number_of_rows_loses_none(make, bpe):
 
 def test_a_stage_sets_its_rate_and_its_pairs(make, bpe):
     feed = BatchStream([make("a", sizes(400, sentences=20))], bpe, options(block=20_000), seed=0)
-    special = marks(bpe).special
+    special = read_word_marks(bpe).special
     for rate in (0.15, 0.4):
         found, _ = feed.take(feed.start(), rows=200, length=32, rate=rate)
         assert (found.target != IGNORE).sum() / words(found, special).total() == pytest.approx(
@@ -263,7 +263,7 @@ def test_a_corpus_smaller_than_a_block_is_read_over_and_over(make, bpe, document
     if form == "lines":
         documents = [[size + 10 for size in document] for document in documents]
     corpus = make("tiny", documents)
-    feed, special = BatchStream([corpus], bpe, options(form=form), seed=0), marks(bpe).special
+    feed, special = BatchStream([corpus], bpe, options(form=form), seed=0), read_word_marks(bpe).special
     found, cursors = stream(feed, 40)
     assert feed.epochs(cursors[-1])[0] > 1
     assert set(words(found[0], special)) <= set(corpus_words([corpus]))
@@ -294,7 +294,7 @@ def test_every_line_is_read_once_and_a_batch_has_one_bin(make, bpe):
     total = sum(map(len, held))
     feed, special = (
         BatchStream([corpus], bpe, options(form="lines", block=total), seed=0),
-        marks(bpe).special,
+        read_word_marks(bpe).special,
     )
     seen: Counter[tuple[int, ...]] = Counter()
     lengths = []

@@ -12,7 +12,7 @@ from destila.errors import ConfigError
 from destila.pretraining.data.masking import Masked, Masking, corrupt, piece_weights
 from destila.pretraining.data.packing import Frame, Packing, Row, flat, pack
 from destila.tokenizer.tokenizer import Tokenizer
-from destila.tokenizer.word_marks import Marks, marks
+from destila.tokenizer.word_marks import WordMarks, read_word_marks
 
 RUN = re.compile(r"[^\W_]+")
 SHORT = Packing(length=64)
@@ -42,7 +42,7 @@ def packed(tokenizer: Tokenizer, lines: list[str], copies: int) -> tuple[Row, np
     return ids, runs.input_ids
 
 
-def masked(rows: Row, known: Marks, seed: int = 3, epoch: int = 0, **options) -> Masked:
+def masked(rows: Row, known: WordMarks, seed: int = 3, epoch: int = 0, **options) -> Masked:
     return corrupt(
         rows.input_ids, np.arange(len(rows.pair)), known, Masking(**options), seed=seed, epoch=epoch
     )
@@ -61,22 +61,22 @@ def broken(runs: np.ndarray, rows: Row, chosen: np.ndarray) -> int:
 
 
 @pytest.fixture(scope="module")
-def sample(bpe, lines) -> tuple[Row, Marks]:
-    return packed(bpe, lines, 400)[0], marks(bpe)
+def sample(bpe, lines) -> tuple[Row, WordMarks]:
+    return packed(bpe, lines, 400)[0], read_word_marks(bpe)
 
 
-def text(rows: Row, known: Marks) -> np.ndarray:
+def text(rows: Row, known: WordMarks) -> np.ndarray:
     return ~known.special[rows.input_ids] & (rows.input_ids != known.unk_id)
 
 
 def test_words_are_chosen_whole_in_every_kind_of_vocabulary(tokenizer, lines):
     rows, runs = packed(tokenizer, lines, 20)
-    assert broken(runs, rows, masked(rows, marks(tokenizer)).chosen) == 0
+    assert broken(runs, rows, masked(rows, read_word_marks(tokenizer)).chosen) == 0
 
 
 def test_the_published_rule_breaks_accented_words(bpe, lines):
     rows, runs = packed(bpe, lines, 20)
-    assert broken(runs, rows, masked(rows, marks(bpe, "published")).chosen) > 50
+    assert broken(runs, rows, masked(rows, read_word_marks(bpe, "published")).chosen) > 50
 
 
 @pytest.mark.parametrize("rate", [0.15, 0.4])
@@ -121,7 +121,7 @@ def test_lengths_of_spans_are_drawn_as_one_over_n(sample):
 
 def test_without_n_grams_and_words_every_token_is_a_span(sample, bpe):
     rows, _ = sample
-    found = masked(rows, marks(bpe, "piece"), ngram=1)
+    found = masked(rows, read_word_marks(bpe, "piece"), ngram=1)
     assert found.realised.tolist() == [found.chosen.sum()]
 
 
@@ -154,7 +154,7 @@ def test_seed_and_epoch_choose_anew(sample, other):
 
 
 def test_every_token_of_a_row_is_as_likely_as_any_other(sample, bpe):
-    rows, known = sample[0], marks(bpe, "piece")
+    rows, known = sample[0], read_word_marks(bpe, "piece")
     ids = np.repeat(rows.input_ids[:1], 20_000, axis=0)
     chosen = corrupt(ids, np.arange(len(ids)), known, Masking(ngram=1), seed=0, epoch=0).chosen
     share = chosen.mean(axis=0)[text(rows, known)[0]]
@@ -179,7 +179,7 @@ SMOOTH = Masking(words="piece", ngram=1, smoothing=0.7)
 
 
 def smoothed(
-    rows: Row, known: Marks, counts: np.ndarray, real: int | None = None, rate: float = 0.15
+    rows: Row, known: WordMarks, counts: np.ndarray, real: int | None = None, rate: float = 0.15
 ) -> np.ndarray:
     options = SMOOTH.model_copy(update={"rate": rate})
     weights = piece_weights(counts, known, 0.7)

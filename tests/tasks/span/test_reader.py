@@ -10,7 +10,7 @@ import pytest
 from destila.errors import ConfigError, DataError
 from destila.tasks.readers import reader
 from destila.tasks.span.reader import SpanOptions, SpanReader, unit_logits
-from destila.tokenizer.tokenizer import parse
+from destila.tokenizer.tokenizer import parse_tokenizer
 from destila.types import ABSENT, Answer, Example
 
 CONTEXT = "El equipo ganó 6-2 y su entrenador, José García, celebró la victoria en España \u200b el año pasado."
@@ -55,7 +55,7 @@ def test_a_unit_without_a_token_is_absent(wordpiece):
     spec = json.loads(wordpiece._json)
     drops = {"type": "Replace", "pattern": {"String": "\u200b"}, "content": ""}
     spec["normalizer"] = {"type": "Sequence", "normalizers": [drops, spec["normalizer"]]}
-    cleaning = parse(
+    cleaning = parse_tokenizer(
         spec, {"model_max_length": 64}, source="a tokenizer that drops zero-width blanks"
     )
     (f, *_), (value, *_) = windows(SpanReader(SpanOptions(window=30)), [example()], cleaning)

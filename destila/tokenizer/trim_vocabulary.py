@@ -21,23 +21,23 @@ from typing import Any
 import numpy as np
 
 from destila.errors import TokenizerError
+from destila.tokenizer.spec import Json
 from destila.tokenizer.split_words import split_words
-from destila.tokenizer.tokenizer import Pieces, Tokenizer, parse
+from destila.tokenizer.tokenizer import Pieces, Tokenizer, parse_tokenizer
 
-Json = dict[str, Any]
 _BYTE = re.compile(r"<0x[0-9A-F]{2}>")
 _CHUNK = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Trimmed:
+class TrimmedTokenizer:
     """A smaller tokenizer. ids: i64 [V], the old id of each of its ids, ascending."""
 
     tokenizer: Tokenizer
     ids: np.ndarray
 
 
-def counts(tokenizer: Tokenizer, lines: Iterable[str], *, words: bool) -> np.ndarray:
+def count_pieces(tokenizer: Tokenizer, lines: Iterable[str], *, words: bool) -> np.ndarray:
     """How often text uses every id of a tokenizer, i64 [V].
 
     words: the text is cut into words that are encoded one by one, as taggers read it.
@@ -49,7 +49,9 @@ def counts(tokenizer: Tokenizer, lines: Iterable[str], *, words: bool) -> np.nda
     return found
 
 
-def trim(tokenizer: Tokenizer, seen: np.ndarray, *, size: int | None = None) -> Trimmed:
+def trim_vocabulary(
+    tokenizer: Tokenizer, seen: np.ndarray, *, size: int | None = None
+) -> TrimmedTokenizer:
     """The tokenizer with the pieces that were seen, or the `size` most frequent ones, and what every text needs.
 
     seen: `counts`. size: pieces in all; None: all that were seen. Raises TokenizerError when what every text needs
@@ -75,14 +77,16 @@ def trim(tokenizer: Tokenizer, seen: np.ndarray, *, size: int | None = None) -> 
     old = sorted((number, piece) for piece, number in ids.items() if piece in kept)
     new = {piece: i for i, (_, piece) in enumerate(old)}
     source = f"{tokenizer.source}, trimmed to {len(new)} pieces"
-    found = parse(_renumbered(spec, new), config, source=source)
+    found = parse_tokenizer(_renumbered(spec, new), config, source=source)
     assert found.pieces_of(range(len(new))) == list(new), (
         "the library numbers pieces in another way"
     )
-    return Trimmed(found, np.array([number for number, _ in old]))
+    return TrimmedTokenizer(found, np.array([number for number, _ in old]))
 
 
-def changed_share(old: Tokenizer, new: Trimmed, lines: Iterable[str], *, words: bool) -> float:
+def changed_share(
+    old: Tokenizer, new: TrimmedTokenizer, lines: Iterable[str], *, words: bool
+) -> float:
     """The share of the old tokenizer's tokens in a text that the new one does not have in the same place."""
     total = changed = 0
     for chunk in _chunks(lines):

@@ -8,9 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from destila.errors import TokenizerError
-from destila.tokenizer.prune import changed_share, counts, trim
 from destila.tokenizer.split_words import split_words
-from destila.tokenizer.tokenizer import load
+from destila.tokenizer.tokenizer import load_tokenizer
+from destila.tokenizer.trim_vocabulary import changed_share, count_pieces, trim_vocabulary
 
 # fmt: off
 WORDS = [
@@ -37,13 +37,13 @@ def same(old, new, text, words) -> bool:
 )
 @given(corpus=st.lists(texts, min_size=1, max_size=5), words=st.booleans())
 def test_text_of_which_no_piece_is_dropped_is_cut_as_before(tokenizer, corpus, words):
-    found = trim(tokenizer, counts(tokenizer, corpus, words=words))
+    found = trim_vocabulary(tokenizer, count_pieces(tokenizer, corpus, words=words))
     assert all(same(tokenizer, found, text, words) for text in corpus)
     assert changed_share(tokenizer, found, corpus, words=words) == 0
 
 
 def test_unseen_pieces_are_dropped_and_pieces_keep_their_order(tokenizer, lines):
-    found = trim(tokenizer, counts(tokenizer, lines[:3], words=False))
+    found = trim_vocabulary(tokenizer, count_pieces(tokenizer, lines[:3], words=False))
     size = found.tokenizer.vocab_size
     assert size == len(found.ids) < tokenizer.vocab_size
     assert found.ids.tolist() == sorted(found.ids.tolist())
@@ -51,7 +51,7 @@ def test_unseen_pieces_are_dropped_and_pieces_keep_their_order(tokenizer, lines)
 
 
 def test_specials_and_characters_stay_whatever_was_seen(tokenizer):
-    found = trim(tokenizer, np.zeros(tokenizer.vocab_size, np.int64))
+    found = trim_vocabulary(tokenizer, np.zeros(tokenizer.vocab_size, np.int64))
     kept = set(found.tokenizer.pieces_of(range(found.tokenizer.vocab_size)))
     every = tokenizer.pieces_of(range(tokenizer.vocab_size))
     assert {p for p in every if len(p.removeprefix("##")) == 1} <= kept
@@ -62,19 +62,19 @@ def test_specials_and_characters_stay_whatever_was_seen(tokenizer):
 
 
 def test_the_frame_of_a_pair_has_the_new_ids(tokenizer, lines):
-    found = trim(tokenizer, counts(tokenizer, lines[:2], words=False))
+    found = trim_vocabulary(tokenizer, count_pieces(tokenizer, lines[:2], words=False))
     old, new = (t.frame(*t.text(lines[:2])) for t in (tokenizer, found.tokenizer))
     assert np.array_equal(found.ids[new[0]], old[0])
     assert all(np.array_equal(a, b) for a, b in zip(old[1:], new[1:], strict=True))
 
 
 def test_the_most_frequent_pieces_are_kept_when_a_size_is_given(tokenizer, lines):
-    seen = counts(tokenizer, lines, words=False)
-    least = trim(tokenizer, np.zeros_like(seen)).tokenizer.vocab_size
+    seen = count_pieces(tokenizer, lines, words=False)
+    least = trim_vocabulary(tokenizer, np.zeros_like(seen)).tokenizer.vocab_size
     size = least + 20
-    found = trim(tokenizer, seen, size=size)
+    found = trim_vocabulary(tokenizer, seen, size=size)
     assert least < found.tokenizer.vocab_size <= size
-    free = np.setdiff1d(np.arange(len(seen)), trim(tokenizer, np.zeros_like(seen)).ids)
+    free = np.setdiff1d(np.arange(len(seen)), trim_vocabulary(tokenizer, np.zeros_like(seen)).ids)
     best = free[np.argmax(seen[free])]
     assert best in found.ids
     assert 0 < changed_share(tokenizer, found, lines, words=False) < 1
@@ -84,13 +84,13 @@ def test_a_size_below_what_every_text_needs_is_refused(tokenizer):
     with pytest.raises(
         TokenizerError, match=r"size = 5 is less than the \d+ characters and special tokens"
     ):
-        trim(tokenizer, np.ones(tokenizer.vocab_size, np.int64), size=5)
+        trim_vocabulary(tokenizer, np.ones(tokenizer.vocab_size, np.int64), size=5)
 
 
 def test_a_trimmed_tokenizer_is_saved_and_loaded(tokenizer, lines, tmp_path):
-    found = trim(tokenizer, counts(tokenizer, lines[:4], words=False)).tokenizer
+    found = trim_vocabulary(tokenizer, count_pieces(tokenizer, lines[:4], words=False)).tokenizer
     found.save(tmp_path)
-    again = load(tmp_path)
+    again = load_tokenizer(tmp_path)
     assert (again.fingerprint, again.vocab_size, again.max_length) == (
         found.fingerprint,
         found.vocab_size,
@@ -99,7 +99,7 @@ def test_a_trimmed_tokenizer_is_saved_and_loaded(tokenizer, lines, tmp_path):
 
 
 def test_changed_tokens_are_counted(bpe, lines):
-    found = trim(bpe, np.zeros(bpe.vocab_size, np.int64))
+    found = trim_vocabulary(bpe, np.zeros(bpe.vocab_size, np.int64))
     (old,), (new,) = bpe.text(lines[:1]), found.tokenizer.text(lines[:1])
     before = [(int(i), *s) for i, s in zip(old.ids, old.spans.tolist(), strict=True)]
     after = [(int(found.ids[i]), *s) for i, s in zip(new.ids, new.spans.tolist(), strict=True)]
