@@ -117,7 +117,7 @@ def recipe_for(found: Detected, path: Path, teacher: str | None) -> Recipe:
     teacher: its first layers become the student (a third of them; 4 when they cannot be counted here). One that only
     transformers can run has no layers for our encoder: its student starts from scratch with the teacher's tokenizer.
     None trains both from scratch, with a tokenizer of their own text. A student that starts as its teacher's layers also
-    learns its hidden states: the best way of all that were measured (LOG.md), which harmed a student from scratch.
+    learns its hidden states: the best way of all that were measured (docs/log/2026-11.md), which harmed a student from scratch.
     """
     positions, distil = 512, DistilOptions()
     shape = {"kind": "bert", "hidden": 256, "heads": 4, "ffn": 1024}

@@ -61,7 +61,7 @@ class Candidate:
 
 
 def run(config: Config) -> dict[str, Any]:
-    """Picks and copies; the result has study, winner, out, lost, lines (see docs/json.md).
+    """Picks and copies; the result has study, winner, out, lost, lines (see docs/reference/json.md).
 
     Raises ConfigError when there is no such study, nothing was timed though `max_ms` asks for it, nothing is within
     the budget (it says what is nearest), the winner's folder is not here, or `out` exists or cannot be written.

@@ -49,7 +49,7 @@ class Labeller:
     def predict(
         self, texts: Iterable[str | dict[str, Any]], *, first: int = 0
     ) -> Iterator[dict[str, Any]]:
-        """One object per text (see docs/json.md), in order, read lazily.
+        """One object per text (see docs/reference/json.md), in order, read lazily.
 
         texts: strings, or dicts with `text` (or `words`) and optionally `id` and `pair`. first: number of the first
         text, which its id and error messages go by.

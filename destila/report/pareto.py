@@ -1,4 +1,4 @@
-"""Score against cost: the Pareto front and what `docs/tradeoff.md` defines on it.
+"""Score against cost: the Pareto front and what `docs/reference/tradeoff.md` defines on it.
 
 A point has a score (higher is better) and a positive cost (milliseconds, bytes, MACs: lower is better). Costs are
 compared by ratio, so the axes are the score s and u = log2(c_ref / c), the halvings of the cost since a reference.

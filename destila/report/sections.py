@@ -168,7 +168,7 @@ def _tradeoff(rows: Sequence[Row]) -> Section | None:
         "Front: encoders that no other one beats in score and cost. Hypervolume: area between the front and the point "
         "(baseline's score, teacher's cost), in points of score × halvings of the cost. Knee: farthest from the chord "
         "between the ends of the front. Retained: the best share of the teacher's score at that saving or more. "
-        "Definitions: docs/tradeoff.md."
+        "Definitions: docs/reference/tradeoff.md."
     ]
     if baseline is not None and not any(axis.above_baseline for axis in found):
         notes.append(

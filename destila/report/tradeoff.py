@@ -1,4 +1,4 @@
-"""The trade-off of a study: its models as points on three axes of cost, and the measures of `docs/tradeoff.md`."""
+"""The trade-off of a study: its models as points on three axes of cost, and the measures of `docs/reference/tradeoff.md`."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ TEACHER, A, B, C = (
     Point("B", 0.80, 2),
     Point("C", 0.84, 8),
 )
-EXAMPLE = [TEACHER, C, B, A]  # the worked example of docs/tradeoff.md
+EXAMPLE = [TEACHER, C, B, A]  # the worked example of docs/reference/tradeoff.md
 
 
 def beats(a, b):

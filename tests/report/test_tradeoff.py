@@ -9,7 +9,7 @@ from destila.report.tradeoff import axes
 
 @pytest.fixture
 def example(record, latency):
-    """The worked example of docs/tradeoff.md as records: a teacher, three students, a baseline."""
+    """The worked example of docs/reference/tradeoff.md as records: a teacher, three students, a baseline."""
 
     def one(role, model, right, ms, **changes):
         plain = {
