@@ -22,8 +22,8 @@ import numpy as np
 
 from destila.files import open_text
 from destila.measuring import machine
-from destila.pretraining.data.masking import Masked, Masking, corrupt
-from destila.pretraining.data.packing import Frame, Packing, Row, flat, pack
+from destila.pretraining.data.masking import Corruption, Masking, corrupt
+from destila.pretraining.data.packing import FrameIds, PackedRows, Packing, flatten, pack
 from destila.tokenizer import tokenizer as tokenizers
 from destila.tokenizer.tokenizer import Tokenizer
 from destila.tokenizer.word_marks import WordMarks, read_word_marks
@@ -74,7 +74,12 @@ def documents(tokenizer: Tokenizer, tokens: int) -> Iterator[tuple[Sentences, Se
 
 
 def count(
-    tally: Tally, rows: Row, runs: np.ndarray, found: Masked, known: WordMarks, accented: np.ndarray
+    tally: Tally,
+    rows: PackedRows,
+    runs: np.ndarray,
+    found: Corruption,
+    known: WordMarks,
+    accented: np.ndarray,
 ) -> None:
     """Adds one batch."""
     chosen, was, now = found.chosen, rows.input_ids[found.chosen], found.input_ids[found.chosen]
@@ -112,14 +117,14 @@ def main() -> None:
     texts = list(documents(tokenizer, arguments.tokens))
     packing, frame = (
         Packing(length=arguments.length),
-        Frame(tokenizer.cls_id, tokenizer.sep_id, tokenizer.pad_id),
+        FrameIds(tokenizer.cls_id, tokenizer.sep_id, tokenizer.pad_id),
     )
-    text = flat(ids for ids, _ in texts)
+    text = flatten(ids for ids, _ in texts)
     start = time.process_time()
     rows = pack(text, frame, packing, key=(0, 0))
     seconds = {"pack": time.process_time() - start, "mask": 0.0}
     runs = pack(
-        flat(runs for _, runs in texts), Frame(-1, -1, -1), packing, key=(0, 0)
+        flatten(runs for _, runs in texts), FrameIds(-1, -1, -1), packing, key=(0, 0)
     )  # alike: only lengths decide
     accented = np.array(
         [not p.replace("▁", "").isascii() for p in tokenizer.pieces_of(range(tokenizer.vocab_size))]

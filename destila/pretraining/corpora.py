@@ -53,7 +53,7 @@ class Prepared:
     corpora: tuple[Shards, ...]
 
 
-def prepare(
+def prepare_corpora(
     spec: str | tokenizer_verb.Training, corpora: Sequence[Corpus], report: Report
 ) -> Prepared:
     """The tokenizer and the corpora, from the cache or made now; raises ConfigError, DataError, TokenizerError."""

@@ -45,7 +45,7 @@ class _Sums:
 
 
 @torch.no_grad()
-def evaluate(
+def evaluate_heldout(
     model: nn.Module,
     batches: Sequence[Batch],
     marks: WordMarks,

@@ -28,8 +28,8 @@ from destila.errors import TrainingError
 from destila.losses.weighted import WeightedLoss
 from destila.pretraining.lamb import lamb, polynomial_rate
 from destila.pretraining.options import PretrainOptions
-from destila.pretraining.prefetch import Ahead, Source
-from destila.pretraining.recovery import LossHistory, Rollback, hopeless, told
+from destila.pretraining.prefetch import BatchSource, Prefetcher
+from destila.pretraining.recovery import LossHistory, Rollback, describe_rollback, give_up
 from destila.training import processes, state
 from destila.training.batches import StateSource
 from destila.training.checkpoint import Checkpoints
@@ -77,7 +77,7 @@ class PretrainStep:
 
 
 @dataclass(frozen=True, slots=True)
-class Position:
+class PretrainPosition:
     """Where a run stands. cursor: of the next batch. factor: of the rate, after returns. course: of the current stage."""
 
     key: str
@@ -94,7 +94,7 @@ def pretrain(
     model: nn.Module,
     task: Objective,
     mix: WeightedLoss,
-    source: Source,
+    source: BatchSource,
     evaluate: Evaluate,
     options: PretrainOptions,
     *,
@@ -119,7 +119,7 @@ def pretrain(
         every=options.evaluate_every,
         behind=2 * options.recovery.patience,
     )
-    with disk, Ahead(source, options, run.accelerator.device) as ahead:
+    with disk, Prefetcher(source, options, run.accelerator.device) as ahead:
         position = _resumed(run, disk, everything, key, source)
         saved = time.monotonic()
         while position.step < options.steps:
@@ -148,7 +148,7 @@ def pretrain(
                 return
 
 
-def weights(folder: Path, model: M) -> M:
+def load_weights(folder: Path, model: M) -> M:
     """The model with the values of the newest checkpoint in a folder; raises TrainingError where there is none."""
     disk = Checkpoints(folder, keep=1, every=1, behind=0)
     newest = disk.newest()
@@ -163,7 +163,7 @@ def weights(folder: Path, model: M) -> M:
     return model
 
 
-def rate(step: int, options: PretrainOptions) -> float:
+def learning_rate(step: int, options: PretrainOptions) -> float:
     """Learning rate of step `step`, counted from 0, before any return has lowered it."""
     horizon = options.horizon or options.steps
     warm = int(options.warmup * horizon)
@@ -234,12 +234,12 @@ def _deepen(model: nn.Module, options: PretrainOptions, step: int) -> None:
 
 
 def _resumed(
-    run: TrainContext, disk: Checkpoints, everything: nn.Module, key: str, source: Source
-) -> Position:
+    run: TrainContext, disk: Checkpoints, everything: nn.Module, key: str, source: BatchSource
+) -> PretrainPosition:
     """The position of the newest checkpoint, whose weights and moments are put back; the beginning, where there is none."""
     newest = _same(run.accelerator, disk.newest() if run.accelerator.is_main_process else None)
     if newest is None:
-        position = Position(key, source.start())
+        position = PretrainPosition(key, source.start())
         _save(run, disk, everything, position)
         return position
     found, tensors = disk.read(newest)
@@ -251,10 +251,10 @@ def _resumed(
     return _position(found, source.start())
 
 
-def _position(found: Mapping[str, Any], like: Any) -> Position:
+def _position(found: Mapping[str, Any], like: Any) -> PretrainPosition:
     """The position in a checkpoint. like: a cursor of the source."""
     returns = tuple(Rollback(**each) for each in found["returns"])
-    return Position(
+    return PretrainPosition(
         **{
             **found,
             "cursor": type(like)(**found["cursor"]),
@@ -264,7 +264,9 @@ def _position(found: Mapping[str, Any], like: Any) -> Position:
     )
 
 
-def _save(run: TrainContext, disk: Checkpoints, everything: nn.Module, position: Position) -> None:
+def _save(
+    run: TrainContext, disk: Checkpoints, everything: nn.Module, position: PretrainPosition
+) -> None:
     """A checkpoint, begun by the first process; the others give it their part of the weights."""
     tensors = state.tensors(everything, run.optim)
     if run.accelerator.is_main_process:
@@ -272,12 +274,16 @@ def _save(run: TrainContext, disk: Checkpoints, everything: nn.Module, position:
 
 
 def _step(
-    run: TrainContext, ahead: Ahead, position: Position, options: PretrainOptions, started: float
-) -> tuple[PretrainStep, Position, Rollback | None]:
+    run: TrainContext,
+    ahead: Prefetcher,
+    position: PretrainPosition,
+    options: PretrainOptions,
+    started: float,
+) -> tuple[PretrainStep, PretrainPosition, Rollback | None]:
     """A step and the position behind it; the Return to be made instead when the loss has left its course."""
     number, stage = position.step, options.stage(position.step)
     batch, cursor = ahead.take(number, position.cursor)
-    lr = rate(number, options) * position.factor
+    lr = learning_rate(number, options) * position.factor
     mine = _micro_batches(run, batch, options.accumulation)
     found = gradients(run, mine, number, sum(int(each.mask.sum()) for each in mine))
     norm = clip(run)
@@ -343,10 +349,10 @@ def _return(
     run: TrainContext,
     disk: Checkpoints,
     everything: nn.Module,
-    position: Position,
+    position: PretrainPosition,
     lost: Rollback,
     options: PretrainOptions,
-) -> tuple[Position, str]:
+) -> tuple[PretrainPosition, str]:
     """The position at the last good checkpoint, whose weights and moments are put back; and what to say of it.
 
     Raises TrainingError when there have been as many returns as there may be.
@@ -357,7 +363,7 @@ def _return(
     good = _same(run.accelerator, disk.before(lost.began - 1 - recovery.patience) if main else None)
     lost = replace(lost, to=good)
     if len(position.returns) >= recovery.returns:
-        raise hopeless([*position.returns, lost], options)
+        raise give_up([*position.returns, lost], options)
     found, tensors = disk.read(good)
     state.restore(tensors, everything, run.optim, where=disk.path(good))
     back = _position(found, position.cursor)
@@ -371,7 +377,7 @@ def _return(
     run.accelerator.wait_for_everyone()  # all have read what is replaced now
     if main:
         disk.replace(good, (asdict(position), tensors))
-    return position, told(lost, len(position.returns), options, recovery.factor)
+    return position, describe_rollback(lost, len(position.returns), options, recovery.factor)
 
 
 def _clock(

@@ -56,7 +56,7 @@ def batch_of(taken: MaskedRows, *, every: bool = False) -> Batch:
     )
 
 
-def parts(batch: Batch, rows: int) -> Iterator[Batch]:
+def split_rows(batch: Batch, rows: int) -> Iterator[Batch]:
     """A batch in parts of so many rows; the last may have fewer."""
     names = [n for n in Batch.__slots__ if isinstance(getattr(batch, n), torch.Tensor)]
     for start in range(0, len(batch.input_ids), rows):

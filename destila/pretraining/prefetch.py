@@ -18,7 +18,7 @@ from destila.training.batches import each_tensor
 from destila.types import Batch
 
 
-class Source(Protocol):
+class BatchSource(Protocol):
     """Batches of text without end. Cursors are frozen dataclasses of JSON-able values that compare by value."""
 
     def start(self) -> Any:
@@ -37,16 +37,16 @@ class Source(Protocol):
         """The global batch at a cursor, on the CPU, and the cursor behind it; see `pretraining.data.batches.Feed.take`."""
 
 
-class Ahead:
+class Prefetcher:
     """A source read one batch ahead; a context that ends the thread. Its source is used by that thread alone."""
 
-    def __init__(self, source: Source, options: PretrainOptions, device: torch.device) -> None:
+    def __init__(self, source: BatchSource, options: PretrainOptions, device: torch.device) -> None:
         self._source, self._options, self._pinned = source, options, device.type == "cuda"
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="batches")
         self._asked: tuple[int, Any] | None = None
         self._made: Future[tuple[Batch, Any]] | None = None
 
-    def __enter__(self) -> Ahead:
+    def __enter__(self) -> Prefetcher:
         return self
 
     def __exit__(

@@ -55,7 +55,7 @@ class Config(ProbeOptions):
 def run(config: Config) -> dict[str, Any]:
     """model, scores (see `Probe.scores`) and notes (what was skipped, and why); raises ModelError."""
     loaded = hf.load(config.model, task="tag", labels=("O",))
-    probe = prepare(config, loaded.tokenizer, loaded.max_length)
+    probe = prepare_probe(config, loaded.tokenizer, loaded.max_length)
     return {
         "model": config.model,
         "scores": probe.scores(loaded.model.encoder),
@@ -94,7 +94,7 @@ class Probe:
 
     def _score(self, each: _Set, encoder: Encoder, autocast: torch.dtype | None) -> float:
         states, gold = _states(encoder, each.train, self.pad_id, autocast)
-        linear = fitted(
+        linear = fit_softmax(
             states,
             gold,
             len(each.labels),
@@ -109,7 +109,7 @@ class Probe:
         return each.reader.score(each.examples, predictions, each.labels)[each.score]
 
 
-def prepare(options: ProbeOptions, tokenizer: Tokenizer, longest: int) -> Probe:
+def prepare_probe(options: ProbeOptions, tokenizer: Tokenizer, longest: int) -> Probe:
     """The probe of encoders that read with this tokenizer and have `longest` positions or more.
 
     A data set whose files are not here is left out, with a note. Raises ConfigError for an unknown name and for one that
@@ -180,7 +180,7 @@ def _last(encoder: Encoder, batch: Batch, autocast: torch.dtype | None) -> Tenso
     return last
 
 
-def fitted(
+def fit_softmax(
     states: Tensor, gold: Tensor, classes: int, *, iterations: int, penalty: float
 ) -> nn.Linear:
     """The linear softmax over states [N, H] with the least cross-entropy on gold [N], from zero; equal data, equal answer.

@@ -66,7 +66,7 @@ class Variant(Options):
     set: tuple[str, ...] = Field((), description='keys that differ: ["train.lr=1e-3"]')
 
 
-class Recipe(Options):
+class PretrainRecipe(Options):
     """A pre-training, or several that are compared."""
 
     name: str = Field(description="name of the study, and of its folder")
@@ -88,7 +88,7 @@ class Recipe(Options):
     runs: tuple[Variant, ...] = opt((), "several runs instead of one")
 
     @model_validator(mode="after")
-    def _fits(self) -> Recipe:
+    def _fits(self) -> PretrainRecipe:
         if self.feed.form == "lines" and self.model.order:
             raise ValueError(
                 "feed.form = 'lines' has no pairs of sentences: set model.order = false"
@@ -102,7 +102,11 @@ class Recipe(Options):
                 "terms holds 'relation', which relates all tokens of a row, and feed.form = 'pairs' packs several pairs into "
                 "one: set feed.form = 'lines', or use 'hidden' or 'cosine'"
             )
-        shortest = packing.SHORTEST if self.feed.form == "pairs" else sentence_rows.SHORTEST
+        shortest = (
+            packing.SHORTEST_PAIR_ROW
+            if self.feed.form == "pairs"
+            else sentence_rows.SHORTEST_SENTENCE_ROW
+        )
         lengths = {
             f"train.stages.{i}.length": stage.length for i, stage in enumerate(self.train.stages)
         }
@@ -117,14 +121,16 @@ class Recipe(Options):
         return self
 
 
-def read(path: str, sets: Sequence[str] = ()) -> Recipe:
+def read_pretrain_recipe(path: str, sets: Sequence[str] = ()) -> PretrainRecipe:
     """The recipe in a TOML file with overrides applied; raises ConfigError."""
-    return config.load_config(Recipe, Path(path), sets)
+    return config.load_config(PretrainRecipe, Path(path), sets)
 
 
-def variants(path: str, sets: Sequence[str] = ()) -> list[tuple[str, Recipe]]:
+def variants(path: str, sets: Sequence[str] = ()) -> list[tuple[str, PretrainRecipe]]:
     """Name and recipe of every run; one of the recipe's own name when it lists none. Raises ConfigError."""
-    base = read(path, sets)
+    base = read_pretrain_recipe(path, sets)
     if not base.runs:
         return [(base.name, base)]
-    return [(variant.name, read(path, [*sets, *variant.set])) for variant in base.runs]
+    return [
+        (variant.name, read_pretrain_recipe(path, [*sets, *variant.set])) for variant in base.runs
+    ]

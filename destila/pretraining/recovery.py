@@ -59,7 +59,7 @@ class Rollback:
     why: str
 
 
-def told(back: Rollback, number: int, options: PretrainOptions, factor: float) -> str:
+def describe_rollback(back: Rollback, number: int, options: PretrainOptions, factor: float) -> str:
     """A line for the log about the return just made, the `number`-th."""
     limit = "" if back.lowest is None else f", lowest running mean {back.lowest:.3f}"
     return (
@@ -69,7 +69,7 @@ def told(back: Rollback, number: int, options: PretrainOptions, factor: float) -
     )
 
 
-def hopeless(backs: Sequence[Rollback], options: PretrainOptions) -> TrainingError:
+def give_up(backs: Sequence[Rollback], options: PretrainOptions) -> TrainingError:
     """The error that ends a run which has returned as often as it may; the last Return was not made."""
     tried = "; ".join(f"step {b.step}: {b.why}, loss {b.loss:.3f}, rate {b.lr:.3g}" for b in backs)
     return TrainingError(

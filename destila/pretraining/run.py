@@ -32,12 +32,12 @@ from destila.models import hf, store
 from destila.models.macs import macs_of
 from destila.models.mlm import MaskedModel
 from destila.pretraining import heldout, probe, setup
-from destila.pretraining.corpora import Prepared, prepare
+from destila.pretraining.corpora import Prepared, prepare_corpora
 from destila.pretraining.data.batches import BatchStream
-from destila.pretraining.loop import PretrainStep, pretrain, weights
+from destila.pretraining.loop import PretrainStep, load_weights, pretrain
 from destila.pretraining.objective import TASK
-from destila.pretraining.packed import Batches, batch_of, parts
-from destila.pretraining.recipe import Recipe, variants
+from destila.pretraining.packed import Batches, batch_of, split_rows
+from destila.pretraining.recipe import PretrainRecipe, variants
 from destila.progress import Progress, silent
 from destila.report import pretraining
 from destila.tokenizer.tokenizer import Tokenizer
@@ -112,7 +112,7 @@ class _Run:
     """One pre-training, in its folder."""
 
     name: str
-    recipe: Recipe
+    recipe: PretrainRecipe
     folder: Path
     progress: Progress
 
@@ -121,7 +121,7 @@ class _Run:
         for path in self._results():
             records.check(path)
         with processes().main_process_first():  # the others find in the cache what it makes
-            found = prepare(self.recipe.tokenizer, self.recipe.corpora, self.progress)
+            found = prepare_corpora(self.recipe.tokenizer, self.recipe.corpora, self.progress)
         key = self._key(found)
         known = self._known(key)
         if known is not None:
@@ -132,7 +132,7 @@ class _Run:
     def _trained(self, key: str, found: Prepared, minutes: float | None) -> Record | None:
         processes().wait_for_everyone()
         recipe = self.recipe
-        begun = setup.begin(recipe, found, self.progress)
+        begun = setup.set_up(recipe, found, self.progress)
         feed = BatchStream(found.corpora, found.tokenizer, recipe.feed, seed=recipe.seed)
         source = Batches(feed, every=begun.insight is not None and begun.every)
         look = _Look(recipe, found.tokenizer, feed, begun.model)
@@ -155,7 +155,7 @@ class _Run:
             if processes().is_main_process:
                 book.write(step)
                 self.progress(f"{self.name}: loss {step.loss:.2f}", step.step, step.steps)
-        model = weights(self.folder / "checkpoints", setup.empty(begun.model))
+        model = load_weights(self.folder / "checkpoints", setup.empty_like(begun.model))
         if not processes().is_main_process:
             return None
         store.save(
@@ -292,15 +292,15 @@ class _Look:
     """Scores on held-out text, and every so often a probe, of the weights as they are when it is called."""
 
     def __init__(
-        self, recipe: Recipe, tokenizer: Tokenizer, feed: BatchStream, model: MaskedModel
+        self, recipe: PretrainRecipe, tokenizer: Tokenizer, feed: BatchStream, model: MaskedModel
     ) -> None:
         self.recipe, self.model = recipe, model
         table = recipe.evaluation
         self.batches = list(
-            parts(batch_of(feed.heldout(length=table.length, tokens=table.tokens)), _ROWS)
+            split_rows(batch_of(feed.heldout(length=table.length, tokens=table.tokens)), _ROWS)
         )
         self.marks, self.characters = read_word_marks(tokenizer), characters_per_piece(tokenizer)
-        self.probe = probe.prepare(table.probe, tokenizer, model.config.max_length)
+        self.probe = probe.prepare_probe(table.probe, tokenizer, model.config.max_length)
         for note in self.probe.notes:
             log.info("%s", note)
         self.shared_out = recipe.train.parallel == "fsdp" and processes().num_processes > 1
@@ -319,7 +319,7 @@ class _Look:
         )
         depth = self.model.encoder.depth
         self.model.encoder.depth = self.model.config.layers
-        found = heldout.evaluate(
+        found = heldout.evaluate_heldout(
             self.model, self.batches, self.marks, self.characters, autocast=autocast
         )
         due = step == train.steps or (every and step // train.evaluate_every % every == 0)

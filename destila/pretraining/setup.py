@@ -20,7 +20,7 @@ from destila.models.presets import PRESETS
 from destila.models.weights import fingerprint_of
 from destila.pretraining.corpora import Prepared
 from destila.pretraining.data import word_vectors
-from destila.pretraining.recipe import Recipe
+from destila.pretraining.recipe import PretrainRecipe
 from destila.progress import Progress
 from destila.teachers.live_states import LiveStates
 from destila.tokenizer.tokenizer import Tokenizer
@@ -40,7 +40,7 @@ class Setup:
     every: bool
 
 
-def begin(recipe: Recipe, found: Prepared, progress: Progress) -> Setup:
+def set_up(recipe: PretrainRecipe, found: Prepared, progress: Progress) -> Setup:
     """The model, loss and teacher of a recipe; raises ConfigError, ModelError when they do not fit."""
     model = _model(recipe, found, progress)
     plain = build_loss(recipe.terms)
@@ -68,12 +68,12 @@ def begin(recipe: Recipe, found: Prepared, progress: Progress) -> Setup:
     return Setup(model, loss, live, every=recipe.teacher.tokens == "all" and loss.needs_signal)
 
 
-def empty(model: MaskedModel) -> MaskedModel:
+def empty_like(model: MaskedModel) -> MaskedModel:
     """A model of the same shape on the CPU, without values."""
     return mlm.empty(model.config, order=model.order is not None)
 
 
-def fingerprints(recipe: Recipe) -> list[str]:
+def fingerprints(recipe: PretrainRecipe) -> list[str]:
     """Names of the weights that a recipe starts from or learns from."""
     given = (
         []
@@ -84,7 +84,7 @@ def fingerprints(recipe: Recipe) -> list[str]:
     return [fingerprint_of(hub.resolve(name)) for name in given]
 
 
-def _model(recipe: Recipe, found: Prepared, progress: Progress) -> MaskedModel:
+def _model(recipe: PretrainRecipe, found: Prepared, progress: Progress) -> MaskedModel:
     table = recipe.model
     if table.shape is None and table.source not in PRESETS:
         model, own, report = hf.load_masked(
@@ -114,7 +114,7 @@ def _model(recipe: Recipe, found: Prepared, progress: Progress) -> MaskedModel:
     return model
 
 
-def _check_stages(recipe: Recipe, model: MaskedModel) -> None:
+def _check_stages(recipe: PretrainRecipe, model: MaskedModel) -> None:
     """Raises ConfigError for what the model cannot do, before any step: rows too long, more layers than it has."""
     places, layers = model.config.max_length, model.config.layers
     longest = max(stage.length for stage in recipe.train.stages)
@@ -131,7 +131,7 @@ def _check_stages(recipe: Recipe, model: MaskedModel) -> None:
         )
 
 
-def _check_depths(recipe: Recipe, model: MaskedModel, loss: WeightedLoss) -> None:
+def _check_depths(recipe: PretrainRecipe, model: MaskedModel, loss: WeightedLoss) -> None:
     """Raises ConfigError when a stage leaves out a layer that a term compares."""
     deepest = max((layer for _, layer in loss.student_states), default=0)
     fewest = min(stage.layers or model.config.layers for stage in recipe.train.stages)

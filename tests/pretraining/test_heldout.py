@@ -11,7 +11,7 @@ from torch import nn
 
 from destila.errors import DataError
 from destila.pretraining.data.word_order import READS_ORDER
-from destila.pretraining.heldout import disordered, evaluate
+from destila.pretraining.heldout import disordered, evaluate_heldout
 from destila.tokenizer.word_marks import characters_per_piece, read_word_marks
 from destila.types import IGNORE, Batch, Output
 
@@ -61,7 +61,9 @@ def _batch(rows, tokenizer, special):
 
 
 def score(model, batches, tokenizer, **options):
-    return evaluate(model, batches, read_word_marks(tokenizer), characters_per_piece(tokenizer), **options)
+    return evaluate_heldout(
+        model, batches, read_word_marks(tokenizer), characters_per_piece(tokenizer), **options
+    )
 
 
 def constant(tokenizer, piece=None):

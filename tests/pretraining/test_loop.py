@@ -12,7 +12,7 @@ from destila.config import build_config
 from destila.errors import ConfigError, TrainingError
 from destila.losses.weighted import build_loss
 from destila.pretraining import loop as training
-from destila.pretraining.loop import rate
+from destila.pretraining.loop import learning_rate
 from destila.pretraining.options import PretrainOptions
 
 SMALL = {
@@ -70,12 +70,16 @@ def test_tokens_are_the_real_ones(pretoy, tmp_path):
 
 def test_the_rate_rises_and_falls_over_a_horizon_that_the_stages_need_not_reach():
     chosen = options(horizon=100, warmup=0.2, lr=0.1)
-    assert [rate(step, chosen) for step in (0, 10, 19)] == pytest.approx([0.0, 0.05, 0.095])
-    assert [rate(step, chosen) for step in (20, 50, 100)] == pytest.approx([0.08, 0.05, 0.0])
+    assert [learning_rate(step, chosen) for step in (0, 10, 19)] == pytest.approx(
+        [0.0, 0.05, 0.095]
+    )
+    assert [learning_rate(step, chosen) for step in (20, 50, 100)] == pytest.approx(
+        [0.08, 0.05, 0.0]
+    )
     flat_one = options(schedule="constant", warmup=0.2, lr=0.1, horizon=100)
-    assert [rate(step, flat_one) for step in (19, 39)] == pytest.approx([0.1, 0.1])
+    assert [learning_rate(step, flat_one) for step in (19, 39)] == pytest.approx([0.1, 0.1])
     unbroken = options(schedule="from the peak", warmup=0.2, lr=0.1, horizon=100)
-    assert [rate(step, unbroken) for step in (10, 20, 60, 100)] == pytest.approx(
+    assert [learning_rate(step, unbroken) for step in (10, 20, 60, 100)] == pytest.approx(
         [0.05, 0.1, 0.05, 0.0]
     )
     with pytest.raises(ConfigError, match="horizon = 20 is before the end of the stages, 40 steps"):

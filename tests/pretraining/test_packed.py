@@ -13,7 +13,7 @@ from destila.models.config import from_shape
 from destila.models.mlm import build
 from destila.pretraining.data.batches import MaskedRows
 from destila.pretraining.objective import TASK
-from destila.pretraining.packed import batch_of, parts
+from destila.pretraining.packed import batch_of, split_rows
 from destila.types import IGNORE
 
 SIZES = (9, 5, 7)
@@ -125,6 +125,6 @@ def test_a_shared_block_can_be_run_fewer_times(rows):
 
 def test_parts_are_the_rows_in_order(rows):
     batch = batch_of(rows)
-    one, other = parts(batch, 1)
+    one, other = split_rows(batch, 1)
     assert torch.equal(torch.cat([one.input_ids, other.input_ids]), batch.input_ids)
     assert torch.equal(torch.cat([one.order, other.order]), batch.order)

@@ -60,7 +60,7 @@ def options(**values):
 
 
 def test_what_the_states_tell_is_found(toy_set, encoder, bpe):
-    found = probe.prepare(options(pos=toy_set), bpe, 512).scores(encoder)
+    found = probe.prepare_probe(options(pos=toy_set), bpe, 512).scores(encoder)
     assert set(found) == {"pos_accuracy"}
     assert found["pos_accuracy"] > 0.95
 
@@ -69,11 +69,11 @@ def test_states_that_tell_nothing_give_the_commonest_class(toy_set, encoder, bpe
     with torch.no_grad():
         encoder.embeddings.word.weight.zero_()
         encoder.embeddings.position.weight.zero_()
-    assert probe.prepare(options(pos=toy_set), bpe, 512).scores(encoder)["pos_accuracy"] < 0.6
+    assert probe.prepare_probe(options(pos=toy_set), bpe, 512).scores(encoder)["pos_accuracy"] < 0.6
 
 
 def test_entities_are_scored_as_entities_and_a_probe_serves_again(encoder, bpe):
-    found = probe.prepare(options(ner="demo_tags"), bpe, 512)
+    found = probe.prepare_probe(options(ner="demo_tags"), bpe, 512)
     first = found.scores(encoder)
     assert 0 < first["entity_f1"] < 1
     assert found.scores(encoder) == first
@@ -81,7 +81,7 @@ def test_entities_are_scored_as_entities_and_a_probe_serves_again(encoder, bpe):
 
 def test_the_encoder_stays_as_it_was(toy_set, encoder, bpe):
     before = {name: value.clone() for name, value in encoder.state_dict().items()}
-    probe.prepare(options(pos=toy_set), bpe, 512).scores(encoder.train())
+    probe.prepare_probe(options(pos=toy_set), bpe, 512).scores(encoder.train())
     assert encoder.training
     assert all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
     assert all(p.grad is None and p.requires_grad for p in encoder.parameters())
@@ -92,12 +92,12 @@ def test_windows_are_no_longer_than_the_encoder_reads(toy_set, bpe):
     short = heads.build(
         from_shape(shape, vocab_size=bpe.vocab_size, pad_id=0), "tag", ("O",), 0
     ).encoder
-    assert "pos_accuracy" in probe.prepare(options(pos=toy_set), bpe, 8).scores(short)
+    assert "pos_accuracy" in probe.prepare_probe(options(pos=toy_set), bpe, 8).scores(short)
 
 
 def test_data_that_are_not_here_are_left_out_with_a_note(toy_set, encoder, bpe, monkeypatch):
     monkeypatch.delenv("DESTILA_DATA", raising=False)
-    found = probe.prepare(options(pos=toy_set, ner="conll2002"), bpe, 512)
+    found = probe.prepare_probe(options(pos=toy_set, ner="conll2002"), bpe, 512)
     assert set(found.scores(encoder)) == {"pos_accuracy"}
     (note,) = found.notes
     assert note.startswith("no probe of entity_f1: no folder for conll2002")
@@ -107,11 +107,11 @@ def test_a_data_set_of_another_kind_is_refused(toy_set, bpe, tmp_path):
     with pytest.raises(
         ConfigError, match="'demo_tags' is scored by entity_f1, the probe wants pos_accuracy"
     ):
-        probe.prepare(options(pos="demo_tags"), bpe, 512)
+        probe.prepare_probe(options(pos="demo_tags"), bpe, 512)
     alone = tmp_path / "alone.py"
     alone.write_text(SET.replace("SPLITS", '{"dev": found}'), encoding="utf-8")
     with pytest.raises(ConfigError, match="'toy' has no examples in its train split"):
-        probe.prepare(options(pos=str(alone)), bpe, 512)
+        probe.prepare_probe(options(pos=str(alone)), bpe, 512)
 
 
 def test_the_softmax_is_the_minimum_of_its_loss():
@@ -122,7 +122,7 @@ def test_the_softmax_is_the_minimum_of_its_loss():
         + (states[:, 1] > 0).long()
         + torch.randint(2, (200,), generator=random)
     ) % 3
-    linear = probe.fitted(states, gold, 3, iterations=200, penalty=1e-3)
+    linear = probe.fit_softmax(states, gold, 3, iterations=200, penalty=1e-3)
     spread = states.std(0, correction=0)
     weight = (linear.weight * spread).requires_grad_()
     bias = (linear.bias + linear.weight @ states.mean(0)).requires_grad_()

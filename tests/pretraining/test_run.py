@@ -84,7 +84,7 @@ def recipe(path: Path, text: str, **changes) -> str:
             if isinstance(value, dict) and isinstance(data.get(key), dict)
             else value
         )
-    made = config.build_config(pretrain_recipe.Recipe, data)
+    made = config.build_config(pretrain_recipe.PretrainRecipe, data)
     path.write_text(config.to_toml(made, help=False), encoding="utf-8")
     return str(path)
 

@@ -44,7 +44,7 @@ def small(recipe: Recipe) -> Recipe:
 
 def small_pretraining(path: Path) -> str:
     """A recipe of a pre-training of the same form, over corpus.txt.zst, that runs in a second."""
-    plain = pretrain_recipe.read(str(path)).model_dump(exclude_none=True)
+    plain = pretrain_recipe.read_pretrain_recipe(str(path)).model_dump(exclude_none=True)
     plain["corpora"] = [{"files": ["corpus.txt.zst"], "exact": False, "near": {"use": False}}]
     plain["tokenizer"] |= {"vocab_size": 300}
     plain["model"] = {
@@ -56,7 +56,7 @@ def small_pretraining(path: Path) -> str:
         "tokens": 300,
         "probe": {"pos": "", "ner": "demo_tags", "train": 10, "dev": 5},
     }
-    return config.to_toml(config.build_config(pretrain_recipe.Recipe, plain))
+    return config.to_toml(config.build_config(pretrain_recipe.PretrainRecipe, plain))
 
 
 @pytest.fixture

@@ -65,7 +65,7 @@ def test_a_recipe_of_a_corpus_loads(path: Path) -> None:
 
 @pytest.mark.parametrize("path", PRETRAININGS, ids=lambda path: path.stem)
 def test_a_recipe_of_a_pre_training_loads(path: Path) -> None:
-    assert pretrain_recipe.read(str(path)).name == path.stem
+    assert pretrain_recipe.read_pretrain_recipe(str(path)).name == path.stem
     for _, loaded in pretrain_recipe.variants(str(path)):
         for term in loaded.terms:
             module = plugins.find("losses", term["use"], "Options", "build")

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from destila.errors import TrainingError
-from destila.pretraining.loop import weights
+from destila.pretraining.loop import load_weights
 from destila.training import state
 from destila.training.checkpoint import Checkpoints
 
@@ -113,11 +113,11 @@ def test_the_weights_of_the_newest_checkpoint_come_without_what_the_loss_learned
     for number, kept in enumerate((everything, net)):
         folder = tmp_path / str(number)
         state.write(folder / "00000007.safetensors", state.tensors(kept, optim), {})
-        found = weights(folder, pretoy.model(seed=9))
+        found = load_weights(folder, pretoy.model(seed=9))
         assert all(
             torch.equal(value, found.get_parameter(name)) for name, value in net.named_parameters()
         )
     with pytest.raises(
         TrainingError, match=r"there is no checkpoint in .*nowhere: start the run first"
     ):
-        weights(tmp_path / "nowhere", net)
+        load_weights(tmp_path / "nowhere", net)

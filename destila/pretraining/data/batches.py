@@ -19,11 +19,11 @@ import numpy as np
 from destila.config import Options, build_config, opt
 from destila.corpus.shards import Shards
 from destila.errors import ConfigError, DataError
-from destila.pretraining.data.masking import Masked, Masking, corrupt, piece_weights
+from destila.pretraining.data.masking import Corruption, Masking, corrupt, piece_weights
 from destila.pretraining.data.mixture import Mixture
-from destila.pretraining.data.packing import Frame, Packing, Row, Text, joined, pack
-from destila.pretraining.data.segments import Stretches, cut, is_held_out, read
-from destila.pretraining.data.sentence_rows import Lines, lines, ordered
+from destila.pretraining.data.packing import FrameIds, PackedRows, Packing, Text, pack, stack_rows
+from destila.pretraining.data.segments import Segments, cut_segments, is_held_out, read_segment
+from destila.pretraining.data.sentence_rows import Lines, order_lines, split_lines
 from destila.tokenizer.tokenizer import Tokenizer
 from destila.tokenizer.word_marks import read_word_marks
 from destila.types import IGNORE
@@ -89,7 +89,7 @@ class _Block(Protocol):
 
     def __len__(self) -> int: ...
 
-    def rows(self, start: int, stop: int) -> Row: ...
+    def rows(self, start: int, stop: int) -> PackedRows: ...
 
 
 class BatchStream:
@@ -106,8 +106,8 @@ class BatchStream:
             read_word_marks(tokenizer, options.masking.words),
             read_word_marks(tokenizer, Masking().words),
         )
-        self._frame = Frame(tokenizer.cls_id, tokenizer.sep_id, tokenizer.pad_id)
-        found = [cut(corpus, options.stretch) for corpus in corpora]
+        self._frame = FrameIds(tokenizer.cls_id, tokenizer.sep_id, tokenizer.pad_id)
+        found = [cut_segments(corpus, options.stretch) for corpus in corpora]
         held = [is_held_out(stretches, options.heldout) for stretches in found]
         self._train = [stretches[~apart] for stretches, apart in zip(found, held, strict=True)]
         self._held = [stretches[apart] for stretches, apart in zip(found, held, strict=True)]
@@ -151,7 +151,7 @@ class BatchStream:
         )
         if cursor.row and cursor.cut[:2] != of:
             cursor = self._next(cursor)
-        parts: list[tuple[int, np.ndarray, Row]] = []
+        parts: list[tuple[int, np.ndarray, PackedRows]] = []
         missing, began = rows, cursor
         while missing:
             cut = cursor.cut if cursor.row else of if pairs else (*of, missing % of[1])
@@ -177,7 +177,7 @@ class BatchStream:
             else self.options.masking.model_copy(update={"rate": rate})
         )
         return self._corrupted(
-            joined([row for *_, row in parts], self._frame.pad),
+            stack_rows([row for *_, row in parts], self._frame.pad),
             names,
             blocks,
             masking,
@@ -208,7 +208,7 @@ class BatchStream:
         if self.options.form == "pairs":
             rows = pack(text, self._frame, Packing(length=length), key=(_HELD,))
         else:
-            found = lines(text.tokens, text.sentences, length, unk_id=self._marks.unk_id)
+            found = split_lines(text.tokens, text.sentences, length, unk_id=self._marks.unk_id)
             rows = found.rows(np.argsort(found.sizes, kind="stable"), self._frame)
         names, epoch = np.arange(len(rows.pair)), np.zeros(1, np.int64)
         hidden = corrupt(
@@ -251,20 +251,22 @@ class BatchStream:
 
     def _lines(self, text: Text, of: tuple[int, ...], block: int) -> _Block:
         length, together, before = of
-        found = lines(text.tokens, text.sentences, length, unk_id=self._marks.unk_id)
+        found = split_lines(text.tokens, text.sentences, length, unk_id=self._marks.unk_id)
         random = np.random.default_rng([_SHUFFLE, self._seed, block])
-        return _Lines(found, ordered(found, together, before, random), self._frame)
+        return _Lines(found, order_lines(found, together, before, random), self._frame)
 
-    def _packed(self, text: Text, of: tuple[int, ...], key: tuple[int, ...]) -> Row:
+    def _packed(self, text: Text, of: tuple[int, ...], key: tuple[int, ...]) -> PackedRows:
         length, pair = of
         packing = build_config(
             Packing, {**self.options.packing.model_dump(), "length": length, "pair": pair or None}
         )
         return pack(text, self._frame, packing, key=key)
 
-    def _text(self, of: Sequence[Stretches], drawn: Sequence[tuple[int, int]]) -> Text:
+    def _text(self, of: Sequence[Segments], drawn: Sequence[tuple[int, int]]) -> Text:
         """The stretches (corpus, number), each as a document."""
-        found = [read(self._corpora[corpus], of[corpus], stretch) for corpus, stretch in drawn]
+        found = [
+            read_segment(self._corpora[corpus], of[corpus], stretch) for corpus, stretch in drawn
+        ]
         tokens = np.concatenate([tokens for tokens, _ in found]).astype(np.int32)
         return Text(
             tokens,
@@ -273,7 +275,7 @@ class BatchStream:
         )
 
     def _corrupted(
-        self, rows: Row, names: np.ndarray, epoch: np.ndarray, masking: Masking, *, seed: int
+        self, rows: PackedRows, names: np.ndarray, epoch: np.ndarray, masking: Masking, *, seed: int
     ) -> MaskedRows:
         real = int((rows.pair > 0).sum())
         found = corrupt(
@@ -289,7 +291,7 @@ class BatchStream:
         return _hidden(rows, found)
 
 
-def _hidden(rows: Row, found: Masked) -> MaskedRows:
+def _hidden(rows: PackedRows, found: Corruption) -> MaskedRows:
     """Rows with their chosen tokens hidden."""
     target = np.where(found.chosen, rows.input_ids, np.int32(IGNORE))
     real = int((rows.pair > 0).sum())
@@ -302,12 +304,12 @@ def _hidden(rows: Row, found: Masked) -> MaskedRows:
 class _Pairs:
     """Packed rows."""
 
-    found: Row
+    found: PackedRows
 
     def __len__(self) -> int:
         return len(self.found.pair)
 
-    def rows(self, start: int, stop: int) -> Row:
+    def rows(self, start: int, stop: int) -> PackedRows:
         return self.found[start:stop]
 
 
@@ -317,12 +319,12 @@ class _Lines:
 
     found: Lines
     order: np.ndarray
-    frame: Frame
+    frame: FrameIds
 
     def __len__(self) -> int:
         return len(self.order)
 
-    def rows(self, start: int, stop: int) -> Row:
+    def rows(self, start: int, stop: int) -> PackedRows:
         return self.found.rows(self.order[start:stop], self.frame)
 
 

@@ -71,7 +71,7 @@ class Masking(Options):
 
 
 @dataclass(frozen=True, slots=True)
-class Masked:
+class Corruption:
     """Corrupted rows. input_ids [R, L], like the rows; chosen: bool [R, L], the tokens to predict.
 
     sampled, realised: i64 [ngram], spans by their number of words, as drawn and as taken in the end; the same with
@@ -94,7 +94,7 @@ def corrupt(
     epoch: int | np.ndarray,
     weights: np.ndarray | None = None,
     real: int | None = None,
-) -> Masked:
+) -> Corruption:
     """Rows of tokens ids [R, L] with some of them chosen and corrupted.
 
     rows: i64 [R], the number that names each row in its corpus. epoch: one, or each row's, i64 [R]. marks:
@@ -108,14 +108,14 @@ def corrupt(
         assert real is not None
         chosen = _drawn(ids, keys, weights, int(np.ceil(options.rate * real)))
         single = np.array([chosen.sum()])
-        return Masked(_replaced(ids, chosen, keys, marks, options), chosen, single, single)
+        return Corruption(_replaced(ids, chosen, keys, marks, options), chosen, single, single)
     words = _words(ids, marks, options.ngram)
     taken, sampled, realised = _spans(words, _budgets(words, keys, options), keys, options.ngram)
     change = np.zeros(ids.size + 1, np.int8)
     change[words.start[taken]] += 1
     change[words.start[taken] + words.sizes[taken, 0]] -= 1
     chosen = np.cumsum(change[:-1], dtype=np.int8).view(bool).reshape(ids.shape)
-    return Masked(_replaced(ids, chosen, keys, marks, options), chosen, sampled, realised)
+    return Corruption(_replaced(ids, chosen, keys, marks, options), chosen, sampled, realised)
 
 
 def piece_weights(counts: np.ndarray, marks: WordMarks, smoothing: float) -> np.ndarray:

@@ -32,7 +32,7 @@ FRAME = 3
 
 _FIELDS = ("input_ids", "type_ids", "positions", "pair", "order")
 _LEAST = FRAME + 5  # tokens that are still worth a pair; fewer go to the pair before
-SHORTEST = 2 * _LEAST
+SHORTEST_PAIR_ROW = 2 * _LEAST
 """Tokens of a row at least."""
 
 _OTHERS = 64  # documents among which the published code's second sentence is looked for
@@ -41,7 +41,7 @@ _OTHERS = 64  # documents among which the published code's second sentence is lo
 class Packing(Options):
     """Rows and the pairs in them."""
 
-    length: int = opt(128, "tokens of a row", ge=SHORTEST)
+    length: int = opt(128, "tokens of a row", ge=SHORTEST_PAIR_ROW)
     pair: int | None = opt(
         None, "tokens after which a pair takes no further sentence; none = the row's length", ge=1
     )
@@ -56,7 +56,7 @@ class Packing(Options):
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class FrameIds:
     """The ids around a pair, and of the rest of a row."""
 
     cls: int
@@ -74,7 +74,7 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class PackedRows:
     """Rows, i32 [R, L] each.
 
     pair: the number of the token's pair in its row from 1, 0 for padding; tokens see those of equal number. positions:
@@ -88,12 +88,12 @@ class Row:
     pair: np.ndarray
     order: np.ndarray
 
-    def __getitem__(self, which: slice | np.ndarray) -> Row:
+    def __getitem__(self, which: slice | np.ndarray) -> PackedRows:
         """Some of the rows."""
-        return Row(*(getattr(self, name)[which] for name in _FIELDS))
+        return PackedRows(*(getattr(self, name)[which] for name in _FIELDS))
 
 
-def flat(documents: Iterable[Sequence[np.ndarray]]) -> Text:
+def flatten(documents: Iterable[Sequence[np.ndarray]]) -> Text:
     """Documents, each a list of sentences, each an array of ids [n], as one text."""
     found = list(documents)
     sentences = [np.asarray(sentence) for document in found for sentence in document]
@@ -105,22 +105,22 @@ def flat(documents: Iterable[Sequence[np.ndarray]]) -> Text:
     )
 
 
-def joined(rows: Sequence[Row], pad: int) -> Row:
+def stack_rows(rows: Sequence[PackedRows], pad: int) -> PackedRows:
     """Rows of rows as one, [R, L], padded to the longest."""
     if len(rows) == 1:
         return rows[0]
     length, fill = max(row.pair.shape[1] for row in rows), {"input_ids": pad, "order": IGNORE}
 
-    def field(row: Row, name: str) -> np.ndarray:
+    def field(row: PackedRows, name: str) -> np.ndarray:
         found: np.ndarray = getattr(row, name)
         return np.pad(
             found, ((0, 0), (0, length - found.shape[1])), constant_values=fill.get(name, 0)
         )
 
-    return Row(*(np.concatenate([field(row, name) for row in rows]) for name in _FIELDS))
+    return PackedRows(*(np.concatenate([field(row, name) for row in rows]) for name in _FIELDS))
 
 
-def pack(text: Text, frame: Frame, options: Packing, *, key: Sequence[int]) -> Row:
+def pack(text: Text, frame: FrameIds, options: Packing, *, key: Sequence[int]) -> PackedRows:
     """The rows [R, L] of a text; nothing of it is lost with single = "alone".
 
     key: numbers that all draws depend on, such as (seed, epoch, shard): equal ones give equal rows.
@@ -232,7 +232,7 @@ def _shortened(tokens: tuple[int, int], drop: int, random: np.random.Generator) 
     return tokens[0] + front, tokens[1] - (drop - front)
 
 
-def _filled(tokens: np.ndarray, plan: np.ndarray, frame: Frame, length: int) -> Row:
+def _filled(tokens: np.ndarray, plan: np.ndarray, frame: FrameIds, length: int) -> PackedRows:
     row, place, a, a_end, b, b_end, label = plan.T
     rows = int(row[-1]) + 1 if len(row) else 0
     firsts, seconds = a_end - a, b_end - b
@@ -250,7 +250,9 @@ def _filled(tokens: np.ndarray, plan: np.ndarray, frame: Frame, length: int) -> 
     number = np.arange(len(row)) - np.searchsorted(row, row) + 1
     pair[real] = np.repeat(number, sizes)
     order[start] = label
-    return Row(*(field.reshape(rows, length) for field in (ids, types, positions, pair, order)))
+    return PackedRows(
+        *(field.reshape(rows, length) for field in (ids, types, positions, pair, order))
+    )
 
 
 def _ranges(starts: np.ndarray, sizes: np.ndarray) -> np.ndarray:

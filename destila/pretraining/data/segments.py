@@ -19,7 +19,7 @@ _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True, slots=True)
-class Stretches:
+class Segments:
     """N stretches of a corpus, in its order: sentences first to last (exclusive) of a shard.
 
     shard i32 [N]; first, last i64 [N], sentences of the shard; tokens i64 [N].
@@ -33,12 +33,12 @@ class Stretches:
     def __len__(self) -> int:
         return len(self.shard)
 
-    def __getitem__(self, which: np.ndarray) -> Stretches:
+    def __getitem__(self, which: np.ndarray) -> Segments:
         """Some of them, by bool [N] or numbers."""
-        return Stretches(self.shard[which], self.first[which], self.last[which], self.tokens[which])
+        return Segments(self.shard[which], self.first[which], self.last[which], self.tokens[which])
 
 
-def cut(corpus: Shards, size: int) -> Stretches:
+def cut_segments(corpus: Shards, size: int) -> Segments:
     """The stretches of a corpus, each of about `size` tokens, or a whole document that is smaller.
 
     Raises DataError for a corpus without a token.
@@ -48,14 +48,14 @@ def cut(corpus: Shards, size: int) -> Stretches:
         edges = _edges(np.asarray(documents), sentences, size)
         bounds = sentences[edges]
         found.append(
-            Stretches(
+            Segments(
                 np.full(len(edges) - 1, number, np.int32), edges[:-1], edges[1:], np.diff(bounds)
             )
         )
     parts = (
         [getattr(part, name) for part in found] for name in ("shard", "first", "last", "tokens")
     )
-    stretches = Stretches(
+    stretches = Segments(
         *(np.concatenate(part) if part else np.zeros(0, np.int64) for part in parts)
     )
     stretches = stretches[stretches.tokens > 0]
@@ -64,14 +64,14 @@ def cut(corpus: Shards, size: int) -> Stretches:
     return stretches
 
 
-def read(corpus: Shards, stretches: Stretches, at: int) -> tuple[np.ndarray, np.ndarray]:
+def read_segment(corpus: Shards, stretches: Segments, at: int) -> tuple[np.ndarray, np.ndarray]:
     """The tokens u16|u32 [T] of a stretch and the sizes i64 [S] of its sentences."""
     _, sentences, tokens = corpus.arrays[int(stretches.shard[at])]
     bounds = sentences[stretches.first[at] : stretches.last[at] + 1]
     return tokens[bounds[0] : bounds[-1]], np.diff(bounds)
 
 
-def is_held_out(stretches: Stretches, share: float) -> np.ndarray:
+def is_held_out(stretches: Segments, share: float) -> np.ndarray:
     """Which stretches are kept from training, bool [N]: a share of them by a hash of their place in the corpus.
 
     It depends on no seed, so that runs can be compared, and hardly changes when a corpus grows. A share above 0 holds

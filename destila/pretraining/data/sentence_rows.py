@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from destila.corpus.chunks import offsets
-from destila.pretraining.data.packing import Frame, Row
+from destila.pretraining.data.packing import FrameIds, PackedRows
 from destila.types import IGNORE
 
 _FRAME = 2  # special tokens of a row
-SHORTEST = 12
+SHORTEST_SENTENCE_ROW = 12
 """Tokens of a row at least."""
 
 _FIRST_EDGE, _BIN = 3, 4
@@ -32,7 +32,7 @@ class Lines:
     starts: np.ndarray
     sizes: np.ndarray
 
-    def rows(self, which: np.ndarray, frame: Frame) -> Row:
+    def rows(self, which: np.ndarray, frame: FrameIds) -> PackedRows:
         """Some of them, by numbers [R], as rows padded to the longest."""
         starts, sizes = self.starts[which, None], self.sizes[which, None]
         place = np.arange(int(sizes.max(initial=0)) + _FRAME)
@@ -41,12 +41,12 @@ class Lines:
         ids[text] = self.tokens[(starts + place - 1)[text]]
         zeros = np.zeros(ids.shape, np.int32)
         positions = np.where(real, place, 0).astype(np.int32)
-        return Row(
+        return PackedRows(
             ids, zeros, positions, real.astype(np.int32), np.full(ids.shape, IGNORE, np.int32)
         )
 
 
-def lines(tokens: np.ndarray, sizes: np.ndarray, length: int, *, unk_id: int) -> Lines:
+def split_lines(tokens: np.ndarray, sizes: np.ndarray, length: int, *, unk_id: int) -> Lines:
     """The lines of sentences whose sizes i64 [S] are given, in order, each at most `length` with its frame."""
     longest = length - _FRAME
     pieces = -(-sizes // longest)
@@ -55,13 +55,15 @@ def lines(tokens: np.ndarray, sizes: np.ndarray, length: int, *, unk_id: int) ->
     starts = offsets(sizes)[sentence] + within
     own = np.minimum(longest, sizes[sentence] - within)
     unknown = offsets(tokens == unk_id)
-    kept = (own + _FRAME >= SHORTEST) & (
+    kept = (own + _FRAME >= SHORTEST_SENTENCE_ROW) & (
         2 * (unknown[starts + own] - unknown[starts]) < own + _FRAME
     )
     return Lines(tokens, starts[kept], own[kept])
 
 
-def ordered(found: Lines, together: int, before: int, random: np.random.Generator) -> np.ndarray:
+def order_lines(
+    found: Lines, together: int, before: int, random: np.random.Generator
+) -> np.ndarray:
     """The numbers of all lines, i64 [N]: groups of `together` that are nearly equally long, in a random order.
 
     before: lines that complete a group of other lines, and go before the whole groups; what is left goes behind them.

@@ -9,8 +9,8 @@ import pytest
 
 from destila import config
 from destila.errors import ConfigError
-from destila.pretraining.data.masking import Masked, Masking, corrupt, piece_weights
-from destila.pretraining.data.packing import Frame, Packing, Row, flat, pack
+from destila.pretraining.data.masking import Corruption, Masking, corrupt, piece_weights
+from destila.pretraining.data.packing import FrameIds, PackedRows, Packing, flatten, pack
 from destila.tokenizer.tokenizer import Tokenizer
 from destila.tokenizer.word_marks import WordMarks, read_word_marks
 
@@ -18,7 +18,7 @@ RUN = re.compile(r"[^\W_]+")
 SHORT = Packing(length=64)
 
 
-def packed(tokenizer: Tokenizer, lines: list[str], copies: int) -> tuple[Row, np.ndarray]:
+def packed(tokenizer: Tokenizer, lines: list[str], copies: int) -> tuple[PackedRows, np.ndarray]:
     """Rows of the lines in many orders, and the number of the run of letters each token is of, -1 for none.
 
     The numbers come from the text, not from the pieces; both are packed alike because only lengths decide.
@@ -36,19 +36,23 @@ def packed(tokenizer: Tokenizer, lines: list[str], copies: int) -> tuple[Row, np
         for i, (ids, runs) in enumerate(document):
             document[i] = (ids, np.where(runs < 0, -1, runs + number))
             number += len(ids)
-    frame = Frame(tokenizer.cls_id, tokenizer.sep_id, tokenizer.pad_id)
-    ids = pack(flat([i for i, _ in d] for d in documents), frame, SHORT, key=(7,))
-    runs = pack(flat([r for _, r in d] for d in documents), Frame(-1, -1, -1), SHORT, key=(7,))
+    frame = FrameIds(tokenizer.cls_id, tokenizer.sep_id, tokenizer.pad_id)
+    ids = pack(flatten([i for i, _ in d] for d in documents), frame, SHORT, key=(7,))
+    runs = pack(
+        flatten([r for _, r in d] for d in documents), FrameIds(-1, -1, -1), SHORT, key=(7,)
+    )
     return ids, runs.input_ids
 
 
-def masked(rows: Row, known: WordMarks, seed: int = 3, epoch: int = 0, **options) -> Masked:
+def masked(
+    rows: PackedRows, known: WordMarks, seed: int = 3, epoch: int = 0, **options
+) -> Corruption:
     return corrupt(
         rows.input_ids, np.arange(len(rows.pair)), known, Masking(**options), seed=seed, epoch=epoch
     )
 
 
-def broken(runs: np.ndarray, rows: Row, chosen: np.ndarray) -> int:
+def broken(runs: np.ndarray, rows: PackedRows, chosen: np.ndarray) -> int:
     """Runs of letters, as far as they lie in one half of a pair, that are chosen in part."""
     row, place = np.nonzero(runs >= 0)
     names = np.stack(
@@ -61,11 +65,11 @@ def broken(runs: np.ndarray, rows: Row, chosen: np.ndarray) -> int:
 
 
 @pytest.fixture(scope="module")
-def sample(bpe, lines) -> tuple[Row, WordMarks]:
+def sample(bpe, lines) -> tuple[PackedRows, WordMarks]:
     return packed(bpe, lines, 400)[0], read_word_marks(bpe)
 
 
-def text(rows: Row, known: WordMarks) -> np.ndarray:
+def text(rows: PackedRows, known: WordMarks) -> np.ndarray:
     return ~known.special[rows.input_ids] & (rows.input_ids != known.unk_id)
 
 
@@ -179,7 +183,11 @@ SMOOTH = Masking(words="piece", ngram=1, smoothing=0.7)
 
 
 def smoothed(
-    rows: Row, known: WordMarks, counts: np.ndarray, real: int | None = None, rate: float = 0.15
+    rows: PackedRows,
+    known: WordMarks,
+    counts: np.ndarray,
+    real: int | None = None,
+    rate: float = 0.15,
 ) -> np.ndarray:
     options = SMOOTH.model_copy(update={"rate": rate})
     weights = piece_weights(counts, known, 0.7)
@@ -194,7 +202,7 @@ def test_smoothing_chooses_the_rate_of_the_batch_and_no_special_token(sample):
     rows, known = sample
     ids = rows.input_ids.copy()
     ids[:, 10] = known.unk_id
-    rows = Row(ids, rows.type_ids, rows.positions, rows.pair, rows.order)
+    rows = PackedRows(ids, rows.type_ids, rows.positions, rows.pair, rows.order)
     chosen = smoothed(rows[:40], known, np.ones(len(known.special), np.int64), real=40 * 64 - 5)
     assert chosen.sum() == np.ceil(0.15 * (40 * 64 - 5))
     assert not chosen[known.special[ids[:40]] | (ids[:40] == known.unk_id)].any()

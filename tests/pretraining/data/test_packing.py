@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from destila.pretraining.data.packing import Frame, Packing, Row, flat, pack
+from destila.pretraining.data.packing import FrameIds, PackedRows, Packing, flatten, pack
 from destila.types import IGNORE
 
-FRAME = Frame(cls=-2, sep=-3, pad=-1)
+FRAME = FrameIds(cls=-2, sep=-3, pad=-1)
 
 
 def corpus(documents: int = 300, sentences: int = 20, longest: int = 40) -> list[list[np.ndarray]]:
@@ -29,11 +29,11 @@ def corpus(documents: int = 300, sentences: int = 20, longest: int = 40) -> list
     return made
 
 
-def packed(documents, key=(0, 0), **options) -> Row:
-    return pack(flat(documents), FRAME, Packing(**options), key=key)
+def packed(documents, key=(0, 0), **options) -> PackedRows:
+    return pack(flatten(documents), FRAME, Packing(**options), key=key)
 
 
-def pairs(rows: Row) -> list[tuple[np.ndarray, np.ndarray, int]]:
+def pairs(rows: PackedRows) -> list[tuple[np.ndarray, np.ndarray, int]]:
     """A, B and label of every pair."""
     found = []
     for ids, types, numbers, order in zip(
@@ -108,7 +108,7 @@ def test_pairs_are_cut_between_sentences():
                 assert int(after[0]) in starts
 
 
-def told_by_the_ends(rows: Row, documents) -> float:
+def told_by_the_ends(rows: PackedRows, documents) -> float:
     """Share of labels that are right when one knows only where halves begin and end with a sentence."""
     starts = {int(s[0]) for d in documents for s in d}
     ends = {int(s[-1]) for d in documents for s in d}

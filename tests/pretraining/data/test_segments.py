@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from destila.errors import DataError
-from destila.pretraining.data.segments import Stretches, cut, is_held_out, read
+from destila.pretraining.data.segments import Segments, cut_segments, is_held_out, read_segment
 
 
 def sizes(documents: int, *, sentences: int, longest: int) -> list[list[int]]:
@@ -17,16 +17,16 @@ def sizes(documents: int, *, sentences: int, longest: int) -> list[list[int]]:
     ]
 
 
-def many(count: int) -> Stretches:
+def many(count: int) -> Segments:
     numbers = np.arange(count)
-    return Stretches(np.zeros(count, np.int32), numbers, numbers + 1, np.ones(count, np.int64))
+    return Segments(np.zeros(count, np.int32), numbers, numbers + 1, np.ones(count, np.int64))
 
 
 @pytest.mark.parametrize("size", [1, 50, 10_000])
 def test_stretches_are_the_corpus_in_its_order(make, size):
     corpus = make("a", [*sizes(50, sentences=60, longest=30), [], [0, 3, 0], [7]], per_shard=20)
-    found = cut(corpus, size)
-    pieces = [read(corpus, found, at) for at in range(len(found))]
+    found = cut_segments(corpus, size)
+    pieces = [read_segment(corpus, found, at) for at in range(len(found))]
     assert np.concatenate([tokens for tokens, _ in pieces]).tolist() == [
         t for d in corpus for t in d.tokens.tolist()
     ]
@@ -37,24 +37,24 @@ def test_stretches_are_the_corpus_in_its_order(make, size):
 
 
 def test_stretches_of_a_book_are_of_nearly_equal_size(make):
-    found = cut(make("a", [[10] * 1010]), 1000)
+    found = cut_segments(make("a", [[10] * 1010]), 1000)
     assert len(found) == 10
     assert set(found.tokens.tolist()) == {1010}
 
 
 def test_no_stretch_crosses_documents_and_short_ones_stay_whole(make):
     corpus = make("a", [[5, 5], [900, 900], [7], [3, 4]], per_shard=2)
-    assert cut(corpus, 1000).tokens.tolist() == [10, 900, 900, 7, 7]
+    assert cut_segments(corpus, 1000).tokens.tolist() == [10, 900, 900, 7, 7]
 
 
 def test_a_sentence_is_never_cut(make):
-    found = cut(make("a", [[5000, 10, 10]]), 100)
+    found = cut_segments(make("a", [[5000, 10, 10]]), 100)
     assert found.tokens.tolist() == [5000, 20]
 
 
 def test_a_corpus_without_text_is_refused(make):
     with pytest.raises(DataError, match=r"bare holds no text: make the corpus again"):
-        cut(make("bare", [[], [0]]), 100)
+        cut_segments(make("bare", [[], [0]]), 100)
 
 
 @pytest.mark.parametrize("share", [0.01, 0.3])

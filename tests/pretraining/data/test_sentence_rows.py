@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from destila.pretraining.data.packing import Frame
-from destila.pretraining.data.sentence_rows import Lines, lines, ordered
+from destila.pretraining.data.packing import FrameIds
+from destila.pretraining.data.sentence_rows import Lines, order_lines, split_lines
 from destila.types import IGNORE
 
 UNKNOWN = 1000
-FRAME = Frame(cls=-2, sep=-3, pad=-1)
+FRAME = FrameIds(cls=-2, sep=-3, pad=-1)
 
 
 def found(sentences: list[list[int]], length: int = 40) -> Lines:
     tokens = np.array([t for s in sentences for t in s], np.int32)
-    return lines(tokens, np.array(list(map(len, sentences))), length, unk_id=UNKNOWN)
+    return split_lines(tokens, np.array(list(map(len, sentences))), length, unk_id=UNKNOWN)
 
 
 def texts(made: Lines) -> list[list[int]]:
@@ -53,7 +53,7 @@ def test_rows_are_framed_and_padded_to_the_longest():
 def test_groups_hold_every_line_once_and_are_of_neighbouring_bins():
     random = np.random.default_rng(0)
     made = found([[7] * n for n in random.integers(10, 38, 500)])
-    numbers = ordered(made, 16, 5, np.random.default_rng(1))
+    numbers = order_lines(made, 16, 5, np.random.default_rng(1))
     assert sorted(numbers.tolist()) == list(range(len(made.sizes)))
     groups = numbers[5 : 5 + 30 * 16].reshape(30, 16)
     bins = (made.sizes[groups] + 2 - 3) // 4
@@ -63,8 +63,8 @@ def test_groups_hold_every_line_once_and_are_of_neighbouring_bins():
 
 
 def test_few_lines_make_no_group():
-    assert ordered(found([[1, 2]]), 4, 0, np.random.default_rng(0)).tolist() == []
-    assert sorted(ordered(found([[7] * 10] * 3), 4, 2, np.random.default_rng(0)).tolist()) == [
+    assert order_lines(found([[1, 2]]), 4, 0, np.random.default_rng(0)).tolist() == []
+    assert sorted(order_lines(found([[7] * 10] * 3), 4, 2, np.random.default_rng(0)).tolist()) == [
         0,
         1,
         2,
