@@ -5,6 +5,7 @@
 #   make check   format, lint, types and the fast tests
 #   make fix     format and repair what ruff can repair
 #   make map     draw the pages of docs/reference from the code
+#   make tables  draw README's table, docs/results.md and the picture from results/
 #   make bench   comparisons with other tools (minutes to hours; results are printed)
 #   make clean   remove caches and the demo's runs; `rm -rf .venv` also undoes the set-up
 #
@@ -19,7 +20,7 @@ PYTEST := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $(BIN)/python -m pytest
 DEMOS := demo-intents demo-tags
 STUDENT = runs/$(1)/students/student-distilled-s0/best
 
-.PHONY: demo test check fix map bench clean
+.PHONY: demo test check fix map tables bench clean
 .DEFAULT_GOAL := test
 
 # --- set-up: one virtual environment, two stamps; a stamp is stale when a requirement or a version changes ---
@@ -70,6 +71,9 @@ fix: $(VENV)/.installed-dev
 
 map: $(VENV)/.installed-dev
 	@$(BIN)/python docs/generate.py
+
+tables: $(VENV)/.installed-dev
+	@$(BIN)/python docs/tables.py
 
 bench: $(VENV)/.installed-dev
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done

@@ -9,16 +9,28 @@ from pathlib import Path
 
 import pytest
 
+from tests.rules.test_imports import ROWS
+
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md"), *ROOT.glob("models/*/*.md")])
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s#]+)(?:#[^)]*)?\)|!\[[^\]]*\]\(([^)\s]+)\)")
 
 
-def test_drawn_pages_are_up_to_date() -> None:
-    """`make map` would change nothing."""
-    command = [sys.executable, str(ROOT / "docs" / "generate.py"), "--check"]
+@pytest.mark.parametrize("script", ["generate.py", "tables.py"])
+def test_drawn_pages_are_up_to_date(script: str) -> None:
+    """`make map` and `make tables` would change nothing."""
+    command = [sys.executable, str(ROOT / "docs" / script), "--check"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_contributing_has_the_table_of_layers() -> None:
+    """CONTRIBUTING shows the rows that `test_imports.py` keeps."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^\| (\d+) \| ([^|]*) \|", text, re.MULTILINE)
+    shown = [tuple(re.findall(r"`([^`]+)`", names)) for _, names in lines]
+    rooms = [tuple(room for room in row if room not in ("__main__", "destila")) for row in ROWS]
+    assert shown == [row for row in rooms if row]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())

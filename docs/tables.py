@@ -1,0 +1,214 @@
+"""Draw the tables and the picture of measured results from the records: `make tables` runs it.
+
+    README.md             the table between its two marks: one study, four rows
+    docs/results.md       every study of results/, with its conditions
+    docs/images/front.svg score against milliseconds of the README's study, with the front
+
+Nothing is typed in by hand: a number that is not in `results/*.jsonl` cannot appear.
+`python docs/tables.py --check` fails when one of them is not what it would write.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from destila import records
+from destila.report.figure import Dot, scatter
+from destila.report.pareto import Point, front
+from destila.report.rows import Row, rows
+from destila.report.words import name, role
+from destila.report.words import say as say_conditions
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "results"
+BEGIN, END = "<!-- table: drawn by `make tables` -->", "<!-- end of table -->"
+
+STUDY = "ner-conll2002"
+"""The study of the README."""
+STUDENT = "mini-2"
+"""Its student; the teacher, the student's export and the baseline stand beside it."""
+PROTOCOL = "real"
+"""Test texts one by one, tokenising and decoding included."""
+
+LABELS = {
+    "teacher": "teacher {}",
+    "distilled": "{}, distilled",
+    "finetuned": "{}, fine-tuned",
+    "exported": "distilled, int8",
+    "baseline": "baseline {}",
+}
+"""What stands beside a dot."""
+
+STYLE = """<style>
+text { font: 11px sans-serif; fill: #444 }
+.axis, .grid { stroke: #ddd; fill: none }
+.front { stroke: #888; stroke-width: 1.6; fill: none }
+.dot.teacher { fill: #cc79a7 } .dot.distilled { fill: #0072b2 } .dot.finetuned { fill: #e69f00 }
+.dot.exported { fill: #009e73 } .dot.baseline { fill: none; stroke: #555; stroke-width: 2.4 }
+</style>"""
+
+
+def main() -> None:
+    """Write the three files, or check that they are up to date."""
+    parser = argparse.ArgumentParser(description="Draw tables of results from the records.")
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if one is old")
+    check = parser.parse_args().check
+
+    old = []
+    for path, draw in files().items():
+        text = draw()
+        if check and (not path.exists() or path.read_text(encoding="utf-8") != text):
+            old.append(str(path.relative_to(ROOT)))
+        elif not check:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+
+    if old:
+        sys.exit(f"not up to date: {', '.join(old)}; run `make tables`")
+
+
+def files() -> dict[Path, Callable[[], str]]:
+    """Name every file and the function that draws it."""
+    return {
+        ROOT / "README.md": draw_readme,
+        ROOT / "docs" / "results.md": draw_results,
+        ROOT / "docs" / "images" / "front.svg": draw_picture,
+    }
+
+
+# --- the README
+
+
+def draw_readme() -> str:
+    """Return the README with its table drawn anew."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    head, rest = text.split(BEGIN)
+    tail = rest.split(END)[1]
+    return f"{head}{BEGIN}\n{headline()}\n{END}{tail}"
+
+
+def headline() -> str:
+    """Draw teacher, student, its export and the baseline of one study."""
+    chosen = {row.role: row for row in headline_rows()}
+    score = name(chosen["teacher"].first.main)
+    titles = {
+        "teacher": "teacher",
+        "distilled": "student, distilled",
+        "exported": "the same, int8 without torch",
+        "baseline": "baseline",
+    }
+
+    lines = [f"| CoNLL-2002, one thread | {score} | MB | ms per text |", "| --- | ---: | ---: | ---: |"]
+    for key, title in titles.items():
+        row = chosen[key]
+        seeds = "" if len(row.seeds) == 1 else f" ({len(row.seeds)} seeds)"
+        model = f" `{row.model}`" if key != "exported" else ""
+        lines.append(
+            f"| {title}{model}{seeds} | {score_of(row)} | {megabytes(row)} | {milliseconds(row)} |"
+        )
+    return "\n".join(lines)
+
+
+def headline_rows() -> list[Row]:
+    """Return the rows of the README's study that the table and the picture show."""
+    every = rows(records.read(RESULTS / f"{STUDY}.jsonl"))
+    return [
+        row
+        for row in every
+        if row.role in ("teacher", "baseline") or row.model.startswith(STUDENT)
+    ]
+
+
+# --- the picture
+
+
+def draw_picture() -> str:
+    """Draw score against milliseconds for the README's study, with the front."""
+    every = [row for row in headline_rows() if milliseconds(row) != "–"]
+    points = {point_of(row): row for row in every}
+    dots = [
+        Dot(point.cost, 100 * point.score, row.role, LABELS[row.role].format(row.model))
+        for point, row in points.items()
+    ]
+    best = [(point.cost, 100 * point.score) for point in front(list(points))]
+
+    picture = scatter(
+        dots,
+        title="Score against milliseconds per text",
+        x_title="ms per text, one thread",
+        y_title=name(every[0].first.main),
+        front=best,
+    )
+    inside = picture.index(">") + 1
+    with_space = picture[: inside - 1] + ' xmlns="http://www.w3.org/2000/svg">'
+    return f"{with_space}{STYLE}{picture[inside:]}\n"
+
+
+def point_of(row: Row) -> Point:
+    """Return a row as a point of the trade-off."""
+    latency = row.latency(PROTOCOL)
+    assert latency is not None, "only timed rows are drawn"
+    return Point(row.model, score=row.main, cost=latency.median_ms)
+
+
+# --- the page of results
+
+
+def draw_results() -> str:
+    """Draw every study of results/, tested models only, with the conditions of its times."""
+    lines = [
+        "# Results",
+        "",
+        "<!-- Drawn from results/*.jsonl by `make tables`. -->",
+        "",
+        "Scores x100 on test, mean and standard deviation over seeds. Milliseconds are medians over",
+        "test texts one by one, tokenising and decoding included. What led to them, and what failed,",
+        "stands in [the log](log/2026-11.md).",
+    ]
+    for path in sorted(RESULTS.glob("*.jsonl")):
+        known = records.read(path)
+        lines += ["", *study(path.stem, rows(known))]
+    return "\n".join(lines) + "\n"
+
+
+def study(title: str, every: Sequence[Row]) -> list[str]:
+    """Draw one study as a section."""
+    main = every[0].first.main
+    lines = [f"## {title}", ""]
+    lines += [f"| model | role | {name(main)} | seeds | M parameters | MB | ms |"]
+    lines += ["| --- | --- | ---: | ---: | ---: | ---: | ---: |"]
+    for row in every:
+        cells = [row.model, role(row.role), score_of(row), str(len(row.seeds))]
+        cells += [f"{row.first.params / 1e6:.2f}", megabytes(row), milliseconds(row)]
+        lines.append(f"| {' | '.join(cells)} |")
+
+    timed = [latency.conditions for row in every if (latency := row.latency(PROTOCOL))]
+    conditions = dict.fromkeys(say_conditions(each) for each in timed)
+    return lines + [line for each in conditions for line in ("", f"Timed on {each}.")][:2]
+
+
+# --- cells
+
+
+def score_of(row: Row) -> str:
+    """Write the mean main score x100, with its spread over seeds."""
+    spread = row.spread(row.first.main)
+    return f"{100 * row.main:.1f}" + (f" ± {100 * spread:.1f}" if spread is not None else "")
+
+
+def megabytes(row: Row) -> str:
+    """Write the size in MB (10^6 bytes); a dash where it was not counted."""
+    return f"{row.first.size_bytes / 1e6:.1f}" if row.first.size_bytes else "–"
+
+
+def milliseconds(row: Row) -> str:
+    """Write the median milliseconds per text; a dash where the model was not timed."""
+    latency = row.latency(PROTOCOL)
+    return f"{latency.median_ms:.2f}" if latency else "–"
+
+
+if __name__ == "__main__":
+    main()
