@@ -20,12 +20,11 @@ from destila.config import Options, opt
 from destila.cpu import available as threads_available
 from destila.measuring import energy, machine, memory, protocols
 from destila.measuring.latency import PAPERS_LENGTH, Call, speed_up, using_threads
-from destila.measuring.profile import spread
 from destila.measuring.protocols import Protocol
+from destila.measuring.sample_texts import spread, text_file, texts_of
 from destila.measuring.targets import TimingTarget, open_model
 from destila.models.macs import macs_of
 from destila.records import to_json
-from destila.study.testing import text_file
 from destila.tasks.metrics import main_score
 from destila.types import Example, Latency, Record
 
@@ -73,7 +72,7 @@ def run(arguments: Config) -> dict[str, Any]:
         examples = (
             []
             if arguments.texts is None
-            else spread(protocols.texts_of(arguments.texts, opened[0].task), arguments.limit)
+            else spread(texts_of(arguments.texts, opened[0].task), arguments.limit)
         )
         latency: list[list[Latency]] = [[] for _ in opened]
         ratios: list[dict[str, Any]] = []

@@ -19,17 +19,30 @@ from typing import Any, Literal, get_args
 import numpy as np
 import onnx
 
+from destila import cpu
 from destila.errors import ModelError
 from destila.exporting import int8, proof
 from destila.exporting import onnx as graphs
 from destila.exporting import openvino as ir
+from destila.exporting.calibration import open_graph
 from destila.exporting.count import bytes_formula, count_products, expected
-from destila.exporting.proof import Window
-from destila.inference.session import feeds, open_session
+from destila.exporting.sensitivity import Effect, GraphScore, keep_needed, sensitivity
+from destila.inference.session import TokenWindow, feeds, open_session
+from destila.measuring import machine
+from destila.measuring.sample_texts import spread
+from destila.model_folder import read_folder
 from destila.models.heads import Model
+from destila.models.hf import Loaded
+from destila.tasks.readers import reader
+from destila.types import Example
 
 CandidateName = Literal[
-    "fp32", "int8-dynamic", "int8-static", "openvino-bf16", "openvino-int8", "openvino-int8-bf16"
+    "fp32",
+    "int8-dynamic",
+    "int8-static",
+    "openvino-bf16",
+    "openvino-int8",
+    "openvino-int8-bf16",
 ]
 CANDIDATES: tuple[CandidateName, ...] = get_args(CandidateName)
 CALIBRATED: tuple[CandidateName, ...] = ("int8-static", "openvino-int8", "openvino-int8-bf16")
@@ -37,14 +50,44 @@ CALIBRATED: tuple[CandidateName, ...] = ("int8-static", "openvino-int8", "openvi
 WindowScore = Callable[[Callable[[dict[str, np.ndarray]], np.ndarray]], float]
 """The main dev score of a function from the inputs of one window to its logits."""
 
+_PROOFS, _CALIBRATIONS = 64, 128
+"""Texts on which answers are compared, and from which fixed scales are taken."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DevScore:
+    """How an export is judged on a study's dev split.
+
+    Args:
+        whole: the score over all of dev.
+        sample: the score over some of dev, for judging single products: there are dozens of them.
+        reference: torch's score.
+        max_drop: the most that a candidate's score may be below it.
+    """
+
+    whole: WindowScore
+    sample: WindowScore
+    reference: float
+    max_drop: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExportCandidate:
     """One file of an export and what was proven of it; export.json lists these.
 
-    bytes: of all its files. products: of weights or activations with activations. parity: largest difference of the
-    logits from torch's, relative to the largest logit. score, drop: on dev, and below torch's; None without a recipe.
-    stable: a text's answer has the same bits on 1 or 2 threads, in any order, alone or beside others.
+    Args:
+        name: "int8-dynamic".
+        file: "model.onnx", inside the export's folder.
+        backend: "onnxruntime" or "openvino".
+        kind: "int8-dynamic", what `open_session` is told.
+        bytes: 5_811_404, of all its files.
+        int8_products: 26, of the products below.
+        products: 34, of weights or activations with activations.
+        parity: 0.03, the largest difference of the logits from torch's, relative to the largest.
+        stable: a text's answer has the same bits on 1 or 2 threads, in any order and company.
+        kept_fp32: ("layer.0.up",), products that were left in fp32.
+        score: 0.81 on dev; None without a recipe.
+        drop: 0.002, how far that is below torch's; None without a recipe.
     """
 
     name: str
@@ -61,157 +104,269 @@ class ExportCandidate:
     drop: float | None = None
 
     def plain(self) -> dict[str, Any]:
-        """The object of export.json."""
+        """Return the object of export.json."""
         return {**asdict(self), "kept_fp32": list(self.kept_fp32)}
+
+    def notes(self) -> list[str]:
+        """Return what the model card says about this file."""
+        products = f"{self.int8_products} of {self.products} matrix products in int8"
+        code, threads = machine.code_version(), cpu.available()
+        notes = [
+            f"{self.name}: {products}, {self.bytes:,} bytes.",
+            f"Checked when exported, with destila {code} on {threads} threads.",
+        ]
+        if self.drop is not None:
+            notes.append(
+                f"Main dev score {self.score:.4f}, {self.drop:.4f} less than the model it was made "
+                "from has."
+            )
+        return notes
+
+
+def builder_of(
+    loaded: Loaded,
+    source: Path,
+    *,
+    texts: Sequence[Example],
+    training: Sequence[Example],
+    dev: DevScore | None,
+) -> CandidateBuilder:
+    """Return the builder for a loaded model.
+
+    Args:
+        loaded: the model.
+        source: its folder, which says how long its windows are.
+        texts: what it will read; answers are compared on some of them, beside random windows.
+        training: what fixed scales are taken from; empty: no candidate that needs them.
+        dev: how scores are judged; None: not at all.
+    """
+    windows = _windows(loaded, source, texts, _PROOFS)
+    calibration = _windows(loaded, source, training, _CALIBRATIONS)
+    return CandidateBuilder(loaded.model, windows, calibration, dev)
 
 
 class CandidateBuilder:
     """Builds the candidates of one model.
 
-    windows: what answers are compared on. calibration: windows of training text, for fixed scales. score: see Score;
-    None without a recipe. reference: torch's score.
+    Args:
+        model: in evaluation mode.
+        texts: windows of real texts that answers are compared on, beside random ones.
+        calibration: windows of training text, for fixed scales.
+        dev: how scores are judged; None without a recipe.
     """
 
     def __init__(
         self,
         model: Model,
-        windows: Sequence[Window],
-        calibration: Sequence[Window] = (),
-        *,
-        score: WindowScore | None = None,
-        reference: float | None = None,
-        max_drop: float = 0.005,
+        texts: Sequence[TokenWindow],
+        calibration: Sequence[TokenWindow] = (),
+        dev: DevScore | None = None,
     ) -> None:
-        self.model, self.windows, self.calibration = model, windows, calibration
-        self.score, self.reference, self.max_drop = score, reference, max_drop
+        self.model, self.calibration, self.dev = model, calibration, dev
+        self.windows = [*proof.random_windows(model), *texts]
+        self.texts = list(texts) or self.windows
         self.graph = graphs.build(model, mask=False)  # fp32, for unpadded texts
 
     def possible(self) -> list[CandidateName]:
-        """The candidates that can be built here: installed, and with texts to calibrate on where they need them."""
-        openvino = all(importlib.util.find_spec(name) is not None for name in ("openvino", "nncf"))
-        found = [name for name in CANDIDATES if openvino or not name.startswith("openvino")]
-        return [name for name in found if self.calibration or name not in CALIBRATED]
+        """Return what can be built here: installed, and with texts to calibrate on where needed."""
+        installed = all(importlib.util.find_spec(name) is not None for name in ("openvino", "nncf"))
+        names = [name for name in CANDIDATES if installed or not name.startswith("openvino")]
+        return [name for name in names if self.calibration or name not in CALIBRATED]
 
     def build(
         self, name: CandidateName, folder: Path, keep: frozenset[str] = frozenset()
     ) -> ExportCandidate:
-        """One candidate, saved in a folder as `model.<name>.onnx` or `.xml` and proven.
+        """Return one candidate, saved as `model.<name>.onnx` or `.xml` and proven.
 
-        keep: products that stay in fp32. Raises ModelError when the file is not what it should be or its score drops.
+        Args:
+            name: of the candidate.
+            folder: where its files go.
+            keep: products that stay in fp32.
+
+        Raises:
+            ModelError: the file is not what it should be, or its score drops too far.
         """
         if name in CALIBRATED and not self.calibration:
             raise ModelError(f"{name} takes its scales from texts: give --texts or --recipe")
-        found = (
-            self._openvino(name, folder)
-            if name.startswith("openvino")
-            else self._onnx(name, folder, keep)
+
+        if name.startswith("openvino"):
+            return self._scored(self._openvino(name, folder), folder)
+        return self._scored(self._onnx(name, folder, keep), folder)
+
+    def quantised(self, name: CandidateName, keep: frozenset[str] = frozenset()) -> onnx.ModelProto:
+        """Return the int8 graph of a candidate."""
+        calibration = self._feeds(self.calibration)
+        return int8.quantise(self.graph, kind=_scaling(name), keep=keep, calibration=calibration)
+
+    def effects(self, name: str) -> list[Effect]:
+        """Return what each group of products alone costs in 8 bits, the most harmful first.
+
+        Args:
+            name: the candidate whose int8 is judged. OpenVINO's graphs are others, so int8-dynamic
+                is judged in their place.
+        """
+        assert self.dev is not None, "products are judged by the dev score"
+        return sensitivity(
+            self.graph,
+            on_graphs(self.dev.sample),
+            kind=_scaling(name),
+            calibration=self._feeds(self.calibration),
+            windows=self._feeds(self.windows),
         )
-        return self._scored(found, folder)
+
+    def products_to_keep(self, name: CandidateName) -> frozenset[str]:
+        """Return the products that must stay in fp32 for the dev score to hold; most often none.
+
+        Single products are judged on a sample of dev, the choice on all of it.
+        """
+        if self.dev is None or not name.startswith("int8"):
+            return frozenset()
+        whole = on_graphs(self.dev.whole)
+        if whole(self.graph) - whole(self.quantised(name)) <= self.dev.max_drop:
+            return frozenset()
+
+        return keep_needed(
+            self.graph,
+            whole,
+            self.dev.max_drop,
+            kind=_scaling(name),
+            calibration=self._feeds(self.calibration),
+            effects=self.effects(name),
+        )
 
     def _onnx(self, name: CandidateName, folder: Path, keep: frozenset[str]) -> ExportCandidate:
         file = folder / f"model.{name}.onnx"
-        onnx.save(self.graph if name == "fp32" else self.quantised(name, keep), str(file))
+        exact, config, task = name == "fp32", self.model.config, self.model.task
+        onnx.save(self.graph if exact else self.quantised(name, keep), str(file))
+
+        # Its products are those of the architecture, in 8 bits but for those that are kept.
+        counted = count_products(file)
+        kept = int8.products(self.graph) if exact else keep - {"embeddings"}
+        proof.all_products(file, counted, expected(config, task), len(kept))
+
+        # Every weight is stored once.
+        size = file.stat().st_size
+        formula = bytes_formula(config, task, "fp32" if exact else "int8", len(self.model.labels))
+        proof.right_size(file, size, formula + (0 if exact else self._extra_bytes(keep)))
+
+        # Its answers are torch's: to rounding in fp32, and stable in any case.
         session = open_session(file)
-        counted, config = count_products(file), self.model.config
-        weighted, total = expected(config, self.model.task)
-        kept = frozenset(int8.products(self.graph)) if name == "fp32" else keep - {"embeddings"}
-        proof.all_products(file, counted, (weighted, total), len(kept))
-        kind = "fp32" if name == "fp32" else "int8"
-        formula = bytes_formula(config, self.model.task, kind, len(self.model.labels))
-        proof.right_size(
-            file, file.stat().st_size, formula + (self._extra_bytes(keep) if name != "fp32" else 0)
-        )
-        answers = proof.same_answers if name == "fp32" else proof.logit_difference
+        compare = proof.same_answers if exact else proof.logit_difference
         return ExportCandidate(
             name=name,
             file=file.name,
             backend="onnxruntime",
             kind=name,
-            bytes=file.stat().st_size,
+            bytes=size,
             int8_products=counted[0],
             products=counted[1],
-            parity=answers(session, self.model, self.windows),
+            parity=compare(session, self.model, self.windows),
             stable=proof.stable(file, self.windows, kind=name),
             kept_fp32=tuple(sorted(keep)),
         )
 
-    def quantised(self, name: CandidateName, keep: frozenset[str] = frozenset()) -> onnx.ModelProto:
-        """The int8 graph of a candidate."""
-        return int8.quantise(
-            self.graph, kind=self.kind(name), keep=keep, calibration=self.calibration_feeds
-        )
-
-    def kind(self, name: str) -> int8.QuantKind:
-        """How activations are scaled in an onnxruntime candidate."""
-        return "static" if name == "int8-static" else "dynamic"
-
-    @property
-    def window_feeds(self) -> list[dict[str, np.ndarray]]:
-        """The inputs of the graph on the windows that answers are compared on."""
-        return _of([value.name for value in self.graph.graph.input], self.windows)
-
-    @property
-    def calibration_feeds(self) -> list[dict[str, np.ndarray]]:
-        """The inputs of the graph on the calibration windows."""
-        return _of([value.name for value in self.graph.graph.input], self.calibration)
-
-    def _extra_bytes(self, keep: frozenset[str]) -> int:
-        """Bytes that weights kept in fp32 add: 4 a value, of which 1 is saved where no product uses them in int8."""
-        sizes = {tensor.name: int(np.prod(tensor.dims)) for tensor in self.graph.graph.initializer}
-        uses: dict[str, set[str]] = {}
-        for node in self.graph.graph.node:
-            if node.op_type == "MatMul" and node.input[1] in sizes:
-                uses.setdefault(node.input[1], set()).add(node.name)
-        found = 0
-        for weight, users in uses.items():
-            found += (3 if users <= keep else 4) * sizes[weight] if users & keep else 0
-        return found + (
-            3 * sum(sizes[table] for table in int8.TABLES) if "embeddings" in keep else 0
-        )
-
     def _openvino(self, name: CandidateName, folder: Path) -> ExportCandidate:
         file = folder / f"model.{name}.xml"
-        found, kind = ir.build(self.model), name.removeprefix("openvino-")
+        kind = name.removeprefix("openvino-")
+        converted = ir.build(self.model)
         if name in CALIBRATED:
-            names = [value.get_any_name() for value in found.inputs]
-            found = ir.quantise_ir(found, _of(names, self.calibration))
-        ir.save_ir(found, file, half=kind == "bf16")
+            inputs = [value.get_any_name() for value in converted.inputs]
+            converted = ir.quantise_ir(converted, _of(inputs, self.calibration))
+        ir.save_ir(converted, file, half=kind == "bf16")
+
+        # All products with weights are int8, or none; those of activations are not counted.
         counted = ir.count_ir_products(file)
         weighted, _ = expected(self.model.config, self.model.task)
-        proof.all_products(
-            file, counted, (weighted, weighted), 0 if name in CALIBRATED else weighted
-        )
-        size = file.stat().st_size + file.with_suffix(".bin").stat().st_size
+        kept = 0 if name in CALIBRATED else weighted
+        proof.all_products(file, counted, (weighted, weighted), kept)
+
         session = open_session(file, kind=kind)
         return ExportCandidate(
             name=name,
             file=file.name,
             backend="openvino",
             kind=kind,
-            bytes=size,
+            bytes=file.stat().st_size + file.with_suffix(".bin").stat().st_size,
             int8_products=counted[0],
             products=counted[1],
             parity=proof.logit_difference(session, self.model, self.windows),
             stable=proof.stable(file, self.windows, kind=kind),
         )
 
-    def _scored(self, found: ExportCandidate, folder: Path) -> ExportCandidate:
-        """The candidate with its dev score; raises ModelError when that is too far below torch's."""
-        if self.score is None or self.reference is None:
-            return found
-        score = self.score(open_session(folder / found.file, kind=found.kind))
-        drop = self.reference - score
-        if drop > self.max_drop:
+    def _scored(self, candidate: ExportCandidate, folder: Path) -> ExportCandidate:
+        """Return the candidate with its dev score; raise ModelError when that drops too far."""
+        if self.dev is None:
+            return candidate
+
+        score = self.dev.whole(open_session(folder / candidate.file, kind=candidate.kind))
+        drop = self.dev.reference - score
+        if drop > self.dev.max_drop:
             raise ModelError(
-                f"{found.name} scores {score:.4f} on dev, {drop:.4f} less than torch; --max-drop allows {self.max_drop}. "
-                "The export is refused: --auto-keep keeps the products that cost the score in fp32"
+                f"{candidate.name} scores {score:.4f} on dev, {drop:.4f} less than torch; "
+                f"--max-drop allows {self.dev.max_drop}. The export is refused: --auto-keep keeps "
+                "the products that cost the score in fp32"
             )
-        return replace(found, score=score, drop=drop)
+        return replace(candidate, score=score, drop=drop)
+
+    def _extra_bytes(self, keep: frozenset[str]) -> int:
+        """Return the bytes that weights kept in fp32 add to an int8 file.
+
+        4 a value, of which 1 is saved where no product uses them in int8.
+        """
+        sizes = {tensor.name: int(np.prod(tensor.dims)) for tensor in self.graph.graph.initializer}
+
+        # The products that use each weight: a shared block's weights serve every layer.
+        users: dict[str, set[str]] = {}
+        for node in self.graph.graph.node:
+            if node.op_type == "MatMul" and node.input[1] in sizes:
+                users.setdefault(node.input[1], set()).add(node.name)
+
+        extra = 0
+        for weight, products in users.items():
+            if products & keep:
+                extra += (3 if products <= keep else 4) * sizes[weight]
+        if "embeddings" in keep:
+            extra += 3 * sum(sizes[table] for table in int8.TABLES)
+        return extra
+
+    def _feeds(self, windows: Sequence[TokenWindow]) -> list[dict[str, np.ndarray]]:
+        """Return the inputs of the fp32 graph on each window."""
+        return _of([value.name for value in self.graph.graph.input], windows)
 
 
-def _of(names: Sequence[str], windows: Sequence[Window]) -> list[dict[str, np.ndarray]]:
-    """The inputs of these names on each window."""
-    return [
-        {name: value for name, value in feeds(*window).items() if name in names}
-        for window in windows
-    ]
+def on_graphs(score: WindowScore) -> GraphScore:
+    """Return a score of graphs in memory."""
+
+    def score_graph(proto: onnx.ModelProto) -> float:
+        session = open_graph(proto)
+        names = [value.name for value in session.get_inputs()]
+        return score(lambda feeds: session.run(None, {name: feeds[name] for name in names})[0])
+
+    return score_graph
+
+
+def _scaling(name: str) -> int8.QuantKind:
+    """Return how activations are scaled in an onnxruntime candidate."""
+    return "static" if name == "int8-static" else "dynamic"
+
+
+def _of(names: Sequence[str], windows: Sequence[TokenWindow]) -> list[dict[str, np.ndarray]]:
+    """Return the inputs of these names on each window."""
+    every = [feeds(*window) for window in windows]
+    return [{name: inputs[name] for name in inputs if name in names} for inputs in every]
+
+
+def _windows(
+    loaded: Loaded, source: Path, examples: Sequence[Example], count: int
+) -> list[TokenWindow]:
+    """Return up to `count` windows, spread over the examples, as the model will read them."""
+    if not examples:
+        return []
+    info, task = read_folder(source), loaded.model.task
+    longest = int(info.extra.get("max_length", loaded.max_length))
+
+    plain = [Example(e.id, e.text, e.pair, e.words) for e in spread(examples, count)]
+    encoded = reader(task, info.extra.get(task)).encode(
+        plain, loaded.tokenizer, loaded.model.labels, max_length=longest
+    )
+    return [(window.input_ids, window.type_ids) for window in spread(encoded.features, count)]

@@ -12,8 +12,7 @@ import numpy as np
 
 from destila import cpu as processors
 from destila.exporting.build import ExportCandidate
-from destila.exporting.proof import Window
-from destila.inference.session import Session, feeds, open_session
+from destila.inference.session import Session, TokenWindow, feeds, open_session
 from destila.measuring import machine
 from destila.measuring.latency import time_paired
 
@@ -25,7 +24,7 @@ _LEAST = 3
 
 
 def choose_runtime(
-    folder: Path, allowed: Sequence[ExportCandidate], windows: Sequence[Window], seconds: float
+    folder: Path, allowed: Sequence[ExportCandidate], windows: Sequence[TokenWindow], seconds: float
 ) -> dict[str, Any]:
     """The fastest of the candidates, one text after another: `{"name", "threads", "ms", "machine", "tried"}`.
 

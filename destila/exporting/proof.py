@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from destila.errors import ModelError
-from destila.inference.session import Session, feeds, open_session
+from destila.inference.session import Session, TokenWindow, feeds, open_session
 from destila.models.heads import Model
 
 PARITY = 1e-4
@@ -31,11 +31,7 @@ _BATCH = 8
 _THREADS = (1, 2)
 
 
-Window = tuple[np.ndarray, np.ndarray]
-"""Token ids and token types of one call, [L] each."""
-
-
-def random_windows(model: Model, count: int = 24, seed: int = 0) -> list[Window]:
+def random_windows(model: Model, count: int = 24, seed: int = 0) -> list[TokenWindow]:
     """Windows of every length from the shortest to the longest that the encoder reads, with ids drawn evenly."""
     generator = np.random.default_rng(seed)
     most = model.config.max_length
@@ -47,7 +43,7 @@ def random_windows(model: Model, count: int = 24, seed: int = 0) -> list[Window]
     return found
 
 
-def logit_difference(session: Session, model: Model, windows: Sequence[Window]) -> float:
+def logit_difference(session: Session, model: Model, windows: Sequence[TokenWindow]) -> float:
     """Max |difference| / max |value| of the logits against torch, whose windows are padded in ragged batches."""
     pairs = [
         (session(feeds(*w))[0], theirs)
@@ -58,7 +54,7 @@ def logit_difference(session: Session, model: Model, windows: Sequence[Window]) 
     return float(worst / largest) if largest else float(worst)
 
 
-def same_answers(session: Session, model: Model, windows: Sequence[Window]) -> float:
+def same_answers(session: Session, model: Model, windows: Sequence[TokenWindow]) -> float:
     """The difference of an fp32 graph from torch; raises ModelError when it is more than PARITY."""
     found = logit_difference(session, model, windows)
     if not found < PARITY:
@@ -90,7 +86,7 @@ def right_size(file: Path, found: int, formula: int) -> None:
         )
 
 
-def stable(file: Path, windows: Sequence[Window], *, kind: str) -> bool:
+def stable(file: Path, windows: Sequence[TokenWindow], *, kind: str) -> bool:
     """Whether each text gets the same bits on 1 and 2 threads, in either order, alone and beside another caller.
 
     Close is not enough: one unit in the last place before a rounding to 8 bits moves a result by a whole step.
@@ -108,12 +104,12 @@ def stable(file: Path, windows: Sequence[Window], *, kind: str) -> bool:
     return True
 
 
-def _bits(session: Session, window: Window) -> bytes:
+def _bits(session: Session, window: TokenWindow) -> bytes:
     return session(feeds(*window)).tobytes()
 
 
 @torch.no_grad()
-def _torch_logits(model: Model, windows: Sequence[Window]) -> Iterator[np.ndarray]:
+def _torch_logits(model: Model, windows: Sequence[TokenWindow]) -> Iterator[np.ndarray]:
     """Torch's logits of every window without its pads."""
     source = iter(windows)
     while batch := list(islice(source, _BATCH)):

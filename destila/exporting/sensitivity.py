@@ -8,7 +8,8 @@ A group is what one layer does in one step (queries, keys and values together), 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import onnx
@@ -35,6 +36,10 @@ class Effect:
     score: float
     drop: float
     moved: float = 0.0
+
+    def plain(self) -> dict[str, Any]:
+        """Return the object of export.json."""
+        return {**asdict(self), "products": sorted(self.products)}
 
 
 def groups(proto: onnx.ModelProto) -> dict[str, frozenset[str]]:

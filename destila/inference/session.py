@@ -21,6 +21,8 @@ INPUTS = ("input_ids", "mask", "type_ids")
 """What a graph may ask for, int64 [B, L] each: ids, 1 for real tokens, token types."""
 
 Feeds = Mapping[str, np.ndarray]
+TokenWindow = tuple[np.ndarray, np.ndarray]
+"""Token ids and token types of one call, [L] each."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TypeVar
 
 import numpy as np
 
@@ -22,9 +21,8 @@ from destila.measuring.latency import (
     summarise,
     time_paired,
 )
+from destila.measuring.sample_texts import spread
 from destila.types import Example, Latency
-
-T = TypeVar("T")
 
 
 def profile(
@@ -79,13 +77,6 @@ def profile(
             summarise(PAPERS, times, where(length=length, warmup=PAPERS_WARMUP, repeats=times.size))
         )
     return found
-
-
-def spread(items: Sequence[T], count: int) -> list[T]:
-    """Up to `count` items evenly spaced over the whole sequence, so that files sorted by topic are all seen."""
-    if count >= len(items):
-        return list(items)
-    return [items[int(i)] for i in np.linspace(0, len(items) - 1, count)] if count > 0 else []
 
 
 def describe(lengths: Sequence[int], unit: str) -> str:

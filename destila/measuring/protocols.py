@@ -13,14 +13,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice
 
 import numpy as np
 
 from destila import datasets
-from destila.errors import ConfigError, DataError
-from destila.files import open_text
-from destila.inference.texts import is_jsonl, read_texts
+from destila.errors import ConfigError
 from destila.measuring import machine
 from destila.measuring.latency import (
     PAPERS,
@@ -33,7 +30,6 @@ from destila.measuring.latency import (
 )
 from destila.measuring.profile import describe
 from destila.measuring.targets import TimingTarget, needed
-from destila.tokenizer.split_words import split_words
 from destila.types import Example, Latency
 
 THROUGHPUT, NER = "throughput", "ner-100"
@@ -56,24 +52,6 @@ class Protocol:
     length: tuple[str, ...]
     repeats: int
     batch: int = 1
-
-
-def texts_of(path: str, task: str) -> list[Example]:
-    """The first texts of a file as `predict` reads it for a task, without labels, with words; raises DataError."""
-    rows = islice(
-        read_texts(open_text(path), jsonl=is_jsonl(path), where=path, pairs=task != "tag"), _READ
-    )
-    found = []
-    for number, row in enumerate(rows):
-        plain = {"text": row} if isinstance(row, str) else row
-        text, pair = (
-            plain.get("question", plain.get("text")),
-            plain.get("context", plain.get("pair")),
-        )
-        if not isinstance(text, str):
-            raise DataError(f"{path}: text {number + 1} has no string under 'text'")
-        found.append(Example(str(number), text, pair, split_words(text)))
-    return found
 
 
 def on_texts(

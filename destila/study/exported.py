@@ -1,4 +1,4 @@
-"""The study side of an export: scores on dev, what each product costs there, the record of the exported model."""
+"""The study side of an export: scores on dev, the record and the card of the exported model."""
 
 from __future__ import annotations
 
@@ -6,26 +6,23 @@ import hashlib
 import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 
 from destila import config, cpu, records
 from destila.errors import ModelError
-from destila.exporting.build import CandidateBuilder, CandidateName, ExportCandidate, WindowScore
-from destila.exporting.calibration import open_graph
-from destila.exporting.sensitivity import Effect, keep_needed, sensitivity
+from destila.exporting.build import DevScore, ExportCandidate, WindowScore
+from destila.exporting.export_folder import load_model
 from destila.inference.predictor import RuntimePredictor
-from destila.inference.session import feeds
-from destila.measuring.profile import spread
-from destila.model_folder import FolderInfo
+from destila.inference.session import feeds, open_session
+from destila.measuring.sample_texts import spread
+from destila.model_folder import read_folder
 from destila.models.hf import Loaded
 from destila.models.macs import macs_of
 from destila.models.presets import parameters
-from destila.progress import Progress
+from destila.report import card
 from destila.study.data import Study
 from destila.study.recipe import read
 from destila.study.run import Run
@@ -34,13 +31,18 @@ from destila.training.predict import window_logits
 from destila.types import Example, Record
 
 SAMPLE = 400
-"""Dev examples on which single products are judged: there are dozens of them, each a graph of its own."""
+"""Dev examples on which single products are judged: there are dozens, each a graph of its own."""
 
 _DTYPES = {"fp32": "float32", "bf16": "bfloat16"}
 
 
-class Exporting:
-    """The study of a recipe, for an export."""
+class ExportStudy:
+    """The study of a recipe, for an export: what judges a candidate, and where its record goes.
+
+    Args:
+        recipe: the file.
+        overrides: `key=value` changes of it.
+    """
 
     def __init__(self, recipe: str, overrides: Sequence[str]) -> None:
         self.steps = Run(Study(read(recipe, overrides)))
@@ -49,147 +51,144 @@ class Exporting:
         self.dev: Sequence[Example] = self.study.dataset.splits["dev"]
         self.training: Sequence[Example] = self.study.dataset.splits["train"]
 
-    def check(self, info: FolderInfo) -> None:
-        """Nothing; raises ModelError for a model of another task or with other labels."""
+    def load(self, source: Path) -> Loaded:
+        """Return a model with its logits in the order of the study's labels.
+
+        Raises:
+            ModelError: the model is of another task or has other labels.
+        """
+        info = read_folder(source)
+        info.head()
         if info.task != self.task or set(info.labels or ()) != set(self.labels):
             raise ModelError(
-                f"{info.path} is a '{info.task}' model with the labels {', '.join(info.labels or ())}; {self.recipe} is "
-                f"'{self.task}' with {', '.join(self.labels)}: give the recipe it was trained with"
+                f"{info.path} is a '{info.task}' model with the labels "
+                f"{', '.join(info.labels or ())}; {self.recipe} is '{self.task}' with "
+                f"{', '.join(self.labels)}: give the recipe it was trained with"
             )
+        return load_model(source, task=self.task, labels=self.labels)
 
-    def score_of(self, loaded: Loaded, limit: int | None = None) -> WindowScore:
-        """The main dev score of any function from the inputs of a window to logits. limit: examples, spread over dev."""
-        examples = self.dev if limit is None else spread(self.dev, limit)
+    def dev_score(self, loaded: Loaded, max_drop: float) -> DevScore:
+        """Return how candidates of a model are judged.
+
+        Args:
+            loaded: the model.
+            max_drop: the most that a candidate may score below it.
+        """
+        return DevScore(
+            whole=self._score_on(self.dev, loaded),
+            sample=self._score_on(spread(self.dev, SAMPLE), loaded),
+            reference=self.torch_score(loaded),
+            max_drop=max_drop,
+        )
+
+    def torch_score(self, loaded: Loaded) -> float:
+        """Return the main dev score of the model itself."""
+        encoded = self.study.encode("dev", loaded.tokenizer)
+        logits = window_logits(loaded.model, encoded.features, pad_id=loaded.tokenizer.pad_id)
+        return self._score(self.dev, self.study.task.gather(encoded.features, logits))
+
+    def record(
+        self, folder: Path, source: Path, candidate: ExportCandidate, loaded: Loaded
+    ) -> Record:
+        """Return the Record of an exported folder on the test split, timed through the runtime.
+
+        Its role is "exported". The study's record of the run it came from gives it its name and
+        seed.
+
+        Args:
+            folder: the export.
+            source: the model's folder.
+            candidate: the one that the folder runs.
+            loaded: the model.
+        """
+        run = source.parent.name if source.name == "best" else source.name
+        base, seed = self._origin(run)
+        digest = _digest(folder / candidate.file)
+        threads = self.study.recipe.measure.threads
+
+        tested = TestedModel(
+            key=config.fingerprint(self.study.fingerprint, "exported", candidate.name, digest),
+            run=run,
+            role="exported",
+            model=base.model if base else run,
+            seed=seed,
+            seconds=0.0,
+            predictor=RuntimePredictor(folder, threads=threads, candidate=candidate.name),
+            params=parameters(loaded.model.config, len(self.labels), self.task),
+            size_bytes=candidate.bytes,
+            macs=macs_of(loaded.model.config, self.task, len(self.labels)),
+            config=dict(base.config) if base else {"model": run},
+            details={
+                "candidate": candidate.name,
+                "of": run,
+                "drop": candidate.drop,
+                "int8_products": candidate.int8_products,
+                "products": candidate.products,
+                "stable": candidate.stable,
+            },
+            folder=folder,
+            backend=candidate.backend,
+            dtype=_DTYPES.get(candidate.kind, "int8"),
+        )
+        return assess(self.study, tested, self.steps.folder / "tested" / f"{run}-{candidate.name}")
+
+    def append(self, record: Record) -> None:
+        """Add a record to those of the study, where reports and `pick` find it."""
+        records.append(self.steps.records_path, record)
+
+    def _score_on(self, examples: Sequence[Example], loaded: Loaded) -> WindowScore:
+        """Return the main score on examples of any function from a window's inputs to its logits."""
         longest = self.study.recipe.max_length
         encoded = self.study.task.encode(
             examples, loaded.tokenizer, self.labels, max_length=longest
         )
-        inputs = [feeds(f.input_ids, f.type_ids) for f in encoded.features]
+        inputs = [feeds(window.input_ids, window.type_ids) for window in encoded.features]
 
         def score(answer: Callable[[dict[str, np.ndarray]], np.ndarray]) -> float:
-            with ThreadPoolExecutor(
-                cpu.available()
-            ) as pool:  # both libraries let other threads go on
-                values = [found[0] for found in pool.map(answer, inputs)]
-            return self._score(examples, self.study.task.gather(encoded.features, values))
+            with ThreadPoolExecutor(cpu.available()) as pool:  # both libraries let others go on
+                logits = [batch[0] for batch in pool.map(answer, inputs)]
+            return self._score(examples, self.study.task.gather(encoded.features, logits))
 
         return score
-
-    def torch_score(self, loaded: Loaded) -> float:
-        """The main dev score of the model itself."""
-        encoded = self.study.encode("dev", loaded.tokenizer)
-        values = window_logits(loaded.model, encoded.features, pad_id=loaded.tokenizer.pad_id)
-        return self._score(self.dev, self.study.task.gather(encoded.features, values))
 
     def _score(self, examples: Sequence[Example], rows: Sequence[Any]) -> float:
         predictions = self.study.task.decode(examples, rows, self.labels)
         return self.study.task.score(examples, predictions, self.labels)[self.study.main]
 
-    def record(self, folder: Path, source: Path, ran: ExportCandidate, loaded: Loaded) -> Record:
-        """The Record of an exported folder on the test split, timed through the runtime; role "exported".
+    def _origin(self, run: str) -> tuple[Record | None, int]:
+        """Return the study's record of a run, and its seed; without one the seed in its name."""
+        for record in reversed(list(self.steps.recorded.values())):
+            if re.fullmatch(rf"{re.escape(record.run)}(-s\d+)?", run):
+                return record, record.seed
 
-        ran: the candidate that the folder runs. The study's record of the run it came from gives it its name and seed.
-        """
-        run = source.parent.name if source.name == "best" else source.name
-        known = [
-            r
-            for r in self.steps.recorded.values()
-            if re.fullmatch(rf"{re.escape(r.run)}(-s\d+)?", run)
-        ]
-        base = known[-1] if known else None
         seed = re.search(r"-s(\d+)$", run)
-        subject = TestedModel(
-            key=config.fingerprint(
-                self.study.fingerprint, "exported", ran.name, _digest(folder / ran.file)
-            ),
-            run=run,
-            role="exported",
-            model=base.model if base else run,
-            seed=base.seed if base else int(seed[1]) if seed else 0,
-            seconds=0.0,
-            predictor=RuntimePredictor(
-                folder, threads=self.study.recipe.measure.threads, candidate=ran.name
-            ),
-            params=parameters(loaded.model.config, len(self.labels), self.task),
-            size_bytes=ran.bytes,
-            macs=macs_of(loaded.model.config, self.task, len(self.labels)),
-            config=dict(base.config) if base else {"model": run},
-            details={
-                "candidate": ran.name,
-                "of": run,
-                "drop": ran.drop,
-                "int8_products": ran.int8_products,
-                "products": ran.products,
-                "stable": ran.stable,
-            },
-            folder=folder,
-            backend=ran.backend,
-            dtype=_DTYPES.get(ran.kind, "int8"),
-        )
-        return assess(self.study, subject, self.steps.folder / "tested" / f"{run}-{ran.name}")
-
-    def append(self, record: Record) -> None:
-        """Nothing; adds the record to those of the study, where reports and `pick` find it."""
-        records.append(self.steps.records_path, record)
+        return None, int(seed[1]) if seed else 0
 
 
-def effects(
-    builder: CandidateBuilder, name: str, sample: WindowScore, progress: Progress
-) -> list[dict[str, Any]]:
-    """What each group of products alone costs in 8 bits, the most harmful first: group, products, score, drop, moved.
+def write_card(
+    folder: Path, name: str, source: Path, candidate: ExportCandidate, record: Record | None
+) -> None:
+    """Write the model card of an export.
 
-    name: the candidate whose int8 is judged; in place of OpenVINO's, which are other graphs, int8-dynamic is.
+    Args:
+        folder: the export, complete but for the card.
+        name: of the folder that it will be.
+        source: the folder of weights that it was made from.
+        candidate: the one that the folder runs.
+        record: of its test; None without a recipe.
     """
-    progress("what each product costs", 0, 0)
-    found = _sensitivity(builder, name, sample)
-    return [{**asdict(effect), "products": sorted(effect.products)} for effect in found]
-
-
-def needed(builder: CandidateBuilder, name: CandidateName, sample: WindowScore) -> frozenset[str]:
-    """The products of an int8 graph that must stay in fp32 for the dev score to hold; most often none.
-
-    sample: judges single products, on some of dev. The choice is checked on all of it.
-    """
-    if builder.score is None or not name.startswith("int8"):
-        return frozenset()
-    whole = _on_graphs(builder.score)
-    if whole(builder.graph) - whole(builder.quantised(name)) <= builder.max_drop:
-        return frozenset()
-    return keep_needed(
-        builder.graph,
-        whole,
-        builder.max_drop,
-        kind=builder.kind(name),
-        calibration=builder.calibration_feeds,
-        effects=_sensitivity(builder, name, sample),
+    inputs = open_session(folder / candidate.file, kind=candidate.kind).inputs
+    title = re.sub(r"-exported$", "", name)
+    info = card.describe(
+        folder, title, record, inputs=inputs, source=str(source), notes=candidate.notes()
     )
-
-
-def _sensitivity(builder: CandidateBuilder, name: str, sample: WindowScore) -> list[Effect]:
-    return sensitivity(
-        builder.graph,
-        _on_graphs(sample),
-        kind=builder.kind(name),
-        calibration=builder.calibration_feeds,
-        windows=builder.window_feeds,
-    )
-
-
-def _on_graphs(score: WindowScore) -> Callable[[onnx.ModelProto], float]:
-    """A score of graphs in memory."""
-
-    def of(proto: onnx.ModelProto) -> float:
-        session = open_graph(proto)
-        names = [value.name for value in session.get_inputs()]
-        return score(lambda feeds: session.run(None, {name: feeds[name] for name in names})[0])
-
-    return of
+    (folder / card.CARD_FILE).write_text(card.card(info), encoding="utf-8")
 
 
 def _digest(file: Path) -> str:
-    """Names a graph by its bytes; OpenVINO's weights lie beside it."""
-    found = hashlib.blake2b(digest_size=16)
+    """Return a name of a graph by its bytes; OpenVINO's weights lie beside it."""
+    digest = hashlib.blake2b(digest_size=16)
     for path in sorted({file, file.with_suffix(".bin")}):
         if path.is_file():
-            found.update(path.read_bytes())
-    return found.hexdigest()
+            digest.update(path.read_bytes())
+    return digest.hexdigest()

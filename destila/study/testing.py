@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,7 +21,8 @@ from destila.files import write_text
 from destila.inference.predictor import RuntimePredictor
 from destila.measuring import machine, memory
 from destila.measuring.latency import PAPERS_LENGTH, using_threads
-from destila.measuring.profile import profile, spread
+from destila.measuring.profile import profile
+from destila.measuring.sample_texts import spread, text_file
 from destila.model_folder import read_folder
 from destila.study.data import Study
 from destila.tokenizer.tokenizer import Tokenizer
@@ -222,18 +221,3 @@ def _peak_memory(folder: Path | None, examples: Sequence[Example]) -> int | None
         except ConfigError as error:
             log.warning("memory is not measured: %s", error)
             return None
-
-
-@contextmanager
-def text_file(examples: Sequence[Example]) -> Iterator[Path]:
-    """The texts of examples as a JSONL file that `destila predict` reads, for the length of a block."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "texts.jsonl"
-        rows = [
-            {"id": e.id, "text": e.text} | ({"pair": e.pair} if e.pair is not None else {})
-            for e in examples
-        ]
-        path.write_text(
-            "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8"
-        )
-        yield path

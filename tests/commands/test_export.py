@@ -115,7 +115,7 @@ def test_the_lines_of_the_card_run(untrained, tmp_path, capsys, task):
 
 
 def refuse_parity(patch):
-    patch.setattr(export.proof, "PARITY", 0.0)
+    patch.setattr(build.proof, "PARITY", 0.0)
 
 
 def refuse_products(patch):
@@ -127,7 +127,7 @@ def refuse_size(patch):
 
 
 def refuse_stable(patch):
-    patch.setattr(export.proof, "stable", lambda *_, **__: False)
+    patch.setattr(build.proof, "stable", lambda *_, **__: False)
 
 
 @pytest.mark.parametrize(
@@ -230,7 +230,7 @@ def test_with_a_recipe_the_model_is_scored_and_recorded(study, tmp_path):
 
 def test_a_score_that_drops_too_much_refuses_the_export(study, tmp_path, monkeypatch):
     recipe, model = study
-    monkeypatch.setattr(exported_study.Exporting, "torch_score", lambda *_: 2.0)
+    monkeypatch.setattr(exported_study.ExportStudy, "torch_score", lambda *_: 2.0)
     with pytest.raises(ModelError, match="less than torch; --max-drop allows"):
         exported(model, tmp_path / "out", recipe=recipe)
     assert not (tmp_path / "out").exists()
@@ -245,7 +245,7 @@ def test_the_products_that_the_score_needs_are_kept_in_fp32(study, tmp_path, mon
             else 0.5
         )
 
-    monkeypatch.setattr(exported_study, "_on_graphs", needs_up)
+    monkeypatch.setattr(build, "on_graphs", needs_up)
     recipe, model = study
     (found,) = exported(model, tmp_path / "out", recipe=recipe, max_drop=1.0)["candidates"]
     (kept,) = exported(model, tmp_path / "out", recipe=recipe, max_drop=0.4, auto_keep=True)[

@@ -8,8 +8,10 @@ import json
 import pytest
 
 import destila
-from destila.commands.predict import Config, run
+from destila.commands.predict import Config, run, write
 from destila.errors import ConfigError, DataError, ModelError
+from destila.inference import label_texts
+from destila.inference.labeller import Labeller
 
 BIO = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
 POS = ("DET", "NOUN", "VERB")
@@ -186,16 +188,14 @@ def test_a_folder_without_a_head_is_refused_with_the_remedy(untrained):
 
 
 def test_a_run_that_was_killed_goes_on_where_it_was(untrained, tmp_path, monkeypatch):
-    import destila.commands.predict as verb
-
-    monkeypatch.setattr(verb, "CHUNK", 4)
+    monkeypatch.setattr(label_texts, "CHUNK", 4)
     model, file, out = (
         untrained("classify", ("no", "sí")),
         tmp_path / "in.jsonl",
         tmp_path / "out.jsonl",
     )
     file.write_text("".join(json.dumps({"text": f"texto {i}"}) + "\n\n" for i in range(30)))
-    config = verb.Config(model=str(model), file=str(file), out=str(out))
+    config = Config(model=str(model), file=str(file), out=str(out))
     seen = []
 
     def stop(what, done, total):
@@ -204,14 +204,14 @@ def test_a_run_that_was_killed_goes_on_where_it_was(untrained, tmp_path, monkeyp
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        verb.write(config, progress=stop)
+        write(config, progress=stop)
     assert not out.exists()
     asked = []
-    real = verb.Labeller._example
+    real = Labeller._example
     monkeypatch.setattr(
-        verb.Labeller, "_example", lambda self, row, n: asked.append(n) or real(self, row, n)
+        Labeller, "_example", lambda self, row, n: asked.append(n) or real(self, row, n)
     )
-    assert verb.write(config) == 30
+    assert write(config) == 30
     assert asked == list(range(12, 30))
     assert seen == [(4, 30), (8, 30), (12, 30)]
     rows = [json.loads(line) for line in out.read_text().splitlines()]
@@ -220,23 +220,21 @@ def test_a_run_that_was_killed_goes_on_where_it_was(untrained, tmp_path, monkeyp
 
 
 def test_another_input_starts_anew(untrained, tmp_path):
-    import destila.commands.predict as verb
-
     model, file, out = (
         untrained("classify", ("no", "sí")),
         tmp_path / "in.txt",
         tmp_path / "out.jsonl",
     )
-    config = verb.Config(model=str(model), file=str(file), out=str(out))
+    config = Config(model=str(model), file=str(file), out=str(out))
 
     def stop(what, done, total):
         raise KeyboardInterrupt
 
     file.write_text("uno\ndos\n")
     with pytest.raises(KeyboardInterrupt):
-        verb.write(config, progress=stop)
+        write(config, progress=stop)
     file.write_text("tres\ncuatro\ncinco\n")
-    assert verb.write(config) == 3
+    assert write(config) == 3
     assert [json.loads(line)["text"] for line in out.read_text().splitlines()] == [
         "tres",
         "cuatro",
@@ -245,12 +243,10 @@ def test_another_input_starts_anew(untrained, tmp_path):
 
 
 def test_the_input_is_not_overwritten(untrained, tmp_path):
-    import destila.commands.predict as verb
-
     (tmp_path / "in.txt").write_text("uno\n")
     with pytest.raises(ConfigError, match="is the file of texts itself"):
-        verb.write(
-            verb.Config(
+        write(
+            Config(
                 model=str(untrained("tag", POS)),
                 file=str(tmp_path / "in.txt"),
                 out=str(tmp_path / "in.txt"),

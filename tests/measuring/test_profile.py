@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from destila.measuring.profile import describe, profile, spread
+from destila.measuring.profile import describe, profile
+from destila.measuring.sample_texts import spread
 from destila.types import Example
 
 EXAMPLES = [Example(str(i), "una frase de prueba " * (i + 1)) for i in range(5)]
