@@ -36,7 +36,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from destila.corpus import build
+from destila.corpus.build_corpus import CorpusOptions, build_corpus
 from destila.corpus.shards import Shards, open_shards
 from destila.cpu import available as threads_available
 from destila.losses.weighted import build_loss
@@ -161,12 +161,12 @@ def main() -> None:
     tokenizer = tokenizers.load_tokenizer(models / "mini-es")
     speeds: dict[str, list[float]] = {"destila": [], "transformers": []}
     with tempfile.TemporaryDirectory() as folder:
-        made = build.Config(
+        made = CorpusOptions(
             files=("corpus_es/misc.txt.zst",),
             out=str(Path(folder) / "corpus"),
             tokenizer=str(models / "mini-es"),
         )
-        build.run(made)
+        build_corpus(made)
         shards = open_shards(made.out, tokenizer)
         count = (asked.steps + WARM) * asked.rows
         blocks = blocks_of(shards, asked.length, count, tokenizer.cls_id, tokenizer.sep_id)

@@ -27,7 +27,7 @@ def tokenizer(
     json: AsJson = False,
 ) -> None:
     """Train a tokenizer on text files."""
-    from destila.corpus import train_tokenizer as verb
+    from destila.commands import tokenizer as verb
 
     shape = {
         "kind": kind,
@@ -57,10 +57,13 @@ def corpus(
     json: AsJson = False,
 ) -> None:
     """Raw text to token shards: clean, filtered, without duplicates."""
-    from destila.corpus import build as verb
+    from destila.commands import corpus as verb
 
     with bar(json) as progress:
-        result = verb.run(verb.read(given, out=out, tokenizer=tokenizer, sets=set or ()), progress)
+        config = made(
+            verb.Config, sources=given, out=out, tokenizer=tokenizer, set=tuple(set or ())
+        )
+        result = verb.run(config, progress)
     show(
         result,
         [{"step": k, "count": v} for k, v in result["counts"].items()],

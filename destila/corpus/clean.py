@@ -1,9 +1,9 @@
-"""Cleaning of raw text line by line, as the Spanish Unannotated Corpora (SUC) were cleaned, in the published order.
+"""Raw text cleaned line by line, as the Spanish Unannotated Corpora (SUC) were, in the published order.
 
-Lower case, web addresses deleted, a leading list mark deleted, blanks collapsed, lines that became empty dropped. The
-published address rule (`published_urls`) takes any run of address characters with a dot before two to six letters, so
-it also swallows `fin.Luego` where the blank after a full stop is missing; ours asks for a scheme, `www.`, an `@`, or a
-host under a name that is no Spanish word.
+Lower case, web addresses deleted, a leading list mark deleted, blanks collapsed, lines that became
+empty dropped. The published address rule (`published_urls`) takes any run of address characters with
+a dot before two to six letters, so it also swallows `fin.Luego` where the blank after a full stop is
+missing; ours asks for a scheme, `www.`, an `@`, or a host under a name that is no Spanish word.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _ADDRESS = re.compile(
     re.VERBOSE,
 )
 _HINT = re.compile(r"://|www\.|@|\.(?:com|org|net|edu|gob|gov|info|[a-zA-Z]{2}/)")
-_MARK = re.compile(r"^(?:[a-z]|\d{1,3})?[-.]+(?:\s|$)")
+_LIST_MARK = re.compile(r"^(?:[a-z]|\d{1,3})?[-.]+(?:\s|$)")
 
 
 class Clean(Options):
@@ -42,20 +42,28 @@ class Clean(Options):
     published_urls: bool = opt(False, "the published address rule, which also deletes 'fin.Luego'")
 
 
-def clean(lines: list[str], options: Clean) -> list[str]:
-    """The cleaned lines of one document; those without text are left out. NUL never gets here (see `documents`)."""
-    return [cleaned for line in lines if (cleaned := clean_line(line, options))]
+def clean_lines(lines: list[str], options: Clean) -> list[str]:
+    """Clean the lines of one document, and leave out those that have no text then.
+
+    NUL never gets here: `documents` drops it.
+    """
+    cleaned = [clean_line(line, options) for line in lines]
+    return [line for line in cleaned if line]
 
 
 def clean_line(line: str, options: Clean) -> str:
-    """One line cleaned; empty when nothing is left of it."""
+    """Clean one line; it is empty when nothing is left of it."""
     if options.lowercase:
         line = line.lower()
-    if options.preset == "suc":
-        if options.published_urls:
-            line = _PUBLISHED.sub("", line)
-        elif _HINT.search(line):
-            line = _ADDRESS.sub("", line)
-        # Only small letters, as after the published lower-casing: an initial (`A. Machado`) is no list mark.
-        line = _MARK.sub("", line)
+    if options.preset == "none":
+        return " ".join(line.split())
+
+    if options.published_urls:
+        line = _PUBLISHED.sub("", line)
+    elif _HINT.search(line):
+        line = _ADDRESS.sub("", line)
+
+    # A list mark is of small letters only, as after the published lower-casing: an initial
+    # (`A. Machado`) is none.
+    line = _LIST_MARK.sub("", line)
     return " ".join(line.split())

@@ -1,7 +1,8 @@
-"""What a document must have to stay: words, Spanish ones among them, letters, and lines that are not all the same.
+"""What a document must have to stay: words, Spanish ones among them, letters, lines that differ.
 
-A share of function words tells the language as well as a classifier on texts of some length, and needs no model:
-running Spanish has 0.4 and more, Portuguese and Catalan share some of the words, English next to none.
+A share of function words tells the language as well as a classifier on texts of some length, and
+needs no model: running Spanish has 0.4 and more, Portuguese and Catalan share some of the words,
+English next to none.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ ellos en entre era es esa ese eso esta está este esto estos fue ha han hasta ha
 mi mientras mucho muy nada ni no nos o otra otro para pero poco por porque pues que qué quien se según ser si
 sí sin sino sobre son su sus también tan te tiene toda todo todos tras tu tú un una uno unos y ya yo
 """
-_FUNCTION = frozenset(_FUNCTION_LIST.split())
-# Letters, bytes of letters beyond ASCII, and blanks: what is left after deleting them are figures and signs.
+_FUNCTION_WORDS = frozenset(_FUNCTION_LIST.split())
+# Letters, bytes of letters beyond ASCII, and blanks.
 _LETTERS = string.ascii_letters.encode() + bytes(range(128, 256)) + string.whitespace.encode()
 
 
@@ -39,17 +40,23 @@ class Filters(Options):
 REASONS = ("short", "foreign", "few_letters", "repeated_lines")
 
 
-def reason(lines: list[str], options: Filters) -> str | None:
-    """Why a document is left out, one of `REASONS`; None when it stays."""
+def reason_to_drop(lines: list[str], options: Filters) -> str | None:
+    """Name why a document is left out, one of `REASONS`; None when it stays."""
     text = " ".join(lines)
     words = text.lower().split()
     if len(words) < options.min_words or not words:
         return "short"
+
+    # What is left after deleting letters and blanks are figures and signs.
     signs = len(text.encode("utf-8", "replace").translate(None, _LETTERS))
     if 1 - signs / (len(text) - len(words) + 1) < options.min_letters:
         return "few_letters"
-    if sum(map(_FUNCTION.__contains__, words)) < options.min_function_words * len(words):
+
+    function_words = sum(map(_FUNCTION_WORDS.__contains__, words))
+    if function_words < options.min_function_words * len(words):
         return "foreign"
-    if len(lines) - len(set(lines)) > options.max_repeated_lines * len(lines):
+
+    repeated = len(lines) - len(set(lines))
+    if repeated > options.max_repeated_lines * len(lines):
         return "repeated_lines"
     return None

@@ -1,15 +1,15 @@
-"""Pieces of all sources, made by Ray Data on every machine of a Ray cluster; what follows them stays on one machine.
+"""Chunks of all sources, made by Ray Data on every machine of a Ray cluster; the rest stays on one machine.
 
-A task reads one source and makes each n-th piece of it that is missing, as a local worker would (`piecework.make_part`).
-Text comes from and pieces go to folders that all machines see under the same path; only bookkeeping passes through Ray,
-so a machine that is lost costs the pieces it was making: its tasks are run again elsewhere and skip what is there.
+A task reads one source and makes each n-th chunk of it that is missing, as a local worker would
+(`workers.make_part`). Text comes from and chunks go to folders that all machines see under the same
+path; only bookkeeping passes through Ray, so a machine that is lost costs the chunks it was making:
+its tasks are run again elsewhere and skip what is there.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import pickle
 import re
 import socket
 import warnings
@@ -21,102 +21,129 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from destila import cpu
-from destila.corpus import workers as piecework
+from destila import cpu, errors
 from destila.corpus.chunks import ChunkOptions
-from destila.corpus.workers import Source
+from destila.corpus.workers import (
+    TextSource,
+    chunk_path,
+    chunk_paths,
+    is_done,
+    make_part,
+    mark_done,
+)
 from destila.errors import ConfigError, DataError, DestilaError, require
 
 _RETRIES = 5  # of a task whose worker died: a lost machine is no fault of the text, five are
-_PER_SLOT = 2  # tasks per processor: one that is slow does not keep all others waiting
+_TASKS_PER_SLOT = 2  # one that is slow does not keep all others waiting
 _SECONDS = 5.0
-_BLOCK = (
-    1 << 20
-)  # bytes that Ray Data expects of a task's result; more would keep processors idle for want of memory
+# Bytes that Ray Data expects of a task's result; more would keep processors idle for want of memory.
+_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """Pieces `part`, `part + parts` and so on of a source."""
+    """Chunks `part`, `part + parts` and so on of a source."""
 
     source: int
     part: int
     parts: int
 
 
-def make_all(
-    sources: Sequence[Source],
+def make_chunks_with_ray(
+    sources: Sequence[TextSource],
     tokenizer: Path,
-    making: ChunkOptions,
+    options: ChunkOptions,
     *,
     address: str,
     workers: int,
     versions: dict[str, str],
     progress: Callable[[str, int], None],
 ) -> list[Path]:
-    """As `piecework.make_all`, the same files with the same bytes.
+    """Make the same files as `workers.make_chunks`, to the byte, on a Ray cluster.
 
-    tokenizer: a folder that all machines see. address: `local` starts a cluster of this machine alone, `auto` takes the
-    one that this machine belongs to, else `HOST:PORT` of its head. workers: tasks at once; 0 = one per processor of the
-    cluster. versions: of the libraries that every machine must have. Raises what making a piece raises, ConfigError for
-    a cluster that cannot be reached, DataError when workers keep dying or the pieces are not where they should be.
+    Args:
+        sources: files of text that all machines see.
+        tokenizer: a folder that all machines see.
+        options: how documents become chunks.
+        address: `local` starts a cluster of this machine alone, `auto` takes the one that this
+            machine belongs to, else `HOST:PORT` of its head.
+        workers: tasks at once; 0 = one per processor of the cluster.
+        versions: of the libraries that every machine must have.
+        progress: called with a source's name and the number of its chunks.
+
+    Raises:
+        ConfigError: the cluster cannot be reached, or a machine has other versions.
+        DataError: a source cannot be read, workers keep dying, or chunks are not where they
+            should be.
+
     """
     sources = [
         replace(source, path=source.path.absolute(), folder=source.folder.absolute())
         for source in sources
     ]
-    missing = [number for number, source in enumerate(sources) if not piecework.is_done(source)]
-    if missing:
-        with _connected(address, workers) as ray:
-            slots = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
-            tasks = _tasks(sources, missing, _PER_SLOT * slots)
-            versions = versions | {"destila": version("destila")}
-            do = partial(
-                _do,
-                sources=sources,
-                tokenizer=str(tokenizer.absolute()),
-                making=making,
-                versions=versions,
-            )
-            counts = {}
-            for row in _rows(tasks, do, workers):
-                if row["error"]:
-                    raise pickle.loads(row["error"])
-                number = row["source"]
-                counts[number] = row["pieces"]
-                progress(
-                    sources[number].path.name, len(piecework.paths(sources[number : number + 1]))
-                )
-        for number, pieces in counts.items():
-            _close(sources[number], pieces)
-    return piecework.paths(sources)
+    missing = [number for number, source in enumerate(sources) if not is_done(source)]
+    if not missing:
+        return chunk_paths(sources)
+
+    counts: dict[int, int] = {}  # chunks of each source
+    with _connected(address, workers) as ray:
+        slots = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        do = partial(
+            _do,
+            sources=sources,
+            tokenizer=str(tokenizer.absolute()),
+            options=options,
+            versions=versions | {"destila": version("destila")},
+        )
+        for row in _results(_plan(sources, missing, _TASKS_PER_SLOT * slots), do, workers):
+            if row["error"]:
+                raise _restored(row)
+            source = sources[row["source"]]
+            counts[row["source"]] = row["chunks"]
+            progress(source.path.name, len(chunk_paths([source])))
+
+    for number, chunks in counts.items():
+        _close(sources[number], chunks)
+    return chunk_paths(sources)
 
 
-def _tasks(sources: Sequence[Source], missing: Sequence[int], wanted: int) -> list[_Task]:
-    """At least one task per source, and parts of about the same size; a source is read anew for each of its parts."""
+def _plan(sources: Sequence[TextSource], missing: Sequence[int], wanted: int) -> list[_Task]:
+    """Cut the work into about `wanted` tasks of one size, at least one for each source.
+
+    A source is read anew for each of its parts.
+    """
     sizes = {number: sources[number].path.stat().st_size for number in missing}
     share = max(1, sum(sizes.values()) // wanted)
-    parts = {number: -(-size // share) for number, size in sizes.items()}
-    return [
-        _Task(number, part, parts[number]) for number in missing for part in range(parts[number])
-    ]
+
+    tasks: list[_Task] = []
+    for number, size in sizes.items():
+        parts = -(-size // share)
+        tasks += [_Task(number, part, parts) for part in range(parts)]
+    return tasks
 
 
-def _rows(
+def _results(
     tasks: list[_Task], do: Callable[[dict[str, Any]], dict[str, Any]], workers: int
 ) -> Iterator[dict[str, Any]]:
-    """What each task says, as soon as it is done."""
+    """Run every task on the cluster and yield its row as soon as it is done."""
     data, failures = require("ray.data", "ray"), require("ray.exceptions", "ray")
     context = data.DataContext.get_current()
     context.enable_progress_bars, context.target_max_block_size = False, _BLOCK
-    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what fails is raised, and said once
+    # What fails is raised here, once; Ray need not log it too.
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
+
+    # Without the deprecated argument retries never end; it goes with Ray 2.64, which
+    # pyproject.toml excludes.
     items = [{"source": task.source, "part": task.part, "parts": task.parts} for task in tasks]
-    # Without the deprecated argument retries never end; it goes with Ray 2.64, which pyproject.toml excludes.
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".ray_remote_args_fn. is deprecated")
         done = data.from_items(items, override_num_blocks=len(items)).map(
-            do, num_cpus=1, concurrency=workers or None, ray_remote_args_fn=_retried
+            do,
+            num_cpus=1,
+            concurrency=workers or None,
+            ray_remote_args_fn=lambda: {"max_retries": _RETRIES},
         )
+
     try:
         yield from done.iter_rows()
     except (
@@ -125,42 +152,50 @@ def _rows(
         failures.OutOfMemoryError,
     ) as error:
         raise DataError(
-            f"workers were ended from outside {_RETRIES + 1} times at one task, perhaps for want of memory: start again "
-            "with fewer workers or smaller pieces; finished pieces are kept"
+            f"workers were ended from outside {_RETRIES + 1} times at one task, perhaps for want "
+            "of memory: start again with fewer workers or smaller chunks; finished chunks are kept"
         ) from error
-
-
-def _retried() -> dict[str, Any]:
-    return {"max_retries": _RETRIES}
 
 
 def _do(
     row: dict[str, Any],
     *,
-    sources: Sequence[Source],
+    sources: Sequence[TextSource],
     tokenizer: str,
-    making: ChunkOptions,
+    options: ChunkOptions,
     versions: dict[str, str],
 ) -> dict[str, Any]:
-    """A task in its worker. An error goes back as a value: Ray would make it text and its class would be lost."""
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # as many workers as processors
-    pieces, failed = 0, b""
+    """Do a task in its worker. An error goes back as plain values: Ray would lose its class."""
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # there are as many workers as processors
+    answer = {"source": row["source"], "chunks": 0, "error": "", "message": ""}
+    answer |= {"errno": 0, "file": ""}
     try:
         _check_versions(versions)
-        pieces = piecework.make_part(
-            sources[row["source"]], tokenizer, making, row["part"], row["parts"]
-        )
-    except (DestilaError, OSError) as error:
-        failed = pickle.dumps(error)
-    return {"source": row["source"], "pieces": pieces, "error": failed}
+        source = sources[row["source"]]
+        answer["chunks"] = make_part(source, tokenizer, options, row["part"], row["parts"])
+    except DestilaError as error:
+        answer |= {"error": type(error).__name__, "message": str(error)}
+    except OSError as error:
+        answer |= {"error": "OSError", "message": error.strerror or str(error)}
+        answer |= {"errno": error.errno or 0, "file": str(error.filename or "")}
+    return answer
+
+
+def _restored(row: dict[str, Any]) -> Exception:
+    """Build the error that a task met, from the values it came back as."""
+    if row["error"] == "OSError":
+        return OSError(row["errno"], row["message"], row["file"] or None)
+    kind: type[DestilaError] = getattr(errors, row["error"])
+    return kind(row["message"])
 
 
 def _check_versions(wanted: dict[str, str]) -> None:
+    """Raise ConfigError when this machine has other versions of the libraries."""
     own = {name: version(name) for name in wanted}
     if own != wanted:
         raise ConfigError(
-            f"{socket.gethostname()} has {_listed(own)}, but the corpus is made with {_listed(wanted)}: install the "
-            "same versions on every machine"
+            f"{socket.gethostname()} has {_listed(own)}, but the corpus is made with "
+            f"{_listed(wanted)}: install the same versions on every machine"
         )
 
 
@@ -168,38 +203,37 @@ def _listed(versions: dict[str, str]) -> str:
     return ", ".join(f"{name} {number}" for name, number in versions.items())
 
 
-def _close(source: Source, pieces: int) -> None:
-    """Marks a source as done once all of its pieces can be seen from here."""
-    unseen = [
-        path for number in range(pieces) if not (path := piecework.place(source, number)).is_file()
-    ]
+def _close(source: TextSource, chunks: int) -> None:
+    """Mark a source as done once all of its chunks can be seen from here."""
+    paths = [chunk_path(source, number) for number in range(chunks)]
+    unseen = [path for path in paths if not path.is_file()]
     if unseen:
         raise DataError(
-            f"{unseen[0]} was made but is not there ({len(unseen)} of {pieces} pieces): is `out` a folder that all "
-            "machines share, under the same path?"
+            f"{unseen[0]} was made but is not there ({len(unseen)} of {chunks} chunks): is `out` "
+            "a folder that all machines share, under the same path?"
         )
-    if pieces:
-        piecework.close(source)
+    if chunks:
+        mark_done(source)
 
 
 @contextmanager
 def _connected(address: str, workers: int) -> Iterator[Any]:
-    """Ray, connected; a connection that the program already has is used and kept."""
+    """Connect to Ray for a while; a connection that the program already has is used and kept."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     ray = require("ray", "ray")
     if ray.is_initialized():
         yield ray
         return
-    own = (
-        {"num_cpus": workers or cpu.available(), "include_dashboard": False}
-        if address == "local"
-        else {}
-    )
+
+    own: dict[str, Any] = {}
+    if address == "local":
+        own = {"num_cpus": workers or cpu.available(), "include_dashboard": False}
     _check_address(address)
     try:
         ray.init(address=address, log_to_driver=False, logging_level="ERROR", **own)
     except ConnectionError as error:
         raise ConfigError(f"cluster = {address}: {error}") from error
+
     try:
         yield ray
     finally:
@@ -207,17 +241,19 @@ def _connected(address: str, workers: int) -> Iterator[Any]:
 
 
 def _check_address(address: str) -> None:
-    """Raises ConfigError at once; Ray itself would try for a quarter of an hour."""
+    """Raise ConfigError at once; Ray itself would try for a quarter of an hour."""
     if address in ("local", "auto"):
         return
     if not re.fullmatch(r"[\w.-]+:\d{1,5}", address):
         raise ConfigError(
             f"cluster = {address} is no address: give local, auto or HOST:PORT of the cluster's head"
         )
+
     host, port = address.split(":")
     try:
         socket.create_connection((host, int(port)), _SECONDS).close()
     except (OSError, OverflowError) as error:
         raise ConfigError(
-            f"cluster = {address} does not answer ({error}): start it with 'ray start --head', or check the address"
+            f"cluster = {address} does not answer ({error}): start it with 'ray start --head', "
+            "or check the address"
         ) from error

@@ -1,27 +1,28 @@
-"""`destila tokenizer`: text files in, a folder with a tokenizer out (tokenizer.json, tokenizer_config.json)."""
+"""A tokenizer from files of raw text: the documents of all files, line by line, into its training."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from itertools import chain, islice, repeat
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
-
-from pydantic import Field
 
 from destila.config import Options, opt
 from destila.corpus.documents import documents
 from destila.errors import ConfigError
-from destila.tokenizer.train import SYMBOLS, Kind, fit_of, learn, sample_of
+from destila.tokenizer.train import SYMBOLS, TokenizerKind, learn, sample_lines, vocabulary_fit
 
 _SAMPLE = 2000  # lines on which the fit is measured
 
 
-class Training(Options):
+class TokenizerOptions(Options):
     """How a tokenizer is trained."""
 
-    kind: Kind = opt("bpe", "bpe (ALBETO) | unigram | wordpiece (BERT) | bytelevel (RoBERTa)")
+    kind: TokenizerKind = opt(
+        "bpe", "bpe (ALBETO) | unigram | wordpiece (BERT) | bytelevel (RoBERTa)"
+    )
     vocab_size: int = opt(31_000, "pieces, special tokens included", ge=64)
     lowercase: bool = opt(True, "turn capitals into small letters")
     keep_accents: bool = opt(True, "keep á é í ó ú ü ñ; false makes 'año' and 'ano' one word")
@@ -33,79 +34,105 @@ class Training(Options):
     limit: int = opt(0, "read so many lines at most; 0 = all", ge=0)
 
 
-class Config(Training):
-    """What to train on and how."""
+def train_tokenizer(
+    files: Sequence[str | Path],
+    out: str | Path,
+    options: TokenizerOptions,
+    *,
+    columns: Sequence[str] = ("text",),
+    progress: Callable[[int], None] | None = None,
+) -> dict[str, Any]:
+    """Train a tokenizer on files and write it to a folder, in place of one that is there.
 
-    files: tuple[str, ...] = Field(description="text, .jsonl or .parquet; also .gz, .xz, .zst")
-    column: tuple[str, ...] = Field(
-        ("text",),
-        description="field of JSON lines or Parquet that holds the text; of all files, or one for each",
-        min_length=1,
-    )
-    out: str = Field(description="folder of the new tokenizer")
+    Args:
+        files: text, JSON lines or Parquet, packed or not.
+        out: folder of the tokenizer.
+        options: kind, size and the rest.
+        columns: field that holds the text in JSON lines and Parquet; one for all files, or one each.
+        progress: called with the number of lines read so far.
 
+    Returns:
+        out, kind, vocab, asked (the size that was asked for), lines, seconds, fingerprint, and how it
+        fits a sample of the lines: unknown_share and tokens_per_word.
 
-def run(config: Config, *, progress: Callable[[int], None] | None = None) -> dict[str, Any]:
-    """What was trained and how it fits: vocab, lines, seconds, unknown_share and tokens_per_word on a sample.
+    Raises:
+        ConfigError: an option does not fit the others.
+        DataError: a file cannot be read.
+        TokenizerError: the files hold no text.
 
-    progress: called with the number of lines read so far. An existing tokenizer in `out` is replaced.
     """
-    _check(config)
+    _check(files, out, options, columns)
     start = time.perf_counter()
     sample: list[str] = []
-    read = 0
-
-    def count(lines: int) -> None:
-        nonlocal read
-        read = lines
-        if progress:
-            progress(lines)
+    counter = _LineCounter(progress)
 
     tokenizer = learn(
-        sample_of(_lines(config), _SAMPLE, sample),
-        kind=config.kind,
-        vocab_size=config.vocab_size,
-        lowercase=config.lowercase,
-        keep_accents=config.keep_accents,
-        symbols=config.symbols,
-        alphabet=config.alphabet,
-        max_length=config.max_length,
-        progress=count,
+        sample_lines(_lines(files, columns, options.limit), _SAMPLE, sample),
+        kind=options.kind,
+        vocab_size=options.vocab_size,
+        lowercase=options.lowercase,
+        keep_accents=options.keep_accents,
+        symbols=options.symbols,
+        alphabet=options.alphabet,
+        max_length=options.max_length,
+        progress=counter.report,
     )
-    tokenizer.save(config.out)
+    tokenizer.save(out)
+
     return {
-        "out": config.out,
-        "kind": config.kind,
+        "out": str(out),
+        "kind": options.kind,
         "vocab": tokenizer.vocab_size,
-        "asked": config.vocab_size,
-        "lines": read,
+        "asked": options.vocab_size,
+        "lines": counter.lines,
         "seconds": time.perf_counter() - start,
         "fingerprint": tokenizer.fingerprint,
-        **fit_of(tokenizer, sample),
+        **vocabulary_fit(tokenizer, sample),
     }
 
 
-def _lines(config: Config) -> Iterator[str]:
-    # Every file is opened before the first is read, so that a wrong name shows at once and not after an hour.
-    columns = config.column if len(config.column) > 1 else repeat(config.column[0])
-    read = [
-        documents(path, column=column) for path, column in zip(config.files, columns, strict=False)
-    ]
-    lines = chain.from_iterable(chain.from_iterable(read))
-    return islice(lines, config.limit) if config.limit else lines
+@dataclass(slots=True)
+class _LineCounter:
+    """Remembers how many lines were read, and passes it on."""
+
+    progress: Callable[[int], None] | None
+    lines: int = 0
+
+    def report(self, lines: int) -> None:
+        self.lines = lines
+        if self.progress:
+            self.progress(lines)
 
 
-def _check(config: Config) -> None:
-    if not config.files:
+def _lines(files: Sequence[str | Path], columns: Sequence[str], limit: int) -> Iterator[str]:
+    """Stream the lines of all files, `limit` at most; 0 streams all."""
+    # Every file is opened before the first is read, so that a wrong name shows at once and not
+    # after an hour.
+    if len(columns) == 1:
+        columns = [columns[0]] * len(files)
+    opened = [documents(file, column=column) for file, column in zip(files, columns, strict=True)]
+
+    lines = chain.from_iterable(chain.from_iterable(opened))
+    return islice(lines, limit) if limit else lines
+
+
+def _check(
+    files: Sequence[str | Path],
+    out: str | Path,
+    options: TokenizerOptions,
+    columns: Sequence[str],
+) -> None:
+    """Raise ConfigError for arguments that do not fit."""
+    if not files:
         raise ConfigError("files is empty: name at least one text file to train on")
-    if len(config.column) not in (1, len(config.files)):
+    if len(columns) not in (1, len(files)):
         raise ConfigError(
-            f"column names {len(config.column)} fields for {len(config.files)} files: one, or one for each"
+            f"column names {len(columns)} fields for {len(files)} files: one, or one for each"
         )
-    wrong = [s for s in config.symbols if len(s) != 1 or s.isspace()]
+    wrong = [s for s in options.symbols if len(s) != 1 or s.isspace()]
     if wrong:
         raise ConfigError(
             f"symbols holds {wrong[0]!r}: every symbol is one character that is not blank"
         )
-    if Path(config.out).is_file():
-        raise ConfigError(f"out = {config.out} is a file: give a folder")
+    if Path(out).is_file():
+        raise ConfigError(f"out = {out} is a file: give a folder")

@@ -1,7 +1,7 @@
-"""Pieces of all sources, made on every core, each into a file that a killed run does not make again.
+"""Chunks of all sources, made on every core, each into a file that a killed run does not make again.
 
-A worker is a fresh process that ends with the one that started it. How many pieces are under way is bounded, so memory
-does not depend on the length of the sources.
+A worker is a fresh process that ends with the one that started it. How many chunks are under way is
+bounded, so memory does not depend on the length of the sources.
 """
 
 from __future__ import annotations
@@ -19,177 +19,200 @@ from pathlib import Path
 
 import numpy as np
 
-from destila.corpus.chunks import ChunkOptions, Piece, make
+from destila.corpus.chunks import Chunk, ChunkOptions, make_chunk
 from destila.corpus.documents import documents
 from destila.errors import DataError
 from destila.files import write_text, write_with
-from destila.tokenizer import tokenizer as tokenizers
-from destila.tokenizer.tokenizer import Tokenizer
+from destila.tokenizer.tokenizer import Tokenizer, load_tokenizer
 from destila.tokenizer.word_cache import WordCache
 
 _DONE = "done"
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """A file of raw text. folder: where its pieces lie. column: field of the text in JSON lines and Parquet.
+class TextSource:
+    """A file of raw text, and how it is cut into chunks.
 
-    piece, document: characters after which a piece is full, and a document cut.
+    folder: where its chunks lie. column: field of the text in JSON lines and Parquet.
+    chunk_characters, document_characters: after which a chunk is full, and a document cut.
     """
 
     path: Path
     folder: Path
     column: str
-    piece: int
-    document: int
+    chunk_characters: int
+    document_characters: int
 
 
-def make_all(
-    sources: Sequence[Source],
+def make_chunks(
+    sources: Sequence[TextSource],
     tokenizer: str,
-    making: ChunkOptions,
+    options: ChunkOptions,
     *,
     workers: int,
     progress: Callable[[str, int], None],
 ) -> list[Path]:
-    """The files of all pieces in the order of their documents, made unless they are there.
+    """Make the chunks of all sources that are not there; return the files of all, in order.
 
-    tokenizer: where it is read from. progress: called with a source's name and its pieces. Raises DataError.
+    Args:
+        sources: the files of text.
+        tokenizer: folder or file that every worker reads the tokenizer from.
+        options: how documents become chunks.
+        workers: processes; with 1 the work is done in this one.
+        progress: called with a source's name and the number of its chunks.
+
+    Raises:
+        DataError: a source cannot be read, or a worker was ended from outside.
+
     """
-    missing = (
-        job
-        for source in sources
-        if not is_done(source)
-        for job in _jobs(source, tokenizer, making, progress)
-    )
-    _work(missing, workers)
-    return paths(sources)
+    _work(_missing_jobs(sources, tokenizer, options, progress), workers)
+    return chunk_paths(sources)
 
 
-def make_part(source: Source, tokenizer: str, making: ChunkOptions, part: int, parts: int) -> int:
-    """How many pieces a source has, after those with `number % parts == part` have been made in this process."""
+def make_part(
+    source: TextSource, tokenizer: str, options: ChunkOptions, part: int, parts: int
+) -> int:
+    """Make the missing chunks with `number % parts == part` in this process; count all chunks."""
     number = -1
     for number, batch in enumerate(_batches(source)):
-        path = place(source, number)
+        path = chunk_path(source, number)
         if number % parts == part and not path.is_file():
-            _do(_Job(path, batch, tokenizer, making))
+            _do(_Job(path, batch, tokenizer, options))
     return number + 1
 
 
-def paths(sources: Sequence[Source]) -> list[Path]:
-    """The files of all pieces that are there, in the order of their documents."""
-    return [path for source in sources for path in sorted(source.folder.glob("*.npz"))]
+def read_chunk(path: Path, *names: str) -> Chunk:
+    """Read some arrays of a chunk, and leave the others on disk."""
+    with np.load(path) as chunk:
+        return {name: chunk[name] for name in names}
 
 
-def place(source: Source, number: int) -> Path:
-    """Where a piece lies."""
+def chunk_paths(sources: Sequence[TextSource]) -> list[Path]:
+    """List the files of all chunks that are there, in the order of their documents."""
+    paths: list[Path] = []
+    for source in sources:
+        paths += sorted(source.folder.glob("*.npz"))
+    return paths
+
+
+def chunk_path(source: TextSource, number: int) -> Path:
+    """Return where a chunk lies."""
     return source.folder / f"{number:06d}.npz"
 
 
-def is_done(source: Source) -> bool:
-    """True when all pieces of a source have been made."""
+def is_done(source: TextSource) -> bool:
+    """Tell whether all chunks of a source have been made."""
     return (source.folder / _DONE).is_file()
 
 
-def close(source: Source) -> None:
-    """Nothing; marks a source as done."""
-    write_text(source.folder / _DONE, "all pieces of this source are here\n")
+def mark_done(source: TextSource) -> None:
+    """Mark a source whose chunks have all been made."""
+    write_text(source.folder / _DONE, "all chunks of this source are here\n")
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """A piece to make."""
+    """A chunk to make."""
 
     path: Path
     documents: list[list[str]]
     tokenizer: str
-    making: ChunkOptions
+    options: ChunkOptions
 
 
-def _jobs(
-    source: Source, tokenizer: str, making: ChunkOptions, progress: Callable[[str, int], None]
-) -> Iterator[_Job | Source]:
-    """The missing pieces of a source, then the source itself: all of its pieces have been asked for."""
-    number = -1
-    for number, batch in enumerate(_batches(source)):
-        progress(source.path.name, number)
-        path = place(source, number)
-        if not path.is_file():
-            yield _Job(path, batch, tokenizer, making)
-    if number >= 0:
-        yield source
+def _missing_jobs(
+    sources: Sequence[TextSource],
+    tokenizer: str,
+    options: ChunkOptions,
+    progress: Callable[[str, int], None],
+) -> Iterator[_Job | TextSource]:
+    """Yield the missing chunks of each source, then the source itself: no more of it will come."""
+    for source in sources:
+        if is_done(source):
+            continue
+        number = -1
+        for number, batch in enumerate(_batches(source)):
+            progress(source.path.name, number)
+            path = chunk_path(source, number)
+            if not path.is_file():
+                yield _Job(path, batch, tokenizer, options)
+        if number >= 0:
+            yield source
 
 
-def _batches(source: Source) -> Iterator[list[list[str]]]:
-    held: list[list[str]] = []
+def _batches(source: TextSource) -> Iterator[list[list[str]]]:
+    """Cut the documents of a source into chunks' worth."""
+    lines_of = documents(source.path, column=source.column, longest=source.document_characters)
+    batch: list[list[str]] = []
     size = 0
-    for lines in documents(source.path, column=source.column, longest=source.document):
-        held.append(lines)
+    for lines in lines_of:
+        batch.append(lines)
         size += sum(map(len, lines))
-        if size >= source.piece:
-            yield held
-            held, size = [], 0
-    if held:
-        yield held
+        if size >= source.chunk_characters:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
-def _work(jobs: Iterable[_Job | Source], workers: int) -> None:
-    """Does every job; a source is marked as done only when all jobs before the mark have been."""
+def _work(jobs: Iterable[_Job | TextSource], workers: int) -> None:
+    """Do every job; a source is marked as done only when all jobs before the mark have been."""
     if workers == 1:
         for job in jobs:
-            close(job) if isinstance(job, Source) else _do(job)
+            mark_done(job) if isinstance(job, TextSource) else _do(job)
         return
+
     pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin)
     waiting: deque[Future[None]] = deque()
     try:
         for job in jobs:
-            if isinstance(job, Source):
+            if isinstance(job, TextSource):
                 _drain(waiting, 0)
-                close(job)
+                mark_done(job)
                 continue
+
+            # Two jobs per worker keep all of them busy, and memory bounded.
             waiting.append(pool.submit(_do, job))
             _drain(waiting, 2 * workers)
         _drain(waiting, 0)
     except BrokenProcessPool as error:
         raise DataError(
-            "a worker was ended from outside, perhaps for want of memory: start again, with fewer workers or smaller "
-            "pieces; finished pieces are kept"
+            "a worker was ended from outside, perhaps for want of memory: start again, with fewer "
+            "workers or smaller chunks; finished chunks are kept"
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
 
 
 def _drain(waiting: deque[Future[None]], left: int) -> None:
+    """Wait for the oldest jobs until so many are left."""
     while len(waiting) > left:
         waiting.popleft().result()
 
 
 def _do(job: _Job) -> None:
+    """Make a chunk and write its file."""
     tokenizer, words = _tokenizer(job.tokenizer)
-    piece = make(job.documents, tokenizer, job.making, words)
-    write_with(job.path, lambda file: np.savez(file, **piece))  # type: ignore[arg-type]
+    chunk = make_chunk(job.documents, tokenizer, job.options, words)
+    write_with(job.path, lambda file: np.savez(file, **chunk))  # type: ignore[arg-type]
 
 
 @lru_cache(maxsize=1)
-def _tokenizer(source: str) -> tuple[Tokenizer, WordCache]:
-    tokenizer = tokenizers.load_tokenizer(source)
+def _tokenizer(folder: str) -> tuple[Tokenizer, WordCache]:
+    """Load the tokenizer of a process once, with a cache of its words."""
+    tokenizer = load_tokenizer(folder)
     return tokenizer, WordCache(tokenizer)
 
 
 def _begin() -> None:
-    """Every worker is one of as many as there are cores, so the library's own threads would only be in the way."""
+    """Set up a worker: one of as many as there are cores, so the library's threads are off."""
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _end_with_parent() -> None:
+    """End this process when the one that started it ends."""
     parent = parent_process()
     if parent is not None:
         connection.wait([parent.sentinel])
         os._exit(1)
-
-
-def read(path: Path, *names: str) -> Piece:
-    """Some arrays of a piece; the others are not read."""
-    with np.load(path) as piece:
-        return {name: piece[name] for name in names}

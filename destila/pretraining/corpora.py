@@ -17,10 +17,10 @@ from pydantic import Field, model_validator
 
 from destila import hub
 from destila.config import fingerprint, opt
-from destila.corpus import build as corpus_verb
-from destila.corpus import train_tokenizer as tokenizer_verb
+from destila.corpus.build_corpus import CorpusOptions, build_corpus, corpus_fingerprint, find_text
 from destila.corpus.chunks import ChunkOptions
 from destila.corpus.shards import Shards, checksum, open_shards
+from destila.corpus.train_tokenizer import TokenizerOptions, train_tokenizer
 from destila.errors import ConfigError
 from destila.files import locked, open_text, waiting
 from destila.tokenizer.tokenizer import Tokenizer, load_tokenizer
@@ -54,7 +54,7 @@ class Prepared:
 
 
 def prepare_corpora(
-    spec: str | tokenizer_verb.Training, corpora: Sequence[Corpus], report: Report
+    spec: str | TokenizerOptions, corpora: Sequence[Corpus], report: Report
 ) -> Prepared:
     """The tokenizer and the corpora, from the cache or made now; raises ConfigError, DataError, TokenizerError."""
     folder = spec if isinstance(spec, str) else _tokenizer(spec, corpora, report)
@@ -64,9 +64,9 @@ def prepare_corpora(
     )
 
 
-def _tokenizer(spec: tokenizer_verb.Training, corpora: Sequence[Corpus], report: Report) -> str:
+def _tokenizer(spec: TokenizerOptions, corpora: Sequence[Corpus], report: Report) -> str:
     """The folder of the tokenizer; trains it when it is not there."""
-    files = [corpus_verb.place(file) for corpus in corpora for file in corpus.files]
+    files = [find_text(file) for corpus in corpora for file in corpus.files]
     if not files:
         raise ConfigError(
             "a tokenizer is trained on the files of the corpora, and none has any: name its folder"
@@ -82,10 +82,12 @@ def _tokenizer(spec: tokenizer_verb.Training, corpora: Sequence[Corpus], report:
     out.mkdir(parents=True, exist_ok=True)
     with locked(out / "lock", waiting(log, "trains the tokenizer", out)):
         if not (out / "tokenizer.json").is_file():
-            asked = {"files": tuple(map(str, files)), "column": columns, "out": str(out)}
-            config = tokenizer_verb.Config(**asked, **spec.model_dump())
-            made = tokenizer_verb.run(
-                config, progress=lambda lines: report("tokenizer: lines read", lines, 0)
+            made = train_tokenizer(
+                files,
+                out,
+                spec,
+                columns=columns,
+                progress=lambda lines: report("tokenizer: lines read", lines, 0),
             )
             log.info("tokenizer: %d pieces from %d lines in %s", made["vocab"], made["lines"], out)
     return str(out)
@@ -96,11 +98,9 @@ def _corpus(corpus: Corpus, folder: str, tokenizer: Tokenizer, report: Report) -
         return open_shards(corpus.folder, tokenizer)
     options: dict[str, Any] = corpus.model_dump(exclude={"folder"})
     root = hub.cache_root() / "corpora"
-    config = corpus_verb.Config(**options, out=str(root), tokenizer=folder)
-    config = config.model_copy(
-        update={"out": str(root / corpus_verb.fingerprint_of(config, tokenizer))}
-    )
-    corpus_verb.run(
+    config = CorpusOptions(**options, out=str(root), tokenizer=folder)
+    config = config.model_copy(update={"out": str(root / corpus_fingerprint(config, tokenizer))})
+    build_corpus(
         config, lambda what, done, total: report(f"corpus {corpus.files[0]}: {what}", done, total)
     )
-    return open_shards(config.out, tokenizer, verify=False)  # the verb has just done so
+    return open_shards(config.out, tokenizer, verify=False)  # `build_corpus` has just done so

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from destila import config
 from destila.config import Options, opt
-from destila.corpus.train_tokenizer import Training
+from destila.corpus.train_tokenizer import TokenizerOptions
 from destila.pretraining.corpora import Corpus
 from destila.pretraining.data import packing, sentence_rows
 from destila.pretraining.data.batches import FeedOptions
@@ -73,8 +73,8 @@ class PretrainRecipe(Options):
     out: str = opt("runs", "folder of the studies")
     results: str | None = opt(None, "folder in which records are kept as <name>.jsonl")
     seed: int = opt(0, "of new weights, order, masking and dropout", ge=0)
-    tokenizer: str | Training = opt(
-        Training(), "folder or hub name, or a table: train one on the corpora"
+    tokenizer: str | TokenizerOptions = opt(
+        TokenizerOptions(), "folder or hub name, or a table: train one on the corpora"
     )
     corpora: tuple[Corpus, ...] = Field(description="one table per source", min_length=1)
     model: ModelTable = ModelTable()

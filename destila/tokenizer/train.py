@@ -24,7 +24,7 @@ from destila.tokenizer.convert import roberta_template, template
 from destila.tokenizer.spec import Json, is_bytelevel
 from destila.tokenizer.tokenizer import Tokenizer, parse_tokenizer
 
-Kind = Literal["bpe", "unigram", "wordpiece", "bytelevel"]
+TokenizerKind = Literal["bpe", "unigram", "wordpiece", "bytelevel"]
 SYMBOLS = ("-", "–", "£", "€")
 _REPORT = 1000  # lines between two reports of progress
 
@@ -64,7 +64,7 @@ _LAYOUTS = {"bpe": ALBERT, "unigram": ALBERT, "wordpiece": BERT, "bytelevel": RO
 def learn(
     lines: Iterable[str],
     *,
-    kind: Kind = "bpe",
+    kind: TokenizerKind = "bpe",
     vocab_size: int = 31_000,
     lowercase: bool = True,
     keep_accents: bool = True,
@@ -103,7 +103,7 @@ def learn(
     )
 
 
-def sample_of(lines: Iterable[str], size: int, kept: list[str], *, seed: int = 0) -> Iterator[str]:
+def sample_lines(lines: Iterable[str], size: int, kept: list[str], *, seed: int = 0) -> Iterator[str]:
     """The lines unchanged, while `kept` fills with a uniform sample of at most `size` of them."""
     chance = random.Random(seed)
     for number, line in enumerate(lines):
@@ -114,7 +114,7 @@ def sample_of(lines: Iterable[str], size: int, kept: list[str], *, seed: int = 0
         yield line
 
 
-def fit_of(tokenizer: Tokenizer, lines: list[str]) -> dict[str, float]:
+def vocabulary_fit(tokenizer: Tokenizer, lines: list[str]) -> dict[str, float]:
     """How a vocabulary fits text: `unknown_share` of its tokens and `tokens_per_word` (words between blanks)."""
     pieces = tokenizer.text(lines)
     tokens = sum(len(p.ids) for p in pieces)
@@ -141,7 +141,7 @@ class _Counted:
             self.progress(self.count)
 
 
-def _normaliser(kind: Kind, lowercase: bool, keep_accents: bool) -> Any:
+def _normaliser(kind: TokenizerKind, lowercase: bool, keep_accents: bool) -> Any:
     accents = (
         [normalizers.NFC()] if keep_accents else [normalizers.NFKD(), normalizers.StripAccents()]
     )
@@ -155,7 +155,7 @@ def _normaliser(kind: Kind, lowercase: bool, keep_accents: bool) -> Any:
     return normalizers.Sequence([*accents, *letters, *blanks])
 
 
-def _pre_tokenizer(kind: Kind, symbols: tuple[str, ...], *, training: bool) -> Any:
+def _pre_tokenizer(kind: TokenizerKind, symbols: tuple[str, ...], *, training: bool) -> Any:
     if kind == "bytelevel":
         return pre_tokenizers.ByteLevel(add_prefix_space=False)
     apart = [pre_tokenizers.Split(symbol, "isolated") for symbol in symbols]
@@ -166,7 +166,7 @@ def _pre_tokenizer(kind: Kind, symbols: tuple[str, ...], *, training: bool) -> A
 
 
 def _untrained(
-    kind: Kind, vocab_size: int, symbols: tuple[str, ...], alphabet: int, layout: Layout
+    kind: TokenizerKind, vocab_size: int, symbols: tuple[str, ...], alphabet: int, layout: Layout
 ) -> tuple[Backend, Any]:
     specials = list(layout.order)
     common: Json = {"vocab_size": vocab_size, "special_tokens": specials, "show_progress": False}

@@ -1,14 +1,14 @@
-"""The arrays of a stretch of documents."""
+"""The arrays of a chunk of documents."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from destila.corpus.chunks import STEPS, ChunkOptions, MinHash, make, signatures
+from destila.corpus.chunks import STEPS, ChunkOptions, MinHash, make_chunk, signatures
 from destila.corpus.filters import Filters
 
-MAKING = ChunkOptions(filters=Filters(min_words=3))
+OPTIONS = ChunkOptions(filters=Filters(min_words=3))
 DOCUMENTS = [
     ["El niño comió en España. ¿Hacía frío?", "http://a.es/b", "La niña, no."],
     ["corto"],
@@ -16,16 +16,16 @@ DOCUMENTS = [
 ]
 
 
-def test_a_piece_holds_the_sentences_of_the_documents_that_stay(unigram):
-    piece = make(DOCUMENTS, unigram, MAKING)
+def test_a_chunk_holds_the_sentences_of_the_documents_that_stay(unigram):
+    chunk = make_chunk(DOCUMENTS, unigram, OPTIONS)
     sentences = ["El niño comió en España.", "¿Hacía frío?", "La niña, no.", DOCUMENTS[2][0]]
     expected = [p.ids.tolist() for p in unigram.text(sentences)]
-    assert piece["tokens"].dtype == np.uint16
-    assert piece["tokens"].tolist() == [token for sentence in expected for token in sentence]
-    assert piece["sentences"].tolist() == list(map(len, expected))
-    assert piece["documents"].tolist() == [3, 1]
-    assert piece["lengths"].tolist() == [sum(map(len, expected[:3])), len(expected[3])]
-    counts = dict(zip(STEPS, piece["counts"].tolist(), strict=True))
+    assert chunk["tokens"].dtype == np.uint16
+    assert chunk["tokens"].tolist() == [token for sentence in expected for token in sentence]
+    assert chunk["sentences"].tolist() == list(map(len, expected))
+    assert chunk["documents"].tolist() == [3, 1]
+    assert chunk["lengths"].tolist() == [sum(map(len, expected[:3])), len(expected[3])]
+    counts = dict(zip(STEPS, chunk["counts"].tolist(), strict=True))
     assert counts["documents"] == 3
     assert counts["lines"] == 5
     assert counts["lines_emptied"] == 1
@@ -33,16 +33,16 @@ def test_a_piece_holds_the_sentences_of_the_documents_that_stay(unigram):
 
 
 def test_lines_stay_whole_when_they_are_not_to_be_split(unigram):
-    piece = make(DOCUMENTS, unigram, MAKING.model_copy(update={"split": False}))
-    assert piece["documents"].tolist() == [2, 1]
+    chunk = make_chunk(DOCUMENTS, unigram, OPTIONS.model_copy(update={"split": False}))
+    assert chunk["documents"].tolist() == [2, 1]
 
 
-def test_a_piece_without_a_document_left_is_empty(unigram):
-    piece = make([["corto"]], unigram, MAKING)
+def test_a_chunk_without_a_document_left_is_empty(unigram):
+    chunk = make_chunk([["corto"]], unigram, OPTIONS)
     assert [
-        len(piece[name]) for name in ("tokens", "sentences", "documents", "lengths", "exact")
+        len(chunk[name]) for name in ("tokens", "sentences", "documents", "lengths", "exact")
     ] == [0] * 5
-    assert piece["signature"].shape[0] == 0
+    assert chunk["signature"].shape[0] == 0
 
 
 def test_ids_are_those_of_text_with_spans(tokenizer, lines):

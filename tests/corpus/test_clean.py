@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from destila.corpus.clean import Clean, clean, clean_line
+from destila.corpus.clean import Clean, clean_line, clean_lines
 
 SUC = Clean()
 PUBLISHED = Clean(lowercase=True, published_urls=True)
@@ -54,7 +54,7 @@ def test_none_only_collapses_blanks():
 
 
 def test_lines_that_become_empty_are_dropped():
-    assert clean(["http://a.es/b", "Hola", "- "], SUC) == ["Hola"]
+    assert clean_lines(["http://a.es/b", "Hola", "- "], SUC) == ["Hola"]
 
 
 def test_a_long_run_without_an_address_is_no_work():

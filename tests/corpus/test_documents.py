@@ -95,7 +95,8 @@ def test_a_bad_file_is_one_clear_error(tmp_path, name, content, message):
         list(documents(tmp_path / name))
 
 
-def test_a_file_without_line_ends_is_refused_before_it_fills_the_memory(tmp_path, monkeypatch):
+def test_a_file_without_line_ends_is_refused(tmp_path, monkeypatch):
+    """It is refused before it fills the memory."""
     monkeypatch.setattr("destila.corpus.documents.LONGEST_LINE", 1 << 20)
     (tmp_path / "a.txt").write_bytes(b"a" * (3 << 20))
     with pytest.raises(DataError, match=r"line of over 1,048,576 bytes at byte 0"):
@@ -106,3 +107,9 @@ def test_a_zero_byte_after_much_text_is_dropped(tmp_path):
     (tmp_path / "ley.txt").write_bytes(b"una ley\n" * 1000 + b"art\x00culo 1\x00\n")
     [document] = documents(tmp_path / "ley.txt")
     assert document[-2:] == ["una ley", "artculo 1"]
+
+
+@pytest.mark.parametrize("name", ["nada.txt", "nada.jsonl.gz", "nada.parquet"])
+def test_a_missing_file_is_refused_before_it_is_read(tmp_path, name):
+    with pytest.raises(DataError, match="no file at"):
+        documents(tmp_path / name)

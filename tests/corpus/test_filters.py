@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from destila.corpus.filters import Filters, reason
+from destila.corpus.filters import Filters, reason_to_drop
 
 SPANISH = (
     "El niño que vive en la casa de la esquina no quiso comer con los demás porque tenía sueño."
@@ -29,10 +29,10 @@ SPANISH = (
     ],
 )
 def test_a_document_stays_or_goes_for_a_reason(lines, expected):
-    assert reason(lines, Filters()) == expected
+    assert reason_to_drop(lines, Filters()) == expected
 
 
 def test_every_filter_can_be_switched_off():
     off = Filters(min_words=0, min_function_words=0, min_letters=0, max_repeated_lines=1)
-    assert reason(["12 12"] * 9, off) is None
-    assert reason([], off) == "short", "nothing is left to keep"
+    assert reason_to_drop(["12 12"] * 9, off) is None
+    assert reason_to_drop([], off) == "short", "nothing is left to keep"

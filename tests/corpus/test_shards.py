@@ -18,7 +18,7 @@ def folder(tmp_path, unigram):
     for name, part in (("00000", DOCUMENTS[:2]), ("00001", DOCUMENTS[2:])):
         sentences = [s for document in part for s in document]
         tokens = np.array([t for s in sentences for t in s], np.uint16)
-        shards.write(
+        shards.write_shard(
             tmp_path,
             name,
             tokens,
@@ -26,9 +26,9 @@ def folder(tmp_path, unigram):
             np.array(list(map(len, part))),
         )
     manifest = {
-        "format": shards.FORMAT,
+        "format": shards.SHARD_FORMAT,
         "tokenizer": {"fingerprint": unigram.fingerprint, "vocab_size": unigram.vocab_size},
-        "shards": [shards.describe(tmp_path, name) for name in ("00000", "00001")],
+        "shards": [shards.describe_shard(tmp_path, name) for name in ("00000", "00001")],
     }
     (tmp_path / shards.MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
     return tmp_path

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from destila import config, plugins
-from destila.corpus import build
+from destila.corpus.build_corpus import read_corpus_options
 from destila.pretraining import recipe as pretrain_recipe
 from destila.study import recipe
 
@@ -60,7 +60,7 @@ def test_the_losses_of_a_shipped_recipe_exist(path: Path) -> None:
 
 @pytest.mark.parametrize("path", CORPORA, ids=lambda path: path.stem)
 def test_a_recipe_of_a_corpus_loads(path: Path) -> None:
-    assert build.read([str(path)]).files
+    assert read_corpus_options([str(path)]).files
 
 
 @pytest.mark.parametrize("path", PRETRAININGS, ids=lambda path: path.stem)

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from destila.errors import TokenizerError
-from destila.tokenizer.train import fit_of, learn, sample_of
+from destila.tokenizer.train import vocabulary_fit, learn, sample_lines
 
 
 def test_the_albeto_recipe_gives_its_ids_and_its_frame(bpe):
@@ -78,13 +78,13 @@ def test_progress_ends_with_the_number_of_lines_that_hold_text(lines):
 def test_a_sample_is_of_the_lines_and_leaves_them_unchanged():
     kept: list[str] = []
     lines = [str(i) for i in range(1000)]
-    assert list(sample_of(lines, 50, kept)) == lines
+    assert list(sample_lines(lines, 50, kept)) == lines
     assert len(set(kept)) == 50
     assert max(map(int, kept)) > 500  # not just the first ones
 
 
 def test_the_fit_counts_unknown_tokens_and_tokens_per_word(bpe):
-    fit = fit_of(bpe, ["el niño 日"])
+    fit = vocabulary_fit(bpe, ["el niño 日"])
     tokens = len(bpe.text(["el niño 日"])[0].ids)
     assert fit == {"unknown_share": 1 / tokens, "tokens_per_word": tokens / 3}
 

@@ -24,7 +24,7 @@ def corpus(folder, documents, dtype=np.uint16):
     folder.mkdir()
     sentences = [s for document in documents for s in document]
     tokens = np.array([t for s in sentences for t in s], dtype)
-    shards.write(
+    shards.write_shard(
         folder,
         "00000",
         tokens,
@@ -32,9 +32,9 @@ def corpus(folder, documents, dtype=np.uint16):
         np.array(list(map(len, documents))),
     )
     manifest = {
-        "format": shards.FORMAT,
+        "format": shards.SHARD_FORMAT,
         "tokenizer": {"fingerprint": "toy", "vocab_size": V},
-        "shards": [shards.describe(folder, "00000")],
+        "shards": [shards.describe_shard(folder, "00000")],
     }
     (folder / shards.MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
     return shards.open_shards(folder)

@@ -1,4 +1,4 @@
-"""`destila corpus` from raw text to shards: what is kept, kills, resumption, bad input."""
+"""A corpus from raw text to shards: what is kept, kills, resumption, bad input."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from destila.corpus import build, shards
+from destila.corpus import shards
+from destila.corpus.build_corpus import build_corpus, read_corpus_options
 from destila.errors import ConfigError, DataError, TokenizerError
 from destila.files import locked
 from destila.tokenizer.tokenizer import Tokenizer
@@ -25,14 +26,14 @@ WORD_LIST = "el la de que y en un casa niño río ciudad presidente comió visit
 WORDS = WORD_LIST.split()
 KILLED = """
 import os, signal, sys
-from destila.corpus import build as corpus
+from destila.corpus.build_corpus import build_corpus, read_corpus_options
 
 def progress(what, done, total):
     if what.startswith(sys.argv[2]) and done == int(sys.argv[3]):
         os.kill(os.getpid(), signal.SIGKILL)
 
 if __name__ == "__main__":
-    corpus.run(corpus.read([sys.argv[1]], sets=sys.argv[4:]), progress)
+    build_corpus(read_corpus_options([sys.argv[1]], sets=sys.argv[4:]), progress)
 """
 
 
@@ -77,11 +78,11 @@ def recipe(tmp_path, tokenizer) -> Path:
 
 
 def run(recipe: Path, *sets: str, **options):
-    return build.run(build.read([str(recipe)], sets=sets), **options)
+    return build_corpus(read_corpus_options([str(recipe)], sets=sets), **options)
 
 
 def times(folder: Path) -> dict[Path, int]:
-    """When each piece and each part of a shard was written."""
+    """When each chunk and each part of a shard was written."""
     return {
         path: path.stat().st_mtime_ns
         for pattern in ("work/*/*.npz", "*.npy")
@@ -122,9 +123,9 @@ def test_the_result_does_not_depend_on_workers_or_place(recipe, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("stage", "at"), [("pieces of a", 2), ("pieces of b", 3), ("duplicates", 0), ("shards", 2)]
+    ("stage", "at"), [("chunks of a", 2), ("chunks of b", 3), ("duplicates", 0), ("shards", 2)]
 )
-def test_a_killed_run_goes_on_and_its_result_is_the_same_to_the_byte(recipe, tmp_path, stage, at):
+def test_a_killed_run_goes_on_to_the_same_bytes(recipe, tmp_path, stage, at):
     run(recipe, f"out={tmp_path / 'undisturbed'}")
     out, script = tmp_path / "out", tmp_path / "killed.py"
     script.write_text(KILLED, encoding="utf-8")
@@ -135,17 +136,17 @@ def test_a_killed_run_goes_on_and_its_result_is_the_same_to_the_byte(recipe, tmp
     assert not (out / shards.MANIFEST).is_file()
     made = times(out)
     assert made
-    heard: list[str] = []
+    stages: list[str] = []
 
     def progress(what: str, done: int, total: int) -> None:
-        heard.append(what)
+        stages.append(what)
         if what == "shards" and done == 0:
             assert all(path.stat().st_mtime_ns == when for path, when in made.items()), (
                 "finished parts were made again"
             )
 
     assert run(recipe, progress=progress)["made"]
-    assert ("pieces of a.txt" in heard) == (stage == "pieces of a"), (
+    assert ("chunks of a.txt" in stages) == (stage == "chunks of a"), (
         "a finished source is not read again"
     )
     assert contents(out) == contents(tmp_path / "undisturbed")
@@ -179,7 +180,7 @@ def test_a_finished_corpus_is_checked_and_left_alone(recipe, tmp_path):
         run(recipe)
 
 
-def test_a_run_with_other_options_does_not_use_what_a_killed_one_left(recipe, tmp_path):
+def test_other_options_do_not_use_what_a_killed_run_left(recipe, tmp_path):
     def stop(what: str, done: int, total: int) -> None:
         if what == "shards" and done == 2:
             raise KeyboardInterrupt
@@ -213,10 +214,10 @@ def test_one_bad_source_loses_nothing_of_the_others(recipe, tmp_path, content, m
     with pytest.raises(DataError, match=message):
         run(recipe, f"workers={workers}")
     (tmp_path / "b.jsonl").write_bytes(good)
-    heard: list[str] = []
-    run(recipe, progress=lambda what, done, total: heard.append(what))
-    assert "pieces of b.jsonl" in heard
-    assert "pieces of a.txt" not in heard
+    stages: list[str] = []
+    run(recipe, progress=lambda what, done, total: stages.append(what))
+    assert "chunks of b.jsonl" in stages
+    assert "chunks of a.txt" not in stages
 
 
 @pytest.mark.parametrize(
@@ -229,14 +230,14 @@ def test_one_bad_source_loses_nothing_of_the_others(recipe, tmp_path, content, m
 )
 def test_a_corpus_of_nothing_is_refused(tmp_path, tokenizer, content, message):
     (tmp_path / "a.txt").write_text(content, encoding="utf-8")
-    config = build.read(
+    config = read_corpus_options(
         [str(tmp_path / "a.txt")],
         out=str(tmp_path / "out"),
         tokenizer=tokenizer,
         sets=["workers=1"],
     )
     with pytest.raises(DataError, match=message):
-        build.run(config)
+        build_corpus(config)
 
 
 @pytest.mark.parametrize(
@@ -247,7 +248,7 @@ def test_a_corpus_of_nothing_is_refused(tmp_path, tokenizer, content, message):
         (12_000, ("near.use=false", "shard_tokens=100000")),
         (5_000, ("near.use=false",)),
     ],
-    ids=["pieces", "signatures", "shards", "manifest"],
+    ids=["chunks", "signatures", "shards", "manifest"],
 )
 def test_a_full_disk_is_one_clear_error_and_nothing_is_lost(recipe, tmp_path, largest, sets):
     script = tmp_path / "full.py"

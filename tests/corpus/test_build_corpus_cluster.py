@@ -1,4 +1,4 @@
-"""`destila corpus` over a Ray cluster of two machines, both played by this one: the same bytes, though one is lost."""
+"""A corpus over a Ray cluster of two machines, both played by this one: the same bytes, though one is lost."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from destila.corpus import build, shards
+from destila.corpus import shards
+from destila.corpus.build_corpus import build_corpus, read_corpus_options
 from destila.tokenizer.tokenizer import Tokenizer
 
 pytest.importorskip("rensa")
@@ -30,54 +31,54 @@ import psutil
 from ray.cluster_utils import Cluster
 
 from destila.errors import DestilaError
-from destila.corpus import build as corpus
+from destila.corpus.build_corpus import build_corpus, read_corpus_options
 
 recipe, bad, temporary = sys.argv[1:]
 MACHINE = {"num_cpus": 1, "object_store_memory": 100_000_000}
-heard = {}
+answer = {}
 
 
 def awaited(what):
     "The first thing that is not empty; a minute at most."
     for _ in range(6000):
-        found = what()
-        if found:
-            return found
+        result = what()
+        if result:
+            return result
         threading.Event().wait(0.01)
     sys.exit("nothing happened")
 
 
 def at_work(node):
-    "The processes of a machine that make pieces now."
+    "The processes of a machine that make chunks now."
     below = psutil.Process(node.all_processes["raylet"][0].process.pid).children(recursive=True)
     return [process for process in below if process.is_running() and "ray::Map" in "".join(process.cmdline())]
 
 
 def lose(folder, cluster, machine):
-    "Kills the second machine as soon as there are pieces and both machines make more of them."
+    "Kills the second machine as soon as there are chunks and both machines make more of them."
     awaited(lambda: list(folder.glob("work/*/*.npz")))
     awaited(lambda: at_work(cluster.head_node) and at_work(machine))
-    heard["killed"] = len(at_work(machine))
+    answer["killed"] = len(at_work(machine))
     cluster.remove_node(machine, allow_graceful=False)
-    heard["made"] = len(list(folder.glob("work/*/*.npz")))
+    answer["made"] = len(list(folder.glob("work/*/*.npz")))
 
 
 if __name__ == "__main__":
     cluster = Cluster(initialize_head=True, head_node_args=MACHINE | {"temp_dir": temporary, "include_dashboard": False})
     machine = cluster.add_node(**MACHINE)
     try:
-        config = corpus.read([recipe], sets=[f"cluster={cluster.address}"])
+        config = read_corpus_options([recipe], sets=[f"cluster={cluster.address}"])
         try:
-            corpus.run(corpus.read([recipe], sets=[f"cluster={cluster.address}", f"files=['{bad}']"]))
+            build_corpus(read_corpus_options([recipe], sets=[f"cluster={cluster.address}", f"files=['{bad}']"]))
         except DestilaError as error:
-            heard["error"] = f"{type(error).__name__}: {error}"
+            answer["error"] = f"{type(error).__name__}: {error}"
         killer = threading.Thread(target=lose, args=(Path(config.out), cluster, machine))
         killer.start()
-        corpus.run(config)
+        build_corpus(config)
         killer.join()
     finally:
         cluster.shutdown()
-    print("heard", json.dumps(heard))
+    print("answer", json.dumps(answer))
 """
 
 
@@ -107,7 +108,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 @pytest.mark.slow
 def test_a_cluster_that_loses_a_machine_makes_the_same_bytes(recipe, tmp_path):
-    build.run(build.read([str(recipe)], sets=[f"out={tmp_path / 'local'}"]))
+    build_corpus(read_corpus_options([str(recipe)], sets=[f"out={tmp_path / 'local'}"]))
     (tmp_path / "bad.txt").write_bytes("Hola.\naño\n".encode("latin-1"))
     (tmp_path / "run.py").write_text(RUN, encoding="utf-8")
     temporary = tempfile.mkdtemp(prefix="ray")  # not tmp_path: its sockets' names would be too long
@@ -125,18 +126,18 @@ def test_a_cluster_that_loses_a_machine_makes_the_same_bytes(recipe, tmp_path):
         text=True,
     )
     try:
-        said, noise = process.communicate(timeout=240)
+        output, noise = process.communicate(timeout=240)
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
         shutil.rmtree(temporary, ignore_errors=True)
     assert process.returncode == 0, noise[-3000:]
-    heard = json.loads(said.rpartition("heard ")[2])
-    assert heard["error"].startswith("DataError: ")
-    assert "bad.txt is not utf-8: byte 7 is 0xf1" in heard["error"]
-    assert heard["killed"] == 1
+    answer = json.loads(output.rpartition("answer ")[2])
+    assert answer["error"].startswith("DataError: ")
+    assert "bad.txt is not utf-8: byte 7 is 0xf1" in answer["error"]
+    assert answer["killed"] == 1
     opened = shards.open_shards(tmp_path / "local")
-    pieces = -(-opened.manifest["counts"]["characters"] // 100_000)
-    assert heard["made"] < pieces, "the machine was lost before the work was done"
+    chunks = -(-opened.manifest["counts"]["characters"] // 100_000)
+    assert answer["made"] < chunks, "the machine was lost before the work was done"
     assert opened.manifest["counts"]["exact_duplicates"] == 1
     assert contents(tmp_path / "out") == contents(tmp_path / "local")

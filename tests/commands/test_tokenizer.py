@@ -1,4 +1,4 @@
-"""`destila tokenizer` from files to a folder."""
+"""A tokenizer from files to a folder, by its command's options."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import json
 import pytest
 import zstandard
 
+from destila.commands.tokenizer import Config, run
 from destila.config import build_config, to_toml
-from destila.corpus.train_tokenizer import Config, run
 from destila.errors import ConfigError, DataError
 from destila.tokenizer.tokenizer import load_tokenizer
 
@@ -27,7 +27,9 @@ def test_plain_and_packed_files_become_a_tokenizer_folder(tmp_path, lines):
     (tmp_path / "c.txt.zst").write_bytes(zstandard.ZstdCompressor().compress(text))
     files = [str(tmp_path / name) for name in ("a.txt", "b.txt.gz", "c.txt.zst")]
     seen: list[int] = []
-    result = run(config(tmp_path, files=files), progress=seen.append)
+    result = run(
+        config(tmp_path, files=files), progress=lambda what, done, total: seen.append(done)
+    )
     tokenizer = load_tokenizer(tmp_path / "out")
     assert (result["lines"], result["vocab"], seen[-1]) == (3 * len(lines), 200, 3 * len(lines))
     assert result["fingerprint"] == tokenizer.fingerprint

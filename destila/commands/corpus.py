@@ -1,0 +1,28 @@
+"""Raw text to token shards: clean, filtered, without duplicates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from destila.config import Options, opt
+from destila.corpus.build_corpus import build_corpus, read_corpus_options
+from destila.progress import Progress, silent
+
+
+class Config(Options):
+    """Arguments of `destila corpus`; a recipe or `set` says the rest."""
+
+    sources: tuple[str, ...] = opt(
+        ..., "a recipe (TOML), or files: text, .jsonl, .parquet; packed or not", min_length=1
+    )
+    out: str | None = opt(None, "folder to write; a killed run goes on in it")
+    tokenizer: str | None = opt(None, "tokenizer folder or hub name")
+    set: tuple[str, ...] = opt((), "key=value overrides")
+
+
+def run(config: Config, progress: Progress = silent) -> dict[str, Any]:
+    """Make a corpus; return its manifest and `made`, whether it had to be made."""
+    options = read_corpus_options(
+        config.sources, out=config.out, tokenizer=config.tokenizer, sets=config.set
+    )
+    return build_corpus(options, progress)

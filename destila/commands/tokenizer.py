@@ -1,0 +1,35 @@
+"""Train a tokenizer on text files: a folder of tokenizer.json and tokenizer_config.json."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from destila.config import opt
+from destila.corpus.train_tokenizer import TokenizerOptions, train_tokenizer
+from destila.progress import Progress, silent
+
+
+class Config(TokenizerOptions):
+    """Arguments of `destila tokenizer`."""
+
+    files: tuple[str, ...] = Field(description="text, .jsonl or .parquet; also .gz, .xz, .zst")
+    out: str = Field(description="folder of the new tokenizer")
+    column: tuple[str, ...] = opt(
+        ("text",),
+        "field of JSON lines or Parquet that holds the text; of all files, or one for each",
+        min_length=1,
+    )
+
+
+def run(config: Config, progress: Progress = silent) -> dict[str, Any]:
+    """Train and write a tokenizer; return what was trained and how it fits a sample of the text."""
+    options = {name: getattr(config, name) for name in TokenizerOptions.model_fields}
+    return train_tokenizer(
+        config.files,
+        config.out,
+        TokenizerOptions(**options),
+        columns=config.column,
+        progress=lambda lines: progress("lines read", lines, 0),
+    )
