@@ -80,7 +80,7 @@ def probe(
     json: AsJson = False,
 ) -> None:
     """What frozen states know of parts of speech and entities, by a linear softmax; about half a minute."""
-    from destila.pretraining import probe as verb
+    from destila.commands import probe as verb
 
     result = verb.run(made(verb.Config, model=model, pos=pos, ner=ner))
     show(
@@ -106,7 +106,7 @@ def pretrain(
     json: AsJson = False,
 ) -> None:
     """From raw text to a pre-trained encoder; with a teacher in the recipe, to a distilled one."""
-    from destila.pretraining import run as verb
+    from destila.commands import pretrain as verb
 
     with bar(json) as progress:
         arguments = made(

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +20,6 @@ from torch import Tensor, nn
 from destila import datasets
 from destila.config import Options, opt
 from destila.errors import ConfigError, DataError
-from destila.models import hf
 from destila.models.encoder import Encoder
 from destila.tasks.metrics import main_score
 from destila.tasks.readers import reader
@@ -44,23 +42,6 @@ class ProbeOptions(Options):
     length: int = opt(128, "tokens of a window, fewer where the model has no more positions", ge=8)
     iterations: int = opt(30, "of L-BFGS at most", ge=1)
     penalty: float = opt(1e-4, "L2 penalty of the softmax's weights, on standardised states", ge=0)
-
-
-class Config(ProbeOptions):
-    """Arguments of the verb."""
-
-    model: str = opt(..., "model folder or hub name; its encoder is probed, its head plays no part")
-
-
-def run(config: Config) -> dict[str, Any]:
-    """model, scores (see `Probe.scores`) and notes (what was skipped, and why); raises ModelError."""
-    loaded = hf.load(config.model, task="tag", labels=("O",))
-    probe = prepare_probe(config, loaded.tokenizer, loaded.max_length)
-    return {
-        "model": config.model,
-        "scores": probe.scores(loaded.model.encoder),
-        "notes": list(probe.notes),
-    }
 
 
 @dataclass(frozen=True, slots=True)

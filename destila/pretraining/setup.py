@@ -73,7 +73,7 @@ def empty_like(model: MaskedModel) -> MaskedModel:
     return mlm.empty(model.config, order=model.order is not None)
 
 
-def fingerprints(recipe: PretrainRecipe) -> list[str]:
+def start_fingerprints(recipe: PretrainRecipe) -> list[str]:
     """Names of the weights that a recipe starts from or learns from."""
     given = (
         []

@@ -1,0 +1,32 @@
+"""`destila probe`: what the frozen states of an encoder know of parts of speech and of entities."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from destila.config import opt
+from destila.models import hf
+from destila.pretraining.probe import ProbeOptions, prepare_probe
+
+
+class Config(ProbeOptions):
+    """What to probe."""
+
+    model: str = opt(..., "model folder or hub name; its encoder is probed, its head plays no part")
+
+
+def run(arguments: Config) -> dict[str, Any]:
+    """Fit the linear probes on a model's frozen states and score them on dev.
+
+    Returns:
+        model, scores (see `Probe.scores`) and notes (which data sets were left out, and why).
+
+    Raises:
+        ConfigError: a data set is unknown, or is not scored as the probe wants.
+        ModelError: the model cannot be loaded.
+
+    """
+    loaded = hf.load(arguments.model, task="tag", labels=("O",))
+    probe = prepare_probe(arguments, loaded.tokenizer, loaded.max_length)
+    scores = probe.scores(loaded.model.encoder)
+    return {"model": arguments.model, "scores": scores, "notes": list(probe.notes)}
