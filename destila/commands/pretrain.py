@@ -53,7 +53,6 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
         DataError: a text or a corpus cannot be read, or is too short.
         ModelError: the model or the teacher cannot be loaded.
         TrainingError: the loss diverges again and again, or a checkpoint cannot be written.
-
     """
     heap.keep()
     runs = variants(arguments.recipe, arguments.set)

@@ -24,7 +24,6 @@ def run(arguments: Config) -> dict[str, Any]:
     Raises:
         ConfigError: a data set is unknown, or is not scored as the probe wants.
         ModelError: the model cannot be loaded.
-
     """
     loaded = hf.load(arguments.model, task="tag", labels=("O",))
     probe = prepare_probe(arguments, loaded.tokenizer, loaded.max_length)

@@ -66,7 +66,6 @@ def run_pretraining(
     Returns:
         The record; None when the minutes were over before the end, and from all processes but the
         first one when there are several.
-
     """
     for path in _result_files(recipe):
         records.check(path)
@@ -109,7 +108,6 @@ def share_model(model_folder: Path, out: Path, *, order: bool) -> None:
         model_folder: the model of a run.
         out: folder to write.
         order: whether the model has a head for sentence order.
-
     """
     model, tokenizer, _ = hf.load_masked(model_folder, order=order)
     facts = {"pretraining": read_folder(model_folder).extra["pretraining"]}
@@ -145,7 +143,6 @@ def _train(
 
     Returns:
         The model of the newest checkpoint, and the last step; None when there was none left to do.
-
     """
     start = set_up(recipe, prepared, progress)
     stream = BatchStream(prepared.corpora, prepared.tokenizer, recipe.feed, seed=recipe.seed)
@@ -277,7 +274,6 @@ def _claimed(folder: Path, key: str, recipe: PretrainRecipe) -> Iterator[None]:
     Raises:
         ConfigError: it holds another run, which may be days of work, or another process trains
             there.
-
     """
 
     def refuse() -> None:

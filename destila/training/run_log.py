@@ -23,7 +23,6 @@ class RunLog:
         Args:
             path: the file, one JSON object a line; it may be missing.
             counter: the key that grows from line to line, such as "step".
-
         """
         self.path, self.counter = path, counter
         self.lines: list[dict[str, Any]] = read_log(path)
