@@ -2,17 +2,20 @@
 
     [CLS] A [SEP] B [SEP] | [CLS] A [SEP] B [SEP] | [CLS] A [SEP] ...
 
-A pair is a run of consecutive sentences of one document, cut in two between sentences at random; in half of the pairs,
-at random, the two change places, and the model has to tell (sentence order; Lan et al. 2020). Every pair has its own
-frame, its positions start at 0 and its number bounds the attention, so a pair reads as if it stood alone. Only where
-pairs begin and end is decided one after the other; the rows are then filled all at once.
+A pair is a run of consecutive sentences of one document, cut in two between sentences at random; in
+half of the pairs, at random, the two change places, and the model has to tell (sentence order; Lan
+et al. 2020). Every pair has its own frame, its positions start at 0 and its number bounds the
+attention, so a pair reads as if it stood alone. Only where pairs begin and end is decided one after
+the other; the rows are then filled all at once.
 
-The last sentence of a row goes on at the start of the next one. A half that is torn like this lacks its first word or
-its full stop, and where the others have theirs, that tells the order without reading. So a run that is torn at both ends
-is cut anywhere, and then all four ends look alike; one that is torn at one end stands alone, without a label.
+The last sentence of a row goes on at the start of the next one. A half that is torn like this lacks
+its first word or its full stop, and where the others have theirs, that tells the order without
+reading. So a run that is torn at both ends is cut anywhere, and then all four ends look alike; one
+that is torn at one end stands alone, without a label.
 
-A run of one sentence has no order. Here it stands alone, without a label; in the published code (fact sheet 1.4) it
-is followed by sentences of another document and labelled as swapped, which is topic rather than order.
+A run of one sentence has no order. Here it stands alone, without a label; in the published code
+(fact sheet 1.4) it is followed by sentences of another document and labelled as swapped, which is
+topic rather than order.
 """
 
 from __future__ import annotations
@@ -43,7 +46,9 @@ class Packing(Options):
 
     length: int = opt(128, "tokens of a row", ge=SHORTEST_PAIR_ROW)
     pair: int | None = opt(
-        None, "tokens after which a pair takes no further sentence; none = the row's length", ge=1
+        None,
+        "tokens after which a pair takes no further sentence; none = the row's length",
+        ge=1,
     )
     short: float = opt(
         0.1, "share of pairs that end earlier, anywhere from 2 tokens on", ge=0, le=1
@@ -51,7 +56,8 @@ class Packing(Options):
     torn: bool = opt(False, "cut torn runs between sentences too, which gives their order away")
     single: Literal["alone", "other"] = opt(
         "alone",
-        "a lone sentence stands alone, or is followed by another document and labelled swapped (ALBERT)",
+        "a lone sentence stands alone, or is followed by another document and labelled swapped "
+        "(ALBERT)",
     )
 
 
@@ -66,7 +72,10 @@ class FrameIds:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Documents in a row. tokens i32 [T]; sentences i64 [S], tokens of each; documents i64 [D], sentences of each."""
+    """Documents in a row.
+
+    tokens: i32 [T]. sentences: i64 [S], tokens of each. documents: i64 [D], sentences of each.
+    """
 
     tokens: np.ndarray
     sentences: np.ndarray
@@ -75,11 +84,19 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class PackedRows:
-    """Rows, i32 [R, L] each.
+    """Rows of pairs, i32 [R, L] each.
 
-    pair: the number of the token's pair in its row from 1, 0 for padding; tokens see those of equal number. positions:
-    within the pair. order: at every [CLS] 1 when its halves are swapped, 0 when not, IGNORE when there is no telling;
-    IGNORE at all other tokens.
+    Two pairs in a row of 12, the first swapped, the second a lone sentence without an order:
+
+        input_ids   CLS b SEP a a SEP   CLS c c c SEP   pad
+        type_ids     0  0  0  1 1  1     0  0 0 0  0     0
+        positions    0  1  2  3 4  5     0  1 2 3  4     0
+        pair         1  1  1  1 1  1     2  2 2 2  2     0
+        order        1  -  -  - -  -     -  - - -  -     -
+
+    pair: the number of the token's pair in its row from 1, 0 for padding; tokens see those of equal
+    number. positions: within the pair. order: at every [CLS] 1 when its halves are swapped, 0 when
+    not, IGNORE (here -) when there is no telling; IGNORE at all other tokens.
     """
 
     input_ids: np.ndarray
@@ -89,174 +106,256 @@ class PackedRows:
     order: np.ndarray
 
     def __getitem__(self, which: slice | np.ndarray) -> PackedRows:
-        """Some of the rows."""
+        """Return some of the rows."""
         return PackedRows(*(getattr(self, name)[which] for name in _FIELDS))
 
 
 def flatten(documents: Iterable[Sequence[np.ndarray]]) -> Text:
-    """Documents, each a list of sentences, each an array of ids [n], as one text."""
-    found = list(documents)
-    sentences = [np.asarray(sentence) for document in found for sentence in document]
+    """Make one text of documents, each a list of sentences, each an array of ids [n]."""
+    documents = list(documents)
+    sentences = [np.asarray(sentence) for document in documents for sentence in document]
     tokens = np.concatenate([np.zeros(0, np.int32), *sentences]).astype(np.int32)
     return Text(
         tokens,
-        np.array(list(map(len, sentences)), np.int64),
-        np.array(list(map(len, found)), np.int64),
+        np.array([len(sentence) for sentence in sentences], np.int64),
+        np.array([len(document) for document in documents], np.int64),
     )
 
 
-def stack_rows(rows: Sequence[PackedRows], pad: int) -> PackedRows:
-    """Rows of rows as one, [R, L], padded to the longest."""
-    if len(rows) == 1:
-        return rows[0]
-    length, fill = max(row.pair.shape[1] for row in rows), {"input_ids": pad, "order": IGNORE}
+def stack_rows(parts: Sequence[PackedRows], pad: int) -> PackedRows:
+    """Join several rows [r, l] to one [R, L], padded to the longest."""
+    if len(parts) == 1:
+        return parts[0]
 
-    def field(row: PackedRows, name: str) -> np.ndarray:
-        found: np.ndarray = getattr(row, name)
-        return np.pad(
-            found, ((0, 0), (0, length - found.shape[1])), constant_values=fill.get(name, 0)
-        )
+    length = max(part.pair.shape[1] for part in parts)
+    fill = {"input_ids": pad, "order": IGNORE}
 
-    return PackedRows(*(np.concatenate([field(row, name) for row in rows]) for name in _FIELDS))
+    def padded(part: PackedRows, name: str) -> np.ndarray:
+        field: np.ndarray = getattr(part, name)
+        missing = length - field.shape[1]
+        return np.pad(field, ((0, 0), (0, missing)), constant_values=fill.get(name, 0))
+
+    return PackedRows(*(np.concatenate([padded(p, name) for p in parts]) for name in _FIELDS))
 
 
 def pack(text: Text, frame: FrameIds, options: Packing, *, key: Sequence[int]) -> PackedRows:
-    """The rows [R, L] of a text; nothing of it is lost with single = "alone".
+    """Pack a text into rows [R, L]; nothing of it is lost with single = "alone".
 
-    key: numbers that all draws depend on, such as (seed, epoch, shard): equal ones give equal rows.
+    Args:
+        text: documents.
+        frame: the special tokens.
+        options: length of a row, and how pairs are made.
+        key: numbers that all draws depend on, such as (seed, epoch, shard): equal ones give equal
+            rows.
     """
-    plan = np.array(_plan(text, options, np.random.default_rng(list(key))), np.int64).reshape(-1, 7)
-    return _filled(text.tokens, plan, frame, options.length)
+    plan = _Planner(text, options, np.random.default_rng(list(key))).plan()
+    return _fill(text.tokens, np.array(plan, np.int64).reshape(-1, 7), frame, options.length)
 
 
-def _plan(text: Text, options: Packing, random: np.random.Generator) -> list[tuple[int, ...]]:
-    """Pairs in order: (row, place in it, start and end of A, start and end of B in the tokens, label)."""
-    ends = np.cumsum(text.sentences)
-    stops = np.append(0, ends)[np.cumsum(text.documents)].tolist()
-    ends = ends[text.sentences > 0].tolist()
-    uniform, swaps = _uniforms(random), _balanced(random)
-    others: deque[tuple[list[int], int]] = deque(maxlen=_OTHERS)
-    found: list[tuple[int, ...]] = []
-    at = sentence = row = 0
-    left = options.length
-    for stop in stops:
-        opened, first = at, sentence
-        while at < stop:
-            if left < _LEAST:
-                row, left = row + 1, options.length
-            start, room, target = at, left - FRAME, _target(options, uniform)
-            torn = not options.torn and start != (ends[sentence - 1] if sentence else 0)
-            bounds: list[int] = []
-            while at < stop and at - start < room and _wants(at - start, len(bounds), target, room):
-                at = min(ends[sentence], start + room)
-                sentence += at == ends[sentence]
-                bounds.append(at)
-            tears = torn + (not options.torn and at != ends[sentence - 1])
-            if tears == 2:
-                bounds = [start + 1 + int(next(uniform) * (at - start - 1)), at]
-            place = options.length - left
-            if len(bounds) > 1 and tears != 1:
-                middle = bounds[int(next(uniform) * (len(bounds) - 1))]
-                halves = (
-                    (middle, at, start, middle, 1)
-                    if next(swaps)
-                    else (start, middle, middle, at, 0)
-                )
-            elif options.single == "other" and others and not tears:
-                other = others[int(next(uniform) * len(others))]
-                halves = (*_mixed((start, at), other, room, random), 1)
-            else:
-                if (
-                    at - start == room and at < stop
-                ):  # no separator in the middle leaves room for one more
-                    at += 1
-                    sentence += at == ends[sentence]
-                halves = (start, at, at, at, IGNORE)
-            found.append((row, place, *halves))
-            left -= (
-                halves[1]
-                - halves[0]
-                + halves[3]
-                - halves[2]
-                + (FRAME if halves[3] > halves[2] else FRAME - 1)
-            )
-        if stop > opened and options.single == "other":
-            others.append(([opened, *ends[first : sentence - 1]], stop))
-    return found
+class _Planner:
+    """Decides where pairs begin and end, one after the other, and which are swapped."""
 
+    def __init__(self, text: Text, options: Packing, random: np.random.Generator) -> None:
+        self.options, self.random = options, random
+        ends = np.cumsum(text.sentences)
+        self.stops = np.append(0, ends)[np.cumsum(text.documents)].tolist()  # of documents
+        self.ends = ends[text.sentences > 0].tolist()  # of sentences
+        self.uniform, self.swaps = _uniforms(random), _balanced(random)
+        self.others: deque[tuple[list[int], int]] = deque(maxlen=_OTHERS)
 
-def _wants(size: int, sentences: int, target: int, room: int) -> bool:
-    """Whether a run takes another sentence: until there are two with `target` tokens, or too little is left after."""
-    return size < target or sentences < 2 or room - size < _LEAST
+        self.at = 0  # the next token
+        self.sentence = 0  # the sentence it is in
+        self.row = 0
+        self.left = options.length  # tokens that are free in the row
 
+    def plan(self) -> list[tuple[int, ...]]:
+        """Plan all pairs in order.
 
-def _target(options: Packing, uniform: Iterator[float]) -> int:
-    longest = min(options.pair or options.length, options.length) - FRAME
-    return (
-        2 + int(next(uniform) * (max(3, longest) - 2)) if next(uniform) < options.short else longest
-    )
+        Returns:
+            Per pair: row, place in it, start and end of A, start and end of B in the tokens, label.
+        """
+        pairs: list[tuple[int, ...]] = []
+        for stop in self.stops:
+            opened, first = self.at, self.sentence
+            while self.at < stop:
+                if self.left < _LEAST:
+                    self.row, self.left = self.row + 1, self.options.length
+                place = self.options.length - self.left
+                halves = self._pair(stop)
+                pairs.append((self.row, place, *halves))
+
+                a, a_end, b, b_end, _ = halves
+                frame = FRAME if b_end > b else FRAME - 1  # a lone half has one separator
+                self.left -= a_end - a + b_end - b + frame
+
+            # The published code looks for a second sentence in documents that came before.
+            if stop > opened and self.options.single == "other":
+                starts = [opened, *self.ends[first : self.sentence - 1]]
+                self.others.append((starts, stop))
+        return pairs
+
+    def _pair(self, stop: int) -> tuple[int, int, int, int, int]:
+        """Take the next pair of a document that ends at `stop`: bounds of A and of B, and label."""
+        start, room = self.at, self.left - FRAME
+        target = self._target()
+
+        # A run begins torn where the row before broke off inside a sentence.
+        previous_end = self.ends[self.sentence - 1] if self.sentence else 0
+        begins_torn = not self.options.torn and start != previous_end
+        bounds = self._run(start, stop, target, room)
+        ends_torn = not self.options.torn and self.at != self.ends[self.sentence - 1]
+        tears = begins_torn + ends_torn
+
+        # Torn at both ends, it may be cut anywhere; all four ends of the halves then look alike.
+        if tears == 2:
+            middle = start + 1 + int(next(self.uniform) * (self.at - start - 1))
+            bounds = [middle, self.at]
+
+        if len(bounds) > 1 and tears != 1:
+            middle = bounds[int(next(self.uniform) * (len(bounds) - 1))]
+            if next(self.swaps):
+                return middle, self.at, start, middle, 1
+            return start, middle, middle, self.at, 0
+
+        if self.options.single == "other" and self.others and not tears:
+            other = self.others[int(next(self.uniform) * len(self.others))]
+            return *_mix((start, self.at), other, room, self.random), 1
+
+        # Alone: no separator in the middle leaves room for one token more.
+        if self.at - start == room and self.at < stop:
+            self._advance(self.at + 1)
+        return start, self.at, self.at, self.at, IGNORE
+
+    def _run(self, start: int, stop: int, target: int, room: int) -> list[int]:
+        """Take sentences until they are enough, and return where each of them ends.
+
+        Enough: two sentences or more with `target` tokens, but not so many that what is left of the
+        room would be too little for another pair.
+        """
+        bounds: list[int] = []
+        while self.at < stop and self.at - start < room:
+            size = self.at - start
+            if size >= target and len(bounds) >= 2 and room - size >= _LEAST:
+                break
+            self._advance(min(self.ends[self.sentence], start + room))
+            bounds.append(self.at)
+        return bounds
+
+    def _advance(self, at: int) -> None:
+        """Move to a token of this sentence, or behind its last one and so to the next sentence."""
+        self.at = at
+        self.sentence += at == self.ends[self.sentence]
+
+    def _target(self) -> int:
+        """Draw the tokens a pair is to have: as many as fit, or for some pairs fewer."""
+        longest = min(self.options.pair or self.options.length, self.options.length) - FRAME
+        if next(self.uniform) < self.options.short:
+            return 2 + int(next(self.uniform) * (max(3, longest) - 2))
+        return longest
 
 
 def _uniforms(random: np.random.Generator) -> Iterator[float]:
-    """Numbers from 0 to 1 without end, drawn many at a time."""
+    """Yield numbers from 0 to 1 without end, drawn many at a time."""
     while True:
         yield from random.random(1024).tolist()
 
 
 def _balanced(random: np.random.Generator) -> Iterator[bool]:
-    """Yes and no without end in a random order, as many of each in every 64: labels never lean to one side."""
+    """Yield True and False without end in a random order, as many of each in every 64.
+
+    So labels never lean to one side.
+    """
     while True:
         yield from (random.permutation(64) < 32).tolist()
 
 
-def _mixed(
-    sentence: tuple[int, int], other: tuple[list[int], int], room: int, random: np.random.Generator
+def _mix(
+    sentence: tuple[int, int],
+    other: tuple[list[int], int],
+    room: int,
+    random: np.random.Generator,
 ) -> tuple[int, int, int, int]:
-    """Bounds of a sentence and of sentences of another document, cut to the room at both ends, the longer first."""
+    """Pair a sentence with sentences of another document, as the published code does.
+
+    Args:
+        sentence: its bounds in the tokens.
+        other: the starts of the other document's sentences, and the end of its last one.
+        room: tokens that the two may have together; both ends are cut, the longer half first.
+        random: of the choice and of the cuts.
+
+    Returns:
+        Bounds of the sentence and of the second half.
+    """
     starts, stop = other
     own = sentence[1] - sentence[0]
+
+    # From a random sentence on, until the room is full or the document ends.
     chosen = int(random.integers(len(starts)))
-    reach = [end for end in starts[chosen + 1 :] if end - starts[chosen] >= room - own]
-    second = (starts[chosen], reach[0] if reach else stop)
+    enough = [end for end in starts[chosen + 1 :] if end - starts[chosen] >= room - own]
+    second = (starts[chosen], enough[0] if enough else stop)
+
+    # The longer half gives up tokens until both are equal, then both give up the rest.
     sizes = [own, second[1] - second[0]]
     excess = max(0, sum(sizes) - room)
     from_longer = min(excess, abs(sizes[0] - sizes[1]))
     drops = [(excess - from_longer) // 2, (excess - from_longer + 1) // 2]
     drops[int(sizes[1] > sizes[0])] += from_longer
-    return (*_shortened(sentence, drops[0], random), *_shortened(second, drops[1], random))
+
+    return (*_shorten(sentence, drops[0], random), *_shorten(second, drops[1], random))
 
 
-def _shortened(tokens: tuple[int, int], drop: int, random: np.random.Generator) -> tuple[int, int]:
-    """Bounds without `drop` of the tokens, each from either end with the same probability."""
+def _shorten(bounds: tuple[int, int], drop: int, random: np.random.Generator) -> tuple[int, int]:
+    """Drop so many tokens, each from either end with the same probability."""
     front = int(random.binomial(drop, 0.5))
-    return tokens[0] + front, tokens[1] - (drop - front)
+    return bounds[0] + front, bounds[1] - (drop - front)
 
 
-def _filled(tokens: np.ndarray, plan: np.ndarray, frame: FrameIds, length: int) -> PackedRows:
-    row, place, a, a_end, b, b_end, label = plan.T
+def _fill(tokens: np.ndarray, plan: np.ndarray, frame: FrameIds, length: int) -> PackedRows:
+    """Write all pairs of a plan into rows at once.
+
+    Args:
+        tokens: i32 [T].
+        plan: i64 [P, 7], see `_Planner.plan`.
+        frame: the special tokens.
+        length: tokens of a row, L.
+    """
+    row, place, a, a_end, b, b_end, label = plan.T  # [P] each
     rows = int(row[-1]) + 1 if len(row) else 0
-    firsts, seconds = a_end - a, b_end - b
+    firsts, seconds = a_end - a, b_end - b  # tokens of A and of B
     sizes = firsts + seconds + np.where(seconds > 0, FRAME, FRAME - 1)
-    start = row * length + place
+    start = row * length + place  # where each pair begins among all R x L places
+
+    # Tokens: the frame of every pair, then its halves.
     ids = np.full(rows * length, frame.pad, np.int32)
-    types, positions, pair = (np.zeros(rows * length, np.int32) for _ in range(3))
-    order = np.full(rows * length, IGNORE, np.int32)
-    ids[start], ids[start + firsts + 1], ids[start + sizes - 1] = frame.cls, frame.sep, frame.sep
+    ids[start] = frame.cls
+    ids[start + firsts + 1] = frame.sep
+    ids[start + sizes - 1] = frame.sep
     ids[_ranges(start + 1, firsts)] = tokens[_ranges(a, firsts)]
     ids[_ranges(start + firsts + 2, seconds)] = tokens[_ranges(b, seconds)]
+
+    # The second half and its separator have type 1.
+    types = np.zeros(rows * length, np.int32)
     types[_ranges(start + firsts + 2, np.where(seconds > 0, seconds + 1, 0))] = 1
+
+    # Positions start anew and numbers go up with every pair of a row.
+    positions, pair = np.zeros(rows * length, np.int32), np.zeros(rows * length, np.int32)
     real = _ranges(start, sizes)
     positions[real] = _ranges(np.zeros_like(sizes), sizes)
     number = np.arange(len(row)) - np.searchsorted(row, row) + 1
     pair[real] = np.repeat(number, sizes)
+
+    order = np.full(rows * length, IGNORE, np.int32)
     order[start] = label
-    return PackedRows(
-        *(field.reshape(rows, length) for field in (ids, types, positions, pair, order))
-    )
+
+    fields = (ids, types, positions, pair, order)
+    return PackedRows(*(field.reshape(rows, length) for field in fields))
 
 
 def _ranges(starts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """The numbers from each start on, as many as its size, one after the other."""
+    """Count from each start on, as many numbers as its size, all one after the other.
+
+    Starts 5 and 20 with sizes 3 and 2 give 5, 6, 7, 20, 21.
+    """
     ends = np.cumsum(sizes)
     total = int(ends[-1]) if len(ends) else 0
     numbers: np.ndarray = np.arange(total) + np.repeat(starts - ends + sizes, sizes)
