@@ -49,7 +49,7 @@ from destila.pretraining.objective import TASK
 from destila.pretraining.options import PretrainOptions
 from destila.pretraining.packed import Batches
 from destila.tokenizer import tokenizer as tokenizers
-from destila.training import heap
+from destila.training import memory
 
 WARM = 3
 """Steps of every turn that are not timed."""
@@ -156,7 +156,7 @@ def main() -> None:
     logging.disable(logging.WARNING)
     torch.set_num_threads(asked.threads)
     if asked.heap == "kept":
-        heap.keep()
+        memory.keep_heap()
     models = Path(os.environ["DESTILA_MODELS"])
     tokenizer = tokenizers.load_tokenizer(models / "mini-es")
     speeds: dict[str, list[float]] = {"destila": [], "transformers": []}

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from destila.errors import DataError
 from destila.pretraining.data.word_order import shuffled
 from destila.tokenizer.word_marks import WordMarks
-from destila.training.batches import to
+from destila.training.batches import to_device
 from destila.types import IGNORE, Batch, Output
 
 
@@ -91,7 +91,7 @@ def _said(
 ) -> tuple[Tensor, Tensor | None]:
     """Logits [N, V] of the chosen tokens and [K, 2] of the pairs, float32, on the model's device."""
     with torch.autocast(device.type, autocast) if autocast else nullcontext():
-        output: Output = model(to(batch, device))
+        output: Output = model(to_device(batch, device))
     return output.logits[0].float(), None if output.order is None else output.order.float()
 
 

@@ -36,15 +36,14 @@ from destila.training.checkpoint import Checkpoints
 from destila.training.optim import adamw, autocast_precision
 from destila.training.sharding import shard
 from destila.training.step import (
-    Measured,
+    StepResult,
     TrainContext,
-    clip,
-    gradients,
-    move,
-    rows_of,
-    silenced,
-    trained,
-    trimmed,
+    apply_gradients,
+    cut_padding,
+    masked_out,
+    select_rows,
+    train_step,
+    trainable,
 )
 from destila.types import Batch, Objective
 
@@ -198,7 +197,7 @@ def _prepared(
                 "a term of the loss learns weights of its own, which cannot be shared out: use ddp"
             )
         shard(model, device, accelerator.num_processes)
-    everything = trained(model, mix.learned.to(device))
+    everything = trainable(model, mix.learned.to(device))
     settings: dict[str, Any] = {
         "lr": options.lr,
         "betas": options.betas,
@@ -212,9 +211,18 @@ def _prepared(
     )
     wrapped = accelerator.prepare_model(model) if several and options.parallel == "ddp" else model
     autocast = torch.bfloat16 if autocast_precision(options.precision, device) == "bf16" else None
-    return TrainContext(
-        accelerator, wrapped, optim, task, mix, autocast, seed, options.clip, insight
-    ), everything
+    context = TrainContext(
+        accelerator=accelerator,
+        model=wrapped,
+        optimizer=optim,
+        task=task,
+        loss=mix,
+        autocast=autocast,
+        seed=seed,
+        clip=options.clip,
+        states=insight,
+    )
+    return context, everything
 
 
 def _all_used(model: nn.Module, mix: WeightedLoss, options: PretrainOptions) -> bool:
@@ -247,7 +255,7 @@ def _resumed(
         raise TrainingError(
             f"{disk.path(newest)} belongs to a run with other settings or data: delete its folder to start from the beginning"
         )
-    state.restore(tensors, everything, run.optim, where=disk.path(newest))
+    state.restore(tensors, everything, run.optimizer, where=disk.path(newest))
     return _position(found, source.start())
 
 
@@ -268,7 +276,7 @@ def _save(
     run: TrainContext, disk: Checkpoints, everything: nn.Module, position: PretrainPosition
 ) -> None:
     """A checkpoint, begun by the first process; the others give it their part of the weights."""
-    tensors = state.tensors(everything, run.optim)
+    tensors = state.tensors(everything, run.optimizer)
     if run.accelerator.is_main_process:
         disk.add(position.step, asdict(position), tensors)
 
@@ -285,25 +293,25 @@ def _step(
     batch, cursor = ahead.take(number, position.cursor)
     lr = learning_rate(number, options) * position.factor
     mine = _micro_batches(run, batch, options.accumulation)
-    found = gradients(run, mine, number, sum(int(each.mask.sum()) for each in mine))
-    norm = clip(run)
+    tokens = sum(int(each.mask.sum()) for each in mine)
+    result = train_step(run, mine, number=number, tokens=tokens)
     course = LossHistory() if number and options.stage(number - 1) != stage else position.course
-    bad = _not_finite(found, norm)
+    bad = _not_finite(result)
     if not bad:
-        course = course.after(found.loss, options.recovery)
+        course = course.after(result.loss, options.recovery)
         bad = "the loss rose" if course.high >= options.recovery.patience else ""
     lost = None
     if bad:
         suspects = max(course.high, position.course.high + 1)
-        lost = Rollback(number + 1, number + 2 - suspects, 0, found.loss, course.lowest, lr, bad)
-        run.optim.zero_grad()
+        lost = Rollback(number + 1, number + 2 - suspects, 0, result.loss, course.lowest, lr, bad)
+        run.optimizer.zero_grad()
     else:
-        move(run, lr)
+        apply_gradients(run, lr)
     position = replace(
         position,
         step=number if bad else number + 1,
         cursor=cursor,
-        tokens=position.tokens + found.tokens,
+        tokens=position.tokens + result.tokens,
         seconds=position.seconds + time.monotonic() - started,
         course=course,
     )
@@ -311,38 +319,38 @@ def _step(
         number + 1,
         options.steps,
         stage,
-        found.loss,
-        found.parts,
+        result.loss,
+        result.parts,
         lr,
-        norm,
+        result.norm,
         position.tokens,
         position.seconds,
     )
     return step, position, lost
 
 
-def _not_finite(found: Measured, norm: float) -> str:
+def _not_finite(result: StepResult) -> str:
     """Which number of a step is not finite, in words."""
-    if not all(map(math.isfinite, (found.loss, *found.parts.values()))):
+    if not all(map(math.isfinite, (result.loss, *result.parts.values()))):
         return "the loss was not finite"
-    return "" if math.isfinite(norm) else "the gradient was not finite"
+    return "" if math.isfinite(result.norm) else "the gradient was not finite"
 
 
 def _micro_batches(run: TrainContext, batch: Batch, accumulation: int) -> list[Batch]:
     """The process's rows of the global batch in `accumulation` parts by length; one silent row when it has none."""
-    mine = rows_of(batch, slice(run.accelerator.process_index, None, run.accelerator.num_processes))
+    mine = select_rows(batch, slice(run.accelerator.process_index, None, run.accelerator.num_processes))
     rows = len(mine.input_ids)
     if not rows:
-        return [silenced(_shown(run, rows_of(batch, slice(0, 1))))]
+        return [masked_out(_shown(run, select_rows(batch, slice(0, 1))))]
     if accumulation == 1:
         return [_shown(run, mine)]
     lengths = mine.mask.sum(1).numpy()
     parts = np.array_split(np.argsort(lengths, kind="stable"), min(accumulation, rows))
-    return [_shown(run, trimmed(rows_of(mine, part), int(lengths[part].max()))) for part in parts]
+    return [_shown(run, cut_padding(select_rows(mine, part), int(lengths[part].max()))) for part in parts]
 
 
 def _shown(run: TrainContext, batch: Batch) -> Batch:
-    return batch if run.insight is None else run.insight.align(batch)
+    return batch if run.states is None else run.states.align_windows(batch)
 
 
 def _return(
@@ -365,7 +373,7 @@ def _return(
     if len(position.returns) >= recovery.returns:
         raise give_up([*position.returns, lost], options)
     found, tensors = disk.read(good)
-    state.restore(tensors, everything, run.optim, where=disk.path(good))
+    state.restore(tensors, everything, run.optimizer, where=disk.path(good))
     back = _position(found, position.cursor)
     position = replace(
         position,

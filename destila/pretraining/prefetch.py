@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from destila.pretraining.options import PretrainOptions
-from destila.training.batches import each_tensor
+from destila.training.batches import map_tensors
 from destila.types import Batch
 
 
@@ -82,5 +82,5 @@ class Prefetcher:
             together=together,
         )
         if self._pinned:  # memory from which a GPU copies while it computes
-            batch = each_tensor(batch, Tensor.pin_memory)
+            batch = map_tensors(batch, Tensor.pin_memory)
         return batch, behind

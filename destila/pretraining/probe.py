@@ -24,7 +24,7 @@ from destila.models.encoder import Encoder
 from destila.tasks.metrics import main_score
 from destila.tasks.readers import reader
 from destila.tokenizer.tokenizer import Tokenizer
-from destila.training.batches import collate, to
+from destila.training.batches import collate, to_device
 from destila.training.predict import by_length, window_logits
 from destila.types import IGNORE, Batch, Dataset, Example, Features, Output, Reader
 
@@ -145,7 +145,7 @@ def _states(
     device = next(encoder.parameters()).device
     states, gold = [], []
     for chosen in by_length(features):
-        batch = to(collate([features[i] for i in chosen], pad_id), device)
+        batch = to_device(collate([features[i] for i in chosen], pad_id), device)
         last = _last(encoder, batch, autocast)
         labelled = batch.unit_mask & (batch.target != IGNORE)
         row, unit = torch.nonzero(labelled, as_tuple=True)

@@ -17,7 +17,7 @@ from torch import nn
 
 from destila.teachers.cache import Predict, RowsView
 from destila.teachers.live_states import LiveStates, Wanted, unit_numbers
-from destila.training.batches import collate, to
+from destila.training.batches import collate, to_device
 from destila.training.predict import by_length
 from destila.types import ABSENT, Batch, Encoded, Example, Features, State, TeacherStates
 
@@ -72,7 +72,7 @@ def asking(
         device = next(model.parameters()).device
         said: list[np.ndarray] = [np.empty(0)] * len(windows)
         for chosen in by_length(windows):
-            batch = live.ask(to(live.align(collate([windows[i] for i in chosen], pad_id)), device))
+            batch = live.fetch(to_device(live.align_windows(collate([windows[i] for i in chosen], pad_id)), device))
             assert batch.inner is not None
             mask = batch.inner.masks[pool]
             values = torch.cat(
@@ -136,7 +136,7 @@ class CachedStates:
                 self._start[window.row, window.window, window.start] = start
                 ends[window.row] = start + len(window.input_ids)
 
-    def align(self, batch: Batch) -> Batch:
+    def align_windows(self, batch: Batch) -> Batch:
         """The batch with the teacher's states, on the CPU."""
         masks, states = {}, {}
         for pool, rows in self._rows.items():
@@ -156,7 +156,7 @@ class CachedStates:
         start = self._start[window.row, window.window, window.start]
         return slice(start, start + len(window.input_ids))
 
-    def ask(self, batch: Batch) -> Batch:
+    def fetch(self, batch: Batch) -> Batch:
         """The batch with its states on its own device."""
         inner, device = batch.inner, batch.input_ids.device
         assert inner is not None, "a batch is aligned before its states are asked for"

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from destila.losses._pool import pooled
-from destila.training.batches import collate, to
+from destila.training.batches import collate, to_device
 from destila.types import Batch, Features, ModelShape, Signal, State, TeacherStates
 
 Wanted = Mapping[str, Sequence[State]]
@@ -46,7 +46,7 @@ class LiveStates:
         for i, window in enumerate(windows or ()):
             self._at.setdefault(window.row, []).append(i)
 
-    def align(self, batch: Batch) -> Batch:
+    def align_windows(self, batch: Batch) -> Batch:
         """The batch with the positions that count, and with the teacher's own windows where its tokens are others."""
         if self._windows is None:
             units = batch.unit_mask
@@ -86,13 +86,13 @@ class LiveStates:
             f for f in own if not needed.isdisjoint(((f.row << 32) + unit_numbers(f)).tolist())
         ] or own[:1]
 
-    def ask(self, batch: Batch) -> Batch:
+    def fetch(self, batch: Batch) -> Batch:
         """The batch with the teacher's states, on the batch's device."""
         inner, device = batch.inner, batch.input_ids.device
         assert inner is not None, "a batch is aligned before the teacher is asked"
         if next(self.model.parameters()).device != device:
             self.model.to(device)
-        read = batch if inner.batch is None else to(inner.batch, device)
+        read = batch if inner.batch is None else to_device(inner.batch, device)
         place = None if inner.place is None else inner.place.to(device)
         with torch.no_grad():
             said = self.model(

@@ -1,4 +1,4 @@
-"""Features -> padded batches: shuffled length groups in a seeded order, and the teacher's rows beside them.
+"""Features -> padded batches: in a seeded order, of like lengths, the teacher's rows beside them.
 
 The order depends on (seed, epoch) alone, so a run can be resumed at any batch, and every process of a
 data-parallel run derives the same global order and takes a slice of each global batch.
@@ -14,43 +14,58 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from destila.training.options import TrainOptions
 from destila.types import ABSENT, IGNORE, Batch, Features, Signal
 
 TeacherLogits = Callable[[Features], np.ndarray]
-"""The teacher's logits [U, C] for the units of a window; ABSENT or less where the teacher does not have the unit."""
+"""The teacher's logits [U, C] for the units of a window; ABSENT or less where it lacks the unit."""
 
 
 class StateSource(Protocol):
-    """What shows the inside of a teacher."""
+    """Where a teacher's inner states come from: a teacher that runs, or a cache."""
 
-    def align(self, batch: Batch) -> Batch:
-        """The batch with `inner`: which positions count is known here, before any model runs, on the CPU."""
+    def align_windows(self, batch: Batch) -> Batch:
+        """Add which positions count, on the CPU, before any model runs."""
 
-    def ask(self, batch: Batch) -> Batch:
-        """The batch with the teacher's states, on the batch's device."""
+    def fetch(self, batch: Batch) -> Batch:
+        """Add the teacher's states, on the batch's device."""
 
 
-def order(
-    lengths: np.ndarray, batch_size: int, *, seed: int, epoch: int, shuffle: bool, group: int
+def epoch_batches(
+    lengths: np.ndarray, options: TrainOptions, *, seed: int, epoch: int
 ) -> list[np.ndarray]:
-    """Positions of every batch of one epoch.
+    """Return the positions of every batch of one epoch.
 
-    Shuffles, then sorts by length inside runs of `group` batches (0: no sorting), then shuffles the batches.
+    Windows are shuffled, then sorted by length inside groups of `options.group` batches to save
+    padding (0: not sorted), then the batches are shuffled.
+
+    Args:
+        lengths: tokens of every window, i64 [N].
+        options: its `batch_size`, `shuffle` and `group`.
+        seed: of the order, together with the epoch.
+        epoch: from 0.
     """
     positions = np.arange(len(lengths))
-    if not shuffle:
-        return [positions[i : i + batch_size] for i in range(0, len(positions), batch_size)]
+    if not options.shuffle:
+        return _chunks(positions, options.batch_size)
+
     random = np.random.default_rng([seed, epoch])
     random.shuffle(positions)
-    if not group:
-        return [positions[i : i + batch_size] for i in range(0, len(positions), batch_size)]
-    run = batch_size * group
+    if not options.group:
+        return _chunks(positions, options.batch_size)
+
+    # batches of like lengths, group by group
     batches: list[np.ndarray] = []
-    for start in range(0, len(positions), run):
-        block = positions[start : start + run]
-        block = block[np.argsort(lengths[block], kind="stable")]
-        batches += [block[i : i + batch_size] for i in range(0, len(block), batch_size)]
+    for group in _chunks(positions, options.batch_size * options.group):
+        by_length = group[np.argsort(lengths[group], kind="stable")]
+        batches += _chunks(by_length, options.batch_size)
+
     return [batches[i] for i in random.permutation(len(batches))]
+
+
+def _chunks(positions: np.ndarray, size: int) -> list[np.ndarray]:
+    """Cut positions into runs of `size`; the last one may be shorter."""
+    return [positions[i : i + size] for i in range(0, len(positions), size)]
 
 
 def collate(
@@ -60,61 +75,87 @@ def collate(
     teacher: TeacherLogits | None = None,
     length: int = 0,
 ) -> Batch:
-    """The padded batch of some windows, at least `length` long; `teacher` adds its Signal for the same units."""
-    size = len(features)
-    longest = max(length, max(len(f.input_ids) for f in features))
-    most_units = max(1, max(len(f.owned) for f in features))
-    input_ids = np.full((size, longest), pad_id, np.int64)
-    type_ids = np.zeros((size, longest), np.int64)
-    unit = np.full((size, longest), -1, np.int64)
-    mask = np.zeros((size, longest), bool)
-    first = np.zeros((size, most_units), np.int64)
-    unit_mask = np.zeros((size, most_units), bool)
-    target = np.full((size, max(1, max(len(f.target) for f in features))), IGNORE, np.int64)
+    """Return the padded batch of some windows.
+
+    Args:
+        features: one window a row.
+        pad_id: the tokenizer's padding id.
+        teacher: adds its Signal for the same units; None: no Signal.
+        length: least tokens of a row.
+    """
+    # B rows, L tokens of the longest, U units of the richest, T targets of a window
+    rows = len(features)
+    tokens = max(length, max(len(f.input_ids) for f in features))
+    units = max(1, max(len(f.owned) for f in features))
+    targets = max(1, max(len(f.target) for f in features))
+
+    input_ids = np.full((rows, tokens), pad_id, np.int64)  # [B, L]
+    type_ids = np.zeros((rows, tokens), np.int64)  # [B, L]
+    unit = np.full((rows, tokens), -1, np.int64)  # [B, L]
+    mask = np.zeros((rows, tokens), bool)  # [B, L]
+    first = np.zeros((rows, units), np.int64)  # [B, U]
+    unit_mask = np.zeros((rows, units), bool)  # [B, U]
+    target = np.full((rows, targets), IGNORE, np.int64)  # [B, T]
+
     for i, f in enumerate(features):
-        tokens, units = len(f.input_ids), len(f.owned)
-        input_ids[i, :tokens] = f.input_ids
-        type_ids[i, :tokens] = f.type_ids
-        unit[i, :tokens] = f.unit
-        mask[i, :tokens] = True
-        found, where = np.unique(f.unit, return_index=True)
-        first[i, found[found >= 0]] = where[found >= 0]
-        unit_mask[i, found[found >= 0]] = True
-        unit_mask[i, :units] &= f.owned
+        here = len(f.input_ids)
+        input_ids[i, :here] = f.input_ids
+        type_ids[i, :here] = f.type_ids
+        unit[i, :here] = f.unit
+        mask[i, :here] = True
         target[i, : len(f.target)] = f.target
-    arrays = (input_ids, mask, type_ids, unit, first, unit_mask, target)
-    ids, real, types, units_, firsts, owned, targets = (torch.from_numpy(a) for a in arrays)
-    batch = Batch(features, ids, real, types, units_, firsts, owned, targets)
-    return (
-        replace(batch, teacher=_signal(features, batch, teacher)) if teacher is not None else batch
+
+        # a unit counts where this window owns it and holds a token of it
+        numbers, places = np.unique(f.unit, return_index=True)
+        real = numbers >= 0
+        first[i, numbers[real]] = places[real]
+        unit_mask[i, numbers[real]] = True
+        unit_mask[i, : len(f.owned)] &= f.owned
+
+    batch = Batch(
+        features=features,
+        input_ids=torch.from_numpy(input_ids),
+        mask=torch.from_numpy(mask),
+        type_ids=torch.from_numpy(type_ids),
+        unit=torch.from_numpy(unit),
+        first=torch.from_numpy(first),
+        unit_mask=torch.from_numpy(unit_mask),
+        target=torch.from_numpy(target),
     )
+    if teacher is None:
+        return batch
+    return replace(batch, teacher=_teacher_signal(batch, [teacher(f) for f in features]))
 
 
-def _signal(features: Sequence[Features], batch: Batch, teach: TeacherLogits) -> Signal:
-    rows = [teach(f) for f in features]
+def _teacher_signal(batch: Batch, rows: Sequence[np.ndarray]) -> Signal:
+    """Pad a teacher's logits [U, C] of each window to those of the batch, [B, U, C]."""
     logits = np.zeros((*batch.unit_mask.shape, rows[0].shape[1]), np.float32)
     for i, row in enumerate(rows):
         logits[i, : len(row)] = row
-    present = logits.max(-1) > ABSENT
-    return Signal(torch.from_numpy(logits), batch.unit_mask & torch.from_numpy(present))
+
+    present = torch.from_numpy(logits.max(-1) > ABSENT)  # [B, U]
+    return Signal(torch.from_numpy(logits), batch.unit_mask & present)
 
 
-def to(batch: Batch, device: torch.device) -> Batch:
-    """The batch on a device; itself when it is there already. A teacher's inner states are left to its StateSource."""
+def to_device(batch: Batch, device: torch.device) -> Batch:
+    """Return the batch on a device; itself when it is there already.
+
+    A teacher's inner states are left to their StateSource.
+    """
     if batch.input_ids.device == device or device.type == "cpu":  # batches are made on the CPU
         return batch
-    moved = each_tensor(batch, lambda tensor: tensor.to(device, non_blocking=True))
+
+    moved = map_tensors(batch, lambda tensor: tensor.to(device, non_blocking=True))
     if batch.teacher is None:
         return moved
-    return replace(
-        moved, teacher=Signal(batch.teacher.logits.to(device), batch.teacher.mask.to(device))
-    )
+    signal = Signal(batch.teacher.logits.to(device), batch.teacher.mask.to(device))
+    return replace(moved, teacher=signal)
 
 
-def each_tensor(batch: Batch, change: Callable[[Tensor], Tensor]) -> Batch:
-    """The batch with each of its own tensors changed; a teacher's are left as they are."""
-    whole = {f.name: getattr(batch, f.name) for f in fields(batch)}
+def map_tensors(batch: Batch, change: Callable[[Tensor], Tensor]) -> Batch:
+    """Return the batch with each of its own tensors changed; a teacher's are left as they are."""
+    values = {field.name: getattr(batch, field.name) for field in fields(batch)}
     changed: dict[str, Any] = {
-        name: change(value) for name, value in whole.items() if isinstance(value, Tensor)
+        name: change(value) for name, value in values.items() if isinstance(value, Tensor)
     }
     return replace(batch, **changed)

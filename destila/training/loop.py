@@ -1,14 +1,16 @@
-"""The only training loop: a generator of steps. The caller saves, logs, stops and shows progress.
+"""The training loop for labelled data: a generator of steps.
 
-    for step in fit(model, task, mix, data, evaluate, options, seed=0, state=run / "state.safetensors"):
+    for step in fit(model, task, loss, data, evaluate, options, seed=0, state=run / "state.safetensors"):
         log.write(step)
         if step.best: store.save(model, ...)
 
-Fine-tuning and every kind of distillation differ only in task, terms and data. The loss is the sum over the
-global batch (all processes, all micro-batches) divided by the global count, so neither accumulation nor data
-parallelism changes it. The data order depends on (seed, epoch), dropout on (seed, step, process), the learning
-rate on the step: resuming needs the weights, the optimiser's moments and a position, and continues bitwise as if
-never stopped (same device and threads). A state is saved at every evaluation and every few minutes.
+The caller saves, logs, stops and shows progress. Fine-tuning and every kind of distillation are this
+loop and differ only in task, terms and data; pre-training, whose text never ends, has a loop of its
+own (`pretraining/loop.py`) over the same step (`training/step.py`).
+
+The data order depends on (seed, epoch), dropout on (seed, step, process), the learning rate on the
+step. So resuming needs the weights, the optimiser's moments and a position, and continues bitwise as
+if never stopped (same device and threads). A state is saved at every evaluation and every few minutes.
 """
 
 from __future__ import annotations
@@ -29,46 +31,52 @@ from destila.errors import TrainingError
 from destila.losses.weighted import WeightedLoss
 from destila.training import processes
 from destila.training import state as state_file
-from destila.training.batches import StateSource, TeacherLogits, collate, order
+from destila.training.batches import StateSource, TeacherLogits, collate, epoch_batches
 from destila.training.optim import autocast_precision, lr_at, optimizer
 from destila.training.options import TrainOptions
-from destila.training.step import TrainContext, clip, gradients, move, silenced, trained
+from destila.training.step import (
+    StepResult,
+    TrainContext,
+    apply_gradients,
+    masked_out,
+    train_step,
+    trainable,
+)
 from destila.types import Batch, Features, Task
 
 _COLLAPSED_AFTER = 3
-"""Evaluations after warm-up with one constant prediction until a classifier is declared collapsed (spec T25)."""
+"""Evaluations after warm-up with one constant prediction until a classifier has collapsed."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainData:
     """Encoded windows, and what the teacher says of each when one is distilled from.
 
-    insight: shows the inside of the teacher. length: least tokens that batches are padded to.
+    teacher: its logits per unit; None: no term compares them.
+    states: where its inner states come from; None: no term compares them.
+    length: least tokens that batches are padded to.
     """
 
     features: Sequence[Features]
     pad_id: int
     teacher: TeacherLogits | None = None
-    insight: StateSource | None = None
+    states: StateSource | None = None
     length: int = 0
 
     def batch(self, chosen: Sequence[int] | np.ndarray) -> Batch:
-        """The padded batch of some windows."""
-        made = collate(
-            [self.features[i] for i in chosen],
-            self.pad_id,
-            teacher=self.teacher,
-            length=self.length,
-        )
-        return made if self.insight is None else self.insight.align(made)
+        """Return the padded batch of the windows at some positions."""
+        features = [self.features[i] for i in chosen]
+        batch = collate(features, self.pad_id, teacher=self.teacher, length=self.length)
+        return batch if self.states is None else self.states.align_windows(batch)
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """A dev evaluation. main: the task's main score.
+    """One evaluation on the dev split.
 
-    constant: every prediction is the same class, which is a collapse when it lasts. uniform: every unit has the same
-    label, which is worth a word at the end; a tagger may begin so.
+    main: the task's main score.
+    constant: every prediction is the same class, which is a collapse when it lasts.
+    uniform: every unit has the same label, which is worth a word at the end; a tagger may begin so.
     """
 
     main: float
@@ -78,9 +86,19 @@ class Evaluation:
     uniform: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One optimiser step. tokens: real (unpadded) ones, over all processes. best: save the weights now."""
+    """One optimiser step, as the caller logs it.
+
+    step: steps done, of `steps`, e.g. 41 of 120.
+    epoch: from 0, e.g. 1.
+    loss, parts: of the global batch, e.g. 0.83 and {"hard": 0.9, "kl": 0.7}.
+    lr: the learning rate it was made at, e.g. 1.6e-4.
+    tokens: real (unpadded) ones, over all processes, e.g. 2904.
+    evaluation: on dev, where one was due.
+    best: save the weights now.
+    stopped: why this is the last step, "done" or "patience"; "" when it is not.
+    """
 
     step: int
     steps: int
@@ -95,8 +113,13 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Position:
-    """Where a run stands: completed steps and the history that selection needs."""
+class TrainPosition:
+    """Where a run stands: steps done, and the history that selection needs.
+
+    best: the criterion of the weights that are kept.
+    worse: evaluations since then.
+    constant: evaluations in a row with one constant prediction.
+    """
 
     key: str
     step: int = 0
@@ -109,7 +132,7 @@ class Position:
 def fit(
     model: nn.Module,
     task: Task,
-    mix: WeightedLoss,
+    loss: WeightedLoss,
     data: TrainData,
     evaluate: Callable[[], Evaluation],
     options: TrainOptions,
@@ -118,63 +141,91 @@ def fit(
     state: Path | None = None,
     key: str = "",
 ) -> Iterator[Step]:
-    """Train `model` in place and yield every step; resumes from `state` when that file exists.
+    """Train a model in place and yield every step.
 
-    key: what the run depends on; a state of another key is refused. Raises
-    TrainingError when the loss is not finite or a classifier collapses.
+    Args:
+        model: gives an Output for a batch; moved to the device of this process.
+        task: which logits meet which targets.
+        loss: the weighted terms; what they learn is trained too.
+        data: the windows, and the teacher's side of them.
+        evaluate: scores the model on dev; called when an evaluation is due.
+        options: optimiser, schedule, batches and selection.
+        seed: of the data order and of dropout.
+        state: file to resume from when it exists, and to save to; None: neither.
+        key: what the run depends on; a state of another key is refused.
+
+    Raises:
+        TrainingError: the loss is not finite, a classifier collapses, or `state` is another run's.
     """
+    # the model, what is optimised, and where an earlier run got to
     accelerator = processes.accelerator()
     device = accelerator.device
     model.to(device)
-    everything = trained(model, mix.learned.to(device))
+    everything = trainable(model, loss.learned.to(device))
     optim = optimizer(everything, options)
     position = _resume(state, everything, optim, key)
     if position.stopped:
         return
-    run = TrainContext(
-        accelerator,
-        accelerator.prepare_model(model) if accelerator.num_processes > 1 else model,
-        optim,
-        task,
-        mix,
-        torch.bfloat16 if autocast_precision(options.precision, device) == "bf16" else None,
-        seed,
-        options.clip,
-        data.insight,
+
+    context = TrainContext(
+        accelerator=accelerator,
+        model=accelerator.prepare_model(model) if accelerator.num_processes > 1 else model,
+        optimizer=optim,
+        task=task,
+        loss=loss,
+        autocast=torch.bfloat16 if autocast_precision(options.precision, device) == "bf16" else None,
+        seed=seed,
+        clip=options.clip,
+        states=data.states,
     )
+
     per_epoch = math.ceil(len(data.features) / options.batch_size)
     steps = per_epoch * options.epochs
     lengths = np.array([len(f.input_ids) for f in data.features])
     saved = time.monotonic()
+
     for number in range(position.step, steps):
+        # the order of an epoch is drawn when the epoch begins, or is gone on with
         epoch, index = divmod(number, per_epoch)
         if index == 0 or number == position.step:
-            batches = order(
-                lengths,
-                options.batch_size,
-                seed=seed,
-                epoch=epoch,
-                shuffle=options.shuffle,
-                group=options.group,
-            )
-        step = replace(_step(run, data, options, batches[index], number, steps), epoch=epoch)
-        due = number + 1 == steps or _evaluations(number + 1, per_epoch, options) > _evaluations(
-            number, per_epoch, options
-        )
+            batches = epoch_batches(lengths, options, seed=seed, epoch=epoch)
+
+        # every process computes its slice of the global batch
+        windows = batches[index][accelerator.process_index :: accelerator.num_processes]
+        tokens = sum(len(data.features[i].input_ids) for i in windows)
+        micro_batches = _micro_batches(data, windows, options.accumulation)
+        result = train_step(context, micro_batches, number=number, tokens=tokens)
+
+        # the weights move only when the loss can be believed
+        lr = lr_at(number, steps, options)
+        _check_finite(result, number, lr)
+        apply_gradients(context, lr)
         position = replace(position, step=number + 1)
+        step = Step(
+            step=number + 1,
+            steps=steps,
+            epoch=epoch,
+            loss=result.loss,
+            parts=result.parts,
+            lr=lr,
+            tokens=result.tokens,
+        )
+
+        # evaluations are spread evenly over the epochs, and one is last
+        due = number + 1 == steps or _is_due(number + 1, per_epoch, options)
         if due:
-            evaluation = _agreed(accelerator, evaluate())
-            position, best = _judge(
-                position, evaluation, options, warm=number >= options.warmup * steps
-            )
+            evaluation = _of_first_process(accelerator, evaluate())
+            warm = number >= options.warmup * steps
+            position, best = _judge(position, evaluation, options, warm=warm)
             if number + 1 == steps and not position.stopped:
                 position = replace(position, stopped="done")
             step = replace(step, evaluation=evaluation, best=best, stopped=position.stopped)
+
         yield step
+
+        # the first process saves; the others wait for its gradients, so clocks need not agree
         if state and (due or time.monotonic() - saved > 60 * options.save_minutes):
-            if (
-                accelerator.is_main_process
-            ):  # the others wait for its gradients, so their clocks need not agree
+            if accelerator.is_main_process:
                 state_file.save(state, everything, optim, asdict(position))
             saved = time.monotonic()
         if position.stopped:
@@ -183,82 +234,97 @@ def fit(
 
 def _resume(
     state: Path | None, model: nn.Module, optim: torch.optim.Optimizer, key: str
-) -> Position:
+) -> TrainPosition:
+    """Put back the weights and moments of a saved state; return its position, or the beginning."""
     if state is None or not state.exists():
-        return Position(key)
-    position = Position(**state_file.load(state, model, optim))
+        return TrainPosition(key)
+
+    position = TrainPosition(**state_file.load(state, model, optim))
     if position.key != key:
         raise TrainingError(
-            f"{state} belongs to a run with other settings or data: delete it to start this run from the beginning"
+            f"{state} belongs to a run with other settings or data: "
+            "delete it to start this run from the beginning"
         )
     return position
 
 
-def _agreed(accelerator: Accelerator, evaluation: Evaluation) -> Evaluation:
-    """The first process's evaluation on all of them: rounding must not let one stop while another goes on."""
+def _micro_batches(data: TrainData, windows: np.ndarray, accumulation: int) -> list[Batch]:
+    """Return a process's windows in `accumulation` parts; a masked window when it has none."""
+    if not len(windows):  # the other processes wait for this one's gradients all the same
+        return [masked_out(data.batch([0]))]
+
+    parts = np.array_split(windows, min(accumulation, len(windows)))
+    return [data.batch(part) for part in parts]
+
+
+def _check_finite(result: StepResult, number: int, lr: float) -> None:
+    """Raise TrainingError when the loss or one of its terms is NaN or infinite."""
+    logged = {"loss": result.loss, **result.parts}
+    bad = [f"{name} = {value}" for name, value in logged.items() if not math.isfinite(value)]
+    if bad:
+        raise TrainingError(
+            f"the loss is not finite at step {number + 1} ({', '.join(bad)}; lr {lr:g}): "
+            "lower lr, set clip, or use precision = 'fp32'"
+        )
+
+
+def _is_due(step: int, per_epoch: int, options: TrainOptions) -> bool:
+    """Return whether the number of evaluations due grows with step `step`."""
+
+    def evaluations(steps: int) -> int:
+        return int(steps * options.evaluations / per_epoch + 1e-9)
+
+    return evaluations(step) > evaluations(step - 1)
+
+
+def _of_first_process(accelerator: Accelerator, evaluation: Evaluation) -> Evaluation:
+    """Return the first process's evaluation on all: rounding must not let one alone stop."""
     if accelerator.num_processes > 1:
         evaluation = broadcast_object_list([evaluation])[0]
     return evaluation
 
 
-def _evaluations(step: int, per_epoch: int, options: TrainOptions) -> int:
-    """How many evaluations are due in the first `step` steps."""
-    return int(step * options.evaluations / per_epoch + 1e-9)
-
-
-def _step(
-    run: TrainContext,
-    data: TrainData,
-    options: TrainOptions,
-    positions: np.ndarray,
-    number: int,
-    steps: int,
-) -> Step:
-    """One optimiser step over this process's slice of the global batch."""
-    mine = positions[run.accelerator.process_index :: run.accelerator.num_processes]
-    batches = _micro_batches(data, mine, options.accumulation)
-    lr = lr_at(number, steps, options)
-    found = gradients(run, batches, number, sum(len(data.features[i].input_ids) for i in mine))
-    _check_finite({"loss": found.loss, **found.parts}, number, lr)
-    clip(run)
-    move(run, lr)
-    return Step(number + 1, steps, 0, found.loss, found.parts, lr, found.tokens)
-
-
-def _micro_batches(data: TrainData, mine: np.ndarray, accumulation: int) -> list[Batch]:
-    """The process's own windows in `accumulation` parts; one fully masked window when it has none."""
-    if not len(mine):  # the other processes wait for this one's gradients all the same
-        return [silenced(data.batch([0]))]
-    return [data.batch(part) for part in np.array_split(mine, min(accumulation, len(mine)))]
-
-
 def _judge(
-    position: Position, evaluation: Evaluation, options: TrainOptions, *, warm: bool
-) -> tuple[Position, bool]:
-    """The position after an evaluation and whether its weights are to be kept."""
+    position: TrainPosition, evaluation: Evaluation, options: TrainOptions, *, warm: bool
+) -> tuple[TrainPosition, bool]:
+    """Return the position after an evaluation, and whether its weights are to be kept.
+
+    Args:
+        position: after the step that was evaluated.
+        evaluation: of that step's weights.
+        options: the criterion, and how many evaluations may pass without a better one.
+        warm: whether warm-up is over; a constant prediction before is no collapse.
+
+    Raises:
+        TrainingError: the scores are not finite, or the classifier has collapsed.
+    """
     if not (math.isfinite(evaluation.main) and math.isfinite(evaluation.loss)):
         raise TrainingError(
-            f"the dev evaluation at step {position.step} is not finite (score {evaluation.main}, loss {evaluation.loss}): "
+            f"the dev evaluation at step {position.step} is not finite "
+            f"(score {evaluation.main}, loss {evaluation.loss}): "
             f"the weights have grown out of bounds. Lower lr (now {options.lr:g}) or set clip"
         )
-    criterion = -evaluation.loss if options.select == "loss" else evaluation.main
-    better = criterion > position.best
-    worse = 0 if better else position.worse + 1
+
+    # a classifier that says one class again and again has collapsed
     constant = position.constant + 1 if evaluation.constant and warm else 0
     if constant >= _COLLAPSED_AFTER:
         raise TrainingError(
-            f"the classifier has collapsed: at {constant} evaluations in a row every dev prediction was the same class "
-            f"(step {position.step}). Lower lr (now {options.lr:g}), raise batch_size, or warm up longer"
+            f"the classifier has collapsed: at {constant} evaluations in a row every dev "
+            f"prediction was the same class (step {position.step}). "
+            f"Lower lr (now {options.lr:g}), raise batch_size, or warm up longer"
         )
-    stopped = "patience" if options.patience is not None and worse > options.patience else ""
-    best = max(criterion, position.best)
-    kept = better or options.select == "last"
-    return replace(position, best=best, worse=worse, constant=constant, stopped=stopped), kept
 
+    # a tie is not better
+    criterion = -evaluation.loss if options.select == "loss" else evaluation.main
+    better = criterion > position.best
+    worse = 0 if better else position.worse + 1
+    out_of_patience = options.patience is not None and worse > options.patience
 
-def _check_finite(logged: Mapping[str, float], number: int, lr: float) -> None:
-    bad = [f"{name} = {value}" for name, value in logged.items() if not math.isfinite(value)]
-    if bad:
-        raise TrainingError(
-            f"the loss is not finite at step {number + 1} ({', '.join(bad)}; lr {lr:g}): lower lr, set clip, or use precision = 'fp32'"
-        )
+    position = replace(
+        position,
+        best=max(criterion, position.best),
+        worse=worse,
+        constant=constant,
+        stopped="patience" if out_of_patience else "",
+    )
+    return position, better or options.select == "last"

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from destila.tokenizer.tokenizer import Tokenizer
-from destila.training.batches import collate, to
+from destila.training.batches import collate, to_device
 from destila.types import Example, Features, Prediction, Reader, UnitLogits
 
 
@@ -35,7 +35,7 @@ def window_logits(
     device = next(model.parameters()).device
     found: list[np.ndarray] = [np.empty(0)] * len(features)
     for chosen in by_length(features, batch_tokens):
-        batch = to(collate([features[i] for i in chosen], pad_id), device)
+        batch = to_device(collate([features[i] for i in chosen], pad_id), device)
         with torch.autocast(device.type, autocast) if autocast else nullcontext():
             values = model(batch).logits.float().cpu().numpy()
         for i, value in zip(chosen, values, strict=True):

@@ -1,12 +1,11 @@
-"""One optimiser step, shared by fine-tuning, distillation (`loop`) and pre-training (`pretrain`).
+"""One optimiser step, shared by the two training loops (`training/loop.py` and `pretraining/loop.py`).
 
-    found = gradients(run, micro_batches, number, tokens)   # backward over the process's share of the global batch
-    norm = clip(run)
-    move(run, lr)
+    result = train_step(context, micro_batches, number=number, tokens=tokens)
+    apply_gradients(context, lr)
 
-The loss is the sum over the global batch (all processes, all micro-batches) divided by the global count, so neither
-accumulation nor data parallelism changes it. The three parts are apart so that a caller can look at the loss and at
-the norm before any weight has moved.
+The loss is the sum over the global batch (all processes, all micro-batches) divided by the global
+count, so neither accumulation nor data parallelism changes it. The two halves are apart so that a
+loop can look at the loss and at the gradient's norm before any weight has moved.
 """
 
 from __future__ import annotations
@@ -19,143 +18,190 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from accelerate import Accelerator
-from torch import Tensor, nn
+from torch import nn
 
 from destila.losses.weighted import WeightedLoss
-from destila.training.batches import StateSource, each_tensor, to
+from destila.training.batches import StateSource, map_tensors, to_device
 from destila.training.sharding import whole
 from destila.types import IGNORE, Batch, Objective, Output, Signal
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainContext:
-    """What stays the same from step to step. model: wrapped for data parallelism where there is any.
+    """What stays the same from step to step.
 
-    clip: largest global gradient norm; 0: not clipped. insight: what shows the inside of a teacher.
+    model: wrapped for data parallelism where there is any, e.g. a `heads.Model`.
+    optimizer: over all that is trained, see `trainable`, e.g. AdamW.
+    autocast: precision of the forward pass, e.g. torch.bfloat16; None: float32.
+    seed: of dropout, together with the step and the process, e.g. 0.
+    clip: largest global gradient norm, e.g. 1.0; 0: not clipped.
+    states: where the teacher's inner states come from; None when no term compares any.
     """
 
     accelerator: Accelerator
     model: nn.Module
-    optim: torch.optim.Optimizer
+    optimizer: torch.optim.Optimizer
     task: Objective
-    mix: WeightedLoss
+    loss: WeightedLoss
     autocast: torch.dtype | None
     seed: int
     clip: float
-    insight: StateSource | None = None
+    states: StateSource | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """The loss of a global batch and its unweighted parts by name. tokens: real ones, over all processes."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepResult:
+    """What one step computed over the global batch, before any weight moved.
+
+    loss, parts: the weighted loss, and its unweighted terms by name.
+    norm: of the gradient before clipping; NaN when it is not clipped.
+    tokens: real (unpadded) ones, over all processes.
+    """
 
     loss: float
     parts: Mapping[str, float]
+    norm: float
     tokens: int
 
 
-def trained(model: nn.Module, learned: nn.ModuleList) -> nn.Module:
-    """All that the optimiser sees: the model, and what terms of the loss learn beside it."""
+def trainable(model: nn.Module, learned: nn.ModuleList) -> nn.Module:
+    """Return all that the optimiser sees: the model, and what terms of the loss learn beside it."""
     return nn.ModuleDict({"student": model, "loss": learned}) if len(learned) else model
 
 
-def gradients(run: TrainContext, batches: Sequence[Batch], number: int, tokens: int) -> Measured:
-    """The loss of step `number` over this process's micro-batches; their gradients are left on the weights.
+def train_step(
+    context: TrainContext, batches: Sequence[Batch], *, number: int, tokens: int
+) -> StepResult:
+    """Compute the loss of one step and leave its clipped gradients on the weights.
 
-    tokens: real ones of this process.
+    Args:
+        context: what stays the same from step to step.
+        batches: this process's micro-batches, on the CPU.
+        number: steps done before this one.
+        tokens: real tokens in `batches`.
     """
-    world = run.accelerator.num_processes
-    _seed_dropout(run.accelerator.device, run.seed, number, run.accelerator.process_index)
-    run.model.train()
-    counts, tokens = _count(run, batches, tokens)
+    accelerator, loss = context.accelerator, context.loss
+    device, world = accelerator.device, accelerator.num_processes
+
+    # dropout depends on (seed, step, process) alone, so a resumed run draws the same masks
+    _seed_dropout(device, context.seed, number, accelerator.process_index)
+    context.model.train()
+
+    # every term is divided by its count over the global batch, known before any forward pass
+    counts, tokens = _global_counts(context, batches, tokens)
+
+    # forward and backward, one micro-batch at a time
+    precision = (
+        torch.autocast(device.type, context.autocast) if context.autocast else nullcontext()
+    )
     logged: dict[str, float] = {}
     for i, batch in enumerate(batches):
-        quiet = world > 1 and i + 1 < len(batches)
-        with run.accelerator.no_sync(run.model) if quiet else nullcontext():
-            for name, value in _backward(run, batch, counts).items():
-                logged[name] = logged.get(name, 0.0) + float(value)
+        batch = to_device(batch, device)
+
+        # processes exchange gradients once, behind their last micro-batch
+        waits = world > 1 and i + 1 < len(batches)
+        with accelerator.no_sync(context.model) if waits else nullcontext():
+            with precision:
+                if context.states is not None:
+                    batch = context.states.fetch(batch)
+                states = loss.student_states
+                output: Output = (
+                    context.model(batch, states=states) if states else context.model(batch)
+                )
+            total, parts = loss(context.task, output, batch, counts)
+            del output  # its memory is free before the next micro-batch needs as much
+
+            # data parallelism averages gradients over processes; ours is a sum
+            (total * world).backward()
+
+        for name, part in {"loss": total.detach(), **parts}.items():
+            logged[name] = logged.get(name, 0.0) + float(part)
+
+    # what is logged is of the global batch too
     if world > 1:
-        summed = run.accelerator.reduce(
-            torch.tensor(list(logged.values()), device=run.accelerator.device), "sum"
-        )
+        summed = accelerator.reduce(torch.tensor(list(logged.values()), device=device), "sum")
         logged = dict(zip(logged, summed.tolist(), strict=True))
-    return Measured(logged.pop("loss"), logged, tokens)
+
+    norm = _clip_gradients(context)
+    return StepResult(loss=logged.pop("loss"), parts=logged, norm=norm, tokens=tokens)
 
 
-def clip(run: TrainContext) -> float:
-    """The global norm of the gradients, which are scaled down to `run.clip` where it is more; NaN when not clipped."""
-    learned = list(run.mix.learned.parameters())
-    if run.accelerator.num_processes > 1:
-        for value in learned:  # no part of the wrapped model
-            value.grad = run.accelerator.reduce(value.grad, "mean")
-    if not run.clip:
-        return math.nan
-    return float(whole(nn.utils.clip_grad_norm_([*run.model.parameters(), *learned], run.clip)))
-
-
-def move(run: TrainContext, lr: float) -> None:
-    """Nothing; the weights take a step at rate `lr`, and the gradients are dropped."""
-    for group in run.optim.param_groups:
+def apply_gradients(context: TrainContext, lr: float) -> None:
+    """Update the weights at learning rate `lr`, then clear the gradients."""
+    for group in context.optimizer.param_groups:
         group["lr"] = lr
-    run.optim.step()
-    run.optim.zero_grad()
+    context.optimizer.step()
+    context.optimizer.zero_grad()
 
 
-def silenced(batch: Batch) -> Batch:
-    """The batch with nothing to learn from, for a process without any rows: the others wait for its gradients."""
-    nothing, unlabelled = torch.zeros_like(batch.unit_mask), torch.full_like(batch.target, IGNORE)
-    teacher = None if batch.teacher is None else Signal(batch.teacher.logits, nothing)
+def masked_out(batch: Batch) -> Batch:
+    """Return the batch with nothing to learn from.
+
+    A process without any rows computes one such batch, because the others wait for its gradients.
+    """
+    no_unit = torch.zeros_like(batch.unit_mask)
+    teacher = None if batch.teacher is None else Signal(batch.teacher.logits, no_unit)
+
     inner = batch.inner
     if inner is not None:
-        inner = replace(
-            inner, masks={pool: torch.zeros_like(mask) for pool, mask in inner.masks.items()}
-        )
-    order = None if batch.order is None else torch.full_like(batch.order, IGNORE)
+        masks = {pool: torch.zeros_like(mask) for pool, mask in inner.masks.items()}
+        inner = replace(inner, masks=masks)
+
     return replace(
-        batch, unit_mask=nothing, target=unlabelled, teacher=teacher, inner=inner, order=order
+        batch,
+        unit_mask=no_unit,
+        target=torch.full_like(batch.target, IGNORE),
+        teacher=teacher,
+        inner=inner,
+        order=None if batch.order is None else torch.full_like(batch.order, IGNORE),
     )
 
 
-def rows_of(batch: Batch, chosen: slice | np.ndarray) -> Batch:
-    """Some rows of a batch that no teacher has seen yet and that has no Features."""
-    return each_tensor(batch, lambda tensor: tensor[chosen])
+def select_rows(batch: Batch, rows: slice | np.ndarray) -> Batch:
+    """Return some rows of a batch that no teacher has seen yet and that has no Features."""
+    return map_tensors(batch, lambda tensor: tensor[rows])
 
 
-def trimmed(batch: Batch, length: int) -> Batch:
-    """The first positions of such a batch: the others are padding in all of its rows."""
-    return each_tensor(batch, lambda tensor: tensor[:, :length])
+def cut_padding(batch: Batch, length: int) -> Batch:
+    """Return the first `length` positions of such a batch; all others must be padding."""
+    return map_tensors(batch, lambda tensor: tensor[:, :length])
 
 
-def _count(run: TrainContext, batches: Sequence[Batch], tokens: int) -> tuple[list[float], int]:
-    """Global counts, one per term, and the number of real tokens, over all processes and micro-batches."""
-    each = [run.mix.counts(run.task, b) for b in batches]
-    totals = torch.tensor([*map(sum, zip(*each, strict=True)), tokens], dtype=torch.int64)
-    if run.accelerator.num_processes > 1:
-        totals = run.accelerator.reduce(totals.to(run.accelerator.device), "sum")
-    *counts, total = totals.tolist()
-    return counts, total
+def _global_counts(
+    context: TrainContext, batches: Sequence[Batch], tokens: int
+) -> tuple[list[float], int]:
+    """Count what each term is summed over, and the real tokens, over all processes and batches."""
+    counts = [context.loss.counts(context.task, batch) for batch in batches]
+    totals = torch.tensor([*map(sum, zip(*counts, strict=True)), tokens], dtype=torch.int64)
+
+    if context.accelerator.num_processes > 1:
+        totals = context.accelerator.reduce(totals.to(context.accelerator.device), "sum")
+
+    *term_counts, all_tokens = totals.tolist()
+    return term_counts, all_tokens
 
 
-def _backward(run: TrainContext, batch: Batch, counts: Sequence[float]) -> dict[str, Tensor]:
-    """Add a micro-batch's gradients; returns its share of the loss and of every term."""
-    batch = to(batch, run.accelerator.device)
-    with (
-        torch.autocast(run.accelerator.device.type, run.autocast) if run.autocast else nullcontext()
-    ):
-        if run.insight is not None:
-            batch = run.insight.ask(batch)
-        shown = run.mix.student_states
-        output: Output = run.model(batch, states=shown) if shown else run.model(batch)
-    loss, parts = run.mix(run.task, output, batch, counts)
-    # data parallelism averages gradients over processes; ours is a sum
-    (loss * run.accelerator.num_processes).backward()
-    return {"loss": loss.detach(), **parts}
+def _clip_gradients(context: TrainContext) -> float:
+    """Scale the gradients down to `context.clip`; return their norm before, NaN when unclipped."""
+    learned = list(context.loss.learned.parameters())
+
+    # weights that terms learn are no part of the wrapped model: nobody has averaged theirs yet
+    if context.accelerator.num_processes > 1:
+        for weight in learned:
+            weight.grad = context.accelerator.reduce(weight.grad, "mean")
+
+    if not context.clip:
+        return math.nan
+    weights = [*context.model.parameters(), *learned]
+    return float(whole(nn.utils.clip_grad_norm_(weights, context.clip)))
 
 
 def _seed_dropout(device: torch.device, seed: int, number: int, rank: int) -> None:
-    """A generator state of its own for every (seed, step, process)."""
-    drawn = int(np.random.SeedSequence([seed, number, rank]).generate_state(1, np.uint64)[0] >> 1)
-    # torch.manual_seed would also note a stack trace for every device that is not there, on every step
-    torch.default_generator.manual_seed(drawn)
+    """Give every (seed, step, process) a generator state of its own."""
+    entropy = np.random.SeedSequence([seed, number, rank])
+    state = int(entropy.generate_state(1, np.uint64)[0] >> 1)
+
+    # torch.manual_seed would also note a stack trace for every absent device, on every step
+    torch.default_generator.manual_seed(state)
     if device.type != "cpu":
-        torch.get_device_module(device).manual_seed(drawn)
+        torch.get_device_module(device).manual_seed(state)

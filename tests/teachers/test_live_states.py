@@ -108,11 +108,11 @@ def test_equal_tokens_share_the_batch_and_nothing_else_is_kept(examples, bpe):
     wanted = {"token": (("hidden", 1), ("attention", 2)), "padded": (("logits", 0),)}
     insight = LiveStates(net, wanted, whole=False)
     batch = collate(encoded("tag", examples("tag"), bpe), bpe.pad_id)
-    asked = insight.ask(insight.align(batch)).inner
+    asked = insight.fetch(insight.align_windows(batch)).inner
     assert torch.equal(asked.masks["token"], batch.mask)
     assert asked.masks["padded"].all()
     assert {pool: tuple(each) for pool, each in asked.states.items()} == wanted
-    again = insight.ask(insight.align(batch)).inner
+    again = insight.fetch(insight.align_windows(batch)).inner
     assert torch.equal(asked.states["token"]["hidden", 1], again.states["token"]["hidden", 1]), (
         "dropout is off"
     )
@@ -142,7 +142,7 @@ def test_other_tokens_meet_at_units_whatever_the_windows(
     counted = 0
     for start in range(0, len(mine), 2):  # batches that hold some of an example's windows
         batch = collate([mine[i] for i in range(start, min(start + 2, len(mine)))], bpe.pad_id)
-        asked = insight.ask(insight.align(batch))
+        asked = insight.fetch(insight.align_windows(batch))
         counted += check(asked, pool, state, expected, rtol=1e-4, atol=1e-5)
         assert torch.equal(asked.inner.masks[pool], batch.unit_mask), (
             "every unit has a teacher here"
@@ -159,7 +159,7 @@ def test_a_unit_that_the_teacher_does_not_have_does_not_count(examples, bpe, uni
     known = len(own[0].owned[own[0].owned])
     seen = 0
     for window in mine:
-        asked = insight.ask(insight.align(collate([window], bpe.pad_id))).inner
+        asked = insight.fetch(insight.align_windows(collate([window], bpe.pad_id))).inner
         numbers = window.start + np.arange(len(window.owned))
         assert asked.masks["first"][0].tolist() == list(window.owned & (numbers < known))
         seen += int(asked.masks["first"].sum())
@@ -182,7 +182,7 @@ def test_with_equal_tokens_and_a_unit_for_every_token_units_are_tokens(pool, exa
             [{"use": "hidden", "pool": where}, {"use": "relation", "pool": where}], setting=setting
         )
         insight = LiveStates(teacher, loss.teacher_states, whole=False)
-        batch = insight.ask(insight.align(collate(windows, bpe.pad_id)))
+        batch = insight.fetch(insight.align_windows(collate(windows, bpe.pad_id)))
         counts = loss.counts(TAG, batch)
         said = student.eval()(batch, states=loss.student_states)
         found.append((counts, loss(TAG, said, batch, counts)[0].item()))
@@ -224,7 +224,7 @@ def test_states_from_the_disk_are_those_of_the_live_teacher(
     kept = CachedStates({pool: cache.rows(texts)}, wanted, windows=mine, width=width)
     for start in range(0, len(mine), 3):
         batch = collate([mine[i] for i in range(start, min(start + 3, len(mine)))], bpe.pad_id)
-        one, two = (insight.ask(insight.align(batch)).inner for insight in (fresh, kept))
+        one, two = (insight.fetch(insight.align_windows(batch)).inner for insight in (fresh, kept))
         assert torch.equal(one.masks[pool], two.masks[pool])
         for state in wanted[pool]:
             mask = one.masks[pool]

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from destila.tasks import tag
-from destila.training.batches import collate, order, to
+from destila.training.batches import collate, epoch_batches, to_device
+from destila.training.options import TrainOptions
 from destila.types import ABSENT, IGNORE, Features
 
 LENGTHS = np.random.default_rng(0).integers(3, 40, 103)
@@ -70,7 +71,7 @@ def test_units_that_the_teacher_does_not_have_are_masked():
 
 def test_a_batch_is_the_same_object_on_its_own_device():
     batch = collate([SHORT], 6)
-    assert to(batch, torch.device("cpu")) is batch
+    assert to_device(batch, torch.device("cpu")) is batch
 
 
 @given(
@@ -84,15 +85,16 @@ def test_a_batch_is_the_same_object_on_its_own_device():
 def test_every_position_comes_once_per_epoch_in_full_batches_but_one(
     count, size, group, shuffle, seed, epoch
 ):
-    batches = order(LENGTHS[:count], size, seed=seed, epoch=epoch, shuffle=shuffle, group=group)
+    options = TrainOptions(batch_size=size, shuffle=shuffle, group=group)
+    batches = epoch_batches(LENGTHS[:count], options, seed=seed, epoch=epoch)
     assert sorted(np.concatenate(batches).tolist()) == list(range(count))
     assert len(batches) == -(-count // size)
     assert sum(len(b) != size for b in batches) <= 1
 
 
-def chosen(**changes) -> list[list[int]]:
-    options = {"seed": 1, "epoch": 2, "shuffle": True, "group": 4} | changes
-    return [b.tolist() for b in order(LENGTHS, 8, **options)]
+def chosen(*, seed=1, epoch=2, shuffle=True, group=4) -> list[list[int]]:
+    options = TrainOptions(batch_size=8, shuffle=shuffle, group=group)
+    return [b.tolist() for b in epoch_batches(LENGTHS, options, seed=seed, epoch=epoch)]
 
 
 @pytest.mark.parametrize("group", [0, 4])

@@ -7,21 +7,21 @@ import os
 import pytest
 
 from destila.losses.weighted import build_loss
-from destila.training import kernels
+from destila.training import memory
 from destila.training.loop import Evaluation, TrainData, fit
 from destila.training.options import TrainOptions
 
 
 @pytest.fixture
-def untold(monkeypatch):
+def clean_environment(monkeypatch):
     """An environment that says nothing of kernels; what it said before comes back."""
-    for name in kernels.VARIABLES:
+    for name in memory.KERNEL_VARIABLES:
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
     return monkeypatch
 
 
-def test_a_training_bounds_both_stores(untold, toy):
+def test_a_training_bounds_both_stores(clean_environment, toy):
     data = TrainData(toy.features("tag", 4), toy.PAD)
     options = TrainOptions(epochs=1, batch_size=4)
     list(
@@ -35,10 +35,10 @@ def test_a_training_bounds_both_stores(untold, toy):
             seed=0,
         )
     )
-    assert {os.environ[name] for name in kernels.VARIABLES} == {str(kernels.KEPT)}
+    assert {os.environ[name] for name in memory.KERNEL_VARIABLES} == {str(memory.KERNELS_KEPT)}
 
 
-def test_the_users_own_number_stays(untold):
-    untold.setenv(kernels.VARIABLES[0], "7")
-    kernels.keep_few()
-    assert [os.environ[name] for name in kernels.VARIABLES] == ["7", str(kernels.KEPT)]
+def test_the_users_own_number_stays(clean_environment):
+    clean_environment.setenv(memory.KERNEL_VARIABLES[0], "7")
+    memory.keep_few_kernels()
+    assert [os.environ[name] for name in memory.KERNEL_VARIABLES] == ["7", str(memory.KERNELS_KEPT)]
