@@ -101,14 +101,14 @@ def test_saving_memory_does_not_change_the_weights(pretoy, tmp_path, change):
 
 def test_rows_of_a_step_are_computed_with_those_of_their_length(pretoy, tmp_path, monkeypatch):
     widths: list[list[int]] = []
-    gradients = training.gradients
+    train_step = training.train_step
 
-    def seen(run, batches, number, tokens):
+    def seen(context, batches, **kwargs):
         widths.append([batch.input_ids.shape[1] for batch in batches])
         assert all(int(batch.mask.sum(1).max()) == batch.input_ids.shape[1] for batch in batches)
-        return gradients(run, batches, number, tokens)
+        return train_step(context, batches, **kwargs)
 
-    monkeypatch.setattr(training, "gradients", seen)
+    monkeypatch.setattr(training, "train_step", seen)
     list(pretoy.steps(pretoy.model(), tmp_path, options(accumulation=3)))
     assert all(step == sorted(step) for step in widths)
 
