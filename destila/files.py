@@ -1,16 +1,20 @@
-"""Text files of people and corpora, read as a stream: plain, `.gz`, `.xz` or `.zst`; logs; the one way to write a file.
+"""Text files of people and corpora, read as a stream; logs; locks; the one way to write; where data lies.
 
-A wrong encoding, a damaged archive, an empty or a missing file is one clear error before anything is trained.
+Files are plain, `.gz`, `.xz` or `.zst`. A wrong encoding, a damaged archive, an empty or a missing file is one clear
+error before anything is trained. Everything is written by `replacing`, so that a kill leaves the old or the new.
 """
 
 from __future__ import annotations
 
 import codecs
+import ctypes
 import gzip
 import json
 import logging
 import lzma
 import os
+import secrets
+import shutil
 import sys
 import zlib
 from collections.abc import Callable, Iterator
@@ -22,53 +26,94 @@ from typing import IO, Any
 from destila.errors import DataError, require
 
 _CHUNK = 1 << 20
-_PACKED = (
-    1 << 14
-)  # bytes of a .zst file that are unpacked at once; text that repeats itself may be 10,000 times as long
+_PACKED = 1 << 14
+"""Bytes of a .zst file unpacked at once; text that repeats itself may be 10,000 times as long."""
+
+_EXCHANGE = 2  # RENAME_EXCHANGE of renameat2(2)
+_HERE = -100  # AT_FDCWD: paths are relative to the working folder
 
 
 def open_text(
     path: str | Path, *, encoding: str = "utf-8", longest: int | None = None
 ) -> Iterator[str]:
-    """The lines of a text file without their line ends, decompressed on the fly.
+    """Return the lines of a text file without their line ends, decompressed on the fly.
 
-    longest: bytes of a line beyond which the file is refused as no text, so that memory stays bounded; None: any.
-    A leading byte order mark is dropped. Raises DataError at once for a missing, empty or damaged file, and
-    on reaching it for a byte that is not in the encoding (with its offset in the decompressed file).
+    A leading byte order mark is dropped.
+
+    Args:
+        path: a plain, .gz, .xz or .zst file.
+        encoding: of the decompressed bytes.
+        longest: bytes of a line beyond which the file is refused as no text, so that memory stays bounded; None: any.
+
+    Raises:
+        DataError: at once for a missing, empty or damaged file; on reaching it for a byte that is not in the encoding
+            (with its offset in the decompressed file).
     """
     path = Path(path)
     if path.is_dir():
         raise DataError(f"{path} is a folder: give a text file (plain, .gz, .xz or .zst)")
     if not path.is_file():
         raise DataError(f"no file at {path}: check the path")
+
     chunks = _chunks(path)
     first = next(chunks, b"")
     if not first:
         raise DataError(f"{path} is empty: give a file with text")
+
     return _lines(path, first, chunks, encoding, longest)
 
 
 def stream_text(file: IO[bytes], name: str, *, encoding: str = "utf-8") -> Iterator[str]:
-    """The lines of an open stream without their line ends, as soon as they arrive; none when it is empty.
+    """Yield the lines of an open stream without their line ends, as soon as they arrive; none when it is empty.
 
-    Raises DataError on reaching a byte that is not in the encoding, with its offset and the stream's name.
+    Raises:
+        DataError: on reaching a byte that is not in the encoding, with its offset and the stream's name.
     """
     chunks = iter(file.readline, b"")
-    yield from _lines(
-        name, next(chunks, b""), chunks, encoding
-    )  # nothing is read before it is asked for
+    yield from _lines(name, next(chunks, b""), chunks, encoding)  # nothing is read before it is asked for
+
+
+def read_log(path: str | Path) -> list[dict[str, Any]]:
+    """Return the objects of a log of JSON lines, none without a file; a line that a kill tore is left out."""
+    path = Path(path)
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    values = map(_json, lines)
+    return [value for value in values if isinstance(value, dict)]
+
+
+def data_root() -> Path | None:
+    """Return `$DESTILA_DATA`, the folder of data sets and corpora; None when it is not set."""
+    root = os.environ.get("DESTILA_DATA")
+    return Path(root) if root else None
+
+
+def find_data(name: str | Path, *, remedy: str = "check the path") -> Path:
+    """Return the path of a file or folder of data: as given, else below `DESTILA_DATA`.
+
+    Raises:
+        DataError: when it is at neither place; it names both and ends with `remedy`.
+    """
+    root = data_root()
+    places = [Path(name), *([root / name] if root else [])]
+    existing = next((place for place in places if place.exists()), None)
+    if existing is None:
+        raise DataError(f"no file at {' or '.join(map(str, places))}: {remedy}")
+    return existing
 
 
 @contextmanager
 def locked(path: Path, taken: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Holds a file (created when missing) for this process.
+    """Hold a file, created when missing, for this process.
 
-    taken: called when another process holds it, before it is waited for; may raise instead.
+    Args:
+        path: the file; its bytes do not matter.
+        taken: called when another process holds it, before it is waited for; it may raise instead.
     """
     if sys.platform == "win32":  # no flock: one process at a time
         path.touch()
         yield
         return
+
     import fcntl
 
     while True:
@@ -78,41 +123,77 @@ def locked(path: Path, taken: Callable[[], None] = lambda: None) -> Iterator[Non
             except BlockingIOError:
                 taken()
                 fcntl.flock(handle, fcntl.LOCK_EX)
+
+            # The file may have been replaced while we waited: then the new one is to be held.
             if path.exists() and os.fstat(handle.fileno()).st_ino == path.stat().st_ino:
                 yield
-                return  # else it was replaced while we waited: hold the new one
+                return
 
 
 def waiting(log: logging.Logger, doing: str, folder: Path) -> Callable[[], None]:
-    """For `locked`: says that another process is doing something in a folder, and is waited for."""
+    """Return a `taken` for `locked` that logs what the other process is doing, and where."""
     return partial(log.info, "another process %s in %s; waiting for it", doing, folder)
 
 
-def read_log(path: str | Path) -> list[dict[str, Any]]:
-    """The objects of a log of JSON lines, none when there is no file; a line that a kill tore is left out."""
+@contextmanager
+def replacing(path: str | Path, *, folder: bool = False) -> Iterator[Path]:
+    """Hand out a temporary path that takes the place of `path` when the block ends without an error.
+
+    A kill or an error leaves what was there before. The temporary path lies beside `path`, so that the last step is
+    one rename on one disk.
+
+    Args:
+        path: the file or folder to write; the folder above it is made when it is missing.
+        folder: hand out an empty folder to fill; by default the block writes a file at the temporary path.
+    """
     path = Path(path)
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return [found for line in lines if isinstance(found := _json(line), dict)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+
+    try:
+        if folder:
+            temporary.mkdir()
+            yield temporary
+            _put_folder(temporary, path)
+        else:
+            yield temporary
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True) if folder else temporary.unlink(missing_ok=True)
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Nothing; writes UTF-8 text under a temporary name and renames it, so that a kill leaves old or new."""
-    write_with(path, lambda file: file.write(text.encode("utf-8")))
+    """Write a UTF-8 text file as `replacing` does, its line ends untouched."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(text.encode("utf-8"))
 
 
-def write_with(path: str | Path, fill: Callable[[IO[bytes]], object]) -> None:
-    """Nothing; `fill` writes a file's bytes under a temporary name that is then renamed; see `write_text`."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            fill(file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file as `replacing` does."""
+    write_text(path, json.dumps(value, ensure_ascii=False, indent=1) + "\n")
+
+
+def _put_folder(new: Path, place: Path) -> None:
+    """Make `new` the folder at `place`; an older folder ends up under the name of `new` or is gone."""
+    if not place.exists():
+        new.replace(place)
+    elif not _exchange(new, place):
+        aside = new.with_suffix(".old")
+        place.replace(aside)
+        new.replace(place)
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Swap two names in one step; return whether the operating system can."""
+    if sys.platform != "linux":
+        return False
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename is None:
+        return False
+    return rename(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE) == 0  # type: ignore[no-any-return]
 
 
 def _json(line: str) -> Any:
@@ -129,30 +210,34 @@ def _lines(
     encoding: str,
     longest: int | None = None,
 ) -> Iterator[str]:
-    rest, offset = (
-        first.removeprefix(codecs.BOM_UTF8),
-        len(first) - len(first.removeprefix(codecs.BOM_UTF8)),
-    )
+    """Yield the decoded lines of byte chunks, the first of which is known; they may end anywhere."""
+    rest = first.removeprefix(codecs.BOM_UTF8)
+    offset = len(first) - len(rest)
     remedy = _remedy(first)
+
     while True:
+        # Whole lines go out; the tail waits for the next chunk.
         *whole, tail = rest.split(b"\n")
         for line in whole:
             yield _decode(path, line.removesuffix(b"\r"), offset, encoding, remedy)
             offset += len(line) + 1
+
         if longest is not None and len(tail) > longest:
             raise DataError(
                 f"{path} has a line of over {longest:,} bytes at byte {offset}: is it text, in lines?"
             )
+
         chunk = next(chunks, b"")
         if not chunk:
             break
         rest = tail + chunk
-    if tail:
+
+    if tail:  # a last line without a line end
         yield _decode(path, tail.removesuffix(b"\r"), offset, encoding, remedy)
 
 
 def _remedy(first: bytes) -> str:
-    """What helps when a file that begins like this cannot be decoded."""
+    """Say what helps when a file that begins like this cannot be decoded."""
     if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "Convert it: iconv -f utf-16 -t utf-8"
     if b"\x00" in first:
@@ -171,9 +256,11 @@ def _decode(path: Path | str, line: bytes, offset: int, encoding: str, remedy: s
 
 
 def _chunks(path: Path) -> Iterator[bytes]:
+    """Yield the decompressed bytes of a file in chunks; raise DataError where the archive is damaged."""
     if path.suffix == ".zst":
         yield from _unpacked(path)
         return
+
     opener, damage = _opener(path)
     try:
         with closing(opener(path)) as file:
@@ -184,6 +271,7 @@ def _chunks(path: Path) -> Iterator[bytes]:
 
 
 def _opener(path: Path) -> tuple[Callable[[Path], IO[bytes]], tuple[type[Exception], ...]]:
+    """Return what opens a file by its ending, and the errors that mean it is damaged."""
     if path.suffix == ".gz":
         return lambda p: gzip.open(p, "rb"), (gzip.BadGzipFile, EOFError, zlib.error)  # type: ignore[return-value]
     if path.suffix == ".xz":
@@ -192,26 +280,27 @@ def _opener(path: Path) -> tuple[Callable[[Path], IO[bytes]], tuple[type[Excepti
 
 
 def _unpacked(path: Path) -> Iterator[bytes]:
-    """The bytes of a .zst file, frame by frame: the library's own reader takes one that was cut off for its end."""
+    """Yield the bytes of a .zst file, frame by frame.
+
+    The library's own reader takes a frame that was cut off for its end, so each frame's end is checked here.
+    """
     zstd = require("zstandard", "train")
     # Archives made with a long window need more than the default.
     decoder = zstd.ZstdDecompressor(max_window_size=2**31)
     frame = None
+
     with path.open("rb") as file:
         while packed := file.read(_PACKED):
+            # What was read may hold the end of one frame and the beginning of the next.
             while packed:
                 frame = frame or decoder.decompressobj()
                 try:
-                    found = frame.decompress(packed)
+                    plain = frame.decompress(packed)
                 except zstd.ZstdError as error:
                     raise DataError(f"{path} is damaged or is not a .zst file: {error}") from error
-                if found:
-                    yield found
+                if plain:
+                    yield plain
                 packed, frame = (frame.unused_data, None) if frame.eof else (b"", frame)
+
     if frame is not None:
         raise DataError(f"{path} is damaged: it ends in the middle; fetch it again")
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON to a temporary name and rename it."""
-    write_text(path, json.dumps(value, ensure_ascii=False, indent=1) + "\n")
