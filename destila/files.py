@@ -1,7 +1,8 @@
-"""Text files of people and corpora, read as a stream; logs; locks; the one way to write; where data lies.
+"""Read text as a stream, logs and data; lock; write in the one way that a kill cannot spoil.
 
-Files are plain, `.gz`, `.xz` or `.zst`. A wrong encoding, a damaged archive, an empty or a missing file is one clear
-error before anything is trained. Everything is written by `replacing`, so that a kill leaves the old or the new.
+Text is plain, `.gz`, `.xz` or `.zst`. A wrong encoding, a damaged archive, an empty or a missing
+file is one clear error before anything is trained. Files and folders are written by `replacing`,
+which leaves the old one or the new one, and never a part.
 """
 
 from __future__ import annotations
@@ -43,11 +44,12 @@ def open_text(
     Args:
         path: a plain, .gz, .xz or .zst file.
         encoding: of the decompressed bytes.
-        longest: bytes of a line beyond which the file is refused as no text, so that memory stays bounded; None: any.
+        longest: bytes of a line beyond which the file is refused as no text, so that memory stays
+            bounded; None: any.
 
     Raises:
-        DataError: at once for a missing, empty or damaged file; on reaching it for a byte that is not in the encoding
-            (with its offset in the decompressed file).
+        DataError: at once for a missing, empty or damaged file; on reaching it for a byte that is
+            not in the encoding (with its offset in the decompressed file).
     """
     path = Path(path)
     if path.is_dir():
@@ -64,17 +66,18 @@ def open_text(
 
 
 def stream_text(file: IO[bytes], name: str, *, encoding: str = "utf-8") -> Iterator[str]:
-    """Yield the lines of an open stream without their line ends, as soon as they arrive; none when it is empty.
+    """Yield the lines of an open stream, without their line ends, as soon as they arrive.
 
     Raises:
-        DataError: on reaching a byte that is not in the encoding, with its offset and the stream's name.
+        DataError: on reaching a byte that is not in the encoding; it names offset and stream.
     """
     chunks = iter(file.readline, b"")
-    yield from _lines(name, next(chunks, b""), chunks, encoding)  # nothing is read before it is asked for
+    first = next(chunks, b"")  # in here, so that nothing is read before it is asked for
+    yield from _lines(name, first, chunks, encoding)
 
 
 def read_log(path: str | Path) -> list[dict[str, Any]]:
-    """Return the objects of a log of JSON lines, none without a file; a line that a kill tore is left out."""
+    """Return the objects of a log of JSON lines, but for lines that a kill tore; [] without a file."""
     path = Path(path)
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     values = map(_json, lines)
@@ -137,14 +140,14 @@ def waiting(log: logging.Logger, doing: str, folder: Path) -> Callable[[], None]
 
 @contextmanager
 def replacing(path: str | Path, *, folder: bool = False) -> Iterator[Path]:
-    """Hand out a temporary path that takes the place of `path` when the block ends without an error.
+    """Hand out a temporary path that takes the place of `path` when the block ends well.
 
-    A kill or an error leaves what was there before. The temporary path lies beside `path`, so that the last step is
-    one rename on one disk.
+    A kill or an error leaves what was there before. The temporary path lies beside `path`, so that
+    the last step is one rename on one disk.
 
     Args:
         path: the file or folder to write; the folder above it is made when it is missing.
-        folder: hand out an empty folder to fill; by default the block writes a file at the temporary path.
+        folder: hand out an empty folder to fill; else the block writes a file at the path.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -161,7 +164,10 @@ def replacing(path: str | Path, *, folder: bool = False) -> Iterator[Path]:
                 os.fsync(file.fileno())
             temporary.replace(path)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True) if folder else temporary.unlink(missing_ok=True)
+        if folder:
+            shutil.rmtree(temporary, ignore_errors=True)
+        else:
+            temporary.unlink(missing_ok=True)
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -176,7 +182,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def _put_folder(new: Path, place: Path) -> None:
-    """Make `new` the folder at `place`; an older folder ends up under the name of `new` or is gone."""
+    """Make `new` the folder at `place`; an older one is gone or has the name of `new`."""
     if not place.exists():
         new.replace(place)
     elif not _exchange(new, place):
@@ -193,7 +199,8 @@ def _exchange(one: Path, other: Path) -> bool:
     rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if rename is None:
         return False
-    return rename(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE) == 0  # type: ignore[no-any-return]
+    failed = rename(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE)
+    return not failed
 
 
 def _json(line: str) -> Any:
@@ -210,7 +217,7 @@ def _lines(
     encoding: str,
     longest: int | None = None,
 ) -> Iterator[str]:
-    """Yield the decoded lines of byte chunks, the first of which is known; they may end anywhere."""
+    """Yield the decoded lines of byte chunks that end anywhere; the first one is known."""
     rest = first.removeprefix(codecs.BOM_UTF8)
     offset = len(first) - len(rest)
     remedy = _remedy(first)
@@ -224,7 +231,8 @@ def _lines(
 
         if longest is not None and len(tail) > longest:
             raise DataError(
-                f"{path} has a line of over {longest:,} bytes at byte {offset}: is it text, in lines?"
+                f"{path} has a line of over {longest:,} bytes at byte {offset}: "
+                "is it text, in lines?"
             )
 
         chunk = next(chunks, b"")
@@ -256,7 +264,7 @@ def _decode(path: Path | str, line: bytes, offset: int, encoding: str, remedy: s
 
 
 def _chunks(path: Path) -> Iterator[bytes]:
-    """Yield the decompressed bytes of a file in chunks; raise DataError where the archive is damaged."""
+    """Yield the decompressed bytes of a file; raise DataError where the archive is damaged."""
     if path.suffix == ".zst":
         yield from _unpacked(path)
         return
@@ -273,7 +281,8 @@ def _chunks(path: Path) -> Iterator[bytes]:
 def _opener(path: Path) -> tuple[Callable[[Path], IO[bytes]], tuple[type[Exception], ...]]:
     """Return what opens a file by its ending, and the errors that mean it is damaged."""
     if path.suffix == ".gz":
-        return lambda p: gzip.open(p, "rb"), (gzip.BadGzipFile, EOFError, zlib.error)  # type: ignore[return-value]
+        damage = (gzip.BadGzipFile, EOFError, zlib.error)
+        return lambda p: gzip.open(p, "rb"), damage  # type: ignore[return-value]
     if path.suffix == ".xz":
         return lambda p: lzma.open(p, "rb"), (lzma.LZMAError, EOFError)
     return lambda p: p.open("rb"), ()
@@ -282,7 +291,8 @@ def _opener(path: Path) -> tuple[Callable[[Path], IO[bytes]], tuple[type[Excepti
 def _unpacked(path: Path) -> Iterator[bytes]:
     """Yield the bytes of a .zst file, frame by frame.
 
-    The library's own reader takes a frame that was cut off for its end, so each frame's end is checked here.
+    The library's own reader takes a frame that was cut off for its end, so each frame's end is
+    checked here.
     """
     zstd = require("zstandard", "train")
     # Archives made with a long window need more than the default.

@@ -12,7 +12,6 @@ from __future__ import annotations
 import errno
 import json
 import logging
-import os
 import re
 import shutil
 from collections.abc import Iterator, Sequence
@@ -32,7 +31,7 @@ from destila.corpus.ray_workers import make_chunks_with_ray
 from destila.corpus.workers import TextSource, make_chunks
 from destila.corpus.write_shards import ChosenDocuments, choose_documents, write_shards
 from destila.errors import ConfigError, DataError, require
-from destila.files import locked, waiting, write_text
+from destila.files import find_data, locked, waiting, write_text
 from destila.progress import Progress, silent
 from destila.tokenizer.tokenizer import Tokenizer, load_tokenizer
 
@@ -138,14 +137,6 @@ def corpus_fingerprint(options: CorpusOptions, tokenizer: Tokenizer) -> str:
     return _key(options, tokenizer, _describe_sources(options, silent))
 
 
-def find_text(name: str) -> Path:
-    """Return the file of a name: a path, or one below DESTILA_DATA where that is a file."""
-    path = Path(name)
-    root = os.environ.get("DESTILA_DATA")
-    below = Path(root) / name if root else path
-    return below if not path.is_file() and below.is_file() else path
-
-
 def _check(options: CorpusOptions) -> None:
     """Raise what is wrong with the options before any work."""
     if not options.files:
@@ -168,7 +159,7 @@ def _check(options: CorpusOptions) -> None:
 
 def _describe_sources(options: CorpusOptions, progress: Progress) -> list[dict[str, Any]]:
     """Describe each source for the manifest: name as given, bytes and checksum."""
-    paths = [find_text(file) for file in options.files]
+    paths = [find_data(file) for file in options.files]
     for path in paths:
         if not path.is_file():
             raise DataError(f"no file at {path}: check the path")
@@ -248,7 +239,7 @@ def _text_source(
         _versions(options),
     )
     return TextSource(
-        find_text(source["name"]),
+        find_data(source["name"]),
         work / name,
         column=options.column,
         chunk_characters=options.piece_characters,

@@ -15,15 +15,14 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from destila.corpus.chunks import offsets
 from destila.errors import DataError, TokenizerError
-from destila.files import write_with
+from destila.files import replacing
 from destila.tokenizer.tokenizer import Tokenizer
 
 MANIFEST = "manifest.json"
@@ -140,7 +139,8 @@ def write_shard(
     """
     arrays = {"documents": offsets(documents), "sentences": offsets(sentences), "tokens": tokens}
     for part in _PARTS:
-        write_with(_path(folder, name, part), partial(_save, arrays[part]))
+        with replacing(_path(folder, name, part)) as temporary, temporary.open("wb") as file:
+            _save(file, arrays[part])
 
 
 def is_complete(folder: Path, name: str) -> bool:
@@ -190,8 +190,8 @@ def _path(folder: Path, name: str, part: str) -> Path:
     return folder / f"{name}.{part}.npy"
 
 
-def _save(array: np.ndarray, file: Any) -> None:
+def _save(file: IO[bytes], array: np.ndarray) -> None:
     """Write what `np.save` does, by the file's own `write`, which says why it failed (a full disk)."""
     header = np.lib.format.header_data_from_array_1_0(array)
-    np.lib.format.write_array_header_1_0(file, header)
+    np.lib.format.write_array_header_1_0(file, header)  # type: ignore[arg-type]
     file.write(np.ascontiguousarray(array).data)

@@ -22,7 +22,7 @@ import numpy as np
 from destila.corpus.chunks import Chunk, ChunkOptions, make_chunk
 from destila.corpus.documents import documents
 from destila.errors import DataError
-from destila.files import write_text, write_with
+from destila.files import replacing, write_text
 from destila.tokenizer.tokenizer import Tokenizer, load_tokenizer
 from destila.tokenizer.word_cache import WordCache
 
@@ -194,7 +194,8 @@ def _do(job: _Job) -> None:
     """Make a chunk and write its file."""
     tokenizer, words = _tokenizer(job.tokenizer)
     chunk = make_chunk(job.documents, tokenizer, job.options, words)
-    write_with(job.path, lambda file: np.savez(file, **chunk))  # type: ignore[arg-type]
+    with replacing(job.path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **chunk)  # type: ignore[arg-type]
 
 
 @lru_cache(maxsize=1)

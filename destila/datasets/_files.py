@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from destila.config import opt
 from destila.errors import DataError, require
-from destila.files import open_text
+from destila.files import data_root, open_text
 
 HUB = "hub:"
 
@@ -28,11 +27,15 @@ def find_folder(root: str | None, name: str, source: str) -> Path:
     """
     if root is not None and root.startswith(HUB):
         return _from_hub(root.removeprefix(HUB))
-    if root is None and not os.environ.get("DESTILA_DATA"):
-        raise DataError(
-            f"no folder for {name}: set data.root or DESTILA_DATA; the files come from {source}"
-        )
-    folder = Path(root) if root is not None else Path(os.environ["DESTILA_DATA"]) / name
+    if root is not None:
+        folder = Path(root)
+    else:
+        data = data_root()
+        if data is None:
+            raise DataError(
+                f"no folder for {name}: set data.root or DESTILA_DATA; the files come from {source}"
+            )
+        folder = data / name
     if not folder.is_dir():
         raise DataError(f"no folder {folder}: put the files from {source} there, or set data.root")
     return folder

@@ -11,12 +11,7 @@ operating system where it has one (Linux `renameat2`); elsewhere the old folder 
 
 from __future__ import annotations
 
-import ctypes
 import json
-import os
-import shutil
-import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,14 +22,12 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from destila.errors import ModelError
+from destila.files import replacing
 from destila.models import hf_config, names
 from destila.models.heads import Model
 from destila.models.mlm import MaskedModel
 from destila.tokenizer.tokenizer import Tokenizer
 from destila.version import __version__
-
-_EXCHANGE = 2  # RENAME_EXCHANGE of renameat2(2)
-_HERE = -100  # AT_FDCWD: paths are relative to the working folder
 
 
 def save(
@@ -66,23 +59,14 @@ def new_folder(folder: Path, *, what: str) -> Iterator[Path]:
     """
     if folder.exists() and not folder.is_dir():
         raise ModelError(f"{folder} is a file: a {what} is saved as a folder, choose another name")
-    partial: Path | None = None
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(
-            tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent)
-        )
-        yield partial
-        partial.chmod(0o755)  # mkdtemp makes private folders
-        _put(partial, folder)
+        with replacing(folder, folder=True) as partial:
+            yield partial
     except (OSError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ModelError(
             f"cannot save the {what} to {folder} ({reason}): free space or choose another place"
         ) from error
-    finally:
-        if partial is not None:
-            shutil.rmtree(partial, ignore_errors=True)
 
 
 def _write(
@@ -119,27 +103,3 @@ def describe(
 
 def _write_json(path: Path, data: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(data, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-
-
-def _put(new: Path, place: Path) -> None:
-    """Makes `new` the folder at `place`; an older folder ends up under the name of `new` or is gone."""
-    if not place.exists():
-        new.replace(place)
-    elif not _exchange(new, place):
-        aside = new.with_suffix(".old")
-        place.replace(aside)
-        new.replace(place)
-        shutil.rmtree(aside, ignore_errors=True)
-
-
-def _exchange(one: Path, other: Path) -> bool:
-    """Whether the operating system swapped two names in one step."""
-    rename = (
-        getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
-        if sys.platform == "linux"
-        else None
-    )
-    return (
-        rename is not None
-        and rename(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE) == 0
-    )

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import pickle
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from torch import Tensor
 from destila import hub
 from destila.config import fingerprint
 from destila.errors import ModelError
+from destila.files import replacing
 from destila.models.presets import PRESETS
 
 log = logging.getLogger(__name__)
@@ -103,13 +103,10 @@ def _converted(file: Path) -> Path:
         for name, value in found.items()
         if isinstance(value, Tensor)
     }
-    partial = target.with_suffix(f".{os.getpid()}.tmp")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, partial)
-        partial.replace(target)
+        with replacing(target) as temporary:
+            save_file(tensors, temporary)
     except (OSError, SafetensorError) as error:
-        partial.unlink(missing_ok=True)
         raise ModelError(
             f"cannot write {target} ({error}): free space, or set DESTILA_CACHE elsewhere"
         ) from error

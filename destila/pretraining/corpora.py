@@ -17,12 +17,12 @@ from pydantic import Field, model_validator
 
 from destila import hub
 from destila.config import fingerprint, opt
-from destila.corpus.build_corpus import CorpusOptions, build_corpus, corpus_fingerprint, find_text
+from destila.corpus.build_corpus import CorpusOptions, build_corpus, corpus_fingerprint
 from destila.corpus.chunks import ChunkOptions
 from destila.corpus.shards import Shards, checksum, open_shards
 from destila.corpus.train_tokenizer import TokenizerOptions, train_tokenizer
 from destila.errors import ConfigError
-from destila.files import locked, open_text, waiting
+from destila.files import find_data, locked, open_text, waiting
 from destila.tokenizer.tokenizer import Tokenizer, load_tokenizer
 
 log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ def prepare_corpora(
 
 def _tokenizer(spec: TokenizerOptions, corpora: Sequence[Corpus], report: Report) -> str:
     """The folder of the tokenizer; trains it when it is not there."""
-    files = [find_text(file) for corpus in corpora for file in corpus.files]
+    files = [find_data(file) for corpus in corpora for file in corpus.files]
     if not files:
         raise ConfigError(
             "a tokenizer is trained on the files of the corpora, and none has any: name its folder"

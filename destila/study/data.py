@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
@@ -12,6 +11,7 @@ from typing import Any
 
 from destila import config, datasets, hub, plugins
 from destila.errors import ConfigError, DataError
+from destila.files import locked, replacing, waiting
 from destila.study import unlabelled
 from destila.study.recipe import DistilOptions, ModelSpec, Recipe, TokenizerSpec
 from destila.tasks.metrics import main_score
@@ -23,6 +23,7 @@ from destila.tokenizer.tokenizer import Tokenizer, load_tokenizer
 from destila.tokenizer.train import learn
 from destila.types import Encoded, Example, Task
 
+_log = logging.getLogger(__name__)
 _SPLITS = ("train", "dev", "test")
 
 
@@ -151,20 +152,19 @@ class Study:
 
     def _train_tokenizer(self, spec: TokenizerSpec) -> Path:
         folder = self.recipe.folder / "tokenizers" / config.fingerprint(spec, self.fingerprint)
-        if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with locked(
+            folder.parent / f".{folder.name}.lock", waiting(_log, "trains a tokenizer", folder)
+        ):
+            if folder.is_dir():
+                return folder
             train = self.dataset.splits["train"]
             texts = [e.text for e in train] + [e.pair for e in train if e.pair is not None]
             tokenizer = learn(
                 texts, kind=spec.kind, vocab_size=spec.vocab_size, lowercase=spec.lowercase
             )
-            partial = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
-            tokenizer.save(partial)
-            try:
-                partial.rename(folder)
-            except OSError:  # another process was first, and its tokenizer is the one to use
-                if not folder.is_dir():
-                    raise
-                shutil.rmtree(partial)
+            with replacing(folder, folder=True) as partial:
+                tokenizer.save(partial)
         return folder
 
 

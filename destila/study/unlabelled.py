@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Container
-from pathlib import Path
 
 from destila.errors import DataError
-from destila.files import open_text
+from destila.files import find_data, open_text
 
 
 def sample(
@@ -19,7 +17,7 @@ def sample(
     name: a path, or one under DESTILA_DATA. words: fewest and most words (between blanks) of a line; None: any.
     known: texts of the data set, which are left out. Raises DataError when no line is left.
     """
-    path = find(name)
+    path = find_data(name, remedy="check distil.unlabelled")
     kept: list[str] = []
     draw = random.Random(0)
     seen = 0
@@ -38,16 +36,6 @@ def sample(
             f"{path} has no line{which} that the data set does not hold: give another file or other limits"
         )
     return kept
-
-
-def find(name: str) -> Path:
-    """The file of a name: a path that exists, else one under DESTILA_DATA; raises DataError with both."""
-    root = os.environ.get("DESTILA_DATA")
-    places = [Path(name), *([Path(root) / name] if root else [])]
-    found = next((p for p in places if p.exists()), None)
-    if found is None:
-        raise DataError(f"no file at {' or '.join(map(str, places))}: check distil.unlabelled")
-    return found
 
 
 def _fits(line: str, words: tuple[int, int] | None) -> bool:

@@ -21,6 +21,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from destila.errors import CacheError
+from destila.files import write_json
 
 _HEADER = struct.Struct("<IQI")  # rows, bytes of logits, CRC of the logits
 _CRC = struct.Struct("<I")
@@ -156,10 +157,7 @@ def _crc_of(file: BinaryIO, size: int) -> int:
 
 def write_meta(folder: Path, meta: Mapping[str, Any]) -> None:
     """Writes `meta.json` of a new cache folder, whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f"meta.json.{os.getpid()}"
-    temporary.write_text(json.dumps(meta, ensure_ascii=False, indent=1), encoding="utf-8")
-    temporary.replace(folder / "meta.json")
+    write_json(folder / "meta.json", meta)
 
 
 def read_meta(folder: Path, version: int) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from destila.errors import TrainingError
+from destila.files import replacing
 from destila.training.sharding import part_like, whole
 
 
@@ -47,17 +48,17 @@ def tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Ten
 
 def write(path: Path, values: Mapping[str, Tensor], position: dict[str, Any]) -> None:
     """A file of tensors and a position (JSON-able); an older file survives a full disk (TrainingError)."""
-    temporary = path.with_name(path.name + ".tmp")
+    for leftover in path.parent.glob(f".{path.name}.*.tmp"):  # of a kill: a state has one writer
+        leftover.unlink()
+
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(
-            {k: v.contiguous().cpu() for k, v in values.items()},
-            temporary,
-            {"position": json.dumps(position)},
-        )
-        temporary.replace(path)
+        with replacing(path) as temporary:
+            save_file(
+                {k: v.contiguous().cpu() for k, v in values.items()},
+                temporary,
+                {"position": json.dumps(position)},
+            )
     except (OSError, SafetensorError) as error:
-        temporary.unlink(missing_ok=True)
         raise TrainingError(
             f"the training state cannot be written to {path}: {error}. The last saved state is intact: free some space and start again"
         ) from error

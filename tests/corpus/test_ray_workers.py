@@ -72,7 +72,7 @@ def test_an_error_comes_back_as_what_it_was(source, monkeypatch):
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", "a")
 
-    monkeypatch.setattr(workers, "write_with", full)
+    monkeypatch.setattr(workers, "replacing", full)
     source.path.write_text("El niño comió.\n", encoding="utf-8")
     error = ray_workers._restored(done(source, 0, 1))
     assert isinstance(error, OSError)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from destila import files
 from destila.errors import ModelError
 from destila.model_folder import read_folder
 from destila.models import hf, store
@@ -64,7 +65,7 @@ def test_a_new_save_replaces_the_older_folder_whole(models, tokenizer, tmp_path:
 def test_replacing_also_works_where_names_cannot_be_exchanged(
     models, tokenizer, tmp_path: Path, monkeypatch
 ):
-    monkeypatch.setattr(store, "_exchange", lambda one, other: False)
+    monkeypatch.setattr(files, "_exchange", lambda one, other: False)
     store.save(models[0], tokenizer, tmp_path / "m")
     store.save(models[1], tokenizer, tmp_path / "m")
     assert torch.equal(
