@@ -1,11 +1,12 @@
-"""Batches of masked, packed text from corpora on disk, as a pure function of a small cursor: what pre-training reads.
+"""Batches of masked, packed text from corpora on disk, as a pure function of a small cursor.
 
     corpora -> segments (segments.py) -> their order, mixed (mixture.py)
     -> blocks of about 131,072 tokens -> rows (packing.py, or sentence_rows.py) in a random order
     -> a batch, corrupted (masking.py)
 
-Nothing is random but by a key: a cursor gives the same batch whenever and in whatever order it is taken, also by
-another process, so that a run goes on where it was killed. A text that is read again is packed and masked anew.
+Nothing is random but by a key: a cursor gives the same batch whenever and in whatever order it is
+taken, also by another process, so that a run goes on where it was killed. A text that is read again
+is packed and masked anew.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ class FeedOptions(Options):
 
     weights: tuple[float, ...] | None = opt(
         None,
-        "one number per corpus, its share of the tokens that are read; none = each is read equally often",
+        "one number per corpus, its share of the tokens that are read; "
+        "none = each is read equally often",
     )
     form: Literal["pairs", "lines"] = opt(
         "pairs", "rows of sentence-order pairs, or of a sentence each (DistilBETO)"
@@ -51,10 +53,10 @@ class FeedOptions(Options):
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Where a reader stands; `dataclasses.asdict` makes it JSON, `Cursor(**found)` restores it.
+    """Where a reader stands; `dataclasses.asdict` makes it JSON, `Cursor(**json)` restores it.
 
-    block: its number. row: the next one in it. places: stretches drawn of each corpus before the block. cut: what the
-    block's rows depend on beside these; () before the first.
+    block: its number. row: the next one in it. places: segments drawn of each corpus before the
+    block. cut: what the block's rows depend on beside these; () before the first.
     """
 
     block: int
@@ -63,16 +65,23 @@ class Cursor:
     cut: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        """Turns the lists that JSON knows into tuples."""
+        """Turn the lists that JSON knows into tuples."""
         object.__setattr__(self, "places", tuple(self.places))
         object.__setattr__(self, "cut", tuple(self.cut))
 
 
 @dataclass(frozen=True, slots=True)
 class MaskedRows:
-    """A batch: i32 [R, L] each. input_ids: corrupted; target: the original at chosen tokens, IGNORE elsewhere.
+    """A batch of R rows of L tokens, i32 [R, L] each.
 
-    type_ids, positions, pair, order: as in `packing.Row`. tokens: those that are no padding.
+    A lone row of five tokens as an example:
+
+        input_ids   CLS  la  MASK  SEP  pad
+        target       -    -   niña  -    -      the original at chosen tokens, else IGNORE (-)
+        pair         1    1    1    1    0
+
+    type_ids, positions, pair, order: as in `packing.PackedRows`.
+    tokens: those that are no padding, here 4.
     """
 
     input_ids: np.ndarray
@@ -85,7 +94,7 @@ class MaskedRows:
 
 
 class _Block(Protocol):
-    """Rows of one block."""
+    """The rows of one block, in the order in which they are read."""
 
     def __len__(self) -> int: ...
 
@@ -93,37 +102,52 @@ class _Block(Protocol):
 
 
 class BatchStream:
-    """Batches of corpora that one tokenizer has made. Only `take` is for one thread at a time."""
+    """Batches of corpora that one tokenizer has made; its `take` is for one thread at a time."""
 
     def __init__(
-        self, corpora: Sequence[Shards], tokenizer: Tokenizer, options: FeedOptions, *, seed: int
+        self,
+        corpora: Sequence[Shards],
+        tokenizer: Tokenizer,
+        options: FeedOptions,
+        *,
+        seed: int,
     ) -> None:
-        """Cuts the corpora; raises DataError for an empty one, ConfigError for weights that do not fit them."""
+        """Cut the corpora into segments and hold some out.
+
+        Raises:
+            DataError: a corpus is empty.
+            ConfigError: there is no corpus, or the weights do not fit them.
+        """
         _check(corpora, options)
         self.options, self._seed = options, seed
         self._corpora = corpora
-        self._marks, self._held_marks = (
-            read_word_marks(tokenizer, options.masking.words),
-            read_word_marks(tokenizer, Masking().words),
-        )
+        self._marks = read_word_marks(tokenizer, options.masking.words)
+        self._held_marks = read_word_marks(tokenizer, Masking().words)
         self._frame = FrameIds(tokenizer.cls_id, tokenizer.sep_id, tokenizer.pad_id)
-        found = [cut_segments(corpus, options.stretch) for corpus in corpora]
-        held = [is_held_out(stretches, options.heldout) for stretches in found]
-        self._train = [stretches[~apart] for stretches, apart in zip(found, held, strict=True)]
-        self._held = [stretches[apart] for stretches, apart in zip(found, held, strict=True)]
-        self._mixture = Mixture([s.tokens for s in self._train], options.weights, seed=seed)
+
+        self._train: list[Segments] = []
+        self._held: list[Segments] = []
+        for corpus in corpora:
+            segments = cut_segments(corpus, options.stretch)
+            apart = is_held_out(segments, options.heldout)
+            self._train.append(segments[~apart])
+            self._held.append(segments[apart])
+        sizes = [segments.tokens for segments in self._train]
+        self._mixture = Mixture(sizes, options.weights, seed=seed)
+
+        # Smoothing needs to know how rare each piece is.
         self._weights = None
         if options.masking.smoothing:
-            counts = _counts(corpora, tokenizer.vocab_size)
+            counts = _count_pieces(corpora, tokenizer.vocab_size)
             self._weights = piece_weights(counts, self._marks, options.masking.smoothing)
         self._last: tuple[tuple[object, ...], _Block] | None = None
 
     def start(self) -> Cursor:
-        """The beginning."""
+        """Return the cursor of the first batch."""
         return Cursor(0, 0, (0,) * len(self._corpora), ())
 
     def epochs(self, cursor: Cursor) -> tuple[float, ...]:
-        """How often each corpus had been read when the cursor's block began."""
+        """Tell how often each corpus had been read when the cursor's block began."""
         return self._mixture.epochs(cursor.places)
 
     def take(
@@ -136,188 +160,199 @@ class BatchStream:
         pair: int | None = None,
         together: int | None = None,
     ) -> tuple[MaskedRows, Cursor]:
-        """The batch of `rows` rows at a cursor and the cursor behind it.
+        """Take the batch at a cursor, and the cursor behind it.
 
-        length: tokens of a row; lines are padded to their longest. rate, pair: instead of those of the options.
-        together: lines that are computed together, and so of nearly one length; None: all of the batch. Rows of a block
-        that were cut for another length, pair or number of lines are passed over. Raises DataError when no line can be
-        read.
+        Rows of a block that were cut for another length, pair or number of lines are passed over.
+
+        Args:
+            cursor: where to read on.
+            rows: rows of the batch.
+            length: tokens of a row; lines are padded to their longest.
+            rate: share of tokens to mask; None = that of the options.
+            pair: longest pair in tokens; None = that of the options.
+            together: lines that are computed together, and so of nearly one length; None = all of
+                the batch.
+
+        Raises:
+            DataError: no line can be read.
         """
+        # What a block's rows are cut for; rows that are left of another cut are passed over.
         pairs = self.options.form == "pairs"
-        of = (
-            (length, pair or self.options.packing.pair or 0)
-            if pairs
-            else (length, together or rows)
-        )
-        if cursor.row and cursor.cut[:2] != of:
-            cursor = self._next(cursor)
-        parts: list[tuple[int, np.ndarray, PackedRows]] = []
+        of_rows = (pair or self.options.packing.pair or 0) if pairs else (together or rows)
+        shape = (length, of_rows)
+        if cursor.row and cursor.cut[:2] != shape:
+            cursor = self._next_block(cursor)
+
+        # Read on, from block to block, until the batch has its rows.
+        numbers, blocks = [], []  # of the rows, in their block
+        parts: list[PackedRows] = []
         missing, began = rows, cursor
         while missing:
-            cut = cursor.cut if cursor.row else of if pairs else (*of, missing % of[1])
+            cut = cursor.cut
+            if not cursor.row:
+                cut = shape if pairs else (*shape, missing % shape[1])
             block = self._block(cursor, cut)
             stop = min(cursor.row + missing, len(block))
             if stop > cursor.row:
-                parts.append(
-                    (cursor.block, np.arange(cursor.row, stop), block.rows(cursor.row, stop))
-                )
+                numbers.append(np.arange(cursor.row, stop))
+                blocks.append(np.full(stop - cursor.row, cursor.block))
+                parts.append(block.rows(cursor.row, stop))
                 missing -= stop - cursor.row
             if missing and not parts:
                 self._check_goes_on(began, cursor)
-            cursor = (
-                self._next(cursor) if missing else Cursor(cursor.block, stop, cursor.places, cut)
-            )
-        names = np.concatenate([numbers for _, numbers, _ in parts])
-        blocks = np.repeat(
-            [block for block, _, _ in parts], [len(numbers) for _, numbers, _ in parts]
-        )
-        masking = (
-            self.options.masking
-            if rate is None
-            else self.options.masking.model_copy(update={"rate": rate})
-        )
-        return self._corrupted(
-            stack_rows([row for *_, row in parts], self._frame.pad),
-            names,
-            blocks,
+            cursor = Cursor(cursor.block, stop, cursor.places, cut)
+            if missing:
+                cursor = self._next_block(cursor)
+
+        # A row is named by its number and its block, so it is masked alike in any batch.
+        masking = self.options.masking
+        if rate is not None:
+            masking = masking.model_copy(update={"rate": rate})
+        whole = stack_rows(parts, self._frame.pad)
+        corruption = corrupt(
+            whole.input_ids,
+            np.concatenate(numbers),
+            self._marks,
             masking,
             seed=self._seed,
-        ), cursor
+            epoch=np.concatenate(blocks),
+            weights=self._weights,
+            real=int((whole.pair > 0).sum()),
+        )
+        return _hide(whole, corruption), cursor
 
     def heldout(self, *, length: int, tokens: int) -> MaskedRows:
-        """About `tokens` tokens that are never trained on, or all there are: the same whatever the seed.
+        """Return text that is never trained on: the same whatever the seed.
 
-        Masked and packed by the defaults, not by the options, so that runs that differ in these can be compared. Lines
-        come by length. Raises DataError when nothing is held out, or too little.
+        It is masked and packed by the defaults, not by the options, so that runs that differ in
+        these can be compared. Lines come by length.
+
+        Args:
+            length: tokens of a row.
+            tokens: about so many tokens, or all there are.
+
+        Raises:
+            DataError: nothing is held out, or too little.
         """
-        some = [corpus for corpus, stretches in enumerate(self._held) if len(stretches)]
+        some = [corpus for corpus, segments in enumerate(self._held) if len(segments)]
         if not some:
             raise DataError(
-                f"nothing of {self._corpora[0].folder} is held out for evaluation: set heldout above 0 (it is "
-                f"{self.options.heldout}), or a stretch below {self.options.stretch} if the corpus is one document"
+                f"nothing of {self._corpora[0].folder} is held out for evaluation: set heldout "
+                f"above 0 (it is {self.options.heldout}), or a stretch below "
+                f"{self.options.stretch} if the corpus is one document"
             )
-        weights = (
-            None
-            if self.options.weights is None
-            else [self.options.weights[corpus] for corpus in some]
-        )
+
+        # Draw by the same weights as in training; no segment twice.
+        weights = None
+        if self.options.weights is not None:
+            weights = [self.options.weights[corpus] for corpus in some]
         mixture = Mixture([self._held[corpus].tokens for corpus in some], weights, seed=_HELD)
         drawn, _ = mixture.draw((0,) * len(some), tokens)
-        once = dict.fromkeys((some[corpus], stretch) for corpus, stretch in drawn)
-        text = self._text(self._held, list(once))
+        once = dict.fromkeys((some[corpus], segment) for corpus, segment in drawn)
+        text = self._read(self._held, list(once))
+
+        # Set as rows and mask them.
         if self.options.form == "pairs":
             rows = pack(text, self._frame, Packing(length=length), key=(_HELD,))
         else:
-            found = split_lines(text.tokens, text.sentences, length, unk_id=self._marks.unk_id)
-            rows = found.rows(np.argsort(found.sizes, kind="stable"), self._frame)
-        names, epoch = np.arange(len(rows.pair)), np.zeros(1, np.int64)
-        hidden = corrupt(
-            rows.input_ids, names, self._held_marks, Masking(), seed=_HELD, epoch=epoch
+            lines = split_lines(text.tokens, text.sentences, length, unk_id=self._marks.unk_id)
+            rows = lines.rows(np.argsort(lines.sizes, kind="stable"), self._frame)
+        numbers, epoch = np.arange(len(rows.pair)), np.zeros(1, np.int64)
+        corruption = corrupt(
+            rows.input_ids, numbers, self._held_marks, Masking(), seed=_HELD, epoch=epoch
         )
-        if not hidden.chosen.any():
+        if not corruption.chosen.any():
             raise DataError(
-                f"the text of {self._corpora[0].folder} that is held out for evaluation, {len(once)} stretches, is too short "
-                f"to score a model on: raise heldout (it is {self.options.heldout}), or give more text"
+                f"the text of {self._corpora[0].folder} that is held out for evaluation, "
+                f"{len(once)} stretches, is too short to score a model on: raise heldout "
+                f"(it is {self.options.heldout}), or give more text"
             )
-        return _hidden(rows, hidden)
+
+        return _hide(rows, corruption)
 
     def _check_goes_on(self, began: Cursor, now: Cursor) -> None:
-        """Raises DataError when a whole reading of every corpus has given no line."""
+        """Raise DataError when a whole reading of every corpus has given no line."""
         before, after = self.epochs(began), self.epochs(now)
         if all(b - a >= 1 for a, b in zip(before, after, strict=True)):
             raise DataError(
-                f"{self._corpora[0].folder} has no line to read: all are shorter than 12 tokens with their frame, or "
-                "half unknown to the tokenizer. Read it as pairs, or give another corpus"
+                f"{self._corpora[0].folder} has no line to read: all are shorter than 12 tokens "
+                "with their frame, or half unknown to the tokenizer. Read it as pairs, or give "
+                "another corpus"
             )
 
-    def _next(self, cursor: Cursor) -> Cursor:
+    def _next_block(self, cursor: Cursor) -> Cursor:
         _, places = self._mixture.draw(cursor.places, self.options.block)
         return Cursor(cursor.block + 1, 0, places, ())
 
-    def _block(self, cursor: Cursor, of: tuple[int, ...]) -> _Block:
-        """The rows of the cursor's block; the last one asked for is at hand."""
-        key = (cursor.block, cursor.places, of)
+    def _block(self, cursor: Cursor, cut: tuple[int, ...]) -> _Block:
+        """Return the rows of the cursor's block; the block read last is at hand."""
+        key = (cursor.block, cursor.places, cut)
         if self._last is None or self._last[0] != key:
             drawn, _ = self._mixture.draw(cursor.places, self.options.block)
-            text = self._text(self._train, drawn)
-            made = self._pairs if self.options.form == "pairs" else self._lines
-            self._last = (key, made(text, of, cursor.block))
+            text = self._read(self._train, drawn)
+            build = self._pairs if self.options.form == "pairs" else self._lines
+            self._last = (key, build(text, cut, cursor.block))
         return self._last[1]
 
-    def _pairs(self, text: Text, of: tuple[int, ...], block: int) -> _Block:
-        found = self._packed(text, of, (_PACK, self._seed, block))
-        order = np.random.default_rng([_SHUFFLE, self._seed, block]).permutation(len(found.pair))
-        return _Pairs(found[order])
-
-    def _lines(self, text: Text, of: tuple[int, ...], block: int) -> _Block:
-        length, together, before = of
-        found = split_lines(text.tokens, text.sentences, length, unk_id=self._marks.unk_id)
+    def _pairs(self, text: Text, cut: tuple[int, ...], block: int) -> _Block:
+        """Pack a block's text and shuffle its rows."""
+        length, pair = cut
+        settings = self.options.packing.model_dump() | {"length": length, "pair": pair or None}
+        packing = build_config(Packing, settings)
+        rows = pack(text, self._frame, packing, key=(_PACK, self._seed, block))
         random = np.random.default_rng([_SHUFFLE, self._seed, block])
-        return _Lines(found, order_lines(found, together, before, random), self._frame)
+        return _PairBlock(rows[random.permutation(len(rows.pair))])
 
-    def _packed(self, text: Text, of: tuple[int, ...], key: tuple[int, ...]) -> PackedRows:
-        length, pair = of
-        packing = build_config(
-            Packing, {**self.options.packing.model_dump(), "length": length, "pair": pair or None}
-        )
-        return pack(text, self._frame, packing, key=key)
+    def _lines(self, text: Text, cut: tuple[int, ...], block: int) -> _Block:
+        """Split a block's text into lines and put those of nearly one length together."""
+        length, together, before = cut
+        lines = split_lines(text.tokens, text.sentences, length, unk_id=self._marks.unk_id)
+        random = np.random.default_rng([_SHUFFLE, self._seed, block])
+        return _LineBlock(lines, order_lines(lines, together, before, random), self._frame)
 
-    def _text(self, of: Sequence[Segments], drawn: Sequence[tuple[int, int]]) -> Text:
-        """The stretches (corpus, number), each as a document."""
-        found = [
-            read_segment(self._corpora[corpus], of[corpus], stretch) for corpus, stretch in drawn
+    def _read(self, segments: Sequence[Segments], drawn: Sequence[tuple[int, int]]) -> Text:
+        """Read segments (corpus, number), each as a document."""
+        parts = [
+            read_segment(self._corpora[corpus], segments[corpus], number)
+            for corpus, number in drawn
         ]
-        tokens = np.concatenate([tokens for tokens, _ in found]).astype(np.int32)
-        return Text(
-            tokens,
-            np.concatenate([sizes for _, sizes in found]),
-            np.array([len(sizes) for _, sizes in found]),
-        )
-
-    def _corrupted(
-        self, rows: PackedRows, names: np.ndarray, epoch: np.ndarray, masking: Masking, *, seed: int
-    ) -> MaskedRows:
-        real = int((rows.pair > 0).sum())
-        found = corrupt(
-            rows.input_ids,
-            names,
-            self._marks,
-            masking,
-            seed=seed,
-            epoch=epoch,
-            weights=self._weights,
-            real=real,
-        )
-        return _hidden(rows, found)
+        tokens = np.concatenate([tokens for tokens, _ in parts]).astype(np.int32)  # [T]
+        sentences = np.concatenate([sizes for _, sizes in parts])  # [S]
+        documents = np.array([len(sizes) for _, sizes in parts])  # [D]
+        return Text(tokens, sentences, documents)
 
 
-def _hidden(rows: PackedRows, found: Corruption) -> MaskedRows:
-    """Rows with their chosen tokens hidden."""
-    target = np.where(found.chosen, rows.input_ids, np.int32(IGNORE))
-    real = int((rows.pair > 0).sum())
+def _hide(rows: PackedRows, corruption: Corruption) -> MaskedRows:
+    """Hide the chosen tokens of some rows."""
     return MaskedRows(
-        found.input_ids, target, rows.type_ids, rows.positions, rows.pair, rows.order, real
+        input_ids=corruption.input_ids,
+        target=np.where(corruption.chosen, rows.input_ids, np.int32(IGNORE)),
+        type_ids=rows.type_ids,
+        positions=rows.positions,
+        pair=rows.pair,
+        order=rows.order,
+        tokens=int((rows.pair > 0).sum()),
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _Pairs:
+class _PairBlock:
     """Packed rows."""
 
-    found: PackedRows
+    packed: PackedRows
 
     def __len__(self) -> int:
-        return len(self.found.pair)
+        return len(self.packed.pair)
 
     def rows(self, start: int, stop: int) -> PackedRows:
-        return self.found[start:stop]
+        return self.packed[start:stop]
 
 
 @dataclass(frozen=True, slots=True)
-class _Lines:
-    """Lines in their order."""
+class _LineBlock:
+    """Lines in their order, padded only when they are read."""
 
-    found: Lines
+    lines: Lines
     order: np.ndarray
     frame: FrameIds
 
@@ -325,7 +360,7 @@ class _Lines:
         return len(self.order)
 
     def rows(self, start: int, stop: int) -> PackedRows:
-        return self.found.rows(self.order[start:stop], self.frame)
+        return self.lines.rows(self.order[start:stop], self.frame)
 
 
 def _check(corpora: Sequence[Shards], options: FeedOptions) -> None:
@@ -343,11 +378,12 @@ def _check(corpora: Sequence[Shards], options: FeedOptions) -> None:
         )
 
 
-def _counts(corpora: Sequence[Shards], size: int) -> np.ndarray:
-    """How often each of `size` pieces occurs, i64 [V]."""
+def _count_pieces(corpora: Sequence[Shards], size: int) -> np.ndarray:
+    """Count how often each of `size` pieces occurs, i64 [V]."""
     counts = np.zeros(size, np.int64)
     for corpus in corpora:
         for _, _, tokens in corpus.arrays:
+            # A shard is mapped from disk: a part at a time is in memory.
             for start in range(0, len(tokens), _COUNTED):
                 counts += np.bincount(tokens[start : start + _COUNTED], minlength=size)
     return counts

@@ -1,4 +1,4 @@
-"""Corruption of tokens for masked language modelling: whole words and n-grams, new at every reading.
+"""Corruption of tokens for masked language modelling: words and n-grams, new at every reading.
 
     words       candidates are whole words, in order; a span is 1 to `ngram` words in a row,
                 P(n) ~ 1/n (Lan et al. 2020, after Joshi et al. 2020); no span crosses a special
@@ -18,8 +18,8 @@
                 too, which are never drawn themselves
 
 Every draw is a hash of (seed, epoch, row, place), so a row is corrupted alike in whatever batch it
-comes, but for smoothing. All rows of a batch take their spans at once, the t-th start of each in one
-stroke of numpy.
+comes, but for smoothing. All rows of a batch take their spans at once, the t-th start of each in
+one stroke of numpy.
 
 Sizes: R rows, L tokens of a row, W words of all rows, N = ngram, V vocabulary.
 """
@@ -336,7 +336,7 @@ def _draw(keys: np.ndarray, place: np.ndarray) -> np.ndarray:
 
 
 def hashed(z: np.ndarray) -> np.ndarray:
-    """Turn each of the numbers u64 [N] into 64 bits that look random: the last step of SplitMix64."""
+    """Turn each number u64 [N] into 64 bits that look random: the last step of SplitMix64."""
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return np.asarray(z ^ (z >> np.uint64(31)))

@@ -1,8 +1,9 @@
-"""A corpus cut into stretches, the unit in which pre-training draws its text.
+"""A corpus cut into segments, the unit in which pre-training draws its text.
 
-A document may be a line or a book of 200,000 tokens. Drawn whole, a book would fill thousands of rows in a row; so
-documents are cut, between sentences, into stretches of about the same size, and every epoch is a permutation of those.
-Cuts are found by looking up where sentences start, so that the work grows with the stretches, not with the tokens.
+A document may be a line or a book of 200,000 tokens. Drawn whole, a book would fill thousands of
+rows in a row; so documents are cut, between sentences, into segments of about the same size, and
+every epoch is a permutation of those. Cuts are found by looking up where sentences start, so that
+the work grows with the segments, not with the tokens.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 @dataclass(frozen=True, slots=True)
 class Segments:
-    """N stretches of a corpus, in its order: sentences first to last (exclusive) of a shard.
+    """N segments of a corpus, in its order: sentences first to last (exclusive) of a shard.
 
-    shard i32 [N]; first, last i64 [N], sentences of the shard; tokens i64 [N].
+    shard, first, last, tokens: i64 [N]; first and last count the sentences of the shard.
     """
 
     shard: np.ndarray
@@ -34,54 +35,51 @@ class Segments:
         return len(self.shard)
 
     def __getitem__(self, which: np.ndarray) -> Segments:
-        """Some of them, by bool [N] or numbers."""
+        """Return some of them, by bool [N] or by numbers."""
         return Segments(self.shard[which], self.first[which], self.last[which], self.tokens[which])
 
 
 def cut_segments(corpus: Shards, size: int) -> Segments:
-    """The stretches of a corpus, each of about `size` tokens, or a whole document that is smaller.
+    """Cut a corpus into segments of about `size` tokens; a smaller document is one of its own.
 
-    Raises DataError for a corpus without a token.
+    Raises:
+        DataError: the corpus has no token.
     """
-    found = []
+    parts = []
     for number, (documents, sentences, _) in enumerate(corpus.arrays):
-        edges = _edges(np.asarray(documents), sentences, size)
-        bounds = sentences[edges]
-        found.append(
-            Segments(
-                np.full(len(edges) - 1, number, np.int32), edges[:-1], edges[1:], np.diff(bounds)
-            )
-        )
-    parts = (
-        [getattr(part, name) for part in found] for name in ("shard", "first", "last", "tokens")
-    )
-    stretches = Segments(
-        *(np.concatenate(part) if part else np.zeros(0, np.int64) for part in parts)
-    )
-    stretches = stretches[stretches.tokens > 0]
-    if not len(stretches):
+        edges = _edges(np.asarray(documents), sentences, size)  # [n + 1] sentences
+        shard = np.full(len(edges) - 1, number, np.int32)
+        parts.append(Segments(shard, edges[:-1], edges[1:], np.diff(sentences[edges])))
+
+    def joined(name: str) -> np.ndarray:
+        return np.concatenate([np.zeros(0, np.int64), *(getattr(part, name) for part in parts)])
+
+    segments = Segments(joined("shard"), joined("first"), joined("last"), joined("tokens"))
+    segments = segments[segments.tokens > 0]
+    if not len(segments):
         raise DataError(f"{corpus.folder} holds no text: make the corpus again from files that do")
-    return stretches
+    return segments
 
 
-def read_segment(corpus: Shards, stretches: Segments, at: int) -> tuple[np.ndarray, np.ndarray]:
-    """The tokens u16|u32 [T] of a stretch and the sizes i64 [S] of its sentences."""
-    _, sentences, tokens = corpus.arrays[int(stretches.shard[at])]
-    bounds = sentences[stretches.first[at] : stretches.last[at] + 1]
+def read_segment(corpus: Shards, segments: Segments, at: int) -> tuple[np.ndarray, np.ndarray]:
+    """Read the tokens u16|u32 [T] of a segment and the sizes i64 [S] of its sentences."""
+    _, sentences, tokens = corpus.arrays[int(segments.shard[at])]
+    bounds = sentences[segments.first[at] : segments.last[at] + 1]
     return tokens[bounds[0] : bounds[-1]], np.diff(bounds)
 
 
-def is_held_out(stretches: Segments, share: float) -> np.ndarray:
-    """Which stretches are kept from training, bool [N]: a share of them by a hash of their place in the corpus.
+def is_held_out(segments: Segments, share: float) -> np.ndarray:
+    """Choose the segments that are kept from training, bool [N].
 
-    It depends on no seed, so that runs can be compared, and hardly changes when a corpus grows. A share above 0 holds
-    out at least one of several stretches, and never all.
+    They are a share of all by a hash of their place in the corpus, which depends on no seed, so
+    that runs can be compared, and hardly changes when a corpus grows. A share above 0 holds out at
+    least one of several segments, and never all.
     """
-    place = (
-        stretches.shard.astype(np.uint64) * _MIX + stretches.first.astype(np.uint64) + np.uint64(1)
-    )
-    lot = hashed(place * _MIX)
+    place = segments.shard.astype(np.uint64) * _MIX + segments.first.astype(np.uint64)
+    lot = hashed((place + np.uint64(1)) * _MIX)  # u64 [N]
     held: np.ndarray = lot < share * 2.0**64
+
+    # At least one, but never all.
     if share and len(held) > 1:
         held[np.argmin(lot)] = True
     held[np.argmax(lot)] = False
@@ -89,15 +87,26 @@ def is_held_out(stretches: Segments, share: float) -> np.ndarray:
 
 
 def _edges(documents: np.ndarray, sentences: np.ndarray, size: int) -> np.ndarray:
-    """Sentences at which a stretch starts, and the end of the last, i64 [N + 1]."""
-    starts = sentences[documents].astype(np.int64)
+    """Find the sentences at which a segment starts, and the end of the last one, i64 [N + 1].
+
+    A document of 2,500 tokens and segments of 1,000 make three segments of about 833 tokens: the
+    document is cut at the sentences that start next behind its tokens 833 and 1,666.
+
+    Args:
+        documents: i64 [D + 1], the sentence at which each document starts.
+        sentences: i64 [S + 1], the token at which each sentence starts.
+        size: tokens of a segment.
+    """
+    # Parts of equal size, so that no document ends in a stump.
+    starts = sentences[documents].astype(np.int64)  # [D + 1], in tokens
     tokens = np.diff(starts)
-    pieces = np.maximum(
-        1, (tokens + size // 2) // size
-    )  # of equal size, so that no document ends in a stump
-    document = np.repeat(np.arange(len(tokens)), pieces - 1)
-    number = (
-        np.arange(len(document)) - np.repeat(np.cumsum(pieces - 1) - (pieces - 1), pieces - 1) + 1
-    )
-    wanted = starts[document] + number * tokens[document] // pieces[document]
+    parts = np.maximum(1, (tokens + size // 2) // size)  # [D]
+
+    # One cut fewer than parts: the document of each cut, and its number in it from 1.
+    cuts = parts - 1
+    document = np.repeat(np.arange(len(tokens)), cuts)
+    number = np.arange(len(document)) - np.repeat(np.cumsum(cuts) - cuts, cuts) + 1
+
+    # Where the cuts should be, in tokens, and the sentences that start there or next.
+    wanted = starts[document] + number * tokens[document] // parts[document]
     return np.unique(np.concatenate([documents, np.searchsorted(sentences, wanted)]))

@@ -1,8 +1,10 @@
-"""Token embeddings to start from: CBOW vectors of a corpus's own pieces (Mikolov et al. 2013), by gensim.
+"""Token embeddings to start from: CBOW vectors of a corpus's own pieces, by gensim.
 
-A piece is predicted from the mean of those around it, which needs minutes where a masked language model needs hours to
-learn as much about single pieces. Order plays no part in it, so it shortens the way to the plateau of word frequencies
-and not the way out of it; `models/positions.py` does that. Text that is held out for evaluation is read too.
+A piece is predicted from the mean of those around it (Mikolov et al. 2013), which needs minutes
+where a masked language model needs hours to learn as much about single pieces. Order plays no part
+in it, so it shortens the way to the plateau of word frequencies and not the way out of it;
+`models/positions.py` does that.
+Text that is held out for evaluation is read too.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ from destila.config import Options, opt
 from destila.corpus.shards import Shards
 from destila.errors import DataError, require
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
+
 _JOBS = 20  # parts of work per thread at least; gensim complains below 10
 _LONGEST = 10_000  # tokens after which gensim cuts a sentence off, without a word
 
@@ -40,25 +43,38 @@ class Cbow(Options):
 def vectors(
     corpora: Sequence[Shards], initial: np.ndarray, options: Cbow, *, seed: int
 ) -> np.ndarray:
-    """A token table f32 [V, E] with the vectors of the pieces of some corpora, scaled to the spread of `initial`.
+    """Learn the vectors of the pieces of some corpora, as a token table f32 [V, E].
 
-    initial: f32 [V, E], random values; what the corpora hold too rarely or never (special tokens too) keeps them, and
-    the learnt rows together get their standard deviation. One worker and equal arguments give equal tables. Raises
-    DataError when nothing is left to learn or a piece is outside the table, MissingExtraError without gensim.
+    With one worker, equal arguments give equal tables.
+
+    Args:
+        corpora: text as tokens of one tokenizer.
+        initial: f32 [V, E], random values; what the corpora hold too rarely or never (special
+            tokens too) keeps them, and the learnt rows together get their standard deviation.
+        options: how the vectors are learnt.
+        seed: of the sentences that are read, and of gensim.
+
+    Raises:
+        DataError: nothing is left to learn, or a piece is outside the table.
+        MissingExtraError: gensim is not installed.
     """
     word2vec = require("gensim.models.word2vec", "pretrain")
-    reading = _reading(corpora, options.tokens, seed)
-    counts = reading.counts(len(initial))
+
+    # Count first: only pieces that occur often enough are learnt.
+    reading = _sample_text(corpora, options.tokens, seed)
+    counts = reading.counts(len(initial))  # i64 [V]
     kept = np.flatnonzero(counts >= options.least)
     tokens = int(counts.sum())
     if not len(kept):
         raise DataError(
-            f"no piece of the {tokens} tokens read occurs {options.least} times: lower least, or give a larger corpus"
+            f"no piece of the {tokens} tokens read occurs {options.least} times: "
+            "lower least, or give a larger corpus"
         )
     if options.workers > 1:
-        _log.warning(
+        log.warning(
             "CBOW with %d workers: the vectors differ a little from run to run", options.workers
         )
+
     model = word2vec.Word2Vec(
         vector_size=initial.shape[1],
         window=options.window,
@@ -71,15 +87,21 @@ def vectors(
     )
     model.build_vocab_from_freq({int(i): int(counts[i]) for i in kept})
     model.train(reading, total_words=tokens, epochs=options.epochs)
-    learnt = np.asarray(model.wv.vectors, np.float32)
+
+    # The encoder was made for values of the initial spread.
+    learnt = np.asarray(model.wv.vectors, np.float32)  # [K, E]
+    scale = float(initial.std()) / max(float(learnt.std()), 1e-12)
     table = initial.astype(np.float32)
-    table[model.wv.index_to_key] = learnt * (float(initial.std()) / max(float(learnt.std()), 1e-12))
+    table[model.wv.index_to_key] = learnt * scale
     return table
 
 
 @dataclass(frozen=True, slots=True)
-class _Reading:
-    """Sentences as lists of ids, the same ones at every pass. order: i64 [D, 2], corpus and document; share: kept."""
+class _TextSample:
+    """Sentences as lists of ids, the same ones at every reading.
+
+    order: i64 [D, 2], corpus and document. share: of the sentences that are read.
+    """
 
     corpora: Sequence[Shards]
     order: np.ndarray
@@ -90,37 +112,46 @@ class _Reading:
         for tokens, bounds, kept in self._documents():
             ids = tokens.tolist()
             for i in np.flatnonzero(kept).tolist():
-                for start in range(bounds[i], bounds[i + 1], _LONGEST):
-                    yield ids[start : min(start + _LONGEST, bounds[i + 1])]
+                yield from _chunks(ids[bounds[i] : bounds[i + 1]])
 
     def counts(self, size: int) -> np.ndarray:
-        """How often every piece is read, i64 [V]."""
-        found = np.zeros(size, np.int64)
+        """Count how often every piece is read, i64 [V]."""
+        counts = np.zeros(size, np.int64)
         for tokens, bounds, kept in self._documents():
             read = tokens[np.repeat(kept, np.diff(bounds))]
-            if read.max(initial=0) >= size:
+            highest = int(read.max(initial=0))
+            if highest >= size:
                 raise DataError(
-                    f"the corpus has piece {int(read.max())}, the table {size} rows: use its own tokenizer"
+                    f"the corpus has piece {highest}, the table {size} rows: use its own tokenizer"
                 )
-            found += np.bincount(read, minlength=size)
-        return found
+            counts += np.bincount(read, minlength=size)
+        return counts
 
     def _documents(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Tokens [T], bounds of sentences [S + 1] and which of them are read, bool [S]."""
+        """Yield tokens [T], bounds of sentences [S + 1] and which of them are read, bool [S]."""
         for number, (corpus, at) in enumerate(self.order.tolist()):
             document = self.corpora[corpus][at]
-            kept = (
-                np.random.default_rng([self.seed, number]).random(len(document.sentences) - 1)
-                < self.share
-            )
+            random = np.random.default_rng([self.seed, number])
+            kept = random.random(len(document.sentences) - 1) < self.share
             yield document.tokens, document.sentences, kept
 
 
-def _reading(corpora: Sequence[Shards], tokens: int, seed: int) -> _Reading:
-    """About `tokens` tokens of the corpora, their documents in a random order."""
-    order = np.concatenate(
-        [np.stack([np.full(len(c), i), np.arange(len(c))], axis=1) for i, c in enumerate(corpora)]
-    )
+def _chunks(ids: list[int]) -> Iterator[list[int]]:
+    """Yield a sentence in parts that gensim reads to their end."""
+    for start in range(0, len(ids), _LONGEST):
+        yield ids[start : start + _LONGEST]
+
+
+def _sample_text(corpora: Sequence[Shards], tokens: int, seed: int) -> _TextSample:
+    """Choose about `tokens` tokens of the corpora, their documents in a random order."""
+    numbers = [
+        np.stack([np.full(len(corpus), i), np.arange(len(corpus))], axis=1)
+        for i, corpus in enumerate(corpora)
+    ]
+    order = np.concatenate(numbers)  # [D, 2]
     np.random.default_rng(seed).shuffle(order)
-    total = sum(shard["tokens"] for corpus in corpora for shard in corpus.manifest["shards"])
-    return _Reading(corpora, order, tokens / max(1, total), seed)
+
+    total = 0
+    for corpus in corpora:
+        total += sum(shard["tokens"] for shard in corpus.manifest["shards"])
+    return _TextSample(corpora, order, tokens / max(1, total), seed)
