@@ -1,7 +1,7 @@
-"""TOML <-> frozen pydantic models: defaults, one line of help per field, dotted overrides, fingerprints.
+"""TOML <-> frozen pydantic models: defaults, one line of help per field, overrides, fingerprints.
 
-Unknown keys are refused with the nearest name, wrong types with the key's path. The filled model is saved
-with every run, so nothing hidden shapes a result.
+Unknown keys are refused with the nearest name, wrong types with the key's path. The filled model is
+saved with every run, so nothing hidden shapes a result.
 """
 
 from __future__ import annotations
@@ -16,9 +16,12 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
 
 from destila.errors import ConfigError
 from destila.plugins import nearest
+
+_REPRODUCTION = "reproduction"
 
 
 class Options(BaseModel):
@@ -30,75 +33,150 @@ class Options(BaseModel):
 C = TypeVar("C", bound=Options)
 
 
-def opt(default: Any, help: str, **limits: Any) -> Any:
-    """A config field with its help and limits: `lr: float = opt(5e-5, "peak learning rate", gt=0)`."""
-    return Field(default, description=help, **limits)
+def opt(
+    default: Any,
+    help: str,
+    *,
+    argument: bool = False,
+    flag: str = "",
+    commas: bool = False,
+    metavar: str = "",
+    reproduction: bool = False,
+    **limits: Any,
+) -> Any:
+    """Declare a field with its help: `lr: float = opt(5e-5, "peak learning rate", gt=0)`.
+
+    Args:
+        default: its value when nothing is said; `...`: it is required.
+        help: one line, for recipes and for the command line.
+        argument: on the command line, an argument without a flag though it is not required.
+        flag: on the command line, another name than `--field-name`; a required field with a flag is
+            no argument.
+        commas: on the command line, one list with commas rather than an option given several times.
+        metavar: what help shows for its value.
+        reproduction: it only reproduces published code; `init` leaves it out.
+        limits: of pydantic: gt, ge, lt, le, min_length, ...
+    """
+    marks = {
+        "argument": argument,
+        "flag": flag,
+        "commas": commas,
+        "metavar": metavar,
+        _REPRODUCTION: reproduction,
+    }
+    hints = {key: value for key, value in marks.items() if value}
+    return Field(default, description=help, json_schema_extra=hints or None, **limits)
+
+
+class RecipeOptions(Options):
+    """What every command of a recipe takes."""
+
+    recipe: str = opt(..., "recipe (TOML)")
+    set: tuple[str, ...] = opt(
+        (), "override a key of the recipe: --set train.lr=1e-4", metavar="KEY=VALUE"
+    )
 
 
 def load_config(kind: type[C], path: Path | str, overrides: Sequence[str] = ()) -> C:
-    """The config in a TOML file with `a.b=value` overrides applied; raises ConfigError.
+    """Return the config in a TOML file, with `a.b=value` overrides applied.
 
-    `extends = "other.toml"`, a path beside the file, takes all of another file and changes what this one says: tables key
-    by key (unless it names another plug-in in `use`), anything else whole, lists of tables too.
+    `extends = "other.toml"`, a path beside the file, takes all of another file and changes what this
+    one says: tables key by key (unless it names another plug-in in `use`), anything else whole, lists
+    of tables too.
+
+    Raises:
+        ConfigError: when a file is missing or no TOML, or a key or a value is wrong.
     """
     return build_config(kind, _read(Path(path)), overrides, where=str(path))
-
-
-def _read(path: Path, through: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """The tables of a file, those it extends included. through: the files that extend this one."""
-    if not path.is_file():
-        asked = (
-            f", which {through[-1]} extends: give its path from the folder of that file"
-            if through
-            else ""
-        )
-        raise ConfigError(
-            f"no recipe at {path}"
-            + (
-                asked
-                or ": 'destila init DATA' writes one, 'destila list recipes' shows the shipped ones"
-            )
-        )
-    if path.resolve() in (each.resolve() for each in through):
-        raise ConfigError(
-            f"{path} extends itself, by way of {', '.join(map(str, through))}: drop one `extends`"
-        )
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}") from error
-    other = data.pop("extends", None)
-    if other is None:
-        return data
-    if not isinstance(other, str):
-        raise ConfigError(f"{path}: key 'extends' = {other!r}: give the path of one recipe")
-    return _merged(_read(path.parent / other, (*through, path)), data)
-
-
-def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Two tables as one: what `above` says counts. Options of another plug-in (`use`) than below's are not mixed in."""
-    if above.get("use", below.get("use")) != below.get("use"):
-        return above
-    tables = {k for k, v in above.items() if isinstance(v, dict) and isinstance(below.get(k), dict)}
-    return {**below, **above, **{key: _merged(below[key], above[key]) for key in tables}}
 
 
 def build_config(
     kind: type[C], data: dict[str, Any], overrides: Sequence[str] = (), *, where: str = "config"
 ) -> C:
-    """The validated config of a plain dict; raises ConfigError naming the key, the value and the nearest key."""
+    """Return the validated config of a plain dict, with `a.b=value` overrides applied.
+
+    Raises:
+        ConfigError: when a key or a value is wrong; it begins with `where` and names the key, the
+            value and the nearest key.
+    """
     data = deepcopy(data) if overrides else data
     for override in overrides:
         _apply(data, override)
+
     try:
         return kind.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(
-            f"{where}: " + "; ".join(_say(kind, e) for e in error.errors()[:3])
-        ) from error
+        problems = "; ".join(_describe(kind, each) for each in error.errors()[:3])
+        raise ConfigError(f"{where}: {problems}") from error
+
+
+def fingerprint(*parts: Any) -> str:
+    """Return 16 hex digits that name JSON-able parts (models, dicts, strings, numbers).
+
+    Equal parts have equal names.
+    """
+    plain = [p.model_dump(mode="json") if isinstance(p, BaseModel) else p for p in parts]
+    text = json.dumps(plain, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def to_toml(config: BaseModel, *, help: bool = True, reproduction: bool = True) -> str:
+    """Return the TOML of a config; None is written as a commented key.
+
+    Args:
+        config: of any depth.
+        help: write each field's help as a comment.
+        reproduction: also write options that only reproduce published code, where they have their
+            defaults.
+    """
+    lines: list[str] = []
+    _write_table(config, "", lines, help=help, reproduction=reproduction)
+    return "\n".join(lines).strip() + "\n"
+
+
+def _read(path: Path, through: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """Return the tables of a file, with those it extends.
+
+    Args:
+        path: of the file.
+        through: the files that extend this one.
+    """
+    if not path.is_file():
+        remedy = ": 'destila init DATA' writes one, 'destila list recipes' shows the shipped ones"
+        if through:
+            remedy = f", which {through[-1]} extends: give its path from the folder of that file"
+        raise ConfigError(f"no recipe at {path}{remedy}")
+    if path.resolve() in (each.resolve() for each in through):
+        way = ", ".join(map(str, through))
+        raise ConfigError(f"{path} extends itself, by way of {way}: drop one `extends`")
+
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+
+    other = data.pop("extends", None)
+    if other is None:
+        return data
+    if not isinstance(other, str):
+        raise ConfigError(f"{path}: key 'extends' = {other!r}: give the path of one recipe")
+    return _merge(_read(path.parent / other, (*through, path)), data)
+
+
+def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Return two tables as one, `above` before `below`.
+
+    Options of another plug-in (`use`) than the one below are not mixed in.
+    """
+    if above.get("use", below.get("use")) != below.get("use"):
+        return above
+    both = {key for key in above if isinstance(above[key], dict)}
+    both &= {key for key in below if isinstance(below[key], dict)}
+    return {**below, **above, **{key: _merge(below[key], above[key]) for key in both}}
 
 
 def _apply(data: dict[str, Any], override: str) -> None:
+    """Write the value of `key.subkey=value` into nested tables; lists are indexed from 0."""
     key, equals, raw = override.partition("=")
     if not equals or not key:
         raise ConfigError(f"--set {override}: write it as key.subkey=value")
@@ -106,20 +184,23 @@ def _apply(data: dict[str, Any], override: str) -> None:
         value = tomllib.loads(f"x = {raw}")["x"]
     except tomllib.TOMLDecodeError:
         value = raw  # a bare word is a string: --set data.use=conll2002
+
+    # Down to the table, or the list, that holds the last part of the key.
     node: Any = data
-    parts = key.split(".")
-    for part in parts[:-1]:
-        node = (
-            node[int(part)]
-            if isinstance(node, list) and part.isdigit() and int(part) < len(node)
-            else _child(node, part, key)
-        )
-    if isinstance(node, list) and parts[-1].isdigit() and int(parts[-1]) < len(node):
-        node[int(parts[-1])] = value
+    *parts, last = key.split(".")
+    for part in parts:
+        node = node[int(part)] if _is_index(node, part) else _child(node, part, key)
+
+    if _is_index(node, last):
+        node[int(last)] = value
     elif isinstance(node, dict):
-        node[parts[-1]] = value
+        node[last] = value
     else:
-        raise ConfigError(f"--set {key}: '{parts[-1]}' is not inside a table")
+        raise ConfigError(f"--set {key}: '{last}' is not inside a table")
+
+
+def _is_index(node: Any, part: str) -> bool:
+    return isinstance(node, list) and part.isdigit() and int(part) < len(node)
 
 
 def _child(node: Any, part: str, key: str) -> Any:
@@ -128,7 +209,8 @@ def _child(node: Any, part: str, key: str) -> Any:
     return node.setdefault(part, {})
 
 
-def _say(kind: type[BaseModel], error: Any) -> str:
+def _describe(kind: type[BaseModel], error: Any) -> str:
+    """Return what is wrong with a key, in our words."""
     path = ".".join(str(p) for p in error["loc"])
     if error["type"] == "extra_forbidden":
         owner = _owner(kind, error["loc"][:-1])
@@ -136,14 +218,15 @@ def _say(kind: type[BaseModel], error: Any) -> str:
         return f"unknown key '{path}'.{nearest(str(error['loc'][-1]), known)}"
     if error["type"] == "missing":
         return f"key '{path}' is required"
-    said: str = error["msg"].removeprefix("Value error, ")
+
+    message: str = error["msg"].removeprefix("Value error, ")
     if not path:  # about the whole file, which is no value to show
-        return said
-    return f"key '{path}' = {error['input']!r}: {said}"
+        return message
+    return f"key '{path}' = {error['input']!r}: {message}"
 
 
 def _owner(kind: type[BaseModel], loc: Sequence[int | str]) -> type[BaseModel] | None:
-    """The model that owns the key at `loc`, stepping through lists and optional fields."""
+    """Return the model that owns the key at `loc`, through lists and optional fields."""
     for part in loc:
         if isinstance(part, int):
             continue
@@ -158,56 +241,52 @@ def _owner(kind: type[BaseModel], loc: Sequence[int | str]) -> type[BaseModel] |
 def _model_in(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    return next((m for a in get_args(annotation) if (m := _model_in(a))), None)
+    inner = map(_model_in, get_args(annotation))
+    return next((model for model in inner if model), None)
 
 
-def fingerprint(*parts: Any) -> str:
-    """16 hex digits that name JSON-able parts (models, dicts, strings, numbers); equal parts, equal name."""
-    plain = [p.model_dump(mode="json") if isinstance(p, BaseModel) else p for p in parts]
-    text = json.dumps(plain, sort_keys=True, ensure_ascii=False, default=str)
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
-
-
-def to_toml(config: BaseModel, *, help: bool = True) -> str:
-    """The complete TOML of a config: every field, its help as a comment; None is written as a commented key."""
-    lines: list[str] = []
-    _table(config, "", lines, help)
-    return "\n".join(lines).strip() + "\n"
-
-
-def _table(config: BaseModel, prefix: str, lines: list[str], help: bool) -> None:
-    later: list[tuple[str, Any]] = []
+def _write_table(
+    config: BaseModel, prefix: str, lines: list[str], *, help: bool, reproduction: bool
+) -> None:
+    """Append the lines of a table: its own keys first, as TOML wants them, then the tables in it."""
+    tables: list[tuple[str, Any]] = []
     for name, field in type(config).model_fields.items():
         value = getattr(config, name)
-        models = (
-            isinstance(value, Sequence)
-            and not isinstance(value, str)
-            and value
-            and isinstance(value[0], BaseModel)
-        )
-        if isinstance(value, BaseModel) or models:
-            later.append((name, value))
+        if isinstance(value, BaseModel) or _is_list_of_tables(value):
+            tables.append((name, value))
+            continue
+        if not reproduction and _only_reproduces(field) and value == field.default:
             continue
         note = f"  # {field.description}" if help and field.description else ""
         lines.append(f"# {name} ={note}" if value is None else f"{name} = {_value(value)}{note}")
-    for name, value in later:
+
+    for name, value in tables:
         path = f"{prefix}{name}"
-        for item in value if isinstance(value, Sequence) else [value]:
-            lines += ["", f"[[{path}]]" if isinstance(value, Sequence) else f"[{path}]"]
-            _table(item, f"{path}.", lines, help)
+        several = isinstance(value, Sequence)
+        for item in value if several else [value]:
+            lines += ["", f"[[{path}]]" if several else f"[{path}]"]
+            _write_table(item, f"{path}.", lines, help=help, reproduction=reproduction)
+
+
+def _is_list_of_tables(value: Any) -> bool:
+    is_list = isinstance(value, Sequence) and not isinstance(value, str)
+    return is_list and len(value) > 0 and isinstance(value[0], BaseModel)
+
+
+def _only_reproduces(field: FieldInfo) -> bool:
+    hints = field.json_schema_extra
+    return isinstance(hints, dict) and bool(hints.get(_REPRODUCTION))
 
 
 def _value(value: Any) -> str:
+    """Return a value as TOML writes it."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, dict):
-        return (
-            "{"
-            + ", ".join(f"{_key(k)} = {_value(v)}" for k, v in value.items() if v is not None)
-            + "}"
-        )
+        pairs = (f"{_key(k)} = {_value(v)}" for k, v in value.items() if v is not None)
+        return "{" + ", ".join(pairs) + "}"
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(_value(v) for v in value) + "]"
+        return "[" + ", ".join(map(_value, value)) + "]"
     if isinstance(value, float) and abs(value) < 1e15 and value == int(value):
         return f"{value:.1f}"
     return repr(value) if isinstance(value, int | float) else _string(str(value))
@@ -218,6 +297,5 @@ def _key(key: str) -> str:
 
 
 def _string(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False).replace(
-        "\x7f", "\\u007f"
-    )  # the one that TOML escapes and JSON does not
+    quoted = json.dumps(text, ensure_ascii=False)
+    return quoted.replace("\x7f", "\\u007f")  # the one that TOML escapes and JSON does not
