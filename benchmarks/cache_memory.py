@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from destila.teachers.cache import Cache, spec
+from destila.teachers.cache import Cache, cache_spec
 from destila.types import Example
 
 MEGABYTE = 1e6
@@ -55,7 +55,7 @@ def answer(number: int, units: int, classes: int) -> np.ndarray:
 def open_cache(options: argparse.Namespace) -> Cache:
     """The cache of the invented teacher."""
     labels = [str(c) for c in range(options.classes)]
-    made = spec(teacher="invented", tokenizer="none", max_length=128, task="tag", labels=labels)
+    made = cache_spec(teacher="invented", tokenizer="none", max_length=128, task="tag", labels=labels)
     return Cache.open(Path(options.folder), made, options.classes, options.dtype)
 
 

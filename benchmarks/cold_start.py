@@ -66,7 +66,7 @@ def tiny(tokenizer: Path, place: Path) -> Path:
     model = hf.load(
         "albeto-tiny", tokenizer=reads, task="tag", labels=("O", "B-PER", "I-PER")
     ).model.eval()
-    store.describe(model, reads, place, {"max_length": 128})
+    store.write_description(model, reads, place, {"max_length": 128})
     onnx.save(
         int8.quantise(fp32.build(model, mask=False), kind="dynamic"), str(place / "model.onnx")
     )

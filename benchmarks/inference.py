@@ -43,7 +43,7 @@ from destila.exporting import onnx as exporter
 from destila.exporting.calibration import open_graph
 from destila.measuring import machine
 from destila.models import heads
-from destila.models.config import EncoderConfig
+from destila.models.architecture import EncoderConfig
 from destila.models.presets import PRESETS
 from destila.tasks import decode
 from destila.tasks.tag import TASK

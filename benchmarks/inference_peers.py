@@ -76,7 +76,7 @@ def contestants(
 
 def transformers_model(model: Model, tokenizer: Tokenizer, folder: Path) -> torch.nn.Module:
     """The same weights as a transformers model in its defaults."""
-    store.save(model, tokenizer, folder)
+    store.save_model(model, tokenizer, folder)
     classes = (
         AutoModelForSequenceClassification
         if model.task == "classify"

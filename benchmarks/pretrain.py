@@ -49,7 +49,7 @@ from destila.pretraining.objective import TASK
 from destila.pretraining.options import PretrainOptions
 from destila.pretraining.packed import Batches
 from destila.tokenizer import tokenizer as tokenizers
-from destila.training import memory
+from destila.training import kept_memory
 
 WARM = 3
 """Steps of every turn that are not timed."""
@@ -100,7 +100,7 @@ def theirs(blocks: list[dict[str, list[int]]], folder: Path, asked: argparse.Nam
     """Real tokens per second of transformers' Trainer."""
     torch.manual_seed(0)
     model = AlbertForMaskedLM(
-        AlbertConfig.from_dict(hf_config.write(PRESETS["albeto-tiny"], "mlm", ()))
+        AlbertConfig.from_dict(hf_config.hf_config_of(PRESETS["albeto-tiny"], "mlm", ()))
     )
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     clock = Clock()
@@ -156,7 +156,7 @@ def main() -> None:
     logging.disable(logging.WARNING)
     torch.set_num_threads(asked.threads)
     if asked.heap == "kept":
-        memory.keep_heap()
+        kept_memory.keep_heap()
     models = Path(os.environ["DESTILA_MODELS"])
     tokenizer = tokenizers.load_tokenizer(models / "mini-es")
     speeds: dict[str, list[float]] = {"destila": [], "transformers": []}

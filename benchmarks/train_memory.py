@@ -31,7 +31,7 @@ from destila.measuring.memory import peak_bytes, resident
 from destila.models import hf
 from destila.tasks import tag
 from destila.tasks.span import task as span
-from destila.training import memory
+from destila.training import kept_memory
 from destila.training.loop import Evaluation, TrainData, fit
 from destila.training.options import TrainOptions
 from destila.training.predict import window_logits
@@ -124,7 +124,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--layers", type=int, default=6)
     parser.add_argument(
-        "--kept", type=int, nargs="+", default=[memory.KERNELS_KEPT, 1024], help="numbers to compare"
+        "--kept", type=int, nargs="+", default=[kept_memory.KERNELS_KEPT, 1024], help="numbers to compare"
     )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--evaluate", action="store_true", help="predict the dev split at the end")
@@ -137,7 +137,7 @@ def main() -> None:
         return
     found = {}
     for kept in options.kept:
-        environment = os.environ | dict.fromkeys(memory.KERNEL_VARIABLES, str(kept))
+        environment = os.environ | dict.fromkeys(kept_memory.KERNEL_VARIABLES, str(kept))
         child = subprocess.run(
             [sys.executable, *sys.argv, "--here"],
             env=environment,

@@ -68,7 +68,7 @@ def ours(features: list[Features], labels: tuple[str, ...], pad_id: int) -> floa
 
 def theirs(features: list[Features], labels: tuple[str, ...], pad_id: int, **flags: Any) -> float:
     """Seconds of one epoch with transformers' Trainer."""
-    shape = hf_config.write(PRESETS["albeto-tiny"], "tag", labels)
+    shape = hf_config.hf_config_of(PRESETS["albeto-tiny"], "tag", labels)
     config = AlbertConfig.from_dict({**shape, "pad_token_id": pad_id})
     torch.manual_seed(0)
     model = AlbertForTokenClassification(config)

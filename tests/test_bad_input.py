@@ -91,7 +91,7 @@ def model(tmp_path, bpe):
 
     def make(task="classify", labels=("no", "si"), name="model", **shape) -> Path:
         config = {"kind": "bert", "layers": 1, "hidden": 16, "positions": 64} | shape
-        store.save(
+        store.save_model(
             hf.load(config, tokenizer=bpe, task=task, labels=labels).model, bpe, tmp_path / name
         )
         return tmp_path / name

@@ -32,7 +32,7 @@ def model(tmp_path, bpe):
 
     shape = {"kind": "bert", "layers": 1, "hidden": 16, "positions": 64}
     loaded = hf.load(shape, tokenizer=bpe, task="tag", labels=("DET", "NOUN"), seed=1)
-    store.save(loaded.model, bpe, tmp_path / "model")
+    store.save_model(loaded.model, bpe, tmp_path / "model")
     return str(tmp_path / "model")
 
 

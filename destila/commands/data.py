@@ -20,7 +20,7 @@ from destila.models.presets import PRESETS
 from destila.study.recipe import ModelSpec, Recipe, read
 from destila.study.unlabelled import sample
 from destila.tasks.span.windows import check_fit
-from destila.teachers.augment import planned
+from destila.teachers.augment import count_augmented
 from destila.tokenizer.tokenizer import Tokenizer, load_tokenizer
 from destila.types import Dataset, Example
 
@@ -105,7 +105,7 @@ def _more(recipe: Recipe, dataset: Dataset) -> dict[str, dict[str, int]]:
             )
             counts["unlabelled"] = len(lines)
         if options.augment is not None:
-            counts[options.augment.kind] = planned(
+            counts[options.augment.kind] = count_augmented(
                 dataset, options.augment.kind, options.augment.copies
             )
         if counts:

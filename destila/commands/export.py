@@ -86,7 +86,7 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
     )
 
     with store.new_folder(out, what="export") as folder:
-        store.describe(loaded.model, loaded.tokenizer, folder, read_folder(source).extra)
+        store.write_description(loaded.model, loaded.tokenizer, folder, read_folder(source).extra)
         facts, runs = write_candidates(folder, builder, plan, source=source, progress=progress)
         record = study.record(folder, source, runs, loaded) if study else None
         write_card(folder, out.name, source, runs, record)

@@ -27,7 +27,7 @@ from destila.formats.columns import DOCSTART
 from destila.formats.squad import is_squad
 from destila.hub import spellings
 from destila.model_folder import read_folder
-from destila.models.config import Kind
+from destila.models.architecture import ArchitectureKind
 from destila.study.recipe import DistilOptions, Recipe, StudentSpec, TeacherSpec, TokenizerSpec
 from destila.tasks import metrics
 from destila.tasks.span.reader import SpanOptions
@@ -131,7 +131,7 @@ def recipe_for(found: Detected, path: Path, teacher: str | None) -> Recipe:
         positions = int(known.get("max_position_embeddings") or 512)
         teachers = (TeacherSpec(model=teacher),)
         student = StudentSpec(name="student", model=teacher, layers=max(2, layers // 3))
-        if known.get("model_type", "bert") not in get_args(Kind):
+        if known.get("model_type", "bert") not in get_args(ArchitectureKind):
             student = StudentSpec(name="student", shape=shape | {"layers": 2}, tokenizer=teacher)
         else:
             distil = DistilOptions(terms=(*distil.terms, {"use": "hidden"}))

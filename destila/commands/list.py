@@ -21,8 +21,8 @@ from destila import plugins
 from destila.config import Options, opt
 from destila.errors import ConfigError
 from destila.hub import cache_root
-from destila.models.macs import macs
-from destila.models.presets import PRESETS, parameters
+from destila.models.macs import count_macs
+from destila.models.presets import PRESETS, count_parameters
 
 _NEEDS = {"datasets": "load", "losses": "build", "tasks": "TASK"}
 
@@ -52,9 +52,9 @@ def _model(name: str) -> dict[str, Any]:
         "name": name,
         "layers": config.layers,
         "hidden": config.hidden,
-        "parameters": parameters(config),
-        "gmacs_linear_512": macs(config, 512) / 1e9,
-        "gmacs_total_512": macs(config, 512, attention=True) / 1e9,
+        "parameters": count_parameters(config),
+        "gmacs_linear_512": count_macs(config, 512) / 1e9,
+        "gmacs_total_512": count_macs(config, 512, attention=True) / 1e9,
     }
 
 
@@ -108,10 +108,10 @@ def _about(path: Path) -> str:
 
 def _cache() -> dict[str, Any]:
     """Teacher caches, one by one, and every other folder of the cache by its size."""
-    from destila.teachers.cache import entries  # only this list needs it
+    from destila.teachers.cache import list_caches  # only this list needs it
 
     root = cache_root()
-    teachers: list[Mapping[str, Any]] = list(entries())
+    teachers: list[Mapping[str, Any]] = list(list_caches())
     others = [
         {"folder": str(folder), "megabytes": _size(folder) / 1e6}
         for folder in sorted(root.glob("*"))

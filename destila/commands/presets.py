@@ -22,8 +22,8 @@ from destila.measuring.latency import PAPERS_LENGTH, speed_up, using_threads
 from destila.measuring.profile import describe
 from destila.measuring.protocols import NER, NER_PASSES, NER_SENTENCES, Protocol
 from destila.measuring.targets import TimingTarget, preset
-from destila.models.macs import macs
-from destila.models.presets import PRESETS, parameters
+from destila.models.macs import count_macs
+from destila.models.presets import PRESETS, count_parameters
 from destila.plugins import nearest
 from destila.progress import Progress, silent
 from destila.report import reference
@@ -77,7 +77,7 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
 
 def shown_speed_up(name: str) -> float:
     """The published speed-up of a preset: GMACs at 512 tokens against BETO's, both cut (not rounded) to two decimals."""
-    hundredths = [macs(MODELS[each], 512) // 10**7 for each in (BASELINE, name)]
+    hundredths = [count_macs(MODELS[each], 512) // 10**7 for each in (BASELINE, name)]
     return (100 * hundredths[0] // hundredths[1]) / 100
 
 
@@ -85,13 +85,13 @@ def _counts(name: str) -> dict[str, Any]:
     config = MODELS[name]
     kinds = {"linear": False, "total": True}
     counts = {
-        f"{kind}_{n}": macs(config, n, attention=inner)
+        f"{kind}_{n}": count_macs(config, n, attention=inner)
         for n in LENGTHS
         for kind, inner in kinds.items()
     }
     return {
         "name": name,
-        "parameters": parameters(config),
+        "parameters": count_parameters(config),
         "macs": counts,
         "macs_speed_up": shown_speed_up(name),
     }

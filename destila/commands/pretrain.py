@@ -22,7 +22,7 @@ from destila.pretraining.recipe import variants
 from destila.pretraining.run import run_pretraining, share_model
 from destila.progress import Progress, silent
 from destila.report import pretraining as report
-from destila.training import memory
+from destila.training import kept_memory
 from destila.training.processes import processes
 
 
@@ -54,7 +54,7 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
         ModelError: the model or the teacher cannot be loaded.
         TrainingError: the loss diverges again and again, or a checkpoint cannot be written.
     """
-    memory.keep_heap()
+    kept_memory.keep_heap()
     runs = variants(arguments.recipe, arguments.set)
     first = runs[0][1]
     several = len(runs) > 1 or bool(first.runs)

@@ -18,7 +18,7 @@ from destila.inference.texts import strings_of
 from destila.measuring.size import weights_bytes
 from destila.model_folder import read_folder
 from destila.models import hf, store
-from destila.models.prune import pick_rows
+from destila.models.prune import keep_rows
 from destila.tokenizer.trim_vocabulary import (
     changed_share,
     count_pieces,
@@ -66,7 +66,7 @@ def run(arguments: Config) -> dict[str, Any]:
     if not used.any():
         raise DataError(f"{', '.join(arguments.texts)}: no text to choose pieces by")
     trimmed = trim_vocabulary(old, used, size=arguments.size)
-    smaller = pick_rows(loaded.model, trimmed.tokenizer, trimmed.ids)
+    smaller = keep_rows(loaded.model, trimmed.tokenizer, trimmed.ids)
 
     # The cost, on text that had no part in the choice: other files, or a tenth of these.
     if arguments.other:
@@ -74,7 +74,7 @@ def run(arguments: Config) -> dict[str, Any]:
     else:
         elsewhere = held_out_share(old, used, list(texts()), size=arguments.size, words=words)
 
-    store.save(smaller, trimmed.tokenizer, arguments.out, extra=read_folder(source).extra)
+    store.save_model(smaller, trimmed.tokenizer, arguments.out, extra=read_folder(source).extra)
     sizes = [sum(p.numel() for p in model.parameters()) for model in (loaded.model, smaller)]
     return {
         "out": arguments.out,

@@ -11,7 +11,7 @@ import onnx
 
 from destila.exporting.graph import MICROSOFT
 from destila.exporting.int8 import ROW_BLOCK
-from destila.models.config import EncoderConfig
+from destila.models.architecture import EncoderConfig
 
 INT8 = {
     "DynamicQuantizeMatMul",

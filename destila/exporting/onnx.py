@@ -24,7 +24,7 @@ from onnx import TensorProto
 
 from destila.errors import ModelError
 from destila.exporting.graph import MICROSOFT, Graph
-from destila.models.config import EncoderConfig
+from destila.models.architecture import EncoderConfig
 from destila.models.heads import Model
 
 _MASKED = -3e38  # as the encoder's: exact zeros after softmax, and no NaN in a row of pads

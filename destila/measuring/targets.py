@@ -22,9 +22,9 @@ from destila.measuring.latency import Call
 from destila.measuring.size import weights_bytes
 from destila.model_folder import read_folder
 from destila.models import heads, hf, hf_config
-from destila.models.config import EncoderConfig
+from destila.models.architecture import EncoderConfig
 from destila.models.heads import Model
-from destila.models.presets import PRESETS, parameters
+from destila.models.presets import PRESETS, count_parameters
 from destila.tasks.readers import reader as reader_of
 from destila.tokenizer.tokenizer import Tokenizer
 from destila.training.predict import TorchPredictor
@@ -118,7 +118,7 @@ def _exported(path: Path, threads: int) -> TimingTarget:
         start = time.perf_counter()
         predictor = RuntimePredictor(path, threads=threads)
         times.append((time.perf_counter() - start) * 1000)
-    choice, shape = predictor.choice, hf_config.read(info.config, where=str(path))
+    choice, shape = predictor.choice, hf_config.read_hf_config(info.config, where=str(path))
     session = open_session(choice.file, threads=threads, kind=choice.kind)
 
     def forward(rows: Rows) -> Call:
@@ -134,7 +134,7 @@ def _exported(path: Path, threads: int) -> TimingTarget:
         task=predictor.task,
         labels=predictor.labels,
         config=shape,
-        params=parameters(shape, len(predictor.labels), predictor.task),
+        params=count_parameters(shape, len(predictor.labels), predictor.task),
         size_bytes=sum(file.stat().st_size for file in files),
         forward=forward,
         backend=session.backend,

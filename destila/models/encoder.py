@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from destila.errors import ModelError
-from destila.models.config import EncoderConfig
+from destila.models.architecture import EncoderConfig
 from destila.types import State
 
 STATES = frozenset({"logits", "hidden", "attention", "scores", "query", "key", "value"})

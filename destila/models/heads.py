@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from destila.errors import ModelError
-from destila.models.config import EncoderConfig
+from destila.models.architecture import EncoderConfig
 from destila.models.encoder import Encoder
 from destila.types import Batch, Output, State
 
@@ -122,7 +122,7 @@ class Model(nn.Module):
         return Output(self.head(last).float(), found)
 
 
-def empty(config: EncoderConfig, task: str, labels: Sequence[str]) -> Model:
+def empty_model(config: EncoderConfig, task: str, labels: Sequence[str]) -> Model:
     """A model whose weights are allocated and not set; costs no time and no random numbers."""
     with torch.device("meta"):
         model = Model(config, task, labels)
@@ -131,7 +131,7 @@ def empty(config: EncoderConfig, task: str, labels: Sequence[str]) -> Model:
 
 def build(config: EncoderConfig, task: str, labels: Sequence[str], seed: int) -> Model:
     """A model with new weights; equal arguments give equal weights."""
-    model = empty(config, task, labels)
+    model = empty_model(config, task, labels)
     initialise(model, (name for name, _ in model.named_parameters()), seed)
     return model
 

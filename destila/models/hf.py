@@ -19,14 +19,14 @@ from destila import hub
 from destila.errors import ModelError
 from destila.model_folder import FolderInfo, read_folder
 from destila.models import heads, hf_config, mlm, names, weights
-from destila.models.config import EncoderConfig, from_shape
+from destila.models.architecture import EncoderConfig, from_shape
 from destila.models.presets import PRESETS
 from destila.tokenizer import tokenizer as tokenizers
 from destila.tokenizer.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
 
-Source = str | Path | Mapping[str, Any] | EncoderConfig
+ModelSource = str | Path | Mapping[str, Any] | EncoderConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Loaded:
 
 
 def load(
-    source: Source,
+    source: ModelSource,
     *,
     tokenizer: Tokenizer | None = None,
     task: str | None = None,
@@ -83,7 +83,9 @@ def load(
         return _new(source, tokenizer, task, labels, layers, head_required, seed)
     info = read_folder(hub.resolve(source))
     tokenizer = tokenizer or tokenizers.load_tokenizer(info.path)
-    config = _fitted(hf_config.read(info.config, where=str(info.path)), tokenizer, str(info.path))
+    config = _fitted(
+        hf_config.read_hf_config(info.config, where=str(info.path)), tokenizer, str(info.path)
+    )
     task = task or info.task
     wanted = tuple(labels) if labels is not None else info.labels
     if task is None or wanted is None:
@@ -95,8 +97,8 @@ def load(
     if reason and head_required:
         raise ModelError(f"{info.path}: its head cannot be used as it is: {reason}")
     picks = _picks(config, layers, str(info.path))
-    model = heads.empty(config.with_values(layers=len(picks)), task, wanted)
-    tensors, converted = weights.read(info.path)
+    model = heads.empty_model(config.with_values(layers=len(picks)), task, wanted)
+    tensors, converted = weights.read_weights(info.path)
     order = None if reason else [(info.labels or wanted).index(label) for label in wanted]
     missing, extra = _fill(model, tensors, picks, order, where=str(info.path))
     if order is not None and missing:  # config.json promised a head that the weights do not have
@@ -129,10 +131,10 @@ def load_masked(
     info = read_folder(hub.resolve(source))
     where = str(info.path)
     tokenizer = tokenizer or tokenizers.load_tokenizer(info.path)
-    config = _fitted(hf_config.read(info.config, where=where), tokenizer, where)
+    config = _fitted(hf_config.read_hf_config(info.config, where=where), tokenizer, where)
     picks = _picks(config, layers, where)
-    model = mlm.empty(config.with_values(layers=len(picks)), order=order)
-    tensors, converted = weights.read(info.path)
+    model = mlm.empty_masked_model(config.with_values(layers=len(picks)), order=order)
+    tensors, converted = weights.read_weights(info.path)
     missing, extra = _fill(model, tensors, picks, None, where=where)
     reason = f"the folder has no {', '.join(missing)}" if missing else ""
     if head_required and any(name.startswith("head.") for name in missing):
@@ -157,7 +159,7 @@ def load_masked(
 
 
 def _new(
-    source: Source,
+    source: ModelSource,
     tokenizer: Tokenizer | None,
     task: str | None,
     labels: Sequence[str] | None,
@@ -176,15 +178,15 @@ def _new(
         raise ModelError(
             f"{name} is an architecture without weights: it needs a {lacks} from outside"
         )
-    model = heads.build(shaped(source, tokenizer, layers), task, labels, seed)
+    model = heads.build(config_for(source, tokenizer, layers), task, labels, seed)
     every = tuple(name for name, _ in model.named_parameters())
     return Loaded(
         model, tokenizer, LoadReport(missing=every, new_head=True, reason="all weights are new")
     )
 
 
-def shaped(
-    source: Source, tokenizer: Tokenizer, layers: int | Sequence[int] | None = None
+def config_for(
+    source: ModelSource, tokenizer: Tokenizer, layers: int | Sequence[int] | None = None
 ) -> EncoderConfig:
     """The config of a preset's name or a shape, with the vocabulary and special ids of a tokenizer; raises ModelError."""
     if isinstance(source, Mapping):
@@ -270,7 +272,9 @@ def _fill(
     """
     config = model.config
     tensors = _prefixed(tensors, config.kind)
-    table = names.renamed(config, model.task, (name for name, _ in model.named_parameters()), picks)
+    table = names.weight_names(
+        config, model.task, (name for name, _ in model.named_parameters()), picks
+    )
     used, missing = set(), []
     for name, theirs in table.items():
         if order is None and name.startswith("head.classifier."):

@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from destila import config as toml
 from destila.errors import ConfigError, ModelError
-from destila.models.config import EncoderConfig, Kind
+from destila.models.architecture import ArchitectureKind, EncoderConfig
 
 _COMMON = {
     "vocab_size": "vocab_size",
@@ -93,14 +93,14 @@ _TASK = {
 _FIXED = {"num_hidden_groups": 1, "inner_group_num": 1, "position_embedding_type": "absolute"}
 
 
-def read(data: Mapping[str, Any], *, where: str) -> EncoderConfig:
+def read_hf_config(data: Mapping[str, Any], *, where: str) -> EncoderConfig:
     """The encoder that a config.json describes; where names the folder in errors.
 
     Raises ModelError for another architecture, a missing size, or a variant this encoder does not have.
     """
     kind = str(data.get("model_type"))
-    if kind not in get_args(Kind):
-        known = ", ".join(get_args(Kind))
+    if kind not in get_args(ArchitectureKind):
+        known = ", ".join(get_args(ArchitectureKind))
         raise ModelError(f"{where}: model_type '{kind}' is not an encoder known here ({known})")
     for key, value in _FIXED.items():
         if data.get(key) not in (None, value):
@@ -132,7 +132,7 @@ def _first(value: Any) -> Any:
     return value[0] if isinstance(value, list) and value else value
 
 
-def write(config: EncoderConfig, task: str, labels: Sequence[str]) -> dict[str, Any]:
+def hf_config_of(config: EncoderConfig, task: str, labels: Sequence[str]) -> dict[str, Any]:
     """The config.json under which transformers' Auto classes load a model of ours."""
     data: dict[str, Any] = {
         "architectures": [_CLASS[config.kind] + _TASK[task]],

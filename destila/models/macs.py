@@ -13,12 +13,12 @@ A shared block is counted once per pass.
 
 from __future__ import annotations
 
-from destila.models.config import EncoderConfig
+from destila.models.architecture import EncoderConfig
 
 _LENGTHS = (128, 512)
 
 
-def macs(
+def count_macs(
     config: EncoderConfig,
     length: int,
     *,
@@ -43,7 +43,9 @@ def macs_of(config: EncoderConfig, task: str, labels: int) -> dict[str, int]:
     """MACs at 128 and 512 tokens, with and without attention products (spec 6.1)."""
     kinds = {"linear": False, "total": True}
     return {
-        f"{kind}_{length}": macs(config, length, labels=labels, task=task, attention=attention)
+        f"{kind}_{length}": count_macs(
+            config, length, labels=labels, task=task, attention=attention
+        )
         for length in _LENGTHS
         for kind, attention in kinds.items()
     }

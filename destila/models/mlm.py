@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from destila.errors import ModelError
-from destila.models.config import EncoderConfig
+from destila.models.architecture import EncoderConfig
 from destila.models.encoder import Encoder, activate
 from destila.models.heads import initialise
 from destila.types import IGNORE, Batch, Output, State
@@ -109,7 +109,7 @@ class MaskedModel(nn.Module):
         return said.float()
 
 
-def empty(config: EncoderConfig, *, order: bool = False) -> MaskedModel:
+def empty_masked_model(config: EncoderConfig, *, order: bool = False) -> MaskedModel:
     """A model whose weights are allocated and not set; costs no time and no random numbers."""
     with torch.device("meta"):
         model = MaskedModel(config, order=order)
@@ -118,6 +118,6 @@ def empty(config: EncoderConfig, *, order: bool = False) -> MaskedModel:
 
 def build(config: EncoderConfig, seed: int, *, order: bool = False) -> MaskedModel:
     """A model with new weights; equal arguments give equal weights, and the encoder those of any other head."""
-    model = empty(config, order=order)
+    model = empty_masked_model(config, order=order)
     initialise(model, (name for name, _ in model.named_parameters()), seed)
     return model

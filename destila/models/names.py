@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from destila.models.config import EncoderConfig
+from destila.models.architecture import EncoderConfig
 
 _BERT_BLOCK = {
     "query": "attention.self.query",
@@ -80,7 +80,9 @@ DECODER = {
 """What a masked-language-model head multiplies with, where a folder stores it beside the token table it is tied to."""
 
 
-def pairs(config: EncoderConfig, task: str, picks: Sequence[int] | None = None) -> dict[str, str]:
+def module_names(
+    config: EncoderConfig, task: str, picks: Sequence[int] | None = None
+) -> dict[str, str]:
     """Module names of a `heads.Model` or `mlm.MaskedModel` -> module names in a Hugging Face model of the same task.
 
     picks: their layer behind each of ours; None: the same.
@@ -109,11 +111,11 @@ def pairs(config: EncoderConfig, task: str, picks: Sequence[int] | None = None) 
     return found | {"head.classifier": "qa_outputs" if task == "span" else "classifier"}
 
 
-def renamed(
+def weight_names(
     config: EncoderConfig, task: str, names: Iterable[str], picks: Sequence[int] | None = None
 ) -> dict[str, str]:
     """Our parameter names (`encoder.blocks.0.query.weight`) -> theirs, in the order given."""
-    modules = pairs(config, task, picks)
+    modules = module_names(config, task, picks)
     split = [(name, *name.rpartition(".")[::2]) for name in names]
     return {name: f"{modules[module]}.{leaf}" for name, module, leaf in split}
 

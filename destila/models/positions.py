@@ -15,7 +15,7 @@ from torch import Tensor
 from destila.models.encoder import Encoder
 
 
-def sinusoids(positions: int, width: int, *, std: float) -> Tensor:
+def sinusoid_table(positions: int, width: int, *, std: float) -> Tensor:
     """The table above, float32 [positions, width], with standard deviation `std` over all its values."""
     place = torch.arange(positions, dtype=torch.float64)[:, None]
     pace = 10000.0 ** (-torch.arange(0, width, 2, dtype=torch.float64) / width)
@@ -33,4 +33,4 @@ def start_as_sinusoids(encoder: Encoder) -> None:
     """
     embeddings = encoder.embeddings
     used = embeddings.position.weight[embeddings.first_position :]
-    used.copy_(sinusoids(*used.shape, std=float(embeddings.word.weight.std())))
+    used.copy_(sinusoid_table(*used.shape, std=float(embeddings.word.weight.std())))

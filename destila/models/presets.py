@@ -8,7 +8,7 @@ because the layers are one shared block: what shrinks is compute.
 
 from __future__ import annotations
 
-from destila.models.config import EncoderConfig
+from destila.models.architecture import EncoderConfig
 
 # fmt: off
 PRESETS: dict[str, EncoderConfig] = {
@@ -118,7 +118,7 @@ PRESETS: dict[str, EncoderConfig] = {
 # fmt: on
 
 
-def parameters(config: EncoderConfig, labels: int = 3, task: str = "classify") -> int:
+def count_parameters(config: EncoderConfig, labels: int = 3, task: str = "classify") -> int:
     """The number of trainable values of an encoder with its task head.
 
     task: "classify" (with the pooler or dense layer that the kind's classifier has) or "tag" (one linear layer).

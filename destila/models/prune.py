@@ -14,7 +14,7 @@ _TABLE = "encoder.embeddings.word.weight"
 
 
 @torch.no_grad()
-def pick_rows(model: Model, tokenizer: Tokenizer, ids: np.ndarray) -> Model:
+def keep_rows(model: Model, tokenizer: Tokenizer, ids: np.ndarray) -> Model:
     """The model that reads with a smaller tokenizer; every weight but the table of words is the same.
 
     ids: the old id of each of its ids, i64 [V]. Raises ModelError where the padding id is part of the positions and
@@ -29,7 +29,7 @@ def pick_rows(model: Model, tokenizer: Tokenizer, ids: np.ndarray) -> Model:
     marks = {"bos_id": config.bos_id, "eos_id": config.eos_id}
     moved = {name: None if old is None else places.get(old) for name, old in marks.items()}
     smaller = config.with_values(vocab_size=len(ids), pad_id=tokenizer.pad_id, **moved)
-    found = heads.empty(smaller, model.task, model.labels)
+    found = heads.empty_model(smaller, model.task, model.labels)
     rows = torch.from_numpy(ids)
     for name, value in model.named_parameters():
         found.get_parameter(name).copy_(value[rows] if name == _TABLE else value)

@@ -30,7 +30,7 @@ from destila.tokenizer.tokenizer import Tokenizer
 from destila.version import __version__
 
 
-def save(
+def save_model(
     model: Model | MaskedModel,
     tokenizer: Tokenizer,
     folder: Path | str,
@@ -77,22 +77,24 @@ def _write(
     dtype: torch.dtype,
 ) -> None:
     parameters = dict(model.named_parameters())
-    table = names.renamed(model.config, model.task, parameters)
+    table = names.weight_names(model.config, model.task, parameters)
     tensors = {
         table[name]: value.detach().to(dtype).cpu().contiguous()
         for name, value in parameters.items()
     }
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    describe(model, tokenizer, folder, extra)
+    write_description(model, tokenizer, folder, extra)
     # safetensors keeps its file from everybody else, and a service runs as somebody else
     (folder / "model.safetensors").chmod((folder / "config.json").stat().st_mode)
 
 
-def describe(
+def write_description(
     model: Model | MaskedModel, tokenizer: Tokenizer, folder: Path, extra: Mapping[str, Any]
 ) -> None:
     """Nothing; writes a model folder's files beside the weights: config.json, destila.json and the tokenizer."""
-    _write_json(folder / "config.json", hf_config.write(model.config, model.task, model.labels))
+    _write_json(
+        folder / "config.json", hf_config.hf_config_of(model.config, model.task, model.labels)
+    )
     own = {"destila": __version__, "task": model.task, "labels": list(model.labels)}
     _write_json(folder / "destila.json", {**extra, **own})
     types = (

@@ -26,7 +26,7 @@ from destila.models.presets import PRESETS
 log = logging.getLogger(__name__)
 
 
-def read(folder: Path) -> tuple[dict[str, Tensor], bool]:
+def read_weights(folder: Path) -> tuple[dict[str, Tensor], bool]:
     """Tensors of a folder by name, and whether they had to be converted from `pytorch_model.bin`.
 
     Names are today's: `gamma` and `beta` are weight and bias, a `module.` prefix is gone. Raises ModelError for a
@@ -113,7 +113,7 @@ def _converted(file: Path) -> Path:
     return target
 
 
-def fingerprint_of(source: str | Path) -> str:
+def weights_fingerprint(source: str | Path) -> str:
     """Names the bytes of a folder's weights and its config.json; a preset, which has no weights, is its own name."""
     if source in PRESETS:
         return str(source)

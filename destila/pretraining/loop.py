@@ -34,7 +34,7 @@ from destila.training import processes, state
 from destila.training.batches import StateSource
 from destila.training.checkpoint import Checkpoints
 from destila.training.optim import adamw, autocast_precision
-from destila.training.sharding import shard
+from destila.training.sharding import shard_model
 from destila.training.step import (
     StepResult,
     TrainContext,
@@ -196,7 +196,7 @@ def _prepared(
             raise TrainingError(
                 "a term of the loss learns weights of its own, which cannot be shared out: use ddp"
             )
-        shard(model, device, accelerator.num_processes)
+        shard_model(model, device, accelerator.num_processes)
     everything = trainable(model, mix.learned.to(device))
     settings: dict[str, Any] = {
         "lr": options.lr,
@@ -255,7 +255,7 @@ def _resumed(
         raise TrainingError(
             f"{disk.path(newest)} belongs to a run with other settings or data: delete its folder to start from the beginning"
         )
-    state.restore(tensors, everything, run.optimizer, where=disk.path(newest))
+    state.restore_state(tensors, everything, run.optimizer, where=disk.path(newest))
     return _position(found, source.start())
 
 
@@ -276,7 +276,7 @@ def _save(
     run: TrainContext, disk: Checkpoints, everything: nn.Module, position: PretrainPosition
 ) -> None:
     """A checkpoint, begun by the first process; the others give it their part of the weights."""
-    tensors = state.tensors(everything, run.optimizer)
+    tensors = state.state_tensors(everything, run.optimizer)
     if run.accelerator.is_main_process:
         disk.add(position.step, asdict(position), tensors)
 
@@ -338,7 +338,9 @@ def _not_finite(result: StepResult) -> str:
 
 def _micro_batches(run: TrainContext, batch: Batch, accumulation: int) -> list[Batch]:
     """The process's rows of the global batch in `accumulation` parts by length; one silent row when it has none."""
-    mine = select_rows(batch, slice(run.accelerator.process_index, None, run.accelerator.num_processes))
+    mine = select_rows(
+        batch, slice(run.accelerator.process_index, None, run.accelerator.num_processes)
+    )
     rows = len(mine.input_ids)
     if not rows:
         return [masked_out(_shown(run, select_rows(batch, slice(0, 1))))]
@@ -346,7 +348,10 @@ def _micro_batches(run: TrainContext, batch: Batch, accumulation: int) -> list[B
         return [_shown(run, mine)]
     lengths = mine.mask.sum(1).numpy()
     parts = np.array_split(np.argsort(lengths, kind="stable"), min(accumulation, rows))
-    return [_shown(run, cut_padding(select_rows(mine, part), int(lengths[part].max()))) for part in parts]
+    return [
+        _shown(run, cut_padding(select_rows(mine, part), int(lengths[part].max())))
+        for part in parts
+    ]
 
 
 def _shown(run: TrainContext, batch: Batch) -> Batch:
@@ -373,7 +378,7 @@ def _return(
     if len(position.returns) >= recovery.returns:
         raise give_up([*position.returns, lost], options)
     found, tensors = disk.read(good)
-    state.restore(tensors, everything, run.optimizer, where=disk.path(good))
+    state.restore_state(tensors, everything, run.optimizer, where=disk.path(good))
     back = _position(found, position.cursor)
     position = replace(
         position,

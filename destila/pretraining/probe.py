@@ -25,7 +25,7 @@ from destila.tasks.metrics import main_score
 from destila.tasks.readers import reader
 from destila.tokenizer.tokenizer import Tokenizer
 from destila.training.batches import collate, to_device
-from destila.training.predict import by_length, window_logits
+from destila.training.predict import batches_by_length, window_logits
 from destila.types import IGNORE, Batch, Dataset, Example, Features, Output, Reader
 
 
@@ -144,7 +144,7 @@ def _states(
     """Last states of the first sub-token of every labelled word, float32 [N, H], and their labels i64 [N]."""
     device = next(encoder.parameters()).device
     states, gold = [], []
-    for chosen in by_length(features):
+    for chosen in batches_by_length(features):
         batch = to_device(collate([features[i] for i in chosen], pad_id), device)
         last = _last(encoder, batch, autocast)
         labelled = batch.unit_mask & (batch.target != IGNORE)

@@ -89,7 +89,7 @@ def run_pretraining(
         # The model is there to be used even when the run is not at its end.
         spent = {} if last is None else _progress_of(last)
         facts = {"recipe": recipe.name, "run": name, "key": key, **spent}
-        store.save(model, prepared.tokenizer, folder / "model", extra={"pretraining": facts})
+        store.save_model(model, prepared.tokenizer, folder / "model", extra={"pretraining": facts})
         if last is not None and last.stopped != "done":
             return None
 
@@ -111,7 +111,7 @@ def share_model(model_folder: Path, out: Path, *, order: bool) -> None:
     """
     model, tokenizer, _ = hf.load_masked(model_folder, order=order)
     facts = {"pretraining": read_folder(model_folder).extra["pretraining"]}
-    store.save(model, tokenizer, out, extra=facts, half=True)
+    store.save_model(model, tokenizer, out, extra=facts, half=True)
 
 
 def run_key(recipe: PretrainRecipe, prepared: Prepared) -> str:

@@ -17,7 +17,7 @@ from destila.models.encoder import STATES
 from destila.models.mlm import MaskedModel
 from destila.models.positions import start_as_sinusoids
 from destila.models.presets import PRESETS
-from destila.models.weights import fingerprint_of
+from destila.models.weights import weights_fingerprint
 from destila.pretraining.corpora import Prepared
 from destila.pretraining.data import word_vectors
 from destila.pretraining.recipe import PretrainRecipe
@@ -70,7 +70,7 @@ def set_up(recipe: PretrainRecipe, found: Prepared, progress: Progress) -> Setup
 
 def empty_like(model: MaskedModel) -> MaskedModel:
     """A model of the same shape on the CPU, without values."""
-    return mlm.empty(model.config, order=model.order is not None)
+    return mlm.empty_masked_model(model.config, order=model.order is not None)
 
 
 def start_fingerprints(recipe: PretrainRecipe) -> list[str]:
@@ -81,7 +81,7 @@ def start_fingerprints(recipe: PretrainRecipe) -> list[str]:
         else [recipe.model.source]
     )
     given += [recipe.teacher.model] if recipe.teacher.model else []
-    return [fingerprint_of(hub.resolve(name)) for name in given]
+    return [weights_fingerprint(hub.resolve(name)) for name in given]
 
 
 def _model(recipe: PretrainRecipe, found: Prepared, progress: Progress) -> MaskedModel:
@@ -99,7 +99,7 @@ def _model(recipe: PretrainRecipe, found: Prepared, progress: Progress) -> Maske
     else:
         shape: Any = table.shape if table.shape is not None else table.source
         model = mlm.build(
-            hf.shaped(shape, found.tokenizer, table.layers), recipe.seed, order=table.order
+            hf.config_for(shape, found.tokenizer, table.layers), recipe.seed, order=table.order
         )
     _check_stages(recipe, model)
     if table.words == "cbow":

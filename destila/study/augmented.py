@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from destila import config
 from destila.models import hf
-from destila.models.weights import fingerprint_of
+from destila.models.weights import weights_fingerprint
 from destila.progress import Progress
 from destila.study.data import Study
 from destila.study.recipe import AugmentOptions
 from destila.teachers import augment
-from destila.teachers.fill import fill
+from destila.teachers.fill import fill_words
 from destila.types import Dataset, Example
 
 log = logging.getLogger(__name__)
@@ -36,12 +36,12 @@ class Made:
 
 def made(study: Study, options: AugmentOptions, progress: Progress) -> Made:
     """The texts that `options` ask for; raises ConfigError when the data set cannot give them."""
-    source = fingerprint_of(options.model) if options.model else ""
+    source = weights_fingerprint(options.model) if options.model else ""
     key = config.fingerprint("augment", VERSION, study.fingerprint, options, source)
 
     def examples() -> Sequence[Example]:
-        fresh = not augment.file_of(key).exists()
-        found = augment.stored(key, lambda: _make(study.dataset, options, progress))
+        fresh = not augment.augment_file(key).exists()
+        found = augment.load_or_make(key, lambda: _make(study.dataset, options, progress))
         how = f"by {options.kind}, {'made now' if fresh else 'made before'}"
         log.info(
             "augmentation: %d new texts from %d %s",
@@ -51,21 +51,21 @@ def made(study: Study, options: AugmentOptions, progress: Progress) -> Made:
         )
         return found
 
-    return Made(key, augment.planned(study.dataset, options.kind, options.copies), examples)
+    return Made(key, augment.count_augmented(study.dataset, options.kind, options.copies), examples)
 
 
 def _make(dataset: Dataset, options: AugmentOptions, progress: Progress) -> list[Example]:
     train = dataset.splits["train"]
     copies, share, seed = options.copies, options.share, options.seed
     if options.kind == "swap":
-        found = augment.swap(train, copies=copies, share=share, seed=seed)
+        found = augment.swap_entities(train, copies=copies, share=share, seed=seed)
     else:
         model, tokenizer, _ = hf.load_masked(options.model or "")
 
         def show(done: int, total: int) -> None:
             progress("filling masks", done, total)
 
-        found = fill(
+        found = fill_words(
             train,
             model,
             tokenizer,
@@ -75,4 +75,4 @@ def _make(dataset: Dataset, options: AugmentOptions, progress: Progress) -> list
             seed=seed,
             progress=show,
         )
-    return augment.new(found, (e for split in dataset.splits.values() for e in split))
+    return augment.keep_new(found, (e for split in dataset.splits.values() for e in split))

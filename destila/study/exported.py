@@ -21,7 +21,7 @@ from destila.measuring.sample_texts import spread
 from destila.model_folder import read_folder
 from destila.models.hf import Loaded
 from destila.models.macs import macs_of
-from destila.models.presets import parameters
+from destila.models.presets import count_parameters
 from destila.report import card
 from destila.study.data import Study
 from destila.study.recipe import read
@@ -114,7 +114,7 @@ class ExportStudy:
             seed=seed,
             seconds=0.0,
             predictor=RuntimePredictor(folder, threads=threads, candidate=candidate.name),
-            params=parameters(loaded.model.config, len(self.labels), self.task),
+            params=count_parameters(loaded.model.config, len(self.labels), self.task),
             size_bytes=candidate.bytes,
             macs=macs_of(loaded.model.config, self.task, len(self.labels)),
             config=dict(base.config) if base else {"model": run},

@@ -15,7 +15,7 @@ from destila import config
 from destila.config import Options, opt
 from destila.errors import ConfigError
 from destila.tasks.span.reader import SpanOptions
-from destila.teachers.ensemble import weights_of
+from destila.teachers.ensemble import ensemble_weights
 from destila.training.options import TrainOptions
 
 
@@ -224,7 +224,7 @@ class Recipe(Options):
             if twice := [name for name in stages if stages.count(name) > 1]:
                 raise ValueError(f"distil.stages: two stages are called '{twice[0]}'")
             if chosen.ensemble and known:
-                weights_of(chosen.ensemble.weights, [1.0] * len(names))
+                ensemble_weights(chosen.ensemble.weights, [1.0] * len(names))
         return self
 
     @property

@@ -21,9 +21,9 @@ from destila.config import Options, opt
 from destila.files import write_json, write_text
 from destila.measuring import machine
 from destila.measuring.size import weights_bytes
-from destila.models.config import EncoderConfig
+from destila.models.architecture import EncoderConfig
 from destila.models.macs import macs_of
-from destila.models.weights import fingerprint_of
+from destila.models.weights import weights_fingerprint
 from destila.progress import Progress, silent
 from destila.report.write import write as write_report
 from destila.study import estimate, questions, supervision
@@ -300,7 +300,7 @@ class Run:
     def evaluate(self, model: TeacherSpec, split: str) -> Record:
         """The Record of a model with a head for these labels, on a split; not added to the study's records."""
         folder = hub.resolve(model.model or "")
-        key = config.fingerprint(self.study.fingerprint, fingerprint_of(folder), split)
+        key = config.fingerprint(self.study.fingerprint, weights_fingerprint(folder), split)
         subject = self._subject(key, model.label, "evaluated", model, folder)
         return assess(self.study, subject, self.folder / "tested" / model.label, split=split)
 

@@ -18,7 +18,7 @@ from destila.errors import ConfigError
 from destila.losses.weighted import WeightedLoss, build_loss
 from destila.model_folder import read_folder
 from destila.models import hf_config
-from destila.models.config import EncoderConfig, Kind, from_shape
+from destila.models.architecture import ArchitectureKind, EncoderConfig, from_shape
 from destila.models.encoder import STATES
 from destila.models.heads import Model
 from destila.models.hf import Loaded
@@ -29,7 +29,7 @@ from destila.teachers import cached_states
 from destila.teachers import live_states as live
 from destila.teachers.cache import Cache
 from destila.teachers.cached_states import CachedStates
-from destila.teachers.live_states import LiveStates, Wanted
+from destila.teachers.live_states import LiveStates, StatesByPool
 from destila.teachers.teacher import Teacher
 from destila.training.batches import StateSource
 from destila.types import Encoded, Example, Features, LossContext, ModelShape
@@ -114,8 +114,8 @@ def _planned(spec: ModelSpec) -> ModelShape | None:
         sizes = [found.layers, found.hidden, found.heads]
     else:
         info = read_folder(hub.resolve(spec.model or ""))
-        if info.config.get("model_type") in get_args(Kind):
-            known = hf_config.read(info.config, where=str(info.path))
+        if info.config.get("model_type") in get_args(ArchitectureKind):
+            known = hf_config.read_hf_config(info.config, where=str(info.path))
             sizes = [known.layers, known.hidden, known.heads]
         else:
             kinds = _THEIRS
@@ -219,12 +219,12 @@ class _Reading:
             examples, self.teacher.tokenizer, self.study.labels, max_length=longest
         )
 
-    def live(self, wanted: Wanted, batch: int) -> LiveStates:
+    def live(self, wanted: StatesByPool, batch: int) -> LiveStates:
         """The teacher on the fly; logs the memory that it takes."""
         own = None if self.same else self.encode(self.examples).features
         tokens = max(len(w.input_ids) for w in own or self.windows)
         units = max(len(w.owned) for w in self.windows)
-        need = live.megabytes(
+        need = live.live_megabytes(
             self.shape, self.teacher.params, wanted, windows=batch, tokens=tokens, units=units
         )
         log.info(
@@ -242,14 +242,14 @@ class _Reading:
             pad_id=self.teacher.tokenizer.pad_id,
         )
 
-    def stored(self, wanted: Wanted, limit_mb: float) -> CachedStates | None:
+    def stored(self, wanted: StatesByPool, limit_mb: float) -> CachedStates | None:
         """The teacher's hidden states from the disk, computed where they are missing; None where they cannot be kept."""
-        if not cached_states.cacheable(wanted):
+        if not cached_states.can_cache(wanted):
             log.info(
                 "distil.states = 'cache': only hidden states are cached; the teacher runs on the fly"
             )
             return None
-        need = cached_states.megabytes(self.windows, wanted, self.shape.hidden)
+        need = cached_states.cached_megabytes(self.windows, wanted, self.shape.hidden)
         log.info("hidden states: about %.1f MB in half precision (limit %g MB)", need, limit_mb)
         if need > limit_mb:
             log.info("over distil.cache_limit_mb = %g: the teacher runs on the fly", limit_mb)
@@ -258,9 +258,9 @@ class _Reading:
         base = self.teacher.spec(self.study.recipe.max_length, self.study.unit_rule)
         rows = {}
         for pool, states in wanted.items():
-            key = {**base, "unit": cached_states.unit_of(base["unit"], pool, states)}
+            key = {**base, "unit": cached_states.state_unit(base["unit"], pool, states)}
             cache = Cache.open(None, key, len(states) * self.shape.hidden)
-            predict = cached_states.asking(
+            predict = cached_states.state_predictor(
                 self.teacher.model,
                 self.encode,
                 pool,

@@ -16,14 +16,14 @@ from destila import config, hub
 from destila.errors import ConfigError, ModelError
 from destila.model_folder import read_folder
 from destila.models.presets import PRESETS
-from destila.models.weights import fingerprint_of
+from destila.models.weights import weights_fingerprint
 from destila.progress import Progress, silent
 from destila.study.data import Study
 from destila.study.recipe import DistilOptions, TeacherSpec
 from destila.study.training import Job, key_of, train
 from destila.teachers.cache import Cache, RowsView
-from destila.teachers.cache import estimate as cost
-from destila.teachers.ensemble import combine, weights_of
+from destila.teachers.cache import estimate_cache as cost
+from destila.teachers.ensemble import combine_logits, ensemble_weights
 from destila.teachers.teacher import Teacher, load_teacher
 from destila.training.batches import TeacherLogits
 from destila.training.predict import TorchPredictor
@@ -136,7 +136,7 @@ class Teachers:
         if self.finetunes(teacher):
             return key_of(self.study, self.job(teacher))
         return config.fingerprint(
-            self.study.fingerprint, fingerprint_of(teacher.model or ""), teacher.label_map
+            self.study.fingerprint, weights_fingerprint(teacher.model or ""), teacher.label_map
         )
 
     def job(self, teacher: TeacherSpec) -> Job:
@@ -188,7 +188,7 @@ class Teachers:
         rows = [self.rows(candidate, examples, options.dtype) for candidate in heard]
         if options.ensemble is None or len(heard) == 1:
             return lambda feature: task.teach(rows[0][feature.row], feature)
-        weights = weights_of(options.ensemble.weights, [candidate.dev for candidate in heard])
+        weights = ensemble_weights(options.ensemble.weights, [candidate.dev for candidate in heard])
         mean = options.ensemble.mean
         each = ", ".join(
             f"{c.spec.label} {weight:.3f}" for c, weight in zip(heard, weights, strict=True)
@@ -197,7 +197,7 @@ class Teachers:
 
         def teach(feature: Features) -> np.ndarray:
             said = [task.teach(row[feature.row], feature) for row in rows]
-            return combine(said, weights, mean=mean, axis=task.axis)
+            return combine_logits(said, weights, mean=mean, axis=task.axis)
 
         return teach
 

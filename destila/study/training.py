@@ -23,7 +23,7 @@ from destila import config
 from destila.errors import ConfigError
 from destila.files import write_json, write_text
 from destila.models import hf, store
-from destila.models.weights import fingerprint_of
+from destila.models.weights import weights_fingerprint
 from destila.progress import Progress, silent
 from destila.study.augmented import Made
 from destila.study.data import Study
@@ -107,7 +107,7 @@ class Trained:
 
 def key_of(study: Study, job: Job) -> str:
     """Names everything that the job's result depends on."""
-    source = fingerprint_of(job.spec.model) if job.spec.model else ""
+    source = weights_fingerprint(job.spec.model) if job.spec.model else ""
     teacher = job.teaching.key if job.teaching else ""
     spec = job.spec.model_dump(exclude=SETTINGS)
     return config.fingerprint(
@@ -178,7 +178,7 @@ def train(study: Study, job: Job, progress: Progress = silent) -> Trained:
         if step.best:
             best = step.evaluation
             if main:
-                store.save(model, tokenizer, job.folder / "best", extra=study.facts)
+                store.save_model(model, tokenizer, job.folder / "best", extra=study.facts)
         if main:
             book.write(step)
             progress(_say(job, step), step.step, step.steps)

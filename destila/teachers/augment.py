@@ -21,7 +21,7 @@ from destila.errors import CacheError, ConfigError
 from destila.files import write_text
 from destila.hub import cache_root
 from destila.tasks.metrics import entities, is_bio
-from destila.teachers.cache import keys_of
+from destila.teachers.cache import example_keys
 from destila.types import CharSpan, Dataset, Example
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class Edit:
     words: tuple[str, ...]
 
 
-def edited(
+def apply_edits(
     text: str, words: Sequence[CharSpan], edits: Sequence[Edit]
 ) -> tuple[str, tuple[CharSpan, ...]]:
     """A text with other words in some places, and the spans of its words; what stands between words stays.
@@ -60,16 +60,18 @@ def edited(
     return "".join([*made, text[end:]]), tuple(spans)
 
 
-def randoms(
+def text_generators(
     examples: Sequence[Example], copies: int, seed: int
 ) -> Iterable[tuple[int, int, Random]]:
     """(copy, position, its own generator) of every text to be made; equal texts have equal generators."""
-    for position, (one, other) in enumerate(keys_of(examples)):
+    for position, (one, other) in enumerate(example_keys(examples)):
         for copy in range(copies):
             yield copy, position, np.random.default_rng([seed, copy, int(one), int(other)])
 
 
-def swap(examples: Sequence[Example], *, copies: int, share: float, seed: int) -> list[Example]:
+def swap_entities(
+    examples: Sequence[Example], *, copies: int, share: float, seed: int
+) -> list[Example]:
     """Tagged sentences with `share` of their entities (at least one) exchanged for others of the same type.
 
     The labels follow: what an entity's words are called is B-, I- as in the sentence it comes from. Sentences without
@@ -82,7 +84,7 @@ def swap(examples: Sequence[Example], *, copies: int, share: float, seed: int) -
             pool.setdefault(kind, set()).add(_words(example)[first:last])
     choices = {kind: sorted(known) for kind, known in pool.items()}
     made = []
-    for copy, i, random in randoms(examples, copies, seed):
+    for copy, i, random in text_generators(examples, copies, seed):
         example, spans = examples[i], [s for s in found[i] if len(choices[s[0]]) > 1]
         if not spans:
             continue
@@ -101,12 +103,12 @@ def swap(examples: Sequence[Example], *, copies: int, share: float, seed: int) -
             ]
             end = last
         target += (example.target or ())[end:]
-        text, places = edited(example.text, example.words, edits)
+        text, places = apply_edits(example.text, example.words, edits)
         made.append(Example(f"{example.id}-swap{copy}", text, words=places, target=tuple(target)))
     return made
 
 
-def planned(dataset: Dataset, kind: str, copies: int) -> int:
+def count_augmented(dataset: Dataset, kind: str, copies: int) -> int:
     """How many texts there will be at most; raises ConfigError when the data set cannot give them."""
     train = dataset.splits["train"]
     if dataset.task == "span":
@@ -122,7 +124,7 @@ def planned(dataset: Dataset, kind: str, copies: int) -> int:
     return copies * sum(bool(isinstance(e.target, tuple) and entities(e.target)) for e in train)
 
 
-def new(made: Iterable[Example], known: Iterable[Example]) -> list[Example]:
+def keep_new(made: Iterable[Example], known: Iterable[Example]) -> list[Example]:
     """The examples whose text is neither known nor made before."""
     seen = {(e.text, e.pair) for e in known}
     kept = []
@@ -133,9 +135,9 @@ def new(made: Iterable[Example], known: Iterable[Example]) -> list[Example]:
     return kept
 
 
-def stored(key: str, make: Callable[[], list[Example]]) -> list[Example]:
+def load_or_make(key: str, make: Callable[[], list[Example]]) -> list[Example]:
     """The examples of a key, made once and kept in `$DESTILA_CACHE/augment`; raises CacheError on a damaged file."""
-    path = file_of(key)
+    path = augment_file(key)
     if not path.exists():
         made = make()
         rows = ([e.id, e.text, e.pair, e.words, e.target] for e in made)
@@ -148,7 +150,7 @@ def stored(key: str, make: Callable[[], list[Example]]) -> list[Example]:
         raise CacheError(f"{path} is damaged ({error}): delete it, and it is made again") from error
 
 
-def file_of(key: str) -> Path:
+def augment_file(key: str) -> Path:
     """Where the examples of a key are kept."""
     return cache_root() / "augment" / f"{key}.jsonl"
 

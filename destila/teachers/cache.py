@@ -31,14 +31,14 @@ from destila.types import Example
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1
-WINDOWS = 1
+CACHE_FORMAT = 1
+WINDOW_RULE = 1
 """Version of the window rule of `tasks.encode`: raise it when equal text may get other logits."""
 
-Predict = Callable[[Sequence[Example]], Iterable[np.ndarray]]
+PredictRows = Callable[[Sequence[Example]], Iterable[np.ndarray]]
 
 
-def spec(
+def cache_spec(
     *,
     teacher: str,
     tokenizer: str,
@@ -57,7 +57,7 @@ def spec(
         "teacher": teacher,
         "tokenizer": tokenizer,
         "max_length": max_length,
-        "windows": WINDOWS,
+        "windows": WINDOW_RULE,
         "unit": unit or {"classify": "example", "tag": "first sub-token"}.get(task, task),
         "task": task,
         "labels": list(labels),
@@ -65,12 +65,12 @@ def spec(
     }
 
 
-def default_root() -> Path:
+def teacher_cache_root() -> Path:
     """`$DESTILA_CACHE/teacher`, else `~/.cache/destila/teacher`."""
     return cache_root() / "teacher"
 
 
-def keys_of(examples: Sequence[Example]) -> np.ndarray:
+def example_keys(examples: Sequence[Example]) -> np.ndarray:
     """128-bit keys u64 [N, 2] of the examples' text, pair and words; the id and the target do not count."""
     keys = np.empty((len(examples), 2), "<u8")
     for i, example in enumerate(examples):
@@ -89,7 +89,7 @@ def _digest(example: Example) -> bytes:
     return digest.digest()
 
 
-def units_of(example: Example) -> int:
+def count_units(example: Example) -> int:
     """About how many rows of logits an example has: its words, one, or for a question the words of its context.
 
     Overlapping windows of a long context hold a third more.
@@ -99,7 +99,7 @@ def units_of(example: Example) -> int:
     return len(example.words) or 1
 
 
-def estimate(
+def estimate_cache(
     examples: Sequence[Example],
     classes: int,
     dtype: str = "float16",
@@ -107,7 +107,7 @@ def estimate(
 ) -> dict[str, float]:
     """What caching these examples will take, before it starts: `megabytes` (10^6 bytes) and `minutes`."""
     row = np.dtype(dtype).itemsize * classes
-    size = sum(units_of(example) * row + INDEX_BYTES for example in examples)
+    size = sum(count_units(example) * row + INDEX_BYTES for example in examples)
     return {"megabytes": size / 1e6, "minutes": len(examples) * seconds_per_example / 60}
 
 
@@ -159,17 +159,17 @@ class Cache:
         if dtype not in ("float16", "float32"):
             raise CacheError(f"cache dtype = '{dtype}': use float16 or float32")
         keyed = {name: value for name, value in spec.items() if name != "source"}
-        key = fingerprint(FORMAT, keyed, classes, dtype)
+        key = fingerprint(CACHE_FORMAT, keyed, classes, dtype)
         meta = {
-            "format": FORMAT,
+            "format": CACHE_FORMAT,
             "key": key,
             "classes": classes,
             "dtype": dtype,
             "spec": dict(spec),
         }
-        folder = default_root() / key if folder is None else Path(folder)
+        folder = teacher_cache_root() / key if folder is None else Path(folder)
         _create(folder, meta)
-        found = read_meta(folder, FORMAT)
+        found = read_meta(folder, CACHE_FORMAT)
         if found["key"] != key:
             differs = [name for name in sorted(keyed) if keyed[name] != found["spec"].get(name)]
             what = ", ".join(differs) or "classes or dtype"
@@ -188,13 +188,13 @@ class Cache:
 
     def missing(self, examples: Sequence[Example]) -> list[int]:
         """Positions of examples without a row; of equal texts only the first."""
-        keys = keys_of(examples)
+        keys = example_keys(examples)
         return self._missing(keys)
 
     def fill(
         self,
         examples: Sequence[Example],
-        predict: Predict,
+        predict: PredictRows,
         *,
         chunk: int = 1024,
         progress: Callable[[int, int], None] | None = None,
@@ -208,7 +208,7 @@ class Cache:
         with self._lock():
             self._segment.refresh()  # another process may have filled since
             self._order = None
-            keys = keys_of(examples)
+            keys = example_keys(examples)
             todo = self._missing(keys)
             self._check_room([examples[i] for i in todo[:4096]], len(todo))
             self._segment.drop_torn_tail()
@@ -224,7 +224,7 @@ class Cache:
 
     def rows(self, examples: Sequence[Example]) -> RowsView:
         """The rows of the examples, in their order; raises CacheError when one was never filled or data is damaged."""
-        keys = keys_of(examples)
+        keys = example_keys(examples)
         at = self._find(keys)
         absent = np.flatnonzero(at < 0)
         if len(absent):
@@ -282,7 +282,9 @@ class Cache:
     def _check_room(self, sample: Sequence[Example], count: int) -> None:
         if not sample:
             return
-        needed = estimate(sample, self.classes, self.dtype.name)["megabytes"] * count / len(sample)
+        needed = (
+            estimate_cache(sample, self.classes, self.dtype.name)["megabytes"] * count / len(sample)
+        )
         free = shutil.disk_usage(self.folder).free / 1e6
         if needed > free:
             raise CacheError(
@@ -320,12 +322,12 @@ def _create(folder: Path, meta: Mapping[str, Any]) -> None:
         ) from error
 
 
-def entries(root: Path | None = None) -> list[dict[str, Any]]:
+def list_caches(root: Path | None = None) -> list[dict[str, Any]]:
     """One dict per cache under a root (None: the default one), largest first, for `destila list cache`.
 
     Keys: folder, source, task, rows, megabytes, dtype, problem (None, or why it cannot be used).
     """
-    root = default_root() if root is None else root
+    root = teacher_cache_root() if root is None else root
     found = (
         [_entry(folder) for folder in sorted(root.iterdir()) if folder.is_dir()]
         if root.is_dir()
@@ -345,7 +347,7 @@ def _entry(folder: Path) -> dict[str, Any]:
         "dtype": "",
     }
     try:
-        meta = read_meta(folder, FORMAT)
+        meta = read_meta(folder, CACHE_FORMAT)
         entry |= {"source": meta["spec"].get("source", ""), "task": meta["spec"].get("task", "")}
         entry |= {"dtype": meta["dtype"], "rows": len(Segment(folder).units)}
     except CacheError as error:

@@ -15,19 +15,19 @@ import numpy as np
 import torch
 from torch import nn
 
-from destila.teachers.cache import Predict, RowsView
-from destila.teachers.live_states import LiveStates, Wanted, unit_numbers
+from destila.teachers.cache import PredictRows, RowsView
+from destila.teachers.live_states import LiveStates, StatesByPool, unit_numbers
 from destila.training.batches import collate, to_device
-from destila.training.predict import by_length
+from destila.training.predict import batches_by_length
 from destila.types import ABSENT, Batch, Encoded, Example, Features, State, TeacherStates
 
-BYTES = 2
+BYTES_PER_VALUE = 2
 """Of a number in half precision."""
 
 _POSITIONS = ("token", "first", "mean")
 
 
-def cacheable(wanted: Wanted) -> bool:
+def can_cache(wanted: StatesByPool) -> bool:
     """Whether everything that a loss compares can be cached."""
     return all(
         pool in _POSITIONS and all(kind == "hidden" for kind, _ in states)
@@ -35,24 +35,24 @@ def cacheable(wanted: Wanted) -> bool:
     )
 
 
-def unit_of(rule: str, pool: str, states: Sequence[State]) -> str:
+def state_unit(rule: str, pool: str, states: Sequence[State]) -> str:
     """The `unit` of a cache's spec: the task's rule, the positions and the layers."""
     return f"{rule}; hidden {' '.join(str(layer) for _, layer in states)}, {pool}"
 
 
-def megabytes(windows: Sequence[Features], wanted: Wanted, width: int) -> float:
+def cached_megabytes(windows: Sequence[Features], wanted: StatesByPool, width: int) -> float:
     """What caching the wanted states of some windows takes, in MB (10^6 bytes)."""
     tokens = units = 0
     for window in windows:
         tokens += len(window.input_ids)
         units += int(window.owned.sum())
     return sum(
-        (tokens if pool == "token" else units) * len(states) * width * BYTES / 1e6
+        (tokens if pool == "token" else units) * len(states) * width * BYTES_PER_VALUE / 1e6
         for pool, states in wanted.items()
     )
 
 
-def asking(
+def state_predictor(
     model: nn.Module,
     encode: Callable[[Sequence[Example]], Encoded],
     pool: str,
@@ -60,7 +60,7 @@ def asking(
     *,
     whole: bool,
     pad_id: int,
-) -> Predict:
+) -> PredictRows:
     """What fills a cache: the states [P, layers * H] of each example, float32; ABSENT where no token holds a unit.
 
     encode: the teacher's windows of some examples.
@@ -71,8 +71,10 @@ def asking(
         windows = encode(examples).features
         device = next(model.parameters()).device
         said: list[np.ndarray] = [np.empty(0)] * len(windows)
-        for chosen in by_length(windows):
-            batch = live.fetch(to_device(live.align_windows(collate([windows[i] for i in chosen], pad_id)), device))
+        for chosen in batches_by_length(windows):
+            batch = live.fetch(
+                to_device(live.align_windows(collate([windows[i] for i in chosen], pad_id)), device)
+            )
             assert batch.inner is not None
             mask = batch.inner.masks[pool]
             values = torch.cat(
@@ -120,7 +122,7 @@ class CachedStates:
     def __init__(
         self,
         rows: Mapping[str, RowsView],
-        states: Wanted,
+        states: StatesByPool,
         *,
         windows: Sequence[Features],
         width: int,

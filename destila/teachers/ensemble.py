@@ -22,7 +22,7 @@ from destila.types import ABSENT
 Mean = Literal["probabilities", "logits"]
 
 
-def combine(
+def combine_logits(
     said: Sequence[np.ndarray], weights: Sequence[float], *, mean: Mean, axis: int
 ) -> np.ndarray:
     """Logits [U, C] of the ensemble, float32, from each teacher's logits [U, C] of the same units.
@@ -50,7 +50,7 @@ def combine(
     return found
 
 
-def weights_of(chosen: str | Sequence[float], dev: Sequence[float]) -> list[float]:
+def ensemble_weights(chosen: str | Sequence[float], dev: Sequence[float]) -> list[float]:
     """The teachers' weights, which sum to 1.
 
     chosen: "equal"; "dev", in proportion to the main dev scores (equal when all are 0); or one number per teacher.

@@ -15,7 +15,7 @@ import torch
 
 from destila.errors import ModelError
 from destila.models.mlm import MaskedModel
-from destila.teachers.augment import Edit, Random, edited, randoms
+from destila.teachers.augment import Edit, Random, apply_edits, text_generators
 from destila.tokenizer.split_words import split_words
 from destila.tokenizer.tokenizer import Pieces, Tokenizer
 from destila.training.batches import collate
@@ -45,7 +45,7 @@ class _Masked:
     features: Features
 
 
-def fill(
+def fill_words(
     examples: Sequence[Example],
     model: MaskedModel,
     tokenizer: Tokenizer,
@@ -65,7 +65,7 @@ def fill(
         raise ModelError(
             f"{tokenizer.source} has no mask token: give a masked language model with its own tokenizer"
         )
-    ids, words = candidates(tokenizer)
+    ids, words = whole_words(tokenizer)
     if len(ids) < 2:
         raise ModelError(
             f"{tokenizer.source} has no tokens that are whole words, so no mask can be filled"
@@ -73,7 +73,7 @@ def fill(
     room = min(model.config.max_length, tokenizer.max_length or model.config.max_length)
     plans = [
         plan
-        for copy, i, random in randoms(examples, copies, seed)
+        for copy, i, random in text_generators(examples, copies, seed)
         if (plan := _mask(examples[i], copy, random, tokenizer, share, room)) is not None
     ]
     order = sorted(range(len(plans)), key=lambda i: len(plans[i].features.input_ids))
@@ -98,7 +98,7 @@ def fill(
     return [made[i] for i in range(len(plans))]
 
 
-def candidates(tokenizer: Tokenizer) -> tuple[np.ndarray, list[str]]:
+def whole_words(tokenizer: Tokenizer) -> tuple[np.ndarray, list[str]]:
     """Tokens that are a whole word of letters: ids i64 [N] and what they spell; found by encoding it again."""
     spelt = {
         i: text.strip("▁Ġ \t\n")
@@ -197,7 +197,7 @@ def _filled(plan: _Masked, values: np.ndarray, places: np.ndarray, words: Sequen
                 weight = np.exp(np.array([v for v, _ in others], np.float64) - others[0][0])
                 drawn = others[int(plan.random.choice(len(others), p=weight / weight.sum()))][1]
                 edits.append(Edit(word, word + 1, (_cased(drawn, old),)))
-        texts.append(edited(side.text, side.words, edits))
+        texts.append(apply_edits(side.text, side.words, edits))
     (text, spans), pair = texts[0], texts[1][0] if len(texts) == 2 else None
     name = f"{plan.example.id}-fill{plan.copy}"
     return Example(name, text, pair, spans if plan.example.words else ())

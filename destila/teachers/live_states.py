@@ -18,7 +18,7 @@ from destila.losses._pool import pooled
 from destila.training.batches import collate, to_device
 from destila.types import Batch, Features, ModelShape, Signal, State, TeacherStates
 
-Wanted = Mapping[str, Sequence[State]]
+StatesByPool = Mapping[str, Sequence[State]]
 """The states that a loss compares, by pool: `Mix.teacher_states`."""
 
 
@@ -33,7 +33,7 @@ class LiveStates:
     def __init__(
         self,
         model: nn.Module,
-        wanted: Wanted,
+        wanted: StatesByPool,
         *,
         whole: bool,
         windows: Sequence[Features] | None = None,
@@ -63,9 +63,9 @@ class LiveStates:
                 "mean": units,
             }
             return replace(batch, inner=TeacherStates({pool: every[pool] for pool in self.wanted}))
-        cells = numbers_of(batch)
+        cells = batch_unit_numbers(batch)
         own = collate(self._reading(batch, cells), self._pad_id)
-        known = numbers_of(own)
+        known = batch_unit_numbers(own)
         order = np.argsort(
             known, kind="stable"
         )  # stable: of a unit in two windows the first one speaks
@@ -125,7 +125,7 @@ def unit_numbers(window: Features) -> np.ndarray:
     )
 
 
-def numbers_of(batch: Batch) -> np.ndarray:
+def batch_unit_numbers(batch: Batch) -> np.ndarray:
     """A number i64 [B * U] that names example and unit, the same for every tokenizer; -1 where no unit counts."""
     found = np.full(tuple(batch.unit_mask.shape), -1, np.int64)
     for i, window in enumerate(batch.features):
@@ -135,8 +135,8 @@ def numbers_of(batch: Batch) -> np.ndarray:
     return found.reshape(-1)
 
 
-def megabytes(
-    shape: ModelShape, params: int, wanted: Wanted, *, windows: int, tokens: int, units: int
+def live_megabytes(
+    shape: ModelShape, params: int, wanted: StatesByPool, *, windows: int, tokens: int, units: int
 ) -> dict[str, float]:
     """What a live teacher takes, in MB (10^6 bytes) of float32: `weights`, and `states` of one batch, about.
 

@@ -22,7 +22,7 @@ from destila.config import fingerprint
 from destila.errors import ModelError, require
 from destila.model_folder import FolderInfo, read_folder
 from destila.models import hf
-from destila.models.config import Kind
+from destila.models.architecture import ArchitectureKind
 from destila.plugins import nearest
 from destila.teachers import cache
 from destila.tokenizer import tokenizer as tokenizers
@@ -60,7 +60,7 @@ class Teacher:
 
         unit: rule from tokens to units, and windows where they are planned; empty is the task's own.
         """
-        return cache.spec(
+        return cache.cache_spec(
             teacher=self.fingerprint,
             tokenizer=self.tokenizer.fingerprint,
             max_length=min(max_length or self.max_length, self.max_length),
@@ -86,7 +86,7 @@ def load_teacher(
     info = read_folder(hub.resolve(source, what="teacher"))
     _check_task(info, task)
     permutation = match_labels(info.labels or (), labels, mapping=mapping, where=str(source))
-    if info.config.get("model_type") in get_args(Kind):
+    if info.config.get("model_type") in get_args(ArchitectureKind):
         theirs = [(info.labels or ())[i] for i in permutation]
         loaded = hf.load(info.path, task=task, labels=theirs, head_required=True)
         model: nn.Module = loaded.model

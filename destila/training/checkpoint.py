@@ -18,7 +18,7 @@ from torch import Tensor
 from destila.errors import TrainingError
 from destila.training import state
 
-Saved = tuple[dict[str, Any], dict[str, Tensor]]
+SavedState = tuple[dict[str, Any], dict[str, Tensor]]
 """A position and tensors by name, as in `state.read`."""
 
 _SUFFIX = ".safetensors"
@@ -66,7 +66,7 @@ class Checkpoints:
         """
         found = self.steps()
         for step in reversed(found):
-            if state.readable(self.path(step)):
+            if state.is_readable(self.path(step)):
                 return step
         if found:
             raise TrainingError(
@@ -79,9 +79,9 @@ class Checkpoints:
         found = [each for each in self.steps() if each % self._every == 0] or self.steps()
         return max((each for each in found if each <= step), default=found[0])
 
-    def read(self, step: int) -> Saved:
+    def read(self, step: int) -> SavedState:
         """The checkpoint after `step` steps; raises TrainingError when it is damaged."""
-        return state.read(self.path(step))
+        return state.read_state(self.path(step))
 
     def add(self, step: int, position: dict[str, Any], tensors: Mapping[str, Tensor]) -> None:
         """Nothing; the tensors are copied and written in the background.
@@ -95,11 +95,11 @@ class Checkpoints:
         }
         self._writing = self._writer.submit(self._write, step, position, copies)
 
-    def replace(self, step: int, saved: Saved) -> None:
+    def replace(self, step: int, saved: SavedState) -> None:
         """Nothing; the checkpoint of `step` is replaced, then those behind it are dropped: a return, on disk."""
         self.wait()
         position, tensors = saved
-        state.write(self.path(step), tensors, position)
+        state.write_state(self.path(step), tensors, position)
         for later in self.steps():
             if later > step:
                 self.path(later).unlink()
@@ -116,7 +116,7 @@ class Checkpoints:
             writing.result()
 
     def _write(self, step: int, position: dict[str, Any], tensors: Mapping[str, Tensor]) -> None:
-        state.write(self.path(step), tensors, position)
+        state.write_state(self.path(step), tensors, position)
         found = self.steps()
         regular = [each for each in found if each % self._every == 0]
         oldest = max((each for each in regular if each <= step - self._behind), default=0)

@@ -32,7 +32,7 @@ from destila.losses.weighted import WeightedLoss
 from destila.training import processes
 from destila.training import state as state_file
 from destila.training.batches import StateSource, TeacherLogits, collate, epoch_batches
-from destila.training.optim import autocast_precision, lr_at, optimizer
+from destila.training.optim import autocast_precision, build_optimizer, lr_at
 from destila.training.options import TrainOptions
 from destila.training.step import (
     StepResult,
@@ -162,7 +162,7 @@ def fit(
     device = accelerator.device
     model.to(device)
     everything = trainable(model, loss.learned.to(device))
-    optim = optimizer(everything, options)
+    optim = build_optimizer(everything, options)
     position = _resume(state, everything, optim, key)
     if position.stopped:
         return
@@ -173,7 +173,9 @@ def fit(
         optimizer=optim,
         task=task,
         loss=loss,
-        autocast=torch.bfloat16 if autocast_precision(options.precision, device) == "bf16" else None,
+        autocast=torch.bfloat16
+        if autocast_precision(options.precision, device) == "bf16"
+        else None,
         seed=seed,
         clip=options.clip,
         states=data.states,
@@ -226,7 +228,7 @@ def fit(
         # the first process saves; the others wait for its gradients, so clocks need not agree
         if state and (due or time.monotonic() - saved > 60 * options.save_minutes):
             if accelerator.is_main_process:
-                state_file.save(state, everything, optim, asdict(position))
+                state_file.save_state(state, everything, optim, asdict(position))
             saved = time.monotonic()
         if position.stopped:
             return
@@ -239,7 +241,7 @@ def _resume(
     if state is None or not state.exists():
         return TrainPosition(key)
 
-    position = TrainPosition(**state_file.load(state, model, optim))
+    position = TrainPosition(**state_file.load_state(state, model, optim))
     if position.key != key:
         raise TrainingError(
             f"{state} belongs to a run with other settings or data: "

@@ -10,7 +10,7 @@ from torch import nn
 from destila.training.options import TrainOptions
 
 
-def optimizer(model: nn.Module, options: TrainOptions) -> torch.optim.AdamW:
+def build_optimizer(model: nn.Module, options: TrainOptions) -> torch.optim.AdamW:
     """The optimiser of a TrainOptions; see `adamw`."""
     return adamw(
         model,

@@ -34,7 +34,7 @@ def window_logits(
     model.eval()
     device = next(model.parameters()).device
     found: list[np.ndarray] = [np.empty(0)] * len(features)
-    for chosen in by_length(features, batch_tokens):
+    for chosen in batches_by_length(features, batch_tokens):
         batch = to_device(collate([features[i] for i in chosen], pad_id), device)
         with torch.autocast(device.type, autocast) if autocast else nullcontext():
             values = model(batch).logits.float().cpu().numpy()
@@ -46,7 +46,9 @@ def window_logits(
     return found
 
 
-def by_length(features: Sequence[Features], batch_tokens: int = 8192) -> Iterator[list[int]]:
+def batches_by_length(
+    features: Sequence[Features], batch_tokens: int = 8192
+) -> Iterator[list[int]]:
     """Positions of windows, the longest first, in batches of at most `batch_tokens` padded tokens."""
     chosen: list[int] = []
     longest = 0

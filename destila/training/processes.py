@@ -16,7 +16,7 @@ from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
 from destila.errors import TrainingError
-from destila.training import memory
+from destila.training import kept_memory
 
 
 def processes() -> PartialState:
@@ -40,7 +40,7 @@ def accelerator(*, unused: bool = False) -> Accelerator:
     unused: some weights may have no gradient in some steps, which data parallelism must look for. Training starts here,
     so here the process is told to keep few kernels, which must be before its first product in bf16.
     """
-    memory.keep_few_kernels()
+    kept_memory.keep_few_kernels()
     processes()
     handlers = [DistributedDataParallelKwargs(find_unused_parameters=unused)]
     return Accelerator(cpu=_on_cpu(), mixed_precision="no", kwargs_handlers=handlers)

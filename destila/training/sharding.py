@@ -16,7 +16,7 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 
-def shard(model: nn.Module, device: torch.device, processes: int) -> None:
+def shard_model(model: nn.Module, device: torch.device, processes: int) -> None:
     """Nothing; the model's weights are shared out in place, layer by layer. Before its optimiser is made."""
     encoder: Any = model.encoder
     mesh = init_device_mesh(device.type, (processes,))
@@ -25,12 +25,12 @@ def shard(model: nn.Module, device: torch.device, processes: int) -> None:
     fully_shard(model, mesh=mesh)
 
 
-def whole(value: Tensor) -> Tensor:
+def whole_tensor(value: Tensor) -> Tensor:
     """The whole of a tensor that may be shared out; every process must ask."""
     return value.full_tensor() if isinstance(value, DTensor) else value
 
 
-def part_like(value: Tensor, like: Tensor) -> Tensor:
+def shard_like(value: Tensor, like: Tensor) -> Tensor:
     """A whole tensor, which every process has, shared out as another one of its shape is; itself where that is not."""
     value = value.to(like.device, copy=True)
     if not isinstance(like, DTensor) or value.shape != like.shape:

@@ -18,35 +18,35 @@ from torch import Tensor, nn
 
 from destila.errors import TrainingError
 from destila.files import replacing
-from destila.training.sharding import part_like, whole
+from destila.training.sharding import shard_like, whole_tensor
 
 
-def save(
+def save_state(
     path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, position: dict[str, Any]
 ) -> None:
     """Write model, optimiser and position (JSON-able); the old state survives a full disk (TrainingError)."""
-    write(path, tensors(model, optimizer), position)
+    write_state(path, state_tensors(model, optimizer), position)
 
 
-def load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+def load_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
     """Restore model and optimiser in place; returns the position. Raises TrainingError on a file that is damaged or another model's."""
-    position, values = read(path)
-    restore(values, model, optimizer, where=path)
+    position, values = read_state(path)
+    restore_state(values, model, optimizer, where=path)
     return position
 
 
-def tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+def state_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """Weights and moments by their names in a file, whole; not copies. With several processes, every one must ask."""
-    found = {f"model.{name}": whole(p.detach()) for name, p in model.named_parameters()}
+    found = {f"model.{name}": whole_tensor(p.detach()) for name, p in model.named_parameters()}
     for i, p in enumerate(p for group in optimizer.param_groups for p in group["params"]):
         for key, value in optimizer.state.get(p, {}).items():
             found[f"optimizer.{i}.{key}"] = (
-                whole(value) if isinstance(value, Tensor) else torch.tensor(value)
+                whole_tensor(value) if isinstance(value, Tensor) else torch.tensor(value)
             )
     return found
 
 
-def write(path: Path, values: Mapping[str, Tensor], position: dict[str, Any]) -> None:
+def write_state(path: Path, values: Mapping[str, Tensor], position: dict[str, Any]) -> None:
     """A file of tensors and a position (JSON-able); an older file survives a full disk (TrainingError)."""
     for leftover in path.parent.glob(f".{path.name}.*.tmp"):  # of a kill: a state has one writer
         leftover.unlink()
@@ -64,7 +64,7 @@ def write(path: Path, values: Mapping[str, Tensor], position: dict[str, Any]) ->
         ) from error
 
 
-def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def read_state(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The position and the tensors of a file; raises TrainingError when it is damaged."""
     try:
         with safe_open(path, "pt") as file:
@@ -78,7 +78,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     return position, values
 
 
-def readable(path: Path) -> bool:
+def is_readable(path: Path) -> bool:
     """Whether a file is whole, as far as its header can tell; cheap."""
     try:
         with safe_open(path, "pt") as file:
@@ -87,10 +87,10 @@ def readable(path: Path) -> bool:
         return False
 
 
-def restore(
+def restore_state(
     values: Mapping[str, Tensor], model: nn.Module, optimizer: torch.optim.Optimizer, *, where: Path
 ) -> None:
-    """Nothing; the tensors of `tensors` are put back. Raises TrainingError when they are another model's."""
+    """Nothing; the tensors of `state_tensors` are put back. Raises TrainingError when they are another model's."""
     shapes = {f"model.{name}": p.shape for name, p in model.named_parameters()}
     if shapes != {key: value.shape for key, value in values.items() if key.startswith("model.")}:
         raise TrainingError(
@@ -98,10 +98,10 @@ def restore(
         )
     with torch.no_grad():
         for name, p in model.named_parameters():
-            p.copy_(part_like(values[f"model.{name}"], p))
+            p.copy_(shard_like(values[f"model.{name}"], p))
     for i, p in enumerate(p for group in optimizer.param_groups for p in group["params"]):
         saved = {
             k.split(".", 2)[2]: v for k, v in values.items() if k.startswith(f"optimizer.{i}.")
         }
         optimizer.state[p].clear()
-        optimizer.state[p].update({k: part_like(v, p) for k, v in saved.items()})
+        optimizer.state[p].update({k: shard_like(v, p) for k, v in saved.items()})

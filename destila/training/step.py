@@ -22,7 +22,7 @@ from torch import nn
 
 from destila.losses.weighted import WeightedLoss
 from destila.training.batches import StateSource, map_tensors, to_device
-from destila.training.sharding import whole
+from destila.training.sharding import whole_tensor
 from destila.types import IGNORE, Batch, Objective, Output, Signal
 
 
@@ -91,9 +91,7 @@ def train_step(
     counts, tokens = _global_counts(context, batches, tokens)
 
     # forward and backward, one micro-batch at a time
-    precision = (
-        torch.autocast(device.type, context.autocast) if context.autocast else nullcontext()
-    )
+    precision = torch.autocast(device.type, context.autocast) if context.autocast else nullcontext()
     logged: dict[str, float] = {}
     for i, batch in enumerate(batches):
         batch = to_device(batch, device)
@@ -193,7 +191,7 @@ def _clip_gradients(context: TrainContext) -> float:
     if not context.clip:
         return math.nan
     weights = [*context.model.parameters(), *learned]
-    return float(whole(nn.utils.clip_grad_norm_(weights, context.clip)))
+    return float(whole_tensor(nn.utils.clip_grad_norm_(weights, context.clip)))
 
 
 def _seed_dropout(device: torch.device, seed: int, number: int, rank: int) -> None:

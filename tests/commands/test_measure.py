@@ -10,7 +10,7 @@ from destila.commands import export, measure
 from destila.errors import ConfigError, DataError
 from destila.measuring import protocols, sample_texts, targets
 from destila.models import heads, presets, store
-from destila.models.config import EncoderConfig
+from destila.models.architecture import EncoderConfig
 
 QUICK = {"repeats": 2, "passes": 1, "warmup": 1, "threads": 1}
 
@@ -37,7 +37,7 @@ def folder(tmp_path_factory, bpe):
         pad_id=bpe.pad_id,
     )
     path = tmp_path_factory.mktemp("model") / "tagger"
-    store.save(
+    store.save_model(
         heads.build(config, "tag", ("O", "B-PER", "I-PER"), 0), bpe, path, extra={"max_length": 32}
     )
     return path
@@ -47,7 +47,7 @@ def test_a_preset_is_measured_by_its_shape_alone(monkeypatch):
     small = presets.PRESETS["albeto-tiny"].with_values(vocab_size=1000)
     monkeypatch.setitem(presets.PRESETS, "albeto-tiny", small)
     found = measure.run(measure.Config(models=("albeto-tiny",), length=(16,), **QUICK))
-    assert found["params"] == presets.parameters(small)
+    assert found["params"] == presets.count_parameters(small)
     assert found["size_bytes"] == 4 * found["params"]
     assert found["macs"]["linear_512"] < found["macs"]["total_512"]
     assert [x["protocol"] for x in found["latency"]] == ["random-16"]

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from destila.models import heads
-from destila.models.config import from_shape
+from destila.models.architecture import from_shape
 from destila.models.heads import Model
 
 VOCAB = 90

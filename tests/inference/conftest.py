@@ -43,7 +43,7 @@ def exported(tmp_path, bpe) -> Callable[..., Path]:
         ).model.eval()
         folder = tmp_path / "exported"
         for place in (tmp_path / "torch", folder):
-            store.save(model, bpe, place, extra={"max_length": 32})
+            store.save_model(model, bpe, place, extra={"max_length": 32})
         (folder / "model.safetensors").unlink()
         proto = fp32.build(model, mask=False)
         graphs = {"int8-dynamic": int8.quantise(proto, kind="dynamic"), "fp32": proto}

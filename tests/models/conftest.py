@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from destila.models.config import EncoderConfig
+from destila.models.architecture import EncoderConfig
 from destila.tokenizer import tokenizer as tokenizers
 from destila.types import Batch
 

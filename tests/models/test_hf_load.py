@@ -24,7 +24,7 @@ def saved(tmp_path: Path, tokenizer, small_config):
 
     def save(kind: str, task: str = "classify", **values):
         model = build(small_config(kind, **values), task, LABELS, seed=1).eval()
-        store.save(model, tokenizer, tmp_path / kind)
+        store.save_model(model, tokenizer, tmp_path / kind)
         return model, tmp_path / kind
 
     return save

@@ -168,7 +168,7 @@ def test_our_folder_loads_in_transformers_and_here(
     kind: str, task: str, tmp_path: Path, tokenizer, small_config, ragged_batch
 ):
     model = build(small_config(kind), task, LABELS[task], seed=2).eval()
-    store.save(model, tokenizer, tmp_path / "ours")
+    store.save_model(model, tokenizer, tmp_path / "ours")
     batch = ragged_batch(LENGTHS, types=1 if kind == "roberta" else 2)
     with torch.no_grad():
         before = model(batch, states=states_of(model))
@@ -189,7 +189,7 @@ def test_a_transformers_pipeline_runs_on_our_folder(
     import transformers
 
     model = build(small_config(kind), "classify", LABELS["classify"], seed=2).eval()
-    store.save(model, tokenizer, tmp_path / "ours")
+    store.save_model(model, tokenizer, tmp_path / "ours")
     pipe = transformers.pipeline("text-classification", model=str(tmp_path / "ours"), device="cpu")
     answered = pipe("El perro come.")[0]
     ids, types, _, _ = tokenizer.frame(tokenizer.text(["El perro come."])[0])

@@ -6,7 +6,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from destila.models.heads import build
-from destila.models.macs import macs
+from destila.models.macs import count_macs
 from destila.models.presets import PRESETS
 
 PUBLISHED = {  # at 128, 256 and 512 tokens
@@ -36,20 +36,20 @@ DEEPER_TINY = {
 
 @pytest.mark.parametrize(("name", "counts"), PUBLISHED.items())
 def test_the_papers_counts_are_reproduced_to_the_digit(name: str, counts: tuple[int, int, int]):
-    assert tuple(macs(PRESETS[name], length) for length in (128, 256, 512)) == counts
+    assert tuple(count_macs(PRESETS[name], length) for length in (128, 256, 512)) == counts
 
 
 @pytest.mark.parametrize(("layers", "counts"), DEEPER_TINY.items())
 def test_more_passes_of_the_tiny_block_count_as_published(layers: int, counts: tuple[int, int]):
     config = PRESETS["albeto-tiny"].with_values(layers=layers)
-    assert (macs(config, 128), macs(config, 512)) == counts
+    assert (count_macs(config, 128), count_macs(config, 512)) == counts
 
 
 def test_attention_products_add_eleven_percent_to_base_at_512():
     base = PRESETS["albeto-base"]
-    added = macs(base, 512, attention=True) - macs(base, 512)
+    added = count_macs(base, 512, attention=True) - count_macs(base, 512)
     assert added == 12 * 2 * 512 * 512 * 768
-    assert 0.10 < added / macs(base, 512) < 0.12
+    assert 0.10 < added / count_macs(base, 512) < 0.12
 
 
 def counted(model: nn.Module, length: int) -> int:
@@ -77,10 +77,10 @@ def counted(model: nn.Module, length: int) -> int:
 def test_the_total_equals_counting_what_runs(kind: str, task: str, small_config):
     config = small_config(kind)
     model = build(config, task, ("a", "b", "c", "d", "e"), seed=0)
-    assert macs(config, 17, labels=5, task=task, attention=True) == counted(model, 17)
+    assert count_macs(config, 17, labels=5, task=task, attention=True) == counted(model, 17)
 
 
 def test_the_total_of_tiny_equals_counting_what_runs():
     config = PRESETS["albeto-tiny"]
     model = build(config, "classify", ("a", "b", "c"), seed=0)
-    assert macs(config, 128, attention=True) == counted(model, 128)
+    assert count_macs(config, 128, attention=True) == counted(model, 128)

@@ -100,7 +100,7 @@ def test_our_folder_loads_in_transformers_and_here(
     model = build(small_config(kind), seed=2).eval()
     with torch.no_grad():
         model.head.bias.normal_()
-    store.save(model, tokenizer, tmp_path / "ours")
+    store.save_model(model, tokenizer, tmp_path / "ours")
     batch = ragged_batch(LENGTHS, types=1 if kind == "roberta" else 2)
     with torch.no_grad():
         before = model.at(batch, batch.mask)
@@ -137,7 +137,7 @@ def test_the_same_seed_gives_the_encoder_of_any_other_head(small_config):
 
 
 def test_a_folder_without_the_head_is_refused_or_given_a_new_one(tmp_path, tokenizer, small_config):
-    store.save(
+    store.save_model(
         build_head(small_config("bert"), "tag", ("O", "B-PER"), seed=3),
         tokenizer,
         tmp_path / "tagger",
@@ -153,7 +153,7 @@ def test_a_folder_without_the_head_is_refused_or_given_a_new_one(tmp_path, token
 
 
 def test_an_output_table_of_its_own_is_refused(tmp_path, tokenizer, small_config):
-    store.save(build(small_config("bert"), seed=3), tokenizer, tmp_path / "untied")
+    store.save_model(build(small_config("bert"), seed=3), tokenizer, tmp_path / "untied")
     path = tmp_path / "untied" / "model.safetensors"
     tensors = load_file(path)
     tensors["cls.predictions.decoder.weight"] = tensors[
@@ -168,7 +168,7 @@ def test_an_output_table_of_its_own_is_refused(tmp_path, tokenizer, small_config
 
 
 def test_fewer_layers_can_be_taken(tmp_path, tokenizer, small_config):
-    store.save(build(small_config("roberta"), seed=3), tokenizer, tmp_path / "deep")
+    store.save_model(build(small_config("roberta"), seed=3), tokenizer, tmp_path / "deep")
     assert hf.load_masked(tmp_path / "deep", layers=2)[0].config.layers == 2
 
 
@@ -179,7 +179,7 @@ def test_the_order_head_is_that_of_transformers(
     import transformers
 
     model = build(small_config(kind), seed=2, order=True).eval()
-    store.save(model, tokenizer, tmp_path / "ours")
+    store.save_model(model, tokenizer, tmp_path / "ours")
     loaded, info = transformers.AutoModelForPreTraining.from_pretrained(
         tmp_path / "ours", output_loading_info=True
     )
@@ -211,7 +211,7 @@ def test_architectures_without_an_order_head_say_so(kind, small_config):
 
 
 def test_an_order_head_that_a_folder_lacks_is_new(tmp_path, tokenizer, small_config):
-    store.save(build(small_config("albert"), seed=3), tokenizer, tmp_path / "mlm")
+    store.save_model(build(small_config("albert"), seed=3), tokenizer, tmp_path / "mlm")
     model, _, report = hf.load_masked(tmp_path / "mlm", order=True)
     assert set(report.missing) == {
         f"order.{p}.{q}" for p in ("dense", "classifier") for q in ("weight", "bias")

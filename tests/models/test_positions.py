@@ -7,13 +7,13 @@ import math
 import pytest
 import torch
 
-from destila.models.config import from_shape
+from destila.models.architecture import from_shape
 from destila.models.encoder import Encoder
-from destila.models.positions import sinusoids, start_as_sinusoids
+from destila.models.positions import sinusoid_table, start_as_sinusoids
 
 
 def test_values_are_those_of_the_formula():
-    table = sinusoids(50, 8, std=1.0)
+    table = sinusoid_table(50, 8, std=1.0)
     for p, column, value in (
         (7, 0, math.sin(7)),
         (7, 1, math.cos(7)),
@@ -27,14 +27,14 @@ def test_values_are_those_of_the_formula():
 
 @pytest.mark.parametrize("width", [1, 7, 64])
 def test_the_spread_is_what_was_asked_for_at_any_width(width):
-    table = sinusoids(512, width, std=0.02)
+    table = sinusoid_table(512, width, std=0.02)
     assert table.shape == (512, width)
     assert table.dtype == torch.float32
     assert float(table.std(correction=0)) == pytest.approx(0.02)
 
 
 def test_near_positions_are_alike_and_distance_decides():
-    table = sinusoids(200, 64, std=1.0)
+    table = sinusoid_table(200, 64, std=1.0)
     like = torch.nn.functional.cosine_similarity(table[100:101], table)
     assert like[101] > like[103] > like[110] > like[150]
     assert torch.allclose(table[10:11] @ table[14], table[90:91] @ table[94], rtol=1e-4)
@@ -54,5 +54,6 @@ def test_a_position_table_starts_at_the_spread_of_the_token_table(kind):
     table = encoder.embeddings.position.weight.detach()
     assert torch.equal(table[:first], before[:first])
     assert torch.equal(
-        table[first:], sinusoids(512, 32, std=float(encoder.embeddings.word.weight.detach().std()))
+        table[first:],
+        sinusoid_table(512, 32, std=float(encoder.embeddings.word.weight.detach().std())),
     )

@@ -8,9 +8,9 @@ import torch
 
 from destila.config import to_toml
 from destila.errors import ConfigError
-from destila.models.config import EncoderConfig, from_shape
+from destila.models.architecture import EncoderConfig, from_shape
 from destila.models.heads import Model
-from destila.models.presets import PRESETS, parameters
+from destila.models.presets import PRESETS, count_parameters
 
 PUBLISHED = {
     "albeto-tiny": 5_345_075,
@@ -34,11 +34,11 @@ PUBLISHED = {
 
 @pytest.mark.parametrize(("name", "count"), PUBLISHED.items())
 def test_the_formula_gives_the_published_count_to_the_unit(name: str, count: int):
-    assert parameters(PRESETS[name]) == count
+    assert count_parameters(PRESETS[name]) == count
 
 
 def test_tiny_roberta_counts_as_published_with_its_two_outputs_per_token():
-    assert parameters(PRESETS["tiny-roberta"], labels=2, task="tag") == 51_211_778
+    assert count_parameters(PRESETS["tiny-roberta"], labels=2, task="tag") == 51_211_778
 
 
 def test_every_preset_has_a_published_count():
@@ -50,7 +50,7 @@ def test_every_preset_has_a_published_count():
 def test_the_formula_equals_counting_the_modules(name: str, task: str):
     with torch.device("meta"):  # every tensor has a shape and none has memory
         model = Model(PRESETS[name], task, ("a", "b", "c"))
-    assert sum(p.numel() for p in model.parameters()) == parameters(PRESETS[name], task=task)
+    assert sum(p.numel() for p in model.parameters()) == count_parameters(PRESETS[name], task=task)
 
 
 @pytest.mark.parametrize("name", ["albeto-tiny", "albeto-base-2", "distilbeto"])

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from destila.losses.weighted import build_loss
-from destila.models.config import from_shape
+from destila.models.architecture import from_shape
 from destila.models.mlm import build
 from destila.pretraining.data.batches import MaskedRows
 from destila.pretraining.objective import TASK

@@ -8,7 +8,7 @@ import torch
 from destila.commands import probe as command
 from destila.errors import ConfigError
 from destila.models import heads, store
-from destila.models.config import from_shape
+from destila.models.architecture import from_shape
 from destila.pretraining import probe
 
 SET = '''
@@ -141,7 +141,7 @@ def test_a_folder_is_probed_by_name(toy_set, bpe, tmp_path):
     config = from_shape(
         {"kind": "bert", "layers": 1, "hidden": 16, "heads": 2}, vocab_size=bpe.vocab_size, pad_id=0
     )
-    store.save(heads.build(config, "tag", ("a", "b"), 0), bpe, tmp_path / "model")
+    store.save_model(heads.build(config, "tag", ("a", "b"), 0), bpe, tmp_path / "model")
     arguments = command.Config(model=str(tmp_path / "model"), pos=toy_set, ner="", length=64)
     found = command.run(arguments)
     assert found["scores"]["pos_accuracy"] > 0.9

@@ -86,7 +86,7 @@ def place(tmp_path, monkeypatch, lines, bpe) -> Path:
         "init_range": 0.5,
     }  # weights so large that no two texts get the same answer
     teacher = hf.load(answers, tokenizer=bpe, task="classify", labels=("no", "sí"))
-    store.save(teacher.model, bpe, "my-teacher")
+    store.save_model(teacher.model, bpe, "my-teacher")
     return tmp_path
 
 

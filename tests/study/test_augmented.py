@@ -10,7 +10,7 @@ from destila import records
 from destila.commands import data
 from destila.errors import ConfigError
 from destila.models import mlm, store
-from destila.models.config import from_shape
+from destila.models.architecture import from_shape
 from destila.study import augmented, testing
 from destila.study.data import Study
 from destila.study.recipe import read
@@ -29,7 +29,7 @@ def _no_subprocess(monkeypatch):
 def masked(tmp_path, bpe):
     """The folder of a masked language model that nobody trained."""
     shape = {"kind": "albert", "layers": 1, "hidden": 16, "positions": 64, "init_range": 0.5}
-    store.save(
+    store.save_model(
         mlm.build(from_shape(shape, vocab_size=bpe.vocab_size, pad_id=bpe.pad_id), seed=1),
         bpe,
         tmp_path / "mlm",
@@ -64,7 +64,7 @@ def test_made_texts_are_labelled_by_the_teacher_and_learnt_from(
     trained.clear()
     caplog.clear()
     monkeypatch.setattr(augmented, "fill", None)
-    monkeypatch.setattr("destila.teachers.augment.swap", None)
+    monkeypatch.setattr("destila.teachers.augment.swap_entities", None)
     run(arguments)
     assert (trained, said(caplog, "augmentation")) == ([], [])
     run(Config(recipe=arguments.recipe, set=(*arguments.set, "seeds=[1]")))
@@ -74,7 +74,7 @@ def test_made_texts_are_labelled_by_the_teacher_and_learnt_from(
 
 
 def test_the_key_names_what_is_made_without_making_it(tiny, masked, monkeypatch):
-    monkeypatch.setattr("destila.teachers.augment.stored", None)
+    monkeypatch.setattr("destila.teachers.augment.load_or_make", None)
 
     def key(*changes: str) -> str:
         steps = Run(Study(read(str(tiny("demo_tags")), changes)))

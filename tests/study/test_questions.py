@@ -17,7 +17,7 @@ from destila.study import questions, run, testing
 from destila.study.data import Study
 from destila.study.recipe import read
 from destila.tasks.span.reader import SpanOptions
-from destila.teachers.cache import estimate
+from destila.teachers.cache import estimate_cache
 from destila.types import Example
 
 NAMES = ["Ana", "Luis", "María", "José", "Óscar"]
@@ -305,7 +305,7 @@ def test_the_data_check_counts_answered_questions_and_shared_contexts(recipe):
 
 def test_the_cost_of_caching_questions_counts_the_words_of_their_contexts():
     short, long = (Example("q", "¿Qué?", "uno " * n, answers=()) for n in (1, 1000))
-    assert estimate([long], 2)["megabytes"] > 100 * estimate([short], 2)["megabytes"] / 2
+    assert estimate_cache([long], 2)["megabytes"] > 100 * estimate_cache([short], 2)["megabytes"] / 2
 
 
 def test_the_report_prints_official_and_spanish_scores(recipe, tmp_path):

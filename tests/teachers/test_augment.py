@@ -8,7 +8,15 @@ import pytest
 
 from destila.errors import CacheError, ConfigError
 from destila.tasks.metrics import entities
-from destila.teachers.augment import Edit, edited, file_of, new, planned, stored, swap
+from destila.teachers.augment import (
+    Edit,
+    apply_edits,
+    augment_file,
+    count_augmented,
+    keep_new,
+    load_or_make,
+    swap_entities,
+)
 from destila.types import Dataset, Example
 
 ROWS = (
@@ -41,15 +49,15 @@ def named(example: Example) -> list[tuple[str, str]]:
 def test_words_give_way_and_what_stands_between_them_stays():
     text = "  El  niño, ¿come?\n"
     words = [(2, 4), (6, 10), (10, 11), (12, 13), (13, 17), (17, 18)]
-    found, spans = edited(text, words, [Edit(1, 2, ("gato", "gris")), Edit(4, 5, ("ve",))])
+    found, spans = apply_edits(text, words, [Edit(1, 2, ("gato", "gris")), Edit(4, 5, ("ve",))])
     assert found == "  El  gato gris, ¿ve?\n"
     assert [found[a:b] for a, b in spans] == ["El", "gato", "gris", ",", "¿", "ve", "?"]
-    assert edited(text, words, []) == (text, tuple(words))
+    assert apply_edits(text, words, []) == (text, tuple(words))
 
 
 def test_swapped_sentences_have_entities_of_the_same_types_and_labels_that_fit(sentences):
     known = {pair for e in sentences for pair in named(e)}
-    made = swap(sentences, copies=5, share=1.0, seed=0)
+    made = swap_entities(sentences, copies=5, share=1.0, seed=0)
     assert len(made) == 15  # not of the sentence without entities
     for example in made:
         source = next(e for e in sentences if example.id.startswith(f"{e.id}-swap"))
@@ -66,7 +74,7 @@ def test_swapped_sentences_have_entities_of_the_same_types_and_labels_that_fit(s
 
 def test_a_share_of_the_entities_is_swapped_and_at_least_one(sentences):
     for share, changed in ((0.1, 1), (0.5, 1), (1.0, 2)):
-        made = swap(sentences[:2], copies=3, share=share, seed=1)
+        made = swap_entities(sentences[:2], copies=3, share=share, seed=1)
         for example in made:
             source = sentences[int(example.id[1])]
             assert (
@@ -75,11 +83,13 @@ def test_a_share_of_the_entities_is_swapped_and_at_least_one(sentences):
 
 
 def test_what_is_made_depends_on_the_seed_the_copy_and_the_text_alone(sentences):
-    every = swap(sentences, copies=2, share=0.5, seed=3)
-    assert swap(sentences, copies=2, share=0.5, seed=3) == every
-    assert swap(sentences, copies=2, share=0.5, seed=4) != every
+    every = swap_entities(sentences, copies=2, share=0.5, seed=3)
+    assert swap_entities(sentences, copies=2, share=0.5, seed=3) == every
+    assert swap_entities(sentences, copies=2, share=0.5, seed=4) != every
     backwards = [replace(e, id=f"x{e.id}") for e in reversed(sentences)]
-    assert {e.text for e in swap(backwards, copies=2, share=0.5, seed=3)} == {e.text for e in every}
+    assert {e.text for e in swap_entities(backwards, copies=2, share=0.5, seed=3)} == {
+        e.text for e in every
+    }
 
 
 def test_texts_that_are_known_or_made_twice_are_left_out(sentences):
@@ -88,28 +98,28 @@ def test_texts_that_are_known_or_made_twice_are_left_out(sentences):
         replace(sentences[0], id="b", text="Ana"),
         Example("c", "Ana"),
     ]
-    assert [e.id for e in new(made, sentences)] == ["b"]
+    assert [e.id for e in keep_new(made, sentences)] == ["b"]
 
 
 def test_what_was_made_is_read_from_disk(sentences, tmp_path, monkeypatch):
     monkeypatch.setenv("DESTILA_CACHE", str(tmp_path))
     made = [
-        *swap(sentences, copies=1, share=0.5, seed=0),
+        *swap_entities(sentences, copies=1, share=0.5, seed=0),
         Example("p", "uno", pair="dos\u2028tres"),
         Example("w", "a"),
     ]
-    assert stored("k", lambda: made) == made
-    assert stored("k", list) == made
-    file_of("k").write_text('["a"]\n', encoding="utf-8")
+    assert load_or_make("k", lambda: made) == made
+    assert load_or_make("k", list) == made
+    augment_file("k").write_text('["a"]\n', encoding="utf-8")
     with pytest.raises(CacheError, match="delete it, and it is made again"):
-        stored("k", list)
+        load_or_make("k", list)
 
 
 def test_what_a_data_set_cannot_give_is_said_before_anything_is_made(sentences):
     dataset = Dataset("ner", "tag", ("O", "B-PER", "I-PER"), {"train": sentences})
-    assert planned(dataset, "swap", 2) == 6
-    assert planned(dataset, "fill", 2) == 8
+    assert count_augmented(dataset, "swap", 2) == 6
+    assert count_augmented(dataset, "fill", 2) == 8
     with pytest.raises(ConfigError, match="needs B- and I- labels"):
-        planned(replace(dataset, labels=("NOUN", "VERB")), "swap", 1)
+        count_augmented(replace(dataset, labels=("NOUN", "VERB")), "swap", 1)
     with pytest.raises(ConfigError, match="not for questions"):
-        planned(replace(dataset, task="span"), "fill", 1)
+        count_augmented(replace(dataset, task="span"), "fill", 1)

@@ -16,7 +16,7 @@ from destila.teachers import cache as module
 from destila.teachers.cache import Cache
 from destila.types import Example
 
-SPEC = module.spec(
+SPEC = module.cache_spec(
     teacher="t1", tokenizer="k1", max_length=128, task="tag", labels=["A", "B", "C"], source="toy"
 )
 
@@ -88,7 +88,7 @@ def test_text_pair_and_words_all_count_in_the_key():
         Example("", "abc", words=((0, 2), (2, 3))),
         Example("", "ábc"),
     ]
-    assert len({tuple(key) for key in module.keys_of(variants)}) == len(variants)
+    assert len({tuple(key) for key in module.example_keys(variants)}) == len(variants)
 
 
 def test_rows_view_is_read_only_and_lies_on_the_file(tmp_path):
@@ -193,7 +193,7 @@ def test_a_folder_made_with_another_spec_is_refused_and_says_what_differs(tmp_pa
         "labels": ["A", "B", "C"],
     }
     with pytest.raises(CacheError, match=rf"another .*{next(iter(change))}.*delete folder"):
-        Cache.open(tmp_path / "c", module.spec(**(plain | change)), 3)
+        Cache.open(tmp_path / "c", module.cache_spec(**(plain | change)), 3)
 
 
 def test_another_dtype_is_another_cache(tmp_path):
@@ -339,7 +339,7 @@ def test_a_full_disk_is_one_clear_error_and_the_chunks_survive(tmp_path):
 
 def test_the_estimate_is_what_the_disk_then_holds(tmp_path):
     examples = [example(i) for i in range(200)]
-    said = module.estimate(examples, 3, "float16", seconds_per_example=0.3)
+    said = module.estimate_cache(examples, 3, "float16", seconds_per_example=0.3)
     size = filled(tmp_path / "c", count=200, chunk=200).size_bytes
     assert said["megabytes"] == pytest.approx(size / 1e6, rel=0.01)
     assert said["minutes"] == pytest.approx(1.0)
@@ -347,11 +347,11 @@ def test_the_estimate_is_what_the_disk_then_holds(tmp_path):
 
 def test_entries_lists_sizes_and_names_what_is_broken(tmp_path, monkeypatch):
     monkeypatch.setenv("DESTILA_CACHE", str(tmp_path))
-    assert module.entries() == []
+    assert module.list_caches() == []
     good = Cache.open(None, SPEC, 3)
     good.fill([example(i) for i in range(30)], Teacher())
     (tmp_path / "teacher" / "junk").mkdir()
-    first, second = module.entries()
+    first, second = module.list_caches()
     assert first["folder"] == str(good.folder)
     assert (first["rows"], first["source"], first["task"], first["problem"]) == (
         30,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from destila.errors import ConfigError
-from destila.teachers.ensemble import combine, weights_of
+from destila.teachers.ensemble import combine_logits, ensemble_weights
 from destila.types import ABSENT
 
 A = np.array([[2.0, 0.0, -1.0], [0.5, 0.5, 3.0]], np.float16)
@@ -20,7 +20,7 @@ def softmax(logits: np.ndarray, axis: int) -> np.ndarray:
 
 @pytest.mark.parametrize(("axis", "over"), [(2, 1), (1, 0)])
 def test_the_mean_of_probabilities_is_their_weighted_sum_along_the_axis(axis, over):
-    found = combine([A, B], [0.25, 0.75], mean="probabilities", axis=axis)
+    found = combine_logits([A, B], [0.25, 0.75], mean="probabilities", axis=axis)
     expected = 0.25 * softmax(A, over) + 0.75 * softmax(B, over)
     assert softmax(found, over) == pytest.approx(expected, abs=1e-6)
     assert (found.dtype, found.shape) == (np.float32, (2, 3))
@@ -28,7 +28,7 @@ def test_the_mean_of_probabilities_is_their_weighted_sum_along_the_axis(axis, ov
 
 @pytest.mark.parametrize("axis", [1, 2])
 def test_the_mean_of_logits_is_their_weighted_sum(axis):
-    assert combine([A, B], [0.25, 0.75], mean="logits", axis=axis) == pytest.approx(
+    assert combine_logits([A, B], [0.25, 0.75], mean="logits", axis=axis) == pytest.approx(
         0.25 * A + 0.75 * B, abs=1e-6
     )
 
@@ -36,7 +36,7 @@ def test_the_mean_of_logits_is_their_weighted_sum(axis):
 @pytest.mark.parametrize("mean", ["probabilities", "logits"])
 @pytest.mark.parametrize(("axis", "over"), [(2, 1), (1, 0)])
 def test_equal_teachers_say_what_one_says(mean, axis, over):
-    found = combine([A, A, A], [0.2, 0.5, 0.3], mean=mean, axis=axis)
+    found = combine_logits([A, A, A], [0.2, 0.5, 0.3], mean=mean, axis=axis)
     assert softmax(found, over) == pytest.approx(softmax(A, over), abs=1e-6)
 
 
@@ -44,39 +44,39 @@ def test_equal_teachers_say_what_one_says(mean, axis, over):
 def test_over_classes_a_teacher_without_the_unit_has_no_say(mean):
     cut = A.copy()
     cut[1] = ABSENT
-    found = combine([cut, B], [0.5, 0.5], mean=mean, axis=2)
+    found = combine_logits([cut, B], [0.5, 0.5], mean=mean, axis=2)
     assert softmax(found, 1)[1] == pytest.approx(softmax(B, 1)[1], abs=1e-6)
     cut_too = np.where([[True], [False]], B, np.float16(ABSENT))
-    assert (combine([cut, cut_too], [0.5, 0.5], mean=mean, axis=2)[1] == ABSENT).all()
+    assert (combine_logits([cut, cut_too], [0.5, 0.5], mean=mean, axis=2)[1] == ABSENT).all()
 
 
 def test_over_units_a_teacher_without_the_unit_gives_it_nothing():
     cut = A.copy()
     cut[1] = ABSENT
-    found = softmax(combine([cut, B], [0.5, 0.5], mean="probabilities", axis=1), 0)
+    found = softmax(combine_logits([cut, B], [0.5, 0.5], mean="probabilities", axis=1), 0)
     assert found == pytest.approx(
         0.5 * np.array([[1.0] * 3, [0.0] * 3]) + 0.5 * softmax(B, 0), abs=1e-6
     )
-    assert (combine([cut, B], [0.5, 0.5], mean="logits", axis=1)[1] == ABSENT).all()
-    assert (combine([cut, cut], [0.5, 0.5], mean="probabilities", axis=1)[1] == ABSENT).all()
+    assert (combine_logits([cut, B], [0.5, 0.5], mean="logits", axis=1)[1] == ABSENT).all()
+    assert (combine_logits([cut, cut], [0.5, 0.5], mean="probabilities", axis=1)[1] == ABSENT).all()
 
 
 def test_a_probability_that_vanishes_stays_finite_and_present():
     sure = np.array([[6e4, -6e4]], np.float32)
-    found = combine([sure, sure], [0.5, 0.5], mean="probabilities", axis=2)
+    found = combine_logits([sure, sure], [0.5, 0.5], mean="probabilities", axis=2)
     assert np.isfinite(found).all()
     assert (found > ABSENT).all()
     assert softmax(found, 1)[0] == pytest.approx([1.0, 0.0])
 
 
 def test_weights_sum_to_one_and_follow_what_was_chosen():
-    assert weights_of("equal", [0.9, 0.3]) == [0.5, 0.5]
-    assert weights_of("dev", [0.9, 0.3]) == pytest.approx([0.75, 0.25])
-    assert weights_of("dev", [0.0, 0.0]) == [0.5, 0.5]
-    assert weights_of((1, 3), [0.0, 0.0]) == [0.25, 0.75]
+    assert ensemble_weights("equal", [0.9, 0.3]) == [0.5, 0.5]
+    assert ensemble_weights("dev", [0.9, 0.3]) == pytest.approx([0.75, 0.25])
+    assert ensemble_weights("dev", [0.0, 0.0]) == [0.5, 0.5]
+    assert ensemble_weights((1, 3), [0.0, 0.0]) == [0.25, 0.75]
 
 
 @pytest.mark.parametrize("wrong", [(1.0,), (-1.0, 2.0), (0.0, 0.0)])
 def test_weights_that_do_not_fit_are_refused(wrong):
     with pytest.raises(ConfigError, match="give 2 numbers from 0 up"):
-        weights_of(wrong, [0.5, 0.5])
+        ensemble_weights(wrong, [0.5, 0.5])

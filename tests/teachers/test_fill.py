@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from destila.errors import ModelError
-from destila.models.config import from_shape
+from destila.models.architecture import from_shape
 from destila.models.mlm import MaskedModel, build
-from destila.teachers.fill import candidates, fill
+from destila.teachers.fill import fill_words, whole_words
 from destila.tokenizer.split_words import split_words
 from destila.types import Example
 
@@ -29,11 +29,11 @@ def model_for(tokenizer, **shape) -> MaskedModel:
 
 def run(tokenizer, examples, **options) -> list[Example]:
     usual = {"copies": 1, "share": 0.3, "top": 5, "seed": 0}
-    return fill(examples, model_for(tokenizer), tokenizer, **(usual | options))
+    return fill_words(examples, model_for(tokenizer), tokenizer, **(usual | options))
 
 
 def test_candidates_are_tokens_that_are_a_whole_word(tokenizer):
-    ids, words = candidates(tokenizer)
+    ids, words = whole_words(tokenizer)
     assert len(ids) == len(words) > 20
     assert len(set(ids.tolist())) == len(ids)
     for i, word in zip(ids.tolist(), words, strict=True):
@@ -51,7 +51,7 @@ def test_words_give_way_to_words_and_everything_else_stays(tokenizer):
         "t1",
         "t2",
     }  # a text without letters is left out
-    words = {w.casefold() for w in candidates(tokenizer)[1]}
+    words = {w.casefold() for w in whole_words(tokenizer)[1]}
     for example in made:
         old = TEXTS[int(example.id[1])]
         before, after = split_words(old), split_words(example.text)
@@ -95,13 +95,15 @@ def test_what_is_made_depends_on_seed_copy_and_text_and_not_on_its_neighbours(bp
 
 def test_the_likeliest_words_are_drawn_and_never_the_one_that_was_there(bpe):
     model = model_for(bpe)
-    ids, words = candidates(bpe)
+    ids, words = whole_words(bpe)
     first, second = words.index("la"), words.index("el")
     with torch.no_grad():
         model.head.bias.zero_()
         model.head.bias[int(ids[first])] = 1000.0
         model.head.bias[int(ids[second])] = 500.0
-    made = fill([Example("t", "pan y la leche")], model, bpe, copies=1, share=1.0, top=3, seed=0)
+    made = fill_words(
+        [Example("t", "pan y la leche")], model, bpe, copies=1, share=1.0, top=3, seed=0
+    )
     assert made[0].text == "la la el la"
 
 

@@ -10,7 +10,7 @@ import torch
 
 from destila.losses import hidden
 from destila.losses.weighted import build_loss
-from destila.models.config import from_shape
+from destila.models.architecture import from_shape
 from destila.models.encoder import STATES
 from destila.models.heads import Model, build
 from destila.tasks.classify import TASK as CLASSIFY
@@ -19,7 +19,7 @@ from destila.tasks.span.task import SpanTask
 from destila.tasks.tag import TASK as TAG
 from destila.teachers import cached_states, live_states
 from destila.teachers.cache import Cache
-from destila.teachers.cached_states import CachedStates, asking
+from destila.teachers.cached_states import CachedStates, state_predictor
 from destila.teachers.live_states import LiveStates
 from destila.tokenizer.split_words import split_words
 from destila.training.batches import collate
@@ -216,10 +216,10 @@ def test_states_from_the_disk_are_those_of_the_live_teacher(
     fresh = LiveStates(
         net, wanted, whole=whole, windows=None if shared else own, pad_id=theirs.pad_id
     )
-    spec = {"unit": cached_states.unit_of("rule", pool, wanted[pool])}
+    spec = {"unit": cached_states.state_unit("rule", pool, wanted[pool])}
     cache = Cache.open(tmp_path / "cache", spec, 2 * width)
     encode = lambda some: TASKS[task].encode(some, theirs, LABELS[task], max_length=LENGTH)  # noqa: E731
-    predict = asking(net, encode, pool, wanted[pool], whole=whole, pad_id=theirs.pad_id)
+    predict = state_predictor(net, encode, pool, wanted[pool], whole=whole, pad_id=theirs.pad_id)
     assert cache.fill(texts, predict, chunk=3) == len(texts)
     kept = CachedStates({pool: cache.rows(texts)}, wanted, windows=mine, width=width)
     for start in range(0, len(mine), 3):
@@ -232,17 +232,17 @@ def test_states_from_the_disk_are_those_of_the_live_teacher(
             torch.testing.assert_close(
                 two.states[pool][state][mask], one.states[pool][state][mask], rtol=2e-3, atol=2e-3
             )
-    need = cached_states.megabytes(mine, wanted, width) * 1e6
+    need = cached_states.cached_megabytes(mine, wanted, width) * 1e6
     committed = (tmp_path / "cache" / "rows.bin").stat().st_size
     assert 0.99 * need <= committed <= 1.3 * need or task == "span", (need, committed)
 
 
 def test_only_hidden_states_are_cached():
-    assert cached_states.cacheable({"token": (("hidden", 0),), "mean": (("hidden", 3),)})
-    assert not cached_states.cacheable({"token": (("hidden", 0), ("attention", 1))})
-    assert not cached_states.cacheable({"padded": (("hidden", 0),)})
+    assert cached_states.can_cache({"token": (("hidden", 0),), "mean": (("hidden", 3),)})
+    assert not cached_states.can_cache({"token": (("hidden", 0), ("attention", 1))})
+    assert not cached_states.can_cache({"padded": (("hidden", 0),)})
     rules = {
-        cached_states.unit_of("word", pool, [("hidden", n)])
+        cached_states.state_unit("word", pool, [("hidden", n)])
         for pool in ("first", "mean")
         for n in (1, 2)
     }
@@ -253,11 +253,11 @@ def test_memory_is_that_of_the_weights_and_of_what_is_kept(bpe):
     net = model("tag", bpe)
     shape, params = shape_of(net), sum(p.numel() for p in net.parameters())
     sizes = {"windows": 4, "tokens": 10, "units": 5}
-    bare = live_states.megabytes(shape, params, {"token": ()}, **sizes)
+    bare = live_states.live_megabytes(shape, params, {"token": ()}, **sizes)
     assert bare["weights"] == pytest.approx(4 * params / 1e6)
-    hidden_too = live_states.megabytes(shape, params, {"token": (("hidden", 1),)}, **sizes)
+    hidden_too = live_states.live_megabytes(shape, params, {"token": (("hidden", 1),)}, **sizes)
     assert hidden_too["states"] - bare["states"] == pytest.approx(4 * 4 * 10 * 24 / 1e6)
-    maps = live_states.megabytes(shape, params, {"token": (("attention", 1),)}, **sizes)
+    maps = live_states.live_megabytes(shape, params, {"token": (("attention", 1),)}, **sizes)
     assert maps["states"] - bare["states"] == pytest.approx(4 * 4 * 2 * 10 * 10 / 1e6)
 
 

@@ -142,7 +142,7 @@ def test_a_folder_of_ours_is_a_teacher_with_its_rows_permuted(tmp_path, bpe):
 
     shape = {"kind": "albert", "layers": 2, "hidden": 32, "init_range": 0.3}
     model = hf.load(shape, tokenizer=bpe, task="tag", labels=THEIRS).model
-    store.save(model, bpe, tmp_path / "m")
+    store.save_model(model, bpe, tmp_path / "m")
     teacher = load_teacher(tmp_path / "m", "tag", OURS)
     same = TorchPredictor(model, bpe, TAG, THEIRS, max_length=64).logits(examples("tag"))
     order = [THEIRS.index(label) for label in OURS]

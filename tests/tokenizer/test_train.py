@@ -7,7 +7,7 @@ import json
 import pytest
 
 from destila.errors import TokenizerError
-from destila.tokenizer.train import vocabulary_fit, learn, sample_lines
+from destila.tokenizer.train import learn, sample_lines, vocabulary_fit
 
 
 def test_the_albeto_recipe_gives_its_ids_and_its_frame(bpe):

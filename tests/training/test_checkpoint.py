@@ -112,7 +112,7 @@ def test_the_weights_of_the_newest_checkpoint_come_without_what_the_loss_learned
     optim = torch.optim.AdamW(everything.parameters())
     for number, kept in enumerate((everything, net)):
         folder = tmp_path / str(number)
-        state.write(folder / "00000007.safetensors", state.tensors(kept, optim), {})
+        state.write_state(folder / "00000007.safetensors", state.state_tensors(kept, optim), {})
         found = load_weights(folder, pretoy.model(seed=9))
         assert all(
             torch.equal(value, found.get_parameter(name)) for name, value in net.named_parameters()

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from destila.training.optim import autocast_precision, lr_at, optimizer
+from destila.training.optim import autocast_precision, build_optimizer, lr_at
 from destila.training.options import TrainOptions
 
 
@@ -44,7 +44,7 @@ def decays(**options) -> dict[str, float]:
     )
     model[2].requires_grad_(False)
     names = {id(p): name for name, p in model.named_parameters()}
-    chosen = optimizer(model, TrainOptions(weight_decay=0.1, **options))
+    chosen = build_optimizer(model, TrainOptions(weight_decay=0.1, **options))
     return {
         names[id(p)]: group["weight_decay"]
         for group in chosen.param_groups
@@ -61,7 +61,7 @@ def test_everything_is_decayed_on_request():
 
 
 def test_the_optimiser_takes_every_number_of_the_recipe():
-    chosen = optimizer(torch.nn.Linear(2, 2), TrainOptions(lr=3e-4, beta2=0.98, eps=1e-6))
+    chosen = build_optimizer(torch.nn.Linear(2, 2), TrainOptions(lr=3e-4, beta2=0.98, eps=1e-6))
     assert chosen.defaults["lr"] == 3e-4
     assert chosen.defaults["betas"] == (0.9, 0.98)
     assert chosen.defaults["eps"] == 1e-6

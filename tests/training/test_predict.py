@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from destila.models.config import from_shape
+from destila.models.architecture import from_shape
 from destila.models.heads import build
 from destila.tasks import classify, tag
 from destila.training.predict import TorchPredictor, window_logits

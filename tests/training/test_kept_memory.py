@@ -7,7 +7,7 @@ import os
 import pytest
 
 from destila.losses.weighted import build_loss
-from destila.training import memory
+from destila.training import kept_memory
 from destila.training.loop import Evaluation, TrainData, fit
 from destila.training.options import TrainOptions
 
@@ -15,7 +15,7 @@ from destila.training.options import TrainOptions
 @pytest.fixture
 def clean_environment(monkeypatch):
     """An environment that says nothing of kernels; what it said before comes back."""
-    for name in memory.KERNEL_VARIABLES:
+    for name in kept_memory.KERNEL_VARIABLES:
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
     return monkeypatch
@@ -35,10 +35,15 @@ def test_a_training_bounds_both_stores(clean_environment, toy):
             seed=0,
         )
     )
-    assert {os.environ[name] for name in memory.KERNEL_VARIABLES} == {str(memory.KERNELS_KEPT)}
+    assert {os.environ[name] for name in kept_memory.KERNEL_VARIABLES} == {
+        str(kept_memory.KERNELS_KEPT)
+    }
 
 
 def test_the_users_own_number_stays(clean_environment):
-    clean_environment.setenv(memory.KERNEL_VARIABLES[0], "7")
-    memory.keep_few_kernels()
-    assert [os.environ[name] for name in memory.KERNEL_VARIABLES] == ["7", str(memory.KERNELS_KEPT)]
+    clean_environment.setenv(kept_memory.KERNEL_VARIABLES[0], "7")
+    kept_memory.keep_few_kernels()
+    assert [os.environ[name] for name in kept_memory.KERNEL_VARIABLES] == [
+        "7",
+        str(kept_memory.KERNELS_KEPT),
+    ]

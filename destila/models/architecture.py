@@ -18,7 +18,7 @@ from destila import config as toml
 from destila.config import Options, opt
 from destila.errors import ConfigError
 
-Kind = Literal["bert", "roberta", "albert", "distilbert"]
+ArchitectureKind = Literal["bert", "roberta", "albert", "distilbert"]
 Activation = Literal["gelu", "gelu_new", "relu"]
 
 
@@ -30,7 +30,7 @@ class EncoderConfig(Options):
                   classifier_dropout=0.1, eps=1e-12, init_range=0.02, pad_id=0, bos_id=2, eos_id=3)
     """
 
-    kind: Kind = opt(..., "bert, roberta, albert or distilbert")
+    kind: ArchitectureKind = opt(..., "bert, roberta, albert or distilbert")
     vocab_size: int = opt(..., "rows of the token table", ge=1)
     positions: int = opt(..., "rows of the position table", ge=1)
     types: int = opt(..., "rows of the token-type table; 0: none", ge=0)
