@@ -2,7 +2,7 @@
 
     for step in fit(model, task, loss, data, evaluate, options, seed=0, state=run / "state.safetensors"):
         log.write(step)
-        if step.best: store.save(model, ...)
+        if step.best: store.save_model(model, ...)
 
 The caller saves, logs, stops and shows progress. Fine-tuning and every kind of distillation are this
 loop and differ only in task, terms and data; pre-training, whose text never ends, has a loop of its

@@ -118,6 +118,6 @@ def test_a_state_holds_weights_moments_and_the_position(toy, tmp_path):
     assert sum(name.startswith("model.") for name in tensors) == count
     assert sum(name.endswith(("exp_avg", "exp_avg_sq", "step")) for name in tensors) == 3 * count
     fresh = toy.model("tag")
-    position = state_file.load(tmp_path / "s", fresh, torch.optim.AdamW(fresh.parameters()))
+    position = state_file.load_state(tmp_path / "s", fresh, torch.optim.AdamW(fresh.parameters()))
     assert (position["key"], position["step"], position["stopped"]) == ("k", 9, "done")
     assert math.isfinite(position["best"])
