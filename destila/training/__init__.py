@@ -1,1 +1,1 @@
-"""The one training loop, its batches, its optimiser, and prediction with torch."""
+"""The loop for labelled data, the step it shares with pre-training, and torch prediction."""

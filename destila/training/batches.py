@@ -1,7 +1,7 @@
 """Features -> padded batches: in a seeded order, of like lengths, the teacher's rows beside them.
 
-The order depends on (seed, epoch) alone, so a run can be resumed at any batch, and every process of a
-data-parallel run derives the same global order and takes a slice of each global batch.
+The order depends on (seed, epoch) alone, so a run can be resumed at any batch, and every process of
+a data-parallel run derives the same global order and takes a slice of each global batch.
 """
 
 from __future__ import annotations

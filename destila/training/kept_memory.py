@@ -4,12 +4,12 @@ Heap. By default glibc hands every large tensor back to the system and asks for 
 step, page by page: a sixth of the processor's time where steps are short (`benchmarks/pretrain.py
 --heap returned` against `kept`).
 
-Kernels. A bf16 product on the CPU is computed by a kernel that oneDNN makes for its very shape, and a
-step of an encoder makes about twenty of them for every length of batch. oneDNN keeps the last 1,024
-and torch's wrapper around it as many more, together some 500 MB after 60 steps of a tagger, scattered
-over the heap, which cannot use the holes between for activations of other lengths. The layers of one
-step share kernels, which few are enough for; making those of a length that comes back is a small part
-of a step. Results are the same bits with any number (`benchmarks/train_memory.py`).
+Kernels. A bf16 product on the CPU is computed by a kernel that oneDNN makes for its very shape, and
+a step of an encoder makes about twenty of them for every length of batch. oneDNN keeps the last
+1,024 and torch's wrapper around it as many more, together some 500 MB after 60 steps of a tagger,
+scattered over the heap, which cannot use the holes between for activations of other lengths. The
+layers of one step share kernels, which few are enough for; making those of a length that comes back
+is a small part of a step. Results are the same bits with any number (`benchmarks/train_memory.py`).
 """
 
 from __future__ import annotations

@@ -1,16 +1,18 @@
 """The training loop for labelled data: a generator of steps.
 
-    for step in fit(model, task, loss, data, evaluate, options, seed=0, state=run / "state.safetensors"):
+    for step in fit(model, task, loss, data, evaluate, options, seed=0, state=run /
+    "state.safetensors"):
         log.write(step)
         if step.best: store.save_model(model, ...)
 
-The caller saves, logs, stops and shows progress. Fine-tuning and every kind of distillation are this
-loop and differ only in task, terms and data; pre-training, whose text never ends, has a loop of its
-own (`pretraining/loop.py`) over the same step (`training/step.py`).
+The caller saves, logs, stops and shows progress. Fine-tuning and every kind of distillation are
+this loop and differ only in task, terms and data; pre-training, whose text never ends, has a loop
+of its own (`pretraining/loop.py`) over the same step (`training/step.py`).
 
 The data order depends on (seed, epoch), dropout on (seed, step, process), the learning rate on the
-step. So resuming needs the weights, the optimiser's moments and a position, and continues bitwise as
-if never stopped (same device and threads). A state is saved at every evaluation and every few minutes.
+step. So resuming needs the weights, the optimiser's moments and a position, and continues bitwise
+as if never stopped (same device and threads). A state is saved at every evaluation and every few
+minutes.
 """
 
 from __future__ import annotations

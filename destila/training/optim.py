@@ -11,7 +11,7 @@ from destila.training.options import TrainOptions
 
 
 def build_optimizer(model: nn.Module, options: TrainOptions) -> torch.optim.AdamW:
-    """The optimiser of a TrainOptions; see `adamw`."""
+    """Return the optimiser of a TrainOptions; see `adamw`."""
     return adamw(
         model,
         lr=options.lr,
@@ -31,24 +31,28 @@ def adamw(
     weight_decay: float,
     decay_all: bool = False,
 ) -> torch.optim.AdamW:
-    """AdamW over trainable parameters; biases and LayerNorms (one dimension) are not decayed unless `decay_all`."""
-    named = [p for p in model.parameters() if p.requires_grad]
-    decayed = [p for p in named if decay_all or p.dim() > 1]
-    kept = [p for p in named if not decay_all and p.dim() <= 1]
+    """Return AdamW over the trainable parameters (Loshchilov and Hutter 2019).
+
+    Biases and LayerNorms, which have one dimension, are not decayed unless `decay_all`.
+    """
+    trained = [p for p in model.parameters() if p.requires_grad]
+    decayed = [p for p in trained if decay_all or p.dim() > 1]
+    spared = [p for p in trained if not decay_all and p.dim() <= 1]
+
     groups = [
         {"params": decayed, "weight_decay": weight_decay},
-        {"params": kept, "weight_decay": 0.0},
+        {"params": spared, "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(
-        [g for g in groups if g["params"]], lr=lr, betas=betas, eps=eps, fused=True
-    )
+    groups = [group for group in groups if group["params"]]
+    return torch.optim.AdamW(groups, lr=lr, betas=betas, eps=eps, fused=True)
 
 
 def lr_at(step: int, steps: int, options: TrainOptions) -> float:
-    """Learning rate of optimiser step `step` (0-based) of `steps`: linear warm-up, then the chosen decay to 0."""
+    """Return the rate of step `step` (from 0) of `steps`: linear warm-up, then a decay to 0."""
     warm = int(options.warmup * steps)
     if step < warm:
         return options.lr * (step + 1) / warm
+
     done = (step - warm) / max(1, steps - warm)
     if options.schedule == "linear":
         return options.lr * (1 - done)
@@ -58,7 +62,7 @@ def lr_at(step: int, steps: int, options: TrainOptions) -> float:
 
 
 def autocast_precision(chosen: str, device: torch.device) -> str:
-    """Return the autocast precision: "bf16" where chosen, or where "auto" meets hardware for it, else "no"."""
+    """Return the autocast precision: "bf16" where chosen or, for "auto", in hardware; else "no"."""
     if chosen != "auto":
         return "bf16" if chosen == "bf16" else "no"
     if device.type == "cuda":

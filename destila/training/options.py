@@ -39,7 +39,8 @@ class TrainOptions(Options):
     evaluations: float = opt(1.0, "dev evaluations per epoch", gt=0)
     select: Literal["score", "loss", "last"] = opt(
         "score",
-        "checkpoint that is kept: best main dev score, least gold-label dev loss, or the last evaluation's",
+        "checkpoint that is kept: best main dev score, least gold-label dev loss, "
+        "or the last evaluation's",
     )
     patience: int | None = opt(
         None, "stop after more than this many evaluations without improvement; none = never"

@@ -1,4 +1,4 @@
-"""Prediction with torch: logits of every window, and from them what the task's reader makes of an example."""
+"""Prediction with torch: logits of every window, and what a task makes of them."""
 
 from __future__ import annotations
 
@@ -25,41 +25,50 @@ def window_logits(
     autocast: torch.dtype | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> list[np.ndarray]:
-    """Float32 logits of every window, in order: [C], or [L', C] with L' at least its tokens.
+    """Return the float32 logits of every window, in order: [C], or [L', C] with L' >= its tokens.
 
-    Windows are batched by length, at most `batch_tokens` padded tokens at a time. progress: called with the number of
-    windows done in each batch.
+    Args:
+        model: gives an Output for a batch; afterwards in the mode it was in.
+        features: the windows.
+        pad_id: the tokenizer's padding id.
+        batch_tokens: most padded tokens of a batch; windows are batched by length.
+        autocast: precision of the forward pass; None: float32.
+        progress: called with the number of windows done in each batch.
     """
     training = model.training
     model.eval()
     device = next(model.parameters()).device
-    found: list[np.ndarray] = [np.empty(0)] * len(features)
+    precision = torch.autocast(device.type, autocast) if autocast else nullcontext()
+
+    logits: list[np.ndarray] = [np.empty(0)] * len(features)
     for chosen in batches_by_length(features, batch_tokens):
         batch = to_device(collate([features[i] for i in chosen], pad_id), device)
-        with torch.autocast(device.type, autocast) if autocast else nullcontext():
-            values = model(batch).logits.float().cpu().numpy()
+        with precision:
+            values = model(batch).logits.float().cpu().numpy()  # [B, C] or [B, L, C]
         for i, value in zip(chosen, values, strict=True):
-            found[i] = value
+            logits[i] = value
         if progress:
             progress(len(chosen))
+
     model.train(training)
-    return found
+    return logits
 
 
 def batches_by_length(
     features: Sequence[Features], batch_tokens: int = 8192
 ) -> Iterator[list[int]]:
-    """Positions of windows, the longest first, in batches of at most `batch_tokens` padded tokens."""
-    chosen: list[int] = []
-    longest = 0
-    for i in sorted(range(len(features)), key=lambda i: len(features[i].input_ids), reverse=True):
-        if chosen and (len(chosen) + 1) * longest > batch_tokens:
-            yield chosen
-            chosen = []
-        longest = longest if chosen else len(features[i].input_ids)
-        chosen.append(i)
-    if chosen:
-        yield chosen
+    """Yield positions of windows, longest first, at most `batch_tokens` padded tokens a batch."""
+    lengths = [len(window.input_ids) for window in features]
+    batch: list[int] = []
+    for i in sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True):
+        # all are padded to the first, which is the longest
+        if batch and (len(batch) + 1) * lengths[batch[0]] > batch_tokens:
+            yield batch
+            batch = []
+        batch.append(i)
+
+    if batch:
+        yield batch
 
 
 class TorchPredictor:
@@ -80,30 +89,29 @@ class TorchPredictor:
     def logits(
         self, examples: Sequence[Example], *, progress: Callable[[int], None] | None = None
     ) -> UnitLogits:
-        """Logits per unit [U, C] of every example: what a teacher's cache keeps."""
-        return self._task.units(*self._read(examples, progress))
+        """Return the logits per unit [U, C] of every example: what a teacher's cache keeps."""
+        return self._task.units(*self._window_logits(examples, progress))
 
     def rows(self, examples: Sequence[Example]) -> list[Any]:
-        """What the task decodes: one row per example."""
-        return self._task.gather(*self._read(examples, None))
-
-    def _read(
-        self, examples: Sequence[Example], progress: Callable[[int], None] | None
-    ) -> tuple[Sequence[Features], list[np.ndarray]]:
-        encoded = self._task.encode(
-            _unlabelled(examples), self.tokenizer, self.labels, max_length=self.max_length
-        )
-        return encoded.features, window_logits(
-            self.model, encoded.features, pad_id=self.tokenizer.pad_id, progress=progress
-        )
+        """Return what the task decodes: one row per example."""
+        return self._task.gather(*self._window_logits(examples, None))
 
     def predict(self, examples: Sequence[Example], *, chunk: int = 1024) -> Iterator[Prediction]:
-        """Predictions in order, computed `chunk` examples at a time."""
+        """Yield predictions in order, computed `chunk` examples at a time."""
         for start in range(0, len(examples), chunk):
             part = examples[start : start + chunk]
             yield from self._task.decode(part, self.rows(part), self.labels)
 
-
-def _unlabelled(examples: Sequence[Example]) -> list[Example]:
-    """The examples without targets: prediction must not look at them, nor fail on a label it does not know."""
-    return [Example(e.id, e.text, e.pair, e.words) for e in examples]
+    def _window_logits(
+        self, examples: Sequence[Example], progress: Callable[[int], None] | None
+    ) -> tuple[Sequence[Features], list[np.ndarray]]:
+        """Return the windows of some examples, and the logits of each."""
+        # without targets: prediction must not look at them, nor fail on a label it does not know
+        unlabelled = [Example(e.id, e.text, e.pair, e.words) for e in examples]
+        encoded = self._task.encode(
+            unlabelled, self.tokenizer, self.labels, max_length=self.max_length
+        )
+        logits = window_logits(
+            self.model, encoded.features, pad_id=self.tokenizer.pad_id, progress=progress
+        )
+        return encoded.features, logits

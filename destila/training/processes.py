@@ -1,7 +1,7 @@
-"""The processes of a data-parallel run (`torchrun --nproc_per_node 2 -m destila ...`), through accelerate.
+"""The processes of a data-parallel run (`torchrun --nproc_per_node 2 -m destila ...`).
 
-Without a GPU, accelerate takes the processes of torchrun for strangers unless it is told to stay on the CPU: each
-would train alone and write the same files. Everything that asks who it is asks here.
+Without a GPU, accelerate takes the processes of torchrun for strangers unless it is made to stay on
+the CPU: each would train alone and write the same files. Everything that asks who it is asks here.
 """
 
 from __future__ import annotations
@@ -20,52 +20,66 @@ from destila.training import kept_memory
 
 
 def processes() -> PartialState:
-    """The state shared by all processes: `is_main_process`, `num_processes`, `process_index`, `wait_for_everyone()`.
+    """Return the state that all processes share.
 
-    Raises TrainingError when several processes were started and cannot talk to each other.
+    It has `is_main_process`, `num_processes`, `process_index` and `wait_for_everyone()`.
+
+    Raises:
+        TrainingError: several processes were started and cannot talk to each other.
     """
     started = int(os.environ.get("WORLD_SIZE", "1"))
-    _meet()
+    _meet_after_restart()
+
     state = PartialState(cpu=_on_cpu())
     if state.num_processes != started:
         raise TrainingError(
-            f"{started} processes were started but each runs alone on {state.device}: set ACCELERATE_USE_CPU=1, or start one"
+            f"{started} processes were started but each runs alone on {state.device}: "
+            "set ACCELERATE_USE_CPU=1, or start one"
         )
     return state
 
 
 def accelerator(*, unused: bool = False) -> Accelerator:
-    """The accelerator of this process; precision is the loop's own business, not that of an `accelerate config`.
+    """Return the accelerator of this process.
 
-    unused: some weights may have no gradient in some steps, which data parallelism must look for. Training starts here,
-    so here the process is told to keep few kernels, which must be before its first product in bf16.
+    Precision is the loop's own business, not that of an `accelerate config`.
+
+    Args:
+        unused: whether some weights may have no gradient in some steps, which data parallelism
+            must look for.
     """
+    # every training starts here, before its first product in bf16
     kept_memory.keep_few_kernels()
+
     processes()
     handlers = [DistributedDataParallelKwargs(find_unused_parameters=unused)]
     return Accelerator(cpu=_on_cpu(), mixed_precision="no", kwargs_handlers=handlers)
 
 
-def _meet() -> None:
-    """The processes of a restart of torchrun find each other, and not the addresses that the dead ones left.
+def _meet_after_restart() -> None:
+    """Let the processes of a restart of torchrun find each other, and not those that died.
 
-    torchrun keeps one store of addresses over its restarts, in which a process that is quick reads those of the last
-    attempt and then waits for a process that is no more.
+    torchrun keeps one store of addresses over its restarts, in which a process that is quick reads
+    those of the last attempt and then waits for a process that is no more.
     """
     attempt = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
     if not attempt or distributed.is_initialized():
         return
-    store, rank, world = next(rendezvous("env://"))
+
+    # one backend for the kind of device, bound to this process's own one
     device = None if _on_cpu() else torch.accelerator.current_accelerator()
+    backend = "gloo"
     if device is not None:
         torch.accelerator.set_device_index(int(os.environ["LOCAL_RANK"]))
+        backend = distributed.get_default_backend_for_device(device)
+
+    # addresses under a name of this attempt
+    store, rank, world = next(rendezvous("env://"))
     distributed.init_process_group(
-        "gloo" if device is None else distributed.get_default_backend_for_device(device),
-        store=PrefixStore(f"attempt {attempt}", store),
-        rank=rank,
-        world_size=world,
+        backend, store=PrefixStore(f"attempt {attempt}", store), rank=rank, world_size=world
     )
 
 
 def _on_cpu() -> bool:
+    """Return whether torchrun started this process on a machine without an accelerator."""
     return "LOCAL_RANK" in os.environ and not torch.accelerator.is_available()
