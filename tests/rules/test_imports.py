@@ -28,7 +28,7 @@ ROWS = (
     ("training",),
     ("inference", "teachers", "pretraining.data"),
     ("measuring",),
-    ("exporting", "report"),
+    ("exporting", "report", "serve"),
     ("study", "pretraining"),
     ("commands",),
     ("cli",),
@@ -47,11 +47,16 @@ WITHOUT_TORCH = {
         "baselines",
         "inference",
         "report",
+        "serve",
     ),
 }
 TORCH_WHEN_CALLED = {"tasks", "inference"}
 """Light rooms whose functions may import torch: a loss needs it, a prediction does not."""
-DISTRIBUTION = {"sklearn": "scikit-learn", "sklearn_crfsuite": "sklearn-crfsuite"}
+DISTRIBUTION = {
+    "sklearn": "scikit-learn",
+    "sklearn_crfsuite": "sklearn-crfsuite",
+    "prometheus_client": "prometheus-client",
+}
 
 
 def test_every_room_has_a_row(modules: list[Any]) -> None:

@@ -1,0 +1,88 @@
+"""Serve exported models over HTTP: an API, a stream, metrics and a page to try them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from destila import cpu, hub
+from destila.config import Options, opt
+from destila.errors import ConfigError, require
+
+TOKEN = "DESTILA_TOKEN"
+"""The environment variable with the token, so that it stands in no list of processes."""
+
+
+class Config(Options):
+    """What to serve, and where."""
+
+    models: tuple[str, ...] = opt(..., "exported folders, or NAME=FOLDER", min_length=1)
+    host: str = opt("127.0.0.1", "address to listen on; 0.0.0.0 = everybody's")
+    port: int = opt(8000, "port to listen on", ge=0, le=65535)
+    workers: int | None = opt(None, "texts labelled at once; none = one per core", ge=1)
+    queue: int = opt(2048, "texts that may wait; more are refused with 503", ge=1)
+    max_body: int = opt(1 << 20, "bytes of a request, or of a line of a stream", ge=1)
+    max_texts: int = opt(256, "texts in one request", ge=1)
+    max_characters: int = opt(100_000, "characters of one text", ge=1)
+    timeout: float = opt(60.0, "seconds until a request is answered or given up", gt=0)
+
+
+def run(config: Config) -> dict[str, Any]:
+    """Serve until the process is told to stop, answering what was taken.
+
+    A token in the environment variable DESTILA_TOKEN must be sent by every client.
+
+    Raises:
+        MissingExtraError: fastapi, uvicorn or prometheus-client are not installed.
+        ConfigError: two models have one name.
+        ModelError: a folder is no exported model.
+
+    """
+    for package in ("fastapi", "uvicorn", "prometheus_client"):
+        require(package, "serve")
+    import uvicorn
+
+    from destila.serve.app import create_app
+    from destila.serve.bodies import Limits
+    from destila.serve.pool import WorkerPool
+
+    folders = name_models(config.models)
+    workers = config.workers or cpu.available()
+    pool = WorkerPool(folders, workers=workers, capacity=config.queue)
+    limits = Limits(config.max_body, config.max_texts, config.max_characters, config.timeout)
+    app = create_app(pool, limits=limits, token=os.environ.get(TOKEN) or None)
+
+    server = uvicorn.Config(
+        app,
+        host=config.host,
+        port=config.port,
+        log_level="warning",
+        access_log=False,  # ours is structured, and holds no text
+        server_header=False,
+        timeout_graceful_shutdown=int(config.timeout) + 1,
+    )
+    uvicorn.Server(server).run()
+    return {"served": sorted(folders), "host": config.host, "port": config.port}
+
+
+def name_models(models: tuple[str, ...]) -> dict[str, Path]:
+    """Map the name of every model to its folder.
+
+    A folder's own name is the model's, but for `best`, which every run has: there it is the run's.
+
+    Raises:
+        ConfigError: two models have one name.
+
+    """
+    folders: dict[str, Path] = {}
+    for given in models:
+        name, equals, place = given.partition("=")
+        folder = hub.resolve(place if equals else given)
+        if not equals:
+            path = folder.resolve()
+            name = path.parent.name if path.name == "best" else path.name
+        if name in folders:
+            raise ConfigError(f"two models are called '{name}': give names, as in NAME={folder}")
+        folders[name] = folder
+    return folders

@@ -1,0 +1,174 @@
+"""What a client may send: read with limits, checked, and refused with the reason.
+
+JSON of a stranger may be nested a million levels deep, hold integers of a million digits or half an
+emoji. Whatever is wrong with it becomes one `RefusedError` with a status and a sentence.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+from destila.serve.pool import Item
+
+PARTS = ("id", "text", "pair", "words", "question", "context")
+"""Keys of an object that stands for one text."""
+
+
+class RefusedError(Exception):
+    """Refuse a request: HTTP status, and what is wrong in one sentence."""
+
+    def __init__(self, status: int, detail: str, **more: Any) -> None:
+        super().__init__(detail)
+        self.status, self.detail, self.more = status, detail, more
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one request may ask for.
+
+    body_bytes: of a request, or of a line of a stream. texts: in one request. characters: of one
+    text, all its parts together. seconds: until a request is answered or given up.
+    """
+
+    body_bytes: int = 1 << 20
+    texts: int = 256
+    characters: int = 100_000
+    seconds: float = 60.0
+
+
+async def read_body(chunks: AsyncIterator[bytes], limits: Limits) -> bytes:
+    """Read a body of bounded size.
+
+    Raises:
+        RefusedError: 413 when it is longer than the limit.
+
+    """
+    body = bytearray()
+    async for chunk in chunks:
+        body += chunk
+        if len(body) > limits.body_bytes:
+            raise RefusedError(413, f"the body is longer than {limits.body_bytes} bytes")
+    return bytes(body)
+
+
+async def read_lines(chunks: AsyncIterator[bytes], limits: Limits) -> AsyncIterator[bytes]:
+    """Yield the lines of a stream, none longer than the limit; blank ones are left out.
+
+    Raises:
+        RefusedError: 413 when a line is longer than the limit.
+
+    """
+    rest = bytearray()
+    async for chunk in chunks:
+        rest += chunk
+        *lines, tail = rest.split(b"\n")
+        rest = bytearray(tail)
+        if max(map(len, [*lines, rest])) > limits.body_bytes:
+            raise RefusedError(413, f"a line is longer than {limits.body_bytes} bytes")
+        for line in lines:
+            if line.strip():
+                yield bytes(line)
+    if rest.strip():
+        yield bytes(rest)
+
+
+def parse(body: bytes) -> Any:
+    """Parse JSON.
+
+    Raises:
+        RefusedError: 400 when it is not JSON in UTF-8, or too deep, or holds an endless integer.
+
+    """
+    try:
+        return json.loads(body.decode("utf-8"))
+    except RecursionError:
+        raise RefusedError(400, "the JSON is nested too deep") from None
+    except ValueError as error:
+        raise RefusedError(400, f"the body is not JSON: {error}") from None
+
+
+def check_items(value: Any, limits: Limits) -> list[Item]:
+    """Return the texts of a request's value: one object or string, or a list of them.
+
+    Raises:
+        RefusedError: 422 for anything else, for too many texts, and for one that is too long.
+
+    """
+    values = value if isinstance(value, list) else [value]
+    if not values:
+        raise RefusedError(422, "the list of texts is empty")
+    if len(values) > limits.texts:
+        raise RefusedError(
+            422,
+            f"{len(values)} texts in one request, at most {limits.texts}: use the stream, "
+            "or several requests",
+        )
+    return [check_item(each, number, limits) for number, each in enumerate(values)]
+
+
+def check_item(value: Any, number: int, limits: Limits) -> Item:
+    """Return one text, its strings made whole.
+
+    Args:
+        value: a string, or an object with the keys of `PARTS`.
+        number: of the text, from 0; messages count from 1.
+        limits: the longest text.
+
+    Raises:
+        RefusedError: 422 when it is no such thing, or too long.
+
+    """
+    if isinstance(value, str):
+        parts: dict[str, Any] = {"text": value}
+    elif isinstance(value, dict):
+        parts = value
+    else:
+        raise RefusedError(
+            422, f"text {number + 1} is {describe(value)}: send a string or an object"
+        )
+
+    unknown = [key for key in parts if key not in PARTS]
+    if unknown:
+        known = ", ".join(PARTS)
+        raise RefusedError(422, f"text {number + 1} has the key '{unknown[0]}': known are {known}")
+
+    clean = {key: clean_part(part, key, number) for key, part in parts.items()}
+    length = sum(len(p) if isinstance(p, str) else sum(map(len, p)) for p in clean.values())
+    if length > limits.characters:
+        raise RefusedError(
+            422, f"text {number + 1} has {length} characters, at most {limits.characters}"
+        )
+    return clean
+
+
+def clean_part(part: Any, key: str, number: int) -> str | list[str]:
+    """Return a part of a text as whole characters: half an emoji is replaced.
+
+    Raises:
+        RefusedError: 422 when it is not a string (for `words`, not a list of strings).
+
+    """
+    if key == "id" and isinstance(part, int) and not isinstance(part, bool):
+        return str(part)
+    if key == "words":
+        if isinstance(part, list) and all(isinstance(word, str) for word in part):
+            return [make_whole(word) for word in part]
+        raise RefusedError(422, f"text {number + 1}: `words` is not a list of strings")
+    if not isinstance(part, str):
+        raise RefusedError(422, f"text {number + 1}: '{key}' is {describe(part)}, not a string")
+    return make_whole(part)
+
+
+def make_whole(text: str) -> str:
+    """Replace lone halves of surrogate pairs, which no UTF-8 can hold, by U+FFFD."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def describe(value: Any) -> str:
+    """Name the JSON type of a value for a message."""
+    names = {type(None): "null", bool: "a boolean", int: "a number", float: "a number"}
+    names |= {list: "a list", dict: "an object", str: "a string"}
+    return names.get(type(value), type(value).__name__)
