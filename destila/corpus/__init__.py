@@ -1,1 +1,1 @@
-"""Raw text of any size to shards of tokens: cleaned, filtered, without duplicates; no torch here."""
+"""Raw text of any size to shards of tokens: clean, filtered, without duplicates; no torch here."""

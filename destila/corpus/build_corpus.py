@@ -1,10 +1,10 @@
 """Raw text of any size to token shards, in memory that does not grow with it.
 
 Three steps. Chunks: documents are cleaned, filtered, split and encoded by every core, so many
-characters at a time, each chunk into a file of its own under `OUT/work`. Choice: duplicates are found
-over the chunks' fingerprints. Shards: what is left is copied, in order, into shards, and a manifest
-closes the corpus. A killed run goes on at the first chunk or shard that is missing; its result is the
-same to the byte, since nothing depends on who made a chunk, or when.
+characters at a time, each chunk into a file of its own under `OUT/work`. Choice: duplicates are
+found over the chunks' fingerprints. Shards: what is left is copied, in order, into shards, and a
+manifest closes the corpus. A killed run goes on at the first chunk or shard that is missing; its
+result is the same to the byte, since nothing depends on who made a chunk, or when.
 """
 
 from __future__ import annotations
@@ -99,8 +99,8 @@ def read_corpus_options(
 def build_corpus(options: CorpusOptions, progress: Progress = silent) -> dict[str, Any]:
     """Make the corpus in `options.out`; return its manifest and `made`, whether it had to be made.
 
-    A finished corpus is checked and left alone. When the disk is full, finished parts stay, and a new
-    run goes on.
+    A finished corpus is checked and left alone. When the disk is full, finished parts stay, and a
+    new run goes on.
 
     Raises:
         ConfigError: the folder holds another corpus.

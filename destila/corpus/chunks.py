@@ -1,4 +1,4 @@
-"""One chunk of documents -> tokens, lengths and fingerprints: the part of a corpus that every core makes.
+"""One chunk of documents -> tokens, lengths and fingerprints, which every core can make.
 
 A chunk depends on its documents and the options alone, so chunks can be made anywhere, in any
 order, and once. Nothing is compared with other chunks here: that is `dedup`, over the columns

@@ -1,9 +1,10 @@
-"""Raw text cleaned line by line, as the Spanish Unannotated Corpora (SUC) were, in the published order.
+"""Raw text cleaned line by line, as the Spanish Unannotated Corpora (SUC) were, in their order.
 
 Lower case, web addresses deleted, a leading list mark deleted, blanks collapsed, lines that became
-empty dropped. The published address rule (`published_urls`) takes any run of address characters with
-a dot before two to six letters, so it also swallows `fin.Luego` where the blank after a full stop is
-missing; ours asks for a scheme, `www.`, an `@`, or a host under a name that is no Spanish word.
+empty dropped. The published address rule (`published_urls`) takes any run of address characters
+with a dot before two to six letters, so it also swallows `fin.Luego` where the blank after a full
+stop is missing; ours asks for a scheme, `www.`, an `@`, or a host under a name that is no Spanish
+word.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from typing import Literal
 
 from destila.config import Options, opt
 
-# The published rule, tried at the start of a run of its characters alone: it takes all of a run or nothing.
+# The published rule, tried at the start of a run of its characters alone: it takes all of a run or
+# nothing.
 _PUBLISHED = re.compile(
-    r"(?<![a-zA-Z0-9./?:@\-_=#])(?:https?://)?[a-zA-Z0-9./?:@\-_=#]+\.[a-zA-Z]{2,6}[a-zA-Z0-9./?:@\-_=#]*"
+    r"(?<![a-zA-Z0-9./?:@\-_=#])(?:https?://)?"
+    r"[a-zA-Z0-9./?:@\-_=#]+\.[a-zA-Z]{2,6}[a-zA-Z0-9./?:@\-_=#]*"
 )
 # The mark at the end of an address belongs to the sentence.
 _TAIL = r"[^\s<>«»“”\"]*[^\s<>«»“”\".,;:!?¡¿)\]…'’]"

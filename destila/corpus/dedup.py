@@ -1,4 +1,4 @@
-"""Which documents repeat an earlier one, exactly or nearly; the state lies on disk, so memory is bounded.
+"""Which documents repeat an earlier one, exactly or nearly; the state lies on disk, not in memory.
 
 Hashes are compared range by range: only those of one range are in memory at a time. Near-duplicates
 are found by banding MinHash signatures (Leskovec, Rajaraman and Ullman, Mining of Massive Datasets,

@@ -1,8 +1,8 @@
 """Files of raw text -> documents, as a stream: plain text, JSON lines, Parquet; packed or not.
 
-In plain text a blank line ends a document; in JSON lines and Parquet a row is one. A document longer
-than a limit is cut between two lines into several, so that a file without blank lines costs no more
-memory than any other.
+In plain text a blank line ends a document; in JSON lines and Parquet a row is one. A document
+longer than a limit is cut between two lines into several, so that a file without blank lines costs
+no more memory than any other.
 """
 
 from __future__ import annotations

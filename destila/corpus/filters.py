@@ -12,10 +12,11 @@ import string
 from destila.config import Options, opt
 
 _FUNCTION_LIST = """
-a al algo ante antes así aunque cada como con contra cual cuando de del desde donde dos e el él ella ellas
-ellos en entre era es esa ese eso esta está este esto estos fue ha han hasta hay la las le les lo los más me
-mi mientras mucho muy nada ni no nos o otra otro para pero poco por porque pues que qué quien se según ser si
-sí sin sino sobre son su sus también tan te tiene toda todo todos tras tu tú un una uno unos y ya yo
+a al algo ante antes así aunque cada como con contra cual cuando de del desde donde dos e el él
+ella ellas ellos en entre era es esa ese eso esta está este esto estos fue ha han hasta hay la las
+le les lo los más me mi mientras mucho muy nada ni no nos o otra otro para pero poco por porque
+pues que qué quien se según ser si sí sin sino sobre son su sus también tan te tiene toda todo
+todos tras tu tú un una uno unos y ya yo
 """
 _FUNCTION_WORDS = frozenset(_FUNCTION_LIST.split())
 # Letters, bytes of letters beyond ASCII, and blanks.

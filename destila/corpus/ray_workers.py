@@ -1,4 +1,7 @@
-"""Chunks of all sources, made by Ray Data on every machine of a Ray cluster; the rest stays on one machine.
+"""Chunks of all sources, made by Ray Data on every machine of a Ray cluster.
+
+What follows them, choice and shards, stays on one machine.
+
 
 A task reads one source and makes each n-th chunk of it that is missing, as a local worker would
 (`workers.make_part`). Text comes from and chunks go to folders that all machines see under the same
@@ -36,7 +39,8 @@ from destila.errors import ConfigError, DataError, DestilaError, require
 _RETRIES = 5  # of a task whose worker died: a lost machine is no fault of the text, five are
 _TASKS_PER_SLOT = 2  # one that is slow does not keep all others waiting
 _SECONDS = 5.0
-# Bytes that Ray Data expects of a task's result; more would keep processors idle for want of memory.
+# Bytes that Ray Data expects of a task's result; more would keep processors idle for want of
+# memory.
 _BLOCK = 1 << 20
 
 
@@ -246,7 +250,8 @@ def _check_address(address: str) -> None:
         return
     if not re.fullmatch(r"[\w.-]+:\d{1,5}", address):
         raise ConfigError(
-            f"cluster = {address} is no address: give local, auto or HOST:PORT of the cluster's head"
+            f"cluster = {address} is no address: give local, auto or HOST:PORT of the cluster's "
+            "head"
         )
 
     host, port = address.split(":")

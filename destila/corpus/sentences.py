@@ -1,9 +1,9 @@
-"""Spanish lines split into sentences: ¿ ¡ … quotes, dialogue dashes, abbreviations, initials, figures.
+"""Spanish lines split into sentences: ¿ ¡ … quotes, dashes, abbreviations, initials, figures.
 
-A sentence ends at `.` `!` `?` or `…`, closing marks included, before a blank and something that opens
-a sentence: a capital or a figure, after any of ¿ ¡ « “ ( [ or a dash. So `—¡Ven! —dijo ella` stays
-whole, since what follows is small. A full stop after a title, a reference (`art. 5`) or an initial
-ends nothing; one after `etc.` or `EE. UU.` may.
+A sentence ends at `.` `!` `?` or `…`, closing marks included, before a blank and something that
+opens a sentence: a capital or a figure, after any of ¿ ¡ « “ ( [ or a dash. So `—¡Ven! —dijo ella`
+stays whole, since what follows is small. A full stop after a title, a reference (`art. 5`) or an
+initial ends nothing; one after `etc.` or `EE. UU.` may.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _TOKEN = re.compile(r"[^\s«“\"'‘(\[¿¡—–]*$")
 _TITLE_LIST = """
 sr sra srta sres sras dr dra dres dras d dña prof profa lic ing arq gral cnel cap capt tte sgto alm
 mons fr hno hna sto sta excmo excma ilmo ilma rvdo pág págs pag pags p pp núm núms nº art arts caps
-vol vols fig figs ed eds av avda avd ctra pza dpto depto prov cf cfr vid ej vs aprox ee rr ff cc ntra
-admón coord párr mr mrs
+vol vols fig figs ed eds av avda avd ctra pza dpto depto prov cf cfr vid ej vs aprox ee rr ff cc
+ntra admón coord párr mr mrs
 """
 _TITLES = frozenset(_TITLE_LIST.split())
 # An abbreviation only before a figure: `No. 5`, but also `Dijo que no. Luego...`.

@@ -1,4 +1,4 @@
-"""A corpus on disk: shards of tokens with the bounds of sentences and documents, and a manifest that vouches for them.
+"""A corpus on disk: shards of tokens, sentences and documents, vouched for by a manifest.
 
 A shard is three arrays of numpy:
 
@@ -44,7 +44,8 @@ class Document:
 class Shards(Sequence[Document]):
     """The documents of a corpus in order; made by `open_shards`.
 
-    manifest: content of the manifest. arrays: documents, sentences and tokens of every shard, mapped.
+    manifest: content of the manifest.
+    arrays: documents, sentences and tokens of every shard, mapped.
     """
 
     def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
@@ -95,9 +96,9 @@ def open_shards(
     made = manifest["tokenizer"]
     if tokenizer is not None and tokenizer.fingerprint != made["fingerprint"]:
         raise TokenizerError(
-            f"{folder} was made with tokenizer {made['fingerprint']} ({made['vocab_size']} pieces), "
-            f"but {tokenizer.source} is {tokenizer.fingerprint}: use that one, or make the corpus "
-            "again"
+            f"{folder} was made with tokenizer {made['fingerprint']} ({made['vocab_size']} "
+            f"pieces), but {tokenizer.source} is {tokenizer.fingerprint}: use that one, or make "
+            "the corpus again"
         )
 
     for shard in manifest["shards"]:
@@ -191,7 +192,7 @@ def _path(folder: Path, name: str, part: str) -> Path:
 
 
 def _save(file: IO[bytes], array: np.ndarray) -> None:
-    """Write what `np.save` does, by the file's own `write`, which says why it failed (a full disk)."""
+    """Write what `np.save` does, by the file's own `write`: it says why it failed (a full disk)."""
     header = np.lib.format.header_data_from_array_1_0(array)
     np.lib.format.write_array_header_1_0(file, header)  # type: ignore[arg-type]
     file.write(np.ascontiguousarray(array).data)

@@ -1,4 +1,4 @@
-"""A tokenizer from files of raw text: the documents of all files, line by line, into its training."""
+"""A tokenizer from files of raw text: the lines of all documents go into its training."""
 
 from __future__ import annotations
 
@@ -48,12 +48,13 @@ def train_tokenizer(
         files: text, JSON lines or Parquet, packed or not.
         out: folder of the tokenizer.
         options: kind, size and the rest.
-        columns: field that holds the text in JSON lines and Parquet; one for all files, or one each.
+        columns: field that holds the text in JSON lines and Parquet; one for all files, or one
+            each.
         progress: called with the number of lines read so far.
 
     Returns:
-        out, kind, vocab, asked (the size that was asked for), lines, seconds, fingerprint, and how it
-        fits a sample of the lines: unknown_share and tokens_per_word.
+        out, kind, vocab, asked (the size that was asked for), lines, seconds, fingerprint, and how
+        it fits a sample of the lines: unknown_share and tokens_per_word.
 
     Raises:
         ConfigError: an option does not fit the others.

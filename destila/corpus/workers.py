@@ -1,4 +1,4 @@
-"""Chunks of all sources, made on every core, each into a file that a killed run does not make again.
+"""Chunks of all sources, made on every core, each into a file that is made only once.
 
 A worker is a fresh process that ends with the one that started it. How many chunks are under way is
 bounded, so memory does not depend on the length of the sources.

@@ -13,7 +13,8 @@ import numpy as np
 from destila.errors import DataError, TokenizerError
 from destila.plugins import nearest
 from destila.tasks.units import Window, plan
-from destila.tokenizer.tokenizer import Pieces, Tokenizer
+from destila.tokenizer.pieces import Pieces
+from destila.tokenizer.tokenizer import Tokenizer
 from destila.types import IGNORE, Encoded, Example, Features
 
 _CHUNK = 4096

@@ -1,4 +1,4 @@
-"""Case and accents of a tokenizer: what its normaliser does, and what its flags and vocabulary ask for.
+"""Case and accents of a tokenizer: what its normaliser does, what flags and vocabulary ask for.
 
 Three published mistakes are behind this file. A cased text met a lower-case vocabulary, so that
 every capital became unknown (the flags of the first ALBETO fine-tunings, and one test command of

@@ -1,8 +1,9 @@
-"""Older vocabulary files -> the content of a `tokenizer.json`, so that one reader serves every published model.
+"""Older vocabulary files -> the content of a `tokenizer.json`, so that one reader serves all.
 
-`vocab.txt` (BERT, BETO, DistilBETO), `spiece.model` (ALBERT, ALBETO: Unigram or BPE inside) and `vocab.json` with
-`merges.txt` (RoBERTa). Flags that the folder states are honoured; a flag it does not state is decided by the vocabulary
-for case, by the family's own rule for accents (BERT strips them when it lower-cases; ALBERT here keeps them).
+`vocab.txt` (BERT, BETO, DistilBETO), `spiece.model` (ALBERT, ALBETO: Unigram or BPE inside) and
+`vocab.json` with `merges.txt` (RoBERTa). Flags that the folder states are honoured; a flag it does
+not state is decided by the vocabulary for case, by the family's own rule for accents (BERT strips
+them when it lower-cases; ALBERT here keeps them).
 """
 
 from __future__ import annotations
@@ -14,50 +15,82 @@ from pathlib import Path
 from destila.errors import TokenizerError
 from destila.tokenizer import casing
 from destila.tokenizer import sentencepiece as spiece
+from destila.tokenizer.sentencepiece import SentencePieceModel
 from destila.tokenizer.spec import Json
-from destila.tokenizer.special_tokens import KNOWN
+from destila.tokenizer.special_tokens import KNOWN_NAMES, declared_name
 
 
 def convert(folder: Path, config: Json) -> tuple[Json, Path]:
-    """The tokenizer.json content for the vocabulary file in a folder, and that file.
+    """Return the tokenizer.json content for the vocabulary file in a folder, and that file.
 
-    config: tokenizer_config.json, may be empty. Raises TokenizerError when the folder has none of the known files.
+    Args:
+        folder: of a published model.
+        config: content of tokenizer_config.json, may be empty.
+
+    Raises:
+        TokenizerError: the folder has none of the known files, or a damaged one.
     """
     if (folder / "vocab.txt").is_file():
-        return wordpiece(folder / "vocab.txt", config), folder / "vocab.txt"
+        return _from_wordpiece(folder / "vocab.txt", config), folder / "vocab.txt"
     if (folder / "spiece.model").is_file():
-        return sentencepiece(folder / "spiece.model", config), folder / "spiece.model"
+        return _from_sentencepiece(folder / "spiece.model", config), folder / "spiece.model"
     if (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
-        return bytelevel(
-            folder / "vocab.json", folder / "merges.txt", config
-        ), folder / "vocab.json"
+        spec = _from_bytelevel(folder / "vocab.json", folder / "merges.txt", config)
+        return spec, folder / "vocab.json"
     raise TokenizerError(
-        f"{folder} has no tokenizer: looked for tokenizer.json, vocab.txt, spiece.model, vocab.json with merges.txt"
+        f"{folder} has no tokenizer: looked for tokenizer.json, vocab.txt, spiece.model, "
+        "vocab.json with merges.txt"
     )
 
 
-def wordpiece(path: Path, config: Json) -> Json:
-    """The tokenizer.json content for a BERT `vocab.txt`: one piece per line, `##` inside words."""
-    vocab = {line: i for i, line in enumerate(_lines(path))}
-    names = _names(config, vocab, path)
-    lowercase = config.get("do_lower_case")
-    if lowercase is None:
-        lowercase = casing.is_lower_only(vocab)
+def bert_template(cls: str, sep: str, ids: dict[str, int]) -> Json:
+    """Write BERT's post-processor: `[CLS] A [SEP]` of type 0, in pairs then `B [SEP]` of type 1."""
+
+    def token(name: str, type_id: int) -> Json:
+        return {"SpecialToken": {"id": name, "type_id": type_id}}
+
+    single = [token(cls, 0), {"Sequence": {"id": "A", "type_id": 0}}, token(sep, 0)]
+    second = [{"Sequence": {"id": "B", "type_id": 1}}, token(sep, 1)]
+    return {
+        "type": "TemplateProcessing",
+        "single": single,
+        "pair": [*single, *second],
+        "special_tokens": {
+            name: {"id": name, "ids": [ids[name]], "tokens": [name]} for name in (cls, sep)
+        },
+    }
+
+
+def roberta_template(cls: str, sep: str, ids: dict[str, int]) -> Json:
+    """Write RoBERTa's post-processor: `<s> A </s>` and `<s> A </s></s> B </s>`, all of type 0."""
+    return {
+        "type": "RobertaProcessing",
+        "sep": [sep, ids[sep]],
+        "cls": [cls, ids[cls]],
+        "trim_offsets": True,
+        "add_prefix_space": False,
+    }
+
+
+def _from_wordpiece(path: Path, config: Json) -> Json:
+    """Convert a BERT `vocab.txt`: one piece per line, `##` inside words."""
+    vocab = {line: i for i, line in enumerate(_read_lines(path))}
+    names = _special_names(config, vocab, path)
     normaliser = {
         "type": "BertNormalizer",
         "clean_text": True,
         "handle_chinese_chars": config.get("tokenize_chinese_chars", True),
         "strip_accents": config.get("strip_accents"),
-        "lowercase": lowercase,
+        "lowercase": _lowercase(config, vocab),
     }
     return {
         "version": "1.0",
         "truncation": None,
         "padding": None,
-        "added_tokens": [_added(vocab[name], name) for name in names.values()],
+        "added_tokens": [_added_token(vocab[name], name) for name in names.values()],
         "normalizer": normaliser,
         "pre_tokenizer": {"type": "BertPreTokenizer"},
-        "post_processor": template(names["cls"], names["sep"], vocab),
+        "post_processor": bert_template(names["cls"], names["sep"], vocab),
         "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": True},
         "model": {
             "type": "WordPiece",
@@ -69,71 +102,62 @@ def wordpiece(path: Path, config: Json) -> Json:
     }
 
 
-def sentencepiece(path: Path, config: Json) -> Json:
-    """The tokenizer.json content for an ALBERT `spiece.model`, whichever algorithm is inside."""
-    model = spiece.read(path)
+def _from_sentencepiece(path: Path, config: Json) -> Json:
+    """Convert an ALBERT `spiece.model`, whichever algorithm is inside."""
+    model = spiece.read_sentencepiece(path)
     vocab = {piece.text: i for i, piece in enumerate(model.pieces)}
-    names = _names(config, vocab, path)
-    special = [p for p in model.pieces if p.kind in (spiece.CONTROL, spiece.UNKNOWN)]
-    # A symbol of one character is safe as a plain piece: training never merged it. A longer one must be found first.
-    symbols = [
-        p
-        for p in model.pieces
-        if p.kind == spiece.USER and len(p.text) > 1 and model.type == spiece.BPE
-    ]
-    added = [_added(vocab[p.text], p.text) for p in special]
-    added += [
-        _added(vocab[p.text], p.text, special=False)
-        for p in symbols
-        if p.text not in names.values()
-    ]
-    added += [_added(vocab[n], n) for n in names.values() if n not in {a["content"] for a in added}]
-    keep = config.get("keep_accents")
+    names = _special_names(config, vocab, path)
+    metaspace = {
+        "type": "Metaspace",
+        "replacement": "▁",
+        "prepend_scheme": "always" if model.dummy_prefix else "never",
+        "split": True,
+    }
     spec = {
         "version": "1.0",
         "truncation": None,
         "padding": None,
-        "added_tokens": sorted(added, key=lambda a: a["id"]),
+        "added_tokens": _added_of_sentencepiece(model, vocab, set(names.values())),
         "normalizer": _albert_normaliser(model),
-        "pre_tokenizer": _metaspace(model.dummy_prefix),
-        "post_processor": template(names["cls"], names["sep"], vocab),
-        "decoder": _metaspace(model.dummy_prefix),
+        "pre_tokenizer": metaspace,
+        "post_processor": bert_template(names["cls"], names["sep"], vocab),
+        "decoder": metaspace,
         "model": _bpe(model, vocab) if model.type == spiece.BPE else _unigram(model),
     }
-    lowercase = config.get("do_lower_case")
     return casing.set_casing(
-        spec,
-        lowercase=casing.is_lower_only(vocab) if lowercase is None else lowercase,
-        keep_accents=keep,
+        spec, lowercase=_lowercase(config, vocab), keep_accents=config.get("keep_accents")
     )
 
 
-def bytelevel(vocab_path: Path, merges_path: Path, config: Json) -> Json:
-    """The tokenizer.json content for RoBERTa's `vocab.json` and `merges.txt`."""
+def _from_bytelevel(vocab_path: Path, merges_path: Path, config: Json) -> Json:
+    """Convert RoBERTa's `vocab.json` and `merges.txt`."""
     try:
         vocab = json.loads(vocab_path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise TokenizerError(f"{vocab_path} is not valid JSON: {error}") from error
-    merges = [
-        line.split(" ") for line in _lines(merges_path) if line and not line.startswith("#version")
-    ]
-    names = _names(config, vocab, vocab_path)
-    blank = {
+    lines = _read_lines(merges_path)
+    merges = [line.split(" ") for line in lines if line and not line.startswith("#version")]
+
+    # The mask takes the blank before it, as a word would.
+    names = _special_names(config, vocab, vocab_path)
+    mask = names.get("mask")
+    added = [_added_token(vocab[name], name, lstrip=name == mask) for name in names.values()]
+
+    bytelevel = {
         "type": "ByteLevel",
         "add_prefix_space": config.get("add_prefix_space", False),
         "trim_offsets": True,
+        "use_regex": True,
     }
     return {
         "version": "1.0",
         "truncation": None,
         "padding": None,
-        "added_tokens": [
-            _added(vocab[n], n, lstrip=n == names.get("mask")) for n in names.values()
-        ],
+        "added_tokens": added,
         "normalizer": None,
-        "pre_tokenizer": {**blank, "use_regex": True},
+        "pre_tokenizer": bytelevel,
         "post_processor": roberta_template(names["cls"], names["sep"], vocab),
-        "decoder": {**blank, "use_regex": True},
+        "decoder": bytelevel,
         "model": {
             "type": "BPE",
             "vocab": vocab,
@@ -144,62 +168,57 @@ def bytelevel(vocab_path: Path, merges_path: Path, config: Json) -> Json:
     }
 
 
-def template(cls: str, sep: str, ids: dict[str, int]) -> Json:
-    """BERT's post-processor: `[CLS] A [SEP]` of type 0, and for pairs `B [SEP]` of type 1 after it."""
-
-    def token(name: str, type_id: int) -> Json:
-        return {"SpecialToken": {"id": name, "type_id": type_id}}
-
-    single = [token(cls, 0), {"Sequence": {"id": "A", "type_id": 0}}, token(sep, 0)]
-    return {
-        "type": "TemplateProcessing",
-        "single": single,
-        "pair": [*single, {"Sequence": {"id": "B", "type_id": 1}}, token(sep, 1)],
-        "special_tokens": {
-            name: {"id": name, "ids": [ids[name]], "tokens": [name]} for name in (cls, sep)
-        },
-    }
-
-
-def roberta_template(cls: str, sep: str, ids: dict[str, int]) -> Json:
-    """RoBERTa's post-processor: `<s> A </s>`, and `<s> A </s></s> B </s>` for pairs, all of type 0."""
-    return {
-        "type": "RobertaProcessing",
-        "sep": [sep, ids[sep]],
-        "cls": [cls, ids[cls]],
-        "trim_offsets": True,
-        "add_prefix_space": False,
-    }
-
-
-def _names(config: Json, vocab: dict[str, int], path: Path) -> dict[str, str]:
-    """Role -> name of the special tokens of a vocabulary file; only the mask may be missing."""
+def _special_names(config: Json, vocab: dict[str, int], path: Path) -> dict[str, str]:
+    """Return role -> name of a vocabulary's special tokens; only the mask may be missing."""
     names: dict[str, str] = {}
-    for role, known in KNOWN.items():
-        declared = config.get(f"{role}_token")
-        declared = declared.get("content") if isinstance(declared, dict) else declared
+    for role, known in KNOWN_NAMES.items():
+        declared = declared_name(config, role)
         name = next((n for n in (declared, *known) if n in vocab), None)
         if name is not None:
             names[role] = name
         elif role != "mask":
-            raise TokenizerError(
-                f"{path} has no {role} token: looked for {declared or ''} {' '.join(known)}".strip()
-            )
+            candidates = f"{declared or ''} {' '.join(known)}".strip()
+            raise TokenizerError(f"{path} has no {role} token: looked for {candidates}")
     return names
 
 
-def _added(id_: int, content: str, *, special: bool = True, lstrip: bool = False) -> Json:
-    flags = {"single_word": False, "lstrip": lstrip, "rstrip": False, "normalized": not special}
-    return {"id": id_, "content": content, "special": special, **flags}
+def _lowercase(config: Json, vocab: dict[str, int]) -> bool:
+    """Return what the flag says, or without one what the vocabulary asks for."""
+    flag: bool | None = config.get("do_lower_case")
+    return casing.is_lower_only(vocab) if flag is None else flag
 
 
-def _metaspace(dummy_prefix: bool) -> Json:
-    scheme = "always" if dummy_prefix else "never"
-    return {"type": "Metaspace", "replacement": "▁", "prepend_scheme": scheme, "split": True}
+def _added_token(id_: int, content: str, *, special: bool = True, lstrip: bool = False) -> Json:
+    """Write an entry of `added_tokens`."""
+    return {
+        "id": id_,
+        "content": content,
+        "special": special,
+        "single_word": False,
+        "lstrip": lstrip,
+        "rstrip": False,
+        "normalized": not special,
+    }
 
 
-def _albert_normaliser(model: spiece.Model) -> Json:
-    """ALBERT's own replacements of quotes, then the model's compiled rules, then single blanks."""
+def _added_of_sentencepiece(
+    model: SentencePieceModel, vocab: dict[str, int], names: set[str]
+) -> list[Json]:
+    """List the pieces that are looked for before segmentation: specials and some symbols."""
+    special = {p.text for p in model.pieces if p.kind in (spiece.CONTROL, spiece.UNKNOWN)}
+
+    # A symbol of one character is safe as a plain piece of BPE: training never merged it.
+    symbols: set[str] = set()
+    if model.type == spiece.BPE:
+        symbols = {p.text for p in model.pieces if p.kind == spiece.USER and len(p.text) > 1}
+
+    added = [_added_token(vocab[text], text) for text in special | names]
+    added += [_added_token(vocab[text], text, special=False) for text in symbols - names]
+    return sorted(added, key=lambda token: token["id"])
+
+
+def _albert_normaliser(model: SentencePieceModel) -> Json:
+    """Write ALBERT's normaliser: quotes, then the model's compiled rules, then single blanks."""
     chain: list[Json] = [
         {"type": "Replace", "pattern": {"String": quotes}, "content": '"'}
         for quotes in ("``", "''")
@@ -213,11 +232,16 @@ def _albert_normaliser(model: spiece.Model) -> Json:
     return {"type": "Sequence", "normalizers": chain}
 
 
-def _unigram(model: spiece.Model) -> Json:
-    best = max((p.score for p in model.pieces if p.kind == spiece.NORMAL), default=0.0)
-    # SentencePiece lets a user symbol win against every segmentation of the same stretch.
-    scores = [len(p.text) * best - 0.1 if p.kind == spiece.USER else p.score for p in model.pieces]
-    vocab = [[p.text, score] for p, score in zip(model.pieces, scores, strict=True)]
+def _unigram(model: SentencePieceModel) -> Json:
+    """Write the Unigram model with its scores."""
+    normal_scores = [p.score for p in model.pieces if p.kind == spiece.NORMAL]
+    best = max(normal_scores, default=0.0)
+
+    # SentencePiece lets a user symbol win against every segmentation of the same characters.
+    vocab: list[list[str | float]] = []
+    for piece in model.pieces:
+        is_symbol = piece.kind == spiece.USER
+        vocab.append([piece.text, len(piece.text) * best - 0.1 if is_symbol else piece.score])
     return {
         "type": "Unigram",
         "unk_id": model.unk_id,
@@ -226,29 +250,45 @@ def _unigram(model: spiece.Model) -> Json:
     }
 
 
-def _bpe(model: spiece.Model, vocab: dict[str, int]) -> Json:
-    """SentencePiece merges the pair whose result scores highest; a merge list in that order does the same."""
-    normal = {p.text for p in model.pieces if p.kind == spiece.NORMAL}
-    ranked = sorted((p for p in model.pieces if p.kind == spiece.NORMAL), key=lambda p: -p.score)
-    merges = [
-        [p.text[:cut], p.text[cut:]]
-        for p in ranked
-        for cut in range(1, len(p.text))
-        if p.text[:cut] in normal and p.text[cut:] in normal
-    ]
-    unknown = model.pieces[model.unk_id].text
-    flags = {"unk_token": unknown, "fuse_unk": True, "byte_fallback": model.byte_fallback}
-    return {"type": "BPE", "vocab": vocab, "merges": merges, **flags}
+def _bpe(model: SentencePieceModel, vocab: dict[str, int]) -> Json:
+    """Write the BPE model with a list of merges.
+
+    SentencePiece merges the pair whose result scores highest; a list in that order does the same.
+    """
+    ranked = sorted(
+        (p for p in model.pieces if p.kind == spiece.NORMAL), key=lambda piece: -piece.score
+    )
+    normal = {piece.text for piece in ranked}
+
+    # Every way to cut a piece into two others is a merge that makes it.
+    merges: list[list[str]] = []
+    for piece in ranked:
+        for cut in range(1, len(piece.text)):
+            left, right = piece.text[:cut], piece.text[cut:]
+            if left in normal and right in normal:
+                merges.append([left, right])
+    return {
+        "type": "BPE",
+        "vocab": vocab,
+        "merges": merges,
+        "unk_token": model.pieces[model.unk_id].text,
+        "fuse_unk": True,
+        "byte_fallback": model.byte_fallback,
+    }
 
 
-def _lines(path: Path) -> list[str]:
+def _read_lines(path: Path) -> list[str]:
+    """Read the lines of a vocabulary file; raise TokenizerError when it is empty or not UTF-8."""
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise TokenizerError(
             f"{path} is not UTF-8: byte {error.start}. Convert it or fetch it again"
         ) from error
-    lines = text.split("\n")
     if not text.strip():
         raise TokenizerError(f"{path} is empty: fetch it again")
-    return [line.removesuffix("\r") for line in (lines[:-1] if not lines[-1] else lines)]
+
+    lines = text.split("\n")
+    if not lines[-1]:
+        lines.pop()  # the end of the last line
+    return [line.removesuffix("\r") for line in lines]

@@ -1,14 +1,15 @@
 """SentencePiece model files, read without the SentencePiece package.
 
-A `spiece.model` is a Protocol Buffers message: field 1 repeats the pieces (1 text, 2 score, 3 kind), field 2 holds the
-trainer's settings (3 model type, 35 byte fallback, 40 id of unknown), field 3 the normaliser's (2 compiled character
-map, 3 dummy prefix, 4 remove extra blanks). Only these are read.
+A `spiece.model` is a Protocol Buffers message: field 1 repeats the pieces (1 text, 2 score, 3
+kind), field 2 holds the trainer's settings (3 model type, 35 byte fallback, 40 id of unknown),
+field 3 the normaliser's (2 compiled character map, 3 dummy prefix, 4 remove extra blanks). Only
+these are read.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +19,12 @@ NORMAL, UNKNOWN, CONTROL, USER, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
 UNIGRAM, BPE = 1, 2
 _VARINT, _DOUBLE, _BYTES, _FLOAT = 0, 1, 2, 5  # wire types
 
+Field = tuple[int, int | float | bytes]
+"""Number and raw value: int for varints, bytes for strings and messages."""
+
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class ModelPiece:
     """One entry of the vocabulary; its id is its position."""
 
     text: str
@@ -29,10 +33,16 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
-    """What a SentencePiece model says about segmentation. charsmap: compiled normalisation rules, may be empty."""
+class SentencePieceModel:
+    """The vocabulary and the settings of a SentencePiece model.
 
-    pieces: tuple[Piece, ...]
+    type: `UNIGRAM` or `BPE`. charsmap: compiled normalisation rules, may be empty.
+
+    For example 31,000 pieces, type `BPE`, unk_id 1, byte_fallback False, charsmap b"" (no rules),
+    dummy_prefix True (a text begins with a blank), collapse_blanks True.
+    """
+
+    pieces: tuple[ModelPiece, ...]
     type: int
     unk_id: int
     byte_fallback: bool
@@ -41,42 +51,52 @@ class Model:
     collapse_blanks: bool
 
 
-def read(path: Path) -> Model:
-    """The model in a SentencePiece file; raises TokenizerError when it is not one or is of an unknown type."""
+def read_sentencepiece(path: Path) -> SentencePieceModel:
+    """Read a SentencePiece file.
+
+    Raises:
+        TokenizerError: it is none, or neither Unigram nor BPE.
+    """
     data = path.read_bytes()
     try:
-        model = _model(data)
+        model = _parse_model(data)
     except (IndexError, ValueError, struct.error, UnicodeDecodeError) as error:
         raise TokenizerError(
             f"{path} is damaged or is not a SentencePiece model: {error}"
         ) from error
+
     if not model.pieces:
         raise TokenizerError(f"{path} holds no pieces: it is empty or is not a SentencePiece model")
     if model.type not in (UNIGRAM, BPE):
         raise TokenizerError(
-            f"{path} is a word or character model (type {model.type}): only Unigram and BPE are read"
+            f"{path} is a word or character model (type {model.type}): only Unigram and BPE are "
+            "read"
         )
     return model
 
 
-def _model(data: bytes) -> Model:
-    pieces: list[Piece] = []
+def _parse_model(data: bytes) -> SentencePieceModel:
+    """Parse the message of a whole model."""
+    pieces: list[ModelPiece] = []
     trainer: dict[int, int] = {}
     normaliser: dict[int, int] = {}
     charsmap = b""
-    for field, value in _fields(data):
-        if field == 1 and isinstance(value, bytes):
-            pieces.append(_piece(value))
-        elif field == 2 and isinstance(value, bytes):
-            trainer |= {f: v for f, v in _fields(value) if isinstance(v, int)}
-        elif field == 3 and isinstance(value, bytes):
-            inner = list(_fields(value))
-            normaliser |= {f: v for f, v in inner if isinstance(v, int)}
-            charsmap = next((v for f, v in inner if f == 2 and isinstance(v, bytes)), b"")
-    return Model(
+    for number, value in _fields(data):
+        if number == 1 and isinstance(value, bytes):
+            pieces.append(_parse_piece(value))
+        elif number == 2 and isinstance(value, bytes):
+            trainer |= _integers(_fields(value))
+        elif number == 3 and isinstance(value, bytes):
+            settings = list(_fields(value))
+            normaliser |= _integers(settings)
+            charsmap = next((v for n, v in settings if n == 2 and isinstance(v, bytes)), b"")
+
+    # What a file leaves out has the default of SentencePiece.
+    unknown = next((i for i, piece in enumerate(pieces) if piece.kind == UNKNOWN), None)
+    return SentencePieceModel(
         pieces=tuple(pieces),
         type=trainer.get(3, UNIGRAM),
-        unk_id=next((i for i, p in enumerate(pieces) if p.kind == UNKNOWN), trainer.get(40, 0)),
+        unk_id=trainer.get(40, 0) if unknown is None else unknown,
         byte_fallback=bool(trainer.get(35, 0)),
         charsmap=charsmap,
         dummy_prefix=bool(normaliser.get(3, 1)),
@@ -84,44 +104,52 @@ def _model(data: bytes) -> Model:
     )
 
 
-def _piece(data: bytes) -> Piece:
+def _parse_piece(data: bytes) -> ModelPiece:
+    """Parse the message of one piece."""
     text, score, kind = "", 0.0, NORMAL
-    for field, value in _fields(data):
-        if field == 1 and isinstance(value, bytes):
+    for number, value in _fields(data):
+        if number == 1 and isinstance(value, bytes):
             text = value.decode("utf-8")
-        elif field == 2 and isinstance(value, float):
+        elif number == 2 and isinstance(value, float):
             score = value
-        elif field == 3 and isinstance(value, int):
+        elif number == 3 and isinstance(value, int):
             kind = value
-    return Piece(text, score, kind)
+    return ModelPiece(text, score, kind)
 
 
-def _fields(data: bytes) -> Iterator[tuple[int, int | float | bytes]]:
-    """Field numbers and raw values of one message: int for varints, bytes for strings and messages."""
+def _integers(fields: Iterable[Field]) -> dict[int, int]:
+    """Keep the fields that are whole numbers."""
+    return {number: value for number, value in fields if isinstance(value, int)}
+
+
+def _fields(data: bytes) -> Iterator[Field]:
+    """Yield the fields of one message."""
     at = 0
     while at < len(data):
         key, at = _varint(data, at)
-        wire = key & 7
+        number, wire = key >> 3, key & 7
         if wire == _VARINT:
-            number, at = _varint(data, at)
-            yield key >> 3, number
+            value, at = _varint(data, at)
+            yield number, value
         elif wire == _BYTES:
             size, at = _varint(data, at)
             if at + size > len(data):
                 raise ValueError(f"a field ends {at + size - len(data)} bytes after the file")
-            yield key >> 3, data[at : at + size]
+            yield number, data[at : at + size]
             at += size
         elif wire in (_FLOAT, _DOUBLE):
             width, code = (4, "<f") if wire == _FLOAT else (8, "<d")
-            yield key >> 3, struct.unpack_from(code, data, at)[0]
+            yield number, struct.unpack_from(code, data, at)[0]
             at += width
         else:
             raise ValueError(f"byte {at} starts a field of unknown kind {wire}")
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
+    """Read the varint at a byte: its value, and where the next thing starts."""
     number = shift = 0
     while True:
+        # Seven bits a byte, the lowest first; the eighth bit says that more follow.
         byte = data[at]
         number |= (byte & 0x7F) << shift
         at, shift = at + 1, shift + 7

@@ -1,7 +1,7 @@
 """The content of a `tokenizer.json`, and the questions that several files of this room ask of it.
 
-The content is a plain dictionary, as the `tokenizers` library reads and writes it: `normalizer`, `pre_tokenizer`,
-`model`, `post_processor`, `decoder` and `added_tokens`.
+The content is a plain dictionary, as the `tokenizers` library reads and writes it: `normalizer`,
+`pre_tokenizer`, `model`, `post_processor`, `decoder` and `added_tokens`.
 """
 
 from __future__ import annotations

@@ -1,12 +1,13 @@
 """A tokenizer for one task: the pieces that its text never uses are dropped.
 
-Most of a small encoder is its table of pieces, and a task's text uses a part of them. What every text needs stays:
-special and added tokens, single characters (also as continuations), the bytes of byte-level and byte-fallback
-vocabularies. Text whose pieces all stay is cut exactly as before:
+Most of a small encoder is its table of pieces, and a task's text uses a part of them. What every
+text needs stays: special and added tokens, single characters (also as continuations), the bytes of
+byte-level and byte-fallback vocabularies. Text whose pieces all stay is cut exactly as before:
 
-    BPE         the merges that make a kept piece are kept, in their order, so no other pair can come first
-    Unigram     the best segmentation is still there, and its rivals are fewer; the lowest score stays, because the
-                library derives the score of unknown characters from it
+    BPE         the merges that make a kept piece are kept, in their order, so no other pair can
+                come first
+    Unigram     the best segmentation is still there, and its rivals are fewer; the lowest score
+                stays, because the library derives the score of unknown characters from it
     WordPiece   the longest piece that fits is still there
 """
 
@@ -16,17 +17,17 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice, pairwise
-from typing import Any
 
 import numpy as np
 
 from destila.errors import TokenizerError
-from destila.tokenizer.spec import Json
+from destila.tokenizer.pieces import Pieces
+from destila.tokenizer.spec import Json, vocabulary
 from destila.tokenizer.split_words import split_words
-from destila.tokenizer.tokenizer import Pieces, Tokenizer, parse_tokenizer
+from destila.tokenizer.tokenizer import Tokenizer, parse_tokenizer
 
 _BYTE = re.compile(r"<0x[0-9A-F]{2}>")
-_CHUNK = 1024
+_LINES_PER_CALL = 1024
 _FOLDS = 10
 """One line of so many is left out when the effect on other text is estimated."""
 
@@ -40,212 +41,247 @@ class TrimmedTokenizer:
 
 
 def count_pieces(tokenizer: Tokenizer, lines: Iterable[str], *, words: bool) -> np.ndarray:
-    """How often text uses every id of a tokenizer, i64 [V].
+    """Count how often text uses every id of a tokenizer: i64 [V].
 
-    words: the text is cut into words that are encoded one by one, as taggers read it.
+    Args:
+        tokenizer: whose pieces are counted.
+        lines: the text.
+        words: cut the text into words that are encoded one by one, as taggers read it.
     """
-    found = np.zeros(tokenizer.vocab_size, np.int64)
-    for chunk in _chunks(lines):
-        for pieces in _encoded(tokenizer, chunk, words):
-            np.add.at(found, pieces.ids, 1)
-    return found
+    counts = np.zeros(tokenizer.vocab_size, np.int64)
+    for batch in _batches(lines):
+        for pieces in _encode(tokenizer, batch, words):
+            np.add.at(counts, pieces.ids, 1)
+    return counts
 
 
 def trim_vocabulary(
-    tokenizer: Tokenizer, seen: np.ndarray, *, size: int | None = None
+    tokenizer: Tokenizer, counts: np.ndarray, *, size: int | None = None
 ) -> TrimmedTokenizer:
-    """The tokenizer with the pieces that were seen, or the `size` most frequent ones, and what every text needs.
+    """Drop the pieces that were never seen, or all but the `size` most frequent ones.
 
-    seen: `counts`. size: pieces in all; None: all that were seen. Raises TokenizerError when what every text needs
-    is more than `size`, and for a kind of vocabulary that cannot be trimmed.
+    What every text needs stays in any case.
+
+    Args:
+        tokenizer: the whole one.
+        counts: i64 [V], see `count_pieces`.
+        size: pieces in all; None keeps all that were seen.
+
+    Raises:
+        TokenizerError: what every text needs is more than `size`, or the kind of vocabulary cannot
+            be trimmed.
     """
     spec, config = tokenizer.content()
     model = spec["model"]
-    if model["type"] not in _REBUILT:
+    if model["type"] not in _REBUILD:
         raise TokenizerError(f"{tokenizer.source}: a {model['type']} vocabulary cannot be trimmed")
-    ids = _ids(spec)
-    kept = _needed(spec, ids)
-    if size is not None and len(kept) > size:
-        raise TokenizerError(
-            f"size = {size} is less than the {len(kept)} characters and special tokens that every text needs: raise it"
-        )
-    parents = _Parents(model) if model["type"] == "BPE" else None
-    for piece, number in sorted(ids.items(), key=lambda item: (-int(seen[item[1]]), item[1])):
-        if not seen[number] or (size is not None and len(kept) >= size):
-            break
-        wanted = ({piece} if parents is None else parents.of(piece)) - kept
-        if size is None or len(kept) + len(wanted) <= size:
-            kept |= wanted
-    old = sorted((number, piece) for piece, number in ids.items() if piece in kept)
-    new = {piece: i for i, (_, piece) in enumerate(old)}
-    source = f"{tokenizer.source}, trimmed to {len(new)} pieces"
-    found = parse_tokenizer(_renumbered(spec, new), config, source=source)
-    assert found.pieces_of(range(len(new))) == list(new), (
+
+    kept = _choose_pieces(spec, counts, size)
+    by_old_id = sorted((number, piece) for piece, number in _ids(spec).items() if piece in kept)
+    new_ids = {piece: i for i, (_, piece) in enumerate(by_old_id)}
+
+    source = f"{tokenizer.source}, trimmed to {len(new_ids)} pieces"
+    smaller = parse_tokenizer(_renumber(spec, new_ids), config, source=source)
+    assert smaller.pieces_of(range(len(new_ids))) == list(new_ids), (
         "the library numbers pieces in another way"
     )
-    return TrimmedTokenizer(found, np.array([number for number, _ in old]))
+    return TrimmedTokenizer(smaller, np.array([number for number, _ in by_old_id]))
 
 
 def changed_share(
     old: Tokenizer, new: TrimmedTokenizer, lines: Iterable[str], *, words: bool
 ) -> float:
-    """The share of the old tokenizer's tokens in a text that the new one does not have in the same place."""
+    """Return the share of the old tokenizer's tokens that the new one lacks in the same place.
+
+    Args:
+        old: the whole tokenizer.
+        new: the smaller one.
+        lines: text.
+        words: as in `count_pieces`.
+    """
     total = changed = 0
-    for chunk in _chunks(lines):
-        before, after = (_encoded(tokenizer, chunk, words) for tokenizer in (old, new.tokenizer))
-        for a, b in zip(before, after, strict=True):
-            total += len(a.ids)
-            there = {
-                (int(new.ids[i]), *span) for i, span in zip(b.ids, b.spans.tolist(), strict=True)
-            }
-            changed += sum(
-                (int(i), *span) not in there
-                for i, span in zip(a.ids, a.spans.tolist(), strict=True)
-            )
+    for batch in _batches(lines):
+        before = _encode(old, batch, words)
+        after = _encode(new.tokenizer, batch, words)
+        for old_pieces, new_pieces in zip(before, after, strict=True):
+            # A token is an id of the old tokenizer and its span.
+            old_tokens = _tokens(old_pieces.ids, old_pieces.spans)
+            new_tokens = set(_tokens(new.ids[new_pieces.ids], new_pieces.spans))
+            total += len(old_tokens)
+            changed += sum(token not in new_tokens for token in old_tokens)
     return changed / max(total, 1)
 
 
 def held_out_share(
-    old: Tokenizer, used: np.ndarray, lines: Sequence[str], *, size: int | None, words: bool
+    old: Tokenizer, counts: np.ndarray, lines: Sequence[str], *, size: int | None, words: bool
 ) -> float:
     """Return the share of changed tokens in every tenth line, by a vocabulary of the other nine.
 
     Args:
         old: the whole tokenizer.
-        used: `count_pieces` of all the lines, i64 [V].
+        counts: `count_pieces` of all the lines, i64 [V].
         lines: the text that pieces are chosen by.
         size: as in `trim_vocabulary`.
         words: as in `count_pieces`.
     """
     tenth = lines[::_FOLDS]
-    rest = trim_vocabulary(old, used - count_pieces(old, tenth, words=words), size=size)
+    rest = trim_vocabulary(old, counts - count_pieces(old, tenth, words=words), size=size)
     return changed_share(old, rest, tenth, words=words)
 
 
-def _chunks(lines: Iterable[str]) -> Iterator[list[str]]:
+def _batches(lines: Iterable[str]) -> Iterator[list[str]]:
+    """Cut lines into as many as are encoded at once."""
     source = iter(lines)
-    while chunk := list(islice(source, _CHUNK)):
-        yield chunk
+    while batch := list(islice(source, _LINES_PER_CALL)):
+        yield batch
 
 
-def _encoded(tokenizer: Tokenizer, lines: list[str], words: bool) -> list[Pieces]:
+def _encode(tokenizer: Tokenizer, lines: list[str], words: bool) -> list[Pieces]:
+    """Encode lines, or all their words."""
     if not words:
         return tokenizer.text(lines)
-    return list(
-        chain.from_iterable(tokenizer.words_many([(line, split_words(line)) for line in lines]))
-    )
+    by_line = tokenizer.words_many([(line, split_words(line)) for line in lines])
+    return list(chain.from_iterable(by_line))
+
+
+def _tokens(ids: np.ndarray, spans: np.ndarray) -> list[tuple[int, int, int]]:
+    """List tokens as (id, start, end)."""
+    rows = zip(ids.tolist(), spans.tolist(), strict=True)
+    return [(number, start, end) for number, (start, end) in rows]
 
 
 def _ids(spec: Json) -> dict[str, int]:
-    vocab = spec["model"]["vocab"]
-    ids = (
-        dict(vocab) if isinstance(vocab, dict) else {piece: i for i, (piece, _) in enumerate(vocab)}
-    )
-    return ids | {token["content"]: token["id"] for token in spec["added_tokens"]}
+    """Return piece -> id, added tokens included."""
+    return {**vocabulary(spec), **{t["content"]: t["id"] for t in spec["added_tokens"]}}
 
 
-def _needed(spec: Json, ids: dict[str, int]) -> set[str]:
-    """Special and added tokens, characters and bytes."""
+def _choose_pieces(spec: Json, counts: np.ndarray, size: int | None) -> set[str]:
+    """Choose what every text needs, then the most frequent pieces with all that makes them."""
+    ids = _ids(spec)
+    kept = _needed_pieces(spec, ids)
+    if size is not None and len(kept) > size:
+        raise TokenizerError(
+            f"size = {size} is less than the {len(kept)} characters and special tokens that every "
+            "text needs: raise it"
+        )
+
+    ancestry = _Ancestry(spec["model"]) if spec["model"]["type"] == "BPE" else None
+    by_frequency = sorted(ids.items(), key=lambda item: (-int(counts[item[1]]), item[1]))
+    for piece, number in by_frequency:
+        if not counts[number] or (size is not None and len(kept) >= size):
+            break
+
+        # A piece that would not fit with its ancestors makes way for one that does.
+        family = {piece} if ancestry is None else ancestry.of(piece)
+        if size is None or len(kept | family) <= size:
+            kept |= family
+    return kept
+
+
+def _needed_pieces(spec: Json, ids: dict[str, int]) -> set[str]:
+    """Return special and added tokens, characters and bytes."""
     model = spec["model"]
     prefix = model.get("continuing_subword_prefix") or ""
-    kept = {token["content"] for token in spec["added_tokens"]} | {
-        model.get("unk_token") or ""
-    } & ids.keys()
-    kept |= {
-        p
-        for p in ids
-        if len(p) == 1 or _BYTE.fullmatch(p) or (prefix and len(p.removeprefix(prefix)) == 1)
-    }
+    kept = {token["content"] for token in spec["added_tokens"]}
+    kept |= {model.get("unk_token") or ""} & ids.keys()
+    for piece in ids:
+        is_continuation = bool(prefix) and len(piece.removeprefix(prefix)) == 1
+        if len(piece) == 1 or is_continuation or _BYTE.fullmatch(piece):
+            kept.add(piece)
+
+    # Unigram names its unknown piece by id, and needs the lowest score.
     if model["type"] == "Unigram":
         scores = model["vocab"]
-        kept |= {scores[model["unk_id"]][0]} if model["unk_id"] is not None else set()
+        if model["unk_id"] is not None:
+            kept.add(scores[model["unk_id"]][0])
         kept.add(min(scores, key=lambda entry: entry[1])[0])
     return kept
 
 
-class _Parents:
-    """For a BPE model, the pieces on the way to each piece: those that its merges make, in the order of the merges."""
+class _Ancestry:
+    """The pieces on the way to each piece of a BPE model: those that its merges make, in order."""
 
     def __init__(self, model: Json) -> None:
-        self._ranks = {
-            (left, right): rank for rank, (left, right) in enumerate(map(_pair, model["merges"]))
-        }
+        pairs = map(_pair, model["merges"])
+        self._ranks = {pair: rank for rank, pair in enumerate(pairs)}
         self._prefix = model.get("continuing_subword_prefix") or ""
 
     def of(self, piece: str) -> set[str]:
-        """The piece and everything that is merged on the way to it."""
-        parts = [c if not i else self._prefix + c for i, c in enumerate(piece)]
-        found = {piece}
+        """Return the piece and everything that is merged on the way to it."""
+        parts = [self._prefix + c if i else c for i, c in enumerate(piece)]
+        family = {piece}
         while len(parts) > 1:
             ranks = [self._ranks.get(pair, len(self._ranks)) for pair in pairwise(parts)]
             if min(ranks) == len(self._ranks):
                 break  # an added token, or one that no merge reaches
-            at = ranks.index(min(ranks))
-            parts[at : at + 2] = [parts[at] + parts[at + 1].removeprefix(self._prefix)]
-            found.add(parts[at])
-        return found
+
+            # The merge that was learnt first comes first.
+            place = ranks.index(min(ranks))
+            merged = parts[place] + parts[place + 1].removeprefix(self._prefix)
+            parts[place : place + 2] = [merged]
+            family.add(merged)
+        return family
 
 
 def _pair(merge: str | list[str]) -> tuple[str, str]:
+    """Read a merge, which older files write as one string."""
     left, right = merge.split(" ") if isinstance(merge, str) else merge
     return left, right
 
 
-def _renumbered(spec: Json, new: dict[str, int]) -> Json:
-    """The tokenizer.json whose pieces are those of `new`, under their new ids."""
-    model = _REBUILT[spec["model"]["type"]](spec["model"], new)
-    added = sorted(
-        ({**t, "id": new[t["content"]]} for t in spec["added_tokens"]),
-        key=lambda token: token["id"],
-    )
+def _renumber(spec: Json, ids: dict[str, int]) -> Json:
+    """Return the tokenizer.json whose pieces are those of `ids`, under their new ids."""
+    model = _REBUILD[spec["model"]["type"]](spec["model"], ids)
+    added = [{**token, "id": ids[token["content"]]} for token in spec["added_tokens"]]
     return {
         **spec,
         "model": model,
-        "added_tokens": added,
-        "post_processor": _framed(spec["post_processor"], new),
+        "added_tokens": sorted(added, key=lambda token: token["id"]),
+        "post_processor": _renumber_template(spec["post_processor"], ids),
     }
 
 
-def _framed(part: Any, new: dict[str, int]) -> Any:
-    """A post-processor with the new ids of the special tokens that it puts around a text."""
+def _renumber_template(part: Json | None, ids: dict[str, int]) -> Json | None:
+    """Return a post-processor with the new ids of the special tokens that it puts around a text."""
     if part is None:
         return None
     if part["type"] == "Sequence":
-        return {**part, "processors": [_framed(step, new) for step in part["processors"]]}
+        return {**part, "processors": [_renumber_template(p, ids) for p in part["processors"]]}
     if part["type"] == "TemplateProcessing":
-        tokens = part["special_tokens"].items()
-        renumbered = {
-            name: {**t, "ids": [new[token] for token in t["tokens"]]} for name, t in tokens
+        tokens = {
+            name: {**token, "ids": [ids[piece] for piece in token["tokens"]]}
+            for name, token in part["special_tokens"].items()
         }
-        return {**part, "special_tokens": renumbered}
-    return {
-        **part,
-        **{role: [part[role][0], new[part[role][0]]] for role in ("cls", "sep") if role in part},
-    }
+        return {**part, "special_tokens": tokens}
+
+    # BERT's and RoBERTa's own name the two tokens as [name, id].
+    named = {role: part[role][0] for role in ("cls", "sep") if role in part}
+    return {**part, **{role: [name, ids[name]] for role, name in named.items()}}
 
 
-def _bpe(model: Json, new: dict[str, int]) -> Json:
+def _rebuild_bpe(model: Json, ids: dict[str, int]) -> Json:
+    """Keep the merges whose parts and result stay."""
     prefix = model.get("continuing_subword_prefix") or ""
     merges = [
         [left, right]
         for left, right in map(_pair, model["merges"])
-        if left in new and right in new and left + right.removeprefix(prefix) in new
+        if left in ids and right in ids and left + right.removeprefix(prefix) in ids
     ]
-    return {
-        **model,
-        "vocab": {p: i for p, i in new.items() if p in model["vocab"]},
-        "merges": merges,
-    }
+    return {**_rebuild_wordpiece(model, ids), "merges": merges}
 
 
-def _unigram(model: Json, new: dict[str, int]) -> Json:
-    unknown = model["vocab"][model["unk_id"]][0] if model["unk_id"] is not None else None
-    vocab = [entry for entry in model["vocab"] if entry[0] in new]
-    return {**model, "vocab": vocab, "unk_id": None if unknown is None else new[unknown]}
+def _rebuild_unigram(model: Json, ids: dict[str, int]) -> Json:
+    """Keep the pieces that stay with their scores."""
+    vocab = [entry for entry in model["vocab"] if entry[0] in ids]
+    unknown = model["unk_id"]
+    if unknown is not None:
+        unknown = ids[model["vocab"][unknown][0]]
+    return {**model, "vocab": vocab, "unk_id": unknown}
 
 
-def _wordpiece(model: Json, new: dict[str, int]) -> Json:
-    return {**model, "vocab": {p: i for p, i in new.items() if p in model["vocab"]}}
+def _rebuild_wordpiece(model: Json, ids: dict[str, int]) -> Json:
+    """Keep the pieces that stay; added tokens that were no pieces of the model are none now."""
+    return {**model, "vocab": {p: i for p, i in ids.items() if p in model["vocab"]}}
 
 
-_REBUILT = {"BPE": _bpe, "Unigram": _unigram, "WordPiece": _wordpiece}
+_REBUILD = {"BPE": _rebuild_bpe, "Unigram": _rebuild_unigram, "WordPiece": _rebuild_wordpiece}

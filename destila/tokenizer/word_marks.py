@@ -1,4 +1,4 @@
-"""What each piece of a vocabulary says about words and characters: where words start, how long it is.
+"""What each piece of a vocabulary says about words and characters.
 
 Whole-word masking needs to know where words start among tokens. Three families of vocabulary say it
 in three ways: `▁` before the first piece of a word (SentencePiece), `Ġ` (bytes), `##` before every
@@ -44,7 +44,7 @@ class WordMarks:
     begins: bool [V], a word starts here wherever the piece stands.
     symbol: bool [V], a word starts here, and another one after it.
     bare: bool [V], a start mark without letters, to which the next piece belongs.
-    special: bool [V], of no word; the unknown token is not among them, it stands for part of a word.
+    special: bool [V], of no word; the unknown token, which stands for part of one, is not special.
     ordinary: i64 [K], the ids that text is made of.
 
     The vocabulary `[MASK] [UNK] ▁ ▁di ce ?` has begins 0 0 1 1 0 0, symbol 0 0 0 0 0 1,
@@ -195,8 +195,8 @@ def _word_classes(
     begins = np.array([p.startswith(mark) for p in pieces])
     if not begins.any():
         raise TokenizerError(
-            f"no piece of {tokenizer.source} starts with '{mark}', so its words cannot be told apart. "
-            "Mask by words = 'piece', or use another tokenizer"
+            f"no piece of {tokenizer.source} starts with '{mark}', so its words cannot be told "
+            "apart. Mask by words = 'piece', or use another tokenizer"
         )
 
     # A piece without letters is a symbol, one that is only the mark itself is bare.

@@ -121,7 +121,8 @@ def test_examples_that_cannot_be_learnt_from_are_errors(examples, words):
         tfidf.fit(examples, ["a", "b"])
 
 
-def test_importing_the_baselines_loads_neither_torch_nor_scikit_learn():
+def test_importing_the_baselines_loads_nothing_heavy():
+    """Neither torch nor scikit-learn is loaded."""
     code = "import sys, destila.baselines.crf, destila.baselines.tfidf; print(sorted({'torch', 'sklearn'} & set(sys.modules)))"
     assert (
         subprocess.run(

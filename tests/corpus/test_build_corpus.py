@@ -22,7 +22,10 @@ from destila.tokenizer.tokenizer import Tokenizer
 
 pytest.importorskip("rensa")
 
-WORD_LIST = "el la de que y en un casa niño río ciudad presidente comió visitó año frío noche guitarra pueblo médico"
+WORD_LIST = """
+el la de que y en un casa niño río ciudad presidente comió visitó año frío noche guitarra pueblo
+médico
+"""
 WORDS = WORD_LIST.split()
 KILLED = """
 import os, signal, sys
@@ -254,7 +257,8 @@ def test_a_full_disk_is_one_clear_error_and_nothing_is_lost(recipe, tmp_path, la
     script = tmp_path / "full.py"
     # spawned workers import the script too, and inherit the limit
     head = "import resource, sys\nfrom destila.cli import main\nif __name__ == '__main__':\n    "
-    limit = "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)\n    sys.argv[1:] = sys.argv[2:]\n"
+    limit = "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)\n"
+    limit += "    sys.argv[1:] = sys.argv[2:]\n"
     script.write_text(head + limit + "    main()\n", encoding="utf-8")
     options = [word for setting in sets for word in ("--set", setting)]
     done = [sys.executable, script, str(largest), "corpus", recipe, *options]

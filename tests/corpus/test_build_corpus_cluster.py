@@ -1,4 +1,4 @@
-"""A corpus over a Ray cluster of two machines, both played by this one: the same bytes, though one is lost."""
+"""A corpus over a Ray cluster of two machines, both played by this one, though one is lost."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ from destila.tokenizer.tokenizer import Tokenizer
 pytest.importorskip("rensa")
 pytest.importorskip("ray", reason="the extra 'ray' is not installed")
 
-WORD_LIST = "el la de que y en un casa niño río ciudad presidente comió visitó año frío noche guitarra pueblo médico"
+WORD_LIST = """
+el la de que y en un casa niño río ciudad presidente comió visitó año frío noche guitarra pueblo
+médico
+"""
 WORDS = WORD_LIST.split()
 RUN = """
 import json, sys, threading
@@ -51,7 +54,8 @@ def awaited(what):
 def at_work(node):
     "The processes of a machine that make chunks now."
     below = psutil.Process(node.all_processes["raylet"][0].process.pid).children(recursive=True)
-    return [process for process in below if process.is_running() and "ray::Map" in "".join(process.cmdline())]
+    below = [process for process in below if process.is_running()]
+    return [process for process in below if "ray::Map" in "".join(process.cmdline())]
 
 
 def lose(folder, cluster, machine):
@@ -64,12 +68,14 @@ def lose(folder, cluster, machine):
 
 
 if __name__ == "__main__":
-    cluster = Cluster(initialize_head=True, head_node_args=MACHINE | {"temp_dir": temporary, "include_dashboard": False})
+    head = MACHINE | {"temp_dir": temporary, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
     machine = cluster.add_node(**MACHINE)
     try:
-        config = read_corpus_options([recipe], sets=[f"cluster={cluster.address}"])
+        address = f"cluster={cluster.address}"
+        config = read_corpus_options([recipe], sets=[address])
         try:
-            build_corpus(read_corpus_options([recipe], sets=[f"cluster={cluster.address}", f"files=['{bad}']"]))
+            build_corpus(read_corpus_options([recipe], sets=[address, f"files=['{bad}']"]))
         except DestilaError as error:
             answer["error"] = f"{type(error).__name__}: {error}"
         killer = threading.Thread(target=lose, args=(Path(config.out), cluster, machine))
@@ -96,7 +102,8 @@ def recipe(tmp_path, wordpiece: Tokenizer) -> Path:
     path = tmp_path / "recipe.toml"
     path.write_text(
         f'files = ["{tmp_path / "a.txt"}", "{tmp_path / "b.txt"}"]\nout = "{tmp_path / "out"}"\n'
-        f'tokenizer = "{tmp_path / "tokenizer"}"\npiece_characters = 100_000\nshard_tokens = 500_000\nworkers = 2\n',
+        f'tokenizer = "{tmp_path / "tokenizer"}"\npiece_characters = 100_000\n'
+        "shard_tokens = 500_000\nworkers = 2\n",
         encoding="utf-8",
     )
     return path

@@ -1,4 +1,7 @@
-"""Chunks over a cluster: what a task answers, and what is refused. The cluster itself: test_build_corpus_cluster.py."""
+"""Chunks over a cluster: what a task answers, and what is refused.
+
+The cluster itself runs in test_build_corpus_cluster.py.
+"""
 
 from __future__ import annotations
 

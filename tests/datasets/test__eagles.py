@@ -84,7 +84,8 @@ def test_parts_of_names_are_names_but_for_function_words():
     ]
 
 
-def test_parts_of_other_multiword_tokens_get_the_tag_they_have_alone():
+def test_parts_of_multiword_tokens_have_their_own_tags():
+    """Parts of other multiword tokens get the tag that they have alone."""
     assert words([Leaf("cs", "ya_que", "ya_que")], KNOWN) == [("ya", ("ADV",)), ("que", ("SCONJ",))]
     assert words([Leaf("Zp", "51_por", "x")], {"por": "ADP"}) == [
         ("51", ("NUM",)),
@@ -92,11 +93,12 @@ def test_parts_of_other_multiword_tokens_get_the_tag_they_have_alone():
     ]
 
 
-def test_a_contraction_inside_a_multiword_token_is_two_words_too():
+def test_a_contraction_in_a_multiword_token_is_two_words():
     assert words([Leaf("np00000", "Copa_del_Rey", "x")], KNOWN)[1] == ("del", ("ADP", "DET"))
 
 
-def test_the_lexicon_has_the_most_frequent_tag_of_forms_that_stand_alone():
+def test_the_lexicon_has_the_most_frequent_tags():
+    """They are those of forms that stand alone."""
     sentence = [
         Leaf("ncms000", "Bajo", "bajo"),
         Leaf("sps00", "bajo", "bajo"),

@@ -71,7 +71,8 @@ def test_kept_alternatives_occur_only_in_their_own_split() -> None:
     assert drawn["train"] == set("ABCEFG")
 
 
-def test_typing_in_a_hurry_drops_accents_and_capitals_but_keeps_the_ene() -> None:
+def test_typing_in_a_hurry_keeps_only_the_ene() -> None:
+    """Accents and capitals are dropped."""
     sentence = careless(
         Sentence((("¿Mañana llegará ", None), ("Íñigo", "PER"), ("?", None))),
         random.Random(0),
@@ -86,7 +87,7 @@ def test_slips_change_words() -> None:
     assert careless(sentence, random.Random(0), slips=1).text != sentence.text
 
 
-def test_sentences_that_differ_in_case_accents_or_marks_are_the_same() -> None:
+def test_case_accents_and_marks_do_not_tell_sentences_apart() -> None:
     assert key("¿Llegó Ana?") == key("llego ana")
 
 

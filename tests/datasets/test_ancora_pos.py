@@ -40,7 +40,8 @@ def test_underscore_gives_the_class_of_the_published_numbers(tmp_path):
     )
 
 
-def test_without_a_train_file_dev_and_test_are_loaded_and_it_is_noted(tmp_path):
+def test_without_a_train_file_dev_and_test_are_loaded(tmp_path):
+    """That there is none is noted."""
     data = ancora_pos.load(ancora_pos.Options(root=_folder(tmp_path, "dev", "test")))
     assert list(data.splits) == ["dev", "test"]
     assert data.notes["splits without a file (train)"] == 1

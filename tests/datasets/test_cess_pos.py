@@ -84,7 +84,8 @@ def test_sentences_listed_as_overlap_are_dropped_and_counted(folders):
     assert data.notes["sentences listed as overlap with AnCora, dropped"] == 1
 
 
-def test_a_sentence_equal_to_a_test_sentence_is_dropped_though_not_listed(folders, tmp_path):
+def test_a_sentence_equal_to_a_test_sentence_is_dropped(folders, tmp_path):
+    """It is dropped though the list of copies lacks it."""
     (tmp_path / "ancora" / "es_ancora-ud-test.conllu").write_text(CONLLU.format("X-s2", "Nieva"))
     data = cess_pos.load(cess_pos.Options(**folders))
     assert data.notes["sentences equal to an AnCora dev or test sentence, dropped"] == 1
@@ -96,7 +97,8 @@ def test_overlap_can_be_kept(folders):
     assert [e.text for e in train[1:]] == ["Llueve .", "Nieva .", "Hoy"]
 
 
-def test_a_bracket_that_is_never_closed_still_gives_its_sentence(folders):
+def test_an_open_bracket_still_gives_its_sentence(folders):
+    """A bracket that is never closed does no harm."""
     assert cess_pos.load(cess_pos.Options(**folders)).splits["train"][-1].text == "Hoy"
 
 

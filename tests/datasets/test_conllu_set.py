@@ -18,7 +18,8 @@ def _file(tmp_path, name="datos.conllu", tag="NOUN"):
     return str(path)
 
 
-def test_the_labels_are_those_of_train_and_missing_splits_are_cut_out(tmp_path):
+def test_labels_of_train_and_missing_splits_cut_out(tmp_path):
+    """The labels are those of train; splits that are missing are cut out of it."""
     data = conllu.load(conllu.Options(train=_file(tmp_path)))
     assert data.labels == ("NOUN", "PUNCT")
     assert sum(len(s) for s in data.splits.values()) == 60

@@ -26,7 +26,8 @@ def test_no_two_splits_share_a_sentence(demo: Dataset) -> None:
     assert len(set(keys)) == sum(SMALL.values())
 
 
-def test_the_same_seed_gives_the_same_sentences_and_another_seed_others(demo: Dataset) -> None:
+def test_the_seed_decides_the_sentences(demo: Dataset) -> None:
+    """Equal seeds give the same sentences and another seed others."""
     again = datasets.load({"use": demo.name} | SMALL)
     other = datasets.load({"use": demo.name, "seed": 1} | SMALL)
     assert again.splits == demo.splits

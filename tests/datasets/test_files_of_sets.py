@@ -28,7 +28,8 @@ def test_a_packed_file_stands_for_a_plain_one(tmp_path):
     assert need_file(tmp_path, "b.tsv", "a.tsv") == tmp_path / "a.tsv.gz"
 
 
-def test_a_hub_repository_is_read_from_the_local_cache_without_network(monkeypatch, tmp_path):
+def test_a_hub_repository_is_read_from_the_local_cache(monkeypatch, tmp_path):
+    """No network is needed."""
     constants = pytest.importorskip("huggingface_hub.constants")
     commit = "0" * 40
     repository = tmp_path / "datasets--ana--conll"
@@ -46,7 +47,8 @@ def test_a_hub_repository_is_read_from_the_local_cache_without_network(monkeypat
         datasets.load({"use": "conll2002", "root": "hub:ana/nada"})
 
 
-def test_every_data_set_says_where_it_comes_from_and_what_is_known_about_it():
+def test_every_data_set_says_where_it_comes_from():
+    """It also says what is known about it."""
     names = plugins.names("datasets")
     assert len(names) >= 12
     for name in names:

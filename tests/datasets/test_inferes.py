@@ -53,7 +53,7 @@ def test_the_published_split_takes_dev_out_of_train_by_premise(tmp_path):
     assert len(splits["test"]) == 14
 
 
-def test_published_test_pairs_that_are_copies_of_train_pairs_are_counted(tmp_path):
+def test_test_pairs_that_copy_train_pairs_are_counted(tmp_path):
     data = inferes.load(
         inferes.Options(root=_folder(tmp_path, test=_rows(68, 4)), split="published")
     )

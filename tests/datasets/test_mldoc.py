@@ -44,7 +44,8 @@ def test_the_generators_bytes_literals_are_decoded_and_counted(tmp_path):
     assert data.notes == {"texts decoded from a Python bytes literal": 3}
 
 
-def test_a_text_that_only_begins_like_a_bytes_literal_is_left_alone(tmp_path):
+def test_a_text_that_begins_like_a_bytes_literal_stays(tmp_path):
+    """It only begins like one."""
     assert _load(tmp_path, "GCAT\tb' es una letra\n").splits["train"][0].text == "b' es una letra"
 
 

@@ -60,7 +60,8 @@ def test_equal_contents_are_kept_once_after_clean_up(tmp_path):
     assert data.notes["repeated rows, dropped"] == 1
 
 
-def test_contents_of_two_classes_are_dropped_with_all_their_copies(tmp_path):
+def test_contents_of_two_classes_are_dropped(tmp_path):
+    """All their copies go."""
     data = _load(
         tmp_path,
         _row("Sube el paro.", "Economía"),

@@ -50,7 +50,8 @@ def test_folds_of_dev_are_disjoint_and_cover_it(folder):
     assert all(8 <= len(dev) <= 35 for dev in devs)
 
 
-def test_the_translated_training_file_trains_and_its_empty_sentences_are_dropped(folder):
+def test_the_translated_training_file_trains(folder):
+    """Its empty sentences are dropped."""
     (folder / "translated_train.tsv").write_text(
         HEADER + "1\tUno.\tDos.\t0\n2\t\tDos.\t1\n3\tTres.\t\t0\n"
     )

@@ -57,7 +57,8 @@ def test_with_few_articles_contexts_stay_whole(tmp_path):
     assert len({e.meta["title"] for e in data.splits["dev"]}) == 2
 
 
-def test_questions_without_labels_train_nothing_and_cannot_be_tested(tmp_path):
+def test_questions_without_labels_are_for_predicting_only(tmp_path):
+    """They train nothing and cannot be tested."""
     bare = {"context": "Ana vive.", "qas": [{"id": "x", "question": "¿Quién?"}]}
     train = write(tmp_path / "q.json", *articles(60), ("B", [bare]))
     data = datasets.load({"use": "squad", "train": train})
@@ -88,7 +89,8 @@ def tar(tmp_path):
     }
 
 
-def test_paragraphs_shared_with_xquad_are_dropped_with_all_their_questions(tar):
+def test_paragraphs_shared_with_xquad_are_dropped(tar):
+    """All their questions go."""
     data = datasets.load(tar)
     kept = {e.id for e in (*data.splits["train"], *data.splits["dev"])}
     assert len(kept) == 60 * 6 - 4
@@ -159,7 +161,8 @@ def test_sqac_needs_its_three_files(tmp_path):
     assert [e.id for e in data.splits["test"]] == ["test-0", "test-1"]
 
 
-def test_covid_qa_counts_numbers_as_ids_and_empty_answers_as_none(tmp_path):
+def test_covid_qa_takes_numbers_for_ids(tmp_path):
+    """An empty answer counts as none."""
     quirks = [
         paragraph("c0", 1),
         paragraph("c1", 1, answer=""),

@@ -58,7 +58,8 @@ def test_two_texts_are_found_by_their_names_and_can_be_declined(tmp_path):
     assert _load(path, pair="").splits["train"][0].pair is None
 
 
-def test_dev_and_test_are_cut_out_by_hash_and_equal_texts_stay_together(tmp_path):
+def test_dev_and_test_are_cut_out_by_hash(tmp_path):
+    """Equal texts stay together."""
     text = _rows(200) + _rows(200).split("\n", 1)[1]
     splits = _load(_csv(tmp_path, text)).splits
     texts = {name: {e.text for e in examples} for name, examples in splits.items()}
@@ -121,7 +122,7 @@ def test_the_label_column_may_not_be_the_text_column(tmp_path):
         _load(_csv(tmp_path, _rows()), text="texto", label="texto")
 
 
-def test_an_unknown_label_in_test_is_an_error_with_the_label_and_its_line(tmp_path):
+def test_an_unknown_label_in_test_is_named_with_its_line(tmp_path):
     test = _csv(tmp_path, "texto,etiqueta\nHola,elogio\n", "test.csv")
     with pytest.raises(
         DataError, match="label 'elogio' of test example test-2 is not a label of train"

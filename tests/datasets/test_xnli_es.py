@@ -34,7 +34,8 @@ def test_the_english_half_is_dropped_and_counted(folder):
     assert data.notes["rows in other languages, dropped"] == 180
 
 
-def test_about_the_share_trains_and_all_pairs_of_a_premise_stay_together(folder):
+def test_about_the_share_of_premises_trains(folder):
+    """All pairs of a premise stay together."""
     data = xnli_es.load(xnli_es.Options(root=str(folder), train_share=0.5))
     premises = [{e.text for e in data.splits[s]} for s in ("train", "dev")]
     assert not premises[0] & premises[1]
@@ -44,13 +45,15 @@ def test_about_the_share_trains_and_all_pairs_of_a_premise_stay_together(folder)
     )
 
 
-def test_integer_labels_are_entailment_neutral_contradiction_and_quotes_are_characters(folder):
+def test_integer_labels_and_quotes_are_read(folder):
+    """0, 1, 2 are entailment, neutral, contradiction; quotes are characters."""
     test = xnli_es.load(xnli_es.Options(root=str(folder))).splits["test"]
     assert [e.target for e in test] == list(WORDS)
     assert (test[0].text, test[0].pair) == ('Dijo "hola.', "Saludó.")
 
 
-def test_the_fifteen_language_files_and_the_translated_training_file_are_read(tmp_path):
+def test_both_forms_of_the_published_files_are_read(tmp_path):
+    """They are the files of fifteen languages and the translated training file."""
     header = "language\tgold_label\tsentence1_binary_parse\tsentence1\tsentence2\tpromptID\tpairID\tgenre\tmatch"
     for name in ("xnli.dev.tsv", "xnli.test.tsv"):
         rows = [

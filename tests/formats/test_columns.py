@@ -12,7 +12,8 @@ def test_blocks_end_at_lines_that_are_empty_or_hold_blanks_only():
     assert list(blocks(["a", " ", "", "b", "c"])) == [[(1, "a")], [(4, "b"), (5, "c")]]
 
 
-def test_words_are_joined_by_one_space_and_shared_surfaces_give_equal_spans():
+def test_words_are_joined_by_one_space():
+    """Words that share a surface have equal spans."""
     assert join_words([("del", 2), ("año", 1)]) == ("del año", ((0, 3), (0, 3), (4, 7)))
 
 

@@ -42,7 +42,8 @@ def test_words_of_a_multiword_token_share_its_surface():
     assert sentence.tags == ("VERB", "ADP", "DET", "NOUN", "ADP", "VERB", "PRON", "PUNCT")
 
 
-def test_underscore_keeps_the_range_line_as_a_word_before_its_parts():
+def test_underscore_keeps_the_range_line_as_a_word():
+    """It stands before its parts."""
     (sentence,) = sentences(ROWS, "f", mwt="underscore")
     assert sentence.text == "Salió del de el bar para verlo ver lo ."
     assert sentence.tags == ("VERB", "_", "ADP", "DET", "NOUN", "ADP", "_", "VERB", "PRON", "PUNCT")
@@ -69,7 +70,8 @@ def test_a_line_without_ten_columns_is_an_error_with_its_number():
         list(sentences(["# x", "1\tSalió"], "f"))
 
 
-def test_a_sentence_that_ends_inside_a_multiword_token_is_an_error():
+def test_an_unfinished_multiword_token_is_an_error():
+    """The sentence ends inside it."""
     with pytest.raises(DataError, match="line 6: the sentence ends inside"):
         list(sentences(ROWS[:6], "f"))
 

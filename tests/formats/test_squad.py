@@ -42,7 +42,7 @@ def answers(path):
     }
 
 
-def test_a_question_is_read_with_its_context_and_every_distinct_answer(write):
+def test_a_question_has_its_context_and_distinct_answers(write):
     path = write(paragraph(question(1, ("Lima", 13), ("en Lima", 10), ("Lima", 13))), version="1.1")
     (example,) = read(path, "train", Counter())
     assert (example.id, example.text, example.pair) == ("q1", "¿Pregunta 1?", CONTEXT)
@@ -57,7 +57,8 @@ def test_a_wrong_offset_is_repaired_to_the_nearest_occurrence(write):
     assert notes["train answers with a wrong offset, found again"] == 3
 
 
-def test_an_answer_that_is_not_there_is_dropped_and_with_it_a_question_without_another(write):
+def test_an_answer_that_is_not_there_is_dropped(write):
+    """With it goes a question without another answer."""
     path = write(paragraph(question(1, ("Quito", 13), ("Lima", 13)), question(2, ("Quito", 13))))
     found, notes = answers(path)
     assert found == [["Lima"]]
@@ -92,7 +93,7 @@ def test_blanks_around_an_answer_are_not_part_of_it(write):
     ]
 
 
-def test_ids_that_occur_again_are_numbered_and_missing_ones_made(write):
+def test_repeated_ids_are_numbered_and_missing_ones_made(write):
     nameless = {"question": "¿Y?", "answers": []}
     path = write(
         paragraph(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from destila.errors import DataError, TokenizerError
 from destila.tasks.encode import encode_classify, encode_tag
 from destila.tokenizer.split_words import split_words
-from destila.tokenizer.tokenizer import Pieces
+from destila.tokenizer.pieces import Pieces
 from destila.types import IGNORE, Example
 
 TEXT = "El 👍 niño, María Peña, comió en A Coruña — ¿2,5 años?"

@@ -102,7 +102,8 @@ def test_spans_survive_the_compiled_rules_of_a_spiece_model(tmp_path, lines, kin
     assert not any(c.isspace() for s, e in spans for c in text[s:e])
 
 
-def test_a_lower_case_spiece_model_lower_cases_and_keeps_accents_by_itself(tmp_path, lines):
+def test_a_spiece_model_of_small_letters_keeps_accents(tmp_path, lines):
+    """A lower-case spiece model lower-cases and keeps accents by itself."""
     theirs = train_spiece(tmp_path, [line.lower() for line in lines], model_type="bpe")
     ours = load_tokenizer(tmp_path)
     assert ours.text(["El NIÑO HACÍA"])[0].ids.tolist() == theirs.encode("el niño hacía")
@@ -122,7 +123,8 @@ def test_keep_accents_of_the_folder_decides_for_a_spiece_model(tmp_path, lines):
     assert "accents" in stripping.notes[0]
 
 
-def test_the_wrong_flags_of_the_first_albeto_runs_do_not_make_capitals_unknown(tmp_path, lines):
+def test_wrong_flags_do_not_make_capitals_unknown(tmp_path, lines):
+    """The wrong flags of the first ALBETO runs do no harm."""
     train_spiece(tmp_path, [line.lower() for line in lines], model_type="bpe")
     (tmp_path / "tokenizer_config.json").write_text(
         '{"do_lower_case": false, "keep_accents": false}'
@@ -138,7 +140,8 @@ def test_user_symbols_of_several_characters_stay_whole(tmp_path, lines):
         assert load_tokenizer(tmp_path).text([sentence])[0].ids.tolist() == theirs.encode(sentence)
 
 
-def test_a_spiece_model_without_dummy_prefix_marks_words_only_when_asked(tmp_path, lines):
+def test_without_dummy_prefix_words_are_marked_when_asked(tmp_path, lines):
+    """A spiece model without dummy prefix marks the start of words only when it is asked to."""
     theirs = train_spiece(tmp_path, lines, model_type="bpe", add_dummy_prefix=False)
     ours = load_tokenizer(tmp_path)
     assert ours.text(["el niño"])[0].ids.tolist() == theirs.encode("el niño")
@@ -167,7 +170,7 @@ def test_a_truncated_spiece_model_is_one_clear_error(tmp_path, lines):
     data = (tmp_path / "spiece.model").read_bytes()
     (tmp_path / "spiece.model").write_bytes(data[:-3])
     with pytest.raises(TokenizerError, match="damaged"):
-        spiece.read(tmp_path / "spiece.model")
+        spiece.read_sentencepiece(tmp_path / "spiece.model")
 
 
 def test_word_models_of_sentencepiece_are_refused(tmp_path, lines):
@@ -207,7 +210,8 @@ def test_vocab_txt_keeps_accents_apart_when_told_so(tmp_path, vocab_txt):
     ]
 
 
-def test_vocab_txt_without_flags_lower_cases_when_its_vocabulary_does(tmp_path, vocab_txt, caplog):
+def test_vocab_txt_without_flags_follows_its_vocabulary(tmp_path, vocab_txt, caplog):
+    """Without flags a vocab.txt lower-cases when its vocabulary does."""
     ours = load_tokenizer(write_vocab(tmp_path, vocab_txt))
     assert ours.unk_id not in ours.text(["EL NIÑO"])[0].ids
     assert "keep_accents" in caplog.text  # BERT's own rule strips; it is said aloud
@@ -238,7 +242,7 @@ def test_an_empty_vocab_txt_is_one_clear_error(tmp_path):
         load_tokenizer(tmp_path)
 
 
-def test_vocab_json_with_merges_gives_the_same_as_its_tokenizer_json(tmp_path, bytelevel, lines):
+def test_vocab_json_and_merges_equal_their_tokenizer_json(tmp_path, bytelevel, lines):
     model = json.loads(bytelevel._json)["model"]
     (tmp_path / "vocab.json").write_text(json.dumps(model["vocab"]))
     merges = "\n".join(" ".join(pair) for pair in model["merges"])

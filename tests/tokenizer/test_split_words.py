@@ -39,7 +39,8 @@ def test_words_are_split_as_a_reader_would(text, expected):
 
 
 @given(st.text(max_size=60))
-def test_every_visible_character_of_any_text_lies_in_exactly_one_word(text):
+def test_every_visible_character_lies_in_one_word(text):
+    """Every visible character of any text lies in exactly one word."""
     spans = split_words(text)
     covered = [i for s, e in spans for i in range(s, e)]
     assert covered == [i for i, c in enumerate(text) if not c.isspace()]

@@ -49,7 +49,8 @@ def check_spans(text: str, spans: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_spans_cover_every_visible_character_of_the_original_text_and_no_blank(tokenizer, text):
+def test_spans_cover_every_visible_character(tokenizer, text):
+    """Every visible character of the original text lies in a span, and no blank does."""
     check_spans(text, tokenizer.text([text])[0].spans)
 
 
@@ -58,7 +59,8 @@ def test_spans_cover_every_visible_character_of_the_original_text_and_no_blank(t
 )
 @given(st.text(st.sampled_from("aeñÑéÁ Zz😀¿—\u0301\u0303\t\n\u00a0\u2003.,-ßﬁ½日"), max_size=30))
 @example("\u0301a")
-def test_spans_of_any_text_stay_inside_it_in_order_and_without_blanks(tokenizer, text):
+def test_spans_of_any_text_are_in_order(tokenizer, text):
+    """Spans of any text stay inside it, in order and without blanks."""
     spans = tokenizer.text([text])[0].spans
     assert (spans >= 0).all()
     assert (spans <= len(text)).all()
@@ -78,7 +80,8 @@ def test_a_decomposed_letter_is_one_span_with_its_accent(bpe):
     assert any(text[s:e].endswith("o\u0301") or "o\u0301" in text[s:e] for s, e in spans.tolist())
 
 
-def test_a_mark_of_word_start_alone_has_an_empty_span_where_its_word_starts(unigram):
+def test_a_bare_start_mark_has_an_empty_span(unigram):
+    """A mark of a word's start alone has an empty span where its word starts."""
     pieces = unigram.text(["¡a ¡"])[0]
     assert unigram.pieces_of(pieces.ids)[0] == "▁"
     assert pieces.spans[0].tolist() == [0, 0]
@@ -94,7 +97,8 @@ def test_half_a_surrogate_pair_does_not_stop_the_encoding(tokenizer):
     assert tokenizer.text(["a \ud83d b"])[0].spans.tolist()[-1] == [4, 5]
 
 
-def test_words_are_encoded_each_on_its_own_with_spans_into_the_text(tokenizer):
+def test_words_are_encoded_each_on_its_own(tokenizer):
+    """Their spans are into the text."""
     text = "El niño comió,   ¡Año nuevo! 😀"
     words = split_words(text)
     pieces = tokenizer.words(text, words)
@@ -115,7 +119,8 @@ def test_a_word_alone_is_encoded_as_inside_a_sentence(tokenizer):
     assert alone.tolist() == whole.ids[whole.spans[:, 1] > 2].tolist()
 
 
-def test_bytelevel_marks_the_first_word_in_words_but_not_in_text(bytelevel):
+def test_bytelevel_marks_the_first_word_in_words_only(bytelevel):
+    """The first word is marked in `words`, but not in `text`."""
     assert bytelevel.pieces_of(bytelevel.words("el", [(0, 2)])[0].ids)[0] == "Ġel"
     assert bytelevel.pieces_of(bytelevel.text(["el"])[0].ids)[0] != "Ġel"
 
@@ -130,7 +135,8 @@ def test_a_metaspace_that_never_prepends_still_marks_words(bpe):
     assert tokenizer.text(["el"])[0].ids.tolist() != bpe.text(["el"])[0].ids.tolist()
 
 
-def test_a_word_without_tokens_becomes_one_unknown_token_over_it(wordpiece):
+def test_a_word_without_tokens_is_one_unknown_token(wordpiece):
+    """The unknown token covers the word."""
     text = "a \u200b\u200b b"  # BERT's cleaning deletes zero-width blanks
     pieces = wordpiece.words(text, [(0, 1), (2, 4), (5, 6)])[1]
     assert pieces.ids.tolist() == [wordpiece.unk_id]
@@ -167,7 +173,7 @@ def test_roberta_pairs_have_two_separators_and_one_type(bytelevel):
     assert bytelevel.special_count(True) == 4
 
 
-def test_a_tokenizer_without_a_template_gets_the_frame_of_its_family(bpe, bytelevel):
+def test_without_a_template_that_of_its_family_is_used(bpe, bytelevel):
     one, two = spec_of(bpe), spec_of(bytelevel)
     one["post_processor"] = None
     two["post_processor"] = {
@@ -187,7 +193,8 @@ def test_beto_pads_with_one_and_masks_with_zero(wordpiece):
     assert (wordpiece.pad_id, wordpiece.mask_id, wordpiece.cls_id, wordpiece.sep_id) == (1, 0, 4, 5)
 
 
-def test_special_names_are_read_from_the_config_then_the_map_then_by_habit(bpe, tmp_path):
+def test_where_special_names_are_read(bpe, tmp_path):
+    """Special names are read from the config, then the map, then by habit."""
     spec = spec_of(bpe)
     plain = load_tokenizer(write(tmp_path / "a", spec))
     assert (plain.pad_id, plain.cls_id) == (0, 2)
@@ -241,7 +248,8 @@ def test_a_tokenizer_that_crosses_blanks_is_refused(bpe):
         parse_tokenizer(spec, source="test")
 
 
-def test_without_a_splitter_a_vocabulary_whose_pieces_respect_words_is_accepted(bpe):
+def test_pieces_that_respect_words_need_no_splitter(bpe):
+    """Without a splitter a vocabulary whose pieces respect words is accepted."""
     spec = spec_of(bpe)
     spec["pre_tokenizer"] = None
     prepend = {"type": "Prepend", "prepend": "▁"}
@@ -263,14 +271,15 @@ def test_rare_blanks_split_words_like_plain_ones(request, kind, blank):
     assert rare.spans.tolist() == plain.spans.tolist()
 
 
-def test_rare_blanks_split_words_when_the_normaliser_leaves_them(bpe):
+def test_rare_blanks_left_by_the_normaliser_split_words(bpe):
     spec = spec_of(bpe)
     spec["normalizer"] = {"type": "Lowercase"}
     plain, rare = parse_tokenizer(spec, source="test").text(["el niño", "el\tniño"])
     assert rare.ids.tolist() == plain.ids.tolist()
 
 
-def test_capitals_reach_a_lower_case_vocabulary_that_forgot_to_lower_case(bpe, caplog):
+def test_capitals_reach_a_vocabulary_of_small_letters(bpe, caplog):
+    """Capitals reach a lower-case vocabulary whose files forgot to lower-case."""
     spec = spec_of(bpe)
     spec["normalizer"] = None
     tokenizer = parse_tokenizer(spec, source="carpeta")
@@ -318,7 +327,8 @@ def test_overrides_beat_the_flags_of_the_folder(bpe, tmp_path):
     assert a.ids.tolist() == b.ids.tolist()
 
 
-def test_a_folder_of_the_fast_class_ignores_flags_as_transformers_does(bpe, tmp_path):
+def test_a_folder_of_the_fast_class_ignores_flags(bpe, tmp_path):
+    """Flags beside a tokenizer.json of the fast class are ignored, as transformers does."""
     config = {"tokenizer_class": "PreTrainedTokenizerFast", "keep_accents": False}
     assert (
         load_tokenizer(write(tmp_path, spec_of(bpe), config)).fingerprint

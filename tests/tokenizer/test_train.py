@@ -25,7 +25,7 @@ def test_symbols_are_never_merged_and_do_not_start_words(bpe, unigram, wordpiece
         assert pieces.spans[pieces.ids == tokenizer.id_of("-")].tolist() == [[3, 4]]
 
 
-def test_no_piece_holds_a_blank_and_none_is_in_the_vocabulary_twice(tokenizer):
+def test_no_piece_holds_a_blank_or_occurs_twice(tokenizer):
     vocab = tokenizer.pieces_of(range(tokenizer.vocab_size))
     assert not [p for p in vocab if any(c.isspace() for c in p)]
     assert len(set(vocab)) == tokenizer.vocab_size
@@ -35,7 +35,8 @@ def test_the_vocabulary_has_the_size_asked_for(bpe, wordpiece):
     assert (bpe.vocab_size, wordpiece.vocab_size) == (400, 400)
 
 
-def test_lower_case_tokenizers_have_no_capitals_and_cased_ones_do(lines):
+def test_only_cased_tokenizers_have_capitals(lines):
+    """Lower-case tokenizers have no capitals and cased ones do."""
     small = learn(lines, vocab_size=200)
     cased = learn(lines, vocab_size=200, lowercase=False)
     capitals = [

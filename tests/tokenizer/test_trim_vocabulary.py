@@ -1,4 +1,4 @@
-"""Smaller vocabularies: what was seen is cut as before, what every text needs stays, ids and merges fit."""
+"""Smaller vocabularies: text that was seen is cut as before, what every text needs stays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which pieces begin a word, in the four kinds of vocabulary, and how many characters they spell."""
+"""Which pieces of the four kinds of vocabulary begin a word, and how long they are."""
 
 from __future__ import annotations
 
@@ -60,7 +60,8 @@ def test_each_piece_by_itself(bpe):
     assert len(words(bpe, "desarticulación", "piece")) == len(ids) > 1
 
 
-def test_special_tokens_start_no_word_and_what_follows_them_does(bpe):
+def test_what_follows_a_special_token_starts_a_word(bpe):
+    """Special tokens themselves start none."""
     inner = bpe.text(["desarticulación"])[0].ids
     ids = np.array([[bpe.cls_id, inner[1], bpe.sep_id, inner[2], bpe.pad_id]])
     assert word_starts(ids, read_word_marks(bpe)).tolist() == [[False, True, False, True, False]]

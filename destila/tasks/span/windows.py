@@ -22,7 +22,8 @@ from destila.errors import ConfigError, DataError, TokenizerError
 from destila.tasks import units
 from destila.tasks.encode import check_length
 from destila.tasks.span.storage import Head, Writer
-from destila.tokenizer.tokenizer import Pieces, Tokenizer
+from destila.tokenizer.pieces import Pieces
+from destila.tokenizer.tokenizer import Tokenizer
 from destila.types import IGNORE, CharSpan, Encoded, Example
 
 if TYPE_CHECKING:
