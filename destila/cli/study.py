@@ -25,7 +25,7 @@ def run(
     json: AsJson = False,
 ) -> None:
     """The main job: from labelled data and a teacher to measured students and a report."""
-    from destila.study import run as verb
+    from destila.commands import run as verb
 
     if recipe.endswith(".toml") and teacher is not None:
         raise ConfigError(

@@ -16,9 +16,8 @@ import numpy as np
 from destila import datasets
 from destila.config import Options, opt
 from destila.errors import TokenizerError
-from destila.models.presets import PRESETS
-from destila.study.recipe import ModelSpec, Recipe, read
-from destila.study.unlabelled import sample
+from destila.study.recipe import Recipe, read_recipe
+from destila.study.texts import sample_lines
 from destila.tasks.span.windows import check_fit
 from destila.teachers.augment import count_augmented
 from destila.tokenizer.tokenizer import Tokenizer, load_tokenizer
@@ -37,7 +36,7 @@ class Config(Options):
 
 def run(config: Config) -> dict[str, Any]:
     """The report of `inspect` for a recipe's data and the tokenizers of its models."""
-    recipe = read(config.recipe, config.set)
+    recipe = read_recipe(config.recipe, config.set)
     tokenizers, missing = _tokenizers(recipe)
     dataset = datasets.load(recipe.data)
     report = inspect(dataset, tokenizers, recipe.max_length)
@@ -100,9 +99,7 @@ def _more(recipe: Recipe, dataset: Dataset) -> dict[str, dict[str, int]]:
         options = recipe.distil_of(student)
         counts = {}
         if options.unlabelled is not None:
-            lines = sample(
-                options.unlabelled, options.unlabelled_limit, options.unlabelled_words, known
-            )
+            lines = sample_lines(options.unlabelled, options.unlabelled_limit, known)
             counts["unlabelled"] = len(lines)
         if options.augment is not None:
             counts[options.augment.kind] = count_augmented(
@@ -119,7 +116,7 @@ def _tokenizers(recipe: Recipe) -> tuple[dict[str, Tokenizer], dict[str, str]]:
     found: dict[str, Tokenizer] = {}
     missing: dict[str, str] = {}
     for spec in (*recipe.teachers, *recipe.students):
-        source = _source(spec)
+        source = spec.tokenizer_source
         if source is None:
             missing[spec.label] = "its tokenizer is trained by the run"
             continue
@@ -127,12 +124,6 @@ def _tokenizers(recipe: Recipe) -> tuple[dict[str, Tokenizer], dict[str, str]]:
         found[tokenizer.fingerprint] = tokenizer
         names.setdefault(tokenizer.fingerprint, []).append(spec.label)
     return {", ".join(names[key]): tokenizer for key, tokenizer in found.items()}, missing
-
-
-def _source(spec: ModelSpec) -> str | None:
-    if isinstance(spec.tokenizer, str):
-        return spec.tokenizer
-    return spec.model if spec.tokenizer is None and spec.model not in PRESETS else None
 
 
 def _split(

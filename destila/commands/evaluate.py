@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from destila.config import Options, opt
 from destila.progress import Progress, silent
-from destila.study.data import Study
-from destila.study.recipe import TeacherSpec, read
-from destila.study.run import Run
+from destila.study.data import load_study
+from destila.study.recipe import TeacherSpec, read_recipe
+from destila.study.recording import evaluate_folder
 
 
 class Config(Options):
@@ -23,11 +23,8 @@ class Config(Options):
 
 
 def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
-    """The Record as a dict; nothing is added to the study's records."""
-    recipe = read(arguments.recipe, arguments.set)
-    steps = Run(Study(recipe, needs=(arguments.split,)), progress)
-    return asdict(
-        steps.evaluate(
-            TeacherSpec(model=arguments.model, name=Path(arguments.model).name), arguments.split
-        )
-    )
+    """Return the Record as a dict; nothing is added to the study's records."""
+    recipe = read_recipe(arguments.recipe, arguments.set)
+    study = load_study(recipe, needs=(arguments.split,))
+    spec = TeacherSpec(model=arguments.model, name=Path(arguments.model).name)
+    return asdict(evaluate_folder(study, spec, arguments.split, progress))

@@ -1,25 +1,20 @@
-"""Fine-tune every student of a recipe on gold labels alone, test it and record it."""
+"""`destila finetune`: fine-tune every student of a recipe on gold labels alone, test it and record it."""
 
 from __future__ import annotations
 
-from typing import Any
-
+from destila.commands.run import Config
 from destila.progress import Progress, silent
-from destila.study.data import Study
-from destila.study.recipe import read
-from destila.study.run import Config, Run
+from destila.study.recipe import read_recipe
+from destila.study.run import StudyResult, run_study
 
 __all__ = ["Config", "run"]
 
 
-def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
-    """The study's report so far, as `destila run` returns it."""
-    recipe = read(arguments.recipe, arguments.set)
-    alone = recipe.model_copy(
-        update={"teachers": ()}
-    )  # no teacher is trained to measure agreement with it
-    steps = Run(Study(alone), progress)
-    for seed in steps.recipe.seeds:
-        for student in (s for s in steps.recipe.students if s.compare):
-            steps.student(student, seed, distilled=False)
-    return steps.report()
+def run(arguments: Config, progress: Progress = silent) -> StudyResult:
+    """Fine-tune the students, and return the study's report so far; no teacher is trained to measure agreement."""
+    return run_study(
+        read_recipe(arguments.recipe, arguments.set),
+        progress,
+        methods=("fine-tune",),
+        tested=not arguments.train_only,
+    )

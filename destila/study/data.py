@@ -1,78 +1,70 @@
-"""The data side of a study: examples, labels, task, tokenizers, encodings. Shared by the training verbs."""
+"""A study: a recipe with its examples, its labels, its task, and the records that it has already.
+
+`load_study` only reads. What is written, records and the folder of runs, is written by methods and functions that
+say so.
+"""
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from destila import config, datasets, hub, plugins
-from destila.errors import ConfigError, DataError
-from destila.files import locked, replacing, waiting
-from destila.study import unlabelled
-from destila.study.recipe import DistilOptions, ModelSpec, Recipe, TokenizerSpec
+from destila import datasets, plugins, records
+from destila.errors import DataError
+from destila.study.encodings import Encodings
+from destila.study.keys import DataKey, example_rows
+from destila.study.recipe import Recipe
+from destila.study.texts import UnlabelledTexts
 from destila.tasks.metrics import main_score
 from destila.tasks.span.task import SpanTask
 from destila.tasks.span.windows import window_size
 from destila.tasks.tag import Tag
-from destila.tokenizer.split_words import split_words
-from destila.tokenizer.tokenizer import Tokenizer, load_tokenizer
-from destila.tokenizer.train import learn
-from destila.types import Encoded, Example, Task
+from destila.types import Dataset, Record, Task
 
-_log = logging.getLogger(__name__)
-_SPLITS = ("train", "dev", "test")
+SPLITS = ("train", "dev", "test")
+"""The splits of a data set that a study needs; others, such as unlabelled texts, may be there."""
 
 
-def task_of(name: str, recipe: Recipe) -> Task:
-    """The task family of a data set with what the recipe says about it: its labelling of taggers, its window plan.
-
-    The plan of windows is settled here, from the recipe alone: a teacher that reads shorter windows keeps it.
-    """
-    if name == SpanTask.name:
-        size, stride = window_size(recipe.max_length, recipe.span)
-        return SpanTask(recipe.span.model_copy(update={"window": size, "stride": stride}))
-    task: Task = plugins.find("tasks", name, "TASK").TASK
-    return Tag(every_piece=True) if name == Tag.name and recipe.labelling == "all" else task
-
-
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Study:
-    """A recipe with its data loaded; encodings are made once per tokenizer and split."""
+    """A recipe with its data loaded, as `load_study` returns it.
 
-    def __init__(self, recipe: Recipe, needs: Sequence[str] = _SPLITS) -> None:
-        """needs: splits that must have examples; to score a model, the one it is scored on is enough."""
-        self.recipe = recipe
-        self.dataset = datasets.load(recipe.data)
-        self.labels = self.dataset.labels
-        self.task = task_of(self.dataset.task, recipe)
-        self.main = main_score(self.dataset.task, self.labels)
-        self._encoded: dict[tuple[str, str], Encoded] = {}
-        self._unlabelled: dict[tuple[str, int, tuple[int, int] | None], list[Example]] = {}
-        for split in needs:
-            if not self.dataset.splits.get(split):
-                raise DataError(
-                    f"data set '{self.dataset.name}' has no examples in its {split} split: add that file or use another "
-                    "set (destila evaluate needs only the split it scores)"
-                )
+    Args:
+        encodings: windows and tokenizers, made when they are first asked for.
+        unlabelled: texts beside the labelled ones, read when they are first asked for.
+        recorded: the records of the study by their keys, the newest last.
+    """
+
+    recipe: Recipe
+    dataset: Dataset
+    task: Task
+    encodings: Encodings
+    unlabelled: UnlabelledTexts
+    recorded: dict[str, Record] = field(default_factory=dict)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels of the data set, in the order of every model's logits."""
+        return self.dataset.labels
 
     @cached_property
-    def fingerprint(self) -> str:
-        """Names the examples, labels and how they are encoded."""
-        splits = {s: self.dataset.splits.get(s, ()) for s in _SPLITS}
-        rows = [
-            [s, [(e.text, e.pair, e.words, e.target) for e in examples]]
-            for s, examples in splits.items()
-        ]
-        parts = [rows, self.labels, self.recipe.max_length, self.recipe.labelling]
-        if isinstance(
-            self.task, SpanTask
-        ):  # only then: names of runs that were recorded before must stay
-            answers = [[e.answers for e in examples] for examples in splits.values()]
-            parts += [answers, self.task.options]
-        return config.fingerprint(*parts)
+    def main(self) -> str:
+        """The name of the score by which models are chosen and compared."""
+        return main_score(self.dataset.task, self.labels)
+
+    @cached_property
+    def key(self) -> str:
+        """The digest of examples, labels and how they are encoded."""
+        return DataKey(
+            splits={name: example_rows(self.dataset.splits.get(name, ())) for name in SPLITS},
+            labels=self.labels,
+            max_length=self.recipe.max_length,
+            task=_task_options(self.task, self.recipe),
+        ).digest
 
     @property
     def unit_rule(self) -> str:
@@ -85,98 +77,99 @@ class Study:
     @property
     def facts(self) -> dict[str, Any]:
         """What the folder of a trained model says about itself, so that it is read everywhere as it was here."""
-        found = {
+        facts = {
             "task": self.dataset.task,
             "labels": list(self.labels),
             "max_length": self.recipe.max_length,
         }
-        return found | (
-            {"span": self.task.options.model_dump()} if isinstance(self.task, SpanTask) else {}
-        )
+        if isinstance(self.task, SpanTask):
+            facts["span"] = self.task.options.model_dump()
+        return facts
 
     @cached_property
     def class_counts(self) -> list[int]:
         """Training units per class, in label order."""
-        found: Counter[str] = Counter()
+        counts: Counter[str] = Counter()
         for example in self.dataset.splits.get("train", ()):
-            found.update(
-                [example.target] if isinstance(example.target, str) else example.target or ()
+            target = example.target or ()
+            counts.update([target] if isinstance(target, str) else target)
+        return [counts[label] for label in self.labels]
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the study's runs and reports."""
+        return self.recipe.folder
+
+    @property
+    def records_path(self) -> Path:
+        """The file in which records are kept."""
+        return _records_path(self.recipe)
+
+    def record(self, record: Record) -> None:
+        """Add a record to those of the study, on disk too."""
+        records.append(self.records_path, record)
+        self.recorded[record.key] = record
+
+    def reuse_record(self, key: str) -> None:
+        """Write a record again when a later one took its place in the report: a recipe was changed back."""
+        record = self.recorded[key]
+        place = (record.role, record.model, record.seed, record.split)
+        rivals = [r for r in self.recorded.values() if (r.role, r.model, r.seed, r.split) == place]
+        if rivals[-1].key != key:
+            del self.recorded[key]  # to the end, as in the file
+            self.record(record)
+
+
+def load_study(recipe: Recipe, *, needs: Sequence[str] = SPLITS) -> Study:
+    """Load the data of a recipe and what was recorded of it; nothing is written.
+
+    Args:
+        recipe: the study's recipe.
+        needs: splits that must have examples; to score a model, the one it is scored on is enough.
+
+    Raises:
+        DataError: a split has no examples, or a record is damaged.
+    """
+    dataset = datasets.load(recipe.data)
+    for split in needs:
+        if not dataset.splits.get(split):
+            raise DataError(
+                f"data set '{dataset.name}' has no examples in its {split} split: add that file "
+                "or use another set (destila evaluate needs only the split it scores)"
             )
-        return [found[label] for label in self.labels]
 
-    def unlabelled(self, options: DistilOptions) -> list[Example]:
-        """Extra texts for the teacher to label: the data set's own, and a seeded sample of the file's new lines."""
-        given = list(self.dataset.splits.get("unlabelled", ()))
-        if options.unlabelled is None:
-            return given
-        if any(e.pair is not None for e in self.dataset.splits["train"]):
-            raise ConfigError(
-                f"distil.unlabelled = '{options.unlabelled}': its lines are single texts, the data are pairs; leave it out"
-            )
-        key = (options.unlabelled, options.unlabelled_limit, options.unlabelled_words)
-        if key not in self._unlabelled:
-            known = {e.text for split in self.dataset.splits.values() for e in split}
-            lines, tag = unlabelled.sample(*key, known), self.dataset.task == "tag"
-            self._unlabelled[key] = [
-                Example(f"unlabelled-{i}", t, words=split_words(t) if tag else ())
-                for i, t in enumerate(lines)
-            ]
-        return given + self._unlabelled[key]
-
-    def encode(
-        self, split: str, tokenizer: Tokenizer, examples: Sequence[Example] | None = None
-    ) -> Encoded:
-        """Features of a split (or of `examples`, kept under the name `split`), encoded once per tokenizer."""
-        key = (split, tokenizer.fingerprint)
-        if key not in self._encoded:
-            chosen = self.dataset.splits[split] if examples is None else examples
-            self._encoded[key] = self.task.encode(
-                chosen, tokenizer, self.labels, max_length=self.recipe.max_length
-            )
-        return self._encoded[key]
-
-    def encode_train(self, tokenizer: Tokenizer, examples: Sequence[Example]) -> Encoded:
-        """Features of the examples that a job trains on, kept under a name made of them."""
-        if examples == list(self.dataset.splits["train"]):
-            return self.encode("train", tokenizer)
-        name = config.fingerprint([(e.text, e.pair, e.words, e.target) for e in examples])
-        return self.encode(name, tokenizer, examples)
-
-    def tokenizer(self, spec: ModelSpec) -> Tokenizer | None:
-        """The tokenizer a spec asks for, trained on the training text if it says so; None = the model's own."""
-        if spec.tokenizer is None:
-            return None
-        if isinstance(spec.tokenizer, str):
-            return load_tokenizer(spec.tokenizer)
-        return load_tokenizer(self._train_tokenizer(spec.tokenizer))
-
-    def _train_tokenizer(self, spec: TokenizerSpec) -> Path:
-        folder = self.recipe.folder / "tokenizers" / config.fingerprint(spec, self.fingerprint)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with locked(
-            folder.parent / f".{folder.name}.lock", waiting(_log, "trains a tokenizer", folder)
-        ):
-            if folder.is_dir():
-                return folder
-            train = self.dataset.splits["train"]
-            texts = [e.text for e in train] + [e.pair for e in train if e.pair is not None]
-            tokenizer = learn(
-                texts, kind=spec.kind, vocab_size=spec.vocab_size, lowercase=spec.lowercase
-            )
-            with replacing(folder, folder=True) as partial:
-                tokenizer.save(partial)
-        return folder
+    task = study_task(dataset.task, recipe)
+    folder = recipe.folder / "tokenizers"
+    path = _records_path(recipe)
+    return Study(
+        recipe=recipe,
+        dataset=dataset,
+        task=task,
+        encodings=Encodings(dataset, task, max_length=recipe.max_length, folder=folder),
+        unlabelled=UnlabelledTexts(dataset),
+        recorded={r.key: r for r in records.read(path)} if path.exists() else {},
+    )
 
 
-def tokens_of(spec: ModelSpec) -> str:
-    """Names the tokenizer of a spec: equal names read every text as the same tokens. Nothing is trained to know it."""
-    if isinstance(spec.tokenizer, TokenizerSpec):
-        return config.fingerprint(spec.tokenizer)
-    return load_tokenizer(spec.tokenizer or hub.resolve(spec.model or "")).fingerprint
+def study_task(name: str, recipe: Recipe) -> Task:
+    """Return the task of a data set with what the recipe says about it.
+
+    The plan of windows is settled here, from the recipe alone: a teacher that reads shorter windows keeps it.
+    """
+    if name == SpanTask.name:
+        size, stride = window_size(recipe.max_length, recipe.span)
+        return SpanTask(recipe.span.model_copy(update={"window": size, "stride": stride}))
+    task: Task = plugins.find("tasks", name, "TASK").TASK
+    return Tag(every_piece=True) if name == Tag.name and recipe.labelling == "all" else task
 
 
-def tokens_named(spec: ModelSpec) -> str:
-    """The tokenizer of a spec in words."""
-    if isinstance(spec.tokenizer, TokenizerSpec):
-        return f"a {spec.tokenizer.kind} tokenizer of {spec.tokenizer.vocab_size} pieces of its own"
-    return f"the tokenizer of {spec.tokenizer or spec.model}"
+def _task_options(task: Task, recipe: Recipe) -> dict[str, Any]:
+    if isinstance(task, SpanTask):
+        return task.options.model_dump()
+    return {"labelling": recipe.labelling} if task.name == Tag.name else {}
+
+
+def _records_path(recipe: Recipe) -> Path:
+    if recipe.results:
+        return Path(recipe.results) / f"{recipe.name}.jsonl"
+    return recipe.folder / records.RECORD_FILE

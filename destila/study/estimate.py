@@ -1,7 +1,8 @@
-"""How long a study will take, said before it starts: a few real training steps of each model, extrapolated."""
+"""How long a study will take, told before it starts: a few real training steps of each model, extrapolated."""
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 
@@ -9,10 +10,13 @@ import torch
 
 from destila.losses.weighted import build_loss
 from destila.study.data import Study
-from destila.study.supervision import beside
-from destila.study.training import SETTINGS, Job, load
+from destila.study.plans import HOW_TRAINED, TrainPlan, plan_teacher
+from destila.study.recipe import StudentSpec
+from destila.study.teachers import Teachers, needs_finetuning
+from destila.study.training import finished, load_student
 from destila.training.loop import Evaluation, TrainData, fit
-from destila.types import Features
+
+log = logging.getLogger(__name__)
 
 _STEPS = 3
 """Timed steps per model, after one that warms up."""
@@ -21,50 +25,103 @@ _FORWARD_SHARE = 1 / 3
 """A forward pass costs about a third of a training step (forward, and twice that backward)."""
 
 
-def minutes(study: Study, jobs: Sequence[Job]) -> dict[str, float]:
-    """Minutes of training per job, by the name of its folder; one trial per distinct model.
+def log_estimate(study: Study, teachers: Teachers, plans: Sequence[TrainPlan]) -> dict[str, float]:
+    """Log the minutes of training that are still to do, and return them by run."""
+    minutes = estimate_minutes(study, _still_to_train(study, teachers, plans))
+    if minutes:
+        each = ", ".join(f"{name} {value:.1f}" for name, value in minutes.items())
+        total = sum(minutes.values())
+        log.info("estimate: %.0f minutes of training on this machine (%s)", total, each)
+    return minutes
 
-    A teacher that runs beside the student is counted by its size; what is asked for a cache is said when it starts.
+
+def estimate_minutes(study: Study, plans: Sequence[TrainPlan]) -> dict[str, float]:
+    """Return the minutes of each training, by the name of its folder; one trial per distinct model.
+
+    A teacher that runs beside the student is counted by its size; how long a cache takes is told when it is filled.
     """
+    train_words, dev_words = _words(study, "train"), _words(study, "dev")
+    examples = len(study.dataset.splits["train"])
     speeds: dict[str, float] = {}
-    found = {}
-    for job in jobs:
-        key = job.spec.model_dump_json(exclude=SETTINGS)
-        if key not in speeds:
-            speeds[key] = _words_per_second(study, job)
-        train = _words(study, "train") * job.size(study) / len(study.dataset.splits["train"])
-        dev = _words(study, "dev") * job.options.evaluations * _FORWARD_SHARE
-        train *= 1 + _FORWARD_SHARE * beside(study, job)
-        found[job.folder.name] = (train + dev) * job.options.epochs / speeds[key] / 60
-    return found
+    minutes = {}
+    for plan in plans:
+        model = plan.spec.model_dump_json(exclude=HOW_TRAINED)
+        if model not in speeds:
+            speeds[model] = _words_per_second(plan)
+
+        # Words of an epoch, in units of a training step.
+        train = train_words * plan.size() / examples
+        train *= 1 + _FORWARD_SHARE * _live_teacher_work(plan)
+        dev = dev_words * plan.options.evaluations * _FORWARD_SHARE
+        minutes[plan.name] = (train + dev) * plan.options.epochs / speeds[model] / 60
+    return minutes
+
+
+def _still_to_train(
+    study: Study, teachers: Teachers, plans: Sequence[TrainPlan]
+) -> list[TrainPlan]:
+    """Return the trainings that were neither recorded nor finished, teachers last."""
+    todo = []
+    for plan in plans:
+        if plan.teaching is not None and teachers.is_open(plan.teaching.options):
+            # Which one teaches, and so the plan's key, is known after all are trained.
+            done = (plan.folder / "trained.json").exists()
+        else:
+            done = plan.key in study.recorded or finished(plan) is not None
+        todo += [] if done else plan.chain
+
+    specs = [t for t in study.recipe.teachers if needs_finetuning(study, t)] if todo else []
+    each = [plan_teacher(study, spec) for spec in specs]
+    return todo + [plan for plan in each if finished(plan) is None]
+
+
+def _live_teacher_work(plan: TrainPlan) -> float:
+    """Return the forward work of the teacher that runs beside a student, as a multiple of the student's.
+
+    Of several teachers that may teach the largest. By layers x hidden^2, which is what a short window costs; 0 without
+    a live teacher, and where a shape is not written down.
+    """
+    spec, teaching = plan.spec, plan.teaching
+    if teaching is None or not isinstance(spec, StudentSpec):
+        return 0.0
+    loss = build_loss(plan.terms, class_counts=plan.study.class_counts)
+    if teaching.options.states == "cache" or not loss.needs_states:
+        return 0.0
+
+    teachers = plan.study.recipe.teachers_of(teaching.options)
+    shapes = [model.planned_shape() for model in (spec, *teachers)]
+    work = [shape.layers * shape.hidden**2 for shape in shapes if shape is not None]
+    return max(work[1:], default=0) / work[0] if len(work) == len(shapes) else 0.0
 
 
 def _words(study: Study, split: str) -> float:
-    """Blanks-delimited words of a split: a unit of work that needs no tokenizer."""
-    return float(
-        sum(len(e.text.split()) + len((e.pair or "").split()) for e in study.dataset.splits[split])
-    )
+    """Count the words between blanks of a split: a unit of work that needs no tokenizer."""
+    examples = study.dataset.splits[split]
+    return float(sum(len(e.text.split()) + len((e.pair or "").split()) for e in examples))
 
 
-def _words_per_second(study: Study, job: Job) -> float:
-    """Words per second of training, from some steps over windows of the training data's own lengths."""
-    loaded = load(study, job)
-    examples = study.dataset.splits["train"][
-        :: max(1, len(study.dataset.splits["train"]) // (4 * job.options.batch_size))
-    ]
+def _words_per_second(plan: TrainPlan) -> float:
+    """Train some steps on windows of the training data's own lengths, and return the words per second."""
+    study = plan.study
+    loaded = load_student(plan)
+
+    # Examples from all over the split, enough for four batches.
+    train = study.dataset.splits["train"]
+    examples = train[:: max(1, len(train) // (4 * plan.options.batch_size))]
     encoded = study.task.encode(
         examples, loaded.tokenizer, study.labels, max_length=study.recipe.max_length
     )
-    features: list[Features] = list(encoded.features)
-    words = sum(len(e.text.split()) + len((e.pair or "").split()) for e in examples) / len(features)
-    data = TrainData(features, loaded.tokenizer.pad_id)
-    options = job.options.model_copy(update={"epochs": 2, "lr": 1e-9})
+    windows = list(encoded.features)
+    words = sum(len(e.text.split()) + len((e.pair or "").split()) for e in examples) / len(windows)
+
+    # The first step warms up; what is drawn here must not move the real training's randomness.
+    options = plan.options.model_copy(update={"epochs": 2, "lr": 1e-9})
     random_state = torch.get_rng_state()
     steps = fit(
         loaded.model,
         study.task,
         build_loss([{"use": "hard"}]),
-        data,
+        TrainData(windows, loaded.tokenizer.pad_id),
         lambda: Evaluation(0, 0, {}),
         options,
         seed=0,
@@ -76,4 +133,4 @@ def _words_per_second(study: Study, job: Job) -> float:
         if done == _STEPS or step.stopped:
             break
     torch.set_rng_state(random_state)
-    return max(1, done) * job.options.batch_size * words / (time.monotonic() - started)
+    return max(1, done) * plan.options.batch_size * words / (time.monotonic() - started)

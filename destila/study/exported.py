@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from destila import config, cpu, records
+from destila import cpu
 from destila.errors import ModelError
 from destila.exporting.build import DevScore, ExportCandidate, WindowScore
 from destila.exporting.export_folder import load_model
@@ -23,9 +23,9 @@ from destila.models.hf import Loaded
 from destila.models.macs import macs_of
 from destila.models.presets import count_parameters
 from destila.report import card
-from destila.study.data import Study
-from destila.study.recipe import read
-from destila.study.run import Run
+from destila.study.data import load_study
+from destila.study.keys import ExportKey
+from destila.study.recipe import read_recipe
 from destila.study.testing import TestedModel, assess
 from destila.training.predict import window_logits
 from destila.types import Example, Record
@@ -45,8 +45,7 @@ class ExportStudy:
     """
 
     def __init__(self, recipe: str, overrides: Sequence[str]) -> None:
-        self.steps = Run(Study(read(recipe, overrides)))
-        self.study, self.recipe = self.steps.study, recipe
+        self.study, self.recipe = load_study(read_recipe(recipe, overrides)), recipe
         self.task, self.labels = self.study.dataset.task, self.study.labels
         self.dev: Sequence[Example] = self.study.dataset.splits["dev"]
         self.training: Sequence[Example] = self.study.dataset.splits["train"]
@@ -83,7 +82,7 @@ class ExportStudy:
 
     def torch_score(self, loaded: Loaded) -> float:
         """Return the main dev score of the model itself."""
-        encoded = self.study.encode("dev", loaded.tokenizer)
+        encoded = self.study.encodings.split("dev", loaded.tokenizer)
         logits = window_logits(loaded.model, encoded.features, pad_id=loaded.tokenizer.pad_id)
         return self._score(self.dev, self.study.task.gather(encoded.features, logits))
 
@@ -107,7 +106,7 @@ class ExportStudy:
         threads = self.study.recipe.measure.threads
 
         tested = TestedModel(
-            key=config.fingerprint(self.study.fingerprint, "exported", candidate.name, digest),
+            key=ExportKey(data=self.study.key, candidate=candidate.name, files=digest).digest,
             run=run,
             role="exported",
             model=base.model if base else run,
@@ -130,11 +129,11 @@ class ExportStudy:
             backend=candidate.backend,
             dtype=_DTYPES.get(candidate.kind, "int8"),
         )
-        return assess(self.study, tested, self.steps.folder / "tested" / f"{run}-{candidate.name}")
+        return assess(self.study, tested, self.study.folder / "tested" / f"{run}-{candidate.name}")
 
     def append(self, record: Record) -> None:
         """Add a record to those of the study, where reports and `pick` find it."""
-        records.append(self.steps.records_path, record)
+        self.study.record(record)
 
     def _score_on(self, examples: Sequence[Example], loaded: Loaded) -> WindowScore:
         """Return the main score on examples of any function from a window's inputs to its logits."""
@@ -157,7 +156,7 @@ class ExportStudy:
 
     def _origin(self, run: str) -> tuple[Record | None, int]:
         """Return the study's record of a run, and its seed; without one the seed in its name."""
-        for record in reversed(list(self.steps.recorded.values())):
+        for record in reversed(list(self.study.recorded.values())):
             if re.fullmatch(rf"{re.escape(record.run)}(-s\d+)?", run):
                 return record, record.seed
 

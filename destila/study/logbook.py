@@ -1,4 +1,4 @@
-"""What is known of a training job while it runs: dev evaluations, and the lines of its log.jsonl."""
+"""What is known of a training while it runs: dev evaluations, and the lines of its log.jsonl."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from destila.files import read_log, write_text
-from destila.study.data import Study
+from destila.study.plans import TrainPlan
 from destila.tokenizer.tokenizer import Tokenizer
 from destila.training.loop import Evaluation, Step
 from destila.training.optim import autocast_precision
-from destila.training.options import TrainOptions
 from destila.training.predict import window_logits
 
 log = logging.getLogger(__name__)
@@ -25,57 +25,63 @@ _LOG_EVERY = 10
 
 
 class Evaluator:
-    """Dev scores and gold-label dev loss of a model while it trains, in the precision it trains in.
-
-    judged: whether the loss teaches answers; a head that learns nothing may well give one answer to everything.
-    """
+    """Dev scores and gold-label dev loss of a model while it trains, in the precision it trains in."""
 
     def __init__(
-        self,
-        study: Study,
-        model: torch.nn.Module,
-        tokenizer: Tokenizer,
-        options: TrainOptions,
-        *,
-        judged: bool,
+        self, plan: TrainPlan, model: nn.Module, tokenizer: Tokenizer, *, answers: bool
     ) -> None:
-        self.study, self.model, self.tokenizer = study, model, tokenizer
-        self.examples = study.dataset.splits["dev"]
-        self.features = study.encode("dev", tokenizer).features
-        self.options, self.judged = options, judged
+        """Encode the dev split.
+
+        Args:
+            plan: whose study and precision count.
+            model: the model that is trained.
+            tokenizer: its own.
+            answers: whether the loss teaches answers; a head that learns nothing may well give one answer to
+                everything.
+        """
+        self.study, self.options = plan.study, plan.options
+        self.model, self.tokenizer, self.answers = model, tokenizer, answers
+        self.examples = self.study.dataset.splits["dev"]
+        self.windows = self.study.encodings.split("dev", tokenizer).features
 
     def __call__(self) -> Evaluation:
-        """The scores of the weights as they are now."""
-        device = next(self.model.parameters()).device
-        autocast = (
-            torch.bfloat16 if autocast_precision(self.options.precision, device) == "bf16" else None
-        )
+        """Return the scores of the weights as they are now."""
         task, labels = self.study.task, self.study.labels
-        values = window_logits(
-            self.model, self.features, pad_id=self.tokenizer.pad_id, autocast=autocast
+        device = next(self.model.parameters()).device
+        half = autocast_precision(self.options.precision, device) == "bf16"
+
+        # Logits of windows, joined to rows of examples, decoded.
+        logits = window_logits(
+            self.model,
+            self.windows,
+            pad_id=self.tokenizer.pad_id,
+            autocast=torch.bfloat16 if half else None,
         )
-        rows = task.gather(self.features, values)
+        rows = task.gather(self.windows, logits)
         predictions = task.decode(self.examples, rows, labels)
         scores = task.score(self.examples, predictions, labels)
-        uniform = (
-            task.axis == 2
-            and len(labels) > 1
-            and len({label for p in predictions for label in p.labels}) == 1
+
+        # One label for everything: of a classifier that goes on, a collapse.
+        predicted = {label for prediction in predictions for label in prediction.labels}
+        uniform = task.axis == 2 and len(labels) > 1 and len(predicted) == 1
+        return Evaluation(
+            main=scores[self.study.main],
+            loss=task.loss(self.examples, rows, labels),
+            scores=scores,
+            constant=uniform and task.name == "classify" and self.answers,
+            uniform=uniform,
         )
-        constant = uniform and task.name == "classify" and self.judged
-        loss = task.loss(self.examples, rows, labels)
-        return Evaluation(scores[self.study.main], loss, scores, constant, uniform)
 
 
 class Logbook:
-    """log.jsonl of a run: lines of steps that are run again after a kill are dropped first."""
+    """The log.jsonl of a run; lines of steps that are run again after a kill are dropped first."""
 
-    def __init__(self, folder: Path, name: str) -> None:
-        self.path, self.name = folder / "log.jsonl", name
+    def __init__(self, folder: Path) -> None:
+        """Read the lines that an earlier start left in the run's folder."""
+        self.path, self.name = folder / "log.jsonl", folder.name
         self.lines = read_log(self.path)
         self.before = self.lines[-1]["seconds"] if self.lines else 0.0
         self.started = time.monotonic()
-        self.tokens = 0
         self.fresh = True
 
     @property
@@ -84,24 +90,23 @@ class Logbook:
         return float(self.before + time.monotonic() - self.started)
 
     def best(self) -> Evaluation | None:
-        """The evaluation of the checkpoint that `best/` holds, from before a kill."""
-        found = [line for line in self.lines if line.get("best")]
-        if not found:
+        """Return the evaluation of the checkpoint that `best/` holds, from before a kill; None for no checkpoint."""
+        best = [line for line in self.lines if line.get("best")]
+        if not best:
             return None
-        kept = found[-1]
+
+        line = best[-1]
         return Evaluation(
-            kept["main"], kept["dev_loss"], kept["dev"], uniform=kept.get("uniform", False)
+            line["main"], line["dev_loss"], line["dev"], uniform=line.get("uniform", False)
         )
 
     def write(self, step: Step) -> None:
-        """Append a step."""
+        """Append a step, if it is one that is logged."""
         if self.fresh:
-            self.lines = [line for line in self.lines if line["step"] < step.step]
-            write_text(self.path, "".join(json.dumps(line) + "\n" for line in self.lines))
-            self.fresh = False
-        self.tokens += step.tokens
+            self._drop_replayed(step.step)
         if step.evaluation is None and step.step % _LOG_EVERY:
             return
+
         line: dict[str, Any] = {
             "step": step.step,
             "epoch": step.epoch,
@@ -111,20 +116,30 @@ class Logbook:
             "seconds": self.seconds,
         }
         if step.evaluation:
-            line |= {
-                "main": step.evaluation.main,
-                "dev": dict(step.evaluation.scores),
-                "dev_loss": step.evaluation.loss,
-                "best": step.best,
-                **({"uniform": True} if step.evaluation.uniform else {}),
-            }
-            log.info(
-                "%s step %d/%d loss %.4f dev %.4f",
-                self.name,
-                step.step,
-                step.steps,
-                step.loss,
-                step.evaluation.main,
-            )
+            line |= self._evaluated(step, step.evaluation)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
+
+    def _drop_replayed(self, first: int) -> None:
+        """Drop the lines of steps that are run again."""
+        self.lines = [line for line in self.lines if line["step"] < first]
+        write_text(self.path, "".join(json.dumps(line) + "\n" for line in self.lines))
+        self.fresh = False
+
+    def _evaluated(self, step: Step, evaluation: Evaluation) -> dict[str, Any]:
+        """Return what an evaluation adds to a line, and tell it to whoever watches."""
+        log.info(
+            "%s step %d/%d loss %.4f dev %.4f",
+            self.name,
+            step.step,
+            step.steps,
+            step.loss,
+            evaluation.main,
+        )
+        added = {
+            "main": evaluation.main,
+            "dev": dict(evaluation.scores),
+            "dev_loss": evaluation.loss,
+            "best": step.best,
+        }
+        return added | ({"uniform": True} if evaluation.uniform else {})

@@ -1,22 +1,31 @@
 """The recipe: one TOML file that says everything about a study, from labelled data to a measured student.
 
-Every training verb reads the same recipe; `destila init` writes one, `destila run` executes it whole.
+Every command that trains reads the same recipe; `destila init` writes one, `destila run` executes it whole.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import model_validator
 
-from destila import config
+from destila import config, hub
 from destila.config import Options, opt
 from destila.errors import ConfigError
+from destila.model_folder import read_folder
+from destila.models import hf_config
+from destila.models.architecture import ArchitectureKind, from_shape
+from destila.models.presets import PRESETS
 from destila.tasks.span.reader import SpanOptions
 from destila.teachers.ensemble import ensemble_weights
+from destila.tokenizer.tokenizer import load_tokenizer
 from destila.training.options import TrainOptions
+from destila.types import ModelShape
+
+TRANSFORMERS_STATES = frozenset({"logits", "hidden", "attention"})
+"""Kinds of State that every model of transformers shows."""
 
 
 class TokenizerSpec(Options):
@@ -28,7 +37,10 @@ class TokenizerSpec(Options):
 
 
 class ModelSpec(Options):
-    """One model of a study: pre-trained weights (`model`) or a shape trained from scratch (`shape`)."""
+    """One model of a study: pre-trained weights (`model`) or a shape trained from scratch (`shape`).
+
+    What its tokenizer and its shape are is answered here, before anything is trained or loaded.
+    """
 
     name: str | None = opt(None, "name in tables and folders; default: from model and layers")
     model: str | None = opt(
@@ -59,14 +71,81 @@ class ModelSpec(Options):
         if self.name:
             return self.name
         stem = Path(self.model or "scratch").name
-        depth = (
-            self.layers
-            if isinstance(self.layers, int)
-            else len(self.layers)
-            if self.layers
-            else None
-        )
+        depth = self.depth
         return f"{stem}-{depth}" if depth else stem
+
+    @property
+    def depth(self) -> int | None:
+        """The number of layers that the table asks for; None where it asks for all."""
+        if self.layers is None or isinstance(self.layers, int):
+            return self.layers
+        return len(self.layers)
+
+    @property
+    def tokenizer_source(self) -> str | None:
+        """The folder or name of its tokenizer; None where the study trains one, or a preset has none."""
+        if isinstance(self.tokenizer, TokenizerSpec):
+            return None
+        if self.tokenizer is not None:
+            return self.tokenizer
+        return None if self.model in PRESETS else self.model
+
+    @property
+    def tokenizer_name(self) -> str:
+        """Its tokenizer in words, for messages."""
+        if isinstance(self.tokenizer, TokenizerSpec):
+            kind, size = self.tokenizer.kind, self.tokenizer.vocab_size
+            return f"a {kind} tokenizer of {size} pieces of its own"
+        return f"the tokenizer of {self.tokenizer or self.model}"
+
+    def tokens_key(self) -> str:
+        """Name the tokens that it reads: equal names, equal tokens of every text. Nothing is trained for it."""
+        if isinstance(self.tokenizer, TokenizerSpec):
+            return config.fingerprint(self.tokenizer)
+        return load_tokenizer(self.tokenizer or hub.resolve(self.model or "")).fingerprint
+
+    def planned_shape(self) -> ModelShape | None:
+        """Return its shape, without its weights; None where it is not written down."""
+        from destila.models.encoder import STATES  # torch, which a recipe is read without
+
+        states = STATES
+        if self.shape is not None or self.model in PRESETS:
+            # Written out in the recipe or in the table of presets.
+            known = (
+                PRESETS[self.model or ""]
+                if self.shape is None
+                else from_shape(self.shape, vocab_size=1, pad_id=0)
+            )
+            sizes = [known.layers, known.hidden, known.heads]
+        else:
+            # In the folder of the weights, in our words or in those of transformers.
+            folder = read_folder(hub.resolve(self.model or ""))
+            if folder.config.get("model_type") in get_args(ArchitectureKind):
+                known = hf_config.read_hf_config(folder.config, where=str(folder.path))
+                sizes = [known.layers, known.hidden, known.heads]
+            else:
+                states = TRANSFORMERS_STATES
+                names = ("num_hidden_layers", "hidden_size", "num_attention_heads")
+                sizes = [folder.config.get(name, 0) for name in names]
+
+        layers = sizes[0] if self.depth is None else self.depth
+        if not all(sizes):
+            return None
+        return ModelShape(self.label, self.tokenizer_name, layers, sizes[1], sizes[2], states)
+
+    def most_tokens(self) -> int:
+        """Return the most tokens that the model in its folder reads; 0 where nothing says so."""
+        if self.model is None or self.model in PRESETS:
+            return 0
+
+        folder = hub.resolve(self.model)
+        positions = int(read_folder(folder).config.get("max_position_embeddings") or 0)
+        limits = [n for n in (positions, load_tokenizer(folder).max_length) if n]
+        return min(limits, default=0)
+
+    def window_length(self, max_length: int) -> int:
+        """Return the tokens of its windows in a study whose windows hold `max_length`."""
+        return max_length
 
 
 class TeacherSpec(ModelSpec):
@@ -76,6 +155,10 @@ class TeacherSpec(ModelSpec):
         None, "fine-tune it on the data first; none = only if it has no head for these labels"
     )
     label_map: dict[str, str] = opt({}, "its label names -> ours, where they differ")
+
+    def window_length(self, max_length: int) -> int:
+        """Return the tokens of its windows: a teacher that reads less than `max_length` has shorter ones."""
+        return min(max_length, self.most_tokens() or max_length)
 
 
 class StudentSpec(ModelSpec):
@@ -166,9 +249,6 @@ class DistilOptions(Options):
     )
     unlabelled_limit: int = opt(10_000, "most lines of it that are used", ge=1)
     augment: AugmentOptions | None = opt(None, "also texts made from the labelled ones; none = no")
-    unlabelled_words: tuple[int, int] | None = opt(
-        None, "fewest and most words of a line that is used; none = any"
-    )
 
 
 class MeasureOptions(Options):
@@ -232,6 +312,11 @@ class Recipe(Options):
         """The study's folder."""
         return Path(self.out) / self.name
 
+    def teachers_of(self, options: DistilOptions) -> list[TeacherSpec]:
+        """Return the teachers that may teach in a distillation, in the order of the recipe."""
+        names = options.teachers
+        return [t for t in self.teachers if names is None or t.label in names]
+
     def distil_of(self, student: StudentSpec) -> DistilOptions:
         """[distil] with the student's changes, validated again; changes to its `train` are merged key by key."""
         changes = dict(student.distil)
@@ -255,8 +340,16 @@ class Recipe(Options):
         return config.build_config(TrainOptions, merged, where="train")
 
 
-def read(path: str, overrides: Sequence[str] = ()) -> Recipe:
-    """The recipe in a file; duplicate model names are refused."""
+def read_recipe(path: str, overrides: Sequence[str] = ()) -> Recipe:
+    """Read the recipe in a file.
+
+    Args:
+        path: of the TOML file.
+        overrides: `key=value`, with dotted keys.
+
+    Raises:
+        ConfigError: a key or a value is wrong, or two models have one name.
+    """
     recipe = config.load_config(Recipe, path, overrides)
     labels = [m.label for m in (*recipe.teachers, *recipe.students)]
     twice = sorted({n for n in labels if labels.count(n) > 1})

@@ -1,12 +1,12 @@
-"""One training job: a model, its data and its loss -> a run folder that can be killed and started again.
+"""One training: a plan -> a run folder that can be killed and started again.
 
-A job may start from the weights that another one kept, which is then done first.
+A training may start from the weights that another one kept, which is then done first.
 
 <folder>/config.toml        the filled options
 <folder>/log.jsonl          loss, learning rate, dev scores; replayed steps replace what a kill left behind
 <folder>/state.safetensors  while it runs
 <folder>/best/              the model folder of the best dev evaluation
-<folder>/trained.json       written last: key, dev scores, seconds; the job is done when it names its key
+<folder>/trained.json       written last: key, dev scores, seconds; the training is done when it names its key
 """
 
 from __future__ import annotations
@@ -14,245 +14,247 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from destila import config
 from destila.errors import ConfigError
 from destila.files import write_json, write_text
 from destila.models import hf, store
-from destila.models.weights import weights_fingerprint
 from destila.progress import Progress, silent
-from destila.study.augmented import Made
 from destila.study.data import Study
 from destila.study.logbook import Evaluator, Logbook
-from destila.study.recipe import ModelSpec
-from destila.study.supervision import Inside, loss_of
-from destila.tokenizer.tokenizer import load_tokenizer
-from destila.training.batches import TeacherLogits
-from destila.training.loop import Step, TrainData, fit
-from destila.training.options import TrainOptions
+from destila.study.plans import TrainPlan, plan_teacher
+from destila.study.recipe import TeacherSpec
+from destila.study.supervision import supervise
+from destila.study.teachers import RankedTeacher, Teachers, judge_teacher, needs_finetuning
+from destila.training.loop import Evaluation, TrainData, fit
 from destila.training.processes import processes
-from destila.types import Example
 
 log = logging.getLogger(__name__)
 
-SETTINGS = {"name", "train", "distil", "compare"}
-"""Fields of a model's table that say how it is trained, which the filled options say, and not what it is."""
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainedModel:
+    """A finished training.
 
-@dataclass(frozen=True, slots=True)
-class Teaching:
-    """What teachers say about the training examples (unlabelled ones included), asked for only when a job starts.
-
-    key: names the teachers, and how and in which precision they are heard where that is not the usual way.
-    teach: gives `TrainData.teacher` for the examples that a job trains on. inside: for terms that look inside a teacher.
+    Args:
+        key: the plan's.
+        folder: of the model that was kept.
+        dev: scores of the kept checkpoint.
+        notes: what encoding counted, the number of windows as `features`, and `constant` for a model that gives every
+            unit of dev one label.
     """
 
     key: str
-    teach: Callable[[Sequence[Example]], TeacherLogits]
-    inside: Inside
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What to train. role: teacher, finetuned or distilled. terms: tables of `losses.mix.mix`.
-
-    unlabelled: texts beside the training split, which only a teacher labels. made: further ones that are made from it
-    when the job starts. labelled: whether the training split
-    itself is trained on. start: the job whose weights this one starts from; None: those of the spec.
-    """
-
     folder: Path
-    role: str
-    spec: ModelSpec
-    options: TrainOptions
-    seed: int
-    terms: tuple[dict[str, Any], ...] = ({"use": "hard"},)
-    teaching: Teaching | None = None
-    unlabelled: Sequence[Example] = ()
-    made: Made | None = None
-    labelled: bool = True
-    start: Job | None = None
-
-    @property
-    def chain(self) -> list[Job]:
-        """The jobs before this one, in order, and this one."""
-        return [*(self.start.chain if self.start else ()), self]
-
-    def examples(self, study: Study) -> list[Example]:
-        """What it trains on."""
-        made = self.made.examples() if self.made else ()
-        return [*(study.dataset.splits["train"] if self.labelled else ()), *self.unlabelled, *made]
-
-    def size(self, study: Study) -> int:
-        """On how many examples it trains, at most; nothing is made to know it."""
-        made = self.made.planned if self.made else 0
-        return len(study.dataset.splits["train"]) * self.labelled + len(self.unlabelled) + made
-
-
-@dataclass(frozen=True, slots=True)
-class Trained:
-    """A finished job. key names everything it depends on; dev: the evaluation of the kept checkpoint."""
-
-    key: str
-    model: Path
     dev: dict[str, float]
     dev_loss: float
     seconds: float
     notes: dict[str, int]
 
 
-def key_of(study: Study, job: Job) -> str:
-    """Names everything that the job's result depends on."""
-    source = weights_fingerprint(job.spec.model) if job.spec.model else ""
-    teacher = job.teaching.key if job.teaching else ""
-    spec = job.spec.model_dump(exclude=SETTINGS)
-    return config.fingerprint(
-        study.fingerprint,
-        spec,
-        source,
-        job.options.model_dump(exclude={"save_minutes"}),
-        job.seed,
-        job.terms,
-        teacher,
-        [e.text for e in job.unlabelled],
-        *_files(job),
-        *([job.made.key] if job.made else []),
-        *([] if job.labelled else ["unlabelled alone"]),
-        *([key_of(study, job.start)] if job.start else []),
-    )
+def train(plan: TrainPlan, progress: Progress = silent) -> TrainedModel:
+    """Train a plan and those before it, or return what is there; a killed training goes on where it was.
 
-
-def _files(job: Job) -> list[str]:
-    """Contents that the job's tables only name: a tokenizer's folder, the user's own loss terms."""
-    found = (
-        [load_tokenizer(job.spec.tokenizer).fingerprint]
-        if isinstance(job.spec.tokenizer, str)
-        else []
-    )
-    own = [Path(term["use"]) for term in job.terms if str(term.get("use", "")).endswith(".py")]
-    return found + [path.read_text(encoding="utf-8") for path in own if path.is_file()]
-
-
-def finished(study: Study, job: Job) -> Trained | None:
-    """The job's result when it was done before with the same inputs."""
-    path = job.folder / "trained.json"
-    if not path.exists():
-        return None
-    found = json.loads(path.read_text(encoding="utf-8"))
-    same = found["key"] == key_of(study, job) and (job.folder / "best").is_dir()
-    return Trained(**{**found, "model": job.folder / "best"}) if same else None
-
-
-def train(study: Study, job: Job, progress: Progress = silent) -> Trained:
-    """Train the job and those before it, or return its result if it is done; resumes a killed one."""
-    done = finished(study, job)
+    Raises:
+        ConfigError: the model cannot read windows of the recipe's length, or the models cannot meet.
+        TrainingError: the loss is not finite, or a classifier collapsed.
+    """
+    done = finished(plan)
     if done is not None:
         return done
-    before = train(study, job.start, progress) if job.start else None
-    key = key_of(study, job)
-    main = processes().is_main_process
-    if main:
-        _clear_other(job.folder, key)
-        write_text(job.folder / "config.toml", _filled(job))
+    before = train(plan.start, progress) if plan.start else None
+
+    # The folder is this training's own, whatever another one left in it.
+    writes = processes().is_main_process
+    if writes:
+        _clear_folder(plan)
+        write_text(plan.folder / "config.toml", _filled_options(plan))
     processes().wait_for_everyone()
-    loaded = load(study, job, before.model if before else None)
-    model, tokenizer = loaded.model, loaded.tokenizer
-    examples = job.examples(study)
-    encoded = study.encode_train(tokenizer, examples)
-    loss, insight = loss_of(study, job, loaded, examples, encoded.features)
-    teach = job.teaching.teach(examples) if job.teaching and loss.needs_signal else None
-    length = study.recipe.max_length if loss.padded else 0
-    data = TrainData(encoded.features, tokenizer.pad_id, teach, insight, length)
-    evaluator = Evaluator(study, model, tokenizer, job.options, judged=loss.answers)
-    book = Logbook(job.folder, f"{job.folder.name}")
+
+    # The student, what it reads, and what it learns from.
+    study = plan.study
+    student = load_student(plan, before.folder if before else None)
+    examples = plan.examples(progress)
+    encoded = study.encodings.training(examples, student.tokenizer)
+    supervision = supervise(plan, student, examples, encoded.features, progress)
+    loss = supervision.loss
+    data = TrainData(
+        encoded.features,
+        student.tokenizer.pad_id,
+        supervision.logits,
+        supervision.states,
+        study.recipe.max_length if loss.padded else 0,
+    )
+    evaluate = Evaluator(plan, student.model, student.tokenizer, answers=loss.answers)
+
+    # Every step is logged; the best weights are kept.
+    book = Logbook(plan.folder)
     best = book.best()
-    state = job.folder / "state.safetensors"
+    state = plan.folder / "state.safetensors"
     steps = fit(
-        model, study.task, loss, data, evaluator, job.options, seed=job.seed, state=state, key=key
+        student.model,
+        study.task,
+        loss,
+        data,
+        evaluate,
+        plan.options,
+        seed=plan.seed,
+        state=state,
+        key=plan.key,
     )
     for step in steps:
         if step.best:
             best = step.evaluation
-            if main:
-                store.save_model(model, tokenizer, job.folder / "best", extra=study.facts)
-        if main:
+            if writes:
+                best_folder = plan.folder / "best"
+                store.save_model(student.model, student.tokenizer, best_folder, extra=study.facts)
+        if writes:
             book.write(step)
-            progress(_say(job, step), step.step, step.steps)
+            epochs = f"epoch {step.epoch + 1}/{plan.options.epochs}"
+            progress(f"{plan.name}: {epochs}", step.step, step.steps)
     processes().wait_for_everyone()
     assert best is not None, "a run ends with an evaluation"
+
+    # Written last: from here on the training is done.
     notes = {**encoded.notes, "features": len(encoded.features)}
-    if best.uniform and loss.answers:
-        notes["constant"] = 1
-        log.warning(
-            "%s gives every unit of dev the same label: it has learned nothing of use. Lower lr (now %g), train longer, "
-            "or warm up longer",
-            job.folder.name,
-            job.options.lr,
-        )
-    result: dict[str, Any] = {
-        "key": key,
-        "dev": dict(best.scores),
-        "dev_loss": best.loss,
-        "seconds": book.seconds + (before.seconds if before else 0.0),
-        "notes": notes,
-    }
-    if main:
-        write_json(job.folder / "trained.json", result)
+    trained = TrainedModel(
+        key=plan.key,
+        folder=plan.folder / "best",
+        dev=dict(best.scores),
+        dev_loss=best.loss,
+        seconds=book.seconds + (before.seconds if before else 0.0),
+        notes=notes | _note_constant(plan, best, answers=loss.answers),
+    )
+    if writes:
+        facts = asdict(trained)
+        del facts["folder"]
+        write_json(plan.folder / "trained.json", facts)
         state.unlink(missing_ok=True)
     processes().wait_for_everyone()
-    return Trained(**{**result, "model": job.folder / "best"})
+    return trained
 
 
-def load(study: Study, job: Job, start: Path | None = None) -> hf.Loaded:
-    """The job's model before training; raises ConfigError when it cannot read windows of the recipe's length.
+def finished(plan: TrainPlan) -> TrainedModel | None:
+    """Return the result of a plan that was trained before with the same inputs; None when it was not."""
+    path, folder = plan.folder / "trained.json", plan.folder / "best"
+    if not path.exists():
+        return None
 
-    start: the model folder it starts from; None: the weights or the shape of its spec.
+    facts = json.loads(path.read_text(encoding="utf-8"))
+    if facts["key"] != plan.key or not folder.is_dir():
+        return None
+    return TrainedModel(folder=folder, **facts)
+
+
+def load_student(plan: TrainPlan, start: Path | None = None) -> hf.Loaded:
+    """Load a plan's model as it is before training.
+
+    Args:
+        plan: the training.
+        start: the model folder it starts from; None for the weights or the shape of its table.
+
+    Raises:
+        ConfigError: it cannot read windows of the recipe's length.
     """
+    spec, study = plan.spec, plan.study
     loaded = hf.load(
-        start or job.spec.model or job.spec.shape or {},
+        start or spec.model or spec.shape or {},
         task=study.dataset.task,
         labels=study.labels,
-        layers=None if start else job.spec.layers,
-        seed=job.seed,
-        tokenizer=study.tokenizer(job.spec),
+        layers=None if start else spec.layers,
+        seed=plan.seed,
+        tokenizer=study.encodings.tokenizer(spec),
     )
     longest = loaded.model.config.max_length
     if study.recipe.max_length > longest:
         raise ConfigError(
-            f"max_length = {study.recipe.max_length}, but '{job.spec.label}' reads at most {longest} tokens: lower max_length"
+            f"max_length = {study.recipe.max_length}, but '{spec.label}' reads at most "
+            f"{longest} tokens: lower max_length"
         )
     return loaded
 
 
-def _clear_other(folder: Path, key: str) -> None:
-    """Forget the leftovers of a job with other inputs; keep those of this one, to resume."""
+def train_teachers(
+    study: Study, teachers: Teachers, plans: Sequence[TrainPlan], progress: Progress = silent
+) -> None:
+    """Make the teachers ready that work still to be done needs, fine-tuned or as they are.
+
+    Where dev decides who teaches, they are needed even to know which student was recorded. Otherwise nothing is trained
+    when every plan was recorded, or when none is a distillation.
+    """
+    distilled = [plan.teaching for plan in plans if plan.teaching is not None]
+    if not distilled:
+        return
+
+    recipe = study.recipe
+    choices = [recipe.distil, *(teaching.options for teaching in distilled)]
+    undecided = any(teachers.is_open(options) for options in choices)
+    if undecided or any(plan.key not in study.recorded for plan in plans):
+        make_ready(study, teachers, progress)
+
+
+def make_ready(study: Study, teachers: Teachers, progress: Progress = silent) -> None:
+    """Fine-tune each teacher, or score it as it is, and add it to those that are ready."""
+    for spec in study.recipe.teachers:
+        teachers.add(_ready_teacher(study, spec, teachers.keys[spec.label], progress))
+
+
+def _ready_teacher(study: Study, spec: TeacherSpec, key: str, progress: Progress) -> RankedTeacher:
+    """Fine-tune a teacher, or score it as it is."""
+    if not needs_finetuning(study, spec):
+        return judge_teacher(study, spec, key)
+
+    trained = train(plan_teacher(study, spec), progress)
+    return RankedTeacher(
+        spec=spec,
+        key=key,
+        folder=trained.folder,
+        label_map={},
+        dev=trained.dev[study.main],
+        dev_loss=trained.dev_loss,
+        seconds=trained.seconds,
+    )
+
+
+def _note_constant(plan: TrainPlan, best: Evaluation, *, answers: bool) -> dict[str, int]:
+    """Warn of a model that gives every unit one label, and note it; a loss without answers may well do that."""
+    if not (best.uniform and answers):
+        return {}
+
+    log.warning(
+        "%s gives every unit of dev the same label: it has learned nothing of use. "
+        "Lower lr (now %g), train longer, or warm up longer",
+        plan.name,
+        plan.options.lr,
+    )
+    return {"constant": 1}
+
+
+def _clear_folder(plan: TrainPlan) -> None:
+    """Remove what a training with other inputs left; keep what this one left, to go on with it."""
+    folder = plan.folder
     folder.mkdir(parents=True, exist_ok=True)
     for partial in folder.glob(".best.*"):  # a kill in the middle of saving
         shutil.rmtree(partial)
+
     marker = folder / "key"
-    if not marker.exists() or marker.read_text() != key:
+    if not marker.exists() or marker.read_text() != plan.key:
         for name in ("state.safetensors", "log.jsonl", "trained.json"):
             (folder / name).unlink(missing_ok=True)
-        marker.write_text(key)
+        marker.write_text(plan.key)
 
 
-def _filled(job: Job) -> str:
-    """The job's complete options as TOML, its identity on top."""
+def _filled_options(plan: TrainPlan) -> str:
+    """Return the complete options of a plan as TOML, what it is on top."""
     header = {
-        "role": job.role,
-        "seed": job.seed,
-        "terms": list(job.terms),
-        **({"start": job.start.folder.name} if job.start else {}),
-        "model": job.spec.model_dump(exclude_none=True),
+        "role": plan.role,
+        "seed": plan.seed,
+        "terms": list(plan.terms),
+        **({"start": plan.start.name} if plan.start else {}),
+        "model": plan.spec.model_dump(exclude_none=True),
     }
-    return "".join(
-        f"# {k} = {json.dumps(v, ensure_ascii=False)}\n" for k, v in header.items()
-    ) + config.to_toml(job.options)
-
-
-def _say(job: Job, step: Step) -> str:
-    return f"{job.folder.name}: epoch {step.epoch + 1}/{job.options.epochs}"
+    lines = [f"# {k} = {json.dumps(v, ensure_ascii=False)}\n" for k, v in header.items()]
+    return "".join(lines) + config.to_toml(plan.options)

@@ -3,10 +3,8 @@
 import pytest
 
 from destila.commands import choose
-from destila.study import testing
-from destila.study.data import Study
-from destila.study.recipe import read
-from destila.study.run import Config, Run
+from destila.commands.run import Config
+from tests.fixtures.studies import records_of, run_recipe
 
 RIVAL = """
 [[teachers]]
@@ -18,15 +16,13 @@ train = { epochs = 1, lr = 1e-5 }
 
 
 @pytest.fixture
-def recipe(tiny, monkeypatch) -> str:
-    monkeypatch.setattr(testing, "_peak_memory", lambda *_: 1)
+def recipe(tiny, fast_testing) -> str:
     return str(tiny(more=RIVAL))
 
 
 @pytest.mark.parametrize("criterion", ["score", "loss"])
-def test_teachers_are_ranked_by_the_criterion_and_the_distance_to_the_best_is_said(
-    recipe, criterion
-):
+def test_teachers_are_ranked_by_the_criterion(recipe, criterion):
+    """By how much the best wins is told in the same unit."""
     ranked = choose.run(Config(recipe=recipe, set=(f"choose={criterion}",)))
     assert ranked["criterion"] == criterion
     best, other = ranked["teachers"]
@@ -39,11 +35,13 @@ def test_teachers_are_ranked_by_the_criterion_and_the_distance_to_the_best_is_sa
         assert other["behind"] == pytest.approx(other["dev_loss"] - best["dev_loss"])
 
 
-def test_the_best_teacher_teaches_and_its_record_names_the_others(recipe):
-    steps = Run(Study(read(recipe, ("choose=loss",))))
-    record = steps.student(steps.recipe.students[0], 0, distilled=True)
-    best = steps.teachers.ranked[0].spec.label
-    assert record.details["teacher"] == best
-    teacher = next(r for r in steps.recorded.values() if r.role == "teacher")
+def test_the_best_teacher_teaches_and_names_the_others(recipe, tmp_path):
+    """The teacher's record names every candidate, and a student's says who taught it."""
+    run_recipe(recipe, "choose=loss", "baseline=false", methods=("distil",))
+    ranked = choose.run(Config(recipe=recipe, set=("choose=loss",)))["teachers"]
+    best = ranked[0]["model"]
+    records = records_of(tmp_path)
+    assert records["student-distilled-s0"].details["teacher"] == best
+    (teacher,) = [r for r in records.values() if r.role == "teacher"]
     assert teacher.model == best
     assert {c["model"] for c in teacher.details["candidates"]} == {"teacher", "rival"}

@@ -9,7 +9,7 @@ import pytest
 from destila import datasets
 from destila.commands.init import Config, detect, run
 from destila.errors import ConfigError, DataError
-from destila.study.recipe import read
+from destila.study.recipe import read_recipe
 
 CSV = "id;frase;tema\n" + "".join(f"{n};El mensaje número {n};{'ab'[n % 2]}\n" for n in range(60))
 CONLL = "".join(f"Habla V O\nAna{n} N B-PER\n\n" for n in range(60))
@@ -68,7 +68,7 @@ def test_the_recipe_that_is_written_can_be_read_and_its_data_loaded(tmp_path):
     )
     assert (result["path"], result["task"], result["labels"]) == (str(out), "classify", ["a", "b"])
     assert sum(result["rows"].values()) == 60
-    recipe = read(str(out))
+    recipe = read_recipe(str(out))
     assert (recipe.name, recipe.teachers[0].model, recipe.students[0].layers) == (
         "opiniones",
         "ana/modelo",
@@ -86,7 +86,7 @@ def test_a_student_has_a_third_of_the_layers_of_a_teacher_that_is_here(tmp_path)
     text = CSV.replace("El mensaje", "palabra " * 300)
     out = str(tmp_path / "mi.toml")
     run(Config(data=_file(tmp_path, "a.csv", text), teacher=str(tmp_path / "profesor"), out=out))
-    recipe = read(out)
+    recipe = read_recipe(out)
     assert (recipe.students[0].layers, recipe.max_length) == (2, 64)
     assert [term["use"] for term in recipe.distil.terms] == ["kl", "hidden"]
 
@@ -98,10 +98,10 @@ def test_a_teacher_that_our_encoder_cannot_run_lends_its_student_the_tokenizer_a
     )
     out = str(tmp_path / "mi.toml")
     run(Config(data=_file(tmp_path, "a.csv", CSV), teacher=str(tmp_path / "profesor"), out=out))
-    (student,) = read(out).students
+    (student,) = read_recipe(out).students
     assert (student.model, student.tokenizer) == (None, str(tmp_path / "profesor"))
     assert student.shape["kind"] == "bert"
-    assert [term["use"] for term in read(out).distil.terms] == ["kl"]
+    assert [term["use"] for term in read_recipe(out).distil.terms] == ["kl"]
 
 
 def test_the_teachers_depth_is_found_under_destila_models(tmp_path, monkeypatch):
@@ -110,13 +110,13 @@ def test_the_teachers_depth_is_found_under_destila_models(tmp_path, monkeypatch)
     monkeypatch.setenv("DESTILA_MODELS", str(tmp_path / "models"))
     out = str(tmp_path / "mi.toml")
     run(Config(data=_file(tmp_path, "a.csv", CSV), teacher="profesor", out=out))
-    assert read(out).students[0].layers == 3
+    assert read_recipe(out).students[0].layers == 3
 
 
 def test_without_a_teacher_both_models_are_trained_from_scratch(tmp_path):
     out = str(tmp_path / "mi.toml")
     run(Config(data=_file(tmp_path, "a.csv", CSV), out=out))
-    recipe = read(out)
+    recipe = read_recipe(out)
     assert recipe.teachers[0].shape["layers"] > recipe.students[0].shape["layers"]
     assert recipe.students[0].tokenizer.kind == "bpe"
     assert [term["use"] for term in recipe.distil.terms] == ["kl"]
@@ -131,7 +131,7 @@ def test_the_window_grows_with_the_texts(tmp_path):
             out=out,
         )
     )
-    assert read(out).max_length == 256
+    assert read_recipe(out).max_length == 256
 
 
 def test_a_recipe_that_says_something_else_is_not_overwritten(tmp_path):
@@ -146,7 +146,7 @@ def test_the_recipe_goes_to_the_working_folder_under_the_datas_name(tmp_path, mo
     (tmp_path / "notas").mkdir()
     monkeypatch.chdir(tmp_path)
     run(Config(data=_file(tmp_path / "notas", "train.csv", CSV), teacher="x/y"))
-    assert read("notas.toml").name == "notas"
+    assert read_recipe("notas.toml").name == "notas"
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import zstandard
 from destila import cli, config
 from destila.models import hf, store
 from destila.pretraining import recipe as pretrain_recipe
-from destila.study.recipe import Recipe, read
+from destila.study.recipe import Recipe, read_recipe
 from tests.rules.test_readme import FENCE, ROOT, cut_at_pipe
 
 pytestmark = pytest.mark.slow
@@ -71,7 +71,7 @@ def place(tmp_path, monkeypatch, lines, bpe) -> Path:
     for folder in ("demo", "start"):
         (tmp_path / "recipes" / folder).mkdir(parents=True)
     for path in sorted((ROOT / "recipes" / "demo").glob("*.toml")):
-        small_text = config.to_toml(small(read(str(path))))
+        small_text = config.to_toml(small(read_recipe(str(path))))
         (tmp_path / "recipes" / "demo" / path.name).write_text(small_text, encoding="utf-8")
     pretraining = Path("recipes") / "start" / "albeto-tiny.toml"
     (tmp_path / pretraining).write_text(small_pretraining(ROOT / pretraining), encoding="utf-8")

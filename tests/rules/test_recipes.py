@@ -37,7 +37,7 @@ def test_there_are_recipes_to_check() -> None:
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_a_shipped_recipe_loads(path: Path) -> None:
-    loaded = recipe.read(str(path))
+    loaded = recipe.read_recipe(str(path))
     assert loaded.name == path.stem, "the study's folder is named after its recipe"
     data = plugins.find("datasets", loaded.data["use"], "TASK", "load", "Options")
     config.build_config(
@@ -50,7 +50,7 @@ def test_a_shipped_recipe_loads(path: Path) -> None:
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_the_losses_of_a_shipped_recipe_exist(path: Path) -> None:
-    terms = recipe.read(str(path)).distil.terms
+    terms = recipe.read_recipe(str(path)).distil.terms
     assert terms
     for term in terms:
         module = plugins.find("losses", term["use"], "Options", "build")

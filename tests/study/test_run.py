@@ -1,4 +1,4 @@
-"""The main job on a tiny study: what it leaves behind, what it does not do twice, and what its steps answer."""
+"""The main job on a tiny study: what it leaves behind, and what it does not do twice."""
 
 from __future__ import annotations
 
@@ -10,139 +10,107 @@ import pytest
 
 from destila import records
 from destila.commands import choose, distil, evaluate, finetune, predict
-from destila.study import testing
-from destila.study.run import Config, run
+from destila.commands.run import Config
+from tests.fixtures.studies import records_of, run_recipe
 
-BIO = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
-
-
-@pytest.fixture(autouse=True)
-def _no_subprocess(monkeypatch):
-    """Peak memory is measured in a process of its own, which costs seconds and has its own tests."""
-    monkeypatch.setattr(testing, "_peak_memory", lambda *_: 1)
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("fast_testing")]
 
 
-def asked(caplog) -> list[int]:
+def calls(caplog) -> list[int]:
     """How many texts a teacher was asked about, each time a cache was filled."""
-    found = [r.args[0] for r in caplog.records if r.msg.startswith("teacher calls")]
+    counts = [r.args[0] for r in caplog.records if r.msg.startswith("teacher calls")]
     caplog.clear()
-    return found
+    return counts
 
 
 def files(folder: Path) -> dict[str, int]:
     """Every file that training wrote and when."""
-    found = (
-        path
-        for part in ("students", "teachers")
-        for path in (folder / part).rglob("*")
-        if path.is_file()
-    )
-    return {str(path): path.stat().st_mtime_ns for path in found}
+    parts = [folder / "students", folder / "teachers"]
+    paths = [path for part in parts for path in part.rglob("*") if path.is_file()]
+    return {str(path): path.stat().st_mtime_ns for path in paths}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("data", ["demo_intents", "demo_tags"])
-def test_a_study_is_run_once_and_grows_by_what_is_new(
-    tiny, second, tmp_path, caplog, trained, data
-):
+def test_a_study_is_run_once_and_grows(tiny, second, tmp_path, caplog, trained, data):
+    """A second run does nothing; a new student is all that is trained, and every teacher's row is there."""
     caplog.set_level(logging.INFO)
-    arguments = Config(recipe=str(tiny(data)))
+    path = tiny(data)
     study = tmp_path / "runs" / "tiny"
 
-    first = run(arguments)
-    found = records.read(study / "record.jsonl")
-    assert Counter(r.role for r in found) == {
-        "baseline": 1,
-        "teacher": 1,
-        "finetuned": 1,
-        "distilled": 1,
-    }
-    assert trained == ["student-finetuned-s0", "teacher-teacher-s0", "student-distilled-s0"]
-    assert asked(caplog) == [96]
-    for record in found:
+    first = run_recipe(path)
+    kept = records.read(study / "record.jsonl")
+    roles = {"baseline": 1, "teacher": 1, "finetuned": 1, "distilled": 1}
+    assert Counter(r.role for r in kept) == roles
+    assert trained == ["teacher-teacher-s0", "student-finetuned-s0", "student-distilled-s0"]
+    assert calls(caplog) == [96]
+    for record in kept:
         assert record.main in record.scores
         assert record.split == "test"
         assert len(record.items) == 24
         assert record.conditions.versions["torch"]
-    assert all("agreement" in r.scores for r in found if r.role in ("finetuned", "distilled"))
+    students = [r for r in kept if r.role in ("finetuned", "distilled")]
+    assert all("agreement" in r.scores for r in students)
     assert (study / "report.md").read_text(encoding="utf-8").count("|") > 20
-    assert {row["role"] for row in first["rows"]} == {
-        "baseline",
-        "teacher",
-        "finetuned",
-        "distilled",
-    }
+    assert {row["role"] for row in first["rows"]} == set(roles)
 
     before, trained[:] = files(study), []
-    assert run(arguments) == first
-    assert (trained, asked(caplog), files(study)) == ([], [], before)
+    assert run_recipe(path) == first
+    assert (trained, calls(caplog), files(study)) == ([], [], before)
     assert len(records.read(study / "record.jsonl")) == 4
 
-    run(Config(recipe=str(tiny(data, second))))
+    run_recipe(tiny(data, second))
     assert trained == ["second-finetuned-s0", "second-distilled-s0"]
-    assert asked(caplog) == [
-        0
-    ]  # another tokenizer and another architecture, and every row was there
+    assert calls(caplog) == [0]  # another tokenizer and architecture, and every row was there
     assert {k: v for k, v in files(study).items() if k in before} == before
 
 
-@pytest.mark.slow
-def test_the_steps_are_verbs_of_their_own_and_share_their_results(tiny, tmp_path, trained):
+def test_the_steps_are_commands_that_share_results(tiny, tmp_path, trained):
+    """`choose`, `finetune`, `distil` and `evaluate` train nothing twice."""
     path = str(tiny())
     ranked = choose.run(Config(recipe=path))
     assert ranked["criterion"] == "score"
     assert [list(t) for t in ranked["teachers"]] == [["model", "dev", "dev_loss", "behind"]]
     assert (ranked["main"], ranked["teachers"][0]["behind"]) == ("accuracy", 0.0)
 
-    assert {row["role"] for row in finetune.run(Config(recipe=path))["rows"]} >= {"finetuned"}
-    assert {row["role"] for row in distil.run(Config(recipe=path))["rows"]} >= {
-        "finetuned",
-        "distilled",
-        "teacher",
-    }
-    assert sorted(trained) == ["student-distilled-s0", "student-finetuned-s0", "teacher-teacher-s0"]
+    tuned = {row["role"] for row in finetune.run(Config(recipe=path))["rows"]}
+    assert tuned == {"finetuned"}
+    taught = {row["role"] for row in distil.run(Config(recipe=path))["rows"]}
+    assert taught == {"finetuned", "distilled", "teacher"}
+    names = ["student-distilled-s0", "student-finetuned-s0", "teacher-teacher-s0"]
+    assert sorted(trained) == names
 
     best = tmp_path / "runs" / "tiny" / "students" / "student-distilled-s0" / "best"
-    found = {r.role: r for r in records.read(tmp_path / "runs" / "tiny" / "record.jsonl")}[
-        "distilled"
-    ]
+    record = {r.role: r for r in records_of(tmp_path).values()}["distilled"]
     again = evaluate.run(evaluate.Config(recipe=path, model=str(best)))
-    assert again["scores"]["accuracy"] == pytest.approx(found.scores["accuracy"])
-    assert (again["params"], again["size_bytes"]) == (found.params, found.size_bytes)
-    assert (
-        evaluate.run(evaluate.Config(recipe=path, model=str(best), split="dev"))["split"] == "dev"
-    )
+    assert again["scores"]["accuracy"] == pytest.approx(record.scores["accuracy"])
+    assert (again["params"], again["size_bytes"]) == (record.params, record.size_bytes)
+    dev = evaluate.run(evaluate.Config(recipe=path, model=str(best), split="dev"))
+    assert dev["split"] == "dev"
 
-    (said,) = predict.run(predict.Config(model=str(best)), ["quiero saber mi saldo"])
-    assert list(said) == ["id", "text", "label", "probabilities"]
+    (answer,) = predict.run(predict.Config(model=str(best)), ["quiero saber mi saldo"])
+    assert list(answer) == ["id", "text", "label", "probabilities"]
 
 
-@pytest.mark.slow
-def test_several_seeds_are_trained_apart_and_a_changed_setting_is_trained_again(tiny, trained):
+def test_seeds_are_trained_apart_and_changes_again(tiny, trained):
+    """Every seed is a training of its own, and a changed setting is trained again."""
     changes = ("seeds=[0, 1]", "teachers=[]", "baseline=false", "train.epochs=1")
-    path = str(tiny())
-    rows = run(Config(recipe=path, set=changes))["rows"]
+    path = tiny()
+    rows = run_recipe(path, *changes)["rows"]
     assert trained == ["student-finetuned-s0", "student-finetuned-s1"]
     assert [(row["role"], row["seeds"]) for row in rows] == [("finetuned", 2)]
     trained.clear()
-    run(Config(recipe=path, set=(*changes, "train.lr=1e-3")))
+    run_recipe(path, *changes, "train.lr=1e-3")
     assert trained == ["student-finetuned-s0", "student-finetuned-s1"]
 
 
-@pytest.mark.slow
-def test_unlabelled_text_is_labelled_by_the_teacher_and_learnt_from(tiny, tmp_path, caplog):
-    caplog.set_level(logging.INFO)
-    (tmp_path / "raw.txt").write_text(
-        "\n".join(f"quiero pagar la factura número {i}" for i in range(30)) + "\n\n"
-    )
-    changes = (
-        f'distil.unlabelled="{tmp_path / "raw.txt"}"',
-        "distil.unlabelled_limit=20",
-        "train.epochs=1",
-    )
-    run(Config(recipe=str(tiny("demo_tags")), set=(*changes, "compare=false", "baseline=false")))
-    assert asked(caplog) == [116]
-    found = {r.role: r for r in records.read(tmp_path / "runs" / "tiny" / "record.jsonl")}[
-        "distilled"
-    ]
-    assert found.details["notes"]["features"] >= 116
+def test_only_the_main_job_saves_the_recipe(tiny, tmp_path):
+    """Evaluating with other settings leaves the saved recipe as the study ran, and reports read that one."""
+    path = str(tiny())
+    run_recipe(path, "teachers=[]", "baseline=false", "train.epochs=1")
+    folder = tmp_path / "runs" / "tiny"
+    saved = (folder / "recipe.toml").read_bytes()
+    assert b"baseline = false" in saved
+    best = folder / "students" / "student-finetuned-s0" / "best"
+    for command in (evaluate,):
+        command.run(evaluate.Config(recipe=path, model=str(best), set=("train.lr=7e-7",)))
+    assert (folder / "recipe.toml").read_bytes() == saved

@@ -1,4 +1,4 @@
-"""A training job in its folder: killed, resumed, skipped, and what it leaves on disk."""
+"""A training in its folder: killed, resumed, skipped, and what it leaves on disk."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from destila.errors import DataError, ModelError, TrainingError
+from destila.errors import ModelError, TrainingError
 from destila.model_folder import read_folder
-from destila.study.data import Study
-from destila.study.recipe import read
-from destila.study.training import Job, finished, key_of, train
+from destila.study.plans import TrainPlan
+from destila.study.training import finished, train
+from tests.fixtures.studies import plans_of
 
 ALONE = (
     "teachers=[]",
@@ -26,27 +26,25 @@ ALONE = (
 )  # two evaluations cannot be a collapse
 COMMAND = """
 import sys
-from destila.study.recipe import read
-from destila.study.run import Run
-from destila.study.data import Study
+from destila.study.recipe import read_recipe
+from destila.study.run import run_study
 
 def show(what, done, total):
     sys.stdout.write(f"{done}\\n")
     sys.stdout.flush()
     sys.stdin.readline()
 
-Run(Study(read(sys.argv[1], sys.argv[2:])), show).train()
+run_study(read_recipe(sys.argv[1], sys.argv[2:]), show, tested=False)
 """
 
 
 @pytest.fixture
-def job(tiny):
-    """A study of one student and its fine-tuning job."""
+def plan(tiny):
+    """Plans the fine-tuning of the only student of a study."""
 
-    def make(*changes: str) -> tuple[Study, Job]:
-        recipe = read(str(tiny()), (*ALONE, *changes))
-        folder = recipe.folder / "students" / "student-finetuned-s0"
-        return Study(recipe), Job(folder, "finetuned", recipe.students[0], recipe.options(), 0)
+    def make(*changes: str) -> TrainPlan:
+        (made,) = plans_of(tiny(), *ALONE, *changes)
+        return made
 
     return make
 
@@ -57,9 +55,8 @@ def log_of(folder) -> list[dict]:
 
 
 @pytest.mark.slow
-def test_a_command_that_is_killed_and_started_again_leaves_the_same_files(
-    tiny, tmp_path, monkeypatch, job
-):
+def test_a_killed_command_leaves_the_same_files(tiny, tmp_path, monkeypatch, plan):
+    """Killed at any step and started again, a training ends with the same weights, log and result."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     path = str(tiny())
     command = [sys.executable, "-c", COMMAND, path, *ALONE, f'out="{tmp_path / "rough"}"']
@@ -83,115 +80,112 @@ def test_a_command_that_is_killed_and_started_again_leaves_the_same_files(
     )
     assert int(again.stdout.split()[0]) > 1, "the second start should have resumed"
 
-    study, calm = job()
+    calm = plan()
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    done = train(study, calm)
+    done = train(calm)
     torch.set_num_threads(before)
-    weights = [
-        (folder / "best" / "model.safetensors").read_bytes() for folder in (calm.folder, rough)
-    ]
+    folders = (calm.folder, rough)
+    weights = [(folder / "best" / "model.safetensors").read_bytes() for folder in folders]
     assert weights[0] == weights[1], f"killed after step {target}"
-    results = [json.loads((folder / "trained.json").read_text()) for folder in (calm.folder, rough)]
+    results = [json.loads((folder / "trained.json").read_text()) for folder in folders]
     assert results[0] | {"seconds": 0} == results[1] | {"seconds": 0}
     assert log_of(calm.folder) == log_of(rough)
     assert not (rough / "state.safetensors").exists()
-    assert done.key == key_of(study, calm)
+    assert done.key == calm.key
 
 
-def test_a_job_leaves_a_model_a_log_and_its_filled_options(job):
-    study, made = job()
-    done = train(study, made)
-    assert {p.name for p in made.folder.iterdir()} == {
-        "best",
-        "config.toml",
-        "key",
-        "log.jsonl",
-        "trained.json",
-    }
-    assert read_folder(done.model).labels == study.labels
+def test_a_training_leaves_model_log_and_options(plan):
+    """The folder of a finished training holds what is needed to use it and to know how it was made."""
+    made = plan()
+    done = train(made)
+    names = {"best", "config.toml", "key", "log.jsonl", "trained.json"}
+    assert {p.name for p in made.folder.iterdir()} == names
+    assert read_folder(done.folder).labels == made.study.labels
     assert log_of(made.folder)[-1]["step"] == 18
     assert set(done.dev) >= {"accuracy", "macro_f1"}
     assert "epochs = 3" in (made.folder / "config.toml").read_text()
 
 
-def test_a_tagger_that_gives_every_word_one_label_is_noted_and_said(tiny, caplog):
+def test_a_constant_tagger_is_noted_and_warned_of(tiny, caplog):
+    """A tagger that gives every word one label has learned nothing, which the log tells."""
+
     def trained(name: str, *changes: str) -> dict[str, int]:
-        recipe = read(str(tiny("demo_tags")), ("teachers=[]", *changes))
-        return train(
-            Study(recipe),
-            Job(recipe.folder / name, "finetuned", recipe.students[0], recipe.options(), 0),
-        ).notes
+        named = f"students.0.name={name}"
+        (made,) = plans_of(tiny("demo_tags"), "teachers=[]", named, *changes)
+        return train(made).notes
 
     assert trained("flat", "train.epochs=1", "train.lr=5e-3")["constant"] == 1
-    assert "flat gives every unit of dev the same label" in caplog.text
+    assert "flat-finetuned-s0 gives every unit of dev the same label" in caplog.text
     caplog.clear()
     assert "constant" not in trained("learned", "train.epochs=12", "train.lr=1e-2")
     assert "same label" not in caplog.text
 
 
-def test_a_job_that_is_done_is_not_trained_again(job, monkeypatch):
-    study, made = job()
-    done = train(study, made)
+def test_a_head_that_is_not_taught_may_be_constant(plan, monkeypatch):
+    """One answer to everything is a collapse, unless no term of the loss teaches answers."""
+    changes = ("train.epochs=6", "train.evaluations=1.0", "train.lr=1e-9", "train.warmup=0.0")
+    with pytest.raises(TrainingError, match="collapsed"):
+        train(plan(*changes))
+    answers = property(lambda _: False)
+    monkeypatch.setattr("destila.losses.weighted.WeightedLoss.answers", answers)
+    assert train(plan(*changes, "students.0.name=b")).dev["accuracy"] < 0.6
+
+
+def test_a_finished_training_is_not_done_again(plan, monkeypatch):
+    """Its result is read; one with another seed is not there."""
+    made = plan()
+    done = train(made)
     monkeypatch.setattr("destila.study.training.fit", None)
-    assert train(study, made) == done
-    assert finished(study, replace(made, seed=1)) is None
+    assert train(made) == done
+    assert finished(plan()) == done
+    assert finished(replace(made, seed=1)) is None
 
 
 @pytest.mark.parametrize("change", ["train.lr=1e-3", "max_length=40", "data.seed=3"])
-def test_the_key_changes_with_what_the_result_depends_on(job, change):
-    (study, made), (other, changed) = job(), job(change)
-    assert key_of(study, made) != key_of(other, changed)
+def test_the_key_changes_with_what_counts(plan, change):
+    """Settings, lengths and data are part of the key."""
+    assert plan().key != plan(change).key
 
 
-def test_the_key_does_not_change_with_names_and_clocks(job):
-    (study, made), (other, changed) = (
-        job(),
-        job("train.save_minutes=9.0", "students.0.name=otro", "name=otra"),
-    )
-    assert key_of(study, made) == key_of(other, changed)
+def test_the_key_ignores_names_and_clocks(plan):
+    """How often a state is saved and what things are called changes no result."""
+    changes = ("train.save_minutes=9.0", "students.0.name=otro", "name=otra")
+    assert plan().key == plan(*changes).key
 
 
-def test_the_leftovers_of_other_settings_are_not_resumed(job):
-    study, made = job("train.epochs=1")
-    train(study, made)
-    study, changed = job("train.epochs=2")
-    assert finished(study, changed) is None
-    train(study, changed)
+def test_leftovers_of_other_settings_are_not_resumed(plan):
+    """A folder that holds another training is emptied first."""
+    train(plan("train.epochs=1"))
+    changed = plan("train.epochs=2")
+    assert finished(changed) is None
+    train(changed)
     assert [line["step"] for line in log_of(changed.folder) if "dev" in line] == [12]
 
 
-def test_what_a_kill_left_half_written_is_removed(job):
-    study, made = job("train.epochs=1")
+def test_what_a_kill_left_half_written_is_removed(plan):
+    """A half-saved model does not stay."""
+    made = plan("train.epochs=1")
     (made.folder / ".best.x.tmp").mkdir(parents=True)
-    train(study, made)
+    train(made)
     assert not list(made.folder.glob(".best*"))
 
 
-def test_a_full_disk_leaves_the_best_checkpoint_of_before(job, monkeypatch):
-    study, made = job("train.epochs=1")
-    done = train(study, made)
-    old = (done.model / "model.safetensors").read_bytes()
-    study, changed = job("train.epochs=2")
+def test_a_full_disk_leaves_the_last_best_checkpoint(plan, monkeypatch):
+    """A model is replaced as a whole or not at all."""
+    made = plan("train.epochs=1")
+    done = train(made)
+    old = (done.folder / "model.safetensors").read_bytes()
+    changed = plan("train.epochs=2")
 
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("destila.models.store.save_file", full)
     with pytest.raises(ModelError, match="No space left on device"):
-        train(study, changed)
-    assert (done.model / "model.safetensors").read_bytes() == old
+        train(changed)
+    assert (done.folder / "model.safetensors").read_bytes() == old
     assert not [p for p in made.folder.iterdir() if p.name.endswith(".tmp")]
     monkeypatch.setattr("destila.training.state.save_file", full)
     with pytest.raises((TrainingError, ModelError), match="No space left on device"):
-        train(study, changed)
-
-
-def test_a_data_set_without_a_split_is_refused(job, monkeypatch, tiny):
-    recipe = read(str(tiny()), ALONE)
-    whole = Study(recipe).dataset
-    monkeypatch.setattr(
-        "destila.datasets.load", lambda _: replace(whole, splits={"train": whole.splits["train"]})
-    )
-    with pytest.raises(DataError, match="has no examples in its dev split"):
-        Study(recipe)
+        train(changed)

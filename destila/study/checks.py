@@ -1,0 +1,126 @@
+"""Every error of a study that needs no training: shown in seconds, not after a night.
+
+What can be known from the recipe and from the folders of its models (loss terms, layers, widths, tokenizers, lengths)
+is checked here. That the texts and the stages of a distillation can be is checked where they are planned, which is
+before any training too.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from destila import records
+from destila.errors import ConfigError
+from destila.losses.weighted import build_loss
+from destila.study.data import Study
+from destila.study.recipe import ModelSpec, StudentSpec, TeacherSpec
+from destila.tasks.span.task import SpanTask
+from destila.tasks.span.windows import check_fit
+from destila.tokenizer.tokenizer import load_tokenizer
+from destila.types import LossContext, Task
+
+log = logging.getLogger(__name__)
+
+
+def check_study(study: Study) -> None:
+    """Raise the first error that training the study would end in, as far as can be told before.
+
+    Raises:
+        ConfigError: records cannot be kept, a term of a loss is wrong, or the models of the recipe cannot meet.
+        TokenizerError: a question or a word is too long for a window.
+    """
+    records.check(study.records_path)
+    _check_terms(study)
+    check_questions(study)
+
+
+def _check_terms(study: Study) -> None:
+    """Build the loss of every distillation, and check those on inner states with every teacher that may teach."""
+    recipe = study.recipe
+    for student in recipe.students if recipe.teachers else ():
+        options = recipe.distil_of(student)
+        losses = [options.terms, *(stage.terms for stage in options.stages if stage.terms)]
+        for terms in losses:
+            if build_loss(terms, class_counts=study.class_counts).needs_states:
+                for teacher in recipe.teachers_of(options):
+                    _check_pair(study, terms, student, teacher)
+
+
+def _check_pair(
+    study: Study, terms: Sequence[dict[str, Any]], student: StudentSpec, teacher: TeacherSpec
+) -> None:
+    """Raise ConfigError when a teacher cannot show what the terms compare."""
+    shapes = student.planned_shape(), teacher.planned_shape()
+    if None in shapes:  # one that only transformers can read: checked when it is loaded
+        return
+
+    setting = LossContext(
+        student=shapes[0],
+        teacher=shapes[1],
+        same_tokens=student.tokens_key() == teacher.tokens_key(),
+        axis=study.task.axis,
+        whole=study.task.name == "classify",
+    )
+    build_loss(terms, class_counts=study.class_counts, setting=setting)
+
+
+def check_questions(study: Study) -> None:
+    """Raise an error when the recipe's teachers cannot teach its students to answer; other tasks need nothing.
+
+    Rows that count tokens or positions mean something only to a student with the teacher's own tokens. A teacher that
+    reads less at once than the plan of windows advances would leave words out. Warns where questions without an answer
+    would be given one.
+
+    Raises:
+        ConfigError: tokens differ, or a teacher reads too little at once.
+        TokenizerError: a known tokenizer cannot hold a question or a word of dev or test.
+    """
+    task: Task = study.task
+    if not isinstance(task, SpanTask):
+        return
+
+    impossible = sum(e.answers == () for e in study.dataset.splits.get("train", ()))
+    if impossible and task.options.null_threshold is None:
+        log.warning(
+            "%d training questions have no answer, and every question will be answered: "
+            "set span.null_threshold, for example to 0.0, so that models may say that there is none",
+            impossible,
+        )
+
+    teachers, students = study.recipe.teachers, study.recipe.students
+    for teacher in teachers:
+        _check_length(teacher, task.options.stride or 1)
+    if teachers and task.options.unit != "unit":
+        _check_tokens([*teachers, *students], task.options.unit)
+
+    # Every tokenizer that is there already, with the length of its windows.
+    max_length = study.recipe.max_length
+    models = (*teachers, *students)
+    for source, length in {(m.tokenizer_source, m.window_length(max_length)) for m in models}:
+        for split in ("dev", "test") if source else ():
+            examples = study.dataset.splits.get(split, ())
+            check_fit(examples, load_tokenizer(source or ""), max_length=length)
+
+
+def _check_length(teacher: ModelSpec, stride: int) -> None:
+    longest = teacher.most_tokens()
+    if longest and longest < stride:
+        raise ConfigError(
+            f"teacher '{teacher.label}' reads at most {longest} tokens, fewer than the stride of "
+            f"{stride} words from one window to the next: lower span.window and span.stride, "
+            "or give another teacher"
+        )
+
+
+def _check_tokens(models: Sequence[ModelSpec], unit: str) -> None:
+    first = models[0]
+    for model in models[1:]:
+        if model.tokens_key() != first.tokens_key():
+            raise ConfigError(
+                f"span.unit = '{unit}' needs equal tokens; "
+                f"'{first.label}' reads with {first.tokenizer_name}, "
+                f"'{model.label}' with {model.tokenizer_name}. "
+                "Use span.unit = 'unit', or give both the same tokenizer"
+            )

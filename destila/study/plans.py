@@ -1,0 +1,283 @@
+"""The trainings that a recipe asks for: its teachers, and each student by seed and method, in stages or at once.
+
+    baseline    the classical model that a user could have instead; nothing of it is planned here
+    fine-tune   on gold labels alone, to know what distilling gains
+    distil      on what the teachers say, in one stage or in several (TinyBERT, Jiao et al. 2020, section 3)
+
+Of a distillation in stages only the last one is the student: its folder is the student's own, the others lie beside
+it, and its key names all before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from destila.errors import ConfigError
+from destila.losses.weighted import build_loss
+from destila.models.weights import weights_fingerprint
+from destila.progress import Progress
+from destila.study.data import Study
+from destila.study.keys import LoadedTeacherKey, RunKey, SupervisionKey
+from destila.study.recipe import DistilOptions, ModelSpec, StageSpec, StudentSpec, TeacherSpec
+from destila.study.teachers import Teachers, needs_finetuning
+from destila.study.texts import AugmentedTexts, plan_augmentation
+from destila.tokenizer.tokenizer import load_tokenizer
+from destila.training.options import TrainOptions
+from destila.types import Example
+
+Method = Literal["baseline", "fine-tune", "distil"]
+METHODS: tuple[Method, ...] = ("baseline", "fine-tune", "distil")
+
+HOW_TRAINED = {"name", "train", "distil", "compare"}
+"""Fields of a model's table that say how it is trained, which the filled options say, and not what it is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Teaching:
+    """What teaches a student, and the texts that only it labels.
+
+    Args:
+        teachers: all of the study; `options` names those that teach.
+        unlabelled: texts beside the training split.
+        augmented: further ones that are made from it when the training starts.
+    """
+
+    teachers: Teachers
+    options: DistilOptions
+    unlabelled: Sequence[Example] = ()
+    augmented: AugmentedTexts | None = None
+
+    @property
+    def key(self) -> str:
+        """The digest of all that is learnt from it."""
+        return SupervisionKey(
+            teacher=self.teachers.key_of(self.options),
+            logits=self.options.dtype,
+            states=self.options.states,
+            unlabelled=[example.text for example in self.unlabelled],
+            augmented=self.augmented.key if self.augmented else "",
+        ).digest
+
+    def size(self) -> int:
+        """Return how many texts there are beside the training split, at most."""
+        return len(self.unlabelled) + (self.augmented.planned if self.augmented else 0)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrainPlan:
+    """One training: a model, its data and its loss.
+
+    For a distilled student of the demo: `TrainPlan(study=..., role="distilled", spec=..., options=..., seed=0,
+    folder=Path("runs/demo-tags/students/student-distilled-s0"), terms=({"use": "kl"},), teaching=...)`.
+
+    Args:
+        role: "teacher", "finetuned" or "distilled".
+        terms: tables of `build_loss`.
+        teaching: what teaches beside gold labels; None for nothing.
+        labelled: whether the training split itself is trained on.
+        start: the training whose weights this one starts from; None for those of the model's table.
+    """
+
+    study: Study
+    folder: Path
+    role: str
+    spec: ModelSpec
+    options: TrainOptions
+    seed: int
+    terms: tuple[dict[str, Any], ...] = ({"use": "hard"},)
+    teaching: Teaching | None = None
+    labelled: bool = True
+    start: TrainPlan | None = None
+
+    @property
+    def name(self) -> str:
+        """The name of the run, which is that of its folder."""
+        return self.folder.name
+
+    @cached_property
+    def key(self) -> str:
+        """The digest of everything that the result depends on."""
+        model, tokenizer = self.spec.model, self.spec.tokenizer
+        named = load_tokenizer(tokenizer).fingerprint if isinstance(tokenizer, str) else ""
+        return RunKey(
+            data=self.study.key,
+            model=self.spec.model_dump(exclude=HOW_TRAINED),
+            weights=weights_fingerprint(model) if model else "",
+            tokenizer=named,
+            options=self.options.model_dump(exclude={"save_minutes"}),
+            seed=self.seed,
+            terms=self.terms,
+            code=_own_terms(self.terms),
+            labelled=self.labelled,
+            supervision=self.teaching.key if self.teaching else "",
+            start=self.start.key if self.start else "",
+        ).digest
+
+    @property
+    def chain(self) -> list[TrainPlan]:
+        """The trainings before this one, in order, and this one."""
+        return [*(self.start.chain if self.start else ()), self]
+
+    def examples(self, progress: Progress) -> list[Example]:
+        """Return what it trains on; texts that are made from others are made now."""
+        examples = list(self.study.dataset.splits["train"]) if self.labelled else []
+        if self.teaching is not None:
+            examples += self.teaching.unlabelled
+            augmented = self.teaching.augmented
+            examples += augmented.examples(progress) if augmented else []
+        return examples
+
+    def size(self) -> int:
+        """Return on how many examples it trains, at most; nothing is made to know it."""
+        labelled = len(self.study.dataset.splits["train"]) if self.labelled else 0
+        return labelled + (self.teaching.size() if self.teaching else 0)
+
+
+def list_teachers(study: Study, methods: Sequence[Method] = METHODS) -> Teachers:
+    """Return the teachers of a study by their keys, none of them ready yet; none where nothing is distilled."""
+    keys = {}
+    for spec in study.recipe.teachers if "distil" in methods else ():
+        if needs_finetuning(study, spec):
+            keys[spec.label] = plan_teacher(study, spec).key
+        else:
+            weights = weights_fingerprint(spec.model or "")
+            key = LoadedTeacherKey(data=study.key, weights=weights, labels=spec.label_map)
+            keys[spec.label] = key.digest
+    return Teachers(study, keys)
+
+
+def plan_teacher(study: Study, spec: TeacherSpec) -> TrainPlan:
+    """Return the fine-tuning of a teacher."""
+    recipe = study.recipe
+    return TrainPlan(
+        study=study,
+        folder=recipe.folder / "teachers" / f"{spec.label}-teacher-s{recipe.teacher_seed}",
+        role="teacher",
+        spec=spec,
+        options=recipe.options(spec.train),
+        seed=recipe.teacher_seed,
+    )
+
+
+def plan_students(
+    study: Study, teachers: Teachers, methods: Sequence[Method] = METHODS
+) -> list[TrainPlan]:
+    """Return every training of a student that the recipe asks for.
+
+    Without teachers all students are fine-tuned. With teachers all are distilled, and fine-tuned too where the recipe
+    and the student's table compare; where nothing is distilled, the table alone decides.
+
+    Raises:
+        ConfigError: a stage or the texts of a distillation cannot be.
+    """
+    recipe = study.recipe
+    plans = []
+    for seed in recipe.seeds:
+        for student in recipe.students:
+            compared = student.compare and (recipe.compare or "distil" not in methods)
+            if "fine-tune" in methods and (compared or not recipe.teachers):
+                plans.append(_finetuning(study, student, seed))
+            if "distil" in methods and recipe.teachers:
+                plans.append(_distillation(study, teachers, student, seed))
+    return plans
+
+
+def _finetuning(study: Study, student: StudentSpec, seed: int) -> TrainPlan:
+    return TrainPlan(
+        study=study,
+        folder=study.folder / "students" / f"{student.label}-finetuned-s{seed}",
+        role="finetuned",
+        spec=student,
+        options=study.recipe.options(student.train),
+        seed=seed,
+    )
+
+
+def _distillation(study: Study, teachers: Teachers, student: StudentSpec, seed: int) -> TrainPlan:
+    options = study.recipe.distil_of(student)
+    augmented = None
+    if options.augment is not None:
+        augmented = plan_augmentation(study.dataset, study.key, options.augment)
+
+    plan = TrainPlan(
+        study=study,
+        folder=study.folder / "students" / f"{student.label}-distilled-s{seed}",
+        role="distilled",
+        spec=student,
+        options=study.recipe.distil_options(student),
+        seed=seed,
+        terms=options.terms,
+        teaching=Teaching(
+            teachers=teachers,
+            options=options,
+            unlabelled=study.unlabelled.select(options),
+            augmented=augmented,
+        ),
+    )
+    return _in_stages(plan, student, options.stages) if options.stages else plan
+
+
+def _in_stages(plan: TrainPlan, student: StudentSpec, stages: Sequence[StageSpec]) -> TrainPlan:
+    """Return the last of the stages that a distillation is done in; it knows those before it."""
+    last: TrainPlan | None = None
+    for i, stage in enumerate(stages):
+        last = _stage(plan, student, stage, last, final=i + 1 == len(stages))
+    assert last is not None, "a distillation in stages has one"
+    return last
+
+
+def _stage(
+    plan: TrainPlan,
+    student: StudentSpec,
+    stage: StageSpec,
+    before: TrainPlan | None,
+    *,
+    final: bool,
+) -> TrainPlan:
+    """Return one stage of a distillation.
+
+    Raises:
+        ConfigError: it is for texts that are not there, or for texts without labels, and no term asks a teacher.
+    """
+    recipe, teaching = plan.study.recipe, plan.teaching
+    terms = stage.terms or plan.terms
+    loss = build_loss(terms, class_counts=plan.study.class_counts)
+
+    # Without a term that teaches answers, dev scores say nothing: the last weights are the ones to keep.
+    usual = {} if loss.answers else {"select": "last"}
+
+    # Only gold texts: what the teacher alone labels is left out.
+    if stage.data == "labelled" and teaching is not None:
+        teaching = replace(teaching, unlabelled=(), augmented=None)
+
+    folder = plan.folder if final else plan.folder.with_name(f"{plan.folder.name}-{stage.name}")
+    staged = replace(
+        plan,
+        folder=folder,
+        options=recipe.distil_options(student, usual, stage.train),
+        terms=terms,
+        teaching=teaching,
+        labelled=stage.data != "unlabelled",
+        start=before,
+    )
+
+    where = f"stage '{stage.name}': data = 'unlabelled'"
+    if not staged.size():
+        raise ConfigError(
+            f"{where}, and there are no such texts: give distil.unlabelled or distil.augment"
+        )
+    if not staged.labelled and not loss.needs_teacher:
+        raise ConfigError(
+            f"{where}, but none of its terms asks a teacher, so there is nothing to learn"
+        )
+    return staged
+
+
+def _own_terms(terms: Sequence[dict[str, Any]]) -> list[str]:
+    """Return the text of every loss term that is the user's own file."""
+    paths = [Path(term["use"]) for term in terms if str(term.get("use", "")).endswith(".py")]
+    return [path.read_text(encoding="utf-8") for path in paths if path.is_file()]

@@ -1,0 +1,182 @@
+"""The models of a study as they are tested: each with what is known of it already, one record each."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from destila import hub
+from destila.baselines import BASELINES, baseline_of
+from destila.measuring.size import weights_bytes
+from destila.models.architecture import EncoderConfig
+from destila.models.macs import macs_of
+from destila.models.weights import weights_fingerprint
+from destila.progress import Progress, silent
+from destila.study.data import Study
+from destila.study.keys import BaselineKey, EvaluationKey
+from destila.study.plans import TrainPlan
+from destila.study.recipe import ModelSpec, TeacherSpec
+from destila.study.teachers import Teachers, load_model, predictor_of
+from destila.study.testing import TestedModel, assess
+from destila.study.training import TrainedModel
+from destila.types import Record
+
+log = logging.getLogger(__name__)
+
+
+def record_baseline(study: Study, progress: Progress = silent) -> None:
+    """Fit, test and record the classical model that a user could have instead, unless that was done."""
+    name = BASELINES.get(study.task.name)
+    if name is None:
+        log.info("no classical model answers questions: the study has no baseline")
+        return
+    key = BaselineKey(data=study.key, model=name).digest
+    if key in study.recorded:
+        study.reuse_record(key)
+        return
+
+    progress(f"baseline: {name}", 0, 0)
+    started = time.monotonic()
+    train = study.dataset.splits["train"]
+    fitted = baseline_of(study.task.name).fit(train, study.labels)
+    tested = TestedModel(
+        key=key,
+        run=f"baseline-{name}",
+        role="baseline",
+        model=name,
+        seed=0,
+        seconds=time.monotonic() - started,
+        predictor=fitted,
+        params=fitted.parameters,
+        size_bytes=fitted.size_bytes,
+        macs={},
+        config={},
+        details={},
+    )
+    study.record(assess(study, tested, _folder(study, tested, progress)))
+
+
+def record_teacher(study: Study, teachers: Teachers, progress: Progress = silent) -> None:
+    """Test and record the teacher with which students are compared, unless that was done."""
+    key = teachers.key_of(study.recipe.distil)
+    if key in study.recorded:
+        study.reuse_record(key)
+        return
+    if not teachers.ready:
+        return
+
+    best = teachers.best
+    predictions = teachers.best_predictions
+    candidates = [
+        {"model": teacher.spec.label, "dev": teacher.dev, "dev_loss": teacher.dev_loss}
+        for teacher in teachers.ranked()
+    ]
+    tested = _tested_folder(study, best.folder, best.spec, label_map=best.label_map)
+    tested = replace(
+        tested,
+        key=best.key,
+        run=f"{best.spec.label}-teacher",
+        role="teacher",
+        seconds=best.seconds,
+        predictor=teachers.best_predictor,
+        details={
+            "dev": {study.main: best.dev},
+            "dev_loss": best.dev_loss,
+            "candidates": candidates,
+        },
+    )
+    folder = _folder(study, tested, progress)
+    study.record(assess(study, tested, folder, predictions=predictions))
+
+
+def student_record(
+    plan: TrainPlan, trained: TrainedModel, teachers: Teachers, progress: Progress = silent
+) -> Record:
+    """Test and measure a trained student.
+
+    Args:
+        plan: the training.
+        trained: its result.
+        teachers: where they are ready, the best one's predictions give the student's agreement.
+        progress: told that the test begins.
+    """
+    study = plan.study
+    tested = _tested_folder(study, trained.folder, plan.spec)
+    settings: dict[str, Any] = {"terms": plan.terms, "train": plan.options.model_dump()}
+    details = {"dev": trained.dev, "dev_loss": trained.dev_loss, "notes": trained.notes}
+
+    # Who taught it, and how where the recipe says more than terms and training.
+    if plan.teaching is not None:
+        options = plan.teaching.options
+        labels = [teacher.spec.label for teacher in teachers.teaching(options)]
+        details["teacher"] = " + ".join(labels)
+        if details["teacher"] != teachers.best.spec.label:
+            details["agreement_with"] = teachers.best.spec.label
+        more = options.model_dump(mode="json", exclude={"terms", "train"}, exclude_defaults=True)
+        settings |= {"distil": more} if more else {}
+
+    tested = replace(
+        tested,
+        key=plan.key,
+        run=plan.name,
+        role=plan.role,
+        seed=plan.seed,
+        seconds=trained.seconds,
+        config={**tested.config, **settings},
+        details=details,
+    )
+    return assess(
+        study,
+        tested,
+        _folder(study, tested, progress),
+        teacher=teachers.best_predictions if teachers.ready else None,
+        measured=plan.seed == study.recipe.seeds[0],  # cost does not depend on the seed
+    )
+
+
+def evaluate_folder(
+    study: Study, spec: TeacherSpec, split: str, progress: Progress = silent
+) -> Record:
+    """Test a model with a head for the study's labels on a split; the study's records stay as they are."""
+    folder = hub.resolve(spec.model or "")
+    key = EvaluationKey(data=study.key, weights=weights_fingerprint(folder), split=split).digest
+    tested = _tested_folder(study, folder, spec)
+    tested = replace(tested, key=key, run=spec.label, role="evaluated")
+    return assess(study, tested, _folder(study, tested, progress), split=split)
+
+
+def _tested_folder(
+    study: Study, folder: Path, spec: ModelSpec, label_map: Mapping[str, str] | None = None
+) -> TestedModel:
+    """Return what a model folder says of itself; the caller adds which run it is."""
+    loaded = load_model(study, folder, label_map)
+    config = getattr(loaded.model, "config", None)
+    shape = (
+        config if isinstance(config, EncoderConfig) else None
+    )  # None: only transformers knows it
+    table = spec.model_dump(mode="json", exclude={"distil", "compare"})
+    return TestedModel(
+        key="",
+        run="",
+        role="",
+        model=spec.label,
+        seed=study.recipe.teacher_seed,
+        seconds=0.0,
+        predictor=predictor_of(study, loaded),
+        params=loaded.params,
+        size_bytes=weights_bytes(folder),
+        macs=macs_of(shape, study.task.name, len(study.labels)) if shape else {},
+        config={"model": table, "max_length": study.recipe.max_length},
+        details={},
+        folder=folder if shape else None,
+    )
+
+
+def _folder(study: Study, tested: TestedModel, progress: Progress) -> Path:
+    """Tell that a model is tested now, and return the folder of its predictions."""
+    progress(f"testing {tested.run}", 0, 0)
+    return study.folder / "tested" / tested.run

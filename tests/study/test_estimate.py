@@ -1,0 +1,29 @@
+"""The estimate of training: by words, and with the teacher that runs beside a student."""
+
+from __future__ import annotations
+
+import pytest
+
+from destila.study import estimate
+from destila.study.plans import list_teachers, plan_students
+from tests.fixtures.studies import study_of
+
+SHORT = ("data.train=48", "train.epochs=1", "compare=false", "teachers.0.train={epochs = 1}")
+
+
+def test_the_estimate_counts_a_live_teacher(tiny, monkeypatch):
+    """The teacher has 2 layers of 32, the student 1 of 16, and a forward pass is a third of a step."""
+    monkeypatch.setattr(estimate, "_words_per_second", lambda *_: 100.0)
+    path = tiny()
+
+    def minutes(*changes: str) -> float:
+        study = study_of(path, *SHORT, *changes, "train.evaluations=0.01")
+        teachers = list_teachers(study)
+        plans = plan_students(study, teachers)
+        return estimate.log_estimate(study, teachers, plans)["student-distilled-s0"]
+
+    alone = minutes('distil.terms=[{use = "kl"}]')
+    both = 'distil.terms=[{use = "hidden"}, {use = "kl"}]'
+    beside = pytest.approx(alone * (1 + 8 / 3), rel=0.01)
+    assert minutes(both, 'distil.states="live"') == beside
+    assert minutes(both, 'distil.states="cache"') == alone
