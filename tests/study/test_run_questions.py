@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 from safetensors.torch import load_file, save_file
 
-from destila.commands import data, evaluate, init, predict
+from destila.commands import data, evaluate, init
 from destila.errors import DataError, ModelError, TokenizerError
+from destila.inference.labeller import Labeller
 from destila.model_folder import SPAN_LABELS
 from destila.study.recipe import read_recipe
 from destila.tasks.span.reader import SpanOptions
@@ -45,7 +46,7 @@ def test_a_study_runs_from_json_to_answers(questions, tmp_path, trained, caplog)
         {"id": "x", "question": "¿Dónde vive Ana?", "context": context},
         {"text": "¿De qué año?", "pair": context},
     ]
-    answers = list(predict.Labeller(folder).predict(texts))
+    answers = list(Labeller(folder).predict(texts))
     assert [a["id"] for a in answers] == ["x", "1"]
     for answer in answers:
         keys = ["id", "answer", "start", "end", "probability", "null_probability"]
