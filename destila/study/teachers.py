@@ -24,8 +24,7 @@ from destila.progress import Progress
 from destila.study.data import Study
 from destila.study.keys import EnsembleKey
 from destila.study.recipe import DistilOptions, TeacherSpec
-from destila.teachers.cache import Cache, RowsView
-from destila.teachers.cache import estimate_cache
+from destila.teachers.cache import Cache, RowsView, estimate_cache
 from destila.teachers.ensemble import combine_logits, ensemble_weights
 from destila.teachers.teacher import Teacher, load_teacher
 from destila.training.batches import TeacherLogits
