@@ -93,11 +93,11 @@ def detect(path: str) -> Detected:
     """
     head = list(islice(open_text(path), _LOOK))
     columns: dict[str, Any]
-    if tables.kind(Path(path)) == "json" and is_squad(path):
+    if tables.table_kind(Path(path)) == "json" and is_squad(path):
         use, columns = "squad", {}
     elif _is_conllu(head):
         use, columns = "conllu", {"column": "upos"}
-    elif tables.kind(Path(path)) not in ("json", "jsonl") and (
+    elif tables.table_kind(Path(path)) not in ("json", "jsonl") and (
         separator := _column_separator(head)
     ):
         use, columns = (

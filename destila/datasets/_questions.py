@@ -15,11 +15,11 @@ ARTICLES = 30
 
 
 def read(path: Path, split: str, notes: Counter[str]) -> list[Example]:
-    """The labelled questions of a file; see `formats.squad.read`.
+    """The labelled questions of a file; see `formats.squad.read_squad`.
 
     Questions without labels are dropped from train and counted; elsewhere, or where all are so, they are a DataError.
     """
-    examples = squad.read(path, split, notes)
+    examples = squad.read_squad(path, split, notes)
     unlabelled = [e.id for e in examples if e.answers is None]
     if unlabelled and (split != "train" or len(unlabelled) == len(examples)):
         raise DataError(

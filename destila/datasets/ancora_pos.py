@@ -31,7 +31,7 @@ class Options(_Options):
     """Where the files are and how multiword tokens are read."""
 
     root: str | None = root_option(FOLDER)
-    mwt: conllu.Mwt = opt(
+    mwt: conllu.MultiwordRule = opt(
         "words", "multiword tokens: true syntactic words, or '_' lines as in the published numbers"
     )
 
@@ -48,12 +48,12 @@ def load(options: Options) -> Dataset:
             notes["splits without a file (train)"] += 1
             continue
         splits[split] = examples(
-            conllu.sentences(open_text(path), str(path), mwt=options.mwt), notes
+            conllu.read_conllu(open_text(path), str(path), mwt=options.mwt), notes
         )
     return finish("ancora_pos", TASK, LABELS, splits, notes)
 
 
-def examples(sentences: Iterable[conllu.Sentence], notes: Counter[str]) -> list[Example]:
+def examples(sentences: Iterable[conllu.ConlluSentence], notes: Counter[str]) -> list[Example]:
     """Examples of CoNLL-U sentences; multiword tokens and skipped empty nodes are counted in `notes`."""
     found = []
     for sentence in sentences:

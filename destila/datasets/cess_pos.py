@@ -26,7 +26,7 @@ from destila.datasets._files import find_folder, need_file, root_option
 from destila.datasets._split import fill, finish
 from destila.errors import DataError
 from destila.files import open_text
-from destila.formats.columns import join_words, tsv
+from destila.formats.columns import join_words, tsv_rows
 from destila.formats.conllu import UPOS
 from destila.types import Dataset, Example
 
@@ -120,5 +120,5 @@ def _sentences(text: str) -> Iterator[list[Leaf]]:
 
 def _listed(folder: Path) -> set[tuple[str, int]]:
     path = need_file(folder, "overlap_with_ud_ancora.tsv")
-    rows = tsv(open_text(path), str(path), ["tbf_file"], ["sentence_index"])
+    rows = tsv_rows(open_text(path), str(path), ["tbf_file"], ["sentence_index"])
     return {(row["tbf_file"], int(row["sentence_index"])) for _, row in rows}

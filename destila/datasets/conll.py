@@ -17,7 +17,7 @@ from destila.config import Options as _Options
 from destila.config import opt
 from destila.datasets._split import check_labels, fill, finish
 from destila.files import open_text
-from destila.formats.columns import Tagged, is_iob1, join_words, tagged, to_iob2
+from destila.formats.columns import TaggedSentence, is_iob1, join_words, read_tagged, to_iob2
 from destila.types import Dataset, Example
 
 TASK = "tag"
@@ -48,7 +48,7 @@ def load(options: Options) -> Dataset:
             lines = open_text(Path(path))
             separator = SEPARATORS[options.separator]
             sentences = list(
-                tagged(lines, path, word=options.word, tag=options.tag, separator=separator)
+                read_tagged(lines, path, word=options.word, tag=options.tag, separator=separator)
             )
             splits[split] = _examples(split, sentences, notes)
             if split == "train":
@@ -58,7 +58,9 @@ def load(options: Options) -> Dataset:
     return finish("conll", TASK, LABELS, fill(splits, options.train), notes)
 
 
-def _examples(split: str, sentences: Sequence[Tagged], notes: Counter[str]) -> list[Example]:
+def _examples(
+    split: str, sentences: Sequence[TaggedSentence], notes: Counter[str]
+) -> list[Example]:
     examples = []
     for number, (sentence, tags) in enumerate(
         zip(sentences, _tags(sentences, notes), strict=True), 1
@@ -72,7 +74,7 @@ def _examples(split: str, sentences: Sequence[Tagged], notes: Counter[str]) -> l
     return examples
 
 
-def _tags(sentences: Sequence[Tagged], notes: Counter[str]) -> list[tuple[str, ...]]:
+def _tags(sentences: Sequence[TaggedSentence], notes: Counter[str]) -> list[tuple[str, ...]]:
     """The tags of one file in IOB2 when they mark entities, else as they are."""
     kinds = {tag for sentence in sentences for tag in sentence.tags} - {"O"}
     rows = [sentence.tags for sentence in sentences]

@@ -17,7 +17,7 @@ from destila.config import Options as _Options
 from destila.datasets._files import encoding_of, find_folder, need_file, root_option
 from destila.datasets._split import finish
 from destila.files import open_text
-from destila.formats.columns import join_words, tagged, to_iob2
+from destila.formats.columns import join_words, read_tagged, to_iob2
 from destila.types import Dataset, Example
 
 TASK = "tag"
@@ -41,7 +41,7 @@ def load(options: Options) -> Dataset:
         encoding = encoding_of(path)
         notes["files read as Latin-1"] += encoding == "latin-1"
         examples: list[Example] = []
-        for sentence in tagged(open_text(path, encoding=encoding), str(path), separator=" "):
+        for sentence in read_tagged(open_text(path, encoding=encoding), str(path), separator=" "):
             text, words = join_words((word, 1) for word in sentence.words)
             notes["I- tags that begin an entity, kept as published"] += to_iob2(sentence.tags)[1]
             examples.append(

@@ -30,7 +30,7 @@ class Options(_Options):
     dev: str | None = opt(None, "none = a tenth of train, by hash")
     test: str | None = opt(None, "none = a tenth of train, by hash")
     column: Literal["upos", "xpos", "deprel"] = opt("upos", "the column that is predicted")
-    mwt: conllu.Mwt = opt(
+    mwt: conllu.MultiwordRule = opt(
         "words", "multiword tokens: true syntactic words, or '_' lines before their parts"
     )
 
@@ -41,7 +41,7 @@ def load(options: Options) -> Dataset:
     paths = {"train": options.train, "dev": options.dev, "test": options.test}
     splits = {
         split: examples(
-            conllu.sentences(open_text(Path(path)), path, column=options.column, mwt=options.mwt),
+            conllu.read_conllu(open_text(Path(path)), path, column=options.column, mwt=options.mwt),
             notes,
         )
         for split, path in paths.items()

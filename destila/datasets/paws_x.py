@@ -22,7 +22,7 @@ from destila.datasets._files import find_file, find_folder, need_file, root_opti
 from destila.datasets._split import finish, position
 from destila.errors import DataError
 from destila.files import open_text
-from destila.formats.columns import tsv
+from destila.formats.columns import tsv_rows
 from destila.types import Dataset, Example
 
 TASK = "classify"
@@ -70,7 +70,7 @@ def _fold(example: Example, folds: int) -> int:
 
 def _examples(path: Path, split: str, keep: bool, notes: Counter[str]) -> list[Example]:
     examples = []
-    for number, row in tsv(
+    for number, row in tsv_rows(
         open_text(path), str(path), ["id"], ["sentence1"], ["sentence2"], ["label"]
     ):
         first, second, label = (

@@ -100,7 +100,7 @@ def load(options: Options) -> Dataset:
 
 def read(path: str, delimiter: str | None = None) -> list[Row]:
     """All rows of a table file with their line numbers; raises DataError, also when there is none."""
-    found = list(tables.rows(Path(path), delimiter=delimiter))
+    found = list(tables.table_rows(Path(path), delimiter=delimiter))
     if not found:
         raise DataError(f"{path} has a header but no rows: give a file with examples")
     return found
@@ -136,7 +136,7 @@ def choose(rows: Sequence[Row], options: Options) -> Columns:
 
 def _check_header(rows: Sequence[Row], columns: Columns, path: str) -> None:
     """Nothing; raises DataError when the first line is an example rather than the names of the columns."""
-    if tables.kind(Path(path)) in ("csv", "tsv") and columns.label in {
+    if tables.table_kind(Path(path)) in ("csv", "tsv") and columns.label in {
         row.get(columns.label) for _, row in rows
     }:
         raise DataError(

@@ -21,7 +21,7 @@ from destila.datasets._files import find_file, find_folder, need_file, root_opti
 from destila.datasets._split import by_hash, finish
 from destila.errors import DataError
 from destila.files import open_text
-from destila.formats.columns import tsv
+from destila.formats.columns import tsv_rows
 from destila.types import Dataset, Example
 
 TASK = "classify"
@@ -65,7 +65,7 @@ def load(options: Options) -> Dataset:
 
 def _examples(path: Path, split: str, notes: Counter[str]) -> Iterator[Example]:
     columns = ("premise", "sentence1"), ("hypothesis", "hypo", "sentence2"), ("label", "gold_label")
-    for number, row in tsv(open_text(path), str(path), *columns):
+    for number, row in tsv_rows(open_text(path), str(path), *columns):
         if row.get("language", LANGUAGE) != LANGUAGE:
             notes["rows in other languages, dropped"] += 1
             continue

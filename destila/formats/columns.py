@@ -1,7 +1,8 @@
-"""Column files: blocks of lines, words joined into a text, header tables without quoting, CoNLL-U.
+"""Column files: blocks of lines, words joined into a text, tags, tab separated tables.
 
-The readers are shared by the named data sets and by the user's own files. They take lines and a name for
-messages, so that plain, packed and in-memory sources read alike; lines come without their ends.
+The readers are shared by the named data sets and by the user's own files. They take lines and a
+name for messages, so that plain, packed and in-memory sources read alike; lines come without their
+ends.
 """
 
 from __future__ import annotations
@@ -13,15 +14,15 @@ from destila.errors import DataError
 from destila.plugins import nearest
 from destila.types import CharSpan
 
-Line = tuple[int, str]
+NumberedLine = tuple[int, str]
 """Line number (from 1) and the line."""
 
 DOCSTART = "-DOCSTART-"
 
 
-def blocks(lines: Iterable[str]) -> Iterator[list[Line]]:
-    """Runs of lines between blank ones (a line of blanks counts as blank)."""
-    block: list[Line] = []
+def blocks(lines: Iterable[str]) -> Iterator[list[NumberedLine]]:
+    """Yield runs of lines between blank ones; a line of blanks counts as blank."""
+    block: list[NumberedLine] = []
     for number, line in enumerate(lines, 1):
         if line.strip():
             block.append((number, line))
@@ -33,7 +34,11 @@ def blocks(lines: Iterable[str]) -> Iterator[list[Line]]:
 
 
 def join_words(groups: Iterable[tuple[str, int]]) -> tuple[str, tuple[CharSpan, ...]]:
-    """Surfaces joined by one space, and spans: a surface that stands for n words gives n equal spans."""
+    """Join surfaces by one space; return the text and the spans of the words.
+
+    Args:
+        groups: surfaces, and how many words each stands for; these have equal spans.
+    """
     surfaces: list[str] = []
     spans: list[CharSpan] = []
     position = 0
@@ -45,7 +50,7 @@ def join_words(groups: Iterable[tuple[str, int]]) -> tuple[str, tuple[CharSpan, 
 
 
 @dataclass(frozen=True, slots=True)
-class Tagged:
+class TaggedSentence:
     """Words and tags of one sentence; `line` is where it starts."""
 
     line: int
@@ -53,47 +58,53 @@ class Tagged:
     tags: tuple[str, ...]
 
 
-def tagged(
+def read_tagged(
     lines: Iterable[str], where: str, *, word: int = 0, tag: int = -1, separator: str = ""
-) -> Iterator[Tagged]:
-    """Sentences of a column file; `-DOCSTART-` lines are skipped.
+) -> Iterator[TaggedSentence]:
+    """Read the sentences of a column file; `-DOCSTART-` lines are skipped.
 
-    separator: "" splits at any run of blanks; " " and a tab split at each one. word and tag are column
-    numbers, negative ones count from the end. Raises DataError with the line number for a short line.
+    Args:
+        lines: of the file.
+        where: its name in messages.
+        word: column of the word; negative numbers count from the end.
+        tag: column of the tag.
+        separator: "" splits at any run of blanks; " " and a tab split at each one.
+
+    Raises:
+        DataError: a line is too short, with its number.
     """
     for block in blocks(lines):
         words: list[str] = []
         tags: list[str] = []
         for number, line in block:
-            if (
-                line.split(maxsplit=1)[0] == DOCSTART
-            ):  # its columns are blanks apart in files of tabs, too
+            # Its columns are blanks apart, also in files of tabs.
+            if line.split(maxsplit=1)[0] == DOCSTART:
                 continue
+
             cells = line.split(separator) if separator else line.split()
-            if (
-                not -len(cells) <= word < len(cells)
-                or not -len(cells) <= tag < len(cells)
-                or len(cells) < 2
-            ):
+            count = len(cells)
+            if count < 2 or not all(-count <= column < count for column in (word, tag)):
                 raise DataError(
-                    f"{where}, line {number}: {len(cells)} column(s) in {line[:60]!r}, word is column {word} and tag column"
-                    f" {tag}: repair the line, or set word, tag and separator"
+                    f"{where}, line {number}: {count} column(s) in {line[:60]!r}, word is column "
+                    f"{word} and tag column {tag}: repair the line, or set word, tag and separator"
                 )
             if not cells[word] or not cells[tag]:
                 raise DataError(
-                    f"{where}, line {number}: an empty word or tag in {line[:60]!r}: repair the line"
+                    f"{where}, line {number}: an empty word or tag in {line[:60]!r}: repair the "
+                    "line"
                 )
             words.append(cells[word])
             tags.append(cells[tag])
+
         if words:
-            yield Tagged(block[0][0], tuple(words), tuple(tags))
+            yield TaggedSentence(block[0][0], tuple(words), tuple(tags))
 
 
 def to_iob2(tags: Sequence[str]) -> tuple[tuple[str, ...], int]:
-    """Tags in which every entity begins with `B-`, and how many `I-` were changed.
+    """Return tags in which every entity begins with `B-`, and how many `I-` were changed.
 
-    Covers both a faulty `I-X` with no `X` before it and the IOB1 scheme, where `B-` is used between touching
-    entities only; the entities that conlleval sees stay the same.
+    Covers both a faulty `I-X` with no `X` before it and the IOB1 scheme, where `B-` is used between
+    touching entities only; the entities that conlleval sees stay the same.
     """
     fixed: list[str] = []
     changed = 0
@@ -109,41 +120,53 @@ def to_iob2(tags: Sequence[str]) -> tuple[tuple[str, ...], int]:
 
 
 def is_iob1(sentences: Iterable[Sequence[str]]) -> bool:
-    """True when entities begin with `I-` and every `B-` follows an entity of its own type."""
+    """Tell whether entities begin with `I-` and every `B-` follows an entity of its own type."""
     starts = 0
     for tags in sentences:
         for before, tag in zip(["O", *tags], tags, strict=False):
-            if tag.startswith("B-") and before[2:] != tag[2:]:
+            follows_own = before[2:] == tag[2:]
+            if tag.startswith("B-") and not follows_own:
                 return False
-            starts += tag.startswith("I-") and before[2:] != tag[2:]
+            starts += tag.startswith("I-") and not follows_own
     return starts > 0
 
 
-def tsv(
+def tsv_rows(
     lines: Iterable[str], where: str, *needed: Sequence[str]
 ) -> Iterator[tuple[int, dict[str, str]]]:
-    """Rows of a tab separated file with a header, cells exactly as they are (a `"` is a character).
+    """Yield the rows of a tab separated file with a header as (line number, column -> cell).
 
-    needed: columns that must be there, each as a list of known names; a row has them under the first name.
-    Raises DataError for a missing column or a row of another width, with its line number.
+    Cells are exactly as they stand in the file; a `"` is a character.
+
+    Args:
+        lines: of the file.
+        where: its name in messages.
+        needed: columns that must be there, each as a list of known names; a row has them under the
+            first name.
+
+    Raises:
+        DataError: a column is missing, or a row is of another width, with its line number.
     """
     rows = enumerate(lines, 1)
     header = next(rows, (0, ""))[1].split("\t")
-    rename: dict[str, str] = {}
-    for names in needed:
-        found = next((n for n in names if n in header), None)
-        if found is None:
-            raise DataError(
-                f"{where}: the header has no column '{names[0]}'.{nearest(names[0], header)}"
-            )
-        rename[found] = names[0]
-    keys = [rename.get(name, name) for name in header]
+    first_names = dict(_first_name(names, header, where) for names in needed)
+    columns = [first_names.get(name, name) for name in header]
+
     for number, line in rows:
         if not line.strip():
             continue
         cells = line.split("\t")
-        if len(cells) != len(keys):
+        if len(cells) != len(columns):
             raise DataError(
-                f"{where}, line {number}: {len(cells)} columns, the header has {len(keys)}: the file must be tab separated"
+                f"{where}, line {number}: {len(cells)} columns, the header has {len(columns)}: the "
+                "file must be tab separated"
             )
-        yield number, dict(zip(keys, cells, strict=True))
+        yield number, dict(zip(columns, cells, strict=True))
+
+
+def _first_name(names: Sequence[str], header: Sequence[str], where: str) -> tuple[str, str]:
+    """Return the name of a column in the header, and the first of its known names."""
+    for name in names:
+        if name in header:
+            return name, names[0]
+    raise DataError(f"{where}: the header has no column '{names[0]}'.{nearest(names[0], header)}")

@@ -1,23 +1,23 @@
 """CoNLL-U: sentences of words with one of their tag columns.
 
-Multiword tokens (`13-14 del` = `de` + `el`) are read in one of two ways. `words` gives the syntactic words,
-whose span is the shared surface. `underscore` keeps the range line as a word tagged `_` before its parts, as
-the data behind the published POS numbers does (18 classes); surface material then occurs twice.
-Empty nodes (`8.1`) are skipped.
+Multiword tokens (`13-14 del` = `de` + `el`) are read in one of two ways. `words` gives the
+syntactic words, whose span is the shared surface. `underscore` keeps the range line as a word
+tagged `_` before its parts, as the data behind the published POS numbers does (18 classes);
+surface material then occurs twice. Empty nodes (`8.1`) are skipped.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from destila.errors import DataError
-from destila.formats.columns import Line, blocks, join_words
+from destila.formats.columns import NumberedLine, blocks, join_words
 from destila.types import CharSpan
 
-Mwt = Literal["words", "underscore"]
-COLUMNS = {"upos": 3, "xpos": 4, "deprel": 7}
+MultiwordRule = Literal["words", "underscore"]
+TAG_COLUMNS = {"upos": 3, "xpos": 4, "deprel": 7}
 UPOS = (
     "NOUN", "PUNCT", "ADP", "NUM", "SYM", "SCONJ", "ADJ", "PART", "DET",
     "CCONJ", "PROPN", "PRON", "X", "_", "ADV", "INTJ", "VERB", "AUX",
@@ -26,8 +26,11 @@ UPOS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Sentence:
-    """One sentence: `text` is its words joined by one space, not the `# text` line."""
+class ConlluSentence:
+    """One sentence: `text` is its words joined by one space, not the `# text` line.
+
+    multiword, empty_nodes: how many multiword tokens were read, and empty nodes skipped.
+    """
 
     id: str
     text: str
@@ -37,56 +40,89 @@ class Sentence:
     empty_nodes: int
 
 
-def sentences(
-    lines: Iterable[str], where: str, *, column: str = "upos", mwt: Mwt = "words"
-) -> Iterator[Sentence]:
-    """Sentences of a CoNLL-U file; raises DataError with the line number."""
+def read_conllu(
+    lines: Iterable[str], where: str, *, column: str = "upos", mwt: MultiwordRule = "words"
+) -> Iterator[ConlluSentence]:
+    """Read the sentences of a CoNLL-U file.
+
+    Args:
+        lines: of the file.
+        where: its name in messages.
+        column: of the tags, one of `TAG_COLUMNS`.
+        mwt: how multiword tokens are read.
+
+    Raises:
+        DataError: a line is none of the format, with its number.
+    """
     for count, block in enumerate(blocks(lines), 1):
         comments = [line for _, line in block if line.startswith("#")]
         rows = [(number, line) for number, line in block if not line.startswith("#")]
-        if rows:
-            name = next(
-                (c.partition("=")[2].strip() for c in comments if c.startswith("# sent_id")),
-                str(count),
-            )
-            yield _sentence(name, rows, where, COLUMNS[column], mwt)
+        if not rows:
+            continue
+        ids = [c.partition("=")[2].strip() for c in comments if c.startswith("# sent_id")]
+        id_ = ids[0] if ids else str(count)
+        yield _read_sentence(id_, rows, where, TAG_COLUMNS[column], mwt)
 
 
-def _sentence(name: str, rows: list[Line], where: str, column: int, mwt: Mwt) -> Sentence:
-    groups: list[tuple[str, int]] = []
-    tags: list[str] = []
-    multiword = empty = inside = 0
+@dataclass(slots=True)
+class _Words:
+    """What has been read of a sentence: surfaces with the words they stand for, tags, counts."""
+
+    groups: list[tuple[str, int]] = field(default_factory=list)
+    tags: list[str] = field(default_factory=list)
+    multiword: int = 0
+    empty_nodes: int = 0
+    inside: int = 0  # words of the open multiword token that are still to come
+
+
+def _read_sentence(
+    id_: str, rows: list[NumberedLine], where: str, column: int, mwt: MultiwordRule
+) -> ConlluSentence:
+    """Read the lines of one sentence."""
+    words = _Words()
     for number, line in rows:
         cells = line.split("\t")
         if len(cells) != 10:
             raise DataError(
                 f"{where}, line {number}: {len(cells)} columns, CoNLL-U has 10, tab separated"
             )
+
         token, form, tag = cells[0], cells[1], cells[column]
         if "." in token:
-            empty += 1
+            words.empty_nodes += 1
         elif "-" in token:
-            multiword += 1
-            if mwt == "underscore":
-                groups.append((form, 1))
-                tags.append("_")
-            else:
-                inside = _width(token, where, number)
-                groups.append((form, inside))
+            words.multiword += 1
+            _open_multiword(words, token, form, f"{where}, line {number}", mwt)
+        elif words.inside:
+            words.tags.append(tag)
+            words.inside -= 1
         else:
-            tags.append(tag)
-            if inside:
-                inside -= 1
-            else:
-                groups.append((form, 1))
-    if inside:
+            words.tags.append(tag)
+            words.groups.append((form, 1))
+
+    if words.inside:
         raise DataError(f"{where}, line {rows[-1][0]}: the sentence ends inside a multiword token")
-    text, words = join_words(groups)
-    return Sentence(name, text, words, tuple(tags), multiword, empty)
+    text, spans = join_words(words.groups)
+    return ConlluSentence(
+        id=id_,
+        text=text,
+        words=spans,
+        tags=tuple(words.tags),
+        multiword=words.multiword,
+        empty_nodes=words.empty_nodes,
+    )
 
 
-def _width(token: str, where: str, number: int) -> int:
+def _open_multiword(words: _Words, token: str, form: str, where: str, mwt: MultiwordRule) -> None:
+    """Read the range line of a multiword token."""
+    if mwt == "underscore":
+        words.groups.append((form, 1))
+        words.tags.append("_")
+        return
+
+    # The surface stands for the words of the range, which follow.
     first, _, last = token.partition("-")
     if not (first.isdigit() and last.isdigit() and int(first) < int(last)):
-        raise DataError(f"{where}, line {number}: '{token}' is not a range of words such as 13-14")
-    return int(last) - int(first) + 1
+        raise DataError(f"{where}: '{token}' is not a range of words such as 13-14")
+    words.inside = int(last) - int(first) + 1
+    words.groups.append((form, words.inside))

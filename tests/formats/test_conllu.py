@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from destila.errors import DataError
-from destila.formats.conllu import UPOS, sentences
+from destila.formats.conllu import UPOS, read_conllu
 
 ROWS = [
     "# newdoc id = prensa-1",
@@ -27,7 +27,7 @@ ROWS = [
 
 
 def test_words_of_a_multiword_token_share_its_surface():
-    (sentence,) = sentences(ROWS, "f")
+    (sentence,) = read_conllu(ROWS, "f")
     assert sentence.text == "Salió del bar para verlo ."
     assert [sentence.text[a:b] for a, b in sentence.words] == [
         "Salió",
@@ -44,36 +44,36 @@ def test_words_of_a_multiword_token_share_its_surface():
 
 def test_underscore_keeps_the_range_line_as_a_word():
     """It stands before its parts."""
-    (sentence,) = sentences(ROWS, "f", mwt="underscore")
+    (sentence,) = read_conllu(ROWS, "f", mwt="underscore")
     assert sentence.text == "Salió del de el bar para verlo ver lo ."
     assert sentence.tags == ("VERB", "_", "ADP", "DET", "NOUN", "ADP", "_", "VERB", "PRON", "PUNCT")
     assert len(sentence.words) == len(set(sentence.words)) == 10
 
 
 def test_empty_nodes_are_skipped_and_counted():
-    (sentence,) = sentences(ROWS, "f")
+    (sentence,) = read_conllu(ROWS, "f")
     assert (sentence.empty_nodes, sentence.multiword) == (1, 2)
 
 
 def test_another_column_can_be_the_tag():
-    (sentence,) = sentences(ROWS, "f", column="xpos")
+    (sentence,) = read_conllu(ROWS, "f", column="xpos")
     assert sentence.tags[-1] == "fp"
 
 
 def test_the_sentence_is_named_by_its_comment_or_its_number():
-    assert next(sentences(ROWS, "f")).id == "prensa-1-s1"
-    assert next(sentences(ROWS[3:], "f")).id == "1"
+    assert next(read_conllu(ROWS, "f")).id == "prensa-1-s1"
+    assert next(read_conllu(ROWS[3:], "f")).id == "1"
 
 
 def test_a_line_without_ten_columns_is_an_error_with_its_number():
     with pytest.raises(DataError, match="f, line 2: 2 columns"):
-        list(sentences(["# x", "1\tSalió"], "f"))
+        list(read_conllu(["# x", "1\tSalió"], "f"))
 
 
 def test_an_unfinished_multiword_token_is_an_error():
     """The sentence ends inside it."""
     with pytest.raises(DataError, match="line 6: the sentence ends inside"):
-        list(sentences(ROWS[:6], "f"))
+        list(read_conllu(ROWS[:6], "f"))
 
 
 def test_the_tag_set_has_the_published_order():

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from destila.errors import DataError
-from destila.formats.squad import is_squad, read
+from destila.formats.squad import is_squad, read_squad
 
 CONTEXT = "Ana nació en Lima. Luis nació en Lima, en 1998."
 
@@ -37,14 +37,14 @@ def write(tmp_path):
 
 def answers(path):
     notes = Counter()
-    return [[e.pair[a:b] for a, b in e.answers] for e in read(path, "train", notes)], {
+    return [[e.pair[a:b] for a, b in e.answers] for e in read_squad(path, "train", notes)], {
         k: n for k, n in notes.items() if n
     }
 
 
 def test_a_question_has_its_context_and_distinct_answers(write):
     path = write(paragraph(question(1, ("Lima", 13), ("en Lima", 10), ("Lima", 13))), version="1.1")
-    (example,) = read(path, "train", Counter())
+    (example,) = read_squad(path, "train", Counter())
     assert (example.id, example.text, example.pair) == ("q1", "¿Pregunta 1?", CONTEXT)
     assert example.answers == ((13, 17), (10, 17))
     assert example.meta == {"title": "T", "paragraph": 0}
@@ -52,7 +52,7 @@ def test_a_question_has_its_context_and_distinct_answers(write):
 
 def test_a_wrong_offset_is_repaired_to_the_nearest_occurrence(write):
     path = write(paragraph(question(1, ("Lima", 15), ("Lima", 31), ("Lima", -1))))
-    (example,) = read(path, "train", notes := Counter())
+    (example,) = read_squad(path, "train", notes := Counter())
     assert example.answers == ((13, 17), (33, 37))
     assert notes["train answers with a wrong offset, found again"] == 3
 
@@ -84,7 +84,7 @@ def test_questions_without_an_answer_are_kept_as_such(write):
 
 def test_a_question_without_the_key_is_unlabelled(write):
     bare = {"id": "x", "question": "¿Dónde?"}
-    assert read(write(paragraph(bare)), "train", Counter())[0].answers is None
+    assert read_squad(write(paragraph(bare)), "train", Counter())[0].answers is None
 
 
 def test_blanks_around_an_answer_are_not_part_of_it(write):
@@ -100,7 +100,7 @@ def test_repeated_ids_are_numbered_and_missing_ones_made(write):
             question(1), question(1), question("1-2"), question(1), nameless, {**nameless, "id": 7}
         )
     )
-    found = read(path, "train", notes := Counter())
+    found = read_squad(path, "train", notes := Counter())
     ids = [e.id for e in found]
     assert len(set(ids)) == 6
     assert ids[0] == "q1"
@@ -111,7 +111,7 @@ def test_repeated_ids_are_numbered_and_missing_ones_made(write):
 def test_a_context_is_not_edited(write):
     context = "\ufeff  Ana\r\n\tnacio\u0301 en\u00a0Lima 👩🏽‍🚀 "
     start = context.index("Lima")
-    (example,) = read(
+    (example,) = read_squad(
         write(paragraph(question(1, ("Lima", start)), context=context)), "train", Counter()
     )
     assert (example.pair, example.answers) == (context, ((start, start + 4),))
@@ -119,7 +119,7 @@ def test_a_context_is_not_edited(write):
 
 def test_a_question_without_text_is_dropped(write):
     path = write(paragraph({"id": "a", "question": " ", "answers": []}, question(1, ("Lima", 13))))
-    (example,) = read(path, "train", notes := Counter())
+    (example,) = read_squad(path, "train", notes := Counter())
     assert example.id == "q1"
     assert notes["train questions without text, dropped"] == 1
 
@@ -150,13 +150,13 @@ def test_a_file_of_another_shape_is_one_error_with_its_place(tmp_path, content, 
     path = tmp_path / "q.json"
     path.write_text(content, encoding="utf-8")
     with pytest.raises(DataError, match=message):
-        read(path, "train", Counter())
+        read_squad(path, "train", Counter())
 
 
 def test_an_answer_needs_a_whole_number_as_its_place(write):
     for wrong in (None, "3", 2.5, True):
         with pytest.raises(DataError, match=r"qas\[0\].answers\[0\] has no 'answer_start'"):
-            read(write(paragraph(question(1, ("Lima", wrong)))), "train", Counter())
+            read_squad(write(paragraph(question(1, ("Lima", wrong)))), "train", Counter())
 
 
 def test_squad_files_are_recognised(write, tmp_path):

@@ -7,7 +7,7 @@ import gzip
 import pytest
 
 from destila.errors import DataError
-from destila.formats.tables import csv_rows, json_rows, kind, rows
+from destila.formats.tables import csv_rows, json_rows, table_kind, table_rows
 
 
 def _file(tmp_path, name, text):
@@ -19,21 +19,21 @@ def _file(tmp_path, name, text):
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 def test_the_delimiter_is_the_one_of_the_header(tmp_path, delimiter):
     path = _file(tmp_path, "a.csv", f"texto{delimiter}clase\nhola{delimiter}x\n")
-    assert list(rows(path)) == [(2, {"texto": "hola", "clase": "x"})]
+    assert list(table_rows(path)) == [(2, {"texto": "hola", "clase": "x"})]
 
 
 def test_quoted_fields_may_hold_delimiters_quotes_and_line_ends(tmp_path):
     path = _file(tmp_path, "a.csv", 'texto,clase\r\n"uno, ""dos""\r\ntres",x\r\n')
-    assert list(rows(path)) == [(3, {"texto": 'uno, "dos"\ntres', "clase": "x"})]
+    assert list(table_rows(path)) == [(3, {"texto": 'uno, "dos"\ntres', "clase": "x"})]
 
 
 def test_in_a_tsv_a_quote_is_a_character(tmp_path):
     path = _file(tmp_path, "a.tsv", 'texto\tclase\n"hola\tx\n')
-    assert list(rows(path)) == [(2, {"texto": '"hola', "clase": "x"})]
+    assert list(table_rows(path)) == [(2, {"texto": '"hola', "clase": "x"})]
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path):
-    assert list(rows(_file(tmp_path, "a.csv", "\ufefftexto,clase\na,b\n"))) == [
+    assert list(table_rows(_file(tmp_path, "a.csv", "\ufefftexto,clase\na,b\n"))) == [
         (2, {"texto": "a", "clase": "b"})
     ]
 
@@ -42,17 +42,17 @@ def test_too_few_columns_are_an_error_with_the_line(tmp_path):
     with pytest.raises(
         DataError, match=r"a\.csv, line 3: 1 columns, the header has 2 \(texto, clase\)"
     ):
-        list(rows(_file(tmp_path, "a.csv", "texto,clase\na,b\nc\n")))
+        list(table_rows(_file(tmp_path, "a.csv", "texto,clase\na,b\nc\n")))
 
 
 def test_a_quote_that_is_never_closed_is_an_error(tmp_path):
     with pytest.raises(DataError, match="a quote is opened and not closed"):
-        list(rows(_file(tmp_path, "a.csv", 'texto,clase\n"hola,x\nadiós,y\n')))
+        list(table_rows(_file(tmp_path, "a.csv", 'texto,clase\n"hola,x\nadiós,y\n')))
 
 
 def test_a_wrong_encoding_is_an_error_with_the_byte(tmp_path):
     with pytest.raises(DataError, match=r"a\.csv is not utf-8: byte 13 is 0xf1"):
-        list(rows(_file(tmp_path, "a.csv", "texto,clase\na\xf1o,x\n".encode("latin-1"))))
+        list(table_rows(_file(tmp_path, "a.csv", "texto,clase\na\xf1o,x\n".encode("latin-1"))))
 
 
 @pytest.mark.parametrize(("text", "what"), [("", "is empty"), (None, "no file at")])
@@ -61,7 +61,7 @@ def test_a_missing_or_empty_file_is_an_error(tmp_path, text, what):
     if text is not None:
         path.write_text(text)
     with pytest.raises(DataError, match=what):
-        list(rows(path))
+        list(table_rows(path))
 
 
 def test_a_missing_column_names_the_nearest(tmp_path):
@@ -72,7 +72,8 @@ def test_a_missing_column_names_the_nearest(tmp_path):
 def test_a_document_longer_than_the_csv_module_allows_is_read(tmp_path):
     long = "a" * 200_000
     assert (
-        next(iter(rows(_file(tmp_path, "a.csv", f"texto,clase\n{long},x\n"))))[1]["texto"] == long
+        next(iter(table_rows(_file(tmp_path, "a.csv", f"texto,clase\n{long},x\n"))))[1]["texto"]
+        == long
     )
 
 
@@ -81,16 +82,16 @@ def test_json_lines_may_be_packed_and_have_blank_lines(tmp_path):
     path.write_bytes(
         gzip.compress('{"text": "año", "label": 1}\n\n{"text": "b", "label": 2}\n'.encode())
     )
-    assert [(n, r["text"]) for n, r in rows(path)] == [(1, "año"), (3, "b")]
+    assert [(n, r["text"]) for n, r in table_rows(path)] == [(1, "año"), (3, "b")]
 
 
 def test_a_json_file_is_a_list_of_objects(tmp_path):
-    assert list(rows(_file(tmp_path, "a.json", '[{"text": "a"},\n {"text": "b"}]'))) == [
+    assert list(table_rows(_file(tmp_path, "a.json", '[{"text": "a"},\n {"text": "b"}]'))) == [
         (1, {"text": "a"}),
         (2, {"text": "b"}),
     ]
     with pytest.raises(DataError, match="must be a list of objects"):
-        list(rows(_file(tmp_path, "b.json", '{"data": []}')))
+        list(table_rows(_file(tmp_path, "b.json", '{"data": []}')))
 
 
 @pytest.mark.parametrize(
@@ -109,4 +110,4 @@ def test_a_faulty_json_line_is_an_error_with_its_number(tmp_path, line, what):
     [("a.tsv.gz", "tsv"), ("a.b.jsonl", "jsonl"), ("esp.train", "csv"), ("a.JSON", "json")],
 )
 def test_the_kind_comes_from_the_name_packed_or_not(tmp_path, name, expected):
-    assert kind(tmp_path / name) == expected
+    assert table_kind(tmp_path / name) == expected
