@@ -97,7 +97,7 @@ def main() -> None:
         rows = cache.rows(examples)
 
         def teach(feature: Features) -> np.ndarray:
-            return task.teach(rows[feature.row], feature)
+            return task.teacher_logits(rows[feature.row], feature)
 
         distilled = TrainData(features, tokenizer.pad_id, teach)
         short = TrainData(features[:128], tokenizer.pad_id)

@@ -273,7 +273,7 @@ def _whole(
     def call(i: int) -> object:
         features = TASK.encode([examples[i]], tokenizer, labels, max_length=512).features
         rows = [run(f.input_ids[None].astype(np.int64))[0] for f in features]
-        return decode.decode(TASK.gather(features, rows), labels)
+        return decode.decode(TASK.join_windows(features, rows), labels)
 
     return call
 

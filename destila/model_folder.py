@@ -14,13 +14,32 @@ from typing import Any
 
 from destila.errors import ModelError
 
-_TASKS = {
-    "ForSequenceClassification": "classify",
-    "ForTokenClassification": "tag",
-    "ForQuestionAnswering": "span",
-}
 SPAN_LABELS = ("start", "end")
 """What the two logits of a question answering head say of a token; transformers leaves them unnamed."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeadKind:
+    """A kind of task head.
+
+    architecture: how the transformers class of such a model ends. pipeline: its tag on the hub.
+    per_token: every token has logits, else the text has them. labels: what its logits always say; None: config.json.
+    """
+
+    architecture: str
+    pipeline: str
+    per_token: bool
+    labels: tuple[str, ...] | None = None
+
+
+HEADS = {
+    "classify": HeadKind("ForSequenceClassification", "text-classification", per_token=False),
+    "tag": HeadKind("ForTokenClassification", "token-classification", per_token=True),
+    "span": HeadKind(
+        "ForQuestionAnswering", "question-answering", per_token=True, labels=SPAN_LABELS
+    ),
+}
+"""Every kind of head, by the name under which `models.heads` builds it; a task names the kind that it needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +47,7 @@ class FolderInfo:
     """A model folder's self-description.
 
     labels: in the order of the logits; None when config.json names none. They may be only `LABEL_0`...
-    task: "classify", "tag" or "span"; None when the folder has no such head. architecture: as config.json names it, or "".
+    task: the kind of its head, of HEADS; None when the folder has no such head. architecture: as config.json names it, or "".
     extra: destila.json, {} in folders of others.
     """
 
@@ -40,7 +59,7 @@ class FolderInfo:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def head(self) -> tuple[str, tuple[str, ...]]:
-        """Task and labels; raises ModelError for a folder without a task head whose labels have names."""
+        """Return the kind of head and its labels; raise ModelError for a folder without a head whose labels have names."""
         if self.task is None or self.labels is None:
             raise ModelError(
                 f"{self.path} has no task head with label names: give a folder that destila trained, such as "
@@ -57,8 +76,8 @@ def read_folder(path: Path | str) -> FolderInfo:
     config = read_object(path / "config.json")
     extra = read_object(path / "destila.json") if (path / "destila.json").is_file() else {}
     architecture = str((config.get("architectures") or [""])[0])
-    task = next((task for ending, task in _TASKS.items() if architecture.endswith(ending)), None)
-    labels = SPAN_LABELS if task == "span" else _labels(config, path)
+    task = next((k for k, head in HEADS.items() if architecture.endswith(head.architecture)), None)
+    labels = (HEADS[task].labels if task else None) or _labels(config, path)
     return FolderInfo(path, config, labels, task, architecture, extra)
 
 

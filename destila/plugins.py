@@ -18,11 +18,14 @@ from destila.errors import ConfigError
 
 
 def names(room: str) -> list[str]:
-    """Plug-ins shipped in a room (`"losses"`, `"datasets"`, ...), sorted."""
+    """List the plug-ins shipped in a room (`"losses"`, `"datasets"`, ...), sorted.
+
+    Modules that its plug-ins share begin with an underscore, or the room names them in `SHARED`.
+    """
     package = importlib.import_module(f"destila.{room}")
-    return sorted(
-        m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_")
-    )
+    shared = getattr(package, "SHARED", ())
+    every = [module.name for module in pkgutil.iter_modules(package.__path__)]
+    return sorted(name for name in every if not name.startswith("_") and name not in shared)
 
 
 def nearest(name: str, known: list[str]) -> str:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,71 @@ import numpy as np
 
 from destila.errors import ConfigError, DataError
 from destila.files import locked, write_text
-from destila.types import Conditions, Latency, Record
 
 RECORD_FILE = "record.jsonl"
 """Name of the file inside a run folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """Where and how a number was measured; a measured number without it cannot be constructed."""
+
+    device: str
+    cpu: str
+    instructions: str
+    threads: int
+    batch: int
+    length: str
+    dtype: str
+    backend: str
+    versions: Mapping[str, str]
+    warmup: int
+    repeats: int
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Milliseconds per example: median and 95th percentile over `conditions.repeats` timed calls."""
+
+    protocol: str
+    median_ms: float
+    p95_ms: float
+    conditions: Conditions
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One evaluated model: what it is, what it scores, what it costs. Drawn tables read only these.
+
+    scores: fixed keys, ratios 0-1 (accuracy, macro_f1, mcc, entity_f1, pos_accuracy, chunk_f1, ece, agreement).
+    items: additive counts per test example behind the main score, for paired bootstraps; see `tasks.metrics`.
+    key: fingerprint of everything the run depends on; a recorded key is not run again.
+    """
+
+    key: str
+    study: str
+    run: str
+    role: str  # teacher | distilled | finetuned | baseline
+    model: str
+    task: str
+    dataset: str
+    split: str
+    main: str  # the key of the task's main score
+    scores: Mapping[str, float]
+    params: int
+    size_bytes: int
+    macs: Mapping[str, int]
+    latency: Sequence[Latency]
+    peak_memory_bytes: int
+    seed: int
+    seconds: float
+    conditions: Conditions
+    config: Mapping[str, Any]
+    code: str
+    details: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # per_label, confusion, dev scores, notes
+    items: Sequence[Sequence[int]] = ()
 
 
 def read(path: Path | str) -> list[Record]:

@@ -10,7 +10,7 @@ Sizes: B batch, L tokens, U units, C classes, H hidden, A attention heads.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,7 +18,6 @@ import numpy as np
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from torch.nn import Module
 
 CharSpan = tuple[int, int]
 """A half-open range of code points, `text[start:end]`."""
@@ -152,7 +151,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class TeacherStates:
-    """A teacher's inner states at the positions of a batch; `pool` (see Term) says what a position is.
+    """A teacher's inner states at the positions of a batch; `pool` (see `losses.term.Term`) says what a position is.
 
     masks: by pool, bool [B, P]: positions that count and that both models have.
     states: by pool, what was asked for, [B, P, ...]; empty until the teacher has been asked.
@@ -205,202 +204,153 @@ class Answer(Prediction):
     best: tuple[tuple[int, int, float], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Conditions:
-    """Where and how a number was measured; a measured number without it cannot be constructed."""
+class Task(Protocol):
+    """A family of tasks: what a unit is, how text becomes features, which logits meet which labels, what is scored.
 
-    device: str
-    cpu: str
-    instructions: str
-    threads: int
-    batch: int
-    length: str
-    dtype: str
-    backend: str
-    versions: Mapping[str, str]
-    warmup: int
-    repeats: int
+    `destila/tasks/<name>.py` defines one as `TASK`; a class that names this protocol as its base inherits the
+    answers of a plain task. `rows` below are what `join_windows` returns, one per example.
 
-
-@dataclass(frozen=True, slots=True)
-class Latency:
-    """Milliseconds per example: median and 95th percentile over `conditions.repeats` timed calls."""
-
-    protocol: str
-    median_ms: float
-    p95_ms: float
-    conditions: Conditions
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One evaluated model: what it is, what it scores, what it costs. Drawn tables read only these.
-
-    scores: fixed keys, ratios 0-1 (accuracy, macro_f1, mcc, entity_f1, pos_accuracy, chunk_f1, ece, agreement).
-    items: additive counts per test example behind the main score, for paired bootstraps; see `tasks.metrics`.
-    key: fingerprint of everything the run depends on; a recorded key is not run again.
+    name: finds the task again, the file's name or a path. head: kind of a model's head, of `model_folder.HEADS`.
+    axis: the axis of Signal.logits that is a distribution: 2, classes of a unit; 1, units of an example.
+    unit_rule: how tokens become units; teachers whose rows are to be shared must agree on it.
+    whole_example: the example is its only unit. needs_words: an example has words, not just a text.
+    has_pairs: an example may have a second text. asks_questions: its text is a question about that second one.
+    truncates: long texts are cut; else they are read in windows. equal_tokens: the setting because of which a student
+    must read the teacher's tokens, "" when it need not. baseline: plug-in of what one could have instead.
+    summary: what a model of the task does, with {labels} for their number. sample_row: a row that `read_row` reads.
     """
 
-    key: str
-    study: str
-    run: str
-    role: str  # teacher | distilled | finetuned | baseline
-    model: str
-    task: str
-    dataset: str
-    split: str
-    main: str  # the key of the task's main score
-    scores: Mapping[str, float]
-    params: int
-    size_bytes: int
-    macs: Mapping[str, int]
-    latency: Sequence[Latency]
-    peak_memory_bytes: int
-    seed: int
-    seconds: float
-    conditions: Conditions
-    config: Mapping[str, Any]
-    code: str
-    details: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # per_label, confusion, dev scores, notes
-    items: Sequence[Sequence[int]] = ()
-
-
-class Reader(Protocol):
-    """A task family without its loss (`tasks/readers.py`). `rows` are what `gather` returns, one per example."""
-
     name: str
+    head: str
+    axis: int
+    unit_rule: str
+    summary: str
+    sample_row: Mapping[str, str]
+    whole_example: bool = False
+    needs_words: bool = False
+    has_pairs: bool = False
+    asks_questions: bool = False
+    truncates: bool = False
+    equal_tokens: str = ""
+    baseline: str | None = None
+
+    def with_settings(self, settings: Mapping[str, Any]) -> Task:  # noqa: ARG002
+        """Return the task as a recipe or a model folder sets it up; raise ConfigError for a wrong setting."""
+        return self
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings that change what is encoded, learned or decoded: part of a study's key."""
+        return {}
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a model folder must keep of the settings, so that texts are read as in training."""
+        return {}
+
+    def advice(self, examples: Sequence[Example]) -> str:  # noqa: ARG002
+        """Say what is likely wrong with the settings for some training examples; "" when nothing is."""
+        return ""
+
+    def check_teacher(self, name: str, longest: int) -> None:  # noqa: ARG002
+        """Raise ConfigError for a teacher that reads too few tokens at once; longest: 0 where nobody knows."""
+        return
+
+    def check_fit(
+        self,
+        examples: Sequence[Example],  # noqa: ARG002
+        tokenizer: Any,  # noqa: ARG002
+        *,
+        max_length: int,  # noqa: ARG002
+    ) -> None:
+        """Raise what `encode` would raise for some examples, where that can be known without encoding them."""
+        return
+
+    def read_row(self, row: Mapping[str, Any], number: int) -> Example:
+        """Read a user's row, an object with `text` or what the task has instead; raise DataError."""
 
     def encode(
-        self, examples: Sequence[Example], tokenizer: Any, labels: Sequence[str], *, max_length: int
+        self,
+        examples: Sequence[Example],
+        tokenizer: Any,
+        labels: Sequence[str],
+        *,
+        max_length: int,
     ) -> Encoded:
-        """Features of every window of every example."""
+        """Encode the features of every window of every example."""
 
-    def gather(self, features: Sequence[Features], values: Sequence[np.ndarray]) -> list[Any]:
-        """One row per example, in order, from the model's logits of each window: [C], or [L', C] with L' >= L tokens."""
+    def join_windows(self, features: Sequence[Features], values: Sequence[np.ndarray]) -> list[Any]:
+        """Make one row per example, in order, from a model's logits of each window.
 
-    def units(self, features: Sequence[Features], values: Sequence[np.ndarray]) -> UnitLogits:
-        """Logits per unit of each example, [U, C]: what a teacher's cache keeps."""
+        Args:
+            features: the windows, those of one example side by side.
+            values: logits of each: [C], or [L', C] with L' >= L tokens.
+        """
+
+    def unit_logits(self, features: Sequence[Features], values: Sequence[np.ndarray]) -> UnitLogits:
+        """Return logits per unit of each example, [U, C]: what a teacher's cache keeps."""
 
     def decode(
         self, examples: Sequence[Example], rows: Sequence[Any], labels: Sequence[str]
     ) -> list[Prediction]:
-        """Predictions from rows."""
+        """Make predictions from rows."""
+
+    def to_json(
+        self, example: Example, prediction: Prediction, labels: Sequence[str]
+    ) -> dict[str, Any]:
+        """Write a prediction as the documented object that `destila predict` prints."""
 
     def loss(
         self, examples: Sequence[Example], rows: Sequence[Any], labels: Sequence[str]
     ) -> float:
-        """Mean cross-entropy of the gold labels, in nats."""
+        """Compute the mean cross-entropy of the gold labels, in nats."""
+
+    def main_score(self, labels: Sequence[str]) -> str:
+        """Name the key of the score by which models are chosen and compared."""
 
     def score(
-        self, examples: Sequence[Example], predictions: Sequence[Prediction], labels: Sequence[str]
+        self,
+        examples: Sequence[Example],
+        predictions: Sequence[Prediction],
+        labels: Sequence[str],
     ) -> dict[str, float]:
-        """Every score of the task, under its fixed keys."""
+        """Compute every score of the task, under its fixed keys."""
 
     def items(
-        self, examples: Sequence[Example], predictions: Sequence[Prediction], labels: Sequence[str]
+        self,
+        examples: Sequence[Example],
+        predictions: Sequence[Prediction],
+        labels: Sequence[str],
     ) -> list[list[int]]:
-        """Additive counts per example behind the main score, for bootstraps; see `tasks.metrics.items`."""
+        """Count what is behind the main score in every example, additively; see `tasks.metrics.items`."""
 
     def details(
-        self, examples: Sequence[Example], predictions: Sequence[Prediction], labels: Sequence[str]
+        self,
+        examples: Sequence[Example],
+        predictions: Sequence[Prediction],
+        labels: Sequence[str],
     ) -> dict[str, Any]:
-        """Tables for the report, such as per_label and confusion."""
+        """Make the tables of a report, such as per_label and confusion."""
 
     def agreement(self, one: Sequence[Prediction], other: Sequence[Prediction]) -> float:
-        """Share of units of which two models say the same."""
-
-
-class Objective(Protocol):
-    """What a loss needs to know of a task: which logits meet which targets."""
-
-    name: str
-    axis: int  # the axis of Signal.logits that is a distribution
+        """Compute the share of units of which two models say the same."""
 
     def signal(self, output: Output, batch: Batch) -> Signal:
-        """The model's logits per unit."""
+        """Return a model's logits per unit."""
 
     def targets(self, batch: Batch) -> Tensor:
-        """Gold ids, IGNORE where there is nothing to learn: classes [B, U'], or for axis 1 places [B, C]."""
+        """Return gold ids, IGNORE where there is nothing to learn: classes [B, U'], or for axis 1 places [B, C]."""
 
     def supervised(self, output: Output, batch: Batch) -> Signal:
-        """The logits that meet `targets`, and where they count."""
+        """Return the logits that meet `targets`, and where they count."""
 
-
-class Task(Reader, Objective, Protocol):
-    """A family of tasks; `destila/tasks/<name>.py` defines one as `TASK`: its reader, and what training needs."""
-
-    def teach(self, row: np.ndarray, feature: Features) -> np.ndarray:
-        """The teacher's logits [U, C] for the units of a window, from its row of the whole example."""
-
-
-@dataclass(frozen=True, slots=True)
-class ModelShape:
-    """What a loss term may know of a model. kinds: of State that it can show. name, tokenizer: for messages."""
-
-    name: str
-    tokenizer: str
-    layers: int
-    hidden: int
-    heads: int
-    kinds: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class LossContext:
-    """What a loss term may know when it is built.
-
-    class_counts: units per class in the training data; None: not counted. student, teacher: None while a recipe is only
-    read. same_tokens: both read every text as the same tokens. axis: the task's. whole: its only unit is the example.
-    seed: of weights that a term learns.
-    """
-
-    class_counts: Sequence[int] | None = None
-    student: ModelShape | None = None
-    teacher: ModelShape | None = None
-    same_tokens: bool = True
-    axis: int = 2
-    whole: bool = False
-    seed: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Term:
-    """One term of a loss.
-
-    needs: "target" (gold ids i64 [B, U], or [B, C] unit numbers for axis 1), "order" (labels of sentence order: fn sees
-    logits [1, K, 2] and targets [1, K]), "signal" (the teacher's logits [B, U, C]) or "states" (inner states of both models).
-    fn: (student logits [B, U, C], target or teacher logits, mask bool [B, U], axis) -> the **sum** over
-    masked-in units (axis 2) or examples (axis 1) as a scalar; the mix divides by the global count, so that accumulation and data
-    parallelism do not change the loss. Zero, with a gradient of zero, when everything is masked. For states:
-    ({state: student's [B, P, ...]}, {state: teacher's}, mask bool [B, P], axis) -> the sum over masked-in positions.
-
-    The rest is for states alone. student, teacher: those it compares; no others are kept.
-    pool: what a position P is: "token" (every real token), "padded" (pads too), or a unit, by its "first" token or the
-    "mean" of its tokens. windows: the count is of windows, not of positions. module: weights that it learns.
-    """
-
-    name: str
-    needs: str
-    fn: Callable[[Any, Any, Tensor, int], Tensor]
-    student: tuple[State, ...] = ()
-    teacher: tuple[State, ...] = ()
-    pool: str = ""
-    windows: bool = False
-    module: Module | None = None
-
-    @property
-    def same_tokens(self) -> bool:
-        """Whether it compares token with token, so that both models must read the same ones."""
-        return self.pool in ("token", "padded")
+    def teacher_logits(self, row: np.ndarray, feature: Features) -> np.ndarray:
+        """Return the teacher's logits [U, C] for the units of a window, from its row of the whole example."""
 
 
 class Predictor(Protocol):
     """Anything that turns examples into predictions: torch today, other runtimes with the same shape."""
 
     labels: tuple[str, ...]
-    task: str
+    task: Task
 
     def predict(self, examples: Sequence[Example]) -> Iterator[Prediction]:
         """Predictions in the order of the examples."""

@@ -9,7 +9,7 @@ import pytest
 
 from destila import records
 from destila.errors import ConfigError, DataError
-from destila.types import Conditions, Latency, Record
+from destila.records import Conditions, Latency, Record
 
 
 def test_a_record_survives_the_round_trip(tmp_path, record):

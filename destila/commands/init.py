@@ -30,7 +30,7 @@ from destila.model_folder import read_folder
 from destila.models.architecture import ArchitectureKind
 from destila.study.recipe import DistilOptions, Recipe, StudentSpec, TeacherSpec, TokenizerSpec
 from destila.tasks import metrics
-from destila.tasks.span.reader import SpanOptions
+from destila.tasks.span.options import SpanOptions
 from destila.types import Dataset
 
 _LOOK = 2000

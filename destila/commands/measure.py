@@ -24,9 +24,9 @@ from destila.measuring.protocols import Protocol
 from destila.measuring.sample_texts import spread, text_file, texts_of
 from destila.measuring.targets import TimingTarget, open_model
 from destila.models.macs import macs_of
-from destila.records import to_json
-from destila.tasks.metrics import main_score
-from destila.types import Example, Latency, Record
+from destila.records import Latency, Record, to_json
+from destila.tasks import task_of
+from destila.types import Example
 
 
 class Config(Options):
@@ -191,7 +191,7 @@ def _record(
         task=model.task,
         dataset=arguments.texts or "",
         split="",
-        main=main_score(model.task, model.labels),
+        main=task_of(model.task).main_score(model.labels),
         scores={},
         params=model.params,
         size_bytes=model.size_bytes,

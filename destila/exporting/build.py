@@ -33,7 +33,7 @@ from destila.measuring.sample_texts import spread
 from destila.model_folder import read_folder
 from destila.models.heads import Model
 from destila.models.hf import Loaded
-from destila.tasks.readers import reader
+from destila.tasks import task_of_folder
 from destila.types import Example
 
 CandidateName = Literal[
@@ -362,11 +362,11 @@ def _windows(
     """Return up to `count` windows, spread over the examples, as the model will read them."""
     if not examples:
         return []
-    info, task = read_folder(source), loaded.model.task
+    info = read_folder(source)
     longest = int(info.extra.get("max_length", loaded.max_length))
 
     plain = [Example(e.id, e.text, e.pair, e.words) for e in spread(examples, count)]
-    encoded = reader(task, info.extra.get(task)).encode(
+    encoded = task_of_folder(info).encode(
         plain, loaded.tokenizer, loaded.model.labels, max_length=longest
     )
     return [(window.input_ids, window.type_ids) for window in spread(encoded.features, count)]

@@ -20,7 +20,7 @@ from destila import hub
 from destila.config import fingerprint
 from destila.errors import ConfigError
 from destila.files import open_text
-from destila.inference.labeller import CHUNK, PAIRED, Labeller
+from destila.inference.labeller import CHUNK, Labeller
 from destila.inference.resumable import Resumable, identity
 from destila.inference.texts import is_jsonl, is_object, read_texts
 from destila.progress import Progress, silent
@@ -121,6 +121,6 @@ def _label_from(
         first = list(islice(source, 1))  # without a file name, the first line tells
         source, jsonl = chain(first, source), any(map(is_object, first))
 
-    pairs = labeller.predictor.task in PAIRED
+    pairs = labeller.predictor.task.has_pairs
     texts = read_texts(source, jsonl=jsonl, where=file or "standard input", pairs=pairs)
     return labeller.predict(islice(texts, skip, None), first=skip)

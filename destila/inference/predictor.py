@@ -1,4 +1,4 @@
-"""A Predictor without torch: the task's reader around a graph, every window a call of its own.
+"""A Predictor without torch: the task around a graph, every window a call of its own.
 
 A text's answer must not depend on its neighbours, and the scales of dynamic int8 are those of the whole call. So nothing
 is ever padded or put together: each window is one call, of exactly its tokens, and windows run beside each other on
@@ -20,12 +20,10 @@ from destila import cpu as processors
 from destila.errors import ModelError
 from destila.inference.exported import choose_graph
 from destila.inference.session import Session, feeds, open_session
-from destila.model_folder import FolderInfo, read_folder
-from destila.tasks.readers import reader
+from destila.model_folder import HEADS, FolderInfo, read_folder
+from destila.tasks import task_of_folder
 from destila.tokenizer import tokenizer as tokenizers
 from destila.types import Example, Features, Prediction
-
-_AXES = {"classify": 2, "tag": 3, "span": 3}
 
 
 class RuntimePredictor:
@@ -40,15 +38,15 @@ class RuntimePredictor:
         self, folder: Path | str, *, threads: int | None = None, candidate: str | None = None
     ) -> None:
         info = read_folder(folder)
-        self.task, self.labels = info.head()
+        head, self.labels = info.head()
         self.choice = choose_graph(info.path, candidate)
         self.threads = threads or min(
             self.choice.threads or processors.available(), processors.available()
         )
         self.tokenizer = tokenizers.load_tokenizer(info.path)
         self.max_length = int(info.extra.get("max_length") or _longest(info, self.tokenizer))
-        self.reader = reader(self.task, info.extra.get(self.task))
-        self._check(self._alone)
+        self.task = task_of_folder(info)
+        self._check(self._alone, head)
         rows = info.config.get("vocab_size")
         if isinstance(rows, int) and self.tokenizer.vocab_size > rows:
             raise ModelError(
@@ -60,13 +58,13 @@ class RuntimePredictor:
         """Predictions in order, computed `chunk` examples at a time."""
         for start in range(0, len(examples), chunk):
             part = examples[start : start + chunk]
-            yield from self.reader.decode(part, self.rows(part), self.labels)
+            yield from self.task.decode(part, self.rows(part), self.labels)
 
     def rows(self, examples: Sequence[Example]) -> list[Any]:
         """What the task decodes: one row per example. Targets are not looked at."""
         plain = [Example(e.id, e.text, e.pair, e.words) for e in examples]
-        encoded = self.reader.encode(plain, self.tokenizer, self.labels, max_length=self.max_length)
-        return self.reader.gather(encoded.features, self.logits(encoded.features))
+        encoded = self.task.encode(plain, self.tokenizer, self.labels, max_length=self.max_length)
+        return self.task.join_windows(encoded.features, self.logits(encoded.features))
 
     def logits(self, features: Sequence[Features]) -> list[np.ndarray]:
         """Float32 logits of every window, in order: [C], or [L, C]; each window is one call without padding."""
@@ -99,14 +97,14 @@ class RuntimePredictor:
     def _pool(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(self.threads, thread_name_prefix="destila")
 
-    def _check(self, session: Session) -> None:
+    def _check(self, session: Session, head: str) -> None:
         """Refuses a graph that answers for another task or other labels than the folder's config.json says."""
         axes, classes = len(session.shape), session.shape[-1]
-        if axes != _AXES[self.task] or classes not in (None, len(self.labels)):
+        if axes != (3 if HEADS[head].per_token else 2) or classes not in (None, len(self.labels)):
             kind = "every token" if axes == 3 else "the text"
             raise ModelError(
                 f"{session.file} was exported for another task: it gives {classes} values for {kind}, config.json says "
-                f"'{self.task}' with {len(self.labels)} labels. Export the model again"
+                f"'{head}' with {len(self.labels)} labels. Export the model again"
             )
 
 

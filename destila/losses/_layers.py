@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from destila.errors import ConfigError
-from destila.types import LossContext, ModelShape, Term
+from destila.losses.term import LossContext, ModelShape, Term
 
 Layers = Literal["uniform", "last"] | tuple[tuple[int, int], ...]
 """Which layers meet: spread evenly, the teacher's last ones, or pairs (student, teacher); 0 is the embedding output."""
@@ -24,7 +24,7 @@ def unbound(name: str) -> Term:
     def fn(*_: Any) -> Tensor:
         raise AssertionError(f"term '{name}' was built without models")
 
-    return Term(name, "states", fn)
+    return Term(name=name, needs="states", fn=fn)
 
 
 def models(setting: LossContext, name: str, *kinds: str) -> tuple[ModelShape, ModelShape] | None:

@@ -20,7 +20,8 @@ from destila.config import Options as _Options
 from destila.config import opt
 from destila.errors import ConfigError
 from destila.losses._layers import Layers, models, pairs, pool_of, unbound
-from destila.types import LossContext, State, Term
+from destila.losses.term import LossContext, Term
+from destila.types import State
 
 
 class Options(_Options):
@@ -53,7 +54,10 @@ def build(options: Options, setting: LossContext) -> Term:
     chosen = pairs("attention", options.layers, mine, theirs, embeddings=False)
 
     def fn(
-        student: Mapping[State, Tensor], teacher: Mapping[State, Tensor], mask: Tensor, axis: int
+        student: Mapping[State, Tensor],
+        teacher: Mapping[State, Tensor],
+        mask: Tensor,
+        axis: int,  # noqa: ARG001
     ) -> Tensor:
         out = ~(mask[:, None, :, None] & mask[:, None, None, :])  # [B, 1, L, L]
         keys = mask.sum(-1)[:, None, None].clamp(min=1)
@@ -67,9 +71,9 @@ def build(options: Options, setting: LossContext) -> Term:
         return torch.stack(sums).sum()
 
     return Term(
-        "attention",
-        "states",
-        fn,
+        name="attention",
+        needs="states",
+        fn=fn,
         student=tuple((kind, m) for m, _ in chosen),
         teacher=tuple((kind, n) for _, n in chosen),
         pool=pool_of("attention", "token", options.pads, setting),

@@ -20,7 +20,8 @@ from torch.nn import functional as F
 from destila.config import Options as _Options
 from destila.config import opt
 from destila.losses._layers import Pool, models, pool_of, projected, projections, unbound
-from destila.types import LossContext, State, Term
+from destila.losses.term import LossContext, Term
+from destila.types import State
 
 
 class Options(_Options):
@@ -45,10 +46,21 @@ def build(options: Options, setting: LossContext) -> Term:
     maps = projections("cosine", setting, 1, project=options.project, bias=options.bias)
 
     def fn(
-        student: Mapping[State, Tensor], teacher: Mapping[State, Tensor], mask: Tensor, axis: int
+        student: Mapping[State, Tensor],
+        teacher: Mapping[State, Tensor],
+        mask: Tensor,
+        axis: int,  # noqa: ARG001
     ) -> Tensor:
         said = projected(maps, 0, student[mine][mask])  # [N, H]
         return (1 - F.cosine_similarity(said, teacher[theirs].detach()[mask].float(), dim=-1)).sum()
 
     pool = pool_of("cosine", options.pool, False, setting)
-    return Term("cosine", "states", fn, student=(mine,), teacher=(theirs,), pool=pool, module=maps)
+    return Term(
+        name="cosine",
+        needs="states",
+        fn=fn,
+        student=(mine,),
+        teacher=(theirs,),
+        pool=pool,
+        module=maps,
+    )

@@ -21,7 +21,8 @@ from destila.config import Options as _Options
 from destila.config import opt
 from destila.errors import ConfigError
 from destila.losses._rows import rows_of
-from destila.types import IGNORE, LossContext, Term
+from destila.losses.term import LossContext, Term
+from destila.types import IGNORE
 
 
 class Options(_Options):
@@ -60,7 +61,7 @@ def build(options: Options, setting: LossContext) -> Term:
         loss = -(wanted * log_q * _fit(weights, log_q)).sum(-1)
         return rows.total(loss.masked_fill(~live, 0.0))
 
-    return Term("hard", "target", fn)
+    return Term(name="hard", needs="target", fn=fn)
 
 
 def _weights(options: Options, counts: Sequence[int] | None) -> list[float] | None:

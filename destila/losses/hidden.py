@@ -31,7 +31,8 @@ from destila.losses._layers import (
     projections,
     unbound,
 )
-from destila.types import LossContext, State, Term
+from destila.losses.term import LossContext, Term
+from destila.types import State
 
 
 class Options(_Options):
@@ -77,7 +78,10 @@ def build(options: Options, setting: LossContext) -> Term:
     )
 
     def fn(
-        student: Mapping[State, Tensor], teacher: Mapping[State, Tensor], mask: Tensor, axis: int
+        student: Mapping[State, Tensor],
+        teacher: Mapping[State, Tensor],
+        mask: Tensor,
+        axis: int,  # noqa: ARG001
     ) -> Tensor:
         sums = []
         for i, (m, n) in enumerate(chosen):
@@ -92,9 +96,9 @@ def build(options: Options, setting: LossContext) -> Term:
         return torch.stack(sums).sum()
 
     return Term(
-        "hidden",
-        "states",
-        fn,
+        name="hidden",
+        needs="states",
+        fn=fn,
         student=tuple(("hidden", m) for m, _ in chosen),
         teacher=tuple(("hidden", n) for _, n in chosen),
         pool=pool_of("hidden", options.pool, options.pads, setting),

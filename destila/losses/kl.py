@@ -22,7 +22,8 @@ from destila.config import Options as _Options
 from destila.config import opt
 from destila.errors import ConfigError
 from destila.losses._rows import rows_of
-from destila.types import LossContext, State, Term
+from destila.losses.term import LossContext, Term
+from destila.types import State
 
 _LOGITS: State = ("logits", 0)
 
@@ -54,7 +55,7 @@ def build(options: Options, setting: LossContext) -> Term:
         return rows.total((p * (log_p - log_q)).sum(-1)) * temperature**2
 
     if not options.pads:
-        return Term("kl", "signal", fn)
+        return Term(name="kl", needs="signal", fn=fn)
     if setting.student is not None and setting.axis != 1:
         raise ConfigError(
             "term 'kl': pads = true is for questions, whose softmax runs over positions: leave it out"
@@ -66,9 +67,9 @@ def build(options: Options, setting: LossContext) -> Term:
         return fn(student[_LOGITS], teacher[_LOGITS], mask, axis)
 
     return Term(
-        "kl",
-        "states",
-        over_all,
+        name="kl",
+        needs="states",
+        fn=over_all,
         student=(_LOGITS,),
         teacher=(_LOGITS,),
         pool="padded",

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from destila.config import Options as _Options
 from destila.losses._rows import rows_of
-from destila.types import LossContext, Term
+from destila.losses.term import LossContext, Term
 
 
 class Options(_Options):
@@ -29,4 +29,4 @@ def build(options: Options, setting: LossContext) -> Term:  # noqa: ARG001
         square = (rows.of(student) - rows.of(teacher.detach())) ** 2
         return rows.total(square.sum(-1) / rows.keep.sum(-1).clamp(min=1))
 
-    return Term("mse", "signal", fn)
+    return Term(name="mse", needs="signal", fn=fn)

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from destila.config import Options as _Options
-from destila.types import LossContext, Term
+from destila.losses.term import LossContext, Term
 
 
 class Options(_Options):
@@ -26,4 +26,4 @@ def build(options: Options, setting: LossContext) -> Term:  # noqa: ARG001 - the
     def fn(student: Tensor, target: Tensor, mask: Tensor, axis: int) -> Tensor:  # noqa: ARG001
         return F.cross_entropy(student[mask].float(), target[mask], reduction="sum")
 
-    return Term("order", "order", fn)
+    return Term(name="order", needs="order", fn=fn)

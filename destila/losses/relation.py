@@ -24,7 +24,8 @@ from destila.config import Options as _Options
 from destila.config import opt
 from destila.errors import ConfigError
 from destila.losses._layers import Pool, models, pairs, pool_of, unbound
-from destila.types import LossContext, ModelShape, State, Term
+from destila.losses.term import LossContext, ModelShape, Term
+from destila.types import State
 
 _KINDS = ("query", "key", "value")
 _LEAST = 16
@@ -54,14 +55,17 @@ def build(options: Options, setting: LossContext) -> Term:
     )
     heads = _heads(options.heads, *both)
     pool = pool_of("relation", options.pool, False, setting)
-    if setting.whole and pool != "token":
+    if setting.whole_example and pool != "token":
         raise ConfigError(
             "term 'relation' relates units with each other, and of a text to classify there is one: train the student "
             "with the teacher's tokenizer, or use 'hidden' or 'cosine'"
         )
 
     def fn(
-        student: Mapping[State, Tensor], teacher: Mapping[State, Tensor], mask: Tensor, axis: int
+        student: Mapping[State, Tensor],
+        teacher: Mapping[State, Tensor],
+        mask: Tensor,
+        axis: int,  # noqa: ARG001
     ) -> Tensor:
         sums = []
         for kind in _KINDS:
@@ -77,9 +81,9 @@ def build(options: Options, setting: LossContext) -> Term:
         return torch.stack(sums).sum()
 
     return Term(
-        "relation",
-        "states",
-        fn,
+        name="relation",
+        needs="states",
+        fn=fn,
         student=tuple((kind, m) for kind in _KINDS),
         teacher=tuple((kind, n) for kind in _KINDS),
         pool=pool,

@@ -15,7 +15,7 @@ from torch import Tensor
 from destila.config import Options as _Options
 from destila.config import opt
 from destila.losses._rows import rows_of
-from destila.types import LossContext, Term
+from destila.losses.term import LossContext, Term
 
 
 class Options(_Options):
@@ -36,4 +36,4 @@ def build(options: Options, setting: LossContext) -> Term:  # noqa: ARG001
         p = rows.softmax(rows.of(teacher.detach()) / temperature)
         return -rows.total((p * log_q).sum(-1)) * temperature**2
 
-    return Term("soft_ce", "signal", fn)
+    return Term(name="soft_ce", needs="signal", fn=fn)

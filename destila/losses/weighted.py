@@ -12,18 +12,8 @@ from torch import nn
 from destila import plugins
 from destila.config import build_config
 from destila.errors import ConfigError
-from destila.losses._pool import pooled
-from destila.types import (
-    IGNORE,
-    Batch,
-    LossContext,
-    Objective,
-    Output,
-    Signal,
-    State,
-    TeacherStates,
-    Term,
-)
+from destila.losses.term import LossContext, Objective, Term
+from destila.types import Batch, Output, State
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -81,7 +71,7 @@ class WeightedLoss:
 
     def counts(self, task: Objective, batch: Batch) -> list[int]:
         """How many units (axis 2), examples (axis 1) or positions each term is summed over; known before any forward."""
-        return [_count(term, task, batch) for _, term in self.terms]
+        return [term.count(task, batch) for _, term in self.terms]
 
     def __call__(
         self, task: Objective, output: Output, batch: Batch, counts: Sequence[float]
@@ -93,73 +83,13 @@ class WeightedLoss:
         parts: dict[str, Tensor] = {}
         total: Tensor | None = None
         for (weight, term), count in zip(self.terms, counts, strict=True):
-            part = _sum(term, task, output, batch) / max(count, 1)
+            part = term.fn(*term.inputs(task, output, batch)) / max(count, 1)
             parts[term.name if term.name not in parts else f"{term.name}_{len(parts)}"] = (
                 part.detach()
             )
             total = weight * part if total is None else total + weight * part
         assert total is not None, "mix() refuses a loss without terms"
         return total, parts
-
-
-def _sum(term: Term, task: Objective, output: Output, batch: Batch) -> Tensor:
-    """The term's sum over a batch."""
-    if term.needs == "target":
-        said = task.supervised(output, batch)
-        return term.fn(said.logits, task.targets(batch), said.mask, task.axis)
-    if term.needs == "order":
-        if output.order is None:
-            raise ConfigError(
-                "term 'order': the model has no sentence-order head: leave the term out"
-            )
-        labels = _order(batch)
-        return term.fn(output.order[None], labels[None], (labels != IGNORE)[None], task.axis)
-    if term.needs == "signal":
-        teacher = _teacher(batch)
-        return term.fn(task.signal(output, batch).logits, teacher.logits, teacher.mask, task.axis)
-    inner = _inner(batch)
-    values = {("logits", 0): output.logits, **output.states}
-    mine = {state: values[state] for state in term.student}
-    if not term.same_tokens:
-        whole = task.name == "classify"
-        mine = {
-            state: pooled(value, batch, term.pool, whole=whole) for state, value in mine.items()
-        }
-    return term.fn(mine, inner.states[term.pool], inner.masks[term.pool], task.axis)
-
-
-def _count(term: Term, task: Objective, batch: Batch) -> int:
-    if term.needs == "order":
-        return len(_order(batch))
-    if term.needs == "states":
-        counted, rows = _inner(batch).masks[term.pool], term.windows
-    else:
-        counted = task.targets(batch) != IGNORE if term.needs == "target" else _teacher(batch).mask
-        rows = task.axis == 1
-    return int((counted.any(1) if rows else counted).sum())
-
-
-def _order(batch: Batch) -> Tensor:
-    """The labels of sentence order in a batch, i64 [K]."""
-    if batch.order is None:
-        raise ConfigError("term 'order' is for pre-training on pairs of sentences: leave it out")
-    return batch.order[batch.order != IGNORE]
-
-
-def _teacher(batch: Batch) -> Signal:
-    if batch.teacher is None:
-        raise ConfigError(
-            "a term of the loss needs a teacher and there is none: use 'hard' alone, or give a teacher"
-        )
-    return batch.teacher
-
-
-def _inner(batch: Batch) -> TeacherStates:
-    if batch.inner is None:
-        raise ConfigError(
-            "a term of the loss looks inside a teacher and there is none: use 'kl', or give a teacher"
-        )
-    return batch.inner
 
 
 def build_loss(

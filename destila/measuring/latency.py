@@ -21,7 +21,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from destila.errors import ConfigError
-from destila.types import Conditions, Latency
+from destila.records import Conditions, Latency
 
 REAL, REAL_MODEL, PAPERS = "real", "real-model", "papers-512"
 PAPERS_LENGTH, PAPERS_WARMUP = 512, 10

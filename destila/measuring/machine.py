@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import destila
-from destila.types import Conditions
+from destila.records import Conditions
 
 PACKAGES = (
     *("numpy", "onnxruntime", "openvino", "nncf", "tokenizers"),

@@ -22,7 +22,8 @@ from destila.measuring.latency import (
     time_paired,
 )
 from destila.measuring.sample_texts import spread
-from destila.types import Example, Latency
+from destila.records import Latency
+from destila.types import Example
 
 
 def profile(

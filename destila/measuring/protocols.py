@@ -30,7 +30,8 @@ from destila.measuring.latency import (
 )
 from destila.measuring.profile import describe
 from destila.measuring.targets import TimingTarget, needed
-from destila.types import Example, Latency
+from destila.records import Latency
+from destila.types import Example
 
 THROUGHPUT, NER = "throughput", "ner-100"
 NER_SENTENCES, NER_PASSES = 100, 5

@@ -25,10 +25,10 @@ from destila.models import heads, hf, hf_config
 from destila.models.architecture import EncoderConfig
 from destila.models.heads import Model
 from destila.models.presets import PRESETS, count_parameters
-from destila.tasks.readers import reader as reader_of
+from destila.tasks import task_of, task_of_folder
 from destila.tokenizer.tokenizer import Tokenizer
 from destila.training.predict import TorchPredictor
-from destila.types import Predictor, Reader
+from destila.types import Predictor, Task
 
 Rows = Sequence[np.ndarray]
 """Token ids of some windows, [L] each."""
@@ -56,7 +56,7 @@ class TimingTarget:
     dtype: str = "float32"
     device: str = "cpu"
     synchronize: Call | None = None
-    reader: Reader | None = None
+    reader: Task | None = None
     tokenizer: Tokenizer | None = None
     predictor: Predictor | None = None
     window: int = 0
@@ -91,7 +91,7 @@ def open_model(
         times.append((time.perf_counter() - start) * 1000)
     model = loaded.model.eval().to(device)
     longest = int(info.extra.get("max_length", loaded.max_length))
-    reader = reader_of(model.task, info.extra.get(model.task))
+    reader = task_of_folder(info) if info.task else task_of(model.task)
     found = {} if "max_length" not in info.extra else {"max_length": longest}
     return TimingTarget(
         name=Path(name).name,
@@ -131,15 +131,15 @@ def _exported(path: Path, threads: int) -> TimingTarget:
     ]
     return TimingTarget(
         name=path.name,
-        task=predictor.task,
+        task=predictor.task.head,
         labels=predictor.labels,
         config=shape,
-        params=count_parameters(shape, len(predictor.labels), predictor.task),
+        params=count_parameters(shape, len(predictor.labels), predictor.task.head),
         size_bytes=sum(file.stat().st_size for file in files),
         forward=forward,
         backend=session.backend,
         dtype=choice.kind or "unknown",
-        reader=predictor.reader,
+        reader=predictor.task,
         tokenizer=predictor.tokenizer,
         predictor=predictor,
         window=predictor.max_length,
@@ -188,7 +188,7 @@ def _torch_call(model: Model, pad_id: int, device: str, rows: Rows) -> Call:
     return partial(model.answer, given, real, None)
 
 
-def needed(opened: TimingTarget) -> tuple[Reader, Tokenizer, Predictor]:
+def needed(opened: TimingTarget) -> tuple[Task, Tokenizer, Predictor]:
     """Reader, tokenizer and predictor of a model that is to read texts; raises ConfigError for a preset."""
     if opened.reader is None or opened.tokenizer is None or opened.predictor is None:
         raise ConfigError(

@@ -25,6 +25,7 @@ from accelerate.utils import broadcast_object_list
 from torch import nn
 
 from destila.errors import TrainingError
+from destila.losses.term import Objective
 from destila.losses.weighted import WeightedLoss
 from destila.pretraining.lamb import lamb, polynomial_rate
 from destila.pretraining.options import PretrainOptions
@@ -45,7 +46,7 @@ from destila.training.step import (
     train_step,
     trainable,
 )
-from destila.types import Batch, Objective
+from destila.types import Batch
 
 M = TypeVar("M", bound=nn.Module)
 Evaluate = Callable[[int], Mapping[str, float]]

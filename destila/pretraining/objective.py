@@ -16,26 +16,26 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class MaskedTask:
+class MaskedObjective:
     """What a loss needs to know of masked language modelling; it has no examples to encode or to score."""
 
-    name = "mlm"
     axis = 2
+    whole_example = False
 
     def signal(self, output: Output, batch: Batch) -> Signal:  # noqa: ARG002 - the signature of every task
-        """Logits [1, N, V] of the tokens that the model was asked for."""
+        """Return logits [1, N, V] of the tokens that the model was asked for."""
         return Signal(
             output.logits,
             torch.ones(output.logits.shape[:2], dtype=torch.bool, device=output.logits.device),
         )
 
     def targets(self, batch: Batch) -> Tensor:
-        """Pieces to find, [1, N]; IGNORE where the token was not chosen."""
+        """Return the pieces to find, [1, N]; IGNORE where the token was not chosen."""
         return batch.target[batch.unit_mask][None]
 
     def supervised(self, output: Output, batch: Batch) -> Signal:
-        """Logits that meet `targets`."""
+        """Return the logits that meet `targets`."""
         return Signal(output.logits, self.targets(batch) != IGNORE)
 
 
-TASK = MaskedTask()
+OBJECTIVE = MaskedObjective()

@@ -21,12 +21,11 @@ from destila import datasets
 from destila.config import Options, opt
 from destila.errors import ConfigError, DataError
 from destila.models.encoder import Encoder
-from destila.tasks.metrics import main_score
-from destila.tasks.readers import reader
+from destila.tasks import task_of
 from destila.tokenizer.tokenizer import Tokenizer
 from destila.training.batches import collate, to_device
 from destila.training.predict import batches_by_length, window_logits
-from destila.types import IGNORE, Batch, Dataset, Example, Features, Output, Reader
+from destila.types import IGNORE, Batch, Dataset, Example, Features, Output, Task
 
 
 class ProbeOptions(Options):
@@ -49,7 +48,7 @@ class _Set:
     """A data set, encoded. score: the key of its main score."""
 
     score: str
-    reader: Reader
+    task: Task
     labels: tuple[str, ...]
     train: Sequence[Features]
     dev: Sequence[Features]
@@ -84,10 +83,10 @@ class Probe:
         )
         model = _Tagger(encoder, linear).eval()
         values = window_logits(model, each.dev, pad_id=self.pad_id, autocast=autocast)
-        predictions = each.reader.decode(
-            each.examples, each.reader.gather(each.dev, values), each.labels
+        predictions = each.task.decode(
+            each.examples, each.task.join_windows(each.dev, values), each.labels
         )
-        return each.reader.score(each.examples, predictions, each.labels)[each.score]
+        return each.task.score(each.examples, predictions, each.labels)[each.score]
 
 
 def prepare_probe(options: ProbeOptions, tokenizer: Tokenizer, longest: int) -> Probe:
@@ -112,12 +111,12 @@ def prepare_probe(options: ProbeOptions, tokenizer: Tokenizer, longest: int) -> 
 def _encoded(
     dataset: Dataset, score: str, options: ProbeOptions, tokenizer: Tokenizer, longest: int
 ) -> _Set:
-    main = main_score(dataset.task, dataset.labels)
+    task = task_of(dataset.task)
+    main = task.main_score(dataset.labels)
     if main != score:
         raise ConfigError(
             f"data set '{dataset.name}' is scored by {main}, the probe wants {score}: name another one"
         )
-    found = reader(dataset.task)
     length = min(options.length, longest, tokenizer.max_length or longest)
     features, examples = {}, {}
     for split, size in (("train", options.train), ("dev", options.dev)):
@@ -126,9 +125,9 @@ def _encoded(
                 f"data set '{dataset.name}' has no examples in its {split} split: probe with another one"
             )
         examples[split] = _sample(dataset.splits[split], size)
-        encoded = found.encode(examples[split], tokenizer, dataset.labels, max_length=length)
+        encoded = task.encode(examples[split], tokenizer, dataset.labels, max_length=length)
         features[split] = encoded.features
-    return _Set(score, found, dataset.labels, features["train"], features["dev"], examples["dev"])
+    return _Set(score, task, dataset.labels, features["train"], features["dev"], examples["dev"])
 
 
 def _sample(examples: Sequence[Example], size: int) -> list[Example]:

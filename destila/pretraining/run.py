@@ -30,15 +30,15 @@ from destila.pretraining.corpora import Prepared, prepare_corpora
 from destila.pretraining.data.batches import BatchStream
 from destila.pretraining.evaluator import PretrainEvaluator
 from destila.pretraining.loop import PretrainStep, load_weights, pretrain
-from destila.pretraining.objective import TASK
+from destila.pretraining.objective import OBJECTIVE
 from destila.pretraining.packed import Batches
 from destila.pretraining.recipe import PretrainRecipe
 from destila.pretraining.setup import empty_like, set_up, start_fingerprints
 from destila.progress import Progress, silent
+from destila.records import Record
 from destila.training.optim import autocast_precision
 from destila.training.processes import processes
 from destila.training.run_log import RunLog
-from destila.types import Record
 
 log = logging.getLogger(__name__)
 
@@ -149,7 +149,7 @@ def _train(
     evaluate = PretrainEvaluator(recipe, prepared.tokenizer, stream, start.model)
     steps = pretrain(
         start.model,
-        TASK,
+        OBJECTIVE,
         start.loss,
         Batches(stream, every=start.insight is not None and start.every),
         evaluate,

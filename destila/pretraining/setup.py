@@ -11,6 +11,7 @@ import torch
 
 from destila import hub
 from destila.errors import ConfigError
+from destila.losses.term import LossContext, ModelShape
 from destila.losses.weighted import WeightedLoss, build_loss
 from destila.models import hf, mlm
 from destila.models.encoder import STATES
@@ -25,7 +26,6 @@ from destila.progress import Progress
 from destila.teachers.live_states import LiveStates
 from destila.tokenizer.tokenizer import Tokenizer
 from destila.training.batches import StateSource
-from destila.types import LossContext, ModelShape
 
 log = logging.getLogger(__name__)
 

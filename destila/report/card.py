@@ -15,9 +15,9 @@ from pathlib import Path
 
 from destila import plugins
 from destila.model_folder import read_folder
+from destila.records import Record
 from destila.report.bootstrap import interval
 from destila.report.words import SCORES, count, megabytes, name, points, say
-from destila.types import Record
 
 UNKNOWN = "unknown"
 CARD_FILE = "README.md"

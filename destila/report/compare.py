@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from destila.errors import DataError
+from destila.records import Record
 from destila.report.bootstrap import paired_difference
 from destila.report.rows import Row
-from destila.types import Record
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from destila import records
 from destila.errors import ConfigError
-from destila.types import Record
+from destila.records import Record
 
 
 @dataclass(frozen=True, slots=True)

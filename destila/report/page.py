@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from destila.errors import require
+from destila.records import Record
 from destila.report import figure, reference, runs, sections
 from destila.report.figure import Curve, Dot, Line
 from destila.report.rows import ROLES, Row, rows
 from destila.report.sections import Section
 from destila.report.tradeoff import Axis, Marked, axes, best_baseline
 from destila.report.words import NONE, megabytes, name, points, role
-from destila.types import Record
 
 _CROWD = 10  # dots that can all be labelled
 _NUMBER = re.compile(r"^[+-]?\d[\d,]*(\.\d+)?")

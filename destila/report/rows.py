@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median, stdev
 
-from destila.types import Conditions, Latency, Record
+from destila.records import Conditions, Latency, Record
 
 ROLES = ("teacher", "distilled", "finetuned", "exported", "baseline")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from destila import plugins
 from destila.files import read_log
 from destila.model_folder import read_folder
-from destila.types import Record
+from destila.records import Record
 
 LOG_FILE = "log.jsonl"
 

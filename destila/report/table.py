@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from destila.records import Record
 from destila.report import sections
 from destila.report.rows import rows, speed_up, teacher_of
 from destila.report.sections import Section
 from destila.report.tradeoff import protocol_of
-from destila.types import Record
 
 
 def markdown(records: Sequence[Record], study: str, *, beside: str | None = None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from destila.types import Conditions
+from destila.records import Conditions
 
 SCORES = {
     "accuracy": "accuracy",

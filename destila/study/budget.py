@@ -18,11 +18,11 @@ from destila.errors import ConfigError
 from destila.files import write_text
 from destila.inference import exported
 from destila.measuring.latency import REAL
+from destila.records import Record
 from destila.report import card, runs
 from destila.report.rows import Row
 from destila.report.tradeoff import best_baseline, name_of
 from destila.report.words import name as name_of_score
-from destila.types import Record
 
 _ROLES = ("teacher", "distilled", "finetuned", "exported")
 _UNTIMED = float("inf")

@@ -13,13 +13,11 @@ from typing import Any
 
 from destila import records
 from destila.errors import ConfigError
+from destila.losses.term import LossContext
 from destila.losses.weighted import build_loss
 from destila.study.data import Study
 from destila.study.recipe import ModelSpec, StudentSpec, TeacherSpec
-from destila.tasks.span.task import SpanTask
-from destila.tasks.span.windows import check_fit
 from destila.tokenizer.tokenizer import load_tokenizer
-from destila.types import LossContext, Task
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +59,7 @@ def _check_pair(
         teacher=shapes[1],
         same_tokens=student.tokens_key() == teacher.tokens_key(),
         axis=study.task.axis,
-        whole=study.task.name == "classify",
+        whole_example=study.task.whole_example,
     )
     build_loss(terms, class_counts=study.class_counts, setting=setting)
 
@@ -77,23 +75,18 @@ def check_questions(study: Study) -> None:
         ConfigError: tokens differ, or a teacher reads too little at once.
         TokenizerError: a known tokenizer cannot hold a question or a word of dev or test.
     """
-    task: Task = study.task
-    if not isinstance(task, SpanTask):
+    task = study.task
+    if not task.asks_questions:
         return
 
-    impossible = sum(e.answers == () for e in study.dataset.splits.get("train", ()))
-    if impossible and task.options.null_threshold is None:
-        log.warning(
-            "%d training questions have no answer, and every question will be answered: "
-            "set span.null_threshold, for example to 0.0, so that models may say that there is none",
-            impossible,
-        )
+    if advice := task.advice(study.dataset.splits.get("train", ())):
+        log.warning("%s", advice)
 
     teachers, students = study.recipe.teachers, study.recipe.students
     for teacher in teachers:
-        _check_length(teacher, task.options.stride or 1)
-    if teachers and task.options.unit != "unit":
-        _check_tokens([*teachers, *students], task.options.unit)
+        task.check_teacher(teacher.label, teacher.most_tokens())
+    if teachers and task.equal_tokens:
+        _check_tokens([*teachers, *students], task.equal_tokens)
 
     # Every tokenizer that is there already, with the length of its windows.
     max_length = study.recipe.max_length
@@ -101,25 +94,16 @@ def check_questions(study: Study) -> None:
     for source, length in {(m.tokenizer_source, m.window_length(max_length)) for m in models}:
         for split in ("dev", "test") if source else ():
             examples = study.dataset.splits.get(split, ())
-            check_fit(examples, load_tokenizer(source or ""), max_length=length)
+            task.check_fit(examples, load_tokenizer(source or ""), max_length=length)
 
 
-def _check_length(teacher: ModelSpec, stride: int) -> None:
-    longest = teacher.most_tokens()
-    if longest and longest < stride:
-        raise ConfigError(
-            f"teacher '{teacher.label}' reads at most {longest} tokens, fewer than the stride of "
-            f"{stride} words from one window to the next: lower span.window and span.stride, "
-            "or give another teacher"
-        )
-
-
-def _check_tokens(models: Sequence[ModelSpec], unit: str) -> None:
+def _check_tokens(models: Sequence[ModelSpec], setting: str) -> None:
+    """Raise ConfigError when two models read a text as other tokens."""
     first = models[0]
     for model in models[1:]:
         if model.tokens_key() != first.tokens_key():
             raise ConfigError(
-                f"span.unit = '{unit}' needs equal tokens; "
+                f"{setting} needs equal tokens; "
                 f"'{first.label}' reads with {first.tokenizer_name}, "
                 f"'{model.label}' with {model.tokenizer_name}. "
                 "Use span.unit = 'unit', or give both the same tokenizer"

@@ -13,17 +13,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from destila import datasets, plugins, records
+from destila import datasets, records
 from destila.errors import DataError
+from destila.records import Record
 from destila.study.encodings import Encodings
 from destila.study.keys import DataKey, example_rows
 from destila.study.recipe import Recipe
 from destila.study.texts import UnlabelledTexts
-from destila.tasks.metrics import main_score
-from destila.tasks.span.task import SpanTask
-from destila.tasks.span.windows import window_size
-from destila.tasks.tag import Tag
-from destila.types import Dataset, Record, Task
+from destila.tasks import task_of
+from destila.types import Dataset, Task
 
 SPLITS = ("train", "dev", "test")
 """The splits of a data set that a study needs; others, such as unlabelled texts, may be there."""
@@ -54,7 +52,7 @@ class Study:
     @cached_property
     def main(self) -> str:
         """The name of the score by which models are chosen and compared."""
-        return main_score(self.dataset.task, self.labels)
+        return self.task.main_score(self.labels)
 
     @cached_property
     def key(self) -> str:
@@ -63,28 +61,18 @@ class Study:
             splits={name: example_rows(self.dataset.splits.get(name, ())) for name in SPLITS},
             labels=self.labels,
             max_length=self.recipe.max_length,
-            task=_task_options(self.task, self.recipe),
+            task=self.task.settings(),
         ).digest
-
-    @property
-    def unit_rule(self) -> str:
-        """How a question's row of units is made, which decides who can share a teacher's; "" for other tasks."""
-        if not isinstance(self.task, SpanTask):
-            return ""
-        options = self.task.options
-        return f"{options.unit}, windows of {options.window} words every {options.stride}"
 
     @property
     def facts(self) -> dict[str, Any]:
         """What the folder of a trained model says about itself, so that it is read everywhere as it was here."""
-        facts = {
+        return {
             "task": self.dataset.task,
             "labels": list(self.labels),
             "max_length": self.recipe.max_length,
+            **self.task.facts(),
         }
-        if isinstance(self.task, SpanTask):
-            facts["span"] = self.task.options.model_dump()
-        return facts
 
     @cached_property
     def class_counts(self) -> list[int]:
@@ -138,7 +126,7 @@ def load_study(recipe: Recipe, *, needs: Sequence[str] = SPLITS) -> Study:
                 "or use another set (destila evaluate needs only the split it scores)"
             )
 
-    task = study_task(dataset.task, recipe)
+    task = task_of(dataset.task, recipe.model_dump())
     folder = recipe.folder / "tokenizers"
     path = _records_path(recipe)
     return Study(
@@ -149,24 +137,6 @@ def load_study(recipe: Recipe, *, needs: Sequence[str] = SPLITS) -> Study:
         unlabelled=UnlabelledTexts(dataset),
         recorded={r.key: r for r in records.read(path)} if path.exists() else {},
     )
-
-
-def study_task(name: str, recipe: Recipe) -> Task:
-    """Return the task of a data set with what the recipe says about it.
-
-    The plan of windows is settled here, from the recipe alone: a teacher that reads shorter windows keeps it.
-    """
-    if name == SpanTask.name:
-        size, stride = window_size(recipe.max_length, recipe.span)
-        return SpanTask(recipe.span.model_copy(update={"window": size, "stride": stride}))
-    task: Task = plugins.find("tasks", name, "TASK").TASK
-    return Tag(every_piece=True) if name == Tag.name and recipe.labelling == "all" else task
-
-
-def _task_options(task: Task, recipe: Recipe) -> dict[str, Any]:
-    if isinstance(task, SpanTask):
-        return task.options.model_dump()
-    return {"labelling": recipe.labelling} if task.name == Tag.name else {}
 
 
 def _records_path(recipe: Recipe) -> Path:

@@ -22,13 +22,14 @@ from destila.model_folder import read_folder
 from destila.models.hf import Loaded
 from destila.models.macs import macs_of
 from destila.models.presets import count_parameters
+from destila.records import Record
 from destila.report import card
 from destila.study.data import load_study
 from destila.study.keys import ExportKey
 from destila.study.recipe import read_recipe
 from destila.study.testing import TestedModel, assess
 from destila.training.predict import window_logits
-from destila.types import Example, Record
+from destila.types import Example
 
 SAMPLE = 400
 """Dev examples on which single products are judged: there are dozens, each a graph of its own."""
@@ -46,7 +47,7 @@ class ExportStudy:
 
     def __init__(self, recipe: str, overrides: Sequence[str]) -> None:
         self.study, self.recipe = load_study(read_recipe(recipe, overrides)), recipe
-        self.task, self.labels = self.study.dataset.task, self.study.labels
+        self.task, self.labels = self.study.task.head, self.study.labels
         self.dev: Sequence[Example] = self.study.dataset.splits["dev"]
         self.training: Sequence[Example] = self.study.dataset.splits["train"]
 
@@ -84,7 +85,7 @@ class ExportStudy:
         """Return the main dev score of the model itself."""
         encoded = self.study.encodings.split("dev", loaded.tokenizer)
         logits = window_logits(loaded.model, encoded.features, pad_id=loaded.tokenizer.pad_id)
-        return self._score(self.dev, self.study.task.gather(encoded.features, logits))
+        return self._score(self.dev, self.study.task.join_windows(encoded.features, logits))
 
     def record(
         self, folder: Path, source: Path, candidate: ExportCandidate, loaded: Loaded
@@ -146,7 +147,7 @@ class ExportStudy:
         def score(answer: Callable[[dict[str, np.ndarray]], np.ndarray]) -> float:
             with ThreadPoolExecutor(cpu.available()) as pool:  # both libraries let others go on
                 logits = [batch[0] for batch in pool.map(answer, inputs)]
-            return self._score(examples, self.study.task.gather(encoded.features, logits))
+            return self._score(examples, self.study.task.join_windows(encoded.features, logits))
 
         return score
 

@@ -57,7 +57,7 @@ class Evaluator:
             pad_id=self.tokenizer.pad_id,
             autocast=torch.bfloat16 if half else None,
         )
-        rows = task.gather(self.windows, logits)
+        rows = task.join_windows(self.windows, logits)
         predictions = task.decode(self.examples, rows, labels)
         scores = task.score(self.examples, predictions, labels)
 
@@ -68,7 +68,7 @@ class Evaluator:
             main=scores[self.study.main],
             loss=task.loss(self.examples, rows, labels),
             scores=scores,
-            constant=uniform and task.name == "classify" and self.answers,
+            constant=uniform and task.whole_example and self.answers,
             uniform=uniform,
         )
 

@@ -14,15 +14,15 @@ from pydantic import model_validator
 from destila import config, hub
 from destila.config import Options, opt
 from destila.errors import ConfigError
+from destila.losses.term import ModelShape
 from destila.model_folder import read_folder
 from destila.models import hf_config
 from destila.models.architecture import ArchitectureKind, from_shape
 from destila.models.presets import PRESETS
-from destila.tasks.span.reader import SpanOptions
+from destila.tasks.span.options import SpanOptions
 from destila.teachers.ensemble import ensemble_weights
 from destila.tokenizer.tokenizer import load_tokenizer
 from destila.training.options import TrainOptions
-from destila.types import ModelShape
 
 TRANSFORMERS_STATES = frozenset({"logits", "hidden", "attention"})
 """Kinds of State that every model of transformers shows."""

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from destila import hub
-from destila.baselines import BASELINES, baseline_of
+from destila.baselines import baseline_of
 from destila.measuring.size import weights_bytes
 from destila.models.architecture import EncoderConfig
 from destila.models.macs import macs_of
 from destila.models.weights import weights_fingerprint
 from destila.progress import Progress, silent
+from destila.records import Record
 from destila.study.data import Study
 from destila.study.keys import BaselineKey, EvaluationKey
 from destila.study.plans import TrainPlan
@@ -23,14 +24,13 @@ from destila.study.recipe import ModelSpec, TeacherSpec
 from destila.study.teachers import Teachers, load_model, predictor_of
 from destila.study.testing import TestedModel, assess
 from destila.study.training import TrainedModel
-from destila.types import Record
 
 log = logging.getLogger(__name__)
 
 
 def record_baseline(study: Study, progress: Progress = silent) -> None:
     """Fit, test and record the classical model that a user could have instead, unless that was done."""
-    name = BASELINES.get(study.task.name)
+    name = study.task.baseline
     if name is None:
         log.info("no classical model answers questions: the study has no baseline")
         return
@@ -42,7 +42,7 @@ def record_baseline(study: Study, progress: Progress = silent) -> None:
     progress(f"baseline: {name}", 0, 0)
     started = time.monotonic()
     train = study.dataset.splits["train"]
-    fitted = baseline_of(study.task.name).fit(train, study.labels)
+    fitted = baseline_of(name).fit(train, study.labels)
     tested = TestedModel(
         key=key,
         run=f"baseline-{name}",
@@ -169,7 +169,7 @@ def _tested_folder(
         predictor=predictor_of(study, loaded),
         params=loaded.params,
         size_bytes=weights_bytes(folder),
-        macs=macs_of(shape, study.task.name, len(study.labels)) if shape else {},
+        macs=macs_of(shape, study.task.head, len(study.labels)) if shape else {},
         config={"model": table, "max_length": study.recipe.max_length},
         details={},
         folder=folder if shape else None,

@@ -14,6 +14,7 @@ from typing import Any
 from torch import nn
 
 from destila.errors import ConfigError
+from destila.losses.term import LossContext, ModelShape
 from destila.losses.weighted import WeightedLoss, build_loss
 from destila.models.encoder import STATES
 from destila.models.heads import Model
@@ -28,7 +29,7 @@ from destila.teachers.cached_states import CachedStates
 from destila.teachers.live_states import LiveStates, StatesByPool
 from destila.teachers.teacher import Teacher
 from destila.training.batches import StateSource, TeacherLogits
-from destila.types import Encoded, Example, Features, LossContext, ModelShape
+from destila.types import Encoded, Example, Features
 
 log = logging.getLogger(__name__)
 
@@ -138,7 +139,7 @@ class _TeacherReader:
         return LiveStates(
             self.teacher.model,
             states,
-            whole=_whole_examples(self.study),
+            whole=self.study.task.whole_example,
             windows=own,
             pad_id=self.teacher.tokenizer.pad_id,
         )
@@ -167,7 +168,7 @@ class _TeacherReader:
 
     def _fill(self, pool: str, states: Sequence[Any], chunk: int) -> Any:
         """Fill the cache of the states of one pool, and return its rows for the examples."""
-        key = self.teacher.spec(self.study.recipe.max_length, self.study.unit_rule)
+        key = self.teacher.spec(self.study.recipe.max_length, self.study.task.unit_rule)
         key = {**key, "unit": cached_states.state_unit(key["unit"], pool, states)}
         cache = Cache.open(None, key, len(states) * self.shape.hidden)
         predict = cached_states.state_predictor(
@@ -175,7 +176,7 @@ class _TeacherReader:
             self.encode,
             pool,
             states,
-            whole=_whole_examples(self.study),
+            whole=self.study.task.whole_example,
             pad_id=self.teacher.tokenizer.pad_id,
         )
         new = cache.fill(self.examples, predict, chunk=chunk)
@@ -216,7 +217,7 @@ def _context(plan: TrainPlan, student: Loaded, reader: _TeacherReader) -> LossCo
         teacher=reader.shape,
         same_tokens=reader.same_tokens,
         axis=plan.study.task.axis,
-        whole=_whole_examples(plan.study),
+        whole_example=plan.study.task.whole_example,
         seed=plan.seed,
     )
 
@@ -231,10 +232,6 @@ def _state_source(
     batch_size = plan.options.batch_size // plan.options.accumulation or 1
     return cached or reader.live(states, batch_size)
 
-
-def _whole_examples(study: Study) -> bool:
-    """Tell whether an example is its only unit."""
-    return study.task.name == "classify"
 
 
 def _shape_of(model: nn.Module, name: str, tokenizer: str) -> ModelShape:

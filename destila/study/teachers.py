@@ -145,7 +145,7 @@ class Teachers:
         task, teachers = self.study.task, self.teaching(options)
         rows = [self._rows(teacher, examples, options.dtype, progress) for teacher in teachers]
         if options.ensemble is None or len(teachers) == 1:
-            return lambda window: task.teach(rows[0][window.row], window)
+            return lambda window: task.teacher_logits(rows[0][window.row], window)
 
         weights = ensemble_weights(options.ensemble.weights, [teacher.dev for teacher in teachers])
         mean = options.ensemble.mean
@@ -156,7 +156,7 @@ class Teachers:
         )
 
         def combined(window: Features) -> np.ndarray:
-            logits = [task.teach(row[window.row], window) for row in rows]
+            logits = [task.teacher_logits(row[window.row], window) for row in rows]
             return combine_logits(logits, weights, mean=mean, axis=task.axis)
 
         return combined
@@ -168,7 +168,7 @@ class Teachers:
         model = self._load(teacher)
         predictor = predictor_of(self.study, model)
         classes = len(self.study.labels)
-        key = model.spec(self.study.recipe.max_length, self.study.unit_rule)
+        key = model.spec(self.study.recipe.max_length, self.study.task.unit_rule)
         cache = Cache.open(None, key, classes, dtype)
 
         # The first texts tell how long the others will take.
@@ -211,7 +211,7 @@ def needs_finetuning(study: Study, spec: TeacherSpec) -> bool:
 
     folder = read_folder(hub.resolve(spec.model, what="teacher"))
     known = {spec.label_map.get(label, label).lower() for label in folder.labels or ()}
-    return folder.task != study.task.name or known != {label.lower() for label in study.labels}
+    return folder.task != study.task.head or known != {label.lower() for label in study.labels}
 
 
 def load_model(study: Study, folder: Path, label_map: Mapping[str, str] | None = None) -> Teacher:
@@ -222,7 +222,7 @@ def load_model(study: Study, folder: Path, label_map: Mapping[str, str] | None =
         folder: of the model.
         label_map: its label names -> ours, where they differ.
     """
-    return load_teacher(folder, study.task.name, study.labels, mapping=dict(label_map or {}))
+    return load_teacher(folder, study.task.head, study.labels, mapping=dict(label_map or {}))
 
 
 def predictor_of(study: Study, model: Teacher) -> TorchPredictor:

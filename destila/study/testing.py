@@ -24,11 +24,12 @@ from destila.measuring.latency import PAPERS_LENGTH, using_threads
 from destila.measuring.profile import profile
 from destila.measuring.sample_texts import spread, text_file
 from destila.model_folder import read_folder
+from destila.records import Conditions, Latency, Record
 from destila.study.data import Study
 from destila.tokenizer.tokenizer import Tokenizer
 from destila.training.batches import collate
 from destila.training.predict import TorchPredictor
-from destila.types import Conditions, Example, Features, Latency, Prediction, Predictor, Record
+from destila.types import Example, Features, Prediction, Predictor
 
 log = logging.getLogger(__name__)
 

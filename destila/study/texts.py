@@ -12,6 +12,7 @@ from destila.files import find_data, open_text
 from destila.progress import Progress
 from destila.study.keys import AugmentKey
 from destila.study.recipe import AugmentOptions, DistilOptions
+from destila.tasks import task_of
 from destila.teachers import augment
 from destila.tokenizer.split_words import split_words
 from destila.types import Dataset, Example
@@ -50,7 +51,7 @@ class UnlabelledTexts:
         if key not in self._kept:
             known = {e.text for split in self._dataset.splits.values() for e in split}
             lines = sample_lines(*key, known)
-            tagged = self._dataset.task == "tag"
+            tagged = task_of(self._dataset.task).needs_words
             self._kept[key] = [
                 Example(f"unlabelled-{i}", text, words=split_words(text) if tagged else ())
                 for i, text in enumerate(lines)

@@ -162,7 +162,7 @@ def load_student(plan: TrainPlan, start: Path | None = None) -> hf.Loaded:
     spec, study = plan.spec, plan.study
     loaded = hf.load(
         start or spec.model or spec.shape or {},
-        task=study.dataset.task,
+        task=study.task.head,
         labels=study.labels,
         layers=None if start else spec.layers,
         seed=plan.seed,

@@ -1,1 +1,37 @@
-"""Task families: what a unit is, how text becomes features, and which logits meet which labels."""
+"""Task families, one class and one file each: what a unit is, how text becomes features, what is scored.
+
+`classify.py`, `tag.py` and `span/` each define `TASK`. A name in a data set's header is the file's name, or the path
+of a `.py` file that defines one. No torch is imported until a loss is computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from destila import plugins
+from destila.model_folder import FolderInfo
+from destila.types import Task
+
+SHARED = ("classes", "metrics", "units", "user_rows")
+"""Modules of this room that are no tasks."""
+
+
+def task_of(name: str, settings: Mapping[str, Any] | None = None) -> Task:
+    """Find a task and set it up.
+
+    Args:
+        name: the name of a shipped task, or the path of a file that defines `TASK`.
+        settings: a recipe's top-level values or what a model folder's destila.json says; a task reads its own keys.
+            None: the task as it comes.
+
+    Raises:
+        ConfigError: there is no such task, or a setting of it is wrong.
+    """
+    task: Task = plugins.find("tasks", name, "TASK").TASK
+    return task.with_settings(settings or {})
+
+
+def task_of_folder(info: FolderInfo) -> Task:
+    """Find the task of a model folder that has a head, with the settings it was trained with."""
+    return task_of(str(info.extra.get("task") or info.task), info.extra)

@@ -1,38 +1,267 @@
-"""Classification of one text or of a pair: the unit is the example, read at the first token."""
+"""Classification of one text or of a pair: the unit is the example, read at the first token.
+
+Texts are truncated, the longest of a pair first as the published systems do, and the encoding counts how often.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from destila.tasks.readers import ClassifyReader
-from destila.types import IGNORE, Batch, Features, Output, Signal
+from destila.tasks import metrics
+from destila.tasks.classes import CHUNK, best_classes, check_length, class_id, gold_loss
+from destila.tasks.user_rows import string_of
+from destila.tokenizer.pieces import Pieces
+from destila.tokenizer.tokenizer import Tokenizer
+from destila.types import (
+    IGNORE,
+    Batch,
+    Encoded,
+    Example,
+    Features,
+    Output,
+    Prediction,
+    Signal,
+    Task,
+    UnitLogits,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+_LETTERS = 10
+"""Characters per token that a text is cut to before it is tokenised; Spanish has 4 to 5."""
 
-class Classify(ClassifyReader):
-    """The classification task; stateless, shared as TASK."""
 
+class ClassifyTask(Task):
+    """The classification task; it has no settings, so one object serves everybody."""
+
+    name = "classify"
+    head = "classify"
     axis = 2
+    unit_rule = "example"
+    whole_example = True
+    has_pairs = True
+    truncates = True
+    baseline = "tfidf"
+    summary = "gives a Spanish text (or a pair of texts) one of {labels} labels"
+    sample_row: Mapping[str, str] = {"text": "Vivo en Sevilla desde 1992."}
+
+    # from a text to windows
+
+    def read_row(self, row: Mapping[str, Any], number: int) -> Example:
+        """Read a user's row: `text`, and `pair` for the second text of a pair; raise DataError."""
+        pair = string_of(row, "pair", number) if row.get("pair") is not None else None
+        return Example(str(row.get("id", number)), string_of(row, "text", number), pair)
+
+    def encode(
+        self,
+        examples: Sequence[Example],
+        tokenizer: Tokenizer,
+        labels: Sequence[str],
+        *,
+        max_length: int,
+    ) -> Encoded:
+        """Encode one window per example, `[CLS] text [SEP]` or `[CLS] text [SEP] pair [SEP]`.
+
+        Unit 0 sits at the first token. The notes count `truncated` examples.
+
+        Args:
+            examples: labelled or not; without a label the target is IGNORE.
+            tokenizer: frames the texts with its specials.
+            labels: names in the order of the classes.
+            max_length: tokens of a window, specials included.
+
+        Raises:
+            DataError: a label is not one of `labels`.
+            TokenizerError: `max_length` is more than the tokenizer's model holds.
+        """
+        check_length(tokenizer, max_length)
+        ids = {label: i for i, label in enumerate(labels)}
+        features: list[Features] = []
+        truncated = 0
+        for start in range(0, len(examples), CHUNK):
+            chunk = examples[start : start + CHUNK]
+            first = _first_texts(chunk, tokenizer, max_length - tokenizer.special_count(False))
+            second = iter(tokenizer.text([e.pair for e in chunk if e.pair is not None]))
+            for row, (example, text) in enumerate(zip(chunk, first, strict=True), start):
+                pair = next(second) if example.pair is not None else None
+                room = max_length - tokenizer.special_count(pair is not None)
+                kept, kept_pair = _fit(text, pair, room)
+                truncated += _tokens(kept, kept_pair) < _tokens(text, pair)
+                target = class_id(example, example.target, ids)
+                features.append(_window(row, kept, kept_pair, target, tokenizer))
+        return Encoded(features, {"truncated": truncated})
+
+    # from a model's logits to scores
+
+    def join_windows(
+        self, features: Sequence[Features], values: Sequence[np.ndarray]
+    ) -> UnitLogits:
+        """Return logits [1, C] of every example, in order."""
+        rows = {
+            feature.row: np.asarray(value, np.float32)[None]
+            for feature, value in zip(features, values, strict=True)
+        }
+        return [rows[row] for row in sorted(rows)]
+
+    unit_logits = join_windows
+
+    def decode(
+        self,
+        examples: Sequence[Example],  # noqa: ARG002
+        rows: Sequence[Any],
+        labels: Sequence[str],
+    ) -> list[Prediction]:
+        """Choose one label per example, with its distribution."""
+        return best_classes(rows, labels)
+
+    def to_json(
+        self, example: Example, prediction: Prediction, labels: Sequence[str]
+    ) -> dict[str, Any]:
+        """Write a prediction as the documented object: the text, its label and every probability."""
+        chances = zip(labels, prediction.probabilities[0], strict=True)
+        return {
+            "id": example.id,
+            "text": example.text,
+            **({} if example.pair is None else {"pair": example.pair}),
+            "label": prediction.labels[0],
+            "probabilities": {label: round(float(p), 6) for label, p in chances},
+        }
+
+    def loss(
+        self, examples: Sequence[Example], rows: Sequence[Any], labels: Sequence[str]
+    ) -> float:
+        """Compute the mean cross-entropy of the gold labels over examples, in nats."""
+        golds = [[e.target] if e.target is not None else [] for e in examples]
+        return gold_loss(golds, rows, labels)
+
+    def main_score(self, labels: Sequence[str]) -> str:  # noqa: ARG002
+        """Name the key of the main score: accuracy."""
+        return "accuracy"
+
+    def score(
+        self,
+        examples: Sequence[Example],
+        predictions: Sequence[Prediction],
+        labels: Sequence[str],
+    ) -> dict[str, float]:
+        """Compute accuracy, macro_f1, mcc and ece."""
+        probabilities = np.concatenate([p.probabilities for p in predictions])  # [N, C]
+        return metrics.classification(_golds(examples), _names(predictions), labels, probabilities)
+
+    def items(
+        self,
+        examples: Sequence[Example],
+        predictions: Sequence[Prediction],
+        labels: Sequence[str],
+    ) -> list[list[int]]:
+        """Count [right, 1] of every example."""
+        return metrics.items(self.main_score(labels), _golds(examples), _names(predictions))
+
+    def details(
+        self,
+        examples: Sequence[Example],
+        predictions: Sequence[Prediction],
+        labels: Sequence[str],
+    ) -> dict[str, Any]:
+        """Make the tables per_label and confusion over examples."""
+        return metrics.tables(
+            self.main_score(labels), labels, _golds(examples), _names(predictions)
+        )
+
+    def agreement(self, one: Sequence[Prediction], other: Sequence[Prediction]) -> float:
+        """Compute the share of examples with the same label."""
+        return metrics.agreement(_names(one), _names(other))
+
+    # what training compares
 
     def signal(self, output: Output, batch: Batch) -> Signal:
-        """Logits [B, 1, C]: the example is the only unit."""
+        """Return logits [B, 1, C]: the example is the only unit."""
         return Signal(output.logits.unsqueeze(1), batch.unit_mask)
 
     def targets(self, batch: Batch) -> Tensor:
-        """Gold class ids [B, 1]."""
+        """Return gold class ids [B, 1]."""
         return batch.target
 
     def supervised(self, output: Output, batch: Batch) -> Signal:
-        """Logits [B, 1, C]."""
+        """Return logits [B, 1, C] where an example has a label."""
         return Signal(output.logits.unsqueeze(1), batch.target != IGNORE)
 
-    def teach(self, row: np.ndarray, feature: Features) -> np.ndarray:  # noqa: ARG002
-        """The example's row [1, C]."""
+    def teacher_logits(self, row: np.ndarray, feature: Features) -> np.ndarray:  # noqa: ARG002
+        """Return the example's row [1, C]: there is one window."""
         return row
 
 
-TASK = Classify()
+def _first_texts(examples: Sequence[Example], tokenizer: Tokenizer, room: int) -> list[Pieces]:
+    """Tokenise each example's text; of a long one that stands alone only a beginning that fills `room` tokens.
+
+    The beginning ends at a blank, which no tokenizer crosses, so its tokens are those of the whole text.
+    """
+    longest = _LETTERS * room
+    ends = [
+        e.text.rfind(" ", 0, longest) if e.pair is None and len(e.text) > longest else -1
+        for e in examples
+    ]
+    beginnings = [
+        e.text if end < 0 else e.text[:end] for e, end in zip(examples, ends, strict=True)
+    ]
+    pieces = tokenizer.text(beginnings)
+
+    # a beginning of few tokens does not fill the window: these texts are read whole after all
+    short = [i for i, end in enumerate(ends) if end >= 0 and len(pieces[i].ids) <= room]
+    for i, whole in zip(short, tokenizer.text([examples[i].text for i in short]), strict=True):
+        pieces[i] = whole
+    return pieces
+
+
+def _fit(text: Pieces, pair: Pieces | None, room: int) -> tuple[Pieces, Pieces | None]:
+    """Cut both texts to `room` tokens together, the longer one first, to the token as transformers does."""
+    total = _tokens(text, pair)
+    if total <= room:
+        return text, pair
+
+    m = len(text.ids)
+    n = total - m
+    half = (room + 1) // 2 if m > n else room // 2  # of an odd room the longer text keeps one more
+    m = min(m, max(room - n, half))
+    n = min(n, room - m)
+    kept = Pieces(text.ids[:m], text.spans[:m])
+    return kept, None if pair is None else Pieces(pair.ids[:n], pair.spans[:n])
+
+
+def _tokens(text: Pieces, pair: Pieces | None) -> int:
+    return len(text.ids) + (0 if pair is None else len(pair.ids))
+
+
+def _window(
+    row: int, text: Pieces, pair: Pieces | None, target: int, tokenizer: Tokenizer
+) -> Features:
+    """Frame a text or a pair that fits; its only unit is the first token."""
+    input_ids, type_ids, spans, _ = tokenizer.frame(text, pair)
+    unit = np.full(len(input_ids), -1, np.int32)  # [L]
+    unit[0] = 0
+    return Features(
+        row=row,
+        window=0,
+        input_ids=input_ids,
+        type_ids=type_ids,
+        spans=spans,
+        unit=unit,
+        start=0,
+        owned=np.ones(1, bool),
+        target=np.array([target], np.int32),
+    )
+
+
+def _golds(examples: Sequence[Example]) -> list[str]:
+    return [str(e.target) for e in examples]
+
+
+def _names(predictions: Sequence[Prediction]) -> list[str]:
+    return [p.labels[0] for p in predictions]
+
+
+TASK = ClassifyTask()

@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from destila.losses._pool import pooled
+from destila.losses.pool import pool_states
+from destila.losses.term import ModelShape
 from destila.training.batches import collate, to_device
-from destila.types import Batch, Features, ModelShape, Signal, State, TeacherStates
+from destila.types import Batch, Features, Signal, State, TeacherStates
 
 StatesByPool = Mapping[str, Sequence[State]]
 """The states that a loss compares, by pool: `Mix.teacher_states`."""
@@ -112,7 +113,7 @@ class LiveStates:
     def _placed(self, value: Tensor, read: Batch, place: Tensor | None, pool: str) -> Tensor:
         if pool in ("token", "padded"):
             return value
-        value = pooled(value, read, pool, whole=self.whole)
+        value = pool_states(value, read, pool, whole_example=self.whole)
         return value if place is None else value.flatten(0, 1)[place.clamp(min=0)]
 
 

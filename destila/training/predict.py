@@ -12,7 +12,7 @@ from torch import nn
 
 from destila.tokenizer.tokenizer import Tokenizer
 from destila.training.batches import collate, to_device
-from destila.types import Example, Features, Prediction, Reader, UnitLogits
+from destila.types import Example, Features, Prediction, Task, UnitLogits
 
 
 @torch.no_grad()
@@ -78,29 +78,29 @@ class TorchPredictor:
         self,
         model: nn.Module,
         tokenizer: Tokenizer,
-        task: Reader,
+        task: Task,
         labels: Sequence[str],
         *,
         max_length: int,
     ) -> None:
-        self.model, self.tokenizer, self._task = model, tokenizer, task
-        self.labels, self.task, self.max_length = tuple(labels), task.name, max_length
+        self.model, self.tokenizer, self.task = model, tokenizer, task
+        self.labels, self.max_length = tuple(labels), max_length
 
     def logits(
         self, examples: Sequence[Example], *, progress: Callable[[int], None] | None = None
     ) -> UnitLogits:
         """Return the logits per unit [U, C] of every example: what a teacher's cache keeps."""
-        return self._task.units(*self._window_logits(examples, progress))
+        return self.task.unit_logits(*self._window_logits(examples, progress))
 
     def rows(self, examples: Sequence[Example]) -> list[Any]:
         """Return what the task decodes: one row per example."""
-        return self._task.gather(*self._window_logits(examples, None))
+        return self.task.join_windows(*self._window_logits(examples, None))
 
     def predict(self, examples: Sequence[Example], *, chunk: int = 1024) -> Iterator[Prediction]:
         """Yield predictions in order, computed `chunk` examples at a time."""
         for start in range(0, len(examples), chunk):
             part = examples[start : start + chunk]
-            yield from self._task.decode(part, self.rows(part), self.labels)
+            yield from self.task.decode(part, self.rows(part), self.labels)
 
     def _window_logits(
         self, examples: Sequence[Example], progress: Callable[[int], None] | None
@@ -108,7 +108,7 @@ class TorchPredictor:
         """Return the windows of some examples, and the logits of each."""
         # without targets: prediction must not look at them, nor fail on a label it does not know
         unlabelled = [Example(e.id, e.text, e.pair, e.words) for e in examples]
-        encoded = self._task.encode(
+        encoded = self.task.encode(
             unlabelled, self.tokenizer, self.labels, max_length=self.max_length
         )
         logits = window_logits(

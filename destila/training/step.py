@@ -20,10 +20,11 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
+from destila.losses.term import Objective
 from destila.losses.weighted import WeightedLoss
 from destila.training.batches import StateSource, map_tensors, to_device
 from destila.training.sharding import whole_tensor
-from destila.types import IGNORE, Batch, Objective, Output, Signal
+from destila.types import IGNORE, Batch, Output, Signal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

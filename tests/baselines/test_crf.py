@@ -71,7 +71,7 @@ def test_the_baseline_says_its_name_weights_and_bytes(trained):
     assert trained.name == "crf"
     assert trained.parameters > 20
     assert trained.size_bytes > 4 * trained.parameters
-    assert baselines.baseline_of("tag") is crf
+    assert baselines.baseline_of("crf") is crf
 
 
 @pytest.mark.parametrize(

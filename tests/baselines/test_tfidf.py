@@ -104,7 +104,7 @@ def test_the_baseline_says_its_name_weights_and_bytes(trained):
     assert trained.name == "tfidf"
     assert trained.parameters > 100
     assert trained.size_bytes > 4 * trained.parameters
-    assert baselines.baseline_of("classify") is tfidf
+    assert baselines.baseline_of("tfidf") is tfidf
 
 
 @pytest.mark.parametrize(

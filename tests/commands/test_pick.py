@@ -9,7 +9,7 @@ from destila import cli, config, records
 from destila.commands import pick
 from destila.errors import ConfigError
 from destila.measuring import machine
-from destila.types import Latency, Record
+from destila.records import Latency, Record
 
 
 def where():

@@ -11,10 +11,11 @@ import destila
 from destila.commands.predict import Config, run, write
 from destila.errors import ConfigError, DataError, ModelError
 from destila.inference import label_texts
-from destila.inference.labeller import Labeller
+from destila.tasks.classify import ClassifyTask
 
 BIO = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
 POS = ("DET", "NOUN", "VERB")
+READ_ROW = ClassifyTask.read_row
 
 
 def of(model, lines=(), file=None):
@@ -207,9 +208,8 @@ def test_a_run_that_was_killed_goes_on_where_it_was(untrained, tmp_path, monkeyp
         write(config, progress=stop)
     assert not out.exists()
     asked = []
-    real = Labeller._example
     monkeypatch.setattr(
-        Labeller, "_example", lambda self, row, n: asked.append(n) or real(self, row, n)
+        ClassifyTask, "read_row", lambda self, row, n: asked.append(n) or READ_ROW(self, row, n)
     )
     assert write(config) == 30
     assert asked == list(range(12, 30))

@@ -8,7 +8,7 @@ from destila import records
 from destila.commands import report
 from destila.errors import ConfigError, DataError
 from destila.measuring import machine
-from destila.types import Record
+from destila.records import Record
 
 
 def record(role, right):

@@ -51,7 +51,9 @@ def test_a_text_is_answered_bitwise_alike_alone_in_any_batch_in_any_order_on_any
     exported, asked, task
 ):
     folder = exported(task)
-    texts = [Labeller(folder)._example(item, i) for i, item in enumerate(asked(task))]
+    rows = [{"text": item} if isinstance(item, str) else item for item in asked(task)]
+    reads = Labeller(folder).predictor.task
+    texts = [reads.read_row(row, i) for i, row in enumerate(rows)]
     one, two = RuntimePredictor(folder, threads=1), RuntimePredictor(folder, threads=2)
     want = [next(one.predict([text])).probabilities for text in texts]
     shuffled = random.Random(0).sample(range(len(texts)), len(texts))

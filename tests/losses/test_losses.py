@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from destila import config, errors, plugins
-from destila.types import IGNORE, LossContext
+from destila.losses.term import LossContext
+from destila.types import IGNORE
 
 SIGNAL_TERMS = ["kl", "soft_ce", "mse"]
 

@@ -9,8 +9,8 @@ import torch
 
 from destila import config, plugins
 from destila.errors import ConfigError
+from destila.losses.term import LossContext, ModelShape, Term
 from destila.losses.weighted import build_loss
-from destila.types import LossContext, ModelShape, Term
 
 KINDS = frozenset({"logits", "hidden", "attention", "scores", "query", "key", "value"})
 B, L, A = 2, 5, 2

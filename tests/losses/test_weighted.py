@@ -27,7 +27,7 @@ ROWS = [np.random.default_rng(i).normal(size=(n, 3)) for i, n in enumerate((3, 2
 
 
 def teach(f: Features) -> np.ndarray:
-    return tag.TASK.teach(ROWS[f.row], f)
+    return tag.TASK.teacher_logits(ROWS[f.row], f)
 
 
 BOTH = [{"use": "hard", "weight": 0.25}, {"use": "kl", "weight": 2.0}]
@@ -42,7 +42,7 @@ def said(batch, seed=0) -> Output:
 def test_counts_are_labelled_units_for_gold_and_owned_units_for_a_teacher():
     batch = collate(WINDOWS, 0, teacher=teach)
     assert build_loss(BOTH).counts(tag.TASK, batch) == [3, 4]
-    assert build_loss(BOTH).counts(tag.Tag(every_piece=True), batch) == [3, 4]
+    assert build_loss(BOTH).counts(tag.TagTask(every_piece=True), batch) == [3, 4]
 
 
 def test_the_loss_is_the_weighted_sum_of_means():

@@ -3,7 +3,7 @@ from __future__ import annotations
 import sys
 
 from destila.measuring import machine
-from destila.types import Conditions
+from destila.records import Conditions
 
 
 def write(root, path, text):

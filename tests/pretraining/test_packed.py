@@ -12,7 +12,7 @@ from destila.losses.weighted import build_loss
 from destila.models.architecture import from_shape
 from destila.models.mlm import build
 from destila.pretraining.data.batches import MaskedRows
-from destila.pretraining.objective import TASK
+from destila.pretraining.objective import OBJECTIVE
 from destila.pretraining.packed import batch_of, split_rows
 from destila.types import IGNORE
 
@@ -78,25 +78,27 @@ def test_only_what_was_chosen_has_logits(model, rows):
     batch = batch_of(rows)
     said = model(batch)
     assert said.logits.shape == (1, 4, 30)
-    assert TASK.targets(batch).tolist() == [[7, 8, 9, 10]]
+    assert OBJECTIVE.targets(batch).tolist() == [[7, 8, 9, 10]]
     assert said.order.shape == (3, 2)
     everywhere = batch_of(rows, every=True)
     assert model(everywhere).logits.shape == (1, sum(SIZES) + LENGTH, 30)
-    assert (TASK.targets(everywhere) != IGNORE).sum() == 4
+    assert (OBJECTIVE.targets(everywhere) != IGNORE).sum() == 4
 
 
 def test_the_losses_are_cross_entropies_over_chosen_tokens_and_over_ordered_texts(model, rows):
     batch = batch_of(rows)
     terms = build_loss([{"use": "hard"}, {"use": "order", "weight": 2.0}])
-    assert terms.counts(TASK, batch) == [4, 3]
+    assert terms.counts(OBJECTIVE, batch) == [4, 3]
     output = model(batch)
-    loss, parts = terms(TASK, output, batch, [4, 3])
+    loss, parts = terms(OBJECTIVE, output, batch, [4, 3])
     chosen = torch.nn.functional.cross_entropy(output.logits[0], torch.tensor([7, 8, 9, 10]))
     order = torch.nn.functional.cross_entropy(output.order, torch.tensor([1, 0, 1]))
     torch.testing.assert_close(parts["hard"], chosen)
     torch.testing.assert_close(parts["order"], order)
     torch.testing.assert_close(loss, chosen + 2 * order)
-    every, _ = terms(TASK, model(batch_of(rows, every=True)), batch_of(rows, every=True), [4, 3])
+    every, _ = terms(
+        OBJECTIVE, model(batch_of(rows, every=True)), batch_of(rows, every=True), [4, 3]
+    )
     torch.testing.assert_close(every, loss)
 
 
@@ -104,7 +106,7 @@ def test_a_batch_without_ordered_texts_costs_nothing(model, rows):
     batch = batch_of(rows)
     batch = replace(batch, order=torch.full_like(batch.order, IGNORE))
     terms = build_loss([{"use": "order"}])
-    loss, _ = terms(TASK, model(batch), batch, terms.counts(TASK, batch))
+    loss, _ = terms(OBJECTIVE, model(batch), batch, terms.counts(OBJECTIVE, batch))
     assert loss.item() == 0
     loss.backward()
 

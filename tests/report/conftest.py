@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from destila.types import Conditions, Latency, Record
+from destila.records import Conditions, Latency, Record
 
 
 def conditions(**changes):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from destila import records
 from destila.measuring import machine
+from destila.records import Record
 from destila.report.find import find
-from destila.types import Record
 
 
 def record(role, right):

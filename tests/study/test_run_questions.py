@@ -13,7 +13,7 @@ from destila.errors import DataError, ModelError, TokenizerError
 from destila.inference.labeller import Labeller
 from destila.model_folder import SPAN_LABELS
 from destila.study.recipe import read_recipe
-from destila.tasks.span.reader import SpanOptions
+from destila.tasks.span.options import SpanOptions
 from destila.teachers.cache import estimate_cache
 from destila.types import Example
 from tests.fixtures.studies import records_of, run_recipe, study_of
@@ -77,7 +77,7 @@ def test_caches_of_other_rules_are_other_caches(questions):
     """The rule of units and the plan of windows decide who can share a teacher's rows."""
     path = questions()
     changes = ([], ["span.unit=token"], ["span.window=20"], ["span.stride=9"], ["max_length=60"])
-    assert len({study_of(path, *c).unit_rule for c in changes}) == len(changes)
+    assert len({study_of(path, *c).task.unit_rule for c in changes}) == len(changes)
 
 
 def test_answers_and_options_name_a_study_of_questions(questions):

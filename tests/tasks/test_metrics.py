@@ -54,8 +54,7 @@ def seqeval(gold, predicted):
 
 @pytest.mark.parametrize("case", ENTITY_CASES, ids=lambda c: c["case"])
 def test_entity_counts_are_the_golden_ones(case):
-    labels = sorted({tag for s in case["gold"] + case["predicted"] for tag in s} | {"B-PER"})
-    counts = np.sum(metrics.items("tag", labels, case["gold"], case["predicted"]), axis=0).tolist()
+    counts = np.sum(metrics.items("entity_f1", case["gold"], case["predicted"]), axis=0).tolist()
     assert counts == [case["tp"], case["found"], case["true"]]
 
 
@@ -126,39 +125,20 @@ def test_a_bin_holds_its_upper_edge():
 
 
 @pytest.mark.parametrize(
-    ("task", "labels", "key"),
+    ("main", "labels", "gold", "predicted"),
     [
-        ("classify", ("a", "b"), "accuracy"),
-        ("tag", BIO, "entity_f1"),
-        ("tag", UPOS, "pos_accuracy"),
-        ("tag", ("O", "B-", "X"), "pos_accuracy"),
+        ("accuracy", ("a", "b"), ["a", "b", "b"], ["a", "a", "b"]),
+        ("entity_f1", BIO, [["B-PER", "O"], ["B-LOC", "I-LOC"]], [["B-PER", "O"], ["B-LOC", "O"]]),
+        ("pos_accuracy", UPOS, [["NOUN", "VERB"], ["ADP"]], [["NOUN", "ADJ"], ["ADP"]]),
     ],
 )
-def test_the_main_score_follows_the_task_and_the_labels(task, labels, key):
-    assert metrics.main_score(task, labels) == key
-
-
-def test_an_unknown_task_has_no_main_score():
-    with pytest.raises(ConfigError, match="'parse': known are classify, tag, span"):
-        metrics.main_score("parse", ())
-
-
-@pytest.mark.parametrize(
-    ("task", "labels", "gold", "predicted"),
-    [
-        ("classify", ("a", "b"), ["a", "b", "b"], ["a", "a", "b"]),
-        ("tag", BIO, [["B-PER", "O"], ["B-LOC", "I-LOC"]], [["B-PER", "O"], ["B-LOC", "O"]]),
-        ("tag", UPOS, [["NOUN", "VERB"], ["ADP"]], [["NOUN", "ADJ"], ["ADP"]]),
-    ],
-)
-def test_summed_items_give_the_main_score(task, labels, gold, predicted):
-    main = metrics.main_score(task, labels)
+def test_summed_items_give_the_main_score(main, labels, gold, predicted):
     direct = (
         metrics.classification(gold, predicted, labels)
-        if task == "classify"
+        if main == "accuracy"
         else metrics.tagging(gold, predicted, labels)
     )
-    summed = np.sum(metrics.items(task, labels, gold, predicted), axis=0)
+    summed = np.sum(metrics.items(main, gold, predicted), axis=0)
     assert metrics.score_of_items(main, summed) == pytest.approx(direct[main])
 
 
@@ -172,7 +152,7 @@ def test_macro_f1_has_no_additive_counts():
 
 
 def test_per_label_of_bio_is_per_entity_type():
-    rows = metrics.per_label("tag", BIO, [["B-PER", "O", "B-LOC"]], [["B-PER", "B-ORG", "O"]])
+    rows = metrics.per_label("entity_f1", BIO, [["B-PER", "O", "B-LOC"]], [["B-PER", "B-ORG", "O"]])
     assert list(rows) == ["PER", "LOC", "ORG"]
     assert rows["PER"] == {"precision": 1.0, "recall": 1.0, "f1": 1.0, "support": 1.0}
     assert rows["ORG"]["support"] == 0
@@ -180,7 +160,7 @@ def test_per_label_of_bio_is_per_entity_type():
 
 
 def test_per_label_of_a_classifier_is_per_class():
-    rows = metrics.per_label("classify", ("a", "b"), ["a", "a", "b"], ["a", "b", "b"])
+    rows = metrics.per_label("accuracy", ("a", "b"), ["a", "a", "b"], ["a", "b", "b"])
     assert rows["a"] == pytest.approx(
         {"precision": 1.0, "recall": 0.5, "f1": 2 / 3, "support": 2.0}
     )

@@ -9,12 +9,13 @@ import pytest
 import torch
 
 from destila.losses import hidden
+from destila.losses.term import LossContext, ModelShape
 from destila.losses.weighted import build_loss
 from destila.models.architecture import from_shape
 from destila.models.encoder import STATES
 from destila.models.heads import Model, build
 from destila.tasks.classify import TASK as CLASSIFY
-from destila.tasks.span.reader import SpanOptions
+from destila.tasks.span.options import SpanOptions
 from destila.tasks.span.task import SpanTask
 from destila.tasks.tag import TASK as TAG
 from destila.teachers import cached_states, live_states
@@ -23,7 +24,7 @@ from destila.teachers.cached_states import CachedStates, state_predictor
 from destila.teachers.live_states import LiveStates
 from destila.tokenizer.split_words import split_words
 from destila.training.batches import collate
-from destila.types import Batch, Example, Features, LossContext, ModelShape, Output, TeacherStates
+from destila.types import Batch, Example, Features, Output, TeacherStates
 
 TASKS = {"classify": CLASSIFY, "tag": TAG, "span": SpanTask(SpanOptions(window=8, stride=6))}
 LABELS = {"classify": ("no", "si"), "tag": ("a", "b"), "span": ("start", "end")}

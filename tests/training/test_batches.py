@@ -57,7 +57,7 @@ def test_a_window_without_units_is_masked_out():
 
 def test_the_teachers_rows_are_those_of_the_windows_own_units():
     rows = [np.array([[1, 2]], np.float16), np.arange(10, dtype=np.float16).reshape(5, 2)]
-    batch = collate([LONG, SHORT], 6, teacher=lambda f: tag.TASK.teach(rows[f.row], f))
+    batch = collate([LONG, SHORT], 6, teacher=lambda f: tag.TASK.teacher_logits(rows[f.row], f))
     assert batch.teacher.logits.dtype == torch.float32
     assert batch.teacher.logits.tolist() == [[[4, 5], [6, 7]], [[1, 2], [0, 0]]]
     assert torch.equal(batch.teacher.mask, batch.unit_mask)

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from destila.errors import TrainingError
 from destila.losses.weighted import build_loss
-from destila.tasks.tag import Tag
+from destila.tasks.tag import TagTask
 from destila.training.batches import collate
 from destila.training.loop import Evaluation, TrainData, fit
 from destila.training.options import TrainOptions
@@ -141,7 +141,7 @@ def test_labels_on_every_piece_are_counted_per_piece(toy):
     step = next(
         fit(
             net,
-            Tag(every_piece=True),
+            TagTask(every_piece=True),
             build_loss([{"use": "hard"}]),
             data,
             evaluate,

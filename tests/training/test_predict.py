@@ -35,7 +35,7 @@ def sentence(n: int) -> Example:
 
 
 def logits(model, task, features, **options) -> list[np.ndarray]:
-    return task.gather(features, window_logits(model, features, **options))
+    return task.join_windows(features, window_logits(model, features, **options))
 
 
 EXAMPLES = [sentence(1), sentence(30), Example("empty", ""), sentence(3)]

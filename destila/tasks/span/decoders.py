@@ -27,7 +27,7 @@ import numpy as np
 from destila.types import Answer, CharSpan, Features
 
 if TYPE_CHECKING:
-    from destila.tasks.span.reader import SpanOptions
+    from destila.tasks.span.options import SpanOptions
 
 Windows = Sequence[tuple[Features, np.ndarray]]
 """Features and their logits [L, 2] of one question."""

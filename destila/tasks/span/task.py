@@ -12,76 +12,359 @@ the exact characters matter there, and there is no other tokenizer to agree with
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from destila.tasks.span.reader import SpanReader
-from destila.types import Batch, Features, Output, Signal
+from destila.config import build_config
+from destila.errors import ConfigError, DataError
+from destila.tasks import metrics as label_metrics
+from destila.tasks.span import metrics
+from destila.tasks.span.decoders import answer, context_tokens
+from destila.tasks.span.options import SpanOptions
+from destila.tasks.span.windows import check_fit, encode_span, place, window_size
+from destila.tasks.user_rows import string_of
+from destila.tokenizer.tokenizer import Tokenizer
+from destila.types import (
+    ABSENT,
+    Answer,
+    Batch,
+    CharSpan,
+    Encoded,
+    Example,
+    Features,
+    Output,
+    Prediction,
+    Signal,
+    Task,
+    UnitLogits,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+_LENGTHS = (
+    ("none", 0, 0),
+    ("1", 1, 1),
+    ("2-3", 2, 3),
+    ("4-7", 4, 7),
+    ("8 and more", 8, 1 << 30),
+)
+"""Words of a reference answer: name, from, to."""
 
-class SpanTask(SpanReader):
-    """The question answering task; options as in `tasks.span.reader.SpanOptions`."""
 
+@dataclass(frozen=True, slots=True)
+class QuestionLogits:
+    """What a model says about one question: its windows and their start and end logits, float32 [L, 2] each."""
+
+    windows: tuple[tuple[Features, np.ndarray], ...]
+
+
+class SpanTask(Task):
+    """The question answering task: units are the words of the context, and unit 0 of each window, "not here"."""
+
+    name = "span"
+    head = "span"
     axis = 1
+    has_pairs = True
+    asks_questions = True
+    summary = "finds the answer to a question in a Spanish text"
+    sample_row: Mapping[str, str] = {
+        "text": "¿Dónde vive Ana?",
+        "pair": "Ana vive en Sevilla.",
+    }
 
-    def signal(self, output: Output, batch: Batch) -> Signal:
-        """Start and end logits of every unit [B, U, 2], float32."""
-        return Signal(
-            unit_logits(output.logits, batch.unit, batch.unit_mask.shape[1]), batch.unit_mask
+    def __init__(self, options: SpanOptions | None = None) -> None:
+        self.options = options or SpanOptions()
+
+    def with_settings(self, settings: Mapping[str, Any]) -> SpanTask:
+        """Return the task with a `span` table; where `max_length` is known too, its plan of windows is settled.
+
+        The plan is settled from the settings alone: a teacher that reads shorter windows keeps it.
+        """
+        options = build_config(SpanOptions, dict(settings.get("span") or {}), where="span")
+        if "max_length" in settings:
+            size, stride = window_size(int(settings["max_length"]), options)
+            options = options.model_copy(update={"window": size, "stride": stride})
+        return SpanTask(options)
+
+    def settings(self) -> dict[str, Any]:
+        """Return the `span` table, its plan of windows settled."""
+        return self.options.model_dump()
+
+    def facts(self) -> dict[str, Any]:
+        """Return the `span` table, without which a model would be read in other windows than in training."""
+        return {"span": self.settings()}
+
+    @property
+    def unit_rule(self) -> str:
+        """How a row of units is made, which decides who can share a teacher's."""
+        options = self.options
+        return f"{options.unit}, windows of {options.window} words every {options.stride}"
+
+    # from a text to windows
+
+    def read_row(self, row: Mapping[str, Any], number: int) -> Example:
+        """Read a user's row: `question` and `context`, or `text` and `pair`; raise DataError."""
+        question = "text" if "text" in row and "question" not in row else "question"
+        context = "pair" if "pair" in row else "context"
+        return Example(
+            str(row.get("id", number)),
+            string_of(row, question, number),
+            string_of(row, context, number),
         )
 
+    def encode(
+        self,
+        examples: Sequence[Example],
+        tokenizer: Tokenizer,
+        labels: Sequence[str],  # noqa: ARG002
+        *,
+        max_length: int,
+    ) -> Encoded:
+        """Encode the windows of every question; see `tasks.span.windows`."""
+        return encode_span(examples, tokenizer, max_length=max_length, options=self.options)
+
+    def check_fit(
+        self, examples: Sequence[Example], tokenizer: Tokenizer, *, max_length: int
+    ) -> None:
+        """Raise TokenizerError or DataError for a question that `encode` would refuse, without its windows."""
+        check_fit(examples, tokenizer, max_length=max_length)
+
+    def check_teacher(self, name: str, longest: int) -> None:
+        """Raise ConfigError for a teacher that reads fewer tokens at once than the plan of windows advances."""
+        if longest and longest < (self.options.stride or 1):
+            raise ConfigError(
+                f"teacher '{name}' reads at most {longest} tokens, fewer than the stride of"
+                f" {self.options.stride or 1} words from one window to the next:"
+                " lower span.window and span.stride, or give another teacher"
+            )
+
+    @property
+    def equal_tokens(self) -> str:
+        """The setting because of which teacher and student must read the same tokens; "" when they need not."""
+        return "" if self.options.unit == "unit" else f"span.unit = '{self.options.unit}'"
+
+    def advice(self, examples: Sequence[Example]) -> str:
+        """Say what is likely wrong with the settings for some training questions; "" when nothing is."""
+        impossible = sum(e.answers == () for e in examples)
+        if not impossible or self.options.null_threshold is not None:
+            return ""
+        return (
+            f"{impossible} training questions have no answer, and every question will be answered:"
+            " set span.null_threshold, for example to 0.0, so that models may say that there is none"
+        )
+
+    # from a model's logits to scores
+
+    def join_windows(
+        self, features: Sequence[Features], values: Sequence[np.ndarray]
+    ) -> list[QuestionLogits]:
+        """Return the windows of every question and their logits, without padding."""
+        windows: dict[int, list[tuple[Features, np.ndarray]]] = {}
+        for feature, value in zip(features, values, strict=True):
+            logits = np.array(value[: len(feature.input_ids)], np.float32)  # [L, 2]
+            windows.setdefault(feature.row, []).append((feature, logits))
+        return [QuestionLogits(tuple(windows[row])) for row in sorted(windows)]
+
+    def unit_logits(self, features: Sequence[Features], values: Sequence[np.ndarray]) -> UnitLogits:
+        """Return start and end logits f32 [cells, 2] of every question: log-sum-exp over a unit's tokens.
+
+        A unit without a token is ABSENT. A planned window that was read in parts is joined as log-odds against each
+        part's own unit 0, their mean where two parts hold a unit.
+        """
+        return [_row(question.windows) for question in self.join_windows(features, values)]
+
+    def decode(
+        self,
+        examples: Sequence[Example],
+        rows: Sequence[Any],
+        labels: Sequence[str],  # noqa: ARG002
+    ) -> list[Prediction]:
+        """Find one Answer per question; see `tasks.span.decoders`."""
+        return [
+            answer(row.windows, example.pair or "", self.options)
+            for example, row in zip(examples, rows, strict=True)
+        ]
+
+    def to_json(
+        self,
+        example: Example,
+        prediction: Prediction,
+        labels: Sequence[str],  # noqa: ARG002
+    ) -> dict[str, Any]:
+        """Write an answer as the documented object; offsets are code points of the context."""
+        assert isinstance(prediction, Answer)
+        return {
+            "id": example.id,
+            "answer": prediction.labels[0],
+            "start": prediction.start,
+            "end": prediction.end,
+            "probability": round(prediction.probability, 6),
+            "null_probability": round(prediction.null_probability, 6),
+        }
+
+    def loss(
+        self,
+        examples: Sequence[Example],
+        rows: Sequence[Any],
+        labels: Sequence[str],  # noqa: ARG002
+    ) -> float:
+        """Compute the mean cross-entropy of the first reference's start and end over windows, in nats.
+
+        A distribution is over the first token and the context's (with `unit = "position"` over all); a window that
+        does not hold the answer points at the first token, as in Speedy Gonzales.
+        """
+        total, count = 0.0, 0
+        for example, row in zip(examples, rows, strict=True):
+            if example.answers is None:
+                continue
+            for feature, value in row.windows:
+                logits = value[feature.unit >= 0].astype(np.float64)  # [tokens of units, 2]
+                gold = value[self._target(feature, example), (0, 1)]  # [2]
+                with np.errstate(invalid="ignore"):  # not finite: for the caller to judge
+                    total += float((np.logaddexp.reduce(logits, axis=0) - gold).mean())
+                count += 1
+        return total / max(1, count)
+
+    def main_score(self, labels: Sequence[str]) -> str:  # noqa: ARG002
+        """Name the key of the main score: f1."""
+        return "f1"
+
+    def score(
+        self,
+        examples: Sequence[Example],
+        predictions: Sequence[Prediction],
+        labels: Sequence[str],  # noqa: ARG002
+    ) -> dict[str, float]:
+        """Compute exact_match and f1 (official), exact_match_es and f1_es (MLQA's); see `tasks.span.metrics`."""
+        return metrics.scores(_texts(predictions), _references(examples))
+
+    def items(
+        self,
+        examples: Sequence[Example],
+        predictions: Sequence[Prediction],
+        labels: Sequence[str],  # noqa: ARG002
+    ) -> list[list[int]]:
+        """Count [official F1 in millionths, a million] of every question."""
+        table = metrics.per_question(_texts(predictions), _references(examples), metrics.official)
+        return [[round(f1 * 1_000_000), 1_000_000] for f1 in table[:, 1].tolist()]
+
+    def details(
+        self,
+        examples: Sequence[Example],
+        predictions: Sequence[Prediction],
+        labels: Sequence[str],  # noqa: ARG002
+    ) -> dict[str, Any]:
+        """Count the `unanswered`, and group scores by_answer_length: words of the shortest reference."""
+        answers, references = _texts(predictions), _references(examples)
+        table = metrics.per_question(answers, references, metrics.official)  # [N, 2]
+        lengths = np.array(
+            [min((len(text.split()) for text in golds), default=0) for golds in references]
+        )
+
+        groups = {}
+        for name, low, high in _LENGTHS:
+            inside = (lengths >= low) & (lengths <= high)
+            if inside.any():
+                exact, f1 = table[inside].mean(0).tolist()
+                groups[name] = {"questions": int(inside.sum()), "exact_match": exact, "f1": f1}
+        return {"unanswered": answers.count(""), "by_answer_length": groups}
+
+    def agreement(self, one: Sequence[Prediction], other: Sequence[Prediction]) -> float:
+        """Compute the share of questions with the same answer."""
+        return label_metrics.agreement(_texts(one), _texts(other))
+
+    # what training compares
+
+    def signal(self, output: Output, batch: Batch) -> Signal:
+        """Return start and end logits of every unit [B, U, 2], float32."""
+        from destila.losses.pool import log_sum_units  # torch, which a prediction may lack
+
+        units = batch.unit_mask.shape[1]
+        return Signal(log_sum_units(output.logits, batch.unit, units), batch.unit_mask)
+
     def targets(self, batch: Batch) -> Tensor:
-        """The tokens at which the answer starts and ends [B, 2]; 0, the first token, where the window holds none."""
+        """Return the tokens at which the answer starts and ends [B, 2]; 0 where the window holds none."""
         return batch.target
 
     def supervised(self, output: Output, batch: Batch) -> Signal:
-        """Token logits [B, L, 2]; tokens of no unit (the question, separators) are no answer and do not count."""
+        """Return token logits [B, L, 2]; tokens of no unit (the question, separators) are no answer."""
         return Signal(output.logits, batch.unit >= 0)
 
-    def teach(self, row: np.ndarray, feature: Features) -> np.ndarray:
-        """The teacher's logits [U, 2] for the units of a window, from its row of all planned windows of the example.
+    def teacher_logits(self, row: np.ndarray, feature: Features) -> np.ndarray:
+        """Return the teacher's logits [U, 2] for the units of a window, from its row of all planned windows.
 
         Where this tokenizer reads less than the planned window at once, the teacher's mass on the units outside goes
         to unit 0, start and end apart: for this window the answer is elsewhere. Probabilities stay what they were.
         """
         assert feature.cells is not None, "windows of questions know their cells"
         low, high = feature.planned
-        said: np.ndarray = row[feature.cells].astype(np.float32)
-        if len(feature.cells) < high - low:
-            outside = np.ones(high - low, bool)
-            outside[feature.cells - low] = False
-            elsewhere = row[low:high][outside].astype(np.float32)
-            said[0] = np.logaddexp.reduce(np.concatenate([said[:1], elsewhere]), axis=0)
-        return said
+        logits: np.ndarray = row[feature.cells].astype(np.float32)  # [U, 2]
+        if len(feature.cells) == high - low:
+            return logits
+
+        outside = np.ones(high - low, bool)
+        outside[feature.cells - low] = False
+        elsewhere = row[low:high][outside].astype(np.float32)  # [units outside, 2]
+        logits[0] = np.logaddexp.reduce(np.concatenate([logits[:1], elsewhere]), axis=0)
+        return logits
+
+    def _target(self, feature: Features, example: Example) -> CharSpan:
+        """Find the tokens at which the first reference starts and ends; (0, 0) where the window lacks it."""
+        if not example.answers:
+            return 0, 0
+        low, high = context_tokens(feature, self.options.unit)
+        ends = place(feature.spans[low:high], example.pair or "", example.answers[0])
+        return (ends[0] + low, ends[1] + low) if ends else (0, 0)
 
 
-def unit_logits(logits: Tensor, unit: Tensor, units: int) -> Tensor:
-    """Log-sum-exp of token logits [B, L, C] over each unit's tokens: [B, units, C] in float32; 0 where it has none.
+def window_units(feature: Features, value: np.ndarray) -> np.ndarray:
+    """Add up tokens' logits [L, 2] to a window's units, f32 [U, 2]: log-sum-exp, ABSENT without a token."""
+    units = np.full((len(feature.owned), 2), ABSENT, np.float32)
+    kept = feature.unit >= 0
+    unit = feature.unit[kept]  # in order
+    starts = np.flatnonzero(np.diff(unit, prepend=-1))
+    units[unit[starts]] = np.logaddexp.reduceat(value[kept], starts, axis=0)
+    return units
 
-    unit: i64 [B, L], -1 for tokens of no unit.
-    """
-    import torch  # only where a loss is computed: prediction without torch imports this module too
 
-    logits = logits.float()
-    size, _, classes = logits.shape
-    place = (
-        unit.masked_fill(unit < 0, units).unsqueeze(-1).expand(-1, -1, classes)
-    )  # the last one is thrown away
-    with (
-        torch.no_grad()
-    ):  # what the largest logit is does not change the sum, so no gradient goes through it
-        top = logits.new_full((size, units + 1, classes), -torch.inf).scatter_reduce_(
-            1, place, logits, "amax"
-        )
-        empty = top == -torch.inf
-        top = top.masked_fill(empty, 0.0)
-    total = torch.zeros_like(top).scatter_add(1, place, (logits - top.gather(1, place)).exp())
-    found = total.masked_fill(empty, 1.0).log() + top
-    return found[:, :units]
+def _row(windows: Sequence[tuple[Features, np.ndarray]]) -> np.ndarray:
+    """Join the windows of a question, f32 [cells, 2]."""
+    row = np.full((max(f.planned[1] for f, _ in windows), 2), ABSENT, np.float32)
+    for _, group in groupby(windows, key=lambda pair: pair[0].window):
+        parts = [(feature, window_units(feature, value)) for feature, value in group]
+        low, high = parts[0][0].planned
+        row[low:high] = parts[0][1] if len(parts) == 1 else _log_odds(parts, high - low)
+    return row
+
+
+def _log_odds(parts: Sequence[tuple[Features, np.ndarray]], cells: int) -> np.ndarray:
+    """Join the parts of a planned window as log-odds [cells, 2] against each part's unit 0."""
+    total, count = np.zeros((cells, 2), np.float32), np.zeros((cells, 1), np.float32)
+    for feature, logits in parts:
+        own = np.asarray(feature.cells) - feature.planned[0]
+        total[own] += np.where(logits > ABSENT, logits - logits[0], ABSENT)
+        count[own] += 1
+    return total / count
+
+
+def _texts(predictions: Sequence[Prediction]) -> list[str]:
+    return [p.labels[0] for p in predictions]
+
+
+def _references(examples: Sequence[Example]) -> list[list[str]]:
+    """Return the texts of every question's references; raise DataError for an unlabelled one."""
+    for example in examples:
+        if example.answers is None:
+            raise DataError(
+                f"question '{example.id}' has no reference answer and cannot be scored:"
+                " give one or drop it"
+            )
+    return [[(e.pair or "")[start:end] for start, end in e.answers or ()] for e in examples]
 
 
 TASK = SpanTask()

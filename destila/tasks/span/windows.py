@@ -20,14 +20,14 @@ import numpy as np
 
 from destila.errors import ConfigError, DataError, TokenizerError
 from destila.tasks import units
-from destila.tasks.encode import check_length
+from destila.tasks.classes import check_length
 from destila.tasks.span.storage import Head, Writer
 from destila.tokenizer.pieces import Pieces
 from destila.tokenizer.tokenizer import Tokenizer
 from destila.types import IGNORE, CharSpan, Encoded, Example
 
 if TYPE_CHECKING:
-    from destila.tasks.span.reader import SpanOptions
+    from destila.tasks.span.options import SpanOptions
 
 _CHUNK = 2048
 """Questions tokenised at once."""

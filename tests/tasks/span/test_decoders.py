@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from destila.tasks.span.decoders import answer
-from destila.tasks.span.reader import SpanOptions, SpanReader
+from destila.tasks.span.options import SpanOptions
+from destila.tasks.span.task import SpanTask
 from destila.types import Example, Features
 
 CONTEXT = (
@@ -280,14 +281,14 @@ def test_offsets_are_the_answers_place_in_the_original_text(
     tokenizer, decoder, unit, text, lead, seed
 ):
     context = lead + text
-    reader = SpanReader(SpanOptions(decoder=decoder, unit=unit, window=9, stride=5))
+    reader = SpanTask(SpanOptions(decoder=decoder, unit=unit, window=9, stride=5))
     asked = Example("q", "¿Co\u0301mo?\u00a0👩🏽‍🚀", context)
     features = reader.encode([asked], tokenizer, (), max_length=64).features
     values = [
         np.random.default_rng([seed, f.window]).normal(0, 4, (len(f.input_ids) + 2, 2))
         for f in features
     ]
-    (found,) = reader.decode([asked], reader.gather(features, values), ())
+    (found,) = reader.decode([asked], reader.join_windows(features, values), ())
     for start, end, _ in [(found.start, found.end, 0), *found.best]:
         assert 0 <= start <= end <= len(context)
         assert context[start:end].strip() == context[start:end]
@@ -299,7 +300,7 @@ def test_offsets_are_the_answers_place_in_the_original_text(
 )
 @given(text=TEXTS, data=st.data())
 def test_a_sure_model_gives_back_the_gold_answer(tokenizer, text, data):
-    words = SpanReader(SpanOptions(window=9, stride=3, max_answer=64))
+    words = SpanTask(SpanOptions(window=9, stride=3, max_answer=64))
     bounds = [(m, m + len(w)) for w, m in _places(text)]
     first = data.draw(st.integers(0, len(bounds) - 1))
     last = data.draw(st.integers(first, min(first + 4, len(bounds) - 1)))
@@ -312,7 +313,7 @@ def test_a_sure_model_gives_back_the_gold_answer(tokenizer, text, data):
         value[f.target[0], 0] = value[f.target[1], 1] = 20
         values.append(value)
     if any(f.target[1] for f in features):
-        (found,) = words.decode([asked], words.gather(features, values), ())
+        (found,) = words.decode([asked], words.join_windows(features, values), ())
         # characters that the tokenizer drops have no token: an answer may lack them at its ends
         bare = [
             answer.replace("\u200b", "").strip()

@@ -13,10 +13,11 @@ import pytest
 import torch
 
 from destila.losses import kl
-from destila.tasks.span.reader import SpanOptions
+from destila.losses.term import LossContext
+from destila.tasks.span.options import SpanOptions
 from destila.tasks.span.task import SpanTask
 from destila.training.batches import collate
-from destila.types import Example, LossContext, Output
+from destila.types import Example, Output
 
 KINDS = ("wordpiece", "bpe", "unigram")
 TEXTS = 1000
@@ -119,9 +120,9 @@ def test_with_one_unit_per_token_units_diverge_as_tokens_do(read, lines, kind):
 def test_a_teachers_row_is_a_distribution_over_the_units_of_every_student(read, teacher, student):
     """Nothing is renormalised away and units keep their probability."""
     said, features = read[teacher][1], read[student][1]
-    rows = UNITS.units(said, logits_of(said, 3))
+    rows = UNITS.unit_logits(said, logits_of(said, 3))
     for f in features:
-        taught, (low, high) = UNITS.teach(rows[f.row], f), f.planned
+        taught, (low, high) = UNITS.teacher_logits(rows[f.row], f), f.planned
         full, given = (
             np.exp(rows[f.row][low:high], dtype=np.float64),
             np.exp(taught, dtype=np.float64),
@@ -141,11 +142,13 @@ def test_some_students_read_narrower_windows_than_planned(read):
 @pytest.mark.parametrize(("teacher", "student"), PAIRS)
 def test_a_student_that_agrees_on_units_costs_nothing_whatever_its_tokens(read, teacher, student):
     said, (tokenizer, features) = read[teacher][1], read[student]
-    rows = UNITS.units(said, logits_of(said, 4))
-    batch = collate(features, tokenizer.pad_id, teacher=lambda f: UNITS.teach(rows[f.row], f))
+    rows = UNITS.unit_logits(said, logits_of(said, 4))
+    batch = collate(
+        features, tokenizer.pad_id, teacher=lambda f: UNITS.teacher_logits(rows[f.row], f)
+    )
     values = []
     for f, shares in zip(features, logits_of(features, 5), strict=True):
-        taught = UNITS.teach(rows[f.row], f)
+        taught = UNITS.teacher_logits(rows[f.row], f)
         own = np.where((f.unit >= 0)[:, None], shares, -np.inf)
         mass = np.full((len(taught), 2), -np.inf)
         np.logaddexp.at(mass, f.unit[f.unit >= 0], own[f.unit >= 0])

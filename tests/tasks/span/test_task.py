@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from destila.losses import hard, kl
+from destila.losses.term import LossContext
 from destila.tasks.span import task
 from destila.training.batches import collate
-from destila.types import ABSENT, IGNORE, Features, LossContext, Output, Signal
+from destila.types import ABSENT, IGNORE, Features, Output, Signal
 
 TASK = task.TASK
 
@@ -131,13 +132,13 @@ def test_an_unlabelled_question_costs_nothing():
 def test_a_whole_planned_window_is_taught_as_it_is():
     row = np.random.default_rng(0).normal(size=(9, 2)).astype(np.float16)
     f = window([0, 1, 2, 3], cells=[4, 5, 6, 7], planned=(4, 8))
-    assert np.array_equal(TASK.teach(row, f), row[4:8].astype(np.float32))
+    assert np.array_equal(TASK.teacher_logits(row, f), row[4:8].astype(np.float32))
 
 
 @pytest.mark.parametrize("cells", [[4, 5, 6], [4, 7, 8], [4, 6, 7], [4]])
 def test_mass_outside_a_narrower_window_goes_to_no_answer_and_nothing_is_renormalised(cells):
     row = np.random.default_rng(1).normal(size=(12, 2)).astype(np.float32)
-    said = TASK.teach(row, window(list(range(len(cells))), cells=cells, planned=(4, 9)))
+    said = TASK.teacher_logits(row, window(list(range(len(cells))), cells=cells, planned=(4, 9)))
     whole = np.exp(row[4:9]) / np.exp(row[4:9]).sum(0)
     inside = [c - 4 for c in cells[1:]]
     found = np.exp(said) / np.exp(said).sum(0)
@@ -148,15 +149,15 @@ def test_mass_outside_a_narrower_window_goes_to_no_answer_and_nothing_is_renorma
 def test_the_cached_row_is_not_written_to():
     row = np.zeros((3, 2), np.float32)
     row.flags.writeable = False
-    assert TASK.teach(row, window([0, 1], cells=[0, 1], planned=(0, 3)))[0] == pytest.approx(
-        [math.log(2)] * 2
-    )
+    assert TASK.teacher_logits(row, window([0, 1], cells=[0, 1], planned=(0, 3)))[
+        0
+    ] == pytest.approx([math.log(2)] * 2)
 
 
 def test_a_unit_the_teacher_does_not_hold_is_masked_in_the_batch():
     f = window([0, -1, 1, 2])
     row = np.array([[0, 0], [ABSENT, ABSENT], [1, 2]], np.float16)
-    batch = collate([f], 0, teacher=lambda f: TASK.teach(row, f))
+    batch = collate([f], 0, teacher=lambda f: TASK.teacher_logits(row, f))
     assert batch.teacher.mask.tolist() == [[True, False, True]]
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from destila.errors import ConfigError, DataError, TokenizerError
 from destila.tasks.span import storage
-from destila.tasks.span.reader import SpanOptions
+from destila.tasks.span.options import SpanOptions
 from destila.tasks.span.windows import encode_span, unit_bounds, windows
 from destila.types import IGNORE, Example
 
