@@ -45,7 +45,7 @@ from destila.models import hf_config, mlm
 from destila.models.presets import PRESETS
 from destila.pretraining.data.batches import BatchStream, FeedOptions
 from destila.pretraining.loop import pretrain
-from destila.pretraining.objective import TASK
+from destila.pretraining.objective import OBJECTIVE
 from destila.pretraining.options import PretrainOptions
 from destila.pretraining.packed import Batches
 from destila.tokenizer import tokenizer as tokenizers
@@ -76,7 +76,7 @@ def ours(shards: Shards, tokenizer: tokenizers.Tokenizer, asked: argparse.Namesp
     began, before = 0.0, 0
     with tempfile.TemporaryDirectory() as folder:
         for step in pretrain(
-            model, TASK, terms, source, _unseen, options, seed=0, folder=Path(folder)
+            model, OBJECTIVE, terms, source, _unseen, options, seed=0, folder=Path(folder)
         ):
             if step.step == WARM:
                 began, before = time.perf_counter(), step.tokens
