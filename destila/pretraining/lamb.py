@@ -4,8 +4,9 @@
     u = m / (sqrt(v) + eps) + decay w
     w = w - lr r u,              r = |w| / |u| when both are above 0, else 1
 
-The moments are not corrected for their start at 0; the norm of the weights is not clipped; biases and LayerNorms have
-neither decay nor a trust ratio r; gradients are clipped by their global norm before, at 1, by whoever calls `step`.
+The moments are not corrected for their start at 0; the norm of the weights is not clipped; biases
+and LayerNorms have neither decay nor a trust ratio r; gradients are clipped by their global norm
+before, at 1, by whoever calls `step`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ from torch import Tensor, nn
 
 
 class Lamb(torch.optim.Optimizer):
-    """LAMB. A group's `adapt` says whether its weights have a trust ratio; see `lamb` for the groups of a model."""
+    """LAMB; a group's `adapt` says whether its weights have a trust ratio.
+
+    See `lamb` for the groups of a model.
+    """
 
     def __init__(
         self,
@@ -38,32 +42,38 @@ class Lamb(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One step over every weight that has a gradient; the closure's value, None without one."""
+        """Update every weight that has a gradient; return the closure's value, None without one."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
+
         for group in self.param_groups:
             for weight in group["params"]:
                 if weight.grad is not None:
-                    self._move(weight, weight.grad, group)
+                    self._update(weight, weight.grad, group)
         return loss
 
-    def _move(self, weight: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+    def _update(self, weight: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+        """Update one weight by the three lines of the module's formula."""
         state = self.state[weight]
         if not state:
             state.update(m=torch.zeros_like(weight), v=torch.zeros_like(weight))
+
+        # The moments, in place.
         first, second = group["betas"]
         m = state["m"].lerp_(gradient, 1 - first)
         v = state["v"].mul_(second).addcmul_(gradient, gradient, value=1 - second)
+
         update = m / v.sqrt().add_(group["eps"])
         if group["weight_decay"]:
             update.add_(weight, alpha=group["weight_decay"])
+
+        # The trust ratio stays on the device, so that nothing waits for it.
         if group["adapt"]:
-            long, far = weight.norm(), update.norm()
-            update.mul_(
-                torch.where((long > 0) & (far > 0), long / far, 1.0)
-            )  # stays on the device: no waiting
+            length, distance = weight.norm(), update.norm()
+            both = (length > 0) & (distance > 0)
+            update.mul_(torch.where(both, length / distance, 1.0))
         weight.add_(update, alpha=-group["lr"])
 
 
@@ -75,7 +85,10 @@ def lamb(
     eps: float = 1e-6,
     weight_decay: float = 0.01,
 ) -> Lamb:
-    """LAMB over the trainable weights of a model; those of one dimension (biases, LayerNorms) keep out of r and decay."""
+    """Build LAMB over the trainable weights of a model.
+
+    Weights of one dimension (biases, LayerNorms) have neither a trust ratio nor decay.
+    """
     trained = [p for p in model.parameters() if p.requires_grad]
     groups = [
         {
@@ -91,11 +104,19 @@ def lamb(
 def polynomial_rate(
     step: int, *, peak: float, warm: int, horizon: int, power: float = 1.0
 ) -> float:
-    """Learning rate of step `step`, counted from 0, as the ALBERT code has it.
+    """Compute the learning rate of a step as the ALBERT code has it.
 
-    It rises linearly from 0 for `warm` steps, then falls to 0 at `horizon`, whatever steps are run in the end: ALBETO
-    stopped after 35 to 83 % of its horizons (trap T31 of the fact sheet). The fall counts from step 0, so the rate drops
-    from the peak to (1 - warm / horizon)^power of it when it takes over.
+    It rises linearly from 0 for `warm` steps, then falls to 0 at `horizon`, whatever steps are run
+    in the end: ALBETO stopped after 35 to 83 % of its horizons (trap T31 of the fact sheet). The
+    fall counts from step 0, so the rate drops from the peak to (1 - warm / horizon)^power of it
+    when it takes over.
+
+    Args:
+        step: counted from 0.
+        peak: the highest rate.
+        warm: steps of warm-up.
+        horizon: step at which the rate reaches 0.
+        power: of the decay; 1 is linear.
     """
     if step < warm:
         return peak * step / warm

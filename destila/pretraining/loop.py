@@ -1,12 +1,14 @@
-"""Pre-training: the step of every other training, over a source of text without end. A generator, like `loop.fit`.
+"""Pre-training: the step of every other training, over a source of text without end.
 
-    for step in pretrain(model, TASK, mix, source, evaluate, options, seed=0, folder=run / "checkpoints"):
+    for step in pretrain(model, TASK, loss, source, evaluate, options, seed=0, folder=folder):
         log.write(step)
 
-A run is a sequence of stages. Its position (steps, cursor of the source, statistics of the loss) goes with the weights
-and moments into every checkpoint, so a run that was killed ends with the same bits as one that was not. When the loss
-leaves its course (`divergence`), the weights and moments of the last good checkpoint come back, the data goes on behind
-the place where it was noticed, and the learning rate is lowered for good; too many returns end the run.
+A generator, like `training.loop.fit`. A run is a sequence of stages. Its position (steps, cursor
+of the source, statistics of the loss) goes with the weights and moments into every checkpoint, so a
+run that was killed ends with the same bits as one that was not. When the loss leaves its course
+(`recovery`), the weights and moments of the last good checkpoint come back, the data goes on behind
+the place where it was noticed, and the learning rate is lowered for good; too many returns end the
+run.
 """
 
 from __future__ import annotations
@@ -52,14 +54,20 @@ M = TypeVar("M", bound=nn.Module)
 Evaluate = Callable[[int], Mapping[str, float]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PretrainStep:
     """One optimiser step, or one that was not made because the loss had left its course.
 
-    step: steps done, of `steps`. stage: its number, from 0. norm: of the gradient before clipping. tokens: real ones
-    since the beginning, over all processes, those of abandoned steps too. seconds: of training since then, evaluations
-    apart. event: what was done about a divergence; the next step is then one behind an earlier checkpoint. stopped: "done",
-    or "time" when the sitting is over and the run can be gone on with.
+    step: steps done, of `steps`, e.g. 1200 of 5000.
+    stage: its number, from 0.
+    loss, parts: the weighted loss, e.g. 4.31, and its terms, e.g. {"hard": 3.9, "order": 0.41}.
+    lr: the learning rate, e.g. 1e-3.
+    norm: of the gradient before clipping, e.g. 0.8.
+    tokens: real ones since the beginning, over all processes, those of abandoned steps too.
+    seconds: of training since the beginning, evaluations apart.
+    evaluation: scores, where it was time for them.
+    event: what was done about a divergence; the next step is then one behind an earlier checkpoint.
+    stopped: "done", or "time" when the minutes are over and the run can be gone on with.
     """
 
     step: int
@@ -78,7 +86,15 @@ class PretrainStep:
 
 @dataclass(frozen=True, slots=True)
 class PretrainPosition:
-    """Where a run stands. cursor: of the next batch. factor: of the rate, after returns. course: of the current stage."""
+    """Where a run stands; it goes into every checkpoint.
+
+    key: what the run depends on, a digest.
+    cursor: of the next batch, e.g. Cursor(block=3, row=40, places=(96,), cut=(128, 0)).
+    step, tokens, seconds: done so far, e.g. 1200, 9_830_400 and 3610.5.
+    factor: of the learning rate, after returns, e.g. 0.5.
+    course: of the losses of the current stage.
+    returns: those made so far.
+    """
 
     key: str
     cursor: Any
@@ -93,7 +109,7 @@ class PretrainPosition:
 def pretrain(
     model: nn.Module,
     task: Objective,
-    mix: WeightedLoss,
+    loss: WeightedLoss,
     source: BatchSource,
     evaluate: Evaluate,
     options: PretrainOptions,
@@ -101,70 +117,99 @@ def pretrain(
     seed: int,
     folder: Path,
     key: str = "",
-    insight: StateSource | None = None,
+    states: StateSource | None = None,
     minutes: float | None = None,
 ) -> Iterator[PretrainStep]:
-    """Train `model` in place and yield every step; goes on from the newest checkpoint in `folder`.
+    """Train a model in place and yield every step; go on from the newest checkpoint in `folder`.
 
-    evaluate: called every so often with the steps done, by every process; the first one's numbers count. key: what the
-    run depends on; a checkpoint of another key is refused. minutes: end this sitting after so many, with a checkpoint;
-    None: run to the end. insight: what shows the inside of a teacher, for the rows of one process.
-    Raises TrainingError when the loss diverges again and again, or a checkpoint cannot be written or read.
+    Args:
+        model: a masked language model; trained in place.
+        task: what its logits are of.
+        loss: the terms.
+        source: of batches.
+        evaluate: called every so often with the steps done, by every process; the first one's
+            numbers count.
+        options: stages, optimiser, checkpoints, recovery.
+        seed: of dropout.
+        folder: of the checkpoints.
+        key: what the run depends on; a checkpoint of another key is refused.
+        states: where a teacher's inner states come from, for the rows of one process.
+        minutes: stop after so many, with a checkpoint; None = run to the end.
+
+    Raises:
+        TrainingError: the loss diverges again and again, or a checkpoint cannot be written or read.
     """
     began = time.monotonic()
-    run, everything = _prepared(model, task, mix, options, seed, insight)
+    context, trained = _prepare(model, task, loss, options, seed, states)
+    accelerator = context.accelerator
     disk = Checkpoints(
         folder,
         keep=options.keep,
         every=options.evaluate_every,
         behind=2 * options.recovery.patience,
     )
-    with disk, Prefetcher(source, options, run.accelerator.device) as ahead:
-        position = _resumed(run, disk, everything, key, source)
+    run = _Run(context, trained, disk, options)
+
+    with disk, Prefetcher(source, options, accelerator.device) as ahead:
+        position = run.resume(key, source)
         saved = time.monotonic()
         while position.step < options.steps:
             started = time.monotonic()
-            _deepen(model, options, position.step)
-            step, position, lost = _step(run, ahead, position, options, started)
-            if lost:
-                position, event = _return(run, disk, everything, position, lost, options)
+            _set_depth(model, options, position.step)
+            step, position, divergence = run.step(ahead, position, started)
+            if divergence:
+                position, event = run.roll_back(position, divergence)
                 yield replace(step, event=event)
                 continue
-            due = position.step % options.evaluate_every == 0 or position.step == options.steps
+
+            # Look at the weights as they are now.
+            done = position.step == options.steps
+            due = done or position.step % options.evaluate_every == 0
             if due:
-                step = replace(
-                    step, evaluation=_same(run.accelerator, dict(evaluate(position.step)))
-                )
-            over, save = _clock(run.accelerator, began, minutes, saved, options.save_minutes)
-            step = replace(
-                step, stopped="done" if position.step == options.steps else "time" if over else ""
-            )
-            yield step
-            if due or over or save:
-                _save(run, disk, everything, position)
+                scores = _same_on_all(accelerator, dict(evaluate(position.step)))
+                step = replace(step, evaluation=scores)
+
+            # The first process's clock decides for all.
+            now = time.monotonic()
+            over = minutes is not None and now - began > 60 * minutes
+            stale = now - saved > 60 * options.save_minutes
+            over, stale = _same_on_all(accelerator, (over, stale))
+            stopped = "time" if over else ""
+            if done:
+                stopped = "done"
+            yield replace(step, stopped=stopped)
+
+            if due or over or stale:
+                run.save(position)
                 saved = time.monotonic()
             disk.check()
-            if step.stopped:
+            if stopped:
                 return
 
 
 def load_weights(folder: Path, model: M) -> M:
-    """The model with the values of the newest checkpoint in a folder; raises TrainingError where there is none."""
+    """Give a model the values of the newest checkpoint in a folder.
+
+    Raises:
+        TrainingError: there is no checkpoint.
+    """
     disk = Checkpoints(folder, keep=1, every=1, behind=0)
     newest = disk.newest()
     if newest is None:
         raise TrainingError(f"there is no checkpoint in {folder}: start the run first")
+
+    # Where the loss learns weights too, the model is the part that is called student.
     _, values = disk.read(newest)
-    known = {f"model.{name}": p for name, p in model.named_parameters()}
-    beside = "" if known.keys() <= values.keys() else "student."  # a loss that learns weights too
+    names = {f"model.{name}" for name, _ in model.named_parameters()}
+    prefix = "model." if names <= values.keys() else "model.student."
     with torch.no_grad():
         for name, value in model.named_parameters():
-            value.copy_(values[f"model.{beside}{name}"])
+            value.copy_(values[prefix + name])
     return model
 
 
 def learning_rate(step: int, options: PretrainOptions) -> float:
-    """Learning rate of step `step`, counted from 0, before any return has lowered it."""
+    """Compute the rate of step `step`, counted from 0, before any return has lowered it."""
     horizon = options.horizon or options.steps
     warm = int(options.warmup * horizon)
     if options.schedule == "constant":
@@ -174,236 +219,265 @@ def learning_rate(step: int, options: PretrainOptions) -> float:
     return polynomial_rate(step, peak=options.lr, warm=warm, horizon=horizon)
 
 
-def _prepared(
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What a run works with. trained: all that is optimised, see `trainable`."""
+
+    context: TrainContext
+    trained: nn.Module
+    disk: Checkpoints
+    options: PretrainOptions
+
+    def resume(self, key: str, source: BatchSource) -> PretrainPosition:
+        """Put back the weights and moments of the newest checkpoint, or save a first one.
+
+        Raises:
+            TrainingError: the checkpoint is of another run.
+        """
+        accelerator = self.context.accelerator
+        newest = self.disk.newest() if accelerator.is_main_process else None
+        newest = _same_on_all(accelerator, newest)
+        if newest is None:
+            position = PretrainPosition(key, source.start())
+            self.save(position)
+            return position
+
+        saved, tensors = self.disk.read(newest)
+        if saved["key"] != key:
+            raise TrainingError(
+                f"{self.disk.path(newest)} belongs to a run with other settings or data: "
+                "delete its folder to start from the beginning"
+            )
+        state.restore_state(tensors, self.trained, self.context.optimizer, where=self.disk.path(newest))
+        return _position(saved, source.start())
+
+    def save(self, position: PretrainPosition) -> None:
+        """Begin a checkpoint, by the first process; the others give their part of the weights."""
+        tensors = state.state_tensors(self.trained, self.context.optimizer)
+        if self.context.accelerator.is_main_process:
+            self.disk.add(position.step, asdict(position), tensors)
+
+    def step(
+        self, ahead: Prefetcher, position: PretrainPosition, started: float
+    ) -> tuple[PretrainStep, PretrainPosition, Rollback | None]:
+        """Make one step, or none when the loss has left its course.
+
+        Args:
+            ahead: of the batches.
+            position: before the step.
+            started: when it began, by `time.monotonic`.
+
+        Returns:
+            The step, the position behind it, and the return to be made if it was not made.
+        """
+        context, options = self.context, self.options
+        number, stage = position.step, options.stage(position.step)
+
+        # Gradients of the global batch, this process's share of it.
+        batch, cursor = ahead.take(number, position.cursor)
+        own = _micro_batches(context, batch, options.accumulation)
+        tokens = sum(int(each.mask.sum()) for each in own)
+        result = train_step(context, own, number=number, tokens=tokens)
+
+        # Losses of different stages are not comparable: each has statistics of its own.
+        begins = number > 0 and options.stage(number - 1) != stage
+        course = LossHistory() if begins else position.course
+        fault = _not_finite(result)
+        if not fault:
+            course = course.after(result.loss, options.recovery)
+            fault = "the loss rose" if course.high >= options.recovery.patience else ""
+
+        # No weight has moved yet, so a bad step can still be left out.
+        lr = learning_rate(number, options) * position.factor
+        divergence = None
+        if fault:
+            suspects = max(course.high, position.course.high + 1)
+            divergence = Rollback(
+                step=number + 1,
+                began=number + 2 - suspects,
+                to=0,
+                loss=result.loss,
+                lowest=course.lowest,
+                lr=lr,
+                why=fault,
+            )
+            context.optimizer.zero_grad()
+        else:
+            apply_gradients(context, lr)
+
+        position = replace(
+            position,
+            step=number if fault else number + 1,
+            cursor=cursor,
+            tokens=position.tokens + result.tokens,
+            seconds=position.seconds + time.monotonic() - started,
+            course=course,
+        )
+        step = PretrainStep(
+            step=number + 1,
+            steps=options.steps,
+            stage=stage,
+            loss=result.loss,
+            parts=result.parts,
+            lr=lr,
+            norm=result.norm,
+            tokens=position.tokens,
+            seconds=position.seconds,
+        )
+        return step, position, divergence
+
+    def roll_back(
+        self, position: PretrainPosition, divergence: Rollback
+    ) -> tuple[PretrainPosition, str]:
+        """Put back the weights and moments of the last good checkpoint.
+
+        Returns:
+            The position there, with the data behind the divergence, and a line for the log.
+
+        Raises:
+            TrainingError: there have been as many returns as there may be.
+        """
+        accelerator, recovery = self.context.accelerator, self.options.recovery
+        main = accelerator.is_main_process
+
+        # Good is what was saved well before the first suspect step.
+        good = None
+        if main:
+            self.disk.wait()
+            good = self.disk.before(divergence.began - 1 - recovery.patience)
+        good = _same_on_all(accelerator, good)
+        rollback = replace(divergence, to=good)
+        if len(position.returns) >= recovery.returns:
+            raise give_up([*position.returns, rollback], self.options)
+
+        saved, tensors = self.disk.read(good)
+        state.restore_state(tensors, self.trained, self.context.optimizer, where=self.disk.path(good))
+        position = replace(
+            position,
+            step=good,
+            factor=position.factor * recovery.factor,
+            course=_position(saved, position.cursor).course,
+            returns=(*position.returns, rollback),
+        )
+
+        # The checkpoint gets the new position, so that a kill does not undo the return.
+        accelerator.wait_for_everyone()  # all have read what is replaced now
+        if main:
+            self.disk.replace(good, (asdict(position), tensors))
+        number = len(position.returns)
+        return position, describe_rollback(rollback, number, self.options, recovery.factor)
+
+
+def _prepare(
     model: nn.Module,
     task: Objective,
-    mix: WeightedLoss,
+    loss: WeightedLoss,
     options: PretrainOptions,
     seed: int,
-    insight: StateSource | None,
+    states: StateSource | None,
 ) -> tuple[TrainContext, nn.Module]:
-    """What stays the same from step to step, and all that is optimised."""
-    accelerator = processes.accelerator(unused=not _all_used(model, mix, options))
+    """Set up what stays the same from step to step, and all that is optimised."""
+    accelerator = processes.accelerator(unused=not _all_used(model, loss, options))
     device, several = accelerator.device, accelerator.num_processes > 1
     model.to(device)
+
+    # What saves memory or time inside the layers.
     encoder: Any = model.encoder
     if options.checkpointing:
         encoder.checkpointing = True
     if options.compile:
         for block in encoder.blocks:
             block.compile()
+
+    # Shared out first: the optimiser keeps moments of the shards alone.
     if options.parallel == "fsdp" and several:
-        if len(mix.learned):
+        if len(loss.learned):
             raise TrainingError(
                 "a term of the loss learns weights of its own, which cannot be shared out: use ddp"
             )
         shard_model(model, device, accelerator.num_processes)
-    everything = trainable(model, mix.learned.to(device))
+
+    trained = trainable(model, loss.learned.to(device))
     settings: dict[str, Any] = {
         "lr": options.lr,
         "betas": options.betas,
         "eps": options.eps,
         "weight_decay": options.weight_decay,
     }
-    optim = (
-        lamb(everything, **settings)
-        if options.optimizer == "lamb"
-        else adamw(everything, **settings)
-    )
-    wrapped = accelerator.prepare_model(model) if several and options.parallel == "ddp" else model
-    autocast = torch.bfloat16 if autocast_precision(options.precision, device) == "bf16" else None
+    make = lamb if options.optimizer == "lamb" else adamw
+    ddp = several and options.parallel == "ddp"
+    bf16 = autocast_precision(options.precision, device) == "bf16"
     context = TrainContext(
         accelerator=accelerator,
-        model=wrapped,
-        optimizer=optim,
+        optimizer=make(trained, **settings),
+        model=accelerator.prepare_model(model) if ddp else model,
         task=task,
-        loss=mix,
-        autocast=autocast,
+        loss=loss,
+        autocast=torch.bfloat16 if bf16 else None,
         seed=seed,
         clip=options.clip,
-        states=insight,
+        states=states,
     )
-    return context, everything
+    return context, trained
 
 
-def _all_used(model: nn.Module, mix: WeightedLoss, options: PretrainOptions) -> bool:
-    """Whether every weight gets a gradient at every step, which data parallelism has to know."""
-    needs = {term.needs for _, term in mix.terms}
-    heads = bool(needs & {"target", "signal"}) and (
-        "order" in needs or getattr(model, "order", None) is None
-    )
-    return heads and all(stage.layers is None for stage in options.stages)
+def _all_used(model: nn.Module, loss: WeightedLoss, options: PretrainOptions) -> bool:
+    """Tell whether every weight gets a gradient at every step, as data parallelism has to know."""
+    needs = {term.needs for _, term in loss.terms}
+    words = bool(needs & {"target", "signal"})
+    order = "order" in needs or getattr(model, "order", None) is None
+    return words and order and all(stage.layers is None for stage in options.stages)
 
 
-def _deepen(model: nn.Module, options: PretrainOptions, step: int) -> None:
-    """The model runs as many layers as the stage wants."""
+def _set_depth(model: nn.Module, options: PretrainOptions, step: int) -> None:
+    """Let the model run as many layers as the stage wants."""
     if any(stage.layers is not None for stage in options.stages):
         encoder: Any = model.encoder
         encoder.depth = options.stages[options.stage(step)].layers or encoder.config.layers
 
 
-def _resumed(
-    run: TrainContext, disk: Checkpoints, everything: nn.Module, key: str, source: BatchSource
-) -> PretrainPosition:
-    """The position of the newest checkpoint, whose weights and moments are put back; the beginning, where there is none."""
-    newest = _same(run.accelerator, disk.newest() if run.accelerator.is_main_process else None)
-    if newest is None:
-        position = PretrainPosition(key, source.start())
-        _save(run, disk, everything, position)
-        return position
-    found, tensors = disk.read(newest)
-    if found["key"] != key:
-        raise TrainingError(
-            f"{disk.path(newest)} belongs to a run with other settings or data: delete its folder to start from the beginning"
-        )
-    state.restore_state(tensors, everything, run.optimizer, where=disk.path(newest))
-    return _position(found, source.start())
-
-
-def _position(found: Mapping[str, Any], like: Any) -> PretrainPosition:
-    """The position in a checkpoint. like: a cursor of the source."""
-    returns = tuple(Rollback(**each) for each in found["returns"])
-    return PretrainPosition(
-        **{
-            **found,
-            "cursor": type(like)(**found["cursor"]),
-            "course": LossHistory(**found["course"]),
-            "returns": returns,
-        }
-    )
-
-
-def _save(
-    run: TrainContext, disk: Checkpoints, everything: nn.Module, position: PretrainPosition
-) -> None:
-    """A checkpoint, begun by the first process; the others give it their part of the weights."""
-    tensors = state.state_tensors(everything, run.optimizer)
-    if run.accelerator.is_main_process:
-        disk.add(position.step, asdict(position), tensors)
-
-
-def _step(
-    run: TrainContext,
-    ahead: Prefetcher,
-    position: PretrainPosition,
-    options: PretrainOptions,
-    started: float,
-) -> tuple[PretrainStep, PretrainPosition, Rollback | None]:
-    """A step and the position behind it; the Return to be made instead when the loss has left its course."""
-    number, stage = position.step, options.stage(position.step)
-    batch, cursor = ahead.take(number, position.cursor)
-    lr = learning_rate(number, options) * position.factor
-    mine = _micro_batches(run, batch, options.accumulation)
-    tokens = sum(int(each.mask.sum()) for each in mine)
-    result = train_step(run, mine, number=number, tokens=tokens)
-    course = LossHistory() if number and options.stage(number - 1) != stage else position.course
-    bad = _not_finite(result)
-    if not bad:
-        course = course.after(result.loss, options.recovery)
-        bad = "the loss rose" if course.high >= options.recovery.patience else ""
-    lost = None
-    if bad:
-        suspects = max(course.high, position.course.high + 1)
-        lost = Rollback(number + 1, number + 2 - suspects, 0, result.loss, course.lowest, lr, bad)
-        run.optimizer.zero_grad()
-    else:
-        apply_gradients(run, lr)
-    position = replace(
-        position,
-        step=number if bad else number + 1,
-        cursor=cursor,
-        tokens=position.tokens + result.tokens,
-        seconds=position.seconds + time.monotonic() - started,
-        course=course,
-    )
-    step = PretrainStep(
-        number + 1,
-        options.steps,
-        stage,
-        result.loss,
-        result.parts,
-        lr,
-        result.norm,
-        position.tokens,
-        position.seconds,
-    )
-    return step, position, lost
+def _position(saved: Mapping[str, Any], cursor: Any) -> PretrainPosition:
+    """Read the position in a checkpoint; any cursor of the source says what kind it is."""
+    parts = {
+        "cursor": type(cursor)(**saved["cursor"]),
+        "course": LossHistory(**saved["course"]),
+        "returns": tuple(Rollback(**each) for each in saved["returns"]),
+    }
+    return PretrainPosition(**{**saved, **parts})
 
 
 def _not_finite(result: StepResult) -> str:
-    """Which number of a step is not finite, in words."""
+    """Say which number of a step is not finite; "" when all are."""
     if not all(map(math.isfinite, (result.loss, *result.parts.values()))):
         return "the loss was not finite"
     return "" if math.isfinite(result.norm) else "the gradient was not finite"
 
 
-def _micro_batches(run: TrainContext, batch: Batch, accumulation: int) -> list[Batch]:
-    """The process's rows of the global batch in `accumulation` parts by length; one silent row when it has none."""
-    mine = select_rows(
-        batch, slice(run.accelerator.process_index, None, run.accelerator.num_processes)
-    )
-    rows = len(mine.input_ids)
-    if not rows:
-        return [masked_out(_shown(run, select_rows(batch, slice(0, 1))))]
-    if accumulation == 1:
-        return [_shown(run, mine)]
-    lengths = mine.mask.sum(1).numpy()
-    parts = np.array_split(np.argsort(lengths, kind="stable"), min(accumulation, rows))
-    return [
-        _shown(run, cut_padding(select_rows(mine, part), int(lengths[part].max())))
-        for part in parts
-    ]
+def _micro_batches(context: TrainContext, batch: Batch, accumulation: int) -> list[Batch]:
+    """Return this process's rows of the global batch, in `accumulation` parts by length.
 
-
-def _shown(run: TrainContext, batch: Batch) -> Batch:
-    return batch if run.states is None else run.states.align_windows(batch)
-
-
-def _return(
-    run: TrainContext,
-    disk: Checkpoints,
-    everything: nn.Module,
-    position: PretrainPosition,
-    lost: Rollback,
-    options: PretrainOptions,
-) -> tuple[PretrainPosition, str]:
-    """The position at the last good checkpoint, whose weights and moments are put back; and what to say of it.
-
-    Raises TrainingError when there have been as many returns as there may be.
+    A process without rows gets one from which there is nothing to learn: the others wait for it.
     """
-    main, recovery = run.accelerator.is_main_process, options.recovery
-    if main:
-        disk.wait()
-    good = _same(run.accelerator, disk.before(lost.began - 1 - recovery.patience) if main else None)
-    lost = replace(lost, to=good)
-    if len(position.returns) >= recovery.returns:
-        raise give_up([*position.returns, lost], options)
-    found, tensors = disk.read(good)
-    state.restore_state(tensors, everything, run.optimizer, where=disk.path(good))
-    back = _position(found, position.cursor)
-    position = replace(
-        position,
-        step=good,
-        factor=position.factor * recovery.factor,
-        course=back.course,
-        returns=(*position.returns, lost),
-    )
-    run.accelerator.wait_for_everyone()  # all have read what is replaced now
-    if main:
-        disk.replace(good, (asdict(position), tensors))
-    return position, describe_rollback(lost, len(position.returns), options, recovery.factor)
+    accelerator = context.accelerator
+    own = select_rows(batch, slice(accelerator.process_index, None, accelerator.num_processes))
+    rows = len(own.input_ids)
+
+    if not rows:
+        parts = [select_rows(batch, slice(0, 1))]
+    elif accumulation == 1:
+        parts = [own]
+    else:
+        # Rows of nearly one length together, cut to the longest of them.
+        lengths = own.mask.sum(1).numpy()  # [R]
+        by_length = np.argsort(lengths, kind="stable")
+        groups = np.array_split(by_length, min(accumulation, rows))
+        parts = [cut_padding(select_rows(own, g), int(lengths[g].max())) for g in groups]
+
+    if context.states is not None:
+        parts = [context.states.align_windows(part) for part in parts]
+    return parts if rows else [masked_out(parts[0])]
 
 
-def _clock(
-    accelerator: Accelerator, began: float, minutes: float | None, saved: float, save_minutes: float
-) -> tuple[bool, bool]:
-    """Whether the sitting is over, and whether a checkpoint is due, by the first process's clock."""
-    now = time.monotonic()
-    over = minutes is not None and now - began > 60 * minutes
-    answer: tuple[bool, bool] = _same(accelerator, (over, now - saved > 60 * save_minutes))
-    return answer
-
-
-def _same(accelerator: Accelerator, value: Any) -> Any:
-    """The first process's value on all of them: neither rounding nor a clock must part them."""
+def _same_on_all(accelerator: Accelerator, value: Any) -> Any:
+    """Give the first process's value to all: neither rounding nor a clock must part them."""
     return broadcast_object_list([value])[0] if accelerator.num_processes > 1 else value

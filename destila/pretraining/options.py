@@ -10,7 +10,10 @@ from destila.config import Options, opt
 
 
 class Stage(Options):
-    """A part of pre-training with rows of one shape: short sequences first, more layers or larger batches later."""
+    """A part of pre-training with rows of one shape.
+
+    Short sequences may come first, more layers or larger batches later.
+    """
 
     steps: int = opt(1000, "optimiser steps of this stage", ge=1)
     length: int = opt(128, "tokens of a row", ge=8)
@@ -52,7 +55,8 @@ class PretrainOptions(Options):
     lr: float = opt(1e-3, "peak learning rate, per step", gt=0)
     schedule: Literal["linear", "from the peak", "constant"] = opt(
         "linear",
-        "decay of the rate over the horizon: linear from step 0 (the ALBERT code), or from where warm-up ends",
+        "decay of the rate over the horizon: linear from step 0 (the ALBERT code), "
+        "or from where warm-up ends",
     )
     horizon: int | None = opt(
         None,
@@ -98,7 +102,10 @@ class PretrainOptions(Options):
         return sum(stage.steps for stage in self.stages)
 
     def stage(self, step: int) -> int:
-        """Number of the stage, from 0, of step `step`, counted from 0; the last one from its end on."""
+        """Find the stage, by its number from 0, of step `step`, counted from 0.
+
+        From its end on, it is the last one.
+        """
         for number, stage in enumerate(self.stages):
             step -= stage.steps
             if step < 0:
@@ -109,6 +116,7 @@ class PretrainOptions(Options):
     def _reaches(self) -> PretrainOptions:
         if self.horizon is not None and self.horizon < self.steps and self.schedule != "constant":
             raise ValueError(
-                f"horizon = {self.horizon} is before the end of the stages, {self.steps} steps: raise it"
+                f"horizon = {self.horizon} is before the end of the stages, {self.steps} steps: "
+                "raise it"
             )
         return self

@@ -3,61 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
 from destila.pretraining.data.batches import BatchStream, Cursor, MaskedRows
+from destila.training.step import select_rows
 from destila.types import IGNORE, Batch
 
 
 @dataclass(frozen=True, slots=True)
 class Batches:
-    """A feed as what `pretrain` reads. every: see `batch_of`."""
+    """A stream as the source that `pretrain` reads. every: see `batch_of`."""
 
-    feed: BatchStream
+    stream: BatchStream
     every: bool = False
 
     def start(self) -> Cursor:
-        """The cursor of the first batch."""
-        return self.feed.start()
+        """Return the cursor of the first batch."""
+        return self.stream.start()
 
     def take(self, cursor: Any, **shape: Any) -> tuple[Batch, Any]:
-        """The batch at a cursor, and the cursor behind it; see `Feed.take`."""
-        taken, behind = self.feed.take(cursor, **shape)
-        return batch_of(taken, every=self.every), behind
+        """Take the batch at a cursor, and the cursor behind it; see `BatchStream.take`."""
+        rows, behind = self.stream.take(cursor, **shape)
+        return batch_of(rows, every=self.every), behind
 
 
-def batch_of(taken: MaskedRows, *, every: bool = False) -> Batch:
-    """The batch of some rows. every: ask the model at every real token, not only at the chosen ones.
+def batch_of(rows: MaskedRows, *, every: bool = False) -> Batch:
+    """Make a batch of some rows; its unit is the token.
 
-    The published distillation of BETO compares teacher and student at every token (trap T7 of the fact sheet).
+    Args:
+        rows: masked rows, i32 [R, L] each.
+        every: ask the model at every real token, not only at the chosen ones. The published
+            distillation of BETO compares teacher and student at every token (trap T7 of the fact
+            sheet).
     """
-    names = ("input_ids", "target", "type_ids", "positions", "pair", "order")
-    ids, target, types, positions, pair, order = (
-        torch.from_numpy(getattr(taken, n).astype(np.int64)) for n in names
-    )
+
+    def tensor(values: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(values.astype(np.int64))
+
+    target, pair = tensor(rows.target), tensor(rows.pair)
     mask = pair > 0
-    unit = torch.arange(ids.shape[1]).expand_as(ids)
+    token = torch.arange(target.shape[1]).expand_as(target)  # every token is a unit
     return Batch(
         features=(),
-        input_ids=ids,
+        input_ids=tensor(rows.input_ids),
         mask=mask,
-        type_ids=types,
-        unit=unit,
-        first=unit,
+        type_ids=tensor(rows.type_ids),
+        unit=token,
+        first=token,
         unit_mask=mask if every else target != IGNORE,
         target=target,
-        positions=positions,
+        positions=tensor(rows.positions),
         pair=pair,
-        order=order,
+        order=tensor(rows.order),
     )
 
 
 def split_rows(batch: Batch, rows: int) -> Iterator[Batch]:
-    """A batch in parts of so many rows; the last may have fewer."""
-    names = [n for n in Batch.__slots__ if isinstance(getattr(batch, n), torch.Tensor)]
+    """Yield a batch in parts of so many rows; the last may have fewer."""
     for start in range(0, len(batch.input_ids), rows):
-        yield replace(batch, **{n: getattr(batch, n)[start : start + rows] for n in names})
+        yield select_rows(batch, slice(start, start + rows))

@@ -1,4 +1,4 @@
-"""What a recipe of `destila pretrain` says: text, tokenizer, model, how it starts, what it is trained on."""
+"""A recipe of `destila pretrain`: text, tokenizer, model, how it starts, how it is trained."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ModelTable(Options):
     )
     shape: dict[str, Any] | None = opt(None, "a new model's shape instead, as in [[students]]")
     layers: int | tuple[int, ...] | None = opt(
-        None, "of a folder: layers to keep, or how many; of a preset: passes"
+        None, "of a folder: layers to keep, or how many; of a preset: layers"
     )
     order: bool = opt(True, "a head for sentence order (albert, bert)")
     positions: Literal["as they are", "sinusoids"] = opt(
@@ -46,7 +46,8 @@ class TeacherTable(Options):
     layers: int | tuple[int, ...] | None = opt(None, "layers to keep, or how many; none = all")
     tokens: Literal["all", "chosen"] = opt(
         "all",
-        "where distributions are compared: all tokens (DistilBETO's code) or the chosen ones (its text)",
+        "where distributions are compared: all tokens (DistilBETO's code) "
+        "or the chosen ones (its text)",
     )
 
 
@@ -89,48 +90,65 @@ class PretrainRecipe(Options):
 
     @model_validator(mode="after")
     def _fits(self) -> PretrainRecipe:
-        if self.feed.form == "lines" and self.model.order:
-            raise ValueError(
-                "feed.form = 'lines' has no pairs of sentences: set model.order = false"
-            )
-        if not self.model.order and any(term.get("use") == "order" for term in self.terms):
-            raise ValueError(
-                "terms holds 'order', but model.order = false: drop the one or the other"
-            )
-        if self.feed.form == "pairs" and any(term.get("use") == "relation" for term in self.terms):
-            raise ValueError(
-                "terms holds 'relation', which relates all tokens of a row, and feed.form = 'pairs' packs several pairs into "
-                "one: set feed.form = 'lines', or use 'hidden' or 'cosine'"
-            )
-        shortest = (
-            packing.SHORTEST_PAIR_ROW
-            if self.feed.form == "pairs"
-            else sentence_rows.SHORTEST_SENTENCE_ROW
-        )
-        lengths = {
-            f"train.stages.{i}.length": stage.length for i, stage in enumerate(self.train.stages)
-        }
-        for key, length in {**lengths, "evaluation.length": self.evaluation.length}.items():
-            if length < shortest:
-                raise ValueError(
-                    f"{key} = {length}, but rows of {self.feed.form} have at least {shortest} tokens: raise it"
-                )
+        self._check_terms()
+        self._check_lengths()
         names = [variant.name for variant in self.runs]
         if len(set(names)) < len(names):
             raise ValueError(f"runs has a name twice: {', '.join(names)}")
         return self
 
+    def _check_terms(self) -> None:
+        """Raise ValueError when text, model and terms of the loss do not fit each other."""
+        terms = {term.get("use") for term in self.terms}
+        if self.feed.form == "lines" and self.model.order:
+            raise ValueError(
+                "feed.form = 'lines' has no pairs of sentences: set model.order = false"
+            )
+        if not self.model.order and "order" in terms:
+            raise ValueError(
+                "terms holds 'order', but model.order = false: drop the one or the other"
+            )
+        if self.feed.form == "pairs" and "relation" in terms:
+            raise ValueError(
+                "terms holds 'relation', which relates all tokens of a row, and feed.form = "
+                "'pairs' packs several pairs into one: set feed.form = 'lines', or use 'hidden' or "
+                "'cosine'"
+            )
+
+    def _check_lengths(self) -> None:
+        """Raise ValueError when rows are too short for their form."""
+        form = self.feed.form
+        shortest = packing.SHORTEST_PAIR_ROW
+        if form == "lines":
+            shortest = sentence_rows.SHORTEST_SENTENCE_ROW
+
+        stages = enumerate(self.train.stages)
+        lengths = {f"train.stages.{i}.length": stage.length for i, stage in stages}
+        lengths["evaluation.length"] = self.evaluation.length
+        for key, length in lengths.items():
+            if length < shortest:
+                raise ValueError(
+                    f"{key} = {length}, but rows of {form} have at least {shortest} tokens: "
+                    "raise it"
+                )
+
 
 def read_pretrain_recipe(path: str, sets: Sequence[str] = ()) -> PretrainRecipe:
-    """The recipe in a TOML file with overrides applied; raises ConfigError."""
+    """Read the recipe in a TOML file, with overrides; raise ConfigError when it does not fit."""
     return config.load_config(PretrainRecipe, Path(path), sets)
 
 
 def variants(path: str, sets: Sequence[str] = ()) -> list[tuple[str, PretrainRecipe]]:
-    """Name and recipe of every run; one of the recipe's own name when it lists none. Raises ConfigError."""
+    """List name and recipe of every run; a recipe without runs is one of its own name.
+
+    Raises:
+        ConfigError: a recipe does not fit.
+    """
     base = read_pretrain_recipe(path, sets)
     if not base.runs:
         return [(base.name, base)]
-    return [
-        (variant.name, read_pretrain_recipe(path, [*sets, *variant.set])) for variant in base.runs
-    ]
+
+    recipes = []
+    for variant in base.runs:
+        recipes.append((variant.name, read_pretrain_recipe(path, [*sets, *variant.set])))
+    return recipes

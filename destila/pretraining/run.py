@@ -151,13 +151,13 @@ def _train(
         start.model,
         OBJECTIVE,
         start.loss,
-        Batches(stream, every=start.insight is not None and start.every),
+        Batches(stream, every=start.every),
         evaluate,
         recipe.train,
         seed=recipe.seed,
         folder=folder / "checkpoints",
         key=key,
-        insight=start.insight,
+        states=start.states,
         minutes=minutes,
     )
 
