@@ -248,7 +248,9 @@ class _Run:
                 f"{self.disk.path(newest)} belongs to a run with other settings or data: "
                 "delete its folder to start from the beginning"
             )
-        state.restore_state(tensors, self.trained, self.context.optimizer, where=self.disk.path(newest))
+        state.restore_state(
+            tensors, self.trained, self.context.optimizer, where=self.disk.path(newest)
+        )
         return _position(saved, source.start())
 
     def save(self, position: PretrainPosition) -> None:
@@ -351,7 +353,9 @@ class _Run:
             raise give_up([*position.returns, rollback], self.options)
 
         saved, tensors = self.disk.read(good)
-        state.restore_state(tensors, self.trained, self.context.optimizer, where=self.disk.path(good))
+        state.restore_state(
+            tensors, self.trained, self.context.optimizer, where=self.disk.path(good)
+        )
         position = replace(
             position,
             step=good,
