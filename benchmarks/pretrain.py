@@ -43,11 +43,11 @@ from destila.losses.weighted import build_loss
 from destila.measuring import machine
 from destila.models import hf_config, mlm
 from destila.models.presets import PRESETS
-from destila.pretraining.data.batches import BatchStream, FeedOptions
-from destila.pretraining.loop import pretrain
+from destila.pretraining.data.batch_stream import BatchStream, FeedOptions
 from destila.pretraining.objective import OBJECTIVE
-from destila.pretraining.options import PretrainOptions
 from destila.pretraining.packed import Batches
+from destila.pretraining.pretrain_loop import pretrain
+from destila.pretraining.pretrain_options import PretrainOptions
 from destila.tokenizer import tokenizer as tokenizers
 from destila.training import kept_memory
 

@@ -18,8 +18,8 @@ from typing import Any
 
 from destila.config import Options, opt
 from destila.errors import ConfigError
-from destila.pretraining.recipe import variants
-from destila.pretraining.run import run_pretraining, share_model
+from destila.pretraining.pretrain_recipe import variants
+from destila.pretraining.run_pretraining import run_pretraining, share_model
 from destila.progress import Progress, silent
 from destila.report import pretraining as report
 from destila.training import kept_memory

@@ -7,11 +7,11 @@ import logging
 import torch
 
 from destila.models.mlm import MaskedModel
-from destila.pretraining.data.batches import BatchStream
+from destila.pretraining.data.batch_stream import BatchStream
 from destila.pretraining.heldout import evaluate_heldout
 from destila.pretraining.packed import batch_of, split_rows
+from destila.pretraining.pretrain_recipe import PretrainRecipe
 from destila.pretraining.probe import prepare_probe
-from destila.pretraining.recipe import PretrainRecipe
 from destila.tokenizer.tokenizer import Tokenizer
 from destila.tokenizer.word_marks import characters_per_piece, read_word_marks
 from destila.training.optim import autocast_precision

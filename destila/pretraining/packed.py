@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from destila.pretraining.data.batches import BatchStream, Cursor, MaskedRows
+from destila.pretraining.data.batch_stream import BatchStream, Cursor, MaskedRows
 from destila.training.step import select_rows
 from destila.types import IGNORE, Batch
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from destila.pretraining.options import PretrainOptions
+from destila.pretraining.pretrain_options import PretrainOptions
 from destila.training.batches import map_tensors
 from destila.types import Batch
 
@@ -39,7 +39,7 @@ class BatchSource(Protocol):
     ) -> tuple[Batch, Any]:
         """Take the global batch at a cursor, on the CPU, and the cursor behind it.
 
-        See `pretraining.data.batches.BatchStream.take` for the arguments.
+        See `pretraining.data.batch_stream.BatchStream.take` for the arguments.
         """
 
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from destila.errors import TrainingError
-from destila.pretraining.options import PretrainOptions, Recovery
+from destila.pretraining.pretrain_options import PretrainOptions, Recovery
 
 _MEMORY = 50
 """Steps over which the running mean and variance reach back, exponentially."""

@@ -7,7 +7,7 @@
 
 The caller saves, logs, stops and shows progress. Fine-tuning and every kind of distillation are
 this loop and differ only in task, terms and data; pre-training, whose text never ends, has a loop
-of its own (`pretraining/loop.py`) over the same step (`training/step.py`).
+of its own (`pretraining/pretrain_loop.py`) over the same step (`training/step.py`).
 
 The data order depends on (seed, epoch), dropout on (seed, step, process), the learning rate on the
 step. So resuming needs the weights, the optimiser's moments and a position, and continues bitwise

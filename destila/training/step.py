@@ -1,4 +1,4 @@
-"""One optimiser step, shared by the two loops, `training/loop.py` and `pretraining/loop.py`.
+"""One optimiser step, shared by the two loops, `training/loop.py` and `pretraining/pretrain_loop.py`.
 
     result = train_step(context, micro_batches, number=number, tokens=tokens)
     apply_gradients(context, lr)

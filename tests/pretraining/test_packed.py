@@ -11,7 +11,7 @@ import torch
 from destila.losses.weighted import build_loss
 from destila.models.architecture import from_shape
 from destila.models.mlm import build
-from destila.pretraining.data.batches import MaskedRows
+from destila.pretraining.data.batch_stream import MaskedRows
 from destila.pretraining.objective import OBJECTIVE
 from destila.pretraining.packed import batch_of, split_rows
 from destila.types import IGNORE

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from destila.pretraining.options import Recovery
+from destila.pretraining.pretrain_options import Recovery
 from destila.pretraining.recovery import LossHistory
 
 OPTIONS = Recovery(spike=0.5, deviations=3.0, patience=10)

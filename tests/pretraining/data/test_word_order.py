@@ -41,7 +41,10 @@ def test_every_pair_keeps_its_words_and_loses_their_order(row, wordpiece, tokeni
             assert words(mixed, pair == number, found) == words(ids, pair == number, found)
         assert sorted(mixed[pair == number]) == sorted(ids[pair == number])
         assert mixed[pair == number].tolist() != ids[pair == number].tolist()
-    assert (mixed[read_word_marks(tokenizer).special[ids]] == ids[read_word_marks(tokenizer).special[ids]]).all()
+    assert (
+        mixed[read_word_marks(tokenizer).special[ids]]
+        == ids[read_word_marks(tokenizer).special[ids]]
+    ).all()
 
 
 def test_what_is_fixed_stays_where_it_is(row, tokenizer):
@@ -54,7 +57,10 @@ def test_what_is_fixed_stays_where_it_is(row, tokenizer):
 
 def test_equal_seeds_give_equal_orders(row, bpe):
     ids, pair = np.arange(20, 60).reshape(2, 20), np.ones((2, 20), int)
-    orders = [shuffled(ids, pair, np.zeros_like(ids, bool), read_word_marks(bpe), seed=s) for s in (1, 1, 2)]
+    orders = [
+        shuffled(ids, pair, np.zeros_like(ids, bool), read_word_marks(bpe), seed=s)
+        for s in (1, 1, 2)
+    ]
     assert (orders[0] == orders[1]).all()
     assert (orders[0] != orders[2]).any()
     assert sorted(orders[0][0]) == sorted(ids[0])  # rows do not mix
@@ -63,5 +69,6 @@ def test_equal_seeds_give_equal_orders(row, bpe):
 def test_rows_with_nothing_to_move_are_left_alone(bpe):
     ids = np.full((2, 5), bpe.mask_id)
     assert (
-        shuffled(ids, np.ones((2, 5), int), np.zeros_like(ids, bool), read_word_marks(bpe), seed=0) == ids
+        shuffled(ids, np.ones((2, 5), int), np.zeros_like(ids, bool), read_word_marks(bpe), seed=0)
+        == ids
     ).all()

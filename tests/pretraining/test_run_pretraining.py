@@ -18,7 +18,7 @@ from destila.commands import pretrain
 from destila.errors import ConfigError, DataError
 from destila.files import locked
 from destila.models import hf
-from destila.pretraining import recipe as pretrain_recipe
+from destila.pretraining import pretrain_recipe
 
 SHAPE = {"kind": "albert", "layers": 2, "hidden": 24, "heads": 2, "embedding": 16, "ffn": 48}
 SAID = [

@@ -27,12 +27,12 @@ from destila.models import hf, store
 from destila.models.macs import macs_of
 from destila.models.mlm import MaskedModel
 from destila.pretraining.corpora import Prepared, prepare_corpora
-from destila.pretraining.data.batches import BatchStream
+from destila.pretraining.data.batch_stream import BatchStream
 from destila.pretraining.evaluator import PretrainEvaluator
-from destila.pretraining.loop import PretrainStep, load_weights, pretrain
 from destila.pretraining.objective import OBJECTIVE
 from destila.pretraining.packed import Batches
-from destila.pretraining.recipe import PretrainRecipe
+from destila.pretraining.pretrain_loop import PretrainStep, load_weights, pretrain
+from destila.pretraining.pretrain_recipe import PretrainRecipe
 from destila.pretraining.setup import empty_like, set_up, start_fingerprints
 from destila.progress import Progress, silent
 from destila.records import Record

@@ -13,9 +13,9 @@ from destila.config import Options, opt
 from destila.corpus.train_tokenizer import TokenizerOptions
 from destila.pretraining.corpora import Corpus
 from destila.pretraining.data import packing, sentence_rows
-from destila.pretraining.data.batches import FeedOptions
+from destila.pretraining.data.batch_stream import FeedOptions
 from destila.pretraining.data.word_vectors import Cbow
-from destila.pretraining.options import PretrainOptions
+from destila.pretraining.pretrain_options import PretrainOptions
 from destila.pretraining.probe import ProbeOptions
 
 

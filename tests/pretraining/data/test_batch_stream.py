@@ -13,7 +13,7 @@ import pytest
 from destila import config
 from destila.corpus import shards
 from destila.errors import ConfigError, DataError
-from destila.pretraining.data.batches import BatchStream, Cursor, FeedOptions, MaskedRows
+from destila.pretraining.data.batch_stream import BatchStream, Cursor, FeedOptions, MaskedRows
 from destila.tokenizer.word_marks import read_word_marks
 from destila.types import IGNORE
 
@@ -263,7 +263,10 @@ def test_a_corpus_smaller_than_a_block_is_read_over_and_over(make, bpe, document
     if form == "lines":
         documents = [[size + 10 for size in document] for document in documents]
     corpus = make("tiny", documents)
-    feed, special = BatchStream([corpus], bpe, options(form=form), seed=0), read_word_marks(bpe).special
+    feed, special = (
+        BatchStream([corpus], bpe, options(form=form), seed=0),
+        read_word_marks(bpe).special,
+    )
     found, cursors = stream(feed, 40)
     assert feed.epochs(cursors[-1])[0] > 1
     assert set(words(found[0], special)) <= set(corpus_words([corpus]))

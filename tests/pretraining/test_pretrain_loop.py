@@ -11,9 +11,9 @@ import torch
 from destila.config import build_config
 from destila.errors import ConfigError, TrainingError
 from destila.losses.weighted import build_loss
-from destila.pretraining import loop as training
-from destila.pretraining.loop import learning_rate
-from destila.pretraining.options import PretrainOptions
+from destila.pretraining import pretrain_loop as training
+from destila.pretraining.pretrain_loop import learning_rate
+from destila.pretraining.pretrain_options import PretrainOptions
 
 SMALL = {
     "stages": [{"steps": 40, "length": 12, "rows": 8}],

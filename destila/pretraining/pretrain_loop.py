@@ -30,8 +30,8 @@ from destila.errors import TrainingError
 from destila.losses.term import Objective
 from destila.losses.weighted import WeightedLoss
 from destila.pretraining.lamb import lamb, polynomial_rate
-from destila.pretraining.options import PretrainOptions
 from destila.pretraining.prefetch import BatchSource, Prefetcher
+from destila.pretraining.pretrain_options import PretrainOptions
 from destila.pretraining.recovery import LossHistory, Rollback, describe_rollback, give_up
 from destila.training import processes, state
 from destila.training.batches import StateSource
