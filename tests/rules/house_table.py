@@ -59,8 +59,9 @@ def main() -> None:
     arguments = parser.parse_args()
 
     figures = measure(arguments.at, arguments.rooms)
-    for _name, _value in figures.items():
-        pass
+    print("| measured | value |\n| --- | --- |")
+    for name, value in figures.items():
+        print(f"| {name} | {value} |")
 
 
 def measure(root: Path, rooms: list[str]) -> dict[str, str]:
