@@ -21,7 +21,7 @@ from destila.errors import ConfigError
 from destila.pretraining.pretrain_recipe import variants
 from destila.pretraining.run_pretraining import run_pretraining, share_model
 from destila.progress import Progress, silent
-from destila.report import pretraining as report
+from destila.report.pretraining import pretraining_report as report
 from destila.training import kept_memory
 from destila.training.processes import processes
 

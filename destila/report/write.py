@@ -7,8 +7,10 @@ from typing import Any
 
 from destila.errors import ConfigError
 from destila.files import write_text
-from destila.report import page, pretraining, pretraining_log, table
+from destila.report import page, table
 from destila.report.find import find
+from destila.report.pretraining import pretraining_log
+from destila.report.pretraining import pretraining_report as pretraining
 
 
 def write(study: str, *, out: str | None = None, against: str | None = None) -> dict[str, Any]:

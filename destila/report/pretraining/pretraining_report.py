@@ -11,8 +11,8 @@ from typing import Any
 from destila.errors import DataError
 from destila.files import write_text
 from destila.pretraining.data.word_order import READS_ORDER
-from destila.report import pretraining_page
-from destila.report.pretraining_log import SCORES, Line, Trained, read
+from destila.report.pretraining import pretraining_page
+from destila.report.pretraining.pretraining_log import SCORES, Line, Trained, read
 from destila.report.runs import LOG_FILE
 from destila.report.sections import Section
 from destila.report.table import laid_out

@@ -9,7 +9,8 @@ import sys
 import pytest
 
 from destila.errors import DataError
-from destila.report import pretraining, pretraining_log, pretraining_page
+from destila.report.pretraining import pretraining_log, pretraining_page
+from destila.report.pretraining import pretraining_report as pretraining
 
 EVENT = "the loss left its course: back to step 20, rate x 0.5"
 

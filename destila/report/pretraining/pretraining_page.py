@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from destila.report import figure
 from destila.report.figure import Curve
 from destila.report.page import rendered, shown
-from destila.report.pretraining_log import Trained
+from destila.report.pretraining.pretraining_log import Trained
 from destila.report.sections import Section
 
 _COLOURS = 6  # classes s0 to s5 of page.css
