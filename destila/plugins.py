@@ -1,20 +1,37 @@
-"""Plug-ins are modules with well-known names, found by file name or by path.
+"""Plug-ins are modules with well-known names, looked up by file name or by path.
 
-`use = "kl"` is `destila/losses/kl.py`; `use = "./mine.py"` is the user's own file. No decorator, no registry.
+`use = "kl"` is `destila/losses/kl.py`; `use = "./my_loss.py"` is the user's own file. There is no
+decorator and no registry.
 """
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib
 import importlib.util
 import pkgutil
 import sys
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from destila.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What the source of a plug-in says of it.
+
+    about: the first line of its docstring. names: what it defines or imports by name at its top
+    level. constants: those whose value is written out.
+    """
+
+    about: str
+    names: frozenset[str]
+    constants: dict[str, Any]
 
 
 def names(room: str) -> list[str]:
@@ -29,16 +46,22 @@ def names(room: str) -> list[str]:
 
 
 def nearest(name: str, known: list[str]) -> str:
-    """The end of an error message: ' Did you mean ...?' when a name is close, and the list of what exists."""
+    """Return the end of an error message: the nearest name, if one is close, and all that exist."""
     close = get_close_matches(name, known, n=1)
     hint = f" Did you mean '{close[0]}'?" if close else ""
     return f"{hint} Known: {', '.join(known)}."
 
 
 def find(room: str, use: str, *needs: str) -> ModuleType:
-    """The plug-in module named `use` in a room, or at a path ending in .py.
+    """Return the plug-in module named `use` in a room, or at a path ending in .py.
 
-    needs: names the module must define. Raises ConfigError with the nearest name when nothing fits.
+    Args:
+        room: of plug-ins, such as "losses".
+        use: a name, or the path of a file.
+        needs: names that the module must define.
+
+    Raises:
+        ConfigError: when nothing fits; it says the nearest name, or what is missing.
     """
     if use.endswith(".py"):
         module = _from_path(Path(use))
@@ -46,23 +69,52 @@ def find(room: str, use: str, *needs: str) -> ModuleType:
         known = names(room)
         if use not in known:
             raise ConfigError(
-                f"no {room} plug-in is called '{use}'.{nearest(use, known)} A path ending in .py also works."
+                f"no {room} plug-in is called '{use}'.{nearest(use, known)} "
+                "A path ending in .py also works."
             )
         module = importlib.import_module(f"destila.{room}.{use}")
+
     missing = [name for name in needs if not hasattr(module, name)]
     if missing:
         raise ConfigError(f"plug-in '{use}' of {room} does not define {', '.join(missing)}")
     return module
 
 
+def describe(room: str, name: str) -> Description:
+    """Return what the source of a shipped plug-in says of it, without importing it."""
+    place = Path(__file__).parent / room / name
+    path = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+
+    defined: set[str] = set()
+    constants: dict[str, Any] = {}
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            defined.add(node.name)
+        elif isinstance(node, ast.ImportFrom):
+            defined |= {alias.asname or alias.name for alias in node.names}
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            variables = [target.id for target in targets if isinstance(target, ast.Name)]
+            defined |= set(variables)
+            if isinstance(node.value, ast.Constant):
+                constants |= dict.fromkeys(variables, node.value.value)
+
+    about = (ast.get_docstring(tree) or "").split("\n", 1)[0]
+    return Description(about, frozenset(defined), constants)
+
+
 def _from_path(path: Path) -> ModuleType:
+    """Import a file as a module of its own."""
     if not path.is_file():
         raise ConfigError(f"no plug-in file at {path}: give an existing .py file")
+
     place = hashlib.blake2b(str(path.resolve()).encode(), digest_size=6).hexdigest()
     name = f"destila_plugin_{path.stem}_{place}"  # two files of one name stay apart
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ConfigError(f"{path} cannot be imported as a Python module")
+
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and pydantic look their own module up
     try:

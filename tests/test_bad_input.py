@@ -343,10 +343,17 @@ def test_a_key_or_value_that_does_not_exist_offers_the_nearest(
     assert said in found
 
 
-def test_an_option_with_a_value_that_does_not_exist(refused):
-    Path("texto.txt").write_text("una línea\n")
-    assert "'kind' = 'bpee'" in refused("tokenizer", "texto.txt", "--out", "t", "--kind", "bpee")[1]
-    assert "'what' = 'model': Input should be 'models'" in refused("list", "model")[1]
+@pytest.mark.parametrize(
+    "words", [("tokenizer", "texto.txt", "--out", "t", "--kind", "bpee"), ("list", "model")]
+)
+def test_a_choice_that_does_not_exist_is_wrong_usage(monkeypatch, capsys, words):
+    """Exit code 2, and the choices that exist."""
+    monkeypatch.setattr(sys, "argv", ["destila", *words])
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    assert left.value.code == 2
+    known = "models" if words[0] == "list" else "unigram"
+    assert f"'{known}'" in capsys.readouterr().err
 
 
 def test_no_teacher_to_distil_from(refused, recipe):

@@ -1,10 +1,10 @@
-"""`destila choose`: rank a recipe's teachers on dev by its criterion, and say by how much the best wins."""
+"""Rank a recipe's teachers on dev."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from destila.commands.run import Config
+from destila.config import RecipeOptions
 from destila.progress import Progress, silent
 from destila.study.checks import check_study
 from destila.study.data import load_study
@@ -12,16 +12,21 @@ from destila.study.plans import list_teachers
 from destila.study.recipe import read_recipe
 from destila.study.training import make_ready
 
-__all__ = ["Config", "run"]
+PANEL = "A study"
 
 
-def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
-    """Return `{"study", "criterion", "main", "teachers": [{"model", "dev", "dev_loss", "behind"}]}`, best first.
+class Config(RecipeOptions):
+    """Which recipe."""
 
-    behind: how far a teacher is from the best by the criterion (score points, or loss). Teachers that need it
-    are fine-tuned first; `destila run` uses the same ones.
+
+def run(config: Config, progress: Progress = silent) -> dict[str, Any]:
+    """Return `study`, `criterion`, `main` and `teachers`, the best first.
+
+    A teacher has `model`, `dev`, `dev_loss` and `behind`: how far it is from the best by the
+    criterion (score points, or loss). Teachers that need it are fine-tuned first; `destila run` uses
+    the same ones.
     """
-    recipe = read_recipe(arguments.recipe, arguments.set)
+    recipe = read_recipe(config.recipe, config.set)
     study = load_study(recipe)
     check_study(study)
 
@@ -45,3 +50,9 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
         "main": study.main,
         "teachers": rows,
     }
+
+
+def show(result: dict[str, Any]) -> dict[str, Any]:
+    """Return the teachers as rows."""
+    title = f"teachers by {result['criterion']} on dev ({result['main']})"
+    return {"title": title, "rows": result["teachers"]}

@@ -1,4 +1,4 @@
-"""Raw text to token shards: clean, filtered, without duplicates."""
+"""Turn raw text into token shards: clean, filtered, without duplicates."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 from destila.config import Options, opt
 from destila.corpus.build_corpus import build_corpus, read_corpus_options
 from destila.progress import Progress, silent
+
+PANEL = "Raw text"
 
 
 class Config(Options):
@@ -17,7 +19,7 @@ class Config(Options):
     )
     out: str | None = opt(None, "folder to write; a killed run goes on in it")
     tokenizer: str | None = opt(None, "tokenizer folder or hub name")
-    set: tuple[str, ...] = opt((), "key=value overrides")
+    set: tuple[str, ...] = opt((), "override a key: --set near.use=false", metavar="KEY=VALUE")
 
 
 def run(config: Config, progress: Progress = silent) -> dict[str, Any]:
@@ -26,3 +28,9 @@ def run(config: Config, progress: Progress = silent) -> dict[str, Any]:
         config.sources, out=config.out, tokenizer=config.tokenizer, sets=config.set
     )
     return build_corpus(options, progress)
+
+
+def show(result: dict[str, Any]) -> dict[str, Any]:
+    """Return the counts of every step as rows."""
+    rows = [{"step": step, "count": count} for step, count in result["counts"].items()]
+    return {"title": "corpus written", "rows": rows}

@@ -1,4 +1,4 @@
-"""`destila data`: what a recipe's data looks like before anything is trained. No torch.
+"""Check a recipe's data before training.
 
 Counts per split and label, lengths in words and in each model's tokens, what does not fit in a window, unknown
 tokens, duplicates and overlap between splits, labels that only one split has, what the loader dropped or repaired.
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from destila import datasets
-from destila.config import Options, opt
+from destila.config import RecipeOptions
 from destila.errors import TokenizerError
 from destila.study.recipe import Recipe, read_recipe
 from destila.study.texts import sample_lines
@@ -26,12 +26,11 @@ from destila.types import Dataset, Example
 _ANSWERS = ("answered", "unanswerable")
 """What is counted of questions, whose labels, start and end, say nothing about the data."""
 
+PANEL = "A study"
 
-class Config(Options):
-    """Arguments of `destila data`."""
 
-    recipe: str = opt(..., "recipe file")
-    set: tuple[str, ...] = opt((), "overrides, key=value")
+class Config(RecipeOptions):
+    """Whose data."""
 
 
 def run(config: Config) -> dict[str, Any]:

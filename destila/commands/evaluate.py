@@ -1,4 +1,4 @@
-"""Score a model folder on a recipe's test (or dev) split and measure it: one Record."""
+"""Score and measure a model folder on a recipe's test or dev split."""
 
 from __future__ import annotations
 
@@ -6,25 +6,33 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
-from destila.config import Options, opt
+from destila.config import RecipeOptions, opt
 from destila.progress import Progress, silent
 from destila.study.data import load_study
 from destila.study.recipe import TeacherSpec, read_recipe
 from destila.study.recording import evaluate_folder
 
+PANEL = "A study"
 
-class Config(Options):
-    """Arguments of the verb."""
 
-    recipe: str = opt(..., "recipe file: its data, labels and settings")
-    model: str = opt(..., "model folder or hub name with a head for the recipe's labels")
+class Config(RecipeOptions):
+    """Which model, on which split."""
+
+    model: str = opt(
+        ..., "model folder or hub name with a head for the recipe's labels", flag="--model"
+    )
     split: Literal["test", "dev"] = opt("test", "split to score; keep test for the final number")
-    set: tuple[str, ...] = opt((), "key=value overrides")
 
 
-def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
+def run(config: Config, progress: Progress = silent) -> dict[str, Any]:
     """Return the Record as a dict; nothing is added to the study's records."""
-    recipe = read_recipe(arguments.recipe, arguments.set)
-    study = load_study(recipe, needs=(arguments.split,))
-    spec = TeacherSpec(model=arguments.model, name=Path(arguments.model).name)
-    return asdict(evaluate_folder(study, spec, arguments.split, progress))
+    recipe = read_recipe(config.recipe, config.set)
+    study = load_study(recipe, needs=(config.split,))
+    spec = TeacherSpec(model=config.model, name=Path(config.model).name)
+    return asdict(evaluate_folder(study, spec, config.split, progress))
+
+
+def show(result: dict[str, Any]) -> dict[str, Any]:
+    """Return the scores as rows."""
+    rows = [{"score": name, "value": value} for name, value in result["scores"].items()]
+    return {"title": result["run"], "rows": rows}

@@ -1,4 +1,4 @@
-"""A trained model -> a folder that runs without torch: built, proven, and refused otherwise.
+"""Write a model as a folder that runs without torch: int8, proven against it, or refused.
 
 With a recipe the dev score is computed again, and the exported model is tested and recorded beside
 the other models of the study. `exporting/export_folder.py` says what the folder holds.
@@ -19,9 +19,11 @@ from destila.models import store
 from destila.progress import Progress, silent
 from destila.study.exported import ExportStudy, write_card
 
+PANEL = "A finished model"
+
 
 class Config(Options):
-    """Arguments of the verb."""
+    """What to export, and what must hold."""
 
     model: str = opt(
         ..., "model folder that destila trained, such as runs/<study>/students/<name>/best"
@@ -30,7 +32,9 @@ class Config(Options):
         None, "folder to write; none = exported/<name> in the model's study, else <model>-exported"
     )
     kinds: tuple[CandidateName, ...] = opt(
-        (), "what to build, the default first; none = int8-dynamic, with --runtime auto all"
+        (),
+        "what to build, the default first; none = int8-dynamic, with --runtime auto all",
+        commas=True,
     )
     runtime: Literal["default", "auto"] = opt(
         "default", "auto: time them here on --texts or dev and store the winner"
@@ -40,7 +44,9 @@ class Config(Options):
         None,
         "recipe: its dev split is scored, its test split recorded, its training text calibrates",
     )
-    set: tuple[str, ...] = opt((), "key=value overrides of the recipe")
+    set: tuple[str, ...] = opt(
+        (), "override a key of the recipe: --set train.lr=1e-4", metavar="KEY=VALUE"
+    )
     texts: str | None = opt(
         None, "file of texts, as `predict` reads it: for fixed scales and for --runtime auto"
     )
@@ -96,8 +102,9 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
     return {"folder": str(out), **facts, "record": record.run if record else None}
 
 
-def rows(result: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return one short row per candidate, for a terminal."""
+def show(result: dict[str, Any]) -> dict[str, Any]:
+    """Return one short row per candidate."""
     keys = ("name", "file", "bytes", "int8_products", "products")
     keys += ("parity", "score", "drop", "stable")
-    return [{key: candidate[key] for key in keys} for candidate in result["candidates"]]
+    rows = [{key: candidate[key] for key in keys} for candidate in result["candidates"]]
+    return {"title": f"exported to {result['folder']}", "rows": rows}

@@ -1,4 +1,4 @@
-"""`destila init`: from a data file to a complete recipe, every field written out with its help. No torch.
+"""Detect task and columns of a data file and write a complete recipe.
 
 Task, columns and labels are detected from the file and then read by the very loader that the recipe names, so a
 recipe that was written can be run.
@@ -38,6 +38,8 @@ _LOOK = 2000
 
 _TRAIN = re.compile("train(ing)?")
 _PARTS = {"dev": ("dev", "valid", "validation", "val", "testa"), "test": ("test", "testb")}
+
+PANEL = "A study"
 
 
 class Config(Options):

@@ -1,4 +1,4 @@
-"""`destila list WHAT`: what is there, read without building a model or importing torch.
+"""List models, recipes, datasets, losses, tasks or the cache.
 
 models     {"models": [{"name", "layers", "hidden", "parameters", "gmacs_linear_512", "gmacs_total_512"}]}
            parameters with a 3-label classifier; billions of multiply-accumulates for one input of 512 tokens,
@@ -10,7 +10,6 @@ recipes, datasets, losses, tasks    {WHAT: [{"name", "about"}]}, recipes with th
 
 from __future__ import annotations
 
-import ast
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,12 +25,14 @@ from destila.models.presets import PRESETS, count_parameters
 
 _NEEDS = {"datasets": "load", "losses": "build", "tasks": "TASK"}
 
+PANEL = "Around it"
+
 
 class Config(Options):
-    """Options of `list`."""
+    """What to list."""
 
     what: Literal["models", "recipes", "datasets", "cache", "losses", "tasks"] = opt(
-        "models", "what to list"
+        "models", "what to list", argument=True
     )
 
 
@@ -59,28 +60,13 @@ def _model(name: str) -> dict[str, Any]:
 
 
 def _plugins(room: str) -> list[dict[str, str]]:
-    """Modules of a room that define what makes a plug-in, with the first line of their docstring."""
-    folder = Path(destila.__file__).parent / room
-    found = []
-    for name in plugins.names(room):
-        tree = ast.parse((folder / f"{name}.py").read_text(encoding="utf-8"))
-        if _NEEDS[room] in _defined(tree):
-            about = (ast.get_docstring(tree) or "").split("\n", 1)[0]
-            found.append({"name": name, "about": about})
-    return found
-
-
-def _defined(tree: ast.Module) -> set[str]:
-    """Names of the functions, classes and variables of a module."""
-    found: set[str] = set()
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            found.add(node.name)
-        elif isinstance(node, ast.Assign):
-            found |= {target.id for target in node.targets if isinstance(target, ast.Name)}
-        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-            found.add(node.target.id)
-    return found
+    """Return the modules of a room that define what makes a plug-in, each with what it is."""
+    sources = {name: plugins.describe(room, name) for name in plugins.names(room)}
+    return [
+        {"name": name, "about": source.about}
+        for name, source in sources.items()
+        if _NEEDS[room] in source.names
+    ]
 
 
 def _recipes() -> list[dict[str, str]]:

@@ -1,4 +1,4 @@
-"""What models cost on this machine: parameters, bytes, MACs, latency, memory, energy -> Records without scores.
+"""Measure parameters, bytes, MACs, latency, memory and energy; several models take turns.
 
 Several models are timed in turns, call by call (A B A B), on the same texts, with the same threads, and the first is
 what the others are compared with. A preset is measured with random weights, as the papers did. The protocols are
@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from pydantic import field_validator
 
 from destila import config as settings
 from destila.config import Options, opt
@@ -28,9 +29,11 @@ from destila.records import Latency, Record, to_json
 from destila.tasks import task_of
 from destila.types import Example
 
+PANEL = "A finished model"
+
 
 class Config(Options):
-    """Arguments of the verb."""
+    """What to measure, and how."""
 
     models: tuple[str, ...] = opt(
         ..., "model folders, hub names or presets (random weights)", min_length=1
@@ -42,7 +45,10 @@ class Config(Options):
     passes: int = opt(3, "passes over the texts", ge=1)
     length: tuple[int, ...] | None = opt(
         None,
-        "tokens per window of the model alone: of the texts, else random ids; () = none; none = 512 random ids",
+        "tokens per window of the model alone: of the texts, else random ids; 0 = none; none = 512 "
+        "random ids",
+        commas=True,
+        metavar="32,128,512",
     )
     batch: int = opt(0, "texts per batch of the throughput; 0 leaves it out", ge=0)
     ner: bool = opt(False, "also the 100 test sentences of CoNLL-2002, five times")
@@ -54,6 +60,11 @@ class Config(Options):
     )
     task: Literal["classify", "tag"] = opt("classify", "task of a model that has no head")
     labels: int = opt(3, "labels of a model that has no head", ge=1)
+
+    @field_validator("length")
+    @classmethod
+    def _without_zeros(cls, value: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        return value if value is None else tuple(length for length in value if length)
 
 
 def run(arguments: Config) -> dict[str, Any]:
@@ -93,23 +104,24 @@ def run(arguments: Config) -> dict[str, Any]:
     return made[0] if len(made) == 1 else {"models": made, "ratios": ratios}
 
 
-def rows(result: dict[str, Any]) -> list[dict[str, Any]]:
-    """One short row per protocol and model of several, for a terminal."""
+def show(result: dict[str, Any]) -> dict[str, Any]:
+    """Return the facts of one model, or a row for each protocol and model of several."""
+    if "models" not in result:
+        return result
     ratios = {(r["protocol"], r["model"]): r for r in result["ratios"]}
-    found = []
-    for name, record in zip(result["models"][0]["config"]["models"], result["models"], strict=True):
+    names = result["models"][0]["config"]["models"]
+
+    rows = []
+    for name, record in zip(names, result["models"], strict=True):
         for latency in record["latency"]:
             ratio = ratios.get((latency["protocol"], name))
-            said = (
-                f"{ratio['speed_up']:.2f} [{ratio['low']:.2f}, {ratio['high']:.2f}]"
-                if ratio
-                else ""
-            )
             times = {key: round(latency[key], 3) for key in ("median_ms", "p95_ms")}
-            found.append(
-                {"protocol": latency["protocol"], "model": name, **times, "times faster": said}
-            )
-    return sorted(found, key=lambda row: row["protocol"])
+            row = {"protocol": latency["protocol"], "model": name, **times, "times faster": ""}
+            if ratio:
+                interval = f"[{ratio['low']:.2f}, {ratio['high']:.2f}]"
+                row["times faster"] = f"{ratio['speed_up']:.2f} {interval}"
+            rows.append(row)
+    return {"rows": sorted(rows, key=lambda row: row["protocol"])}
 
 
 def _open(arguments: Config, name: str, threads: int) -> TimingTarget:

@@ -1,4 +1,4 @@
-"""`destila pick`: of a study's models the best one within a budget, copied, and why others lost."""
+"""Copy the best model of a study within a budget, and say why each other one lost."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from destila.config import Options, opt
 from destila.report.find import find
 from destila.report.rows import rows
 from destila.study.budget import Budget, copy_model, folder_of, pick, summary
+
+PANEL = "A study"
 
 
 class Config(Options):
@@ -24,7 +26,7 @@ class Config(Options):
     max_mb: float | None = opt(None, "most MB (10^6 bytes) on disk", gt=0)
     min_score: float | None = opt(None, "least main score, a ratio: 0.75", ge=0, le=1)
     out: str | None = opt(None, "folder to copy the model to; none = ./STUDY-RUN")
-    copy_folder: bool = opt(True, "copy the model's folder")
+    copy_folder: bool = opt(True, "copy the model's folder", flag="--copy")
 
 
 def run(config: Config) -> dict[str, Any]:
@@ -54,3 +56,11 @@ def run(config: Config) -> dict[str, Any]:
         "lost": picked.lost(),
         "lines": summary(picked, every, out),
     }
+
+
+def show(result: dict[str, Any]) -> dict[str, Any]:
+    """Return the winner and the losers as rows."""
+    keys = ("model", "role", "score", "latency_ms", "size_mb", "why")
+    every = [result["winner"] | {"why": "picked"}, *result["lost"]]
+    rows = [{key: model[key] for key in keys} for model in every]
+    return {"title": f"study {result['study']}", "rows": rows, "lines": result["lines"]}

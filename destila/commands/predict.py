@@ -1,62 +1,67 @@
-"""Label new texts with a model folder: lines, a file or standard input -> one JSON object per text.
+"""Label texts: one JSON object per text.
 
 `inference/label_texts.py` says how a text is given, and does the work.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from destila.config import Options, opt
 from destila.errors import ConfigError
+from destila.files import stream_text
 from destila.inference.label_texts import label_into_file, label_texts
 from destila.progress import Progress, silent
 
+PANEL = "A finished model"
+
 
 class Config(Options):
-    """Arguments of the verb."""
+    """Which texts, and where their answers go."""
 
     model: str = opt(..., "model folder")
-    file: str | None = opt(None, "file of texts; none = `lines`")
-    out: str | None = opt(None, "JSONL file to write; a run that was killed goes on in it")
+    file: str | None = opt(
+        None, "texts: one per line, or JSONL; none or - = standard input", argument=True
+    )
+    text: tuple[str, ...] = opt((), "a text to label, repeatable")
+    out: str | None = opt(None, "JSONL file to write; a run over a file that was killed goes on")
     jsonl: bool | None = opt(
-        None, "one JSON object per line; none = by the file's ending, of `lines` by the first"
+        None, "each line is one JSON object; none = by the file's ending, else by the first line"
     )
     threads: int | None = opt(
         None, "threads of an exported model; none = as many as this process may keep busy", ge=1
     )
 
 
-def run(arguments: Config, lines: Iterable[str] = ()) -> Iterator[dict[str, Any]]:
-    """Return the predictions of a file, or of `lines` when there is none, in order and read lazily.
+def run(
+    config: Config, progress: Progress = silent, *, lines: Iterable[str] | None = None
+) -> Iterator[dict[str, Any]] | dict[str, Any]:
+    """Return the answers in order, read lazily; with `out`, write them and return how many.
 
-    `out` is for `write`.
-    """
-    return label_texts(
-        arguments.model,
-        file=arguments.file,
-        lines=lines,
-        jsonl=arguments.jsonl,
-        threads=arguments.threads,
-    )
-
-
-def write(arguments: Config, lines: Iterable[str] = (), progress: Progress = silent) -> int:
-    """Write one object per text to `arguments.out` and return how many there are.
+    Args:
+        config: texts are those of `file`, else those of `text`, else `lines`.
+        progress: told of every chunk that is written to `out`.
+        lines: None: standard input.
 
     Raises:
-        ConfigError: there is no `out`, or it is the file of texts itself.
+        ConfigError: both `file` and `text` are given, or `out` is the file of texts itself.
     """
-    if arguments.out is None:
-        raise ConfigError("no file to write the predictions to: give --out")
+    if config.text and config.file:
+        raise ConfigError(f"give texts in {config.file} or with --text, not both")
+    if config.text:
+        lines = config.text
+    elif lines is None:
+        lines = stream_text(sys.stdin.buffer, "standard input")
 
-    return label_into_file(
-        arguments.model,
-        arguments.out,
-        file=arguments.file,
-        lines=lines,
-        jsonl=arguments.jsonl,
-        threads=arguments.threads,
-        progress=progress,
-    )
+    source: dict[str, Any] = {
+        "file": None if config.file == "-" else config.file,
+        "lines": lines,
+        "jsonl": False if config.text else config.jsonl,  # an option is a text, whatever it holds
+        "threads": config.threads,
+    }
+    if config.out is None:
+        return label_texts(config.model, **source)
+    count = label_into_file(config.model, config.out, progress=progress, **source)
+    return {"out": config.out, "texts": count}

@@ -1,4 +1,4 @@
-"""The efficiency tables of both theses, ours beside the published numbers: no weights are needed, random ones will do.
+"""List the published models, their published costs beside ours.
 
 Parameters and multiply-accumulates are by formula and equal the published integers. Times are of this machine; each
 preset takes turns with BETO (A B A B), so that the ratio holds even where the machine is not quiet. The sentences of
@@ -36,9 +36,11 @@ _TINY = PRESETS["albeto-tiny"]
 MODELS = {**PRESETS, **{f"albeto-tiny-{n}": _TINY.with_values(layers=n) for n in (6, 8, 12)}}
 """The presets, and the deeper tiny ones whose cost was published though no weights were."""
 
+PANEL = "Around it"
+
 
 class Config(Options):
-    """Arguments of the verb."""
+    """Which presets, and whether they are timed."""
 
     only: tuple[str, ...] = opt((), "presets to list; () = all")
     latency: bool = opt(False, "also time them on 512 random ids (big ones take minutes)")

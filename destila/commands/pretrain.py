@@ -1,4 +1,4 @@
-"""`destila pretrain`: raw text in, a pre-trained encoder out.
+"""Pre-train an encoder on raw text; with a teacher in the recipe, distil one.
 
 With a teacher in the recipe it is a distilled one, which knows no task yet.
 
@@ -16,7 +16,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from destila.config import Options, opt
+from destila.config import RecipeOptions, opt
 from destila.errors import ConfigError
 from destila.pretraining.pretrain_recipe import variants
 from destila.pretraining.run_pretraining import run_pretraining, share_model
@@ -25,12 +25,12 @@ from destila.report.pretraining import pretraining_report as report
 from destila.training import kept_memory
 from destila.training.processes import processes
 
+PANEL = "Raw text"
 
-class Config(Options):
+
+class Config(RecipeOptions):
     """What to pre-train, and for how long."""
 
-    recipe: str = opt(..., "recipe (TOML)")
-    set: tuple[str, ...] = opt((), "overrides, key=value")
     minutes: float | None = opt(
         None,
         "stop after so many minutes of training; the same command goes on; none = run to the end",

@@ -1,4 +1,4 @@
-"""`destila probe`: what the frozen states of an encoder know of parts of speech and of entities."""
+"""Score what frozen states know of parts of speech and entities, by a linear softmax."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 from destila.config import opt
 from destila.models import hf
 from destila.pretraining.probe import ProbeOptions, prepare_probe
+
+PANEL = "Raw text"
 
 
 class Config(ProbeOptions):
@@ -29,3 +31,9 @@ def run(arguments: Config) -> dict[str, Any]:
     probe = prepare_probe(arguments, loaded.tokenizer, loaded.max_length)
     scores = probe.scores(loaded.model.encoder)
     return {"model": arguments.model, "scores": scores, "notes": list(probe.notes)}
+
+
+def show(result: dict[str, Any]) -> dict[str, Any]:
+    """Return the scores as rows, and the notes below."""
+    rows = [{"score": name, "value": value} for name, value in result["scores"].items()]
+    return {"title": f"probe of {result['model']}", "rows": rows, "lines": result["notes"]}

@@ -1,4 +1,4 @@
-"""`destila report`: the report of a study, or of pre-trainings, as Markdown and as one HTML page."""
+"""Compare every record of a study, or of pre-trainings: Markdown and one HTML page."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import Any
 
 from destila.config import Options, opt
 from destila.report.write import write
+
+PANEL = "A study"
 
 
 class Config(Options):

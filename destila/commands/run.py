@@ -1,24 +1,43 @@
-"""`destila run`: the main job, from labelled data and teachers to measured students and a report."""
+"""Run a study: from labelled data and a teacher to measured students and a report.
+
+A data file does for a recipe: `init` writes the recipe first.
+"""
 
 from __future__ import annotations
 
-from destila.config import Options, opt
+from destila.commands import init
+from destila.config import RecipeOptions, opt
+from destila.errors import ConfigError
 from destila.progress import Progress, silent
 from destila.study.recipe import read_recipe
 from destila.study.run import StudyResult, run_study
 
+PANEL = "A study"
 
-class Config(Options):
-    """Arguments of `destila run`."""
 
-    recipe: str = opt(..., "recipe file")
-    set: tuple[str, ...] = opt((), "key=value overrides")
+class Config(RecipeOptions):
+    """Which study, and how far."""
+
+    recipe: str = opt(..., "recipe (TOML), or a data file")
+    teacher: str | None = opt(None, "teacher, when a data file is given: folder or hub name")
     train_only: bool = opt(
         False, "train everything and leave tests and measurements for a quiet machine"
     )
 
 
-def run(arguments: Config, progress: Progress = silent) -> StudyResult:
-    """Run the study of a recipe, and return its report."""
-    recipe = read_recipe(arguments.recipe, arguments.set)
-    return run_study(recipe, progress, tested=not arguments.train_only)
+def run(config: Config, progress: Progress = silent) -> StudyResult:
+    """Run the study of a recipe and return its report.
+
+    Raises:
+        ConfigError: the recipe is wrong, or names its own teachers and one is given.
+    """
+    path = config.recipe
+    if not path.endswith(".toml"):
+        path = init.run(init.Config(data=path, teacher=config.teacher))["path"]
+    elif config.teacher is not None:
+        raise ConfigError(
+            f"--teacher goes with a data file; {path} names its own under [[teachers]]"
+        )
+
+    recipe = read_recipe(path, config.set)
+    return run_study(recipe, progress, tested=not config.train_only)

@@ -1,21 +1,21 @@
-"""Train a tokenizer on text files: a folder of tokenizer.json and tokenizer_config.json."""
+"""Train a tokenizer on text files."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field
-
 from destila.config import opt
 from destila.corpus.train_tokenizer import TokenizerOptions, train_tokenizer
 from destila.progress import Progress, silent
+
+PANEL = "Raw text"
 
 
 class Config(TokenizerOptions):
     """Arguments of `destila tokenizer`."""
 
-    files: tuple[str, ...] = Field(description="text, .jsonl or .parquet; also .gz, .xz, .zst")
-    out: str = Field(description="folder of the new tokenizer")
+    files: tuple[str, ...] = opt(..., "text, .jsonl or .parquet; also .gz, .xz, .zst")
+    out: str = opt(..., "folder to write", flag="--out")
     column: tuple[str, ...] = opt(
         ("text",),
         "field of JSON lines or Parquet that holds the text; of all files, or one for each",

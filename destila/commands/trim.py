@@ -1,4 +1,4 @@
-"""A model folder with a vocabulary for its task: pieces that the task's text never uses are dropped.
+"""Make a vocabulary for one task: pieces that its texts never use are dropped.
 
 Most of the smallest encoders is their table of pieces (4 of the 5.3 million values of ALBETO tiny).
 What it costs is measured: the share of tokens that become others, on text that had no part in the
@@ -26,20 +26,25 @@ from destila.tokenizer.trim_vocabulary import (
     trim_vocabulary,
 )
 
+PANEL = "A finished model"
+
 
 class Config(Options):
-    """Arguments of the verb."""
+    """What to trim, and by which texts."""
 
     model: str = opt(..., "model folder with a task head")
     texts: tuple[str, ...] = opt(
-        ..., "files of the task's texts, as `predict` reads them", min_length=1
+        ...,
+        "file of the task's texts, as `predict` reads them, repeatable",
+        min_length=1,
+        flag="--texts",
     )
-    out: str = opt(..., "folder to write")
+    out: str = opt(..., "folder to write", flag="--out")
     size: int | None = opt(
         None, "pieces to keep, the most frequent ones; none = all that the texts use", ge=1
     )
     other: tuple[str, ...] = opt(
-        (), "files of other text, to measure the effect on; none = a tenth of the texts"
+        (), "file of other text to measure the effect on, repeatable; none = a tenth of the texts"
     )
 
 

@@ -112,7 +112,7 @@ def test_several_models_are_compared_with_the_first(folder, tmp_path):
     assert all(ratio["low"] <= ratio["speed_up"] <= ratio["high"] for ratio in found["ratios"])
     throughput = found["models"][0]["latency"][2]["conditions"]
     assert (throughput["batch"], throughput["repeats"]) == (2, 1)
-    assert len(measure.rows(found)) == 2 * len(wanted)
+    assert len(measure.show(found)["rows"]) == 2 * len(wanted)
     assert all(records.from_json(model).peak_memory_bytes > 0 for model in found["models"])
 
 

@@ -8,7 +8,7 @@ import json
 import pytest
 
 import destila
-from destila.commands.predict import Config, run, write
+from destila.commands.predict import Config, run
 from destila.errors import ConfigError, DataError, ModelError
 from destila.inference import label_texts
 from destila.tasks.classify import ClassifyTask
@@ -19,7 +19,7 @@ READ_ROW = ClassifyTask.read_row
 
 
 def of(model, lines=(), file=None):
-    return list(run(Config(model=str(model), file=str(file) if file else None), lines))
+    return list(run(Config(model=str(model), file=str(file) if file else None), lines=lines))
 
 
 def test_a_classification_has_the_documented_keys(untrained):
@@ -124,7 +124,7 @@ def test_many_texts_are_read_lazily_and_answered_in_order(untrained):
             read.append(i)
             yield f"texto {i}"
 
-    answers = run(Config(model=str(untrained("classify", ("no", "sí")))), source())
+    answers = run(Config(model=str(untrained("classify", ("no", "sí")))), lines=source())
     assert next(answers)["text"] == "texto 0"
     assert len(read) < 700
     assert [o["id"] for o in answers] == [str(i) for i in range(1, 700)]
@@ -205,13 +205,13 @@ def test_a_run_that_was_killed_goes_on_where_it_was(untrained, tmp_path, monkeyp
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write(config, progress=stop)
+        run(config, progress=stop)
     assert not out.exists()
     asked = []
     monkeypatch.setattr(
         ClassifyTask, "read_row", lambda self, row, n: asked.append(n) or READ_ROW(self, row, n)
     )
-    assert write(config) == 30
+    assert run(config)["texts"] == 30
     assert asked == list(range(12, 30))
     assert seen == [(4, 30), (8, 30), (12, 30)]
     rows = [json.loads(line) for line in out.read_text().splitlines()]
@@ -232,9 +232,9 @@ def test_another_input_starts_anew(untrained, tmp_path):
 
     file.write_text("uno\ndos\n")
     with pytest.raises(KeyboardInterrupt):
-        write(config, progress=stop)
+        run(config, progress=stop)
     file.write_text("tres\ncuatro\ncinco\n")
-    assert write(config) == 3
+    assert run(config)["texts"] == 3
     assert [json.loads(line)["text"] for line in out.read_text().splitlines()] == [
         "tres",
         "cuatro",
@@ -245,7 +245,7 @@ def test_another_input_starts_anew(untrained, tmp_path):
 def test_the_input_is_not_overwritten(untrained, tmp_path):
     (tmp_path / "in.txt").write_text("uno\n")
     with pytest.raises(ConfigError, match="is the file of texts itself"):
-        write(
+        run(
             Config(
                 model=str(untrained("tag", POS)),
                 file=str(tmp_path / "in.txt"),

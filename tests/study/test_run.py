@@ -87,7 +87,7 @@ def test_the_steps_are_commands_that_share_results(tiny, tmp_path, trained):
     dev = evaluate.run(evaluate.Config(recipe=path, model=str(best), split="dev"))
     assert dev["split"] == "dev"
 
-    (answer,) = predict.run(predict.Config(model=str(best)), ["quiero saber mi saldo"])
+    (answer,) = predict.run(predict.Config(model=str(best)), lines=["quiero saber mi saldo"])
     assert list(answer) == ["id", "text", "label", "probabilities"]
 
 

@@ -1,0 +1,250 @@
+"""The command line: a command for each file of `commands/`, and the only place that prints.
+
+A command is one file with `Config` (its options: name, type, default, help), `run(config)`, a first
+line that is its help, `PANEL`, and where the plain card will not do, `show(result)`. Options are made
+from `Config` here, so none is declared twice. Only the command that is called is imported.
+
+Exit 0 done, 1 our error (one line, no traceback), 2 wrong usage. `--json` prints one JSON object and
+nothing else on standard output; progress and notes go to standard error.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from types import ModuleType, UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
+
+import typer
+
+from destila import plugins
+from destila.errors import DestilaError
+from destila.version import __version__
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+HELP = "From labelled Spanish text and a big teacher to a small, fast, measured encoder."
+PANELS = ("A study", "A finished model", "Raw text", "Around it")
+_PLAIN = (bool, int, float, str)
+_WIDTH = 160
+"""Columns of a table that is not read on a terminal."""
+
+
+def main() -> None:
+    """Run the command line; turn our errors into one line and exit code 1."""
+    try:
+        make_app(sys.argv[1:])(prog_name="destila")
+    except (DestilaError, OSError) as error:
+        if isinstance(error, BrokenPipeError):  # the reader of a pipe has gone: `| head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(0)
+        _print_error(error)
+        sys.exit(1)
+
+
+def make_app(arguments: list[str]) -> typer.Typer:
+    """Return the application, with the options of the command that the arguments call.
+
+    The others are there with their help alone: their modules, some of which import torch, are not
+    imported.
+    """
+    app = typer.Typer(
+        add_completion=False,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        help=HELP,
+    )
+    app.callback(invoke_without_command=True)(_root)
+
+    called = next((word for word in arguments if not word.startswith("-")), None)
+    sources = {name: plugins.describe("commands", name) for name in plugins.names("commands")}
+    panels = {name: source.constants["PANEL"] for name, source in sources.items()}
+    for name in sorted(sources, key=lambda name: PANELS.index(panels[name])):
+        callback = _callback(name) if name == called else _not_called
+        app.command(name, help=sources[name].about, rich_help_panel=panels[name])(callback)
+    return app
+
+
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="print the version")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="no progress, no notes")] = False,
+) -> None:
+    """Set up what all commands share."""
+    if version:
+        print(__version__)
+        raise typer.Exit
+    logging.basicConfig(level=logging.ERROR if quiet else logging.WARNING, format="%(message)s")
+    logging.getLogger("destila").setLevel(logging.ERROR if quiet else logging.INFO)
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+
+
+def _not_called() -> None:
+    """Stand in for a command that is listed and not called."""
+
+
+def _callback(name: str) -> Callable[..., None]:
+    """Return a function that runs a command, with the command's options as its parameters."""
+    module = importlib.import_module(f"destila.commands.{name}")
+    fields = module.Config.model_fields
+    parameters = [_parameter(key, field) for key, field in fields.items() if _is_plain(field)]
+    as_json = typer.Option("--json", help="print one JSON object and nothing else")
+
+    def callback(json: bool, **values: Any) -> None:
+        options = {key: _value(fields[key], value) for key, value in values.items()}
+        _run(module, options, as_json=json)
+
+    parameters.append(_keyword("json", Annotated[bool, as_json], default=False))
+    callback.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    callback.__annotations__ = {each.name: each.annotation for each in parameters}
+    return callback
+
+
+def _run(module: ModuleType, options: dict[str, Any], *, as_json: bool) -> None:
+    """Run a command with checked options and print its result."""
+    from destila.config import build_config
+    from destila.progress import bar
+
+    given = {key: value for key, value in options.items() if value is not None}
+    config = build_config(module.Config, given, where="command line")
+    takes_progress = "progress" in inspect.signature(module.run).parameters
+
+    with bar(as_json or logging.getLogger("destila").level == logging.ERROR) as progress:
+        result = module.run(config, progress) if takes_progress else module.run(config)
+
+    if isinstance(result, Iterator):  # answers, one after the other as they come
+        for item in result:
+            _print_json(item)
+    elif as_json:
+        _print_json(result)
+    elif result is not None:
+        _print_card(module.show(result) if hasattr(module, "show") else result)
+
+
+def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
+    """Return the typer parameter of a field of a `Config`.
+
+    A required field is an argument and any other one an option, unless `opt` says otherwise; a tuple
+    may be given several times, or as a list with commas where `opt` says so.
+    """
+    hints = _hints(field)
+    kind, repeated = _type_of(field.annotation)
+    flag = str(hints.get("flag") or f"--{name.replace('_', '-')}")
+    default = None if field.is_required() else field.default
+
+    # The type and the default as typer wants them.
+    metavar = hints.get("metavar")
+    if hints.get("commas"):
+        metavar = metavar or ",".join(map(str, get_args(kind)))
+        kind, default = str, ",".join(map(str, default)) if default else None
+    elif repeated:
+        kind, default = list[kind], list(default) if default else None  # type: ignore[valid-type]
+    if default is None and not field.is_required():
+        kind = kind | None
+
+    about: dict[str, Any] = {"help": field.description, "metavar": metavar}
+    if hints.get("argument") or (field.is_required() and "flag" not in hints):
+        info = typer.Argument(**about)
+    else:
+        off = f"/--no-{flag[2:]}" if field.default is True else ""
+        info = typer.Option(f"{flag}{off}", **about)
+
+    missing = inspect.Parameter.empty if field.is_required() else default
+    return _keyword(name, Annotated[kind, info], default=missing)
+
+
+def _keyword(name: str, annotation: Any, *, default: Any) -> inspect.Parameter:
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, kind, default=default, annotation=annotation)
+
+
+def _value(field: FieldInfo, value: Any) -> Any:
+    """Return a value of the command line as `Config` takes it; None where nothing was given."""
+    if isinstance(value, list):
+        return tuple(value) or None
+    if _hints(field).get("commas") and value is not None:
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+def _hints(field: FieldInfo) -> Mapping[str, Any]:
+    """Return what `opt` says about a field on the command line."""
+    extra = field.json_schema_extra
+    return extra if isinstance(extra, dict) else {}
+
+
+def _is_plain(field: FieldInfo) -> bool:
+    """Say whether a field fits on a command line; a table of options does not."""
+    kind, _ = _type_of(field.annotation)
+    return kind in _PLAIN or get_origin(kind) is Literal
+
+
+def _type_of(annotation: Any) -> tuple[Any, bool]:
+    """Return the type of one value and whether there may be several: `tuple[int, ...] | None` -> int, True."""
+    if get_origin(annotation) in (Union, UnionType):
+        annotation = next(part for part in get_args(annotation) if part is not type(None))
+    if get_origin(annotation) is tuple and get_args(annotation)[1:] == (Ellipsis,):
+        return get_args(annotation)[0], True
+    return annotation, False
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def _print_error(error: Exception) -> None:
+    """Print an error as one line, or as one object."""
+    message = " ".join(line.strip() for line in str(error).splitlines())
+    if "--json" in sys.argv:
+        _print_json({"error": {"kind": type(error).__name__, "message": message}})
+    else:
+        print(f"error: {message}", file=sys.stderr)
+
+
+def _print_card(card: Mapping[str, Any]) -> None:
+    """Print a table of the rows of a result and its lines below.
+
+    A result without rows is itself the table, of keys and values.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    lines = card.get("lines", ())
+    rows = card.get("rows")
+    if rows is None:
+        rest = {key: value for key, value in card.items() if key not in ("lines", "title")}
+        rows = [{"key": key, "value": value} for key, value in _flat(rest)]
+
+    if rows:
+        table = Table(title=card.get("title"), title_justify="left")
+        for column in rows[0]:
+            table.add_column(str(column), overflow="fold")
+        for row in rows:
+            table.add_row(*map(_cell, row.values()))
+        Console(width=None if sys.stdout.isatty() else _WIDTH).print(table)
+    for line in lines:
+        print(line)
+
+
+def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the leaves of a nested object with their dotted keys."""
+    if not isinstance(value, dict):
+        yield prefix, value
+        return
+    for key, inner in value.items():
+        yield from _flat(inner, f"{prefix}.{key}" if prefix else str(key))
+
+
+def _cell(value: Any) -> str:
+    """Return a value as a table shows it."""
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return str(value)
