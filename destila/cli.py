@@ -65,7 +65,7 @@ def make_app(arguments: list[str]) -> typer.Typer:
 
     called = next((word for word in arguments if not word.startswith("-")), None)
     sources = {name: plugins.describe("commands", name) for name in plugins.names("commands")}
-    panels = {name: source.constants["PANEL"] for name, source in sources.items()}
+    panels = {name: source.constants.get("PANEL", PANELS[-1]) for name, source in sources.items()}
     for name in sorted(sources, key=lambda name: PANELS.index(panels[name])):
         callback = _callback(name) if name == called else _not_called
         app.command(name, help=sources[name].about, rich_help_panel=panels[name])(callback)

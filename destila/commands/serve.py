@@ -13,6 +13,8 @@ from destila.errors import ConfigError, require
 TOKEN = "DESTILA_TOKEN"
 """The environment variable with the token, so that it stands in no list of processes."""
 
+PANEL = "A finished model"
+
 
 class Config(Options):
     """What to serve, and where."""
