@@ -55,7 +55,14 @@ def answer(number: int, units: int, classes: int) -> np.ndarray:
 def open_cache(options: argparse.Namespace) -> Cache:
     """The cache of the invented teacher."""
     labels = [str(c) for c in range(options.classes)]
-    made = cache_spec(teacher="invented", tokenizer="none", max_length=128, task="tag", labels=labels)
+    made = cache_spec(
+        teacher="invented",
+        tokenizer="none",
+        max_length=128,
+        task="tag",
+        unit="first sub-token",
+        labels=labels,
+    )
     return Cache.open(Path(options.folder), made, options.classes, options.dtype)
 
 

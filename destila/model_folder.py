@@ -24,19 +24,25 @@ class HeadKind:
 
     architecture: how the transformers class of such a model ends. pipeline: its tag on the hub.
     per_token: every token has logits, else the text has them. labels: what its logits always say; None: config.json.
+    classifier: the name of its last layer in transformers.
     """
 
     architecture: str
     pipeline: str
     per_token: bool
     labels: tuple[str, ...] | None = None
+    classifier: str = "classifier"
 
 
 HEADS = {
     "classify": HeadKind("ForSequenceClassification", "text-classification", per_token=False),
     "tag": HeadKind("ForTokenClassification", "token-classification", per_token=True),
     "span": HeadKind(
-        "ForQuestionAnswering", "question-answering", per_token=True, labels=SPAN_LABELS
+        "ForQuestionAnswering",
+        "question-answering",
+        per_token=True,
+        labels=SPAN_LABELS,
+        classifier="qa_outputs",
     ),
 }
 """Every kind of head, by the name under which `models.heads` builds it; a task names the kind that it needs."""

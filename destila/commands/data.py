@@ -18,10 +18,11 @@ from destila.config import RecipeOptions
 from destila.errors import TokenizerError
 from destila.study.recipe import Recipe, read_recipe
 from destila.study.texts import sample_lines
+from destila.tasks import task_of
 from destila.tasks.span.windows import check_fit
 from destila.teachers.augment import count_augmented
 from destila.tokenizer.tokenizer import Tokenizer, load_tokenizer
-from destila.types import Dataset, Example
+from destila.types import Dataset, Example, Task
 
 _ANSWERS = ("answered", "unanswerable")
 """What is counted of questions, whose labels, start and end, say nothing about the data."""
@@ -56,8 +57,9 @@ def inspect(
     examples of the second split that the first one holds; questions whose context it holds.
     """
     splits = dataset.splits
-    labels = _ANSWERS if dataset.task == "span" else dataset.labels
-    shared = _context if dataset.task == "span" else _key
+    task = task_of(dataset.task)
+    labels = _ANSWERS if task.asks_questions else dataset.labels
+    shared = _context if task.asks_questions else _key
     seen = {name: {shared(e) for e in examples} for name, examples in splits.items()}
     overlap = {
         f"{a}-{b}": sum(shared(e) in seen[a] for e in splits[b]) for a, b in combinations(splits, 2)
@@ -74,7 +76,7 @@ def inspect(
         },
         "tokenizers": {
             name: {
-                split: _tokens(dataset.task, examples, tokenizer, max_length)
+                split: _tokens(task, examples, tokenizer, max_length)
                 for split, examples in splits.items()
             }
             for name, tokenizer in tokenizers.items()
@@ -86,7 +88,7 @@ def inspect(
         ],
         "notes": dict(dataset.notes),
     }
-    unfit = _unfit(splits, tokenizers, max_length) if dataset.task == "span" else []
+    unfit = _unfit(splits, tokenizers, max_length) if task.asks_questions else []
     return report | {"warnings": _warnings(report, max_length) + unfit}
 
 
@@ -143,9 +145,9 @@ def _split(
 
 
 def _tokens(
-    task: str, examples: Sequence[Example], tokenizer: Tokenizer, max_length: int
+    task: Task, examples: Sequence[Example], tokenizer: Tokenizer, max_length: int
 ) -> dict[str, Any]:
-    if task == "tag":
+    if task.needs_words:
         rows = [
             [w.ids for w in words]
             for words in tokenizer.words_many((e.text, e.words) for e in examples)
@@ -164,9 +166,7 @@ def _tokens(
     return {
         "tokens": _spread(lengths),
         "unknown": unknown / total if total else 0.0,
-        "truncated" if task == "classify" else "windowed": long / len(examples)
-        if examples
-        else 0.0,
+        "truncated" if task.truncates else "windowed": long / len(examples) if examples else 0.0,
     }
 
 

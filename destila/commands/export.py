@@ -18,6 +18,7 @@ from destila.model_folder import read_folder
 from destila.models import store
 from destila.progress import Progress, silent
 from destila.study.exported import ExportStudy, write_card
+from destila.tasks import task_of_folder
 
 PANEL = "A finished model"
 
@@ -74,7 +75,11 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
     loaded = study.load(source) if study else load_model(source)
 
     # Compared on the user's texts, else on dev; scales from the user's, else from training text.
-    own = texts_of(arguments.texts, loaded.model.task) if arguments.texts else []
+    own = (
+        texts_of(arguments.texts, pairs=task_of_folder(read_folder(source)).has_pairs)
+        if arguments.texts
+        else []
+    )
     builder = builder_of(
         loaded,
         source,

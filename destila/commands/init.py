@@ -29,7 +29,7 @@ from destila.hub import spellings
 from destila.model_folder import read_folder
 from destila.models.architecture import ArchitectureKind
 from destila.study.recipe import DistilOptions, Recipe, StudentSpec, TeacherSpec, TokenizerSpec
-from destila.tasks import metrics
+from destila.tasks import metrics, task_of
 from destila.tasks.span.options import SpanOptions
 from destila.types import Dataset
 
@@ -225,7 +225,7 @@ def _max_length(dataset: Dataset, positions: int) -> int:
     wanted = 1.5 * float(np.percentile(words, 95)) + 3
     usual = [n for n in (64, 128, 256, 512) if n <= positions] or [positions]
     found = next((n for n in usual if n >= wanted), usual[-1])
-    return min(found, 256) if dataset.task == "span" else found
+    return min(found, 256) if task_of(dataset.task).asks_questions else found
 
 
 def _name(path: Path) -> str:

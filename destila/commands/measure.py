@@ -83,7 +83,12 @@ def run(arguments: Config) -> dict[str, Any]:
         examples = (
             []
             if arguments.texts is None
-            else spread(texts_of(arguments.texts, opened[0].task), arguments.limit)
+            else spread(
+                texts_of(
+                    arguments.texts, pairs=(opened[0].reader or task_of(opened[0].task)).has_pairs
+                ),
+                arguments.limit,
+            )
         )
         latency: list[list[Latency]] = [[] for _ in opened]
         ratios: list[dict[str, Any]] = []

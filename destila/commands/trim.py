@@ -19,6 +19,7 @@ from destila.measuring.size import weights_bytes
 from destila.model_folder import read_folder
 from destila.models import hf, store
 from destila.models.prune import keep_rows
+from destila.tasks import task_of_folder
 from destila.tokenizer.trim_vocabulary import (
     changed_share,
     count_pieces,
@@ -63,7 +64,7 @@ def run(arguments: Config) -> dict[str, Any]:
     if Path(arguments.out).resolve() == source.resolve():
         raise ConfigError(f"--out {arguments.out} is the model itself: give another folder")
     loaded = hf.load(source, head_required=True)
-    old, words = loaded.tokenizer, loaded.model.task == "tag"
+    old, words = loaded.tokenizer, task_of_folder(read_folder(source)).needs_words
 
     # The pieces that stay are chosen by how often the task's texts use them.
     texts = partial(strings_of, arguments.texts)

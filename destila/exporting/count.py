@@ -11,6 +11,7 @@ import onnx
 
 from destila.exporting.graph import MICROSOFT
 from destila.exporting.int8 import ROW_BLOCK
+from destila.model_folder import HEADS
 from destila.models.architecture import EncoderConfig
 
 INT8 = {
@@ -57,7 +58,7 @@ def expected(config: EncoderConfig, task: str) -> tuple[int, int]:
 
     The difference are the two products of activations in each layer's attention.
     """
-    weighted = 6 * config.layers + (config.kind == "albert") + (2 if task == "classify" else 1)
+    weighted = 6 * config.layers + (config.kind == "albert") + (1 if HEADS[task].per_token else 2)
     return weighted, weighted + 2 * config.layers
 
 
@@ -71,7 +72,7 @@ def bytes_formula(config: EncoderConfig, task: str, kind: str, labels: int) -> i
     rows = config.vocab_size + config.max_length
     blocks = 1 if config.shared else config.layers
     shapes = [(h, h)] * 4 * blocks + [(h, i), (i, h)] * blocks + [(h, labels)]
-    shapes += [(e, h)] * (config.kind == "albert") + [(h, h)] * (task == "classify")
+    shapes += [(e, h)] * (config.kind == "albert") + [(h, h)] * (not HEADS[task].per_token)
     weights, columns = sum(a * b for a, b in shapes), sum(b for _, b in shapes)
     plain = columns + 2 * e + 4 * h * blocks + (config.types * e if config.types > 1 else 0)
     around = 8 * config.max_length + _LAYER_BYTES * config.layers + _FILE_BYTES

@@ -24,6 +24,7 @@ from onnx import TensorProto
 
 from destila.errors import ModelError
 from destila.exporting.graph import MICROSOFT, Graph
+from destila.model_folder import HEADS
 from destila.models.architecture import EncoderConfig
 from destila.models.heads import Model
 
@@ -45,16 +46,15 @@ def build(model: Model, *, mask: bool, types: bool | None = None) -> onnx.ModelP
     types = config.types > 1 if types is None else types
     writer = _Writer(model, mask=mask)
     x = writer.embeddings(types=types)
+    per_token = HEADS[model.task].per_token
     for layer in range(config.layers):
-        first = model.task == "classify" and layer == config.layers - 1
+        first = not per_token and layer == config.layers - 1
         x = writer.block(x, layer, first=first)
     shape: list[str | int] = (
-        ["B", len(model.labels)] if model.task == "classify" else ["B", "L", len(model.labels)]
+        ["B", "L", len(model.labels)] if per_token else ["B", len(model.labels)]
     )
     output = (
-        writer.classify_head(x)
-        if model.task == "classify"
-        else writer.linear(x, "classifier", "head.classifier")
+        writer.linear(x, "classifier", "head.classifier") if per_token else writer.classify_head(x)
     )
     names = ["input_ids", *(["mask"] if mask else []), *(["type_ids"] if types else [])]
     return writer.graph.model({name: ["B", "L"] for name in names}, output, shape)

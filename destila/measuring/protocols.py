@@ -162,9 +162,7 @@ def _predict(model: TimingTarget, examples: Sequence[Example]) -> None:
 def _windows(model: TimingTarget, examples: Sequence[Example]) -> list[list[np.ndarray]]:
     """Token ids of every window of every example."""
     reader, tokenizer, _ = needed(model)
-    plain = [
-        Example(e.id, e.text, e.pair if model.task != "tag" else None, e.words) for e in examples
-    ]
+    plain = [Example(e.id, e.text, e.pair if reader.has_pairs else None, e.words) for e in examples]
     encoded = reader.encode(plain, tokenizer, model.labels, max_length=model.window)
     found: list[list[np.ndarray]] = [[] for _ in examples]
     for window in encoded.features:

@@ -24,14 +24,16 @@ _READ = 5000
 """Lines of a text file that the timed ones are taken from."""
 
 
-def texts_of(path: str, task: str) -> list[Example]:
-    """Return the first texts of a file as `predict` reads it for a task: without labels, with words.
+def texts_of(path: str, *, pairs: bool) -> list[Example]:
+    """Return the first texts of a file as `predict` reads it: without labels, with words.
+
+    pairs: a tab parts a text from its pair.
 
     Raises:
         DataError: a row has no text.
     """
     lines = open_text(path)
-    rows = islice(read_texts(lines, jsonl=is_jsonl(path), where=path, pairs=task != "tag"), _READ)
+    rows = islice(read_texts(lines, jsonl=is_jsonl(path), where=path, pairs=pairs), _READ)
 
     examples = []
     for number, row in enumerate(rows):

@@ -19,11 +19,10 @@ import torch
 from torch import Tensor, nn
 
 from destila.errors import ModelError
+from destila.model_folder import HEADS
 from destila.models.architecture import EncoderConfig
 from destila.models.encoder import Encoder
 from destila.types import Batch, Output, State
-
-TASKS = ("classify", "tag", "span")
 
 
 class ClassifyHead(nn.Module):
@@ -79,7 +78,8 @@ class SpanHead(nn.Module):
         return logits
 
 
-_HEADS = {"classify": ClassifyHead, "tag": TagHead, "span": SpanHead}
+_MODULES = {"classify": ClassifyHead, "tag": TagHead, "span": SpanHead}
+"""The module of every kind of head in `model_folder.HEADS`."""
 
 
 class Model(nn.Module):
@@ -87,15 +87,15 @@ class Model(nn.Module):
 
     def __init__(self, config: EncoderConfig, task: str, labels: Sequence[str]) -> None:
         super().__init__()
-        if task not in TASKS:
-            raise ModelError(f"no head for task '{task}': known are {', '.join(TASKS)}")
+        if task not in HEADS:
+            raise ModelError(f"no head for task '{task}': known are {', '.join(HEADS)}")
         if not labels or len(set(labels)) != len(labels):
             raise ModelError(f"a head needs one or more labels, each once; got {list(labels)}")
         self.config = config
         self.task = task
         self.labels = tuple(labels)
         self.encoder = Encoder(config)
-        self.head = _HEADS[task](config, len(self.labels))
+        self.head = _MODULES[task](config, len(self.labels))
 
     def forward(self, batch: Batch, *, states: Collection[State] = ()) -> Output:
         """The model's Output for a batch; logits are float32 also under autocast. states: those to keep."""

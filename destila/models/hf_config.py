@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 from destila import config as toml
 from destila.errors import ConfigError, ModelError
+from destila.model_folder import HEADS
 from destila.models.architecture import ArchitectureKind, EncoderConfig
 
 _COMMON = {
@@ -84,9 +85,7 @@ _ACTIVATIONS = {
 }
 _CLASS = {"bert": "Bert", "roberta": "Roberta", "albert": "Albert", "distilbert": "DistilBert"}
 _TASK = {
-    "classify": "ForSequenceClassification",
-    "tag": "ForTokenClassification",
-    "span": "ForQuestionAnswering",
+    **{kind: head.architecture for kind, head in HEADS.items()},
     "mlm": "ForMaskedLM",
     "pretrain": "ForPreTraining",
 }
@@ -151,6 +150,6 @@ def hf_config_of(config: EncoderConfig, task: str, labels: Sequence[str]) -> dic
         data |= {"num_hidden_groups": 1, "inner_group_num": 1}
     if config.kind == "distilbert":
         data |= {"sinusoidal_pos_embds": False}
-    if task == "classify":
+    if task in HEADS and not HEADS[task].per_token:
         data |= {"problem_type": "single_label_classification"}
     return data

@@ -13,6 +13,7 @@ A shared block is counted once per pass.
 
 from __future__ import annotations
 
+from destila.model_folder import HEADS
 from destila.models.architecture import EncoderConfig
 
 _LENGTHS = (128, 512)
@@ -28,14 +29,14 @@ def count_macs(
 ) -> int:
     """Multiply-accumulates for one input of `length` tokens.
 
-    attention: whether the products inside attention count. task: a "tag" or "span" head works on every token
-    and has no pooler; a "classify" head works on one.
+    attention: whether the products inside attention count. task: the kind of head; one for every token
+    has no pooler, one for the text works on the first token.
     """
     s, e, h, i = length, config.embedding, config.hidden, config.ffn
     embeddings = 4 * s * e + (e * h * s if config.kind == "albert" else 0)
     layer = (4 * h * h + 2 * h * i) * s + 8 * s * h
     products = 2 * s * s * h if attention else 0
-    head = h * h + labels * h if task == "classify" else labels * h * s
+    head = labels * h * s if HEADS[task].per_token else h * h + labels * h
     return embeddings + config.layers * (layer + products) + head
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from destila.model_folder import HEADS
 from destila.models.architecture import EncoderConfig
 
 _BERT_BLOCK = {
@@ -101,14 +102,15 @@ def module_names(
     for ours, theirs in enumerate(picks):
         layer = layer_prefix(config, theirs)
         found |= {f"encoder.blocks.{ours}.{a}": f"{layer}{b}" for a, b in _BLOCK[kind].items()}
-    if task == "classify":
-        return found | {f"head.{a}": b for a, b in _HEAD[kind].items()}
     if task in ("mlm", "pretrain"):
         found |= {f"head.{a}".rstrip("."): b for a, b in _MASKED[kind].items()}
         return found | {
             f"order.{a}": b for a, b in _ORDER.get(kind, {}).items() if task == "pretrain"
         }
-    return found | {"head.classifier": "qa_outputs" if task == "span" else "classifier"}
+    head = HEADS[task]
+    if head.per_token:
+        return found | {"head.classifier": head.classifier}
+    return found | {f"head.{a}": b for a, b in _HEAD[kind].items()}
 
 
 def weight_names(

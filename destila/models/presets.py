@@ -8,6 +8,7 @@ because the layers are one shared block: what shrinks is compute.
 
 from __future__ import annotations
 
+from destila.model_folder import HEADS
 from destila.models.architecture import EncoderConfig
 
 # fmt: off
@@ -121,7 +122,8 @@ PRESETS: dict[str, EncoderConfig] = {
 def count_parameters(config: EncoderConfig, labels: int = 3, task: str = "classify") -> int:
     """The number of trainable values of an encoder with its task head.
 
-    task: "classify" (with the pooler or dense layer that the kind's classifier has) or "tag" (one linear layer).
+    task: the kind of head. One that reads the text has a pooler or dense layer too, one for every token is one linear
+    layer.
     """
     e, h, i = config.embedding, config.hidden, config.ffn
     tables = (
@@ -129,7 +131,7 @@ def count_parameters(config: EncoderConfig, labels: int = 3, task: str = "classi
     ) * e + 2 * e  # and their LayerNorm
     projection = e * h + h if config.kind == "albert" else 0
     block = 4 * (h * h + h) + (2 * h * i + i + h) + 4 * h  # attention, feed-forward, two LayerNorms
-    dense = h * h + h if task == "classify" else 0
+    dense = 0 if HEADS[task].per_token else h * h + h
     classifier = h * labels + labels
     return (
         tables + projection + block * (1 if config.shared else config.layers) + dense + classifier

@@ -14,24 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from destila import plugins
-from destila.model_folder import read_folder
+from destila.model_folder import HEADS, read_folder
 from destila.records import Record
 from destila.report.bootstrap import interval
 from destila.report.words import SCORES, count, megabytes, name, points, say
+from destila.tasks import task_of
+from destila.types import Task
 
 UNKNOWN = "unknown"
 CARD_FILE = "README.md"
 
-_PIPELINE = {
-    "classify": "text-classification",
-    "tag": "token-classification",
-    "span": "question-answering",
-}
-_DOES = {
-    "classify": "gives a Spanish text (or a pair of texts) one of {labels} labels",
-    "tag": "gives every word of a Spanish text one of {labels} labels",
-    "span": "finds the answer to a question in a Spanish text",
-}
+_SAMPLE = {"text": "Vivo en Sevilla desde 1992."}
 _METRIC = {
     "macro_f1": "f1",
     "entity_f1": "f1",
@@ -95,6 +88,11 @@ def describe(
     )
 
 
+def _task(info: CardInfo) -> Task | None:
+    """Find the model's task; None for one that destila does not ship."""
+    return task_of(info.task) if info.task in plugins.names("tasks") else None
+
+
 def card(info: CardInfo) -> str:
     """The card's text."""
     parts = [_head(info), f"# {info.title}", _opening(info), _run(info), _scores(info), _cost(info)]
@@ -105,8 +103,8 @@ def card(info: CardInfo) -> str:
 def _head(info: CardInfo) -> str:
     record = info.record
     lines = ["language: es", f"license: {_quoted(info.licence.lower())}", "library_name: destila"]
-    if info.task in _PIPELINE:
-        lines.append(f"pipeline_tag: {_PIPELINE[info.task]}")
+    if task := _task(info):
+        lines.append(f"pipeline_tag: {HEADS[task.head].pipeline}")
     tags = [
         "destila",
         "spanish",
@@ -121,9 +119,10 @@ def _head(info: CardInfo) -> str:
 
 
 def _opening(info: CardInfo) -> str:
-    does = _DOES.get(info.task, "is a Spanish encoder").format(labels=len(info.labels))
+    task = _task(info)
+    does = task.summary.format(labels=len(info.labels)) if task else ""
     lines = [
-        f"A small Spanish encoder that {does}." if info.task in _DOES else f"This model {does}."
+        f"A small Spanish encoder that {does}." if task else "This model is a Spanish encoder."
     ]
     if info.record:
         teacher = info.record.details.get("teacher")
@@ -146,8 +145,9 @@ def _run(info: CardInfo) -> str:
     if any(file.endswith((".safetensors", ".onnx", ".xml")) for file in info.files):
         ways.append(("destila", "python", _with_destila(info)))
     weights = "FOLDER" if "model.safetensors" in info.files else "WEIGHTS" if info.source else ""
-    if weights and info.task in _PIPELINE:
-        ways.append(("transformers", "python", _with_transformers(info, weights)))
+    task = _task(info)
+    if weights and task:
+        ways.append(("transformers", "python", _with_transformers(task, weights)))
     if _onnx(info):
         ways.append(("onnxruntime", "python", _with_onnxruntime(info)))
     blocks = [f"With {way}:\n\n```{language}\n{code}\n```" for way, language, code in ways]
@@ -158,31 +158,31 @@ def _run(info: CardInfo) -> str:
 
 
 def _with_destila(info: CardInfo) -> str:
-    text = '"Vivo en Sevilla desde 1992."'
-    if info.task == "span":
-        text = '{"text": "¿Dónde vive Ana?", "pair": "Ana vive en Sevilla."}'
-    pairs = '  # a pair: {"text": ..., "pair": ...}' if info.task == "classify" else ""
+    task = _task(info)
+    row = task.sample_row if task else _SAMPLE
+    shown: object = row["text"] if len(row) == 1 else dict(row)
+    text = json.dumps(shown, ensure_ascii=False)
+    either = task is not None and task.has_pairs and len(row) == 1
+    pairs = '  # a pair: {"text": ..., "pair": ...}' if either else ""
     return f'import destila\nmodel = destila.load("FOLDER")\nprint(list(model.predict([{text}]))){pairs}'
 
 
-def _with_transformers(info: CardInfo, weights: str) -> str:
-    if info.task == "span":  # transformers 5 has no pipeline for it
+def _with_transformers(task: Task, weights: str) -> str:
+    if task.asks_questions:  # transformers 5 has no pipeline for it
         return (
             "from transformers import AutoModelForQuestionAnswering as Model, AutoTokenizer as Tokenizer\n"
             f'e = Tokenizer.from_pretrained("{weights}")("¿Dónde vive Ana?", "Ana vive en Sevilla.", return_tensors="pt")\n'
             f'print(Model.from_pretrained("{weights}")(**e))  # logits of start and end'
         )
-    kind = _PIPELINE[info.task]
+    kind = HEADS[task.head].pipeline
     call = 'model("Vivo en Sevilla desde 1992.")'
     return f'from transformers import pipeline\nmodel = pipeline("{kind}", model="{weights}")\nprint({call})'
 
 
 def _with_onnxruntime(info: CardInfo) -> str:
-    text = (
-        '"¿Dónde vive Ana?", "Ana vive en Sevilla."'
-        if info.task == "span"
-        else '"Vivo en Sevilla desde 1992."'
-    )
+    task = _task(info)
+    row = task.sample_row if task else _SAMPLE
+    text = ", ".join(json.dumps(value, ensure_ascii=False) for value in row.values())
     fields = {"input_ids": "[e.ids]", "mask": "[e.attention_mask]", "type_ids": "[e.type_ids]"}
     feeds = ", ".join(
         f'"{key}": numpy.array({fields[key]})' for key in info.inputs if key in fields
@@ -247,7 +247,7 @@ def _use(info: CardInfo) -> str:
         if info.max_length
         else ""
     )
-    if info.task == "classify" and info.max_length:
+    if info.max_length and (task := _task(info)) and task.truncates:
         limit = f"Texts are cut after {info.max_length} tokens."
     return (
         "## Intended use and limits\n\n"

@@ -20,6 +20,7 @@ import numpy as np
 from destila.errors import CacheError, ConfigError
 from destila.files import write_text
 from destila.hub import cache_root
+from destila.tasks import task_of
 from destila.tasks.metrics import entities, is_bio
 from destila.teachers.cache import example_keys
 from destila.types import CharSpan, Dataset, Example
@@ -111,13 +112,13 @@ def swap_entities(
 def count_augmented(dataset: Dataset, kind: str, copies: int) -> int:
     """How many texts there will be at most; raises ConfigError when the data set cannot give them."""
     train = dataset.splits["train"]
-    if dataset.task == "span":
+    if task_of(dataset.task).asks_questions:
         raise ConfigError(
             "distil.augment: not for questions, whose answers would lose their places; leave it out"
         )
     if kind == "fill":
         return copies * len(train)
-    if dataset.task != "tag" or not is_bio(dataset.labels):
+    if not task_of(dataset.task).needs_words or not is_bio(dataset.labels):
         raise ConfigError(
             f"distil.augment.kind = 'swap' needs B- and I- labels, which '{dataset.name}' has not: use 'fill'"
         )

@@ -45,12 +45,12 @@ def cache_spec(
     max_length: int,
     task: str,
     labels: Sequence[str],
-    unit: str = "",
+    unit: str,
     source: str = "",
 ) -> dict[str, Any]:
     """Everything that a cached row depends on beside its text; two equal specs share a cache.
 
-    teacher, tokenizer: fingerprints. unit: rule from tokens to units; empty is the task's own.
+    teacher, tokenizer: fingerprints. unit: rule from tokens to units, `task.unit_rule`.
     source: the teacher's name for people, not part of the key.
     """
     return {
@@ -58,7 +58,7 @@ def cache_spec(
         "tokenizer": tokenizer,
         "max_length": max_length,
         "windows": WINDOW_RULE,
-        "unit": unit or {"classify": "example", "tag": "first sub-token"}.get(task, task),
+        "unit": unit,
         "task": task,
         "labels": list(labels),
         "source": source,

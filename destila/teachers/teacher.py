@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from destila import hub
 from destila.config import fingerprint
 from destila.errors import ModelError, require
-from destila.model_folder import FolderInfo, read_folder
+from destila.model_folder import HEADS, FolderInfo, read_folder
 from destila.models import hf
 from destila.models.architecture import ArchitectureKind
 from destila.plugins import nearest
@@ -29,11 +29,6 @@ from destila.tokenizer import tokenizer as tokenizers
 from destila.tokenizer.tokenizer import Tokenizer
 from destila.types import Batch, Output, State
 
-_AUTO = {
-    "classify": "AutoModelForSequenceClassification",
-    "tag": "AutoModelForTokenClassification",
-    "span": "AutoModelForQuestionAnswering",
-}
 _UNIMPORTANT = ("_name_or_path", "transformers_version")
 _USUAL_LENGTH = 512  # where neither the model nor the tokenizer states a limit
 
@@ -55,7 +50,7 @@ class Teacher:
     params: int
     source: str
 
-    def spec(self, max_length: int | None = None, unit: str = "") -> dict[str, Any]:
+    def spec(self, max_length: int | None, unit: str) -> dict[str, Any]:
         """What its cached rows depend on beside the text, for `Cache.open`; None is the teacher's own length.
 
         unit: rule from tokens to units, and windows where they are planned; empty is the task's own.
@@ -201,7 +196,9 @@ def _load_transformers(info: FolderInfo, task: str) -> Any:
     bars = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
-        model, report = getattr(transformers, _AUTO[task]).from_pretrained(
+        model, report = getattr(
+            transformers, f"AutoModel{HEADS[task].architecture}"
+        ).from_pretrained(
             info.path, dtype=torch.float32, local_files_only=True, output_loading_info=True
         )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:

@@ -123,7 +123,7 @@ def test_windows_of_a_fixed_length_are_of_the_texts_own_tokens(folder):
     rows = protocols._cut([[np.array([2, 5, 6, 3])]], 7)
     assert [row.tolist() for row in rows] == [[2, 5, 6, 5, 6, 5, 3]]
     with pytest.raises(ConfigError, match="length = 2"):
-        protocols.fixed([model], sample_texts.texts_of(__file__, "tag"), 2, 1)
+        protocols.fixed([model], sample_texts.texts_of(__file__, pairs=False), 2, 1)
 
 
 def test_a_model_is_opened_several_times_to_know_its_load_time(folder):

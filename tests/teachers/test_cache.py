@@ -17,7 +17,13 @@ from destila.teachers.cache import Cache
 from destila.types import Example
 
 SPEC = module.cache_spec(
-    teacher="t1", tokenizer="k1", max_length=128, task="tag", labels=["A", "B", "C"], source="toy"
+    teacher="t1",
+    tokenizer="k1",
+    max_length=128,
+    task="tag",
+    unit="first sub-token",
+    labels=["A", "B", "C"],
+    source="toy",
 )
 
 
@@ -186,6 +192,7 @@ def test_a_torn_tail_of_the_index_is_dropped_and_filled_again(tmp_path, cut):
 def test_a_folder_made_with_another_spec_is_refused_and_says_what_differs(tmp_path, change):
     filled(tmp_path / "c")
     plain = {
+        "unit": "first sub-token",
         "teacher": "t1",
         "tokenizer": "k1",
         "max_length": 128,

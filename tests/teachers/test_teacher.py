@@ -186,8 +186,8 @@ def test_the_length_limit_is_the_tighter_of_model_and_tokenizer(tmp_path, unigra
     )
     assert roomy.max_length == 64  # the tokenizer's
     assert tight.max_length == 40 - unigram.pad_id - 1  # positions begin behind the padding id
-    assert roomy.spec(1000)["max_length"] == 64
-    assert roomy.spec(30)["max_length"] == 30
+    assert roomy.spec(1000, TAG.unit_rule)["max_length"] == 64
+    assert roomy.spec(30, TAG.unit_rule)["max_length"] == 30
 
 
 # labels
@@ -337,7 +337,7 @@ def test_a_copy_elsewhere_has_the_same_fingerprint(tmp_path, wordpiece):
 def test_the_cache_gives_back_what_the_teacher_says_and_asks_once(tmp_path, monkeypatch, wordpiece):
     monkeypatch.setenv("DESTILA_CACHE", str(tmp_path / "cache"))
     teacher = load_teacher(save_theirs(tmp_path / "m", "electra", "tag", wordpiece), "tag", OURS)
-    cache = Cache.open(None, teacher.spec(), len(OURS), "float32")
+    cache = Cache.open(None, teacher.spec(None, TAG.unit_rule), len(OURS), "float32")
     predictor = TorchPredictor(
         teacher.model, teacher.tokenizer, TAG, OURS, max_length=teacher.max_length
     )
