@@ -15,15 +15,15 @@ class Config(Options):
 
     study: str = opt(
         ...,
-        "folder or name (runs/NAME) of a study or a pre-training, or a .jsonl file of records (results/NAME.jsonl)",
+        "folder or name (runs/NAME) of a study or a pre-training, or a .jsonl file of records",
     )
     out: str | None = opt(
         None,
-        "Markdown file, the page beside it; none = report.md in the folder, or NAME.md beside the .jsonl file",
+        "Markdown file, the page beside it; none = report.md in the folder, reports/NAME.md of a file",
     )
     against: str | None = opt(None, "a student that all others are compared with, too")
 
 
 def run(config: Config) -> dict[str, Any]:
-    """Write both reports; see `report.write.write` for what is returned and raised."""
+    """Write both reports; `report.write.write` says what is returned and raised."""
     return write(config.study, out=config.out, against=config.against)

@@ -12,6 +12,9 @@ from destila.report.find import find
 from destila.report.pretraining import pretraining_log
 from destila.report.pretraining import pretraining_report as pretraining
 
+REPORTS = Path("reports")
+"""Where the report of a file of records goes."""
+
 
 def write(study: str, *, out: str | None = None, against: str | None = None) -> dict[str, Any]:
     """Writes both reports; the result has study, report and page (paths), rows (see `terminal_rows`), lines to say.
@@ -30,7 +33,9 @@ def write(study: str, *, out: str | None = None, against: str | None = None) -> 
             return _pretrained(folder, runs, asked)
     found = find(study, asked.parent if asked else None)
     source = found.source
-    target = (asked or (source / "report" if source.is_dir() else source)).with_suffix(".md")
+    # A file of records may lie in a tracked folder: its report goes to one that is not.
+    usual = source / "report" if source.is_dir() else REPORTS / source.stem
+    target = (asked or usual).with_suffix(".md")
     beside = target.with_suffix(".html")
     _write(target, table.markdown(found.records, found.name, beside=against))
     _write(beside, page.html(found.records, found.name, found.folder, beside=against))

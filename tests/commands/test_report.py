@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -59,10 +60,13 @@ def test_a_folder_gets_its_report_beside_the_records(tmp_path):
     assert [row["role"] for row in result["rows"]] == ["distilled", "finetuned"]
 
 
-def test_a_file_of_records_gets_its_report_beside_it(tmp_path):
-    records.write(tmp_path / "toy.jsonl", [record("distilled", 3)])
-    report.run(report.Config(study=str(tmp_path / "toy.jsonl")))
-    assert (tmp_path / "toy.md").exists()
+def test_a_file_of_records_gets_its_report_in_reports(tmp_path, monkeypatch):
+    """Never beside the file, which may lie in a tracked folder."""
+    monkeypatch.chdir(tmp_path)
+    records.write("results/toy.jsonl", [record("distilled", 3)])
+    report.run(report.Config(study="results/toy.jsonl"))
+    assert (tmp_path / "reports" / "toy.md").exists()
+    assert [path.name for path in (tmp_path / "results").iterdir()] == ["toy.jsonl"]
 
 
 def test_the_result_can_be_printed_as_json(tmp_path):
@@ -81,7 +85,7 @@ def test_a_study_is_found_by_its_name(tmp_path, monkeypatch, place):
     assert report.run(report.Config(study="toy"))["study"] == "toy"
 
 
-def test_an_unknown_study_is_an_error_that_says_where_it_was_sought(tmp_path, monkeypatch):
+def test_an_unknown_study_is_an_error_naming_the_places(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match=r"no study 'toy'.*runs/toy.*results/toy\.jsonl"):
         report.run(report.Config(study="toy"))
@@ -98,14 +102,15 @@ def test_a_damaged_record_is_an_error_with_its_place(tmp_path):
         report.run(report.Config(study=str(tmp_path / "toy.jsonl")))
 
 
-def test_the_page_lies_beside_the_markdown(tmp_path):
+def test_the_page_lies_beside_the_markdown(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     records.write(tmp_path / "toy.jsonl", [record("distilled", 3)])
-    for asked, name in ((None, "toy"), ("deep/r.md", "deep/r"), ("deep/s.html", "deep/s")):
+    for asked, name in ((None, "reports/toy"), ("deep/r.md", "deep/r"), ("deep/s.html", "deep/s")):
         out = str(tmp_path / asked) if asked else None
         result = report.run(report.Config(study=str(tmp_path / "toy.jsonl"), out=out))
         assert (result["report"], result["page"]) == (
-            f"{tmp_path}/{name}.md",
-            f"{tmp_path}/{name}.html",
+            str(Path(out or f"{name}.md").with_suffix(".md")),
+            str(Path(out or f"{name}.md").with_suffix(".html")),
         )
         assert (tmp_path / f"{name}.md").read_text(encoding="utf-8").startswith("# toy\n")
         assert "<h1>toy</h1>" in (tmp_path / f"{name}.html").read_text(encoding="utf-8")
