@@ -23,9 +23,13 @@ RECORD_FILE = "record.jsonl"
 """Name of the file inside a run folder."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Conditions:
-    """Where and how a number was measured; a measured number without it cannot be constructed."""
+    """Where and how a number was measured; a measured number without it cannot be constructed.
+
+    Example: Conditions(device="cpu", cpu="Xeon 8481C", instructions="avx512", threads=1, batch=1, length="median 31
+    tokens", dtype="float32", backend="torch", versions={"torch": "2.9.0"}, warmup=10, repeats=300)
+    """
 
     device: str
     cpu: str
@@ -50,24 +54,35 @@ class Latency:
     conditions: Conditions
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """One evaluated model: what it is, what it scores, what it costs. Drawn tables read only these.
 
-    scores: fixed keys, ratios 0-1 (accuracy, macro_f1, mcc, entity_f1, pos_accuracy, chunk_f1, ece, agreement).
-    items: additive counts per test example behind the main score, for paired bootstraps; see `tasks.metrics`.
     key: fingerprint of everything the run depends on; a recorded key is not run again.
+    role: teacher, distilled, finetuned, baseline, exported, evaluated, measured or pretrained.
+    main: the key of the task's main score.
+    scores: fixed keys, ratios 0-1 (accuracy, macro_f1, mcc, entity_f1, pos_accuracy, chunk_f1, ece, agreement).
+    details: per_label, confusion, dev scores, notes.
+    items: additive counts per test example behind the main score, for paired bootstraps; see `tasks.metrics`.
+
+    Example: a student of 5 M parameters, as one line of `record.jsonl`, shortened:
+
+        {"key": "9c1f...", "study": "ner", "run": "student-distilled-s0", "role": "distilled", "model": "student",
+         "task": "tag", "dataset": "conll2002", "split": "test", "main": "entity_f1", "scores": {"entity_f1": 0.81},
+         "params": 5123456, "size_bytes": 20493824, "macs": {"total_128": 71000000}, "latency": [...],
+         "peak_memory_bytes": 310000000, "seed": 0, "seconds": 512.3, "conditions": {...}, "config": {...},
+         "code": "0.2.0", "details": {...}, "items": [[1, 1, 2], ...]}
     """
 
     key: str
     study: str
     run: str
-    role: str  # teacher | distilled | finetuned | baseline
+    role: str
     model: str
     task: str
     dataset: str
     split: str
-    main: str  # the key of the task's main score
+    main: str
     scores: Mapping[str, float]
     params: int
     size_bytes: int
@@ -79,41 +94,45 @@ class Record:
     conditions: Conditions
     config: Mapping[str, Any]
     code: str
-    details: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # per_label, confusion, dev scores, notes
+    details: Mapping[str, Any] = field(default_factory=dict)
     items: Sequence[Sequence[int]] = ()
 
 
 def read(path: Path | str) -> list[Record]:
-    """Records of a .jsonl file, or of every `record.jsonl` below a study's folder; one per key, the last, in its place.
+    """Read the records of a .jsonl file, or of every `record.jsonl` below a study's folder, none if there is none.
 
-    Empty when a folder holds none. Raises DataError for a missing file or a damaged line.
+    Of several records of one key the last counts, in its own place.
+
+    Raises:
+        DataError: the file is missing, or a line is damaged.
     """
     path = Path(path)
     if not path.exists():
         raise DataError(f"no records at {path}: give a study's folder or a .jsonl file of records")
+
     files = sorted(path.rglob(RECORD_FILE)) if path.is_dir() else [path]
-    found: dict[str, Record] = {}
-    for record in (record for file in files for record in _lines(file)):
-        found.pop(record.key, None)  # a dict keeps the place of the first
-        found[record.key] = record
-    return list(found.values())
+    records: dict[str, Record] = {}
+    for file in files:
+        for record in _lines(file):
+            records.pop(record.key, None)  # a dict keeps the place of the first
+            records[record.key] = record
+    return list(records.values())
 
 
 def write(path: Path | str, records: Iterable[Record]) -> None:
-    """A .jsonl file of records, replaced as a whole; raises DataError when a number is not finite."""
+    """Write a .jsonl file of records, replaced as a whole; raise DataError when a number is not finite."""
     text = "".join(dumps(record) + "\n" for record in records)
     write_text(path, text)
 
 
 def check(path: Path) -> None:
-    """Raises ConfigError when no record can be kept in a file, before the work that makes one."""
+    """Raise ConfigError when no record can be kept in a file, before the work that makes one."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         reason = "" if os.access(path.parent, os.W_OK) else "it is not yours to write"
     except OSError as error:
         reason = str(error.strerror)
+
     if reason:
         raise ConfigError(
             f"records cannot be kept in {path.parent} ({reason}): give another folder"
@@ -121,17 +140,20 @@ def check(path: Path) -> None:
 
 
 def append(path: Path | str, record: Record) -> None:
-    """Adds one record to a .jsonl file, which is created when missing; safe for several processes."""
+    """Add one record to a .jsonl file, which is created when missing; safe for several processes."""
     path = Path(path)
     line = dumps(record) + "\n"
     path.parent.mkdir(parents=True, exist_ok=True)
+
     with locked(path):
         text = path.read_text(encoding="utf-8")
-        write_text(path, text + ("\n" if text and not text.endswith("\n") else "") + line)
+        if text and not text.endswith("\n"):  # a line that an editor left open
+            text += "\n"
+        write_text(path, text + line)
 
 
 def dumps(record: Record) -> str:
-    """A record as one line of JSON; raises DataError when a number is not finite."""
+    """Write a record as one line of JSON; raise DataError when a number is not finite."""
     try:
         return json.dumps(
             to_json(record),
@@ -147,7 +169,7 @@ def dumps(record: Record) -> str:
 
 
 def to_json(record: Record) -> dict[str, Any]:
-    """The documented object of `--json`: a record's fields, latencies and conditions as nested objects."""
+    """Make the documented object of `--json`: a record's fields, latencies and conditions as nested objects."""
     shallow = {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
     return {
         **shallow,
@@ -158,7 +180,10 @@ def to_json(record: Record) -> dict[str, Any]:
 
 
 def from_json(data: Mapping[str, Any], where: str = "record") -> Record:
-    """The record of a JSON object; raises DataError when a field is missing or unknown."""
+    """Make the record of a JSON object; raise DataError when a field is missing or unknown.
+
+    where: names the object in messages.
+    """
     plain = dict(data)
     if "latency" in plain:
         plain["latency"] = tuple(_latency(part, f"{where}.latency") for part in plain["latency"])
@@ -178,16 +203,17 @@ def _latency(part: Any, where: str) -> Latency:
 
 
 def _make(kind: type[Any], data: Any, where: str) -> Any:
+    """Build a dataclass from an object; raise DataError when its keys are not the fields."""
     if not isinstance(data, Mapping):
         raise DataError(f"{where}: expected an object, found {type(data).__name__}")
-    known = {f.name: f for f in dataclasses.fields(kind)}
-    has_default = {n for n, f in known.items() if not _required(f)}
-    missing, unknown = known.keys() - has_default - data.keys(), data.keys() - known.keys()
-    if missing or unknown:
-        parts = [("lacks", sorted(missing)), ("has unknown", sorted(unknown))]
-        raise DataError(
-            f"{where} {' and '.join(f'{verb} {names}' for verb, names in parts if names)}"
-        )
+
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    required = {name for name, field in fields.items() if _required(field)}
+    missing, unknown = sorted(required - data.keys()), sorted(data.keys() - fields.keys())
+    problems = [f"lacks {missing}"] if missing else []
+    problems += [f"has unknown {unknown}"] if unknown else []
+    if problems:
+        raise DataError(f"{where} {' and '.join(problems)}")
     return kind(**data)
 
 
@@ -196,6 +222,7 @@ def _required(field: dataclasses.Field[Any]) -> bool:
 
 
 def _lines(file: Path) -> Iterator[Record]:
+    """Yield the records of a file; raise DataError with the line of one that is damaged."""
     for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
         if not line.strip():
             continue
@@ -210,6 +237,7 @@ def _lines(file: Path) -> Iterator[Record]:
 
 
 def _plain(value: Any) -> Any:
+    """Turn what JSON does not know, such as numbers of numpy, into what it does."""
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
     if isinstance(value, Mapping):

@@ -74,7 +74,7 @@ class Dataset:
     notes: Mapping[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Features:
     """One window of one example, encoded by one tokenizer.
 
@@ -87,6 +87,12 @@ class Features:
     cells: of a question's window, where in the example's row of unit logits each local unit stands; the first is
         "no answer in this window". planned: the cells [start, end) of the window that all tokenizers share; it may hold
         more units than this tokenizer can read at once.
+
+    Example: "Ana vive" with tags PER, O and a tokenizer that cuts "vive" in two:
+
+        Features(row=0, window=0, input_ids=[2, 17, 8, 9, 3], type_ids=[0, 0, 0, 0, 0],
+                 spans=[[0, 0], [0, 3], [4, 6], [6, 8], [0, 0]], unit=[-1, 0, 1, 1, -1],
+                 start=0, owned=[True, True], target=[1, 0])
     """
 
     row: int
@@ -118,7 +124,7 @@ class Signal:
     mask: Tensor
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
     """Padded features as tensors.
 
@@ -126,12 +132,19 @@ class Batch:
     unit: local unit of each token [B, L], -1 where none.
     unit_mask: owned units that have a token [B, U].
     teacher: the teacher's Signal for the same units, when one is distilled from.
+    teacher_states: its inner states at the same positions, when a term compares them.
 
-    Packed rows hold several texts (`pretraining/data/packing.py`). positions: of each token within its own; None: 0 to L - 1. pair:
-    the number of its text in the row, 0 for padding; tokens see those of equal number; None: the row is one text. order:
-    a sentence-order label at the first token of a text, IGNORE elsewhere.
+    Packed rows hold several texts (`pretraining/data/packing.py`). positions: of each token within its own; None: 0 to
+    L - 1. pair: the number of its text in the row, 0 for padding; tokens see those of equal number; None: the row is one
+    text. order: a sentence-order label at the first token of a text, IGNORE elsewhere.
     In masked language modelling the unit is the token: target is the piece to find, and unit_mask says at which tokens
     the model is asked for one.
+
+    Example: the features above, alone in a batch that is padded to six tokens:
+
+        Batch(features=(features,), input_ids=[[2, 17, 8, 9, 3, 0]], mask=[[True] * 5 + [False]],
+              type_ids=[[0] * 6], unit=[[-1, 0, 1, 1, -1, -1]], first=[[1, 2]], unit_mask=[[True, True]],
+              target=[[1, 0]])
     """
 
     features: Sequence[Features]
@@ -143,7 +156,7 @@ class Batch:
     unit_mask: Tensor  # bool [B, U]
     target: Tensor  # i64 [B, U], or [B, 2] for questions
     teacher: Signal | None = None
-    inner: TeacherStates | None = None
+    teacher_states: TeacherStates | None = None
     positions: Tensor | None = None  # i64 [B, L]
     pair: Tensor | None = None  # i64 [B, L]
     order: Tensor | None = None  # i64 [B, L]

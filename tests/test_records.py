@@ -1,3 +1,5 @@
+"""Records: JSON lines that only grow, and what is no record."""
+
 from __future__ import annotations
 
 import json
@@ -10,6 +12,7 @@ import pytest
 from destila import records
 from destila.errors import ConfigError, DataError
 from destila.records import Conditions, Latency, Record
+from tests.report.conftest import conditions_fixture, latency_fixture, record_fixture  # noqa: F401
 
 
 def test_a_record_survives_the_round_trip(tmp_path, record):

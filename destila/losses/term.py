@@ -108,9 +108,7 @@ class Term:
         """Whether it compares token with token, so that both models must read the same ones."""
         return self.pool in ("token", "padded")
 
-    def inputs(
-        self, task: Objective, output: Output, batch: Batch
-    ) -> tuple[Any, Any, Tensor, int]:
+    def inputs(self, task: Objective, output: Output, batch: Batch) -> tuple[Any, Any, Tensor, int]:
         """Return what `fn` is called with for a batch: student, target or teacher, mask, axis; raise ConfigError."""
         if self.needs == "target":
             logits = task.supervised(output, batch)
@@ -177,9 +175,9 @@ def _teacher(batch: Batch) -> Signal:
 
 
 def _teacher_states(batch: Batch) -> TeacherStates:
-    if batch.inner is None:
+    if batch.teacher_states is None:
         raise ConfigError(
             "a term of the loss looks inside a teacher and there is none:"
             " use 'kl', or give a teacher"
         )
-    return batch.inner
+    return batch.teacher_states

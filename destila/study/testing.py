@@ -195,15 +195,15 @@ def _random_window(tokenizer: Tokenizer) -> Features:
     unit[0] = 0
     nothing = np.zeros(PAPERS_LENGTH, np.int32)
     return Features(
-        0,
-        0,
-        ids,
-        nothing,
-        np.zeros((PAPERS_LENGTH, 2), np.int32),
-        unit,
-        0,
-        np.ones(1, bool),
-        np.zeros(1, np.int32),
+        row=0,
+        window=0,
+        input_ids=ids,
+        type_ids=nothing,
+        spans=np.zeros((PAPERS_LENGTH, 2), np.int32),
+        unit=unit,
+        start=0,
+        owned=np.ones(1, bool),
+        target=np.zeros(1, np.int32),
     )
 
 

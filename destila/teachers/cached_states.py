@@ -75,10 +75,10 @@ def state_predictor(
             batch = live.fetch(
                 to_device(live.align_windows(collate([windows[i] for i in chosen], pad_id)), device)
             )
-            assert batch.inner is not None
-            mask = batch.inner.masks[pool]
+            assert batch.teacher_states is not None
+            mask = batch.teacher_states.masks[pool]
             values = torch.cat(
-                [batch.inner.states[pool][state].float() for state in states], dim=-1
+                [batch.teacher_states.states[pool][state].float() for state in states], dim=-1
             )
             values = values.masked_fill(~mask.unsqueeze(-1), ABSENT)
             for i, value in zip(chosen, values.cpu().numpy(), strict=True):
@@ -150,7 +150,7 @@ class CachedStates:
             mask &= torch.from_numpy(values.max(-1) > ABSENT)
             each = torch.split(torch.from_numpy(values), self._width, dim=-1)
             masks[pool], states[pool] = mask, dict(zip(self._states[pool], each, strict=True))
-        return replace(batch, inner=TeacherStates(masks, states))
+        return replace(batch, teacher_states=TeacherStates(masks, states))
 
     def _positions(self, window: Features, pool: str) -> np.ndarray | slice:
         if pool != "token":
@@ -160,11 +160,11 @@ class CachedStates:
 
     def fetch(self, batch: Batch) -> Batch:
         """The batch with its states on its own device."""
-        inner, device = batch.inner, batch.input_ids.device
+        inner, device = batch.teacher_states, batch.input_ids.device
         assert inner is not None, "a batch is aligned before its states are asked for"
         masks = {pool: mask.to(device) for pool, mask in inner.masks.items()}
         states = {
             pool: {state: value.to(device) for state, value in each.items()}
             for pool, each in inner.states.items()
         }
-        return replace(batch, inner=TeacherStates(masks, states))
+        return replace(batch, teacher_states=TeacherStates(masks, states))

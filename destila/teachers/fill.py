@@ -154,7 +154,17 @@ def _mask(
     input_ids, types, spans, _ = tokenizer.frame(*(s.pieces for s in sides))
     none = np.zeros(0, np.int32)
     unit = np.full(len(input_ids), -1, np.int32)
-    features = Features(0, 0, input_ids, types, spans, unit, 0, none.astype(bool), none)
+    features = Features(
+        row=0,
+        window=0,
+        input_ids=input_ids,
+        type_ids=types,
+        spans=spans,
+        unit=unit,
+        start=0,
+        owned=none.astype(bool),
+        target=none,
+    )
     return _Masked(example, copy, random, tuple(sides), features)
 
 

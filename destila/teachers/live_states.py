@@ -63,7 +63,9 @@ class LiveStates:
                 "first": units,
                 "mean": units,
             }
-            return replace(batch, inner=TeacherStates({pool: every[pool] for pool in self.wanted}))
+            return replace(
+                batch, teacher_states=TeacherStates({pool: every[pool] for pool in self.wanted})
+            )
         cells = batch_unit_numbers(batch)
         own = collate(self._reading(batch, cells), self._pad_id)
         known = batch_unit_numbers(own)
@@ -74,7 +76,8 @@ class LiveStates:
         found = np.where((known[order][place] == cells) & (cells >= 0), order[place], -1)
         at = torch.from_numpy(found.reshape(tuple(batch.unit_mask.shape)))
         return replace(
-            batch, inner=TeacherStates(dict.fromkeys(self.wanted, at >= 0), batch=own, place=at)
+            batch,
+            teacher_states=TeacherStates(dict.fromkeys(self.wanted, at >= 0), batch=own, place=at),
         )
 
     def _reading(self, batch: Batch, cells: np.ndarray) -> list[Features]:
@@ -89,7 +92,7 @@ class LiveStates:
 
     def fetch(self, batch: Batch) -> Batch:
         """The batch with the teacher's states, on the batch's device."""
-        inner, device = batch.inner, batch.input_ids.device
+        inner, device = batch.teacher_states, batch.input_ids.device
         assert inner is not None, "a batch is aligned before the teacher is asked"
         if next(self.model.parameters()).device != device:
             self.model.to(device)
@@ -108,7 +111,7 @@ class LiveStates:
         if self.signal:
             said_of_all = torch.ones(said.logits.shape[:2], dtype=torch.bool, device=device)
             batch = replace(batch, teacher=Signal(said.logits, said_of_all))
-        return replace(batch, inner=TeacherStates(masks, states))
+        return replace(batch, teacher_states=TeacherStates(masks, states))
 
     def _placed(self, value: Tensor, read: Batch, place: Tensor | None, pool: str) -> Tensor:
         if pool in ("token", "padded"):

@@ -141,17 +141,17 @@ def masked_out(batch: Batch) -> Batch:
     no_unit = torch.zeros_like(batch.unit_mask)
     teacher = None if batch.teacher is None else Signal(batch.teacher.logits, no_unit)
 
-    inner = batch.inner
-    if inner is not None:
-        masks = {pool: torch.zeros_like(mask) for pool, mask in inner.masks.items()}
-        inner = replace(inner, masks=masks)
+    states = batch.teacher_states
+    if states is not None:
+        masks = {pool: torch.zeros_like(mask) for pool, mask in states.masks.items()}
+        states = replace(states, masks=masks)
 
     return replace(
         batch,
         unit_mask=no_unit,
         target=torch.full_like(batch.target, IGNORE),
         teacher=teacher,
-        inner=inner,
+        teacher_states=states,
         order=None if batch.order is None else torch.full_like(batch.order, IGNORE),
     )
 

@@ -18,7 +18,15 @@ def window(target: list[int], owned: list[bool], row: int) -> Features:
     unit, nothing = np.arange(-1, n, dtype=np.int32), np.zeros(n + 1, np.int32)
     spans = np.zeros((n + 1, 2), np.int32)
     return Features(
-        row, 0, nothing, nothing, spans, unit, 0, np.array(owned), np.array(target, np.int32)
+        row=row,
+        window=0,
+        input_ids=nothing,
+        type_ids=nothing,
+        spans=spans,
+        unit=unit,
+        start=0,
+        owned=np.array(owned),
+        target=np.array(target, np.int32),
     )
 
 

@@ -128,7 +128,16 @@ def ragged(lengths: tuple[int, ...], *, vocab: int = 20, types: int = 2, seed: i
     mask = torch.arange(longest)[None, :] < torch.tensor(lengths)[:, None]
     kinds = torch.from_numpy(random.integers(0, max(1, types), (b, longest)))
     none = torch.zeros((b, 1), dtype=torch.int64)
-    return Batch((), ids.masked_fill(~mask, 1), mask, kinds * mask, none, none, none.bool(), none)
+    return Batch(
+        features=(),
+        input_ids=ids.masked_fill(~mask, 1),
+        mask=mask,
+        type_ids=kinds * mask,
+        unit=none,
+        first=none,
+        unit_mask=none.bool(),
+        target=none,
+    )
 
 
 @pytest.fixture(scope="session")

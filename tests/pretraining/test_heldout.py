@@ -56,7 +56,16 @@ def _batch(rows, tokenizer, special):
     masked, target, pair, order = map(torch.from_numpy, arrays)
     zeros = torch.zeros_like(masked)
     return Batch(
-        (), masked, pair > 0, zeros, zeros, zeros, pair > 0, target, pair=pair, order=order
+        features=(),
+        input_ids=masked,
+        mask=pair > 0,
+        type_ids=zeros,
+        unit=zeros,
+        first=zeros,
+        unit_mask=pair > 0,
+        target=target,
+        pair=pair,
+        order=order,
     )
 
 

@@ -95,8 +95,11 @@ def check(
     batch: Batch, pool: str, state, expected: dict[tuple[int, int], torch.Tensor], **tolerance
 ) -> int:
     """Compares every unit of an asked batch; returns how many counted."""
-    assert batch.inner is not None
-    mask, values = batch.inner.masks[pool], batch.inner.states[pool][state].float()
+    assert batch.teacher_states is not None
+    mask, values = (
+        batch.teacher_states.masks[pool],
+        batch.teacher_states.states[pool][state].float(),
+    )
     for i, window in enumerate(batch.features):
         for u in np.flatnonzero(mask[i].numpy()):
             number = int(window.start + u if window.cells is None else window.cells[u])
@@ -109,11 +112,11 @@ def test_equal_tokens_share_the_batch_and_nothing_else_is_kept(examples, bpe):
     wanted = {"token": (("hidden", 1), ("attention", 2)), "padded": (("logits", 0),)}
     insight = LiveStates(net, wanted, whole=False)
     batch = collate(encoded("tag", examples("tag"), bpe), bpe.pad_id)
-    asked = insight.fetch(insight.align_windows(batch)).inner
+    asked = insight.fetch(insight.align_windows(batch)).teacher_states
     assert torch.equal(asked.masks["token"], batch.mask)
     assert asked.masks["padded"].all()
     assert {pool: tuple(each) for pool, each in asked.states.items()} == wanted
-    again = insight.fetch(insight.align_windows(batch)).inner
+    again = insight.fetch(insight.align_windows(batch)).teacher_states
     assert torch.equal(asked.states["token"]["hidden", 1], again.states["token"]["hidden", 1]), (
         "dropout is off"
     )
@@ -145,7 +148,7 @@ def test_other_tokens_meet_at_units_whatever_the_windows(
         batch = collate([mine[i] for i in range(start, min(start + 2, len(mine)))], bpe.pad_id)
         asked = insight.fetch(insight.align_windows(batch))
         counted += check(asked, pool, state, expected, rtol=1e-4, atol=1e-5)
-        assert torch.equal(asked.inner.masks[pool], batch.unit_mask), (
+        assert torch.equal(asked.teacher_states.masks[pool], batch.unit_mask), (
             "every unit has a teacher here"
         )
     assert counted == sum(int(collate([f], 0).unit_mask.sum()) for f in mine)
@@ -160,7 +163,7 @@ def test_a_unit_that_the_teacher_does_not_have_does_not_count(examples, bpe, uni
     known = len(own[0].owned[own[0].owned])
     seen = 0
     for window in mine:
-        asked = insight.fetch(insight.align_windows(collate([window], bpe.pad_id))).inner
+        asked = insight.fetch(insight.align_windows(collate([window], bpe.pad_id))).teacher_states
         numbers = window.start + np.arange(len(window.owned))
         assert asked.masks["first"][0].tolist() == list(window.owned & (numbers < known))
         seen += int(asked.masks["first"].sum())
@@ -172,10 +175,15 @@ def test_with_equal_tokens_and_a_unit_for_every_token_units_are_tokens(pool, exa
     """The same loss at units and at tokens, when every real token is a unit of its own."""
     teacher, student = model("tag", bpe), model("tag", bpe, hidden=16, layers=1)
     windows = [
-        Features(f.row, f.window, f.input_ids, f.type_ids, f.spans, np.arange(len(f.unit), dtype=np.int32), 0,
-                 np.ones(len(f.unit), bool), np.zeros(len(f.unit), np.int32))
+        replace(
+            f,
+            unit=np.arange(len(f.unit), dtype=np.int32),
+            start=0,
+            owned=np.ones(len(f.unit), bool),
+            target=np.zeros(len(f.unit), np.int32),
+        )
         for f in encoded("tag", examples("tag"), bpe)[:3]
-    ]  # fmt: skip
+    ]
     setting = LossContext(student=shape_of(student), teacher=shape_of(teacher))
     found = []
     for where in ("token", pool):
@@ -225,7 +233,9 @@ def test_states_from_the_disk_are_those_of_the_live_teacher(
     kept = CachedStates({pool: cache.rows(texts)}, wanted, windows=mine, width=width)
     for start in range(0, len(mine), 3):
         batch = collate([mine[i] for i in range(start, min(start + 3, len(mine)))], bpe.pad_id)
-        one, two = (insight.fetch(insight.align_windows(batch)).inner for insight in (fresh, kept))
+        one, two = (
+            insight.fetch(insight.align_windows(batch)).teacher_states for insight in (fresh, kept)
+        )
         assert torch.equal(one.masks[pool], two.masks[pool])
         for state in wanted[pool]:
             mask = one.masks[pool]
@@ -272,7 +282,7 @@ def test_gradients_and_counts_of_pooled_units(examples, bpe):
     mask = batch.unit_mask.clone()
     mask[:, 1:] = False
     states = {"mean": {("hidden", 2): torch.zeros(*mask.shape, 24)}}
-    with_inner = replace(batch, inner=TeacherStates({"mean": mask}, states))
+    with_inner = replace(batch, teacher_states=TeacherStates({"mean": mask}, states))
     value = torch.randn(*batch.mask.shape, 24, requires_grad=True)
     total, _ = loss(
         TAG,

@@ -19,10 +19,17 @@ LENGTHS = np.random.default_rng(0).integers(3, 40, 103)
 def window(
     ids: list[int], unit: list[int], owned: list[bool], target: list[int], *, row=0, start=0
 ) -> Features:
-    types = np.ones(len(ids), np.int32)
-    spans = np.zeros((len(ids), 2), np.int32)
-    arrays = (np.array(ids, np.int32), types, spans, np.array(unit, np.int32))
-    return Features(row, 0, *arrays, start, np.array(owned, bool), np.array(target, np.int32))
+    return Features(
+        row=row,
+        window=0,
+        input_ids=np.array(ids, np.int32),
+        type_ids=np.ones(len(ids), np.int32),
+        spans=np.zeros((len(ids), 2), np.int32),
+        unit=np.array(unit, np.int32),
+        start=start,
+        owned=np.array(owned, bool),
+        target=np.array(target, np.int32),
+    )
 
 
 LONG = window([2, 7, 8, 9, 3], [-1, 0, 0, 1, -1], [False, True], [IGNORE, 4], row=1, start=2)

@@ -31,15 +31,15 @@ def window(start, end, number=0):
     unit = np.array([0, -1, -1, -1, *np.repeat(np.arange(1, end - start + 1), 2), -1], np.int32)
     ids, n = np.arange(len(spans), dtype=np.int32), end - start + 1
     return Features(
-        0,
-        number,
-        ids,
-        ids * 0,
-        np.array(spans, np.int32),
-        unit,
-        start,
-        np.ones(n, bool),
-        ids[:2] * 0,
+        row=0,
+        window=number,
+        input_ids=ids,
+        type_ids=ids * 0,
+        spans=np.array(spans, np.int32),
+        unit=unit,
+        start=start,
+        owned=np.ones(n, bool),
+        target=ids[:2] * 0,
     )
 
 
@@ -121,7 +121,17 @@ def test_the_default_cuts_no_word_and_leaves_marks_where_the_model_puts_them(cut
     spans = np.array([(0, 0), (0, 0), *pieces, (0, 0)], np.int32)
     ids = np.arange(len(spans), dtype=np.int32)
     unit = np.array([0, -1, *np.arange(1, len(pieces) + 1), -1], np.int32)
-    f = Features(0, 0, ids, ids * 0, spans, unit, 0, np.ones(len(pieces) + 1, bool), ids[:2] * 0)
+    f = Features(
+        row=0,
+        window=0,
+        input_ids=ids,
+        type_ids=ids * 0,
+        spans=spans,
+        unit=unit,
+        start=0,
+        owned=np.ones(len(pieces) + 1, bool),
+        target=ids[:2] * 0,
+    )
     value = np.zeros((len(ids), 2), np.float32)
     value[first + 2, 0] = value[last + 2, 1] = 12
     found = answer([(f, value)], context, SpanOptions())
