@@ -98,6 +98,78 @@ class Record:
     items: Sequence[Sequence[int]] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitScores:
+    """What a model scores, and on what.
+
+    Args:
+        task: "tag".
+        dataset: "conll2002"; "" for a model that was only measured.
+        split: "test".
+        main: "entity_f1", the key of the main score.
+        scores: {"entity_f1": 0.81, "ece": 0.02}; {} for a model that was only measured.
+        details: {"per_label": ...}, tables for the report.
+        items: counts per example behind the main score; see `tasks.metrics`.
+    """
+
+    task: str
+    dataset: str
+    split: str
+    main: str
+    scores: Mapping[str, float]
+    details: Mapping[str, Any] = field(default_factory=dict)
+    items: Sequence[Sequence[int]] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What a model costs, and under which conditions that was measured."""
+
+    params: int
+    size_bytes: int
+    macs: Mapping[str, int]
+    conditions: Conditions
+    latency: Sequence[Latency] = ()
+    peak_memory_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """Where a record comes from.
+
+    Args:
+        key: fingerprint of everything that the run depends on.
+        study: "reviews".
+        run: "student-distilled-s0".
+        role: "teacher", "distilled", "finetuned", "baseline", "exported", "measured", ...
+        seed: 0.
+        seconds: 312.5 of training.
+        config: {"model": ...}, the settings of the run.
+        code: "3f2a9c1d8e70", the commit.
+        details: {"dev": {"entity_f1": 0.8}}, whatever else explains the numbers.
+    """
+
+    key: str
+    study: str
+    run: str
+    role: str
+    seed: int
+    seconds: float
+    config: Mapping[str, Any]
+    code: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+def record_of(model: str, scores: SplitScores, cost: Cost, provenance: Provenance) -> Record:
+    """Return the Record of a model; the only place that builds one, but for reading a file."""
+    parts: dict[str, Any] = {}
+    for part in (scores, cost, provenance):
+        parts |= {f.name: getattr(part, f.name) for f in dataclasses.fields(part)}
+
+    details = {**provenance.details, **scores.details}
+    return Record(model=model, **parts | {"details": details})
+
+
 def read(path: Path | str) -> list[Record]:
     """Read the records of a .jsonl file, or of every `record.jsonl` below a study's folder, none if there is none.
 

@@ -75,11 +75,8 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
     loaded = study.load(source) if study else load_model(source)
 
     # Compared on the user's texts, else on dev; scales from the user's, else from training text.
-    own = (
-        texts_of(arguments.texts, pairs=task_of_folder(read_folder(source)).has_pairs)
-        if arguments.texts
-        else []
-    )
+    pairs = task_of_folder(read_folder(source)).has_pairs
+    own = texts_of(arguments.texts, pairs=pairs) if arguments.texts else []
     builder = builder_of(
         loaded,
         source,
@@ -109,7 +106,7 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
 
 def show(result: dict[str, Any]) -> dict[str, Any]:
     """Return one short row per candidate."""
-    keys = ("name", "file", "bytes", "int8_products", "products")
-    keys += ("parity", "score", "drop", "stable")
+    what, proven = ("name", "file", "bytes"), ("int8_products", "products", "parity")
+    keys = (*what, *proven, "score", "drop", "stable")
     rows = [{key: candidate[key] for key in keys} for candidate in result["candidates"]]
     return {"title": f"exported to {result['folder']}", "rows": rows}

@@ -1,39 +1,47 @@
-"""Energy of the processor package, read from Linux's powercap interface (RAPL); None where a machine hides it.
+"""Energy of the processor package, read from Linux's powercap interface (RAPL).
 
-The counters are of the whole package, everything else that runs on it included, and wrap around at a published range.
+The counters are of the whole package, everything else that runs on it included, and wrap around at
+a published range. Many machines hide them.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 _PACKAGE = re.compile(r"intel-rapl:\d+")
 """Zones of whole packages; `intel-rapl:0:1` is a part of one and would count twice."""
 
 
 class Meter:
-    """The energy counters of a machine's packages. Made by `meter`."""
+    """The energy counters of a machine's packages; `meter` makes one.
+
+    Args:
+        zones: counter file -> microjoules at which it starts again from 0.
+    """
 
     def __init__(self, zones: Mapping[Path, int]) -> None:
-        self._zones = dict(zones)  # counter file -> microjoules at which it starts again from 0
+        self._zones = dict(zones)
 
     def joules(self, work: Callable[[], object]) -> float:
-        """Joules that the packages used while `work` ran."""
+        """Return the joules that the packages use while `work` runs."""
         before = {counter: _number(counter) for counter in self._zones}
         work()
-        used = 0
+
+        microjoules = 0
         for counter, limit in self._zones.items():
             difference = _number(counter) - before[counter]
-            used += difference + limit if difference < 0 else difference
-        return used / 1e6
+            microjoules += difference + limit if difference < 0 else difference
+        return microjoules / 1e6
 
 
 def meter(root: Path = Path("/sys/class/powercap")) -> Meter | None:
-    """The machine's meter; None when it exposes no counter or this user may not read one.
+    """Return the machine's meter; None when it has no counter or this user may not read one.
 
-    root: where the zones are.
+    Args:
+        root: where the zones are.
     """
     zones: dict[Path, int] = {}
     for zone in sorted(root.iterdir()) if root.is_dir() else []:
@@ -45,6 +53,19 @@ def meter(root: Path = Path("/sys/class/powercap")) -> Meter | None:
         except OSError:  # readable by root alone on most machines
             return None
     return Meter(zones) if zones else None
+
+
+def energy_of(calls: Sequence[Callable[[], object]]) -> dict[str, Any]:
+    """Return the millijoules per call of the whole package, as details of a record."""
+    counters = meter()
+    if counters is None:
+        return {"energy": "not exposed by this machine"}
+
+    joules = counters.joules(lambda: [call() for call in calls])
+    return {
+        "energy": "RAPL, whole processor packages",
+        "energy_mj": joules * 1000 / len(calls),
+    }
 
 
 def _number(path: Path) -> int:

@@ -1,14 +1,14 @@
-"""Time per call, paired: candidates take turns (A B A B), so that a busy machine slows all of them alike.
+"""Time per call, paired: candidates take turns (A B A B), so that a busy machine slows all alike.
 
 Three protocols, never mixed in one column:
 
     real         one test text after another, batch 1, from the text to the labels
     real-model   the same texts, the model alone on encoded input
-    papers-512   one row of 512 random ids, batch 1, no padding mask: 10 warm-up calls, then timed ones
+    papers-512   one row of 512 random ids, batch 1, no padding mask
 
-Nothing is filtered: the published files drop outliers at a modified z-score of 0.75, which keeps the central
-calls only, and time a GPU without waiting for it. Here the median and the 95th percentile are of all timed
-calls, and `synchronize` is called inside the timed part.
+Nothing is filtered: the published files drop outliers at a modified z-score of 0.75, which keeps
+the central calls only, and time a GPU without waiting for it. Here the median and the 95th
+percentile are of all timed calls, and `synchronize` is called inside the timed part.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import gc
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
@@ -24,9 +25,12 @@ from destila.errors import ConfigError
 from destila.records import Conditions, Latency
 
 REAL, REAL_MODEL, PAPERS = "real", "real-model", "papers-512"
-PAPERS_LENGTH, PAPERS_WARMUP = 512, 10
+PAPERS_LENGTH = 512
 
 Call = Callable[[], object]
+
+_BLOCK = 2_000_000
+"""Numbers of one block of bootstrap draws, which bounds its memory."""
 
 
 def time_paired(
@@ -36,33 +40,48 @@ def time_paired(
     repeats: int,
     synchronize: Call | None = None,
 ) -> dict[str, np.ndarray]:
-    """Milliseconds [repeats, N] of every candidate's N calls, timed in turn: A1 B1 A2 B2 ...
+    """Return milliseconds [repeats, N] of every candidate's N calls, timed in turn: A1 B1 A2 B2.
 
-    calls: the same number of calls for each candidate; call i of every candidate does the same work.
-    warmup: untimed calls of each candidate before. synchronize: waits for an accelerator. Raises ConfigError.
+    Args:
+        calls: the same number of calls for each candidate; call i of all does the same work.
+        warmup: untimed calls of each candidate before.
+        repeats: how often all the calls are timed.
+        synchronize: waits for an accelerator; None: there is none.
+
+    Raises:
+        ConfigError: the numbers of calls differ, or nothing is to be timed.
     """
     sizes = {name: len(sequence) for name, sequence in calls.items()}
     if not sizes or min(sizes.values()) < 1 or len(set(sizes.values())) > 1:
         raise ConfigError(
-            f"paired timing needs the same number of calls for each candidate, at least one: {sizes}"
+            "paired timing needs the same number of calls for each candidate, at least one: "
+            f"{sizes}"
         )
     if repeats < 1:
-        raise ConfigError(f"repeats = {repeats}: at least one pass must be timed")
+        raise ConfigError(f"repeats = {repeats}: at least one round must be timed")
+
     size = next(iter(sizes.values()))
     for turn in range(warmup):
         for sequence in calls.values():
             _time(sequence[turn % size], synchronize)
-    found = {name: np.empty((repeats, size)) for name in calls}
+
+    times = {name: np.empty((repeats, size)) for name in calls}
     with _no_garbage_collection():
         for turn in range(repeats):
             for position in range(size):
                 for name, sequence in calls.items():
-                    found[name][turn, position] = _time(sequence[position], synchronize)
-    return found
+                    times[name][turn, position] = _time(sequence[position], synchronize)
+    return times
 
 
 def summarise(protocol: str, milliseconds: np.ndarray, conditions: Conditions) -> Latency:
-    """The median and 95th percentile of timed calls, divided by the batch so that they are per example."""
+    """Return the median and 95th percentile of timed calls, per example.
+
+    Args:
+        protocol: its name.
+        milliseconds: of every call, in any shape.
+        conditions: of the measurement; its batch divides the times.
+    """
     per_example = np.asarray(milliseconds, dtype=np.float64).ravel() / conditions.batch
     return Latency(
         protocol=protocol,
@@ -72,40 +91,70 @@ def summarise(protocol: str, milliseconds: np.ndarray, conditions: Conditions) -
     )
 
 
-def speed_up(
+def paired_speed_up(
     baseline: np.ndarray, candidate: np.ndarray, *, draws: int = 2000, seed: int = 0
 ) -> tuple[float, float, float]:
-    """How many times faster a candidate is: (ratio of medians, low, high), a 95 % paired-bootstrap interval.
+    """Return how many times faster a candidate is: (ratio of medians, low, high).
 
-    baseline, candidate: milliseconds of the same shape from one `time_paired`; pairs are resampled together.
-    Raises ConfigError when the shapes differ.
+    low and high are the 95 % interval of a paired bootstrap: pairs are resampled together.
+
+    Args:
+        baseline: milliseconds from one `time_paired`.
+        candidate: milliseconds of the same shape from the same.
+        draws: of the bootstrap.
+        seed: of the draws.
+
+    Raises:
+        ConfigError: the shapes differ.
     """
     if baseline.shape != candidate.shape:
         raise ConfigError(
             f"paired times have shapes {baseline.shape} and {candidate.shape}: time them together"
         )
     pairs = np.stack([baseline.ravel(), candidate.ravel()])  # [2, N]
+    size = pairs.shape[1]
+
     generator = np.random.default_rng(seed)
+    block = max(1, _BLOCK // size)
     ratios = []
-    block = max(1, 2_000_000 // pairs.shape[1])  # bounds the memory of one block of draws
     for start in range(0, draws, block):
-        chosen = generator.integers(
-            pairs.shape[1], size=(min(block, draws - start), pairs.shape[1])
-        )
+        chosen = generator.integers(size, size=(min(block, draws - start), size))  # [draws, N]
         medians = np.median(pairs[:, chosen], axis=2)  # [2, draws]
         ratios.append(medians[0] / medians[1])
+
     low, high = np.percentile(np.concatenate(ratios), [2.5, 97.5])
     slow, fast = np.median(pairs, axis=1)
     return float(slow / fast), float(low), float(high)
+
+
+def ratios_to_first(
+    protocol: str, names: Sequence[str], times: Sequence[np.ndarray]
+) -> list[dict[str, Any]]:
+    """Return how many times faster each model is than the first one, with the interval.
+
+    Args:
+        protocol: its name.
+        names: of the models.
+        times: milliseconds of each, of one `time_paired`.
+    """
+    ratios = []
+    for name, own in zip(names[1:], times[1:], strict=True):
+        ratio, low, high = paired_speed_up(times[0], own)
+        compared = {"protocol": protocol, "model": name, "baseline": names[0]}
+        ratios.append({**compared, "speed_up": ratio, "low": low, "high": high})
+    return ratios
 
 
 @contextmanager
 def using_threads(
     count: int, read: Callable[[], int], write: Callable[[int], object]
 ) -> Iterator[int]:
-    """Runs a block with `count` threads of a backend and restores them; yields the number really in use.
+    """Run a block with `count` threads of a backend and restore them; yield the number in use.
 
-    read, write: the backend's functions, e.g. `torch.get_num_threads`, `torch.set_num_threads`.
+    Args:
+        count: threads to ask for.
+        read: the backend's function, such as `torch.get_num_threads`.
+        write: the backend's function, such as `torch.set_num_threads`.
     """
     before = read()
     write(count)
@@ -116,6 +165,7 @@ def using_threads(
 
 
 def _time(call: Call, synchronize: Call | None) -> float:
+    """Return the milliseconds of a call, the wait for an accelerator included."""
     start = time.perf_counter()
     call()
     if synchronize is not None:

@@ -5,19 +5,22 @@ real-model   the same texts, the model alone on encoded input
 throughput   the same texts in batches, from the text to the labels, per text
 fixed-L      windows of L tokens of the file's own text, the model alone
 random-L     L random ids without a mask; papers-512 at 512
-ner-100      the 100 sentences of CoNLL-2002 that a thesis timed, one by one, 5 passes
+ner-100      the 100 sentences of CoNLL-2002 that a thesis timed, one by one, 5 times
+
+A study's tests, `destila measure` and `destila measure presets` time by these functions alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
 from destila import datasets
 from destila.errors import ConfigError
+from destila.inference.session import TokenWindow
 from destila.measuring import machine
 from destila.measuring.latency import (
     PAPERS,
@@ -28,24 +31,27 @@ from destila.measuring.latency import (
     summarise,
     time_paired,
 )
-from destila.measuring.profile import describe
-from destila.measuring.targets import TimingTarget, needed
+from destila.measuring.targets import TimingTarget, required_predictor, required_task
 from destila.records import Latency
 from destila.types import Example
 
 THROUGHPUT, NER = "throughput", "ner-100"
-NER_SENTENCES, NER_PASSES = 100, 5
-_READ = 5000
-"""Lines of a text file that the timed ones are taken from."""
+NER_SENTENCES, NER_REPEATS = 100, 5
+
 _WINDOWS = 10
 """Windows of each fixed length that are timed."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Protocol:
-    """Calls to be timed: call i of every model does the same work.
+    """Calls to be timed.
 
-    length: of each model's input, in words. batch: texts per call.
+    Args:
+        name: of the protocol.
+        calls: of each target; call i of every target does the same work.
+        length: of each target's input, in words.
+        repeats: how often all the calls are timed.
+        batch: texts of a call.
     """
 
     name: str
@@ -55,127 +61,231 @@ class Protocol:
     batch: int = 1
 
 
-def on_texts(
-    opened: Sequence[TimingTarget], examples: Sequence[Example], *, passes: int, batch: int
-) -> list[Protocol]:
-    """Real texts from text to label, the model alone on them, and in batches (0: not). Raises ConfigError for a preset."""
-    real = _one_by_one(REAL, opened, examples, passes)
-    alone = tuple([model.forward(rows) for rows in _windows(model, examples)] for model in opened)
-    found = [real, replace(real, name=REAL_MODEL, calls=alone)]
-    if batch:
-        size = min(batch, len(examples))
-        batches = [examples[i : i + size] for i in range(0, len(examples) - size + 1, size)]
-        calls = tuple([partial(_predict, model, each) for each in batches] for model in opened)
-        found.append(replace(real, name=THROUGHPUT, calls=calls, batch=size))
-    return found
-
-
-def ner_sentences(opened: Sequence[TimingTarget]) -> Protocol:
-    """The 100 first test sentences of CoNLL-2002, five passes; raises DataError where the data are not."""
-    sentences = datasets.load({"use": "conll2002"}).splits["test"][:NER_SENTENCES]
-    return _one_by_one(NER, opened, sentences, NER_PASSES)
-
-
-def fixed(
-    opened: Sequence[TimingTarget], examples: Sequence[Example], length: int, repeats: int
+def real_texts(
+    targets: Sequence[TimingTarget], examples: Sequence[Example], repeats: int, name: str = REAL
 ) -> Protocol:
-    """Windows of exactly `length` tokens, cut from the texts one after another, a frame of specials around each."""
-    check(opened, length, least=3)
-    cut = [_cut(_windows(model, examples), length) for model in opened]
-    size = min(map(len, cut))
+    """Return the protocol of real texts one by one, from the text to the labels.
+
+    Args:
+        targets: what is timed.
+        examples: the texts.
+        repeats: how often all of them are timed.
+        name: of the protocol.
+
+    Raises:
+        ConfigError: a target is a preset, which cannot read.
+    """
+    calls = tuple(labelling_calls(target, examples) for target in targets)
+    length = tuple(_lengths(target, examples) for target in targets)
+    return Protocol(name=name, calls=calls, length=length, repeats=repeats)
+
+
+def model_alone(
+    targets: Sequence[TimingTarget], examples: Sequence[Example], repeats: int
+) -> Protocol:
+    """Return the protocol of real texts, encoded already; all windows of a text are one call.
+
+    Args:
+        targets: what is timed; each has a `forward`.
+        examples: the texts.
+        repeats: how often all of them are timed.
+    """
+    calls = []
+    for target in targets:
+        texts = _windows(target, examples)
+        calls.append([_forward(target, windows) for windows in texts])
+    length = tuple(_lengths(target, examples) for target in targets)
+    return Protocol(name=REAL_MODEL, calls=tuple(calls), length=length, repeats=repeats)
+
+
+def throughput(
+    targets: Sequence[TimingTarget], examples: Sequence[Example], repeats: int, batch: int
+) -> Protocol:
+    """Return the protocol of real texts in full batches, from the texts to the labels.
+
+    Args:
+        targets: what is timed.
+        examples: the texts; those behind the last full batch are left out.
+        repeats: how often all of them are timed.
+        batch: texts at once; fewer where there are not so many.
+    """
+    size = min(batch, len(examples))
+    starts = range(0, len(examples) - size + 1, size)
+    batches = [examples[start : start + size] for start in starts]
+    calls = tuple([partial(_label, target, texts) for texts in batches] for target in targets)
+    length = tuple(_lengths(target, examples) for target in targets)
+    return Protocol(name=THROUGHPUT, calls=calls, length=length, repeats=repeats, batch=size)
+
+
+def ner_sentences(targets: Sequence[TimingTarget]) -> Protocol:
+    """Return the protocol of the 100 first test sentences of CoNLL-2002, five times.
+
+    Raises:
+        DataError: the data are not here.
+    """
+    sentences = datasets.load({"use": "conll2002"}).splits["test"][:NER_SENTENCES]
+    return real_texts(targets, sentences, NER_REPEATS, NER)
+
+
+def fixed_length(
+    targets: Sequence[TimingTarget], examples: Sequence[Example], length: int, repeats: int
+) -> Protocol:
+    """Return the protocol of windows of exactly `length` tokens, cut from the texts in order.
+
+    Args:
+        targets: what is timed.
+        examples: the texts; too short ones are repeated.
+        length: tokens of a window, the two specials around it included.
+        repeats: how often each window is timed.
+
+    Raises:
+        ConfigError: a target cannot read so many tokens.
+    """
+    check_length(targets, length, least=3)
+    windows = [_cut(_windows(target, examples), length) for target in targets]
+    count = min(map(len, windows))
     calls = tuple(
-        [model.forward([row]) for row in rows[:size]]
-        for model, rows in zip(opened, cut, strict=True)
+        [_forward(target, [window]) for window in own[:count]]
+        for target, own in zip(targets, windows, strict=True)
     )
-    return Protocol(f"fixed-{length}", calls, (f"{length} tokens of text",) * len(opened), repeats)
+    words = (f"{length} tokens of text",) * len(targets)
+    return Protocol(name=f"fixed-{length}", calls=calls, length=words, repeats=repeats)
 
 
-def random(opened: Sequence[TimingTarget], length: int, repeats: int) -> Protocol:
-    """One row of random ids: no mask, no token types, as the published measurement."""
-    check(opened, length, least=1)
+def random_length(targets: Sequence[TimingTarget], length: int, repeats: int) -> Protocol:
+    """Return the protocol of one window of random ids, as the published measurement.
+
+    Args:
+        targets: what is timed.
+        length: tokens of the window.
+        repeats: how often it is timed.
+
+    Raises:
+        ConfigError: a target cannot read so many tokens.
+    """
+    check_length(targets, length, least=1)
     name = PAPERS if length == PAPERS_LENGTH else f"random-{length}"
-    calls = tuple([model.forward([random_ids(model, length)])] for model in opened)
-    return Protocol(name, calls, (f"{length} random ids",) * len(opened), repeats)
+    calls = tuple([random_call(target, length)] for target in targets)
+    words = (f"{length} random ids",) * len(targets)
+    return Protocol(name=name, calls=calls, length=words, repeats=repeats)
 
 
-def random_ids(model: TimingTarget, length: int) -> np.ndarray:
-    """Ids [L] drawn evenly from the vocabulary, the same ones every time."""
-    return np.random.default_rng(0).integers(model.config.vocab_size, size=length)
-
-
-def timed(
-    opened: Sequence[TimingTarget], protocol: Protocol, *, warmup: int, threads: int
+def time_protocol(
+    targets: Sequence[TimingTarget], protocol: Protocol, *, warmup: int, threads: int
 ) -> tuple[list[np.ndarray], list[Latency]]:
-    """Milliseconds [repeats, calls] of every model, taking turns, and what they come to with their conditions."""
-    named = {str(i): calls for i, calls in enumerate(protocol.calls)}
-    waits = next((model.synchronize for model in opened if model.synchronize), None)
-    times = time_paired(named, warmup=warmup, repeats=protocol.repeats, synchronize=waits)
-    found = []
-    for i, model in enumerate(opened):
-        where = machine.conditions(
-            device=model.device,
+    """Time the calls of a protocol, the targets taking turns.
+
+    Args:
+        targets: those that the protocol was made for.
+        protocol: what is timed.
+        warmup: untimed calls of each before.
+        threads: really in use, for the conditions.
+
+    Returns:
+        Milliseconds [repeats, calls] of every target, and its Latency.
+    """
+    calls = {str(i): own for i, own in enumerate(protocol.calls)}
+    synchronize = next((t.synchronize for t in targets if t.synchronize), None)
+    times = time_paired(calls, warmup=warmup, repeats=protocol.repeats, synchronize=synchronize)
+
+    latencies = []
+    for i, target in enumerate(targets):
+        conditions = machine.conditions(
+            device=target.device,
             threads=threads,
             batch=protocol.batch,
             length=protocol.length[i],
-            dtype=model.dtype,
-            backend=model.backend,
+            dtype=target.dtype,
+            backend=target.backend,
             warmup=warmup,
             repeats=times[str(i)].size,
         )
-        found.append(summarise(protocol.name, times[str(i)], where))
-    return [times[str(i)] for i in range(len(opened))], found
+        latencies.append(summarise(protocol.name, times[str(i)], conditions))
+    return [times[str(i)] for i in range(len(targets))], latencies
 
 
 def ner_seconds(times: np.ndarray) -> float:
-    """The published number of the ner-100 protocol: seconds per pass over the sentences, mean of the passes."""
+    """Return the published number of ner-100: seconds for all sentences, mean of the repeats.
+
+    Args:
+        times: milliseconds [repeats, sentences].
+    """
     return float(times.sum(1).mean() / 1000)
 
 
-def predict_all(model: TimingTarget, examples: Sequence[Example]) -> list[Call]:
-    """Calls that label one text each, from the text to the labels."""
-    return [partial(_predict, model, [example]) for example in examples]
+def labelling_calls(target: TimingTarget, examples: Sequence[Example]) -> list[Call]:
+    """Return calls that label one text each, from the text to the labels."""
+    return [partial(_label, target, [example]) for example in examples]
 
 
-def check(opened: Sequence[TimingTarget], length: int, *, least: int) -> None:
-    """Refuses a length that a model cannot read with a ConfigError."""
-    for model in opened:
-        if not least <= length <= model.config.max_length:
-            most = model.config.max_length
+def random_call(target: TimingTarget, length: int) -> Call:
+    """Return a call of the model alone on ids drawn evenly, the same ones every time."""
+    assert target.config is not None, "only a model of known shape reads random ids"
+    ids = np.random.default_rng(0).integers(target.config.vocab_size, size=length)  # [L]
+    return _forward(target, [(ids, np.zeros_like(ids))])
+
+
+def check_length(targets: Sequence[TimingTarget], length: int, *, least: int) -> None:
+    """Raise ConfigError when a target cannot read windows of a length."""
+    for target in targets:
+        if not least <= length <= target.longest:
             raise ConfigError(
-                f"length = {length}: {model.name} reads at most {most} tokens, and {least} are the least"
+                f"length = {length}: {target.name} reads at most {target.longest} tokens, "
+                f"and {least} are the least"
             )
 
 
-def _one_by_one(
-    name: str, opened: Sequence[TimingTarget], examples: Sequence[Example], passes: int
-) -> Protocol:
-    sizes = [[sum(map(len, rows)) for rows in _windows(model, examples)] for model in opened]
-    calls = tuple(predict_all(model, examples) for model in opened)
-    return Protocol(name, calls, tuple(describe(each, "tokens") for each in sizes), passes)
+def describe_lengths(lengths: Sequence[int], unit: str) -> str:
+    """Return a distribution of lengths in words: "real: median 31, p95 78, max 120 tokens"."""
+    middle, high = np.percentile(lengths, [50, 95])
+    return f"real: median {middle:.0f}, p95 {high:.0f}, max {max(lengths)} {unit}"
 
 
-def _predict(model: TimingTarget, examples: Sequence[Example]) -> None:
-    for _ in needed(model)[2].predict(examples):
+def _lengths(target: TimingTarget, examples: Sequence[Example]) -> str:
+    """Return the lengths of texts in the target's tokens; in words where it has none."""
+    if target.tokenizer is None and target.forward is None:  # a baseline
+        sizes = [len(e.words) or len(f"{e.text} {e.pair or ''}".split()) for e in examples]
+        return describe_lengths(sizes, "words")
+
+    texts = _windows(target, examples)
+    return describe_lengths([sum(len(ids) for ids, _ in windows) for windows in texts], "tokens")
+
+
+def _label(target: TimingTarget, examples: Sequence[Example]) -> None:
+    for _ in required_predictor(target).predict(examples):
         pass
 
 
-def _windows(model: TimingTarget, examples: Sequence[Example]) -> list[list[np.ndarray]]:
-    """Token ids of every window of every example."""
-    reader, tokenizer, _ = needed(model)
-    plain = [Example(e.id, e.text, e.pair if reader.has_pairs else None, e.words) for e in examples]
-    encoded = reader.encode(plain, tokenizer, model.labels, max_length=model.window)
-    found: list[list[np.ndarray]] = [[] for _ in examples]
-    for window in encoded.features:
-        found[window.row].append(window.input_ids)
-    return found
+def _forward(target: TimingTarget, windows: Sequence[TokenWindow]) -> Call:
+    assert target.forward is not None, "a baseline has no model that stands alone"
+    return target.forward(windows)
 
 
-def _cut(windows: Sequence[Sequence[np.ndarray]], length: int) -> list[np.ndarray]:
-    """Up to _WINDOWS rows of `length` tokens; a short text is repeated until it fills one."""
-    rows = [row for each in windows for row in each]
+def _windows(target: TimingTarget, examples: Sequence[Example]) -> list[list[TokenWindow]]:
+    """Return every window of every example."""
+    task, tokenizer = required_task(target)
+    plain = [Example(e.id, e.text, e.pair if task.has_pairs else None, e.words) for e in examples]
+    encoded = task.encode(plain, tokenizer, target.labels, max_length=target.window)
+
+    windows: list[list[TokenWindow]] = [[] for _ in examples]
+    for feature in encoded.features:
+        windows[feature.row].append((feature.input_ids, feature.type_ids))
+    return windows
+
+
+def _cut(texts: Sequence[Sequence[TokenWindow]], length: int) -> list[TokenWindow]:
+    """Return up to _WINDOWS windows of `length` tokens, each between the two specials.
+
+    A short text is repeated until it fills one.
+    """
+    rows = [ids for windows in texts for ids, _ in windows]
     first, last = rows[0][:1], rows[0][-1:]
-    stream = np.concatenate([row[1:-1] for row in rows])
     inner = length - 2
+
+    stream = np.concatenate([row[1:-1] for row in rows])
     stream = np.tile(stream, -(-inner // len(stream)))
-    chunks = [stream[i : i + inner] for i in range(0, len(stream) - inner + 1, inner)]
-    return [np.concatenate([first, chunk, last]) for chunk in chunks[:_WINDOWS]]
+    starts = range(0, len(stream) - inner + 1, inner)
+    chunks = [stream[start : start + inner] for start in starts]
+
+    cut = [np.concatenate([first, chunk, last]) for chunk in chunks[:_WINDOWS]]
+    return [(ids, np.zeros_like(ids)) for ids in cut]

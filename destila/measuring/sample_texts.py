@@ -27,7 +27,9 @@ _READ = 5000
 def texts_of(path: str, *, pairs: bool) -> list[Example]:
     """Return the first texts of a file as `predict` reads it: without labels, with words.
 
-    pairs: a tab parts a text from its pair.
+    Args:
+        path: of the file.
+        pairs: a tab parts text and pair, for tasks that read two.
 
     Raises:
         DataError: a row has no text.

@@ -27,7 +27,7 @@ from destila.report import card
 from destila.study.data import load_study
 from destila.study.keys import ExportKey
 from destila.study.recipe import read_recipe
-from destila.study.testing import TestedModel, assess
+from destila.study.testing import TestedModel, test
 from destila.training.predict import window_logits
 from destila.types import Example
 
@@ -127,10 +127,9 @@ class ExportStudy:
                 "stable": candidate.stable,
             },
             folder=folder,
-            backend=candidate.backend,
             dtype=_DTYPES.get(candidate.kind, "int8"),
         )
-        return assess(self.study, tested, self.study.folder / "tested" / f"{run}-{candidate.name}")
+        return test(self.study, tested, self.study.folder / "tested" / f"{run}-{candidate.name}")
 
     def append(self, record: Record) -> None:
         """Add a record to those of the study, where reports and `pick` find it."""

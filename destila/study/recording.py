@@ -22,7 +22,7 @@ from destila.study.keys import BaselineKey, EvaluationKey
 from destila.study.plans import TrainPlan
 from destila.study.recipe import ModelSpec, TeacherSpec
 from destila.study.teachers import Teachers, load_model, predictor_of
-from destila.study.testing import TestedModel, assess
+from destila.study.testing import TestedModel, test
 from destila.study.training import TrainedModel
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ def record_baseline(study: Study, progress: Progress = silent) -> None:
         config={},
         details={},
     )
-    study.record(assess(study, tested, _folder(study, tested, progress)))
+    study.record(test(study, tested, _folder(study, tested, progress)))
 
 
 def record_teacher(study: Study, teachers: Teachers, progress: Progress = silent) -> None:
@@ -90,7 +90,7 @@ def record_teacher(study: Study, teachers: Teachers, progress: Progress = silent
         },
     )
     folder = _folder(study, tested, progress)
-    study.record(assess(study, tested, folder, predictions=predictions))
+    study.record(test(study, tested, folder, predictions=predictions))
 
 
 def student_record(
@@ -129,7 +129,7 @@ def student_record(
         config={**tested.config, **settings},
         details=details,
     )
-    return assess(
+    return test(
         study,
         tested,
         _folder(study, tested, progress),
@@ -146,7 +146,7 @@ def evaluate_folder(
     key = EvaluationKey(data=study.key, weights=weights_fingerprint(folder), split=split).digest
     tested = _tested_folder(study, folder, spec)
     tested = replace(tested, key=key, run=spec.label, role="evaluated")
-    return assess(study, tested, _folder(study, tested, progress), split=split)
+    return test(study, tested, _folder(study, tested, progress), split=split)
 
 
 def _tested_folder(

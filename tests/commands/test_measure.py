@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 
-import numpy as np
 import pytest
 
 from destila import records
@@ -116,14 +115,10 @@ def test_several_models_are_compared_with_the_first(folder, tmp_path):
     assert all(records.from_json(model).peak_memory_bytes > 0 for model in found["models"])
 
 
-def test_windows_of_a_fixed_length_are_of_the_texts_own_tokens(folder):
-    model = targets.open_model(str(folder), task="tag", labels=3, threads=1)
-    rows = protocols._cut([[np.array([2, 5, 6, 7, 3])], [np.array([2, 8, 9, 3])]], 5)
-    assert [row.tolist() for row in rows] == [[2, 5, 6, 7, 3]]
-    rows = protocols._cut([[np.array([2, 5, 6, 3])]], 7)
-    assert [row.tolist() for row in rows] == [[2, 5, 6, 5, 6, 5, 3]]
+def test_windows_too_short_for_the_specials_are_refused(folder):
+    model = targets.open_target(str(folder), task="tag", labels=3, threads=1)
     with pytest.raises(ConfigError, match="length = 2"):
-        protocols.fixed([model], sample_texts.texts_of(__file__, pairs=False), 2, 1)
+        protocols.fixed_length([model], sample_texts.texts_of(__file__, pairs=False), 2, 1)
 
 
 def test_a_model_is_opened_several_times_to_know_its_load_time(folder):

@@ -6,6 +6,7 @@ import pytest
 
 from destila.commands import presets
 from destila.errors import ConfigError
+from destila.measuring import published_tables
 from destila.report import reference
 
 SMALL = {"vocab_size": 50, "embedding": 64, "hidden": 64, "heads": 1, "ffn": 128, "layers": 1}
@@ -40,7 +41,11 @@ def test_the_true_count_adds_the_products_of_attention():
 def test_a_preset_is_timed_beside_beto(monkeypatch):
     for name in ("beto-uncased", "albeto-tiny"):
         changes = SMALL if name == "albeto-tiny" else {**SMALL, "layers": 3}
-        monkeypatch.setitem(presets.MODELS, name, presets.MODELS[name].with_values(**changes))
+        monkeypatch.setitem(
+            published_tables.PUBLISHED_MODELS,
+            name,
+            published_tables.PUBLISHED_MODELS[name].with_values(**changes),
+        )
     timing = {"latency": True, "repeats": 3, "warmup": 1, "threads": 1}
     found = listed(only=("albeto-tiny",), **timing)["albeto-tiny"]
     (latency,) = found["latency"]

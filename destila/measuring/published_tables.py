@@ -1,0 +1,129 @@
+"""The efficiency tables of both theses, measured here: no weights are needed, random ones will do.
+
+Parameters and multiply-accumulates are by formula and equal the published integers. Times are of
+this machine; each preset takes turns with BETO (A B A B), so that the ratio holds even where the
+machine is not quiet. The sentences of the thesis have as many tokens as a byte-pair vocabulary of
+31,000 pieces, learned from the training text, gives them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from destila import datasets
+from destila.measuring import protocols
+from destila.measuring.latency import PAPERS_LENGTH, paired_speed_up
+from destila.measuring.protocols import (
+    NER,
+    NER_REPEATS,
+    NER_SENTENCES,
+    Protocol,
+    describe_lengths,
+)
+from destila.measuring.targets import TimingTarget, preset_target
+from destila.models.macs import count_macs
+from destila.models.presets import PRESETS, count_parameters
+from destila.tokenizer.train import learn
+
+REFERENCE_MODEL = "beto-uncased"
+"""What the theses compare with."""
+
+MACS_LENGTHS = (128, 256, 512)
+
+PUBLISHED_MODELS = PRESETS | {
+    f"albeto-tiny-{layers}": PRESETS["albeto-tiny"].with_values(layers=layers)
+    for layers in (6, 8, 12)
+}
+"""The presets, and the deeper tiny ones whose cost was published though no weights were."""
+
+_PIECES = 31_000
+_LABELS = ("0", "1", "2")
+
+
+def count_preset(name: str) -> dict[str, Any]:
+    """Return name, parameters, macs (`linear_L` and `total_L`) and macs_speed_up of a preset."""
+    config = PUBLISHED_MODELS[name]
+    counts = {}
+    for length in MACS_LENGTHS:
+        counts[f"linear_{length}"] = count_macs(config, length, attention=False)
+        counts[f"total_{length}"] = count_macs(config, length, attention=True)
+
+    return {
+        "name": name,
+        "parameters": count_parameters(config),
+        "macs": counts,
+        "macs_speed_up": published_speed_up(name),
+    }
+
+
+def published_speed_up(name: str) -> float:
+    """Return the speed-up as printed: GMACs at 512 tokens against BETO's.
+
+    Both are cut, not rounded, to two decimals, and so is their ratio.
+    """
+    reference = count_macs(PUBLISHED_MODELS[REFERENCE_MODEL], 512) // 10**7
+    own = count_macs(PUBLISHED_MODELS[name], 512) // 10**7
+    return (100 * reference // own) / 100
+
+
+def time_preset(
+    name: str,
+    *,
+    random_repeats: int,
+    sentence_lengths: Sequence[int],
+    warmup: int,
+    threads: int,
+) -> dict[str, Any]:
+    """Return the `latency` of a preset, taking turns with BETO, and `ner_100_seconds`.
+
+    Args:
+        name: of the preset.
+        random_repeats: timed calls on 512 random ids; 0 leaves them out.
+        sentence_lengths: tokens of the 100 sentences; empty leaves them out.
+        warmup: untimed calls before each protocol.
+        threads: really in use.
+    """
+    targets = [
+        preset_target(each, PUBLISHED_MODELS[each], task="classify", labels=_LABELS)
+        for each in (REFERENCE_MODEL, name)
+    ]
+    plan = []
+    if random_repeats:
+        plan.append(protocols.random_length(targets, PAPERS_LENGTH, random_repeats))
+    if sentence_lengths:
+        plan.append(_random_sentences(targets, sentence_lengths))
+
+    facts: dict[str, Any] = {"latency": []}
+    for protocol in plan:
+        times, latencies = protocols.time_protocol(
+            targets, protocol, warmup=warmup, threads=threads
+        )
+        ratio, low, high = paired_speed_up(*times)
+        interval = {"speed_up": ratio, "low": low, "high": high}
+        facts["latency"].append(asdict(latencies[1]) | interval)
+        if protocol.name == NER:
+            facts["ner_100_seconds"] = protocols.ner_seconds(times[1])
+    return facts
+
+
+def ner_sentence_lengths() -> list[int]:
+    """Return the tokens of each of the 100 sentences, specials included.
+
+    Raises:
+        DataError: the data are not here.
+    """
+    splits = datasets.load({"use": "conll2002"}).splits
+    tokenizer = learn([e.text for e in splits["train"]], kind="bpe", vocab_size=_PIECES)
+    specials = tokenizer.special_count(False)
+
+    encoded = tokenizer.text([e.text for e in splits["test"][:NER_SENTENCES]])
+    return [min(len(pieces.ids) + specials, PAPERS_LENGTH) for pieces in encoded]
+
+
+def _random_sentences(targets: Sequence[TimingTarget], lengths: Sequence[int]) -> Protocol:
+    """Return the protocol ner-100 on random ids, for models that have no tokenizer."""
+    calls = tuple([protocols.random_call(target, n) for n in lengths] for target in targets)
+    words = (describe_lengths(lengths, "random ids"),) * len(targets)
+    return Protocol(name=NER, calls=calls, length=words, repeats=NER_REPEATS)
