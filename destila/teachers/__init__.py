@@ -1,1 +1,1 @@
-"""The teacher's side of distillation: `teacher.py` loads it, `cache.py` remembers what it said."""
+"""The teacher's side of distillation: `teacher.py` loads it, `cache.py` keeps its logits."""

@@ -1,10 +1,10 @@
-"""New texts for a teacher to label, made from the labelled ones. No torch; filling masks is in `fill.py`.
+"""New texts for a teacher to label, made from the labelled ones, without torch; see `fill.py` too.
 
-    swap   an entity gives way to another of its type from the training set, and the BIO labels with it
-    fill   some words give way to others that a masked language model finds likely there
+    swap   an entity gives way to another of its type from the training set, and the BIO labels with
+    it fill   some words give way to others that a masked language model finds likely there
 
-Every choice depends on (seed, copy, text) and on what there is to choose from, not on the order of texts. A text that
-is already known is never made: the test set stays unseen.
+Every choice depends on (seed, copy, text) and on what there is to choose from, not on the order of
+texts. A text that is already known is never made: the test set stays unseen.
 """
 
 from __future__ import annotations
@@ -42,75 +42,129 @@ class Edit:
 def apply_edits(
     text: str, words: Sequence[CharSpan], edits: Sequence[Edit]
 ) -> tuple[str, tuple[CharSpan, ...]]:
-    """A text with other words in some places, and the spans of its words; what stands between words stays.
+    """Return a text with other words in some places, and the spans of its words.
 
-    edits: in order, not overlapping. New words of one edit are joined by a blank.
+    What stands between words stays. New words of one edit are joined by a blank.
+
+    Args:
+        text: before.
+        words: the spans of its words.
+        edits: in order, not overlapping.
     """
-    at = {edit.first: edit for edit in edits}
-    made, spans, size, end, i = [], [], 0, 0, 0
+    edit_at = {edit.first: edit for edit in edits}
+    parts: list[str] = []
+    spans: list[CharSpan] = []
+    size = 0  # of the new text
+    end = 0  # of the last word of the old text that is done
+    i = 0
+
     while i < len(words):
-        edit = at.get(i) or Edit(i, i + 1, (text[words[i][0] : words[i][1]],))
-        gap = text[end : words[i][0]]
+        start, stop = words[i]
+        edit = edit_at.get(i) or Edit(i, i + 1, (text[start:stop],))
+
+        gap = text[end:start]
         for word in edit.words:
-            made += [gap, word]
+            parts += [gap, word]
             spans.append((size + len(gap), size + len(gap) + len(word)))
             size += len(gap) + len(word)
             gap = " "
+
         end = words[edit.last - 1][1]
         i = edit.last
-    return "".join([*made, text[end:]]), tuple(spans)
+
+    parts.append(text[end:])
+    return "".join(parts), tuple(spans)
 
 
 def text_generators(
     examples: Sequence[Example], copies: int, seed: int
 ) -> Iterable[tuple[int, int, Random]]:
-    """(copy, position, its own generator) of every text to be made; equal texts have equal generators."""
-    for position, (one, other) in enumerate(example_keys(examples)):
+    """Yield (copy, position, its own generator) of every text to be made.
+
+    Equal texts have equal generators.
+    """
+    for position, (low, high) in enumerate(example_keys(examples)):
         for copy in range(copies):
-            yield copy, position, np.random.default_rng([seed, copy, int(one), int(other)])
+            yield copy, position, np.random.default_rng([seed, copy, int(low), int(high)])
 
 
 def swap_entities(
     examples: Sequence[Example], *, copies: int, share: float, seed: int
 ) -> list[Example]:
-    """Tagged sentences with `share` of their entities (at least one) exchanged for others of the same type.
+    """Return tagged sentences with some of their entities exchanged for others of the same type.
 
-    The labels follow: what an entity's words are called is B-, I- as in the sentence it comes from. Sentences without
-    entities, and entities whose type has no other, are left out.
+    The labels follow: an entity's words are called B-, I- as in the sentence it comes from.
+    Sentences without entities, and entities whose type has no other, are left out.
+
+    Args:
+        examples: tagged sentences.
+        copies: of each one.
+        share: of its entities that are exchanged, at least one.
+        seed: of every choice.
     """
-    found = [entities(e.target) if isinstance(e.target, tuple) else [] for e in examples]
+    spans_of = [entities(e.target) if isinstance(e.target, tuple) else [] for e in examples]
+
+    # what an entity may give way to, by type
     pool: dict[str, set[tuple[str, ...]]] = {}
-    for example, spans in zip(examples, found, strict=True):
+    for example, spans in zip(examples, spans_of, strict=True):
         for kind, first, last in spans:
             pool.setdefault(kind, set()).add(_words(example)[first:last])
-    choices = {kind: sorted(known) for kind, known in pool.items()}
-    made = []
+    choices = {kind: sorted(words) for kind, words in pool.items()}
+
+    swapped = []
     for copy, i, random in text_generators(examples, copies, seed):
-        example, spans = examples[i], [s for s in found[i] if len(choices[s[0]]) > 1]
-        if not spans:
-            continue
-        count = max(1, round(share * len(spans)))
-        edits, target, end = [], [], 0
-        for chosen in sorted(random.choice(len(spans), count, replace=False)):
-            kind, first, last = spans[chosen]
-            own = _words(example)[first:last]
-            others = [words for words in choices[kind] if words != own]
-            words = others[random.integers(len(others))]
-            edits.append(Edit(first, last, words))
-            target += [
-                *(example.target or ())[end:first],
-                f"B-{kind}",
-                *[f"I-{kind}"] * (len(words) - 1),
-            ]
-            end = last
-        target += (example.target or ())[end:]
-        text, places = apply_edits(example.text, example.words, edits)
-        made.append(Example(f"{example.id}-swap{copy}", text, words=places, target=tuple(target)))
-    return made
+        spans = [span for span in spans_of[i] if len(choices[span[0]]) > 1]
+        if spans:
+            name = f"{examples[i].id}-swap{copy}"
+            swapped.append(_swap(examples[i], spans, choices, share, random, name))
+    return swapped
+
+
+def _swap(
+    example: Example,
+    spans: Sequence[tuple[str, int, int]],
+    choices: dict[str, list[tuple[str, ...]]],
+    share: float,
+    random: Random,
+    name: str,
+) -> Example:
+    """Return an example with some entities exchanged, and the labels of their words.
+
+    Args:
+        example: a tagged sentence.
+        spans: its entities (type, first word, last word + 1) that may be exchanged.
+        choices: by type, the words of every entity.
+        share: of the entities that are exchanged, at least one.
+        random: of this text.
+        name: the id of the new one.
+    """
+    old_labels = example.target or ()
+    count = max(1, round(share * len(spans)))
+    edits: list[Edit] = []
+    labels: list[str] = []
+    end = 0  # of the words whose labels are done
+
+    for chosen in sorted(random.choice(len(spans), count, replace=False)):
+        kind, first, last = spans[chosen]
+        own = _words(example)[first:last]
+        others = [words for words in choices[kind] if words != own]
+        words = others[random.integers(len(others))]
+
+        edits.append(Edit(first, last, words))
+        labels += [*old_labels[end:first], f"B-{kind}", *[f"I-{kind}"] * (len(words) - 1)]
+        end = last
+
+    labels += old_labels[end:]
+    text, places = apply_edits(example.text, example.words, edits)
+    return Example(name, text, words=places, target=tuple(labels))
 
 
 def count_augmented(dataset: Dataset, kind: str, copies: int) -> int:
-    """How many texts there will be at most; raises ConfigError when the data set cannot give them."""
+    """Return how many texts there will be at most.
+
+    Raises:
+        ConfigError: the data set cannot give them.
+    """
     train = dataset.splits["train"]
     if task_of(dataset.task).asks_questions:
         raise ConfigError(
@@ -120,15 +174,19 @@ def count_augmented(dataset: Dataset, kind: str, copies: int) -> int:
         return copies * len(train)
     if not task_of(dataset.task).needs_words or not is_bio(dataset.labels):
         raise ConfigError(
-            f"distil.augment.kind = 'swap' needs B- and I- labels, which '{dataset.name}' has not: use 'fill'"
+            f"distil.augment.kind = 'swap' needs B- and I- labels, "
+            f"which '{dataset.name}' has not: use 'fill'"
         )
+
+    # a sentence without entities has nothing to exchange
     return copies * sum(bool(isinstance(e.target, tuple) and entities(e.target)) for e in train)
 
 
 def keep_new(made: Iterable[Example], known: Iterable[Example]) -> list[Example]:
-    """The examples whose text is neither known nor made before."""
-    seen = {(e.text, e.pair) for e in known}
+    """Return the examples whose text is neither known nor made before."""
+    seen = {(example.text, example.pair) for example in known}
     kept = []
+
     for example in made:
         if (example.text, example.pair) not in seen:
             seen.add((example.text, example.pair))
@@ -137,13 +195,18 @@ def keep_new(made: Iterable[Example], known: Iterable[Example]) -> list[Example]
 
 
 def load_or_make(key: str, make: Callable[[], list[Example]]) -> list[Example]:
-    """The examples of a key, made once and kept in `$DESTILA_CACHE/augment`; raises CacheError on a damaged file."""
+    """Return the examples of a key, made once and kept in `$DESTILA_CACHE/augment`.
+
+    Raises:
+        CacheError: the file is damaged.
+    """
     path = augment_file(key)
     if not path.exists():
         made = make()
         rows = ([e.id, e.text, e.pair, e.words, e.target] for e in made)
         write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
         return made
+
     try:
         lines = path.read_text(encoding="utf-8").split("\n")  # a text may hold other line ends
         return [_example(*json.loads(line)) for line in lines if line]
@@ -152,13 +215,14 @@ def load_or_make(key: str, make: Callable[[], list[Example]]) -> list[Example]:
 
 
 def augment_file(key: str) -> Path:
-    """Where the examples of a key are kept."""
+    """Return where the examples of a key are kept."""
     return cache_root() / "augment" / f"{key}.jsonl"
 
 
 def _example(
     id: str, text: str, pair: str | None, words: list[list[int]], target: list[str] | None
 ) -> Example:
+    """Return the example of one line, whose tuples JSON has turned into lists."""
     spans = tuple((start, end) for start, end in words)
     return Example(id, text, pair, spans, None if target is None else tuple(target))
 

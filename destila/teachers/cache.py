@@ -1,11 +1,13 @@
-"""What a teacher said about every example, on disk: asked once, read by every epoch, student and batch size.
+"""A teacher's logits for every example, on disk: computed once, read by every epoch and student.
 
-A row is the teacher's logits for the units of one example, [U, C] in our label order, found by a 128-bit key of
-the example's text. So the cache survives shuffling, other batch sizes, other students and other student
-tokenizers (a cache keyed by whole batches forces a fixed order: Speedy Gonzales could not shuffle).
+A row is the teacher's logits for the units of one example, [U, C] in our label order, under a
+128-bit key of the example's text. So the cache survives shuffling, other batch sizes, other
+students and other student tokenizers (a cache keyed by whole batches forces a fixed order: Speedy
+Gonzales could not shuffle).
 
-A folder holds `meta.json`, `rows.bin` and `index.bin` (see `segment.py`). One process fills at a time, under a
-lock that the system drops when the process dies; a second one waits and then finds the work done.
+A folder holds `meta.json`, `rows.bin` and `index.bin` (see `cache_files.py`). One process fills at
+a time, under a lock that the system drops when the process dies; a second one waits and then has
+nothing left to do.
 """
 
 from __future__ import annotations
@@ -15,7 +17,6 @@ import logging
 import shutil
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ WINDOW_RULE = 1
 """Version of the window rule of `tasks.encode`: raise it when equal text may get other logits."""
 
 PredictRows = Callable[[Sequence[Example]], Iterable[np.ndarray]]
+"""What fills a cache: the rows [U, C] of some examples, in order."""
 
 
 def cache_spec(
@@ -48,10 +50,16 @@ def cache_spec(
     unit: str,
     source: str = "",
 ) -> dict[str, Any]:
-    """Everything that a cached row depends on beside its text; two equal specs share a cache.
+    """Return everything that a row depends on beside its text; two equal specs share a cache.
 
-    teacher, tokenizer: fingerprints. unit: rule from tokens to units, `task.unit_rule`.
-    source: the teacher's name for people, not part of the key.
+    Args:
+        teacher: fingerprint of its weights.
+        tokenizer: fingerprint.
+        max_length: most tokens of a window.
+        task: its name.
+        labels: in the order of the logits.
+        unit: rule from tokens to units, `task.unit_rule`.
+        source: the teacher's name for people, not part of the key.
     """
     return {
         "teacher": teacher,
@@ -66,12 +74,12 @@ def cache_spec(
 
 
 def teacher_cache_root() -> Path:
-    """`$DESTILA_CACHE/teacher`, else `~/.cache/destila/teacher`."""
+    """Return `$DESTILA_CACHE/teacher`, else `~/.cache/destila/teacher`."""
     return cache_root() / "teacher"
 
 
 def example_keys(examples: Sequence[Example]) -> np.ndarray:
-    """128-bit keys u64 [N, 2] of the examples' text, pair and words; the id and the target do not count."""
+    """Return keys u64 [N, 2] of the examples' text, pair and words; id and target do not count."""
     keys = np.empty((len(examples), 2), "<u8")
     for i, example in enumerate(examples):
         keys[i] = np.frombuffer(_digest(example), "<u8")
@@ -79,8 +87,11 @@ def example_keys(examples: Sequence[Example]) -> np.ndarray:
 
 
 def _digest(example: Example) -> bytes:
+    """Return 16 bytes that stand for what a teacher reads of an example."""
     text = example.text.encode("utf-8", "surrogatepass")
     pair = b"" if example.pair is None else b"\1" + example.pair.encode("utf-8", "surrogatepass")
+
+    # lengths first, so that no two examples give the same bytes
     digest = hashlib.blake2b(len(text).to_bytes(8, "little"), digest_size=16)
     digest.update(text)
     digest.update(len(pair).to_bytes(8, "little"))
@@ -90,9 +101,10 @@ def _digest(example: Example) -> bytes:
 
 
 def count_units(example: Example) -> int:
-    """About how many rows of logits an example has: its words, one, or for a question the words of its context.
+    """Return about how many rows of logits an example has.
 
-    Overlapping windows of a long context hold a third more.
+    Its words, one, or for a question the words of its context. Overlapping windows of a long
+    context hold a third more.
     """
     if example.answers is not None and example.pair is not None:
         return 1 + len(example.pair.split())
@@ -105,7 +117,14 @@ def estimate_cache(
     dtype: str = "float16",
     seconds_per_example: float = 0.0,
 ) -> dict[str, float]:
-    """What caching these examples will take, before it starts: `megabytes` (10^6 bytes) and `minutes`."""
+    """Return what caching these examples will take: `megabytes` (10^6 bytes) and `minutes`.
+
+    Args:
+        examples: all that the teacher will read.
+        classes: logits of a unit.
+        dtype: of the cache.
+        seconds_per_example: of the teacher.
+    """
     row = np.dtype(dtype).itemsize * classes
     size = sum(count_units(example) * row + INDEX_BYTES for example in examples)
     return {"megabytes": size / 1e6, "minutes": len(examples) * seconds_per_example / 60}
@@ -120,6 +139,14 @@ class RowsView:
     def __init__(
         self, data: np.ndarray, offsets: np.ndarray, units: np.ndarray, classes: int
     ) -> None:
+        """View rows of a file.
+
+        Args:
+            data: all logits, flat.
+            offsets: where each example's start, i64 [N].
+            units: of each example, i64 [N].
+            classes: logits of a unit.
+        """
         self._data = data
         self._offsets = offsets
         self.units = units
@@ -145,19 +172,27 @@ class Cache:
         self.classes = classes
         self.dtype = np.dtype(dtype)
         self._segment = Segment(folder)
-        self._order: np.ndarray | None = None  # positions that sort the keys; None until asked for
+        self._order: np.ndarray | None = None  # positions that sort the keys; None: not computed
 
     @classmethod
     def open(
         cls, folder: Path | None, spec: Mapping[str, Any], classes: int, dtype: str = "float16"
     ) -> Cache:
-        """The cache of a spec, created when absent.
+        """Return the cache of a spec, created when absent.
 
-        folder: None is the spec's own folder under `default_root()`. Raises CacheError when the folder holds
-        another spec's rows, another format, or files that are damaged.
+        Args:
+            folder: None: the spec's own folder under `teacher_cache_root()`.
+            spec: what the rows depend on, see `cache_spec`.
+            classes: logits of a unit.
+            dtype: float16 or float32.
+
+        Raises:
+            CacheError: the folder holds another spec's rows, another format, or damaged files.
         """
         if dtype not in ("float16", "float32"):
             raise CacheError(f"cache dtype = '{dtype}': use float16 or float32")
+
+        # the source is for people: the same teacher under another name is the same cache
         keyed = {name: value for name, value in spec.items() if name != "source"}
         key = fingerprint(CACHE_FORMAT, keyed, classes, dtype)
         meta = {
@@ -169,9 +204,10 @@ class Cache:
         }
         folder = teacher_cache_root() / key if folder is None else Path(folder)
         _create(folder, meta)
-        found = read_meta(folder, CACHE_FORMAT)
-        if found["key"] != key:
-            differs = [name for name in sorted(keyed) if keyed[name] != found["spec"].get(name)]
+
+        on_disk = read_meta(folder, CACHE_FORMAT)
+        if on_disk["key"] != key:
+            differs = [name for name in sorted(keyed) if keyed[name] != on_disk["spec"].get(name)]
             what = ", ".join(differs) or "classes or dtype"
             raise CacheError(
                 f"the cache in {folder} was made with another {what}: delete folder {folder}"
@@ -187,9 +223,8 @@ class Cache:
         return self._segment.size_bytes
 
     def missing(self, examples: Sequence[Example]) -> list[int]:
-        """Positions of examples without a row; of equal texts only the first."""
-        keys = example_keys(examples)
-        return self._missing(keys)
+        """Return the positions of examples without a row; of equal texts only the first."""
+        return self._missing(example_keys(examples))
 
     def fill(
         self,
@@ -199,19 +234,27 @@ class Cache:
         chunk: int = 1024,
         progress: Callable[[int, int], None] | None = None,
     ) -> int:
-        """How many examples the teacher was asked about; afterwards every example has a row.
+        """Ask the teacher about every example without a row; return how many that were.
 
-        predict: logits [U, C] of a list of examples, in order. chunk: examples per write; a kill loses at most
-        one. progress: called with (done, total) after each. Raises CacheError on logits that are not finite
-        or have another shape, and when the disk is full; complete chunks stay.
+        Args:
+            examples: afterwards each has a row.
+            predict: logits [U, C] of a list of examples, in order.
+            chunk: examples per write; a kill loses at most one chunk.
+            progress: called with (done, total) after each chunk.
+
+        Raises:
+            CacheError: logits are not finite or have another shape, or the disk is full; complete
+                chunks stay.
         """
-        with self._lock():
+        with locked(self.folder / "lock", waiting(log, "fills the teacher cache", self.folder)):
             self._segment.refresh()  # another process may have filled since
             self._order = None
             keys = example_keys(examples)
             todo = self._missing(keys)
+
             self._check_room([examples[i] for i in todo[:4096]], len(todo))
             self._segment.drop_torn_tail()
+
             for start in range(0, len(todo), chunk):
                 positions = todo[start : start + chunk]
                 part = [examples[i] for i in positions]
@@ -220,100 +263,117 @@ class Cache:
                 self._order = None
                 if progress is not None:
                     progress(start + len(part), len(todo))
+
         return len(todo)
 
     def rows(self, examples: Sequence[Example]) -> RowsView:
-        """The rows of the examples, in their order; raises CacheError when one was never filled or data is damaged."""
-        keys = example_keys(examples)
-        at = self._find(keys)
-        absent = np.flatnonzero(at < 0)
+        """Return the rows of the examples, in their order.
+
+        Raises:
+            CacheError: an example was never filled, or the data are damaged.
+        """
+        place = self._find(example_keys(examples))  # [N]
+        absent = np.flatnonzero(place < 0)
         if len(absent):
             name = examples[int(absent[0])].id
             raise CacheError(
-                f"{len(absent)} of {len(examples)} examples (first: '{name}') have no row in {self.folder}: fill first"
+                f"{len(absent)} of {len(examples)} examples (first: '{name}') "
+                f"have no row in {self.folder}: fill first"
             )
-        units = self._segment.units.astype(np.int64)
-        offsets = (np.cumsum(units) - units)[at] * self.classes
-        return RowsView(self._segment.data(self.dtype), offsets, units[at], self.classes)
+
+        units = self._segment.units.astype(np.int64)  # of all rows
+        offsets = (np.cumsum(units) - units)[place] * self.classes  # [N]
+        return RowsView(self._segment.data(self.dtype), offsets, units[place], self.classes)
 
     def _missing(self, keys: np.ndarray) -> list[int]:
+        """Return the positions of keys [N, 2] without a row; of equal keys only the first."""
         absent = np.flatnonzero(self._find(keys) < 0)
         if not len(absent):
             return []
-        order = np.lexsort(
-            (keys[absent, 1], keys[absent, 0])
-        )  # stable: of equal keys the first comes first
+
+        # stable: of equal keys the first comes first
+        order = np.lexsort((keys[absent, 1], keys[absent, 0]))
         ordered = keys[absent[order]]
         new = np.append(True, (ordered[1:] != ordered[:-1]).any(1))
         return [int(i) for i in np.sort(absent[order[new]])]
 
     def _find(self, keys: np.ndarray) -> np.ndarray:
-        """Row number of each key i64 [N], -1 where there is none."""
+        """Return the row number of each key i64 [N], -1 where there is none."""
         known = self._segment.keys
         if not len(known):
             return np.full(len(keys), -1, np.int64)
         if self._order is None:
             self._order = np.lexsort((known[:, 1], known[:, 0]))
+
         # as big-endian bytes, keys compare like the pairs of numbers that lexsort ordered
         table, wanted = _as_bytes(known[self._order]), _as_bytes(keys)
         place = np.searchsorted(table, wanted).clip(max=len(table) - 1)
-        found: np.ndarray = np.where(table[place] == wanted, self._order[place], -1)
-        return found
+        rows: np.ndarray = np.where(table[place] == wanted, self._order[place], -1)
+        return rows
 
     def _checked(self, row: np.ndarray, example: Example) -> np.ndarray:
+        """Return a teacher's row in the cache's dtype; raise CacheError when it does not fit."""
         row = np.asarray(row)
         if row.ndim != 2 or row.shape[1] != self.classes:
             raise CacheError(
-                f"teacher logits of '{example.id}' are {list(row.shape)}, not [units, {self.classes}]"
+                f"teacher logits of '{example.id}' are {list(row.shape)}, "
+                f"not [units, {self.classes}]"
             )
         if not np.isfinite(row).all():
             raise CacheError(
-                f"teacher logits of example '{example.id}' are not finite: check the teacher's weights and that text"
+                f"teacher logits of example '{example.id}' are not finite: "
+                "check the teacher's weights and that text"
             )
+
+        # half precision ends at 65,504
         with np.errstate(over="ignore"):
             kept = row.astype(self.dtype)
         if not np.isfinite(kept).all():
             raise CacheError(
-                f"teacher outputs of '{example.id}' reach {np.abs(row).max():.3g}, too large for {self.dtype}: use float32"
+                f"teacher outputs of '{example.id}' reach {np.abs(row).max():.3g}, "
+                f"too large for {self.dtype}: use float32"
                 " (distil.dtype; for hidden states distil.states = 'live')"
             )
         return kept
 
     def _check_room(self, sample: Sequence[Example], count: int) -> None:
+        """Raise CacheError when `count` examples like those of a sample need more than is free."""
         if not sample:
             return
-        needed = (
-            estimate_cache(sample, self.classes, self.dtype.name)["megabytes"] * count / len(sample)
-        )
+
+        of_sample = estimate_cache(sample, self.classes, self.dtype.name)["megabytes"]
+        needed = of_sample * count / len(sample)
         free = shutil.disk_usage(self.folder).free / 1e6
         if needed > free:
             raise CacheError(
-                f"the teacher cache needs {needed:.0f} MB, {free:.0f} MB are free in {self.folder}: "
-                "make room, or set DESTILA_CACHE to another disk"
+                f"the teacher cache needs {needed:.0f} MB, {free:.0f} MB are free in "
+                f"{self.folder}: make room, or set DESTILA_CACHE to another disk"
             )
-
-    def _lock(self) -> AbstractContextManager[None]:
-        return locked(self.folder / "lock", waiting(log, "fills the teacher cache", self.folder))
 
 
 def _as_bytes(keys: np.ndarray) -> np.ndarray:
-    """Keys u64 [N, 2] as 16-byte values [N] that numpy can search; void keeps trailing zeros, strings drop them."""
+    """Return keys u64 [N, 2] as 16-byte values [N] that numpy can search.
+
+    They are void: strings would drop trailing zeros.
+    """
     return np.ascontiguousarray(keys.astype(">u8")).view("V16")[:, 0]
 
 
 def _create(folder: Path, meta: Mapping[str, Any]) -> None:
-    """Makes the folder a cache unless it is one; two processes may do so at once."""
+    """Make a folder a cache unless it is one; two processes may do so at once."""
     if folder.exists() and not folder.is_dir():
         raise CacheError(f"{folder} is a file, not a cache folder: give another one")
-    inside = (
-        [path.name for path in folder.iterdir()] if folder.is_dir() else []
-    )  # before the look at meta.json
+
+    # list the folder before looking for meta.json, which another process may write in between
+    inside = [path.name for path in folder.iterdir()] if folder.is_dir() else []
     if (folder / "meta.json").exists():
         return
-    if foreign := [name for name in inside if not name.startswith("meta.json")]:
+    foreign = [name for name in inside if not name.startswith(("meta.json", ".meta.json"))]
+    if foreign:
         raise CacheError(
             f"{folder} is not a teacher cache (it holds '{foreign[0]}'): delete folder {folder}"
         )
+
     try:
         write_meta(folder, meta)
     except OSError as error:
@@ -323,22 +383,24 @@ def _create(folder: Path, meta: Mapping[str, Any]) -> None:
 
 
 def list_caches(root: Path | None = None) -> list[dict[str, Any]]:
-    """One dict per cache under a root (None: the default one), largest first, for `destila list cache`.
+    """Return one dict per cache under a root, largest first, for `destila list cache`.
 
-    Keys: folder, source, task, rows, megabytes, dtype, problem (None, or why it cannot be used).
+    Its keys: folder, source, task, rows, megabytes, dtype, problem (None, or why it cannot be
+    used).
+
+    Args:
+        root: None: `teacher_cache_root()`.
     """
     root = teacher_cache_root() if root is None else root
-    found = (
-        [_entry(folder) for folder in sorted(root.iterdir()) if folder.is_dir()]
-        if root.is_dir()
-        else []
-    )
-    return sorted(found, key=lambda entry: -entry["megabytes"])
+    folders = sorted(root.iterdir()) if root.is_dir() else []
+    caches = [_describe_cache(folder) for folder in folders if folder.is_dir()]
+    return sorted(caches, key=lambda cache: -cache["megabytes"])
 
 
-def _entry(folder: Path) -> dict[str, Any]:
+def _describe_cache(folder: Path) -> dict[str, Any]:
+    """Return what is known of a folder of caches, and why it cannot be used where it cannot."""
     size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
-    entry = {
+    facts: dict[str, Any] = {
         "folder": str(folder),
         "source": "",
         "task": "",
@@ -348,8 +410,10 @@ def _entry(folder: Path) -> dict[str, Any]:
     }
     try:
         meta = read_meta(folder, CACHE_FORMAT)
-        entry |= {"source": meta["spec"].get("source", ""), "task": meta["spec"].get("task", "")}
-        entry |= {"dtype": meta["dtype"], "rows": len(Segment(folder).units)}
+        facts["source"] = meta["spec"].get("source", "")
+        facts["task"] = meta["spec"].get("task", "")
+        facts["rows"] = len(Segment(folder).units)
+        facts["dtype"] = meta["dtype"]
     except CacheError as error:
-        return entry | {"problem": str(error)}
-    return entry | {"problem": None}
+        return facts | {"problem": str(error)}
+    return facts | {"problem": None}
