@@ -1,4 +1,5 @@
 """One encoder for BERT, RoBERTa, ALBERT and DistilBERT: its shapes, weights, heads and cost.
 
-`config`, `presets`, `macs` and `names` are plain Python, so that a list of models costs no torch import.
+`architecture`, `presets`, `macs` and `names` are plain Python, so that a list of models costs no torch
+import.
 """

@@ -1,4 +1,4 @@
-"""The shape of an encoder: one frozen record that covers BERT, RoBERTa, ALBERT and DistilBERT. No torch.
+"""The shape of an encoder, one record for BERT, RoBERTa, ALBERT and DistilBERT; no torch.
 
 kind         what differs
 bert         token types, pooler
@@ -25,9 +25,10 @@ Activation = Literal["gelu", "gelu_new", "relu"]
 class EncoderConfig(Options):
     """Every number that shapes an encoder.
 
-    EncoderConfig(kind="albert", vocab_size=31000, positions=512, types=2, embedding=128, hidden=312, layers=4,
-                  heads=12, ffn=1248, activation="gelu", dropout=0.0, attention_dropout=0.0,
-                  classifier_dropout=0.1, eps=1e-12, init_range=0.02, pad_id=0, bos_id=2, eos_id=3)
+    EncoderConfig(kind="albert", vocab_size=31000, positions=512, types=2, embedding=128,
+                  hidden=312, layers=4, heads=12, ffn=1248, activation="gelu", dropout=0.0,
+                  attention_dropout=0.0, classifier_dropout=0.1, eps=1e-12, init_range=0.02,
+                  pad_id=0, bos_id=2, eos_id=3)
     """
 
     kind: ArchitectureKind = opt(..., "bert, roberta, albert or distilbert")
@@ -36,7 +37,7 @@ class EncoderConfig(Options):
     types: int = opt(..., "rows of the token-type table; 0: none", ge=0)
     embedding: int = opt(..., "width of the embeddings; differs from hidden in albert only", ge=1)
     hidden: int = opt(..., "width of the hidden states", ge=1)
-    layers: int = opt(..., "layers; in albert, passes of the one block", ge=1)
+    layers: int = opt(..., "layers; in albert, how often the one block runs", ge=1)
     heads: int = opt(..., "attention heads; divides hidden", ge=1)
     ffn: int = opt(..., "width inside the feed-forward part", ge=1)
     activation: Activation = opt(..., "gelu (erf), gelu_new (tanh approximation) or relu")
@@ -51,11 +52,13 @@ class EncoderConfig(Options):
 
     @model_validator(mode="after")
     def _consistent(self) -> EncoderConfig:
+        """Refuse sizes that do not fit one another."""
         if self.hidden % self.heads:
             raise ValueError(f"heads = {self.heads} does not divide hidden = {self.hidden}")
         if self.kind != "albert" and self.embedding != self.hidden:
             raise ValueError(
-                f"embedding = {self.embedding} must equal hidden = {self.hidden} unless kind is albert"
+                f"embedding = {self.embedding} must equal hidden = {self.hidden} "
+                "unless kind is albert"
             )
         if (self.types == 0) != (self.kind == "distilbert"):
             raise ValueError(f"types = {self.types}: distilbert has 0, the other kinds at least 1")
@@ -81,27 +84,37 @@ class EncoderConfig(Options):
         return self.positions - self.first_position
 
     def with_values(self, **values: Any) -> EncoderConfig:
-        """A copy with other values, checked again; raises ConfigError."""
+        """Return a copy with other values; raise ConfigError when they do not fit."""
         return toml.build_config(
             EncoderConfig, {**self.model_dump(), **values}, where=f"{self.kind} encoder"
         )
 
 
 def from_shape(shape: Mapping[str, Any], *, vocab_size: int, pad_id: int) -> EncoderConfig:
-    """The config of an inline shape such as `{kind = "albert", layers = 2, hidden = 256}`.
+    """Return the config of an inline shape such as `{kind = "albert", layers = 2, hidden = 256}`.
 
-    Only kind, layers and hidden are required. The rest is as usual for the kind: heads of 64 (else one that
-    divides), ffn = 4 hidden, albert embeddings of 128, 512 positions, no dropout in the encoder, 0.1 before the
-    classifier. vocab_size and pad_id are the tokenizer's. Raises ConfigError.
+    Only kind, layers and hidden are required. The rest is as usual for the kind: heads of 64 (else
+    one that divides), ffn = 4 hidden, albert embeddings of 128, 512 positions, no dropout in the
+    encoder, 0.1 before the classifier.
+
+    Args:
+        shape: fields of EncoderConfig.
+        vocab_size: the tokenizer's.
+        pad_id: the tokenizer's.
+
+    Raises:
+        ConfigError: a field is missing, unknown or does not fit the others.
     """
     missing = [key for key in ("kind", "layers", "hidden") if key not in shape]
     if missing:
         raise ConfigError(f"encoder shape {dict(shape)}: {', '.join(missing)} must be given")
+
     kind, hidden = shape["kind"], shape["hidden"]
     if not isinstance(hidden, int) or hidden < 1:
         raise ConfigError(
             f"encoder shape: hidden = {hidden!r} must be a whole number of at least 1"
         )
+
     usual = {
         "vocab_size": vocab_size,
         "positions": 512 + (pad_id + 1 if kind == "roberta" else 0),

@@ -6,8 +6,8 @@
     tag        every token -> dropout -> linear
     span       every token -> linear to (start, end)
 
-New weights are normal(0, init_range), biases 0, LayerNorm 1, each tensor drawn from its own generator keyed by
-(seed, name): the same seed gives the same head on any encoder of that width.
+New weights are normal(0, init_range), biases 0, LayerNorm 1, each tensor drawn from its own
+generator keyed by (seed, name): the same seed gives the same head on any encoder of that width.
 """
 
 from __future__ import annotations
@@ -36,11 +36,12 @@ class ClassifyHead(nn.Module):
         self.classifier = nn.Linear(config.hidden, classes)
 
     def forward(self, last: Tensor) -> Tensor:
-        """Logits [B, C] of hidden states [B, L, H]."""
-        first = last[:, 0]
+        """Return logits [B, C] of hidden states [B, L, H]."""
+        first = last[:, 0]  # [B, H]
         if self.kind == "roberta":
             first = self.dropout(first)
-        dense = self.dense(first)
+
+        dense = self.dense(first)  # [B, H]
         pooled = dense.relu() if self.kind == "distilbert" else dense.tanh()
         logits: Tensor = self.classifier(self.dropout(pooled))
         return logits
@@ -51,20 +52,20 @@ class TagHead(nn.Module):
 
     def __init__(self, config: EncoderConfig, classes: int) -> None:
         super().__init__()
-        # DistilBERT's classifier dropout belongs to its sequence classifier alone.
+        # DistilBERT's classifier dropout belongs to its sequence classifier alone
         self.dropout = nn.Dropout(
             config.dropout if config.kind == "distilbert" else config.classifier_dropout
         )
         self.classifier = nn.Linear(config.hidden, classes)
 
     def forward(self, last: Tensor) -> Tensor:
-        """Logits [B, L, C] of hidden states [B, L, H]."""
+        """Return logits [B, L, C] of hidden states [B, L, H]."""
         logits: Tensor = self.classifier(self.dropout(last))
         return logits
 
 
 class SpanHead(nn.Module):
-    """Start and end logits [B, L, 2] of every token; no dropout, as in the published question answering models."""
+    """Start and end logits [B, L, 2] of every token; no dropout, as in the published models."""
 
     def __init__(self, config: EncoderConfig, classes: int) -> None:
         super().__init__()
@@ -73,7 +74,7 @@ class SpanHead(nn.Module):
         self.classifier = nn.Linear(config.hidden, classes)
 
     def forward(self, last: Tensor) -> Tensor:
-        """Logits [B, L, 2] of hidden states [B, L, H]."""
+        """Return logits [B, L, 2] of hidden states [B, L, H]."""
         logits: Tensor = self.classifier(last)
         return logits
 
@@ -98,12 +99,16 @@ class Model(nn.Module):
         self.head = _MODULES[task](config, len(self.labels))
 
     def forward(self, batch: Batch, *, states: Collection[State] = ()) -> Output:
-        """The model's Output for a batch; logits are float32 also under autocast. states: those to keep."""
+        """Return the model's Output for a batch; logits are float32 also under autocast.
+
+        Args:
+            batch: padded windows.
+            states: those to keep.
+        """
+        # nothing is padded: attention skips the mask (a look at a GPU's would wait for it)
         mask: Tensor | None = batch.mask
         if mask is not None and mask.device.type == "cpu" and bool(mask.all()):
-            mask = (
-                None  # nothing is padded: attention skips the mask (asking a GPU would wait for it)
-            )
+            mask = None
         return self.answer(batch.input_ids, mask, batch.type_ids, states=states)
 
     def answer(
@@ -114,23 +119,27 @@ class Model(nn.Module):
         *,
         states: Collection[State] = (),
     ) -> Output:
-        """The Output for plain tensors, without looking into them: what an exporter traces.
+        """Return the Output for plain tensors, without looking into them: what an exporter traces.
 
-        input_ids, type_ids: i64 [B, L], pads on the right. mask: bool [B, L]; None: nothing is padded.
+        Args:
+            input_ids: i64 [B, L], pads on the right.
+            mask: bool [B, L]; None: nothing is padded.
+            type_ids: i64 [B, L]; None: all 0.
+            states: those to keep.
         """
-        last, found = self.encoder(input_ids, mask, type_ids, states=states)
-        return Output(self.head(last).float(), found)
+        last, kept = self.encoder(input_ids, mask, type_ids, states=states)
+        return Output(self.head(last).float(), kept)
 
 
 def empty_model(config: EncoderConfig, task: str, labels: Sequence[str]) -> Model:
-    """A model whose weights are allocated and not set; costs no time and no random numbers."""
+    """Return a model whose weights are allocated and not set, without time or random numbers."""
     with torch.device("meta"):
         model = Model(config, task, labels)
     return model.to_empty(device="cpu")
 
 
 def build(config: EncoderConfig, task: str, labels: Sequence[str], seed: int) -> Model:
-    """A model with new weights; equal arguments give equal weights."""
+    """Return a model with new weights; equal arguments give equal weights."""
     model = empty_model(config, task, labels)
     initialise(model, (name for name, _ in model.named_parameters()), seed)
     return model
@@ -141,6 +150,7 @@ def initialise(model: nn.Module, names: Iterable[str], seed: int) -> None:
     """Set the named parameters of a model, which has a `config`, to new values."""
     parameters = dict(model.named_parameters())
     assert isinstance(model.config, EncoderConfig)
+
     for name in names:
         value = parameters[name]
         if name.endswith("bias"):
@@ -148,6 +158,7 @@ def initialise(model: nn.Module, names: Iterable[str], seed: int) -> None:
         elif "norm" in name:
             value.fill_(1.0)
         else:
+            # a generator of its own for every name, so that no tensor depends on the others
             digest = hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=7).digest()
             generator = torch.Generator().manual_seed(int.from_bytes(digest))
             value.normal_(0.0, model.config.init_range, generator=generator)

@@ -1,4 +1,4 @@
-"""config.json of Hugging Face folders <-> EncoderConfig, task and labels, per architecture. No torch.
+"""config.json of Hugging Face folders <-> EncoderConfig, task and labels; no torch.
 
 What a config.json leaves out has the default that transformers gives that architecture.
 """
@@ -93,9 +93,14 @@ _FIXED = {"num_hidden_groups": 1, "inner_group_num": 1, "position_embedding_type
 
 
 def read_hf_config(data: Mapping[str, Any], *, where: str) -> EncoderConfig:
-    """The encoder that a config.json describes; where names the folder in errors.
+    """Return the encoder that a config.json describes.
 
-    Raises ModelError for another architecture, a missing size, or a variant this encoder does not have.
+    Args:
+        data: what the file holds.
+        where: the folder, for errors.
+
+    Raises:
+        ModelError: another architecture, a missing size, or a variant this encoder does not have.
     """
     kind = str(data.get("model_type"))
     if kind not in get_args(ArchitectureKind):
@@ -106,18 +111,23 @@ def read_hf_config(data: Mapping[str, Any], *, where: str) -> EncoderConfig:
             raise ModelError(
                 f"{where}: config.json has {key} = {data[key]!r}, only {value!r} is supported"
             )
+
+    # our fields, from the file or from the architecture's defaults
     fields = _FIELDS[kind]
-    values = {ours: data[theirs] for ours, theirs in fields.items() if data.get(theirs) is not None}
-    values = {"kind": kind, **_DEFAULTS[kind], **values}
+    stated = {ours: data[key] for ours, key in fields.items() if data.get(key) is not None}
+    values = {"kind": kind, **_DEFAULTS[kind], **stated}
     values["embedding"] = values.get("embedding", values.get("hidden"))
     values.setdefault("classifier_dropout", values["dropout"])
+
     if values["activation"] not in _ACTIVATIONS:
         known = ", ".join(_ACTIVATIONS)
         raise ModelError(f"{where}: activation '{values['activation']}' is not known ({known})")
     values["activation"] = _ACTIVATIONS[values["activation"]]
+
     values["eos_id"] = _first(values.get("eos_id"))
+
     missing = [
-        theirs for ours, theirs in fields.items() if ours not in values and not ours.endswith("_id")
+        key for ours, key in fields.items() if ours not in values and not ours.endswith("_id")
     ]
     if missing:
         raise ModelError(f"{where}: config.json lacks {', '.join(missing)}")
@@ -128,28 +138,32 @@ def read_hf_config(data: Mapping[str, Any], *, where: str) -> EncoderConfig:
 
 
 def _first(value: Any) -> Any:
+    """Return the first of several end tokens, as some files list them; else what is there."""
     return value[0] if isinstance(value, list) and value else value
 
 
 def hf_config_of(config: EncoderConfig, task: str, labels: Sequence[str]) -> dict[str, Any]:
-    """The config.json under which transformers' Auto classes load a model of ours."""
+    """Return the config.json under which transformers' Auto classes load a model of ours."""
     data: dict[str, Any] = {
         "architectures": [_CLASS[config.kind] + _TASK[task]],
         "model_type": config.kind,
-        **{theirs: getattr(config, ours) for ours, theirs in _FIELDS[config.kind].items()},
+        **{key: getattr(config, ours) for ours, key in _FIELDS[config.kind].items()},
         "dtype": "float32",
     }
+
+    # what the task adds
     if task in ("mlm", "pretrain"):
-        data |= {"tie_word_embeddings": True}
+        data["tie_word_embeddings"] = True
     else:
-        data |= {
-            "id2label": {str(i): label for i, label in enumerate(labels)},
-            "label2id": {label: i for i, label in enumerate(labels)},
-        }
+        data["id2label"] = {str(i): label for i, label in enumerate(labels)}
+        data["label2id"] = {label: i for i, label in enumerate(labels)}
+
+    # what the architecture adds
     if config.kind == "albert":
         data |= {"num_hidden_groups": 1, "inner_group_num": 1}
     if config.kind == "distilbert":
-        data |= {"sinusoidal_pos_embds": False}
+        data["sinusoidal_pos_embds"] = False
+
     if task in HEADS and not HEADS[task].per_token:
-        data |= {"problem_type": "single_label_classification"}
+        data["problem_type"] = "single_label_classification"
     return data

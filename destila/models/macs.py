@@ -1,14 +1,15 @@
 """Multiply-accumulate counts of one forward pass, by formula from the config. No torch.
 
-Two counts, because published ones leave half of attention out. `attention=False` is the papers' (THOP's): a linear
-layer costs in x out per position, bias free; a LayerNorm four per element; products of attention, softmax, GELU and
-embeddings nothing. With S tokens, L layers, H hidden, I inner width, E embedding width, C labels:
+Two counts, because published ones leave half of attention out. `attention=False` is the papers'
+(THOP's): a linear layer costs in x out per position, bias free; a LayerNorm four per element;
+products of attention, softmax, GELU and embeddings nothing. With S tokens, L layers, H hidden, I
+inner width, E embedding width, C labels:
 
     ALBERT   E H S + 4 S E + L [(4 H^2 + 2 H I) S + 8 S H] + H^2 + C H
     others   4 S H         + L [(4 H^2 + 2 H I) S + 8 S H] + H^2 + C H
 
-`attention=True` adds the two products of queries with keys and of probabilities with values, 2 S^2 H per layer.
-A shared block is counted once per pass.
+`attention=True` adds the two products of queries with keys and of probabilities with values, 2 S^2
+H per layer. A shared block is counted once per layer.
 """
 
 from __future__ import annotations
@@ -27,10 +28,15 @@ def count_macs(
     task: str = "classify",
     attention: bool = False,
 ) -> int:
-    """Multiply-accumulates for one input of `length` tokens.
+    """Return the multiply-accumulates for one input.
 
-    attention: whether the products inside attention count. task: the kind of head; one for every token
-    has no pooler, one for the text works on the first token.
+    Args:
+        config: of the encoder.
+        length: tokens of the input.
+        labels: of the head.
+        task: the kind of head; one for every token has no pooler, one for the text works on the
+            first token.
+        attention: whether the products inside attention count.
     """
     s, e, h, i = length, config.embedding, config.hidden, config.ffn
     embeddings = 4 * s * e + (e * h * s if config.kind == "albert" else 0)
@@ -41,12 +47,11 @@ def count_macs(
 
 
 def macs_of(config: EncoderConfig, task: str, labels: int) -> dict[str, int]:
-    """MACs at 128 and 512 tokens, with and without attention products (spec 6.1)."""
-    kinds = {"linear": False, "total": True}
-    return {
-        f"{kind}_{length}": count_macs(
-            config, length, labels=labels, task=task, attention=attention
-        )
-        for length in _LENGTHS
-        for kind, attention in kinds.items()
-    }
+    """Return the MACs at 128 and 512 tokens, without ("linear") and with attention ("total")."""
+    counts = {}
+    for length in _LENGTHS:
+        for kind, attention in (("linear", False), ("total", True)):
+            counts[f"{kind}_{length}"] = count_macs(
+                config, length, labels=labels, task=task, attention=attention
+            )
+    return counts

@@ -1,10 +1,11 @@
-"""An encoder with a masked-language-model head: which piece of the vocabulary stands at every token.
+"""An encoder with a masked-language-model head: which piece stands at every token.
 
     last state [H] -> dense -> activation -> LayerNorm -> token table + bias -> logits [V]
 
-The dense layer goes to the width of the embeddings, which is narrower than H in ALBERT, and the last product is with
-the token table itself (tied, Press and Wolf 2017). RoBERTa's activation is always gelu (erf), whatever its encoder's.
-With a sentence-order head too, it is what pre-training trains (transformers' `...ForPreTraining`):
+The dense layer goes to the width of the embeddings, which is narrower than H in ALBERT, and the
+last product is with the token table itself (tied, Press and Wolf 2017). RoBERTa's activation is
+always gelu (erf), whatever its encoder's. With a sentence-order head too, it is what pre-training
+trains (transformers' `...ForPreTraining`):
 
     last state of the first token -> pooler (dense, tanh) -> linear -> logits [2]
 
@@ -26,7 +27,7 @@ from destila.types import IGNORE, Batch, Output, State
 
 
 class MaskedHead(nn.Module):
-    """States [N, H] to what is compared with the token table, [N, E]; `bias` is the table's own."""
+    """From states [N, H] to what meets the token table, [N, E]; `bias` is the table's own."""
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
@@ -36,13 +37,13 @@ class MaskedHead(nn.Module):
         self.bias = nn.Parameter(torch.zeros(config.vocab_size))
 
     def forward(self, states: Tensor) -> Tensor:
-        """The transformed states [..., E] of states [..., H]."""
-        found: Tensor = self.norm(activate(self.dense(states), self.activation))
-        return found
+        """Return the transformed states [..., E] of states [..., H]."""
+        transformed: Tensor = self.norm(activate(self.dense(states), self.activation))
+        return transformed
 
 
 class OrderHead(nn.Module):
-    """Logits [K, 2] of the states [K, H] of first tokens; the pooler is the one that a classifier starts from."""
+    """Logits [K, 2] of the states [K, H] of first tokens; a classifier starts from its pooler."""
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
@@ -50,25 +51,29 @@ class OrderHead(nn.Module):
         self.classifier = nn.Linear(config.hidden, 2)
 
     def forward(self, states: Tensor) -> Tensor:
-        """Logits [K, 2]: as written, exchanged."""
+        """Return logits [K, 2] of two sentences: in their order, exchanged."""
         logits: Tensor = self.classifier(self.dense(states).tanh())
         return logits
 
 
 class MaskedModel(nn.Module):
-    """An encoder and its masked-language-model head. Made by `build` (new weights) and `hf.load_masked`.
-
-    order: with a sentence-order head. Raises ModelError for an architecture that has none (RoBERTa, DistilBERT).
-    """
+    """An encoder and its masked-language-model head, made by `build` and `hf.load_masked`."""
 
     labels: tuple[str, ...] = ()
 
     def __init__(self, config: EncoderConfig, *, order: bool = False) -> None:
+        """Build the modules, with a sentence-order head where `order` says so.
+
+        Raises:
+            ModelError: the architecture has no such head (RoBERTa, DistilBERT).
+        """
         super().__init__()
         if order and config.kind not in ("albert", "bert"):
             raise ModelError(
-                f"{config.kind} has no sentence-order head: take albert or bert, or leave the order out"
+                f"{config.kind} has no sentence-order head: "
+                "take albert or bert, or leave the order out"
             )
+
         self.config = config
         self.encoder = Encoder(config)
         self.head = MaskedHead(config)
@@ -80,11 +85,16 @@ class MaskedModel(nn.Module):
         return "mlm" if self.order is None else "pretrain"
 
     def forward(self, batch: Batch, *, states: Collection[State] = ()) -> Output:
-        """Logits, float32 [1, N, V], of the N tokens in `batch.unit_mask`, in the order of the batch.
+        """Return logits, float32 [1, N, V], of the N tokens in `batch.unit_mask`, in their order.
 
-        And of the texts with a label in `batch.order` where there is a head for it. states: those to keep.
+        The Output has those of the texts with a label in `batch.order` too, [K, 2], where there is
+        a head for it.
+
+        Args:
+            batch: rows of one text, or packed.
+            states: those to keep.
         """
-        last, found = self.encoder(
+        last, kept = self.encoder(
             batch.input_ids,
             batch.mask,
             batch.type_ids,
@@ -92,32 +102,36 @@ class MaskedModel(nn.Module):
             pair=batch.pair,
             states=states,
         )
+
         order = None
         if self.order is not None and batch.order is not None:
             order = self.order(last[batch.order != IGNORE]).float()
-        return Output(self.logits(last[batch.unit_mask])[None], found, order)
+        return Output(self.logits(last[batch.unit_mask])[None], kept, order)
 
     def at(self, batch: Batch, where: Tensor) -> Tensor:
-        """Logits [N, V] of the N tokens where `where` [B, L] is True, in the order of the batch."""
+        """Return logits [N, V] of the N tokens where `where` [B, L] is True, in their order."""
         last, _ = self.encoder(batch.input_ids, batch.mask, batch.type_ids)
         return self.logits(last[where])
 
     def logits(self, states: Tensor) -> Tensor:
-        """Logits [..., V] of last states [..., H], float32 also under autocast."""
-        table = self.encoder.embeddings.word.weight
-        said: Tensor = nn.functional.linear(self.head(states), table, self.head.bias)
-        return said.float()
+        """Return logits [..., V] of last states [..., H], float32 also under autocast."""
+        table = self.encoder.embeddings.word.weight  # [V, E]
+        logits: Tensor = nn.functional.linear(self.head(states), table, self.head.bias)
+        return logits.float()
 
 
 def empty_masked_model(config: EncoderConfig, *, order: bool = False) -> MaskedModel:
-    """A model whose weights are allocated and not set; costs no time and no random numbers."""
+    """Return a model whose weights are allocated and not set, without time or random numbers."""
     with torch.device("meta"):
         model = MaskedModel(config, order=order)
     return model.to_empty(device="cpu")
 
 
 def build(config: EncoderConfig, seed: int, *, order: bool = False) -> MaskedModel:
-    """A model with new weights; equal arguments give equal weights, and the encoder those of any other head."""
+    """Return a model with new weights.
+
+    Equal arguments give equal weights, and the encoder those that it has under any other head.
+    """
     model = empty_masked_model(config, order=order)
     initialise(model, (name for name, _ in model.named_parameters()), seed)
     return model

@@ -1,7 +1,8 @@
-"""Our parameter names beside those of Hugging Face state dicts, one table per architecture. No torch.
+"""Our parameter names beside those of Hugging Face state dicts, a table each; no torch.
 
-Every architecture names the same parts differently and stores a shared block once, so reading and writing its
-folders is a renaming: `pairs(config, task)` gives our module name -> theirs, and `.weight` / `.bias` carry over.
+Every architecture names the same parts differently and stores a shared block once, so reading and
+writing its folders is a renaming: `module_names(config, task)` gives our module name -> the one
+there, and `.weight` / `.bias` carry over.
 """
 
 from __future__ import annotations
@@ -78,50 +79,75 @@ DECODER = {
     "albert": "predictions.decoder.weight",
     "distilbert": "vocab_projector.weight",
 }
-"""What a masked-language-model head multiplies with, where a folder stores it beside the token table it is tied to."""
+"""The output table of a masked-language-model head, for folders that store it too."""
 
 
 def module_names(
     config: EncoderConfig, task: str, picks: Sequence[int] | None = None
 ) -> dict[str, str]:
-    """Module names of a `heads.Model` or `mlm.MaskedModel` -> module names in a Hugging Face model of the same task.
+    """Return our module names -> those in a Hugging Face model of the same task.
 
-    picks: their layer behind each of ours; None: the same.
+    Args:
+        config: of a `heads.Model` or `mlm.MaskedModel`.
+        task: of the model.
+        picks: the other model's layer behind each of ours; None: the same.
     """
     kind = config.kind
-    found = {
+    names = {
         "encoder.embeddings.word": f"{kind}.embeddings.word_embeddings",
         "encoder.embeddings.position": f"{kind}.embeddings.position_embeddings",
         "encoder.embeddings.norm": f"{kind}.embeddings.LayerNorm",
     }
     if config.types:
-        found["encoder.embeddings.token_type"] = f"{kind}.embeddings.token_type_embeddings"
+        names["encoder.embeddings.token_type"] = f"{kind}.embeddings.token_type_embeddings"
     if kind == "albert":
-        found["encoder.project"] = f"{kind}.encoder.embedding_hidden_mapping_in"
-    picks = [0] if config.shared else range(config.layers) if picks is None else picks
-    for ours, theirs in enumerate(picks):
-        layer = layer_prefix(config, theirs)
-        found |= {f"encoder.blocks.{ours}.{a}": f"{layer}{b}" for a, b in _BLOCK[kind].items()}
+        names["encoder.project"] = f"{kind}.encoder.embedding_hidden_mapping_in"
+
+    # a shared block is stored once
+    if config.shared:
+        picks = [0]
+    elif picks is None:
+        picks = range(config.layers)
+    for layer, pick in enumerate(picks):
+        prefix = layer_prefix(config, pick)
+        for part, name in _BLOCK[kind].items():
+            names[f"encoder.blocks.{layer}.{part}"] = f"{prefix}{name}"
+
+    return names | _head_names(kind, task)
+
+
+def _head_names(kind: str, task: str) -> dict[str, str]:
+    """Return the module names of a task's head."""
     if task in ("mlm", "pretrain"):
-        found |= {f"head.{a}".rstrip("."): b for a, b in _MASKED[kind].items()}
-        return found | {
-            f"order.{a}": b for a, b in _ORDER.get(kind, {}).items() if task == "pretrain"
-        }
+        names = {f"head.{part}".rstrip("."): name for part, name in _MASKED[kind].items()}
+        order = _ORDER.get(kind, {}) if task == "pretrain" else {}
+        return names | {f"order.{part}": name for part, name in order.items()}
+
     head = HEADS[task]
     if head.per_token:
-        return found | {"head.classifier": head.classifier}
-    return found | {f"head.{a}": b for a, b in _HEAD[kind].items()}
+        return {"head.classifier": head.classifier}
+    return {f"head.{part}": name for part, name in _HEAD[kind].items()}
 
 
 def weight_names(
     config: EncoderConfig, task: str, names: Iterable[str], picks: Sequence[int] | None = None
 ) -> dict[str, str]:
-    """Our parameter names (`encoder.blocks.0.query.weight`) -> theirs, in the order given."""
+    """Return our parameter names (`encoder.blocks.0.query.weight`) -> theirs, in the same order.
+
+    Args:
+        config: of our model.
+        task: of our model.
+        names: of its parameters.
+        picks: the other model's layer behind each of ours; None: the same.
+    """
     modules = module_names(config, task, picks)
-    split = [(name, *name.rpartition(".")[::2]) for name in names]
-    return {name: f"{modules[module]}.{leaf}" for name, module, leaf in split}
+    renamed = {}
+    for name in names:
+        module, _, leaf = name.rpartition(".")
+        renamed[name] = f"{modules[module]}.{leaf}"
+    return renamed
 
 
 def layer_prefix(config: EncoderConfig, layer: int) -> str:
-    """What the names of one layer's parameters start with in a Hugging Face state dict."""
+    """Return what the names of one layer's parameters start with in a Hugging Face state dict."""
     return f"{config.kind}.{_LAYER[config.kind].format(layer)}."

@@ -1,9 +1,10 @@
 """Every published size, every number written out, and the parameter count by formula. No torch.
 
-Sizes: ALBETO and DistilBETO (Cañete et al. 2022), the reduced ALBETO base-n (Speedy Gonzales, 2024), BETO (2020),
-RoBERTa-BNE (2021), BERTIN (2022), SpanishTinyRoBERTa (2023). The published count of BERTIN is that of a vocabulary
-of 50,262; a folder's own config.json decides when weights are loaded. The base-n all have the parameters of base,
-because the layers are one shared block: what shrinks is compute.
+Sizes: ALBETO and DistilBETO (Cañete et al. 2022), the reduced ALBETO base-n (Speedy Gonzales,
+2024), BETO (2020), RoBERTa-BNE (2021), BERTIN (2022), SpanishTinyRoBERTa (2023). The published
+count of BERTIN is that of a vocabulary of 50,262; a folder's own config.json decides when weights
+are loaded. The base-n all have the parameters of base, because the layers are one shared block:
+what shrinks is compute.
 """
 
 from __future__ import annotations
@@ -120,10 +121,13 @@ PRESETS: dict[str, EncoderConfig] = {
 
 
 def count_parameters(config: EncoderConfig, labels: int = 3, task: str = "classify") -> int:
-    """The number of trainable values of an encoder with its task head.
+    """Return the number of trainable values of an encoder with its task head.
 
-    task: the kind of head. One that reads the text has a pooler or dense layer too, one for every token is one linear
-    layer.
+    Args:
+        config: of the encoder.
+        labels: of the head.
+        task: the kind of head. One that reads the text has a pooler or dense layer too, one for
+            every token is one linear layer.
     """
     e, h, i = config.embedding, config.hidden, config.ffn
     tables = (
@@ -131,6 +135,7 @@ def count_parameters(config: EncoderConfig, labels: int = 3, task: str = "classi
     ) * e + 2 * e  # and their LayerNorm
     projection = e * h + h if config.kind == "albert" else 0
     block = 4 * (h * h + h) + (2 * h * i + i + h) + 4 * h  # attention, feed-forward, two LayerNorms
+
     dense = 0 if HEADS[task].per_token else h * h + h
     classifier = h * labels + labels
     return (

@@ -5,8 +5,9 @@
     tokenizer.json, tokenizer_config.json
     destila.json            task, labels, and what the caller adds (text options, provenance)
 
-The folder is written beside its place under a temporary name and then exchanged with it in one step of the
-operating system where it has one (Linux `renameat2`); elsewhere the old folder is moved aside first.
+The folder is written beside its place under a temporary name and then exchanged with it in one step
+of the operating system where it has one (Linux `renameat2`); elsewhere the old folder is moved
+aside first.
 """
 
 from __future__ import annotations
@@ -38,27 +39,51 @@ def save_model(
     extra: Mapping[str, Any] | None = None,
     half: bool = False,
 ) -> None:
-    """Writes the model folder, replacing an older one only when the new one is complete.
+    """Write a model folder, replacing an older one only when the new one is complete.
 
-    extra: JSON-able facts for destila.json, beside `task` and `labels`. half: weights in 16 bits (f16) instead of 32, for
-    a file to share; they are 32 bits again when loaded. Raises ModelError when the disk refuses;
-    the older folder is then still there.
+    Args:
+        model: its config, task, labels and weights.
+        tokenizer: what it reads with.
+        folder: to write.
+        extra: JSON-able facts for destila.json, beside `task` and `labels`.
+        half: store weights in 16 bits (f16), for a file to share; loaded they are 32 bits again.
+
+    Raises:
+        ModelError: the disk refuses; the older folder is then still there.
     """
+    dtype = torch.float16 if half else torch.float32
     with new_folder(Path(folder), what="model") as partial:
-        _write(
-            model, tokenizer, partial, dict(extra or {}), torch.float16 if half else torch.float32
-        )
+        # weights under their names in Hugging Face models
+        parameters = dict(model.named_parameters())
+        table = names.weight_names(model.config, model.task, parameters)
+        tensors = {
+            table[name]: value.detach().to(dtype).cpu().contiguous()
+            for name, value in parameters.items()
+        }
+        weights = partial / "model.safetensors"
+        save_file(tensors, weights, metadata={"format": "pt"})
+        write_description(model, tokenizer, partial, dict(extra or {}))
+
+        # safetensors keeps its file from everybody else, and a service runs as somebody else
+        weights.chmod((partial / "config.json").stat().st_mode)
 
 
 @contextmanager
 def new_folder(folder: Path, *, what: str) -> Iterator[Path]:
-    """A temporary folder to write into, which takes the place of `folder` when the block ends without an error.
+    """Hand out a folder to fill, which takes the place of `folder` when the block ends well.
 
-    what: is saved, for errors. Raises ModelError when the disk refuses or `folder` is a file; the older folder is then
-    still there, and nothing else.
+    Args:
+        folder: the place; it may be missing, or an older folder.
+        what: is saved, for errors.
+
+    Raises:
+        ModelError: the disk refuses or `folder` is a file; the older folder is then still there,
+        and
+            nothing else.
     """
     if folder.exists() and not folder.is_dir():
         raise ModelError(f"{folder} is a file: a {what} is saved as a folder, choose another name")
+
     try:
         with replacing(folder, folder=True) as partial:
             yield partial
@@ -69,39 +94,28 @@ def new_folder(folder: Path, *, what: str) -> Iterator[Path]:
         ) from error
 
 
-def _write(
-    model: Model | MaskedModel,
-    tokenizer: Tokenizer,
-    folder: Path,
-    extra: dict[str, Any],
-    dtype: torch.dtype,
-) -> None:
-    parameters = dict(model.named_parameters())
-    table = names.weight_names(model.config, model.task, parameters)
-    tensors = {
-        table[name]: value.detach().to(dtype).cpu().contiguous()
-        for name, value in parameters.items()
-    }
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    write_description(model, tokenizer, folder, extra)
-    # safetensors keeps its file from everybody else, and a service runs as somebody else
-    (folder / "model.safetensors").chmod((folder / "config.json").stat().st_mode)
-
-
 def write_description(
     model: Model | MaskedModel, tokenizer: Tokenizer, folder: Path, extra: Mapping[str, Any]
 ) -> None:
-    """Nothing; writes a model folder's files beside the weights: config.json, destila.json and the tokenizer."""
-    _write_json(
-        folder / "config.json", hf_config.hf_config_of(model.config, model.task, model.labels)
-    )
-    own = {"destila": __version__, "task": model.task, "labels": list(model.labels)}
-    _write_json(folder / "destila.json", {**extra, **own})
-    types = (
-        ["token_type_ids"] if model.config.types else []
-    )  # transformers' DistilBERT refuses them
+    """Write the files beside the weights: config.json, destila.json and the tokenizer.
+
+    Args:
+        model: what is described.
+        tokenizer: what it reads with.
+        folder: where the files go.
+        extra: facts for destila.json.
+    """
+    config = hf_config.hf_config_of(model.config, model.task, model.labels)
+    _write_json(folder / "config.json", config)
+
+    facts = {"destila": __version__, "task": model.task, "labels": list(model.labels)}
+    _write_json(folder / "destila.json", {**extra, **facts})
+
+    # transformers' DistilBERT refuses token types
+    types = ["token_type_ids"] if model.config.types else []
     tokenizer.save(folder, input_names=["input_ids", *types, "attention_mask"])
 
 
 def _write_json(path: Path, data: Mapping[str, Any]) -> None:
+    """Write a JSON file as transformers writes its own."""
     path.write_text(json.dumps(data, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")

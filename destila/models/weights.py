@@ -1,7 +1,8 @@
 """Weight files of a folder -> tensors under current names, checked.
 
-safetensors only. A folder that has nothing but `pytorch_model.bin` is converted once, by a loader that runs no
-code (`weights_only=True`), into the cache (`$DESTILA_CACHE`, else `~/.cache/destila`), and the log says so.
+safetensors only. A folder that has nothing but `pytorch_model.bin` is converted once, by a loader
+that runs no code (`weights_only=True`), into the cache (`$DESTILA_CACHE`, else `~/.cache/destila`),
+and the log says so.
 """
 
 from __future__ import annotations
@@ -27,10 +28,12 @@ log = logging.getLogger(__name__)
 
 
 def read_weights(folder: Path) -> tuple[dict[str, Tensor], bool]:
-    """Tensors of a folder by name, and whether they had to be converted from `pytorch_model.bin`.
+    """Return the tensors of a folder by name, and whether they were converted from a `.bin`.
 
-    Names are today's: `gamma` and `beta` are weight and bias, a `module.` prefix is gone. Raises ModelError for a
-    missing or damaged file and for NaN or infinite values, naming file and tensor.
+    Names are today's: `gamma` and `beta` are weight and bias, a `module.` prefix is gone.
+
+    Raises:
+        ModelError: a file is missing or damaged, or holds NaN or infinite values.
     """
     files = _files(folder, "model.safetensors")
     old = [] if files else _files(folder, "pytorch_model.bin")
@@ -38,6 +41,7 @@ def read_weights(folder: Path) -> tuple[dict[str, Tensor], bool]:
         raise ModelError(
             f"{folder} has no weights: neither model.safetensors nor pytorch_model.bin"
         )
+
     tensors: dict[str, Tensor] = {}
     for file in files or [_converted(file) for file in old]:
         try:
@@ -46,7 +50,8 @@ def read_weights(folder: Path) -> tuple[dict[str, Tensor], bool]:
             raise ModelError(
                 f"{file} is damaged or incomplete ({error}): copy or download it again"
             ) from error
-    tensors = {_today(name): tensor for name, tensor in tensors.items()}
+
+    tensors = {_current_name(name): tensor for name, tensor in tensors.items()}
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise ModelError(
@@ -56,23 +61,27 @@ def read_weights(folder: Path) -> tuple[dict[str, Tensor], bool]:
 
 
 def _files(folder: Path, name: str) -> list[Path]:
-    """The file of that name, else the parts that its index lists, else nothing."""
+    """Return the file of that name, else the parts that its index lists, else nothing."""
     if (folder / name).is_file():
         return [folder / name]
+
     index = folder / f"{name}.index.json"
     if not index.is_file():
         return []
     try:
-        parts = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        parts = sorted(set(weight_map.values()))
     except (ValueError, KeyError, AttributeError) as error:
         raise ModelError(f"{index} is not an index of weight files: {error!r}") from error
+
     missing = [part for part in parts if not (folder / part).is_file()]
     if missing:
         raise ModelError(f"{index} names files that are not there: {', '.join(missing)}")
     return [folder / part for part in parts]
 
 
-def _today(name: str) -> str:
+def _current_name(name: str) -> str:
+    """Return the name that transformers gives a weight today."""
     name = name.removeprefix("module.")
     for old, new in ((".gamma", ".weight"), (".beta", ".bias")):
         if name.endswith(old):
@@ -81,26 +90,31 @@ def _today(name: str) -> str:
 
 
 def _converted(file: Path) -> Path:
-    """The safetensors copy of a `.bin`, made when it does not exist; named by the file's path, size and time."""
+    """Return the safetensors copy of a `.bin`, made when it does not exist.
+
+    It is named by the file's path, size and time.
+    """
     facts = file.stat()
     key = fingerprint(str(file.resolve()), facts.st_size, facts.st_mtime_ns)
     target = hub.cache_root() / "converted" / f"{key}.safetensors"
     if target.is_file():
         return target
+
     log.warning("converting %s to safetensors once, into %s", file, target)
     try:
-        found = torch.load(file, map_location="cpu", weights_only=True)
+        table = torch.load(file, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelError(
             f"{file} cannot be read as plain weights ({reason}): ask for model.safetensors"
         ) from error
-    if not isinstance(found, dict):
-        raise ModelError(f"{file} holds a {type(found).__name__}, not a table of weights")
-    # Clones, because tied weights share storage and safetensors stores every name on its own.
+    if not isinstance(table, dict):
+        raise ModelError(f"{file} holds a {type(table).__name__}, not a table of weights")
+
+    # clones, because tied weights share storage and safetensors stores every name on its own
     tensors = {
         name: value.clone().contiguous()
-        for name, value in found.items()
+        for name, value in table.items()
         if isinstance(value, Tensor)
     }
     try:
@@ -114,9 +128,13 @@ def _converted(file: Path) -> Path:
 
 
 def weights_fingerprint(source: str | Path) -> str:
-    """Names the bytes of a folder's weights and its config.json; a preset, which has no weights, is its own name."""
+    """Return a digest of a folder's weights and config.json.
+
+    A preset, which has no weights, is its own name.
+    """
     if source in PRESETS:
         return str(source)
+
     folder = hub.resolve(source)
     files = _files(folder, "model.safetensors") or _files(folder, "pytorch_model.bin")
     digest = hashlib.blake2b(digest_size=16)
