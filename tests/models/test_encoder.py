@@ -104,7 +104,8 @@ def test_the_same_seed_gives_the_same_head_on_another_depth(small_config):
     assert not torch.equal(one.head.dense.weight, third.head.dense.weight)
 
 
-def test_new_weights_are_normal_with_the_configs_deviation_and_touch_no_global_state(small_config):
+def test_new_weights_are_normal_and_leave_global_state_alone(small_config):
+    """New weights are normal with the config's deviation and touch no global state."""
     torch.manual_seed(5)
     before = torch.get_rng_state()
     model = build(

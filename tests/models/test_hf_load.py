@@ -76,7 +76,8 @@ def test_a_head_without_label_names_cannot_be_matched(saved):
     assert hf.load(folder, labels=LABELS).report.reason == "its config.json names no labels"
 
 
-def test_a_folder_for_another_task_is_refused_when_its_head_is_needed(saved):
+def test_a_folder_for_another_task_is_refused(saved):
+    """A folder for another task is refused when its head is needed."""
     _, folder = saved("bert", "tag")
     with pytest.raises(ModelError, match="BertForTokenClassification, the task is 'classify'"):
         hf.load(folder, task="classify", head_required=True)
@@ -85,7 +86,8 @@ def test_a_folder_for_another_task_is_refused_when_its_head_is_needed(saved):
     assert {"head.dense.weight", "head.classifier.bias"} < set(report.missing)
 
 
-def test_a_masked_language_model_gives_its_encoder_and_a_new_pooler(saved):
+def test_a_masked_model_gives_its_encoder_and_a_new_pooler(saved):
+    """A masked language model gives its encoder and a new pooler."""
     model, folder = saved("albert")
     edit_config(folder, architectures=["AlbertForMaskedLM"], id2label=None, label2id=None)
 
@@ -114,7 +116,8 @@ def test_missing_weights_of_the_encoder_stop_the_load_by_name(saved):
         hf.load(folder)
 
 
-def test_a_head_that_config_promises_and_weights_lack_is_new_or_refused(saved):
+def test_a_promised_head_without_weights_is_new_or_refused(saved):
+    """A head that config promises and weights lack is new or refused."""
     _, folder = saved("roberta")
     edit(folder, lambda tensors: tensors.pop("classifier.out_proj.weight"))
     assert hf.load(folder).report.reason == "the folder has no head.classifier.weight"
@@ -156,7 +159,8 @@ def test_half_precision_weights_become_float32(saved):
     )
 
 
-def test_old_names_module_prefixes_and_bodies_without_prefix_are_understood(saved):
+def test_old_names_and_prefixes_are_understood(saved):
+    """Old names, module prefixes and bodies without prefix are understood."""
     model, folder = saved("bert", "tag")
 
     def age(tensors):
@@ -270,10 +274,10 @@ def test_a_shared_block_is_used_at_any_depth(saved, ragged_batch):
 def test_layers_can_be_picked_from_an_unshared_encoder(kind: str, saved):
     model, folder = saved(kind)
     loaded = hf.load(folder, layers=[0, 2])
-    for ours, theirs in ((0, 0), (1, 2)):
-        mine = loaded.model.encoder.blocks[ours].state_dict()
-        for name, value in model.encoder.blocks[theirs].state_dict().items():
-            assert torch.equal(mine[name], value), name
+    for layer, origin in ((0, 0), (1, 2)):
+        block = loaded.model.encoder.blocks[layer].state_dict()
+        for name, value in model.encoder.blocks[origin].state_dict().items():
+            assert torch.equal(block[name], value), name
     assert (loaded.model.config.layers, loaded.report.extra) == (2, ())
 
 
@@ -326,13 +330,15 @@ def test_a_config_that_cannot_be_followed_is_refused_by_name(change: dict, says:
         hf.load(folder)
 
 
-def test_the_tokenizer_knows_the_padding_id_better_than_the_config(saved):
+def test_the_padding_id_is_the_tokenizers(saved):
+    """The tokenizer knows the padding id better than the config."""
     _, folder = saved("distilbert")
     edit_config(folder, pad_token_id=0)
     assert hf.load(folder).model.config.pad_id == 1
 
 
-def test_a_roberta_whose_padding_id_moves_its_positions_is_refused(saved):
+def test_a_roberta_with_another_padding_id_is_refused(saved):
+    """A RoBERTa whose padding id moves its positions is refused."""
     _, folder = saved("roberta")
     edit_config(folder, pad_token_id=3)
     with pytest.raises(ModelError, match="padding id 3 in the model, 1 in the tokenizer"):

@@ -22,7 +22,7 @@ def _offline(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(os.environ, "HF_HUB_OFFLINE", "1")
 
 
-def theirs(folder: Path, task: str):
+def transformers_model(folder: Path, task: str):
     import transformers
 
     auto = {
@@ -68,11 +68,11 @@ def differences(ours, reference, batch: Batch, task: str) -> dict[str, tuple[flo
     logits = [("logits", ours.logits, reference.logits)]
     if task == "tag":
         logits = [("logits", ours.logits[real], reference.logits[real])]
-    found: dict[str, tuple[float, float]] = {}
+    gaps: dict[str, tuple[float, float]] = {}
     for name, a, b in (*tokens, *pairs, *logits):
-        worst, largest = found.get(name, (0.0, 0.0))
-        found[name] = (max(worst, (a - b).abs().max().item()), max(largest, b.abs().max().item()))
-    return found
+        worst, largest = gaps.get(name, (0.0, 0.0))
+        gaps[name] = (max(worst, (a - b).abs().max().item()), max(largest, b.abs().max().item()))
+    return gaps
 
 
 def their_folder(folder: Path, kind: str, task: str, tokenizer, scale: float = 1.0) -> Path:
@@ -134,9 +134,9 @@ def test_their_weights_give_their_answers(
     with torch.no_grad():
         ours = loaded.model.eval()(batch, states=states_of(loaded.model))
         fast = loaded.model(batch).logits
-    found = differences(ours, answer(theirs(folder, task), batch), batch, task)
-    assert set(found) == {"logits", "hidden", "attention"}
-    for name, (worst, largest) in found.items():
+    gaps = differences(ours, answer(transformers_model(folder, task), batch), batch, task)
+    assert set(gaps) == {"logits", "hidden", "attention"}
+    for name, (worst, largest) in gaps.items():
         assert worst < 1e-5, name
         assert largest > 0.1, f"{name} are too small to show a difference"
     torch.testing.assert_close(fast, ours.logits, rtol=0, atol=1e-5)
@@ -157,7 +157,7 @@ def test_large_activations_agree_relative_to_their_size(
         ours = loaded.model.eval()(batch, states=states_of(loaded.model))
     assert max(inner) > 1000
     for name, (worst, largest) in differences(
-        ours, answer(theirs(folder, "tag"), batch), batch, "tag"
+        ours, answer(transformers_model(folder, "tag"), batch), batch, "tag"
     ).items():
         assert worst / largest < 2e-5, name
 
@@ -172,7 +172,7 @@ def test_our_folder_loads_in_transformers_and_here(
     batch = ragged_batch(LENGTHS, types=1 if kind == "roberta" else 2)
     with torch.no_grad():
         before = model(batch, states=states_of(model))
-    reference = theirs(tmp_path / "ours", task)
+    reference = transformers_model(tmp_path / "ours", task)
     assert tuple(reference.config.id2label[i] for i in range(len(LABELS[task]))) == LABELS[task]
     for name, (worst, _) in differences(before, answer(reference, batch), batch, task).items():
         assert worst < 1e-5, name

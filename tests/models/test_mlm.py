@@ -24,7 +24,7 @@ def _offline(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
 
 
-def theirs(folder: Path):
+def transformers_model(folder: Path):
     import transformers
 
     return transformers.AutoModelForMaskedLM.from_pretrained(
@@ -85,7 +85,7 @@ def test_their_weights_give_their_logits(kind: str, tmp_path: Path, tokenizer, r
     model, _, report = hf.load_masked(folder)
     assert (report.missing, report.extra, report.new_head) == ((), (), False)
     batch = ragged_batch(LENGTHS, types=1 if kind == "roberta" else 2)
-    reference = logits_of(theirs(folder), batch)
+    reference = logits_of(transformers_model(folder), batch)
     with torch.no_grad():
         ours = model.eval()(replace(batch, unit_mask=batch.mask), states=[("hidden", 3)])
     assert (ours.logits[0] - reference).abs().max() < 1e-5
@@ -104,7 +104,7 @@ def test_our_folder_loads_in_transformers_and_here(
     batch = ragged_batch(LENGTHS, types=1 if kind == "roberta" else 2)
     with torch.no_grad():
         before = model.at(batch, batch.mask)
-    assert (logits_of(theirs(tmp_path / "ours"), batch) - before).abs().max() < 1e-5
+    assert (logits_of(transformers_model(tmp_path / "ours"), batch) - before).abs().max() < 1e-5
     again, _, report = hf.load_masked(tmp_path / "ours")
     assert (again.config, report.missing) == (model.config, ())
     with torch.no_grad():
@@ -136,7 +136,8 @@ def test_the_same_seed_gives_the_encoder_of_any_other_head(small_config):
     assert len(list(masked.head.parameters())) == 5  # the token table is not among them
 
 
-def test_a_folder_without_the_head_is_refused_or_given_a_new_one(tmp_path, tokenizer, small_config):
+def test_a_folder_without_the_head_is_refused_or_gets_one(tmp_path, tokenizer, small_config):
+    """A folder without the head is refused or given a new one."""
     store.save_model(
         build_head(small_config("bert"), "tag", ("O", "B-PER"), seed=3),
         tokenizer,
@@ -189,14 +190,14 @@ def test_the_order_head_is_that_of_transformers(
     order[0, 0] = order[2, 0] = 1
     with torch.no_grad():
         ours = model(replace(batch, unit_mask=batch.mask, order=order))
-        said = loaded.eval()(
+        answer = loaded.eval()(
             input_ids=batch.input_ids,
             attention_mask=batch.mask.long(),
             token_type_ids=batch.type_ids,
         )
-    reference = said.sop_logits if kind == "albert" else said.seq_relationship_logits
+    reference = answer.sop_logits if kind == "albert" else answer.seq_relationship_logits
     assert (ours.order - reference[[0, 2]]).abs().max() < 1e-5
-    assert (ours.logits[0] - said.prediction_logits[batch.mask]).abs().max() < 1e-5
+    assert (ours.logits[0] - answer.prediction_logits[batch.mask]).abs().max() < 1e-5
     again, _, report = hf.load_masked(tmp_path / "ours", order=True)
     assert report.missing == ()
     assert torch.equal(again.order.classifier.weight, model.order.classifier.weight)

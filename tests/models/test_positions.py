@@ -41,7 +41,8 @@ def test_near_positions_are_alike_and_distance_decides():
 
 
 @pytest.mark.parametrize("kind", ["albert", "roberta"])
-def test_a_position_table_starts_at_the_spread_of_the_token_table(kind):
+def test_positions_start_at_the_spread_of_the_token_table(kind):
+    """A position table starts at the spread of the token table."""
     config = from_shape(
         {"kind": kind, "layers": 1, "hidden": 32, "heads": 2}, vocab_size=100, pad_id=1
     )

@@ -37,7 +37,8 @@ def test_the_formula_gives_the_published_count_to_the_unit(name: str, count: int
     assert count_parameters(PRESETS[name]) == count
 
 
-def test_tiny_roberta_counts_as_published_with_its_two_outputs_per_token():
+def test_tiny_roberta_counts_as_published():
+    """Tiny RoBERTa counts as published, with its two outputs per token."""
     assert count_parameters(PRESETS["tiny-roberta"], labels=2, task="tag") == 51_211_778
 
 
@@ -60,7 +61,8 @@ def test_a_preset_can_really_be_allocated(name: str):
     assert all(p.device.type == "cpu" for p in model.parameters())
 
 
-def test_albeto_encoders_have_no_dropout_and_their_classifier_has():
+def test_albeto_drops_out_in_its_classifier_alone():
+    """ALBETO encoders have no dropout and their classifier has."""
     for name in (n for n in PRESETS if n.startswith("albeto")):
         config = PRESETS[name]
         assert (config.dropout, config.attention_dropout, config.classifier_dropout) == (

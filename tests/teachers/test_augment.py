@@ -49,13 +49,14 @@ def named(example: Example) -> list[tuple[str, str]]:
 def test_words_give_way_and_what_stands_between_them_stays():
     text = "  El  niño, ¿come?\n"
     words = [(2, 4), (6, 10), (10, 11), (12, 13), (13, 17), (17, 18)]
-    found, spans = apply_edits(text, words, [Edit(1, 2, ("gato", "gris")), Edit(4, 5, ("ve",))])
-    assert found == "  El  gato gris, ¿ve?\n"
-    assert [found[a:b] for a, b in spans] == ["El", "gato", "gris", ",", "¿", "ve", "?"]
+    edited, spans = apply_edits(text, words, [Edit(1, 2, ("gato", "gris")), Edit(4, 5, ("ve",))])
+    assert edited == "  El  gato gris, ¿ve?\n"
+    assert [edited[a:b] for a, b in spans] == ["El", "gato", "gris", ",", "¿", "ve", "?"]
     assert apply_edits(text, words, []) == (text, tuple(words))
 
 
-def test_swapped_sentences_have_entities_of_the_same_types_and_labels_that_fit(sentences):
+def test_swapped_entities_keep_their_types_and_labels(sentences):
+    """Swapped sentences have entities of the same types and labels that fit."""
     known = {pair for e in sentences for pair in named(e)}
     made = swap_entities(sentences, copies=5, share=1.0, seed=0)
     assert len(made) == 15  # not of the sentence without entities
@@ -82,7 +83,8 @@ def test_a_share_of_the_entities_is_swapped_and_at_least_one(sentences):
             )
 
 
-def test_what_is_made_depends_on_the_seed_the_copy_and_the_text_alone(sentences):
+def test_swaps_depend_on_seed_copy_and_text_alone(sentences):
+    """What is made depends on the seed, the copy and the text alone."""
     every = swap_entities(sentences, copies=2, share=0.5, seed=3)
     assert swap_entities(sentences, copies=2, share=0.5, seed=3) == every
     assert swap_entities(sentences, copies=2, share=0.5, seed=4) != every
@@ -115,7 +117,8 @@ def test_what_was_made_is_read_from_disk(sentences, tmp_path, monkeypatch):
         load_or_make("k", list)
 
 
-def test_what_a_data_set_cannot_give_is_said_before_anything_is_made(sentences):
+def test_what_a_data_set_cannot_give_is_refused_at_once(sentences):
+    """What a data set cannot give is said before anything is made."""
     dataset = Dataset("ner", "tag", ("O", "B-PER", "I-PER"), {"train": sentences})
     assert count_augmented(dataset, "swap", 2) == 6
     assert count_augmented(dataset, "fill", 2) == 8

@@ -75,7 +75,8 @@ def test_only_missing_examples_are_asked_about(tmp_path):
     assert cache.fill([example(i) for i in range(25)], teacher) == 0
 
 
-def test_equal_texts_are_stored_once_whatever_their_id_and_target(tmp_path):
+def test_equal_texts_are_stored_once(tmp_path):
+    """Equal texts are stored once, whatever their id and target."""
     cache = Cache.open(tmp_path / "c", SPEC, 3)
     twin = Example("other id", example(3).text, words=example(3).words, target=("A",) * 4)
     assert cache.missing([example(3), twin, example(4)]) == [0, 2]
@@ -104,7 +105,8 @@ def test_rows_view_is_read_only_and_lies_on_the_file(tmp_path):
         view[0][0, 0] = 1
 
 
-def test_rows_of_an_example_never_filled_are_an_error_that_names_it(tmp_path):
+def test_rows_never_filled_are_an_error_with_the_name(tmp_path):
+    """Rows of an example never filled are an error that names it."""
     with pytest.raises(CacheError, match=r"1 of 2 examples \(first: '77'\)"):
         filled(tmp_path / "c").rows([example(1), example(77)])
 
@@ -116,7 +118,8 @@ def test_an_empty_cache_gives_no_rows_and_misses_everything(tmp_path):
     assert cache.fill([], Teacher()) == 0
 
 
-def test_a_cache_opened_before_another_process_filled_sees_its_rows_when_it_fills(tmp_path):
+def test_fill_sees_what_another_process_has_filled(tmp_path):
+    """A cache opened before another process filled sees its rows when it fills."""
     early = Cache.open(tmp_path / "c", SPEC, 3)
     filled(tmp_path / "c")
     teacher = Teacher()
@@ -154,7 +157,8 @@ def test_a_changed_byte_of_the_index_is_refused_on_open(tmp_path, at):
         Cache.open(tmp_path / "c", SPEC, 3)
 
 
-def test_a_changed_byte_of_the_rows_is_refused_before_they_are_read(tmp_path):
+def test_a_changed_byte_of_the_rows_is_refused(tmp_path):
+    """A changed byte of the rows is refused before they are read."""
     rows = filled(tmp_path / "c").folder / "rows.bin"
     data = bytearray(rows.read_bytes())
     data[len(data) // 2] ^= 1
@@ -189,7 +193,8 @@ def test_a_torn_tail_of_the_index_is_dropped_and_filled_again(tmp_path, cut):
         {"labels": ["B", "A"]},
     ],
 )
-def test_a_folder_made_with_another_spec_is_refused_and_says_what_differs(tmp_path, change):
+def test_a_folder_of_another_spec_is_refused(tmp_path, change):
+    """A folder made with another spec is refused and says what differs."""
     filled(tmp_path / "c")
     plain = {
         "unit": "first sub-token",
@@ -242,7 +247,9 @@ def test_somebody_elses_folder_is_not_turned_into_a_cache(tmp_path):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_logits_that_are_not_finite_name_the_example_and_keep_earlier_chunks(tmp_path, value):
+def test_logits_not_finite_keep_earlier_chunks(tmp_path, value):
+    """Logits that are not finite name the example and keep earlier chunks."""
+
     def broken(examples):
         return [answer(e) if e.id != "13" else np.full_like(answer(e), value) for e in examples]
 
@@ -262,7 +269,8 @@ def test_logits_of_another_shape_are_refused(tmp_path):
         Cache.open(tmp_path / "c", SPEC, 3).fill([example(1)], lambda _: [np.zeros((2, 4))])
 
 
-def test_a_disk_too_small_is_refused_before_the_teacher_is_asked(tmp_path, monkeypatch):
+def test_a_disk_too_small_is_refused_before_the_teacher_runs(tmp_path, monkeypatch):
+    """A disk too small is refused before the teacher is asked."""
     usage = module.shutil.disk_usage(tmp_path)._replace(free=100)
     monkeypatch.setattr(module.shutil, "disk_usage", lambda _: usage)
     teacher = Teacher()
@@ -302,7 +310,8 @@ def holds_exactly(folder, numbers):
     )
 
 
-def test_a_killed_filling_keeps_its_chunks_and_goes_on_where_it_stopped(tmp_path):
+def test_a_killed_filling_goes_on_where_it_stopped(tmp_path):
+    """A killed filling keeps its chunks and goes on where it stopped."""
     folder = tmp_path / "c"
     process = child(folder, 0, 500, 0.01)
     deadline = time.monotonic() + 20
@@ -318,7 +327,8 @@ def test_a_killed_filling_keeps_its_chunks_and_goes_on_where_it_stopped(tmp_path
     assert holds_exactly(folder, range(500))
 
 
-def test_two_processes_that_fill_at_once_share_the_work_without_damage(tmp_path):
+def test_two_processes_that_fill_at_once_share_the_work(tmp_path):
+    """Two processes that fill at once share the work without damage."""
     both = [child(tmp_path / "c", 0, 120, 0.002), child(tmp_path / "c", 60, 200, 0.002)]
     calls = []
     for process in both:
@@ -346,10 +356,10 @@ def test_a_full_disk_is_one_clear_error_and_the_chunks_survive(tmp_path):
 
 def test_the_estimate_is_what_the_disk_then_holds(tmp_path):
     examples = [example(i) for i in range(200)]
-    said = module.estimate_cache(examples, 3, "float16", seconds_per_example=0.3)
+    cost = module.estimate_cache(examples, 3, "float16", seconds_per_example=0.3)
     size = filled(tmp_path / "c", count=200, chunk=200).size_bytes
-    assert said["megabytes"] == pytest.approx(size / 1e6, rel=0.01)
-    assert said["minutes"] == pytest.approx(1.0)
+    assert cost["megabytes"] == pytest.approx(size / 1e6, rel=0.01)
+    assert cost["minutes"] == pytest.approx(1.0)
 
 
 def test_entries_lists_sizes_and_names_what_is_broken(tmp_path, monkeypatch):

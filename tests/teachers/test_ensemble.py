@@ -19,11 +19,12 @@ def softmax(logits: np.ndarray, axis: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("axis", "over"), [(2, 1), (1, 0)])
-def test_the_mean_of_probabilities_is_their_weighted_sum_along_the_axis(axis, over):
-    found = combine_logits([A, B], [0.25, 0.75], mean="probabilities", axis=axis)
+def test_the_mean_of_probabilities_is_their_weighted_sum(axis, over):
+    """The mean of probabilities is their weighted sum along the axis."""
+    combined = combine_logits([A, B], [0.25, 0.75], mean="probabilities", axis=axis)
     expected = 0.25 * softmax(A, over) + 0.75 * softmax(B, over)
-    assert softmax(found, over) == pytest.approx(expected, abs=1e-6)
-    assert (found.dtype, found.shape) == (np.float32, (2, 3))
+    assert softmax(combined, over) == pytest.approx(expected, abs=1e-6)
+    assert (combined.dtype, combined.shape) == (np.float32, (2, 3))
 
 
 @pytest.mark.parametrize("axis", [1, 2])
@@ -36,16 +37,16 @@ def test_the_mean_of_logits_is_their_weighted_sum(axis):
 @pytest.mark.parametrize("mean", ["probabilities", "logits"])
 @pytest.mark.parametrize(("axis", "over"), [(2, 1), (1, 0)])
 def test_equal_teachers_say_what_one_says(mean, axis, over):
-    found = combine_logits([A, A, A], [0.2, 0.5, 0.3], mean=mean, axis=axis)
-    assert softmax(found, over) == pytest.approx(softmax(A, over), abs=1e-6)
+    combined = combine_logits([A, A, A], [0.2, 0.5, 0.3], mean=mean, axis=axis)
+    assert softmax(combined, over) == pytest.approx(softmax(A, over), abs=1e-6)
 
 
 @pytest.mark.parametrize("mean", ["probabilities", "logits"])
 def test_over_classes_a_teacher_without_the_unit_has_no_say(mean):
     cut = A.copy()
     cut[1] = ABSENT
-    found = combine_logits([cut, B], [0.5, 0.5], mean=mean, axis=2)
-    assert softmax(found, 1)[1] == pytest.approx(softmax(B, 1)[1], abs=1e-6)
+    combined = combine_logits([cut, B], [0.5, 0.5], mean=mean, axis=2)
+    assert softmax(combined, 1)[1] == pytest.approx(softmax(B, 1)[1], abs=1e-6)
     cut_too = np.where([[True], [False]], B, np.float16(ABSENT))
     assert (combine_logits([cut, cut_too], [0.5, 0.5], mean=mean, axis=2)[1] == ABSENT).all()
 
@@ -53,8 +54,8 @@ def test_over_classes_a_teacher_without_the_unit_has_no_say(mean):
 def test_over_units_a_teacher_without_the_unit_gives_it_nothing():
     cut = A.copy()
     cut[1] = ABSENT
-    found = softmax(combine_logits([cut, B], [0.5, 0.5], mean="probabilities", axis=1), 0)
-    assert found == pytest.approx(
+    combined = softmax(combine_logits([cut, B], [0.5, 0.5], mean="probabilities", axis=1), 0)
+    assert combined == pytest.approx(
         0.5 * np.array([[1.0] * 3, [0.0] * 3]) + 0.5 * softmax(B, 0), abs=1e-6
     )
     assert (combine_logits([cut, B], [0.5, 0.5], mean="logits", axis=1)[1] == ABSENT).all()
@@ -63,10 +64,10 @@ def test_over_units_a_teacher_without_the_unit_gives_it_nothing():
 
 def test_a_probability_that_vanishes_stays_finite_and_present():
     sure = np.array([[6e4, -6e4]], np.float32)
-    found = combine_logits([sure, sure], [0.5, 0.5], mean="probabilities", axis=2)
-    assert np.isfinite(found).all()
-    assert (found > ABSENT).all()
-    assert softmax(found, 1)[0] == pytest.approx([1.0, 0.0])
+    combined = combine_logits([sure, sure], [0.5, 0.5], mean="probabilities", axis=2)
+    assert np.isfinite(combined).all()
+    assert (combined > ABSENT).all()
+    assert softmax(combined, 1)[0] == pytest.approx([1.0, 0.0])
 
 
 def test_weights_sum_to_one_and_follow_what_was_chosen():

@@ -71,7 +71,8 @@ def test_words_give_way_to_words_and_everything_else_stays(tokenizer):
     assert len({e.text for e in made}) > 3
 
 
-def test_given_words_keep_their_number_and_pairs_change_on_both_sides(bpe):
+def test_words_keep_their_number_and_both_sides_change(bpe):
+    """Given words keep their number, and pairs change on both sides."""
     words = split_words(TEXTS[0])
     (tagged,) = run(
         bpe, [Example("t", TEXTS[0], words=words, target=("O",) * len(words))], share=0.5
@@ -84,7 +85,8 @@ def test_given_words_keep_their_number_and_pairs_change_on_both_sides(bpe):
     assert pair.pair != TEXTS[1]
 
 
-def test_what_is_made_depends_on_seed_copy_and_text_and_not_on_its_neighbours(bpe):
+def test_fillings_depend_on_seed_copy_and_text_alone(bpe):
+    """What is made depends on seed, copy and text, and not on its neighbours."""
     examples = [Example(f"t{i}", text) for i, text in enumerate(TEXTS)]
     every = {e.id: e.text for e in run(bpe, examples, copies=2)}
     alone = {e.id: e.text for text in examples for e in run(bpe, [text], copies=2)}
@@ -93,7 +95,8 @@ def test_what_is_made_depends_on_seed_copy_and_text_and_not_on_its_neighbours(bp
     assert {e.id: e.text for e in run(bpe, examples, copies=2, seed=1)} != every
 
 
-def test_the_likeliest_words_are_drawn_and_never_the_one_that_was_there(bpe):
+def test_likely_words_are_drawn_but_never_the_old_one(bpe):
+    """The likeliest words are drawn and never the one that was there."""
     model = model_for(bpe)
     ids, words = whole_words(bpe)
     first, second = words.index("la"), words.index("el")

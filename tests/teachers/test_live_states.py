@@ -70,15 +70,15 @@ def encoded(task: str, texts, tokenizer):
 def alone(net: Model, window: Features, state) -> torch.Tensor:
     """The state [L, H] of a window that is read by itself."""
     with torch.no_grad():
-        found: torch.Tensor = net.eval()(collate([window], 0), states=[state]).states[state][0]
-    return found
+        collected: torch.Tensor = net.eval()(collate([window], 0), states=[state]).states[state][0]
+    return collected
 
 
 def by_unit(
     net: Model, windows, state, pool: str, task: str
 ) -> dict[tuple[int, int], torch.Tensor]:
     """What the model says of every unit of every example, by hand."""
-    found: dict[tuple[int, int], torch.Tensor] = {}
+    collected: dict[tuple[int, int], torch.Tensor] = {}
     for window in windows:
         values = alone(net, window, state)
         for u in np.flatnonzero(window.owned):
@@ -87,8 +87,10 @@ def by_unit(
                 at = torch.as_tensor(tokens)
                 number = int(window.start + u if window.cells is None else window.cells[u])
                 mean = values.mean(0) if task == "classify" else values[at].mean(0)
-                found.setdefault((window.row, number), values[at[0]] if pool == "first" else mean)
-    return found
+                collected.setdefault(
+                    (window.row, number), values[at[0]] if pool == "first" else mean
+                )
+    return collected
 
 
 def check(
@@ -110,13 +112,13 @@ def check(
 def test_equal_tokens_share_the_batch_and_nothing_else_is_kept(examples, bpe):
     net = model("tag", bpe).train()
     wanted = {"token": (("hidden", 1), ("attention", 2)), "padded": (("logits", 0),)}
-    insight = LiveStates(net, wanted, whole=False)
+    source = LiveStates(net, wanted, whole=False)
     batch = collate(encoded("tag", examples("tag"), bpe), bpe.pad_id)
-    asked = insight.fetch(insight.align_windows(batch)).teacher_states
+    asked = source.fetch(source.align_windows(batch)).teacher_states
     assert torch.equal(asked.masks["token"], batch.mask)
     assert asked.masks["padded"].all()
     assert {pool: tuple(each) for pool, each in asked.states.items()} == wanted
-    again = insight.fetch(insight.align_windows(batch)).teacher_states
+    again = source.fetch(source.align_windows(batch)).teacher_states
     assert torch.equal(asked.states["token"]["hidden", 1], again.states["token"]["hidden", 1]), (
         "dropout is off"
     )
@@ -129,41 +131,43 @@ def test_equal_tokens_share_the_batch_and_nothing_else_is_kept(examples, bpe):
 
 @pytest.mark.parametrize("pool", ["first", "mean"])
 @pytest.mark.parametrize("task", ["classify", "tag", "span"])
-@pytest.mark.parametrize("theirs", ["wordpiece", "unigram", "bytelevel"])
+@pytest.mark.parametrize("other_kind", ["wordpiece", "unigram", "bytelevel"])
 def test_other_tokens_meet_at_units_whatever_the_windows(
-    task, pool, theirs, examples, bpe, request
+    task, pool, other_kind, examples, bpe, request
 ):
-    other = request.getfixturevalue(theirs)
+    other = request.getfixturevalue(other_kind)
     net, state = model(task, other), ("hidden", 2)
     own = encoded(task, examples(task), other)
-    insight = LiveStates(
+    source = LiveStates(
         net, {pool: (state,)}, whole=task == "classify", windows=own, pad_id=other.pad_id
     )
     expected = by_unit(net, own, state, pool, task)
-    mine = encoded(task, examples(task), bpe)
+    student_windows = encoded(task, examples(task), bpe)
     if task != "classify":
-        assert len(mine) > len(examples(task)), "nothing is read in several windows"
+        assert len(student_windows) > len(examples(task)), "nothing is read in several windows"
     counted = 0
-    for start in range(0, len(mine), 2):  # batches that hold some of an example's windows
-        batch = collate([mine[i] for i in range(start, min(start + 2, len(mine)))], bpe.pad_id)
-        asked = insight.fetch(insight.align_windows(batch))
+    count = len(student_windows)
+    for start in range(0, count, 2):  # batches that hold some of an example's windows
+        part = [student_windows[i] for i in range(start, min(start + 2, count))]
+        batch = collate(part, bpe.pad_id)
+        asked = source.fetch(source.align_windows(batch))
         counted += check(asked, pool, state, expected, rtol=1e-4, atol=1e-5)
         assert torch.equal(asked.teacher_states.masks[pool], batch.unit_mask), (
             "every unit has a teacher here"
         )
-    assert counted == sum(int(collate([f], 0).unit_mask.sum()) for f in mine)
+    assert counted == sum(int(collate([f], 0).unit_mask.sum()) for f in student_windows)
 
 
 def test_a_unit_that_the_teacher_does_not_have_does_not_count(examples, bpe, unigram):
     own = encoded("tag", [examples("tag")[1]], unigram)[:1]  # the first window alone
-    insight = LiveStates(
+    source = LiveStates(
         model("tag", unigram), {"first": (("hidden", 1),)}, whole=False, windows=own
     )
-    mine = encoded("tag", [examples("tag")[1]], bpe)
+    student_windows = encoded("tag", [examples("tag")[1]], bpe)
     known = len(own[0].owned[own[0].owned])
     seen = 0
-    for window in mine:
-        asked = insight.fetch(insight.align_windows(collate([window], bpe.pad_id))).teacher_states
+    for window in student_windows:
+        asked = source.fetch(source.align_windows(collate([window], bpe.pad_id))).teacher_states
         numbers = window.start + np.arange(len(window.owned))
         assert asked.masks["first"][0].tolist() == list(window.owned & (numbers < known))
         seen += int(asked.masks["first"].sum())
@@ -171,7 +175,7 @@ def test_a_unit_that_the_teacher_does_not_have_does_not_count(examples, bpe, uni
 
 
 @pytest.mark.parametrize("pool", ["first", "mean"])
-def test_with_equal_tokens_and_a_unit_for_every_token_units_are_tokens(pool, examples, bpe):
+def test_units_are_tokens_where_each_token_is_a_unit(pool, examples, bpe):
     """The same loss at units and at tokens, when every real token is a unit of its own."""
     teacher, student = model("tag", bpe), model("tag", bpe, hidden=16, layers=1)
     windows = [
@@ -185,19 +189,19 @@ def test_with_equal_tokens_and_a_unit_for_every_token_units_are_tokens(pool, exa
         for f in encoded("tag", examples("tag"), bpe)[:3]
     ]
     setting = LossContext(student=shape_of(student), teacher=shape_of(teacher))
-    found = []
+    collected = []
     for where in ("token", pool):
         loss = build_loss(
             [{"use": "hidden", "pool": where}, {"use": "relation", "pool": where}], setting=setting
         )
-        insight = LiveStates(teacher, loss.teacher_states, whole=False)
-        batch = insight.fetch(insight.align_windows(collate(windows, bpe.pad_id)))
+        source = LiveStates(teacher, loss.teacher_states, whole=False)
+        batch = source.fetch(source.align_windows(collate(windows, bpe.pad_id)))
         counts = loss.counts(TAG, batch)
-        said = student.eval()(batch, states=loss.student_states)
-        found.append((counts, loss(TAG, said, batch, counts)[0].item()))
-    assert found[0][0] == found[1][0]
-    assert found[0][1] == pytest.approx(found[1][1], rel=1e-5)
-    assert found[0][1] > 0.1
+        output = student.eval()(batch, states=loss.student_states)
+        collected.append((counts, loss(TAG, output, batch, counts)[0].item()))
+    assert collected[0][0] == collected[1][0]
+    assert collected[0][1] == pytest.approx(collected[1][1], rel=1e-5)
+    assert collected[0][1] > 0.1
 
 
 def shape_of(net: Model) -> ModelShape:
@@ -214,27 +218,33 @@ def test_states_from_the_disk_are_those_of_the_live_teacher(
 ):
     if pool == "token" and not same:
         pytest.skip("tokens meet where they are the same")
-    theirs = bpe if same else unigram
-    net, wanted = model(task, theirs), {pool: (("hidden", 0), ("hidden", 2))}
+    tokenizer = bpe if same else unigram
+    net, wanted = model(task, tokenizer), {pool: (("hidden", 0), ("hidden", 2))}
     texts = examples(task)
     whole, width = task == "classify", net.config.hidden
-    own, mine = encoded(task, texts, theirs), encoded(task, texts, bpe)
+    teacher_windows, student_windows = encoded(task, texts, tokenizer), encoded(task, texts, bpe)
     shared = same and (
         task != "span" or pool == "token"
     )  # of a unit in two parts of a window, the disk keeps one
     fresh = LiveStates(
-        net, wanted, whole=whole, windows=None if shared else own, pad_id=theirs.pad_id
+        net,
+        wanted,
+        whole=whole,
+        windows=None if shared else teacher_windows,
+        pad_id=tokenizer.pad_id,
     )
     spec = {"unit": cached_states.state_unit("rule", pool, wanted[pool])}
     cache = Cache.open(tmp_path / "cache", spec, 2 * width)
-    encode = lambda some: TASKS[task].encode(some, theirs, LABELS[task], max_length=LENGTH)  # noqa: E731
-    predict = state_predictor(net, encode, pool, wanted[pool], whole=whole, pad_id=theirs.pad_id)
+    encode = lambda some: TASKS[task].encode(some, tokenizer, LABELS[task], max_length=LENGTH)  # noqa: E731
+    predict = state_predictor(net, encode, pool, wanted[pool], whole=whole, pad_id=tokenizer.pad_id)
     assert cache.fill(texts, predict, chunk=3) == len(texts)
-    kept = CachedStates({pool: cache.rows(texts)}, wanted, windows=mine, width=width)
-    for start in range(0, len(mine), 3):
-        batch = collate([mine[i] for i in range(start, min(start + 3, len(mine)))], bpe.pad_id)
+    kept = CachedStates({pool: cache.rows(texts)}, wanted, windows=student_windows, width=width)
+    count = len(student_windows)
+    for start in range(0, count, 3):
+        part = [student_windows[i] for i in range(start, min(start + 3, count))]
+        batch = collate(part, bpe.pad_id)
         one, two = (
-            insight.fetch(insight.align_windows(batch)).teacher_states for insight in (fresh, kept)
+            source.fetch(source.align_windows(batch)).teacher_states for source in (fresh, kept)
         )
         assert torch.equal(one.masks[pool], two.masks[pool])
         for state in wanted[pool]:
@@ -243,7 +253,7 @@ def test_states_from_the_disk_are_those_of_the_live_teacher(
             torch.testing.assert_close(
                 two.states[pool][state][mask], one.states[pool][state][mask], rtol=2e-3, atol=2e-3
             )
-    need = cached_states.cached_megabytes(mine, wanted, width) * 1e6
+    need = cached_states.cached_megabytes(student_windows, wanted, width) * 1e6
     committed = (tmp_path / "cache" / "rows.bin").stat().st_size
     assert 0.99 * need <= committed <= 1.3 * need or task == "span", (need, committed)
 

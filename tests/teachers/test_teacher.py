@@ -102,7 +102,7 @@ def reference(folder, task, tokenizer):
         "AutoModelForTokenClassification" if task == "tag" else "AutoModelForSequenceClassification"
     )
     model = getattr(transformers, auto).from_pretrained(folder, dtype=torch.float32).eval()
-    found = []
+    expected = []
     for example in examples(task):
         pieces = (
             tokenizer.words(example.text, example.words)
@@ -113,28 +113,28 @@ def reference(folder, task, tokenizer):
         with torch.no_grad():
             logits = model(input_ids=torch.tensor([ids])).logits[0].numpy()
         firsts = 1 + np.cumsum([0, *(len(p.ids) for p in pieces[:-1])])
-        found.append(logits[firsts] if task == "tag" else logits[None])
-    return found
+        expected.append(logits[firsts] if task == "tag" else logits[None])
+    return expected
 
 
 @pytest.mark.parametrize("task", ["classify", "tag"])
 @pytest.mark.parametrize("kind", [*OTHERS, "bert"])
-def test_any_architecture_answers_as_transformers_does_in_our_label_order(
-    kind, task, tmp_path, unigram
-):
+def test_any_architecture_answers_as_transformers_does(kind, task, tmp_path, unigram):
+    """Any architecture answers as transformers does, in our label order."""
     folder = save_theirs(tmp_path, kind, task, unigram)
     teacher = load_teacher(folder, task, OURS)
     order = [THEIRS.index(label) for label in OURS]
     assert teacher.labels == tuple(OURS)
-    for ours, theirs in zip(rows(teacher, task), reference(folder, task, unigram), strict=True):
-        np.testing.assert_allclose(ours, theirs[:, order], atol=1e-4)
+    for ours, wanted in zip(rows(teacher, task), reference(folder, task, unigram), strict=True):
+        np.testing.assert_allclose(ours, wanted[:, order], atol=1e-4)
 
 
-def test_known_architectures_run_in_our_own_encoder_and_others_do_not(tmp_path, wordpiece):
+def test_known_architectures_run_in_our_own_encoder(tmp_path, wordpiece):
+    """Known architectures run in our own encoder and others do not."""
     ours = load_teacher(save_theirs(tmp_path / "a", "bert", "tag", wordpiece), "tag", OURS)
-    theirs = load_teacher(save_theirs(tmp_path / "b", "electra", "tag", wordpiece), "tag", OURS)
+    electra = load_teacher(save_theirs(tmp_path / "b", "electra", "tag", wordpiece), "tag", OURS)
     assert isinstance(ours.model, heads.Model)
-    assert not isinstance(theirs.model, heads.Model)
+    assert not isinstance(electra.model, heads.Model)
 
 
 def test_a_folder_of_ours_is_a_teacher_with_its_rows_permuted(tmp_path, bpe):
@@ -207,7 +207,7 @@ def test_a_map_renames_theirs_and_leaves_the_rest():
 
 
 @pytest.mark.parametrize(
-    ("theirs", "ours", "mapping", "words"),
+    ("teacher_labels", "ours", "mapping", "words"),
     [
         (
             ["LABEL_0", "LABEL_1"],
@@ -225,9 +225,9 @@ def test_a_map_renames_theirs_and_leaves_the_rest():
         (["x", "y"], ["a", "b"], {"x": "a", "y": "a"}, "other labels"),
     ],
 )
-def test_labels_that_do_not_match_are_refused_with_both_lists(theirs, ours, mapping, words):
+def test_labels_that_do_not_match_are_refused_with_both_lists(teacher_labels, ours, mapping, words):
     with pytest.raises(ModelError, match=words):
-        match_labels(theirs, ours, mapping=mapping)
+        match_labels(teacher_labels, ours, mapping=mapping)
 
 
 @pytest.mark.parametrize("kind", ["bert", "electra"])
@@ -271,7 +271,8 @@ def test_a_head_that_the_weights_lack_is_refused_by_name(kind, tmp_path, wordpie
 
 
 @pytest.mark.parametrize("kind", ["bert", "electra"])
-def test_more_labels_in_the_config_than_in_the_weights_are_refused(kind, tmp_path, wordpiece):
+def test_more_labels_in_config_than_in_weights_are_refused(kind, tmp_path, wordpiece):
+    """More labels in the config than in the weights are refused."""
     folder = save_theirs(tmp_path, kind, "tag", wordpiece)
     more = [*THEIRS, "ORG"]
     rewrite(folder, id2label={str(i): label for i, label in enumerate(more)}, label2id=None)
@@ -334,7 +335,8 @@ def test_a_copy_elsewhere_has_the_same_fingerprint(tmp_path, wordpiece):
     assert one.source != two.source
 
 
-def test_the_cache_gives_back_what_the_teacher_says_and_asks_once(tmp_path, monkeypatch, wordpiece):
+def test_the_cache_asks_the_teacher_once(tmp_path, monkeypatch, wordpiece):
+    """The cache gives back the logits of the teacher, which runs once."""
     monkeypatch.setenv("DESTILA_CACHE", str(tmp_path / "cache"))
     teacher = load_teacher(save_theirs(tmp_path / "m", "electra", "tag", wordpiece), "tag", OURS)
     cache = Cache.open(None, teacher.spec(None, TAG.unit_rule), len(OURS), "float32")

@@ -49,7 +49,8 @@ def test_the_pad_id_does_not_decide_what_is_masked():
     assert collate([LONG, SHORT], 7).mask.tolist() == collate([LONG, SHORT], 6).mask.tolist()
 
 
-def test_a_unit_points_at_its_first_token_and_counts_where_it_is_owned():
+def test_a_unit_counts_where_it_is_owned():
+    """A unit points at its first token and counts where it is owned."""
     batch = collate([LONG, SHORT], 6)
     assert batch.first.tolist() == [[1, 3], [1, 0]]
     assert batch.unit_mask.tolist() == [[False, True], [True, False]]
@@ -89,9 +90,8 @@ def test_a_batch_is_the_same_object_on_its_own_device():
     st.integers(0, 3),
     st.integers(0, 3),
 )
-def test_every_position_comes_once_per_epoch_in_full_batches_but_one(
-    count, size, group, shuffle, seed, epoch
-):
+def test_an_epoch_holds_every_position_once(count, size, group, shuffle, seed, epoch):
+    """Every position comes once per epoch, in full batches but one."""
     options = TrainOptions(batch_size=size, shuffle=shuffle, group=group)
     batches = epoch_batches(LENGTHS[:count], options, seed=seed, epoch=epoch)
     assert sorted(np.concatenate(batches).tolist()) == list(range(count))
@@ -116,7 +116,9 @@ def test_without_shuffling_the_order_is_the_datas():
     assert chosen(shuffle=False) == chosen(shuffle=False, epoch=3)
 
 
-def test_grouping_saves_padding_and_keeps_chance_between_batches():
+def test_grouping_saves_padding():
+    """Grouping saves padding and keeps chance between batches."""
+
     def padded(batches):
         return sum(len(b) * LENGTHS[b].max() for b in batches)
 

@@ -43,17 +43,19 @@ def test_the_newest_stay_and_those_that_a_return_may_need(tmp_path):
         )
 
 
-def test_a_checkpoint_holds_what_the_tensors_were_when_it_was_asked_for(tmp_path):
+def test_a_checkpoint_copies_the_tensors_at_once(tmp_path):
+    """A checkpoint holds what the tensors were when it was asked for."""
     tensors = {"model.w": torch.zeros(50_000)}
     with store(tmp_path) as disk:
         disk.add(1, {"step": 1}, tensors)
         tensors["model.w"].fill_(7.0)
-    position, found = disk.read(1)
+    position, loaded = disk.read(1)
     assert position == {"step": 1}
-    assert torch.equal(found["model.w"], torch.zeros(50_000))
+    assert torch.equal(loaded["model.w"], torch.zeros(50_000))
 
 
-def test_a_return_replaces_a_checkpoint_and_drops_those_behind_it(tmp_path):
+def test_a_return_drops_the_checkpoints_behind_it(tmp_path):
+    """A return replaces a checkpoint and drops those behind it."""
     with store(tmp_path, keep=9) as disk:
         add(disk, 0, 10, 20, 30)
         position, tensors = disk.read(10)
@@ -76,9 +78,8 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path, size):
             disk.newest()
 
 
-def test_a_full_disk_is_one_error_at_the_next_chance_and_older_checkpoints_are_intact(
-    pretoy, tmp_path, monkeypatch
-):
+def test_a_full_disk_leaves_older_checkpoints_intact(pretoy, tmp_path, monkeypatch):
+    """A full disk is one error at the next chance, and older checkpoints are intact."""
     chosen = pretoy.PretrainOptions(
         stages=({"steps": 30, "length": 8, "rows": 4},),
         optimizer="adamw",
@@ -104,7 +105,8 @@ def test_a_full_disk_is_one_error_at_the_next_chance_and_older_checkpoints_are_i
     assert next(pretoy.steps(pretoy.model(), tmp_path, chosen)).step == 11
 
 
-def test_the_weights_of_the_newest_checkpoint_come_without_what_the_loss_learned(pretoy, tmp_path):
+def test_load_weights_leaves_out_what_the_loss_learned(pretoy, tmp_path):
+    """The weights of the newest checkpoint come without what the loss learned."""
     net = pretoy.model()
     everything = torch.nn.ModuleDict(
         {"student": net, "loss": torch.nn.ModuleList([torch.nn.Linear(2, 2)])}
@@ -113,9 +115,9 @@ def test_the_weights_of_the_newest_checkpoint_come_without_what_the_loss_learned
     for number, kept in enumerate((everything, net)):
         folder = tmp_path / str(number)
         state.write_state(folder / "00000007.safetensors", state.state_tensors(kept, optim), {})
-        found = load_weights(folder, pretoy.model(seed=9))
+        loaded = load_weights(folder, pretoy.model(seed=9))
         assert all(
-            torch.equal(value, found.get_parameter(name)) for name, value in net.named_parameters()
+            torch.equal(value, loaded.get_parameter(name)) for name, value in net.named_parameters()
         )
     with pytest.raises(
         TrainingError, match=r"there is no checkpoint in .*nowhere: start the run first"

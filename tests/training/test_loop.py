@@ -93,18 +93,19 @@ PADDED = [
     [("classify", ANSWERS, 0), ("tag", ANSWERS, 0), ("tag", STATES, 0), ("tag", PADDED, 20)],
 )
 def test_accumulation_does_not_change_the_weights(toy, task, terms, length):
-    found = {}
+    results = {}
     for parts in (1, 3, 8):
         net = toy.model(task, dropout=0.0)
         made = toy.features(task, 21)
         chosen = options(accumulation=parts, epochs=2, eps=1e-4)
         list(toy.steps(net, task, made, chosen, terms=terms, length=length))
-        found[parts] = weights(net)
+        results[parts] = weights(net)
     for parts in (3, 8):
-        assert (found[parts] - found[1]).abs().max() < 1e-6
+        assert (results[parts] - results[1]).abs().max() < 1e-6
 
 
-def test_weights_that_a_term_learns_are_trained_and_stay_out_of_the_model(toy, tmp_path):
+def test_weights_of_a_term_stay_out_of_the_model(toy, tmp_path):
+    """Weights that a term learns are trained and stay out of the model."""
     net, made = toy.model("tag", dropout=0.0), toy.features("tag", 21)
     before = set(net.state_dict())
     terms = [{"use": "hidden", "weight": 5.0}, {"use": "hard"}]
@@ -171,20 +172,21 @@ def test_class_weights_multiply_what_a_class_contributes(toy):
     assert step.loss == pytest.approx(both.item(), rel=1e-5)
 
 
-def test_windows_without_labels_and_batches_without_any_do_no_harm(toy):
+def test_batches_without_labels_do_no_harm(toy):
+    """Windows without labels and batches without any do no harm."""
     made = [replace(f, target=np.full_like(f.target, -100)) for f in toy.features("tag", 8)]
     step = next(toy.steps(toy.model("tag"), "tag", made, options()))
     assert step.loss == 0.0
 
 
 def test_equal_seeds_give_equal_weights_and_others_do_not(toy):
-    found = []
+    results = []
     for seed in (3, 3, 4):
         net = toy.model("tag")
         list(toy.steps(net, "tag", toy.features("tag", 20), options(epochs=1), seed=seed))
-        found.append(weights(net))
-    assert torch.equal(found[0], found[1])
-    assert not torch.equal(found[0], found[2])
+        results.append(weights(net))
+    assert torch.equal(results[0], results[1])
+    assert not torch.equal(results[0], results[2])
 
 
 def test_bf16_trains_too_and_keeps_weights_in_float32(toy):
@@ -226,7 +228,8 @@ def test_the_best_dev_loss_is_kept_on_request(toy):
     assert [s.best for s in steps] == [True, False, True, False]
 
 
-def test_the_last_weights_are_kept_on_request_and_patience_still_asks_for_better_scores(toy):
+def test_select_last_keeps_every_evaluation(toy):
+    """The last weights are kept on request, and patience still asks for better scores."""
     steps = run(
         toy, (0.5, 1.0), (0.7, 3.0), (0.4, 0.5), (0.3, 0.6), (0.9, 0.1), select="last", patience=1
     )
@@ -256,7 +259,8 @@ def test_evaluations_are_spread_over_the_epochs_and_one_is_last(toy, per_epoch, 
 # what ends a run
 
 
-def test_a_loss_that_is_not_finite_ends_the_run_before_the_weights_change(toy):
+def test_a_loss_not_finite_ends_the_run_before_the_update(toy):
+    """A loss that is not finite ends the run before the weights change."""
     net = toy.model("classify")
     with torch.no_grad():
         net.head.classifier.bias.fill_(math.nan)
@@ -298,7 +302,8 @@ def test_constant_answers_during_warm_up_do_not_count(toy):
     assert steps[-1].stopped == "done"
 
 
-def test_a_constant_toy_classifier_is_found_out_by_its_own_evaluation(toy):
+def test_a_constant_classifier_is_a_collapse(toy):
+    """A constant toy classifier is noticed by its own evaluation."""
     made = toy.features("classify", 32)
     dead = [replace(f, target=np.zeros_like(f.target)) for f in made]  # every label the same
     with pytest.raises(TrainingError, match="collapsed"):

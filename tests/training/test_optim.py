@@ -52,7 +52,8 @@ def decays(**options) -> dict[str, float]:
     }
 
 
-def test_biases_and_norms_are_not_decayed_and_frozen_weights_not_trained():
+def test_biases_and_norms_are_not_decayed():
+    """Biases and norms are not decayed and frozen weights not trained."""
     assert decays() == {"0.weight": 0.1, "0.bias": 0.0, "1.weight": 0.0, "1.bias": 0.0}
 
 

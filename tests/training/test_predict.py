@@ -74,7 +74,8 @@ def model_of(tokenizer, task: str):
     )
 
 
-def test_the_batch_an_example_is_read_in_does_not_change_what_is_said(wordpiece, lines):
+def test_logits_do_not_depend_on_the_batch(wordpiece, lines):
+    """The batch an example is read in does not change its logits."""
     net = model_of(wordpiece, "classify")
     features = classify.TASK.encode(
         [Example(t, t) for t in lines], wordpiece, ["a", "b"], max_length=32
@@ -112,8 +113,8 @@ def test_a_predictor_labels_in_order_and_never_looks_at_targets(wordpiece):
     net = model_of(wordpiece, "tag")
     predictor = TorchPredictor(net, wordpiece, tag.TASK, ["a", "b"], max_length=32)
     labelled = [replace(e, target=("nunca",) * len(e.words)) for e in EXAMPLES]
-    said = list(predictor.predict(labelled, chunk=3))
-    assert [len(p.labels) for p in said] == [8, 240, 0, 24]
+    predictions = list(predictor.predict(labelled, chunk=3))
+    assert [len(p.labels) for p in predictions] == [8, 240, 0, 24]
     whole = list(predictor.predict(EXAMPLES))
-    assert [p.labels for p in said] == [p.labels for p in whole]
-    assert said[1].probabilities.sum(-1) == pytest.approx(np.ones(240))
+    assert [p.labels for p in predictions] == [p.labels for p in whole]
+    assert predictions[1].probabilities.sum(-1) == pytest.approx(np.ones(240))

@@ -27,9 +27,8 @@ def weights(net) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("kept", [3, 6])
-def test_a_run_resumed_at_an_evaluation_ends_bitwise_like_one_that_was_not_stopped(
-    toy, tmp_path, kept
-):
+def test_a_resumed_run_ends_bitwise_like_an_unbroken_one(toy, tmp_path, kept):
+    """A run resumed at an evaluation ends bitwise like one that was not stopped."""
     whole, broken = toy.model("tag"), toy.model("tag")
     wanted = list(steps(toy, whole, tmp_path / "a"))
     walk = steps(toy, broken, tmp_path / "b")

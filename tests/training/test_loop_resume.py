@@ -57,9 +57,10 @@ INNER = [
     ("precision", "kills", "terms"),
     [("fp32", 2, [{"use": "hard"}]), ("bf16", 1, [{"use": "hard"}]), ("fp32", 2, INNER)],
 )
-def test_a_run_that_is_killed_and_started_again_ends_bitwise_like_an_undisturbed_one(
+def test_a_killed_run_ends_bitwise_like_an_undisturbed_one(
     toy_path, tmp_path, precision, kills, terms
 ):
+    """A run that is killed and started again ends bitwise like an undisturbed one."""
     given = {
         "task": "tag",
         "options": OPTIONS | {"precision": precision},

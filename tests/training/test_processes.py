@@ -63,7 +63,7 @@ INNER = [{"use": "hidden"}, {"use": "kl"}, {"use": "attention"}]
 @pytest.mark.parametrize("terms", [TERMS, INNER], ids=["answers", "states"])
 def test_two_processes_train_like_one(toy_path, tmp_path, terms):
     """31 sentences in batches of 6: the last batch has one window, so that one process has none."""
-    found = {}
+    runs = {}
     for world in (1, 2):
         out = tmp_path / f"world{world}"
         given = {
@@ -75,8 +75,8 @@ def test_two_processes_train_like_one(toy_path, tmp_path, terms):
             "out": str(out),
         }
         train(toy_path, given, world=world)
-        found[world] = load_file(out), json.loads(out.with_suffix(".json").read_text())
-    (one, log), (two, parallel) = found[1], found[2]
+        runs[world] = load_file(out), json.loads(out.with_suffix(".json").read_text())
+    (one, log), (two, parallel) = runs[1], runs[2]
     assert len(log) == len(parallel) == 12
     for a, b in zip(log, parallel, strict=True):
         assert a["tokens"] == b["tokens"]
