@@ -184,8 +184,8 @@ def _tag_column(head: Sequence[str], separator: str) -> int:
 
 
 def _table_columns(path: str) -> dict[str, Any]:
-    rows = table.read(path)
-    columns = table.choose(rows, table.Options(train=path))
+    rows = table.read_table(path)
+    columns = table.choose_columns(rows, table.Options(train=path))
     found = {"text": columns.text, "pair": columns.pair or "", "label": columns.label}
     return found | ({"id": columns.id} if columns.id else {})
 

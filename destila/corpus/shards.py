@@ -194,5 +194,5 @@ def _path(folder: Path, name: str, part: str) -> Path:
 def _save(file: IO[bytes], array: np.ndarray) -> None:
     """Write what `np.save` does, by the file's own `write`: it says why it failed (a full disk)."""
     header = np.lib.format.header_data_from_array_1_0(array)
-    np.lib.format.write_array_header_1_0(file, header)  # type: ignore[arg-type]
+    np.lib.format.write_array_header_1_0(file, header)
     file.write(np.ascontiguousarray(array).data)

@@ -12,7 +12,7 @@ from typing import Any
 from destila.config import Options, opt
 from destila.corpus.documents import documents
 from destila.errors import ConfigError
-from destila.tokenizer.train import SYMBOLS, TokenizerKind, learn, sample_lines, vocabulary_fit
+from destila.tokenizer.train import SYMBOLS, TokenizerKind, learn, reservoir_sample, vocabulary_fit
 
 _SAMPLE = 2000  # lines on which the fit is measured
 
@@ -68,7 +68,7 @@ def train_tokenizer(
     counter = _LineCounter(progress)
 
     tokenizer = learn(
-        sample_lines(_lines(files, columns, options.limit), _SAMPLE, sample),
+        reservoir_sample(_lines(files, columns, options.limit), _SAMPLE, sample),
         kind=options.kind,
         vocab_size=options.vocab_size,
         lowercase=options.lowercase,

@@ -1,9 +1,10 @@
 """EAGLES tags of the CESS-ESP treebank -> universal parts of speech, and its tokens -> UD's words.
 
-CESS-ESP is AnCora's ancestor with another tokenisation. UD AnCora splits multiword tokens (`a_pesar_de`),
-contractions (`del` = de + el) and clitics of infinitives and gerunds (`darlo` = dar + lo); `words` does the same.
-Words of one contraction or one verb share their surface. Clitics of imperatives stay on the verb: without a
-lexicon, `hable` cannot be told from `di` + `le`.
+CESS-ESP is AnCora's ancestor with another tokenisation. UD AnCora splits multiword tokens
+(`a_pesar_de`), contractions (`del` = de + el) and clitics of infinitives and gerunds (`darlo` =
+dar + lo); `ud_words` does the same. Words of one contraction or one verb share their surface.
+Clitics of imperatives stay on the verb: without a lexicon, `hable` cannot be told from `di` +
+`le`.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 UPOS_OF = {
-    "np": "PROPN", "n": "NOUN", "s": "ADP", "dn": "NUM", "d": "DET", "f": "PUNCT", "va": "AUX", "vs": "AUX",
-    "v": "VERB", "a": "ADJ", "cc": "CCONJ", "c": "SCONJ", "pn": "NUM", "p": "PRON", "r": "ADV", "zm": "NOUN",
-    "z": "NUM", "w": "NOUN", "i": "INTJ", "y": "NOUN", "x": "X",
+    "np": "PROPN", "n": "NOUN", "s": "ADP", "dn": "NUM", "d": "DET", "f": "PUNCT",
+    "va": "AUX", "vs": "AUX", "v": "VERB", "a": "ADJ", "cc": "CCONJ", "c": "SCONJ",
+    "pn": "NUM", "p": "PRON", "r": "ADV", "zm": "NOUN", "z": "NUM", "w": "NOUN",
+    "i": "INTJ", "y": "NOUN", "x": "X",
 }  # fmt: skip
-"""By the first two letters, else the first. UD has dates (`w`) and amounts of money (`zm`) as nouns."""
+"""By the first two letters, else the first. UD has dates (`w`) and amounts (`zm`) as nouns."""
 
 MODAL = frozenset({"poder", "deber", "estar"})
 """Main verbs in CESS, auxiliaries in UD; so is `ir` before a verb without tense."""
@@ -44,71 +46,82 @@ Word = tuple[str, tuple[str, ...]]
 
 
 def upos(leaf: Leaf, following: Sequence[Leaf] = ()) -> str:
-    """The universal tag of a single token; `following` are the next tokens, which decide about `ir`."""
+    """Return the universal tag of a single token.
+
+    `following` are the next tokens, which decide about `ir`.
+    """
     tag = leaf.tag.lower()
     if tag.startswith("da") and leaf.form.lower() == "lo":
         return "PRON"
-    if tag.startswith("vm") and (
-        leaf.lemma in MODAL or (leaf.lemma == "ir" and _before_verb(following))
-    ):
+
+    is_auxiliary = leaf.lemma in MODAL or (leaf.lemma == "ir" and _before_verb(following))
+    if tag.startswith("vm") and is_auxiliary:
         return "AUX"
     return UPOS_OF.get(tag[:2]) or UPOS_OF.get(tag[:1], "X")
 
 
 def _before_verb(following: Sequence[Leaf]) -> bool:
+    """Tell whether a verb without tense follows, at once or after a preposition."""
     tags = [leaf.tag[:3] for leaf in following[:2]]
-    return tags[:1] in (["vmn"], ["vsn"], ["van"], ["vmg"]) or (
-        len(tags) == 2 and tags[0][:2] == "sp" and tags[1] in ("vmn", "vsn", "van")
-    )
+    if tags[:1] in (["vmn"], ["vsn"], ["van"], ["vmg"]):
+        return True
+    return len(tags) == 2 and tags[0][:2] == "sp" and tags[1] in ("vmn", "vsn", "van")
 
 
-def parts(form: str) -> list[str]:
-    """The written words of a token: `a_pesar_de` has three."""
+def written_words(form: str) -> list[str]:
+    """Return the written words of a token: `a_pesar_de` has three."""
     return [part for part in BRACKETS.get(form, form).split("_") if part] or [form]
 
 
 def lexicon(sentences: Iterable[Sequence[Leaf]]) -> dict[str, str]:
-    """The most frequent tag of every lower-case form that stands alone; tags the parts of multiword tokens."""
-    seen: dict[str, Counter[str]] = {}
+    """Find the most frequent tag of every lower-case form that stands alone.
+
+    It tags the parts of multiword tokens.
+    """
+    counts: dict[str, Counter[str]] = {}
     for sentence in sentences:
         for i, leaf in enumerate(sentence):
-            if len(parts(leaf.form)) == 1:
-                seen.setdefault(leaf.form.lower(), Counter())[
-                    upos(leaf, sentence[i + 1 : i + 3])
-                ] += 1
-    return {form: tags.most_common(1)[0][0] for form, tags in seen.items()}
+            if len(written_words(leaf.form)) == 1:
+                tag = upos(leaf, sentence[i + 1 : i + 3])
+                counts.setdefault(leaf.form.lower(), Counter())[tag] += 1
+    return {form: tags.most_common(1)[0][0] for form, tags in counts.items()}
 
 
-def words(sentence: Sequence[Leaf], known: Mapping[str, str]) -> list[Word]:
-    """The surfaces of a sentence and their universal tags, split as UD splits; known: see `lexicon`."""
-    found: list[Word] = []
+def ud_words(sentence: Sequence[Leaf], known: Mapping[str, str]) -> list[Word]:
+    """Return the surfaces of a sentence and their universal tags, split as UD splits.
+
+    known: see `lexicon`.
+    """
+    words: list[Word] = []
     for i, leaf in enumerate(sentence):
-        written = parts(leaf.form)
+        written = written_words(leaf.form)
         if len(written) == 1:
-            tags = _expanded(written[0], leaf, upos(leaf, sentence[i + 1 : i + 3]))
-            found.append((written[0], tags))
+            tag = upos(leaf, sentence[i + 1 : i + 3])
+            words.append((written[0], _with_contracted(written[0], leaf, tag)))
         else:
-            found += [(part, _part(part, leaf, known)) for part in written]
-    return found
+            words += [(part, _tags_of_part(part, leaf, known)) for part in written]
+    return words
 
 
-def _expanded(form: str, leaf: Leaf, tag: str) -> tuple[str, ...]:
+def _with_contracted(form: str, leaf: Leaf, tag: str) -> tuple[str, ...]:
+    """Return the tag of a token, and those of the article or the clitics that are joined to it."""
     if tag == "ADP" and form.lower() in ("al", "del"):
         return ("ADP", "DET")
-    if leaf.tag[:1] == "v" and leaf.tag[2:3] in ("n", "g"):
-        match = _VERB_AND_CLITICS.fullmatch(_plain(form))
-        if match:
-            return (tag, *["PRON"] * len(re.findall(_CLITIC, match[2])))
-    return (tag,)
+
+    is_open = leaf.tag[:1] == "v" and leaf.tag[2:3] in ("n", "g")  # infinitives and gerunds
+    match = _VERB_AND_CLITICS.fullmatch(_without_accents(form)) if is_open else None
+    clitics = len(re.findall(_CLITIC, match[2])) if match else 0
+    return (tag, *["PRON"] * clitics)
 
 
-def _part(part: str, leaf: Leaf, known: Mapping[str, str]) -> tuple[str, ...]:
-    """The tags of one written word of a multiword token."""
+def _tags_of_part(part: str, leaf: Leaf, known: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the tags of one written word of a multiword token."""
     lower = part.lower()
     if lower in ("al", "del"):
         return ("ADP", "DET")
     if lower == "que":  # alone it is mostly a relative pronoun; after `ya`, `así`... it is not
         return ("SCONJ",)
+
     tag = known.get(lower)
     if leaf.tag.startswith("np"):
         return (tag if tag in FUNCTION else "PROPN",)
@@ -117,7 +130,7 @@ def _part(part: str, leaf: Leaf, known: Mapping[str, str]) -> tuple[str, ...]:
     return (tag or ("NUM" if leaf.tag[0] == "Z" else "NOUN"),)
 
 
-def _plain(form: str) -> str:
-    """Lower case without accents: `dándole` -> `dandole`."""
+def _without_accents(form: str) -> str:
+    """Return a form in lower case without accents: `dándole` -> `dandole`."""
     decomposed = unicodedata.normalize("NFD", form.lower())
     return "".join(c for c in decomposed if not unicodedata.combining(c))

@@ -12,7 +12,7 @@ HUB = "hub:"
 
 
 def root_option(folder: str) -> str | None:
-    """The config field that every named data set has first."""
+    """Make the option that every named data set has first."""
     field: str | None = opt(
         None, f"folder of the published files, or hub:<owner>/<name>; none = $DESTILA_DATA/{folder}"
     )
@@ -20,45 +20,54 @@ def root_option(folder: str) -> str | None:
 
 
 def find_folder(root: str | None, name: str, source: str) -> Path:
-    """The folder of a data set's published files.
+    """Return the folder of a data set's published files.
 
-    root: a folder, `hub:<owner>/<name>` (a data set repository that holds the published files; works offline
-    from the local hub cache) or None for `$DESTILA_DATA/<name>`. Raises DataError that names the source.
+    Args:
+        root: a folder, `hub:<owner>/<name>` (a data set repository that holds the published files;
+            works offline from the local hub cache) or None for `$DESTILA_DATA/<name>`.
+        name: of the data set's folder.
+        source: where the files come from, for messages.
+
+    Raises:
+        DataError: there is no such folder.
     """
     if root is not None and root.startswith(HUB):
         return _from_hub(root.removeprefix(HUB))
-    if root is not None:
-        folder = Path(root)
-    else:
-        data = data_root()
-        if data is None:
-            raise DataError(
-                f"no folder for {name}: set data.root or DESTILA_DATA; the files come from {source}"
-            )
-        folder = data / name
+
+    data = data_root()
+    if root is None and data is None:
+        raise DataError(
+            f"no folder for {name}: set data.root or DESTILA_DATA; the files come from {source}"
+        )
+    folder = Path(root) if root is not None else Path(data or "") / name
     if not folder.is_dir():
         raise DataError(f"no folder {folder}: put the files from {source} there, or set data.root")
     return folder
 
 
 def _from_hub(repository: str) -> Path:
+    """Fetch a data set repository, or take it from the local cache."""
     hub = require("huggingface_hub", "train")
     try:
         return Path(hub.snapshot_download(repository, repo_type="dataset"))
     except (OSError, ValueError) as error:
         raise DataError(
-            f"data set '{repository}' cannot be had from the hub ({type(error).__name__}): check the name and the network,"
-            " or give a folder as data.root"
+            f"data set '{repository}' cannot be had from the hub ({type(error).__name__}): check "
+            "the name and the network, or give a folder as data.root"
         ) from error
 
 
 def find_file(folder: Path, *names: str) -> Path | None:
-    """The first of the names (plain or .gz) that exists in the folder, or None."""
-    return next((p for n in names for p in (folder / n, folder / f"{n}.gz") if p.is_file()), None)
+    """Return the first of the names (plain or .gz) that exists in a folder, None without one."""
+    for name in names:
+        for path in (folder / name, folder / f"{name}.gz"):
+            if path.is_file():
+                return path
+    return None
 
 
 def need_file(folder: Path, *names: str) -> Path:
-    """The first of the names that exists in the folder; raises DataError listing them."""
+    """Return the first of the names that exists in a folder; raise DataError that lists them."""
     path = find_file(folder, *names)
     if path is None:
         raise DataError(
@@ -68,7 +77,7 @@ def need_file(folder: Path, *names: str) -> Path:
 
 
 def encoding_of(path: Path) -> str:
-    """`utf-8`, or `latin-1` where the file is not valid UTF-8 (as originals of that time)."""
+    """Return `utf-8`, or `latin-1` where a file is not valid UTF-8 (as originals of that time)."""
     try:
         for _ in open_text(path):
             pass

@@ -1,15 +1,16 @@
-"""A small context-free grammar that writes labelled Spanish sentences, the same ones for the same seed.
+"""A small context-free grammar that writes labelled Spanish sentences, the same for a seed.
 
-Why: the demo and the tests need labelled Spanish that ships with the code, needs no download and cannot
-leak from one split into another. A rule is a list of alternatives; an alternative is text with slots:
+Why: the demo and the tests need labelled Spanish that ships with the code, needs no download and
+cannot leak from one split into another. A rule is a list of alternatives; an alternative is text
+with slots:
 
     {ciudad}        one alternative of the rule `ciudad`; the same draw each time it is written
     {ciudad2}       another draw of the same rule, different from the others
     {LOC:ciudad}    the same, marked as an entity LOC
-    {recibo.1}      form 1 of what `{recibo}` drew; forms are written "la factura|la", "el recibo|lo"
+    {recibo.1}      form 1 of what `{recibo}` drew; forms are written "la factura|la"
 
-The writer contracts `de el` and `a el`, turns `y` into `e` before an i, `o` into `u` before an o, and puts
-capitals where sentences start. `careless` makes a sentence look typed in a hurry.
+The writer contracts `de el` and `a el`, turns `y` into `e` before an i, `o` into `u` before an o,
+and puts capitals where sentences start. `careless` makes a sentence look typed in a hurry.
 """
 
 from __future__ import annotations
@@ -46,32 +47,35 @@ _SLIPS = (
     ("j", "g"),
 )
 
+Part = tuple[str, str | None]
+"""A part of a sentence, and the kind of the entity that it belongs to (None outside)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """Text in pieces, each with the entity it belongs to (None outside)."""
+    """Text in parts, each with the entity it belongs to (None outside)."""
 
-    pieces: tuple[tuple[str, str | None], ...]
+    parts: tuple[Part, ...]
 
     @property
     def text(self) -> str:
         """The whole sentence."""
-        return "".join(text for text, _ in self.pieces)
+        return "".join(text for text, _ in self.parts)
 
     @property
     def entities(self) -> tuple[tuple[CharSpan, str], ...]:
         """Span of code points and kind of every entity, in order."""
-        ends = list(accumulate(len(text) for text, _ in self.pieces))
+        ends = accumulate(len(text) for text, _ in self.parts)
         return tuple(
             ((end - len(text), end), kind)
-            for end, (text, kind) in zip(ends, self.pieces, strict=True)
+            for end, (text, kind) in zip(ends, self.parts, strict=True)
             if kind
         )
 
 
 @dataclass(frozen=True)
 class Grammar:
-    """Rules, and those of which an eighth of the alternatives is kept for dev and another for test (`held`).
+    """Rules, and those of which dev and test have an eighth of the alternatives each (`held`).
 
     unseen: share of dev's and test's draws of a held rule that come from their own alternatives.
     """
@@ -81,109 +85,125 @@ class Grammar:
     unseen: float = 0.25
 
     def write(self, rule: str, rng: random.Random, *, split: str = "train") -> Sentence:
-        """A sentence that starts from a rule.
+        """Write a sentence that starts from a rule.
 
-        split: "dev" and "test" draw now and then from alternatives that no other split uses, so that a score says
-        something about wordings and names never seen in training.
+        Args:
+            rule: its name.
+            rng: draws the alternatives.
+            split: "dev" and "test" draw now and then from alternatives that no other split uses, so
+                that a score says something about wordings and names never seen in training.
         """
-        pieces: list[tuple[str, str | None]] = []
-        self._expand(self._draw(rule, rng, split).partition("|")[0], None, rng, split, pieces)
-        return _capitalised(pieces)
+        parts: list[Part] = []
+        first_form = self._draw(rule, rng, split).partition("|")[0]
+        self._expand(first_form, None, rng, split, parts)
+        return _capitalise(parts)
 
     def _expand(
-        self,
-        text: str,
-        kind: str | None,
-        rng: random.Random,
-        split: str,
-        pieces: list[tuple[str, str | None]],
+        self, text: str, kind: str | None, rng: random.Random, split: str, parts: list[Part]
     ) -> None:
+        """Add a text to the parts, its slots filled; kind: of the entity that it stands in."""
         drawn: dict[str, str] = {}
-        at = 0
+        end = 0
         for slot in _SLOT.finditer(text):
-            _join(pieces, text[at : slot.start()], kind)
-            at = slot.end()
+            _append(parts, text[end : slot.start()], kind)
+            end = slot.end()
+
+            # A slot that is written again has the draw it had; another number differs from it.
             rule, name = slot["rule"], slot["rule"] + slot["number"]
             if name not in drawn:
                 used = {value for key, value in drawn.items() if key.rstrip("0123456789") == rule}
                 drawn[name] = self._draw(rule, rng, split, used)
             form = drawn[name].split("|")[int(slot["form"] or 0)]
-            self._expand(form, kind or slot["kind"], rng, split, pieces)
-        _join(pieces, text[at:], kind)
+            self._expand(form, kind or slot["kind"], rng, split, parts)
+        _append(parts, text[end:], kind)
 
     def _draw(self, rule: str, rng: random.Random, split: str, used: set[str] | None = None) -> str:
-        every = self.rules[rule]
+        """Draw an alternative of a rule that is not used yet, if one is left."""
+        alternatives = self.rules[rule]
         if rule in self.held:
-            own = split in _KEPT and rng.random() < self.unseen
-            every = [
-                a
-                for i, a in enumerate(every)
-                if (i % 8 == _KEPT[split] if own else i % 8 not in _KEPT.values())
-            ]
-        left = [a for a in every if a not in used] if used else every
-        return choose(left or every, rng)
+            places = self._places(rng, split)
+            alternatives = [a for i, a in enumerate(alternatives) if i % 8 in places]
+        left = [a for a in alternatives if a not in used] if used else alternatives
+        return draw(left or alternatives, rng)
+
+    def _places(self, rng: random.Random, split: str) -> set[int]:
+        """Return the positions modulo 8 of the alternatives of a held rule that are drawn from."""
+        if split in _KEPT and rng.random() < self.unseen:
+            return {_KEPT[split]}
+        return set(range(8)) - set(_KEPT.values())
 
 
-def choose(items: Sequence[str], rng: random.Random) -> str:
-    """One item. Only `Random.random` is used: Python promises its sequence for a seed, for ever."""
+def draw(items: Sequence[str], rng: random.Random) -> str:
+    """Draw one item by `Random.random` only: Python promises its sequence for a seed, for ever."""
     return items[int(rng.random() * len(items))]
 
 
-def _join(pieces: list[tuple[str, str | None]], text: str, kind: str | None) -> None:
+def _append(parts: list[Part], text: str, kind: str | None) -> None:
+    """Add a text to the parts, contracted with what stands before it."""
     if not text:
         return
-    if pieces:
-        before, before_kind = pieces[-1]
+    if parts:
+        before, before_kind = parts[-1]
         for follows, precedes, replacement in _LINKS:
             if follows.match(text) and precedes.search(before):
-                pieces[-1] = (precedes.sub(replacement, before), before_kind)
+                parts[-1] = (precedes.sub(replacement, before), before_kind)
                 text = text[3:] if replacement.endswith("l ") else text
-    if pieces and pieces[-1][1] == kind:
-        text = pieces.pop()[0] + text
-    pieces.append((text, kind))
+
+    # Texts of one kind are one part.
+    if parts and parts[-1][1] == kind:
+        text = parts.pop()[0] + text
+    parts.append((text, kind))
 
 
-def _capitalised(pieces: Sequence[tuple[str, str | None]]) -> Sentence:
-    text = "".join(piece for piece, _ in pieces)
-    text = _START.sub(lambda m: m[0][:-1] + m[1].upper(), text)
-    ends = list(accumulate(len(piece) for piece, _ in pieces))
-    return Sentence(
-        tuple((text[e - len(p) : e], kind) for e, (p, kind) in zip(ends, pieces, strict=True))
-    )
+def _capitalise(parts: Sequence[Part]) -> Sentence:
+    """Put capitals where sentences start."""
+    text = "".join(part for part, _ in parts)
+    text = _START.sub(lambda match: match[0][:-1] + match[1].upper(), text)
+
+    # Cut the text again where it was joined.
+    ends = accumulate(len(part) for part, _ in parts)
+    rows = zip(ends, parts, strict=True)
+    return Sentence(tuple((text[end - len(part) : end], kind) for end, (part, kind) in rows))
 
 
 def careless(sentence: Sentence, rng: random.Random, *, slips: float = 0.1) -> Sentence:
-    """The sentence as typed in a hurry: no capitals, no opening marks, no accents (ñ stays), slips in some words.
+    """Write a sentence as typed in a hurry.
 
-    slips: the share of words of four letters or more that get one misspelling.
+    No capitals, no opening marks, no accents (ñ stays), slips in some words.
+
+    Args:
+        sentence: as it should be.
+        rng: chooses words and slips.
+        slips: the share of words of four letters or more that get one misspelling.
     """
-    pieces = [(_hurried(piece, rng, slips), kind) for piece, kind in sentence.pieces]
-    return Sentence(tuple(piece for piece in pieces if piece[0]))
+    parts = [(_hurry(part, rng, slips), kind) for part, kind in sentence.parts]
+    return Sentence(tuple(part for part in parts if part[0]))
 
 
-def _hurried(text: str, rng: random.Random, slips: float) -> str:
+def _hurry(text: str, rng: random.Random, slips: float) -> str:
+    """Write a text in a hurry."""
     text = re.sub("[¿¡]", "", text).lower()
-    text = "".join(
-        c
-        if c == "ñ"
-        else "".join(x for x in unicodedata.normalize("NFD", c) if not unicodedata.combining(x))
-        for c in text
-    )
+    text = "".join(c if c == "ñ" else _without_accents(c) for c in text)
     return re.sub(r"\w{4,}", lambda m: _slip(m[0], rng) if rng.random() < slips else m[0], text)
 
 
+def _without_accents(character: str) -> str:
+    decomposed = unicodedata.normalize("NFD", character)
+    return "".join(c for c in decomposed if not unicodedata.combining(c))
+
+
 def _slip(word: str, rng: random.Random) -> str:
-    """The word with a common Spanish misspelling when one fits, else with two letters swapped."""
+    """Put a common Spanish misspelling into a word, or without one swap two letters."""
     fitting = [(wrong, right) for right, wrong in _SLIPS if right in word]
     if fitting and rng.random() < 0.6:
         wrong, right = fitting[int(rng.random() * len(fitting))]
         return word.replace(right, wrong, 1)
-    at = 1 + int(rng.random() * (len(word) - 2))
-    return word[:at] + word[at + 1] + word[at] + word[at + 2 :]
+    place = 1 + int(rng.random() * (len(word) - 2))
+    return word[:place] + word[place + 1] + word[place] + word[place + 2 :]
 
 
-def key(text: str) -> str:
-    """What makes two sentences the same: letters and digits, without case or accents."""
+def sentence_key(text: str) -> str:
+    """Return what makes two sentences the same: letters and digits, without case or accents."""
     plain = unicodedata.normalize("NFD", text.casefold())
     return "".join(c for c in plain if c.isalnum())
 
@@ -191,16 +211,26 @@ def key(text: str) -> str:
 def distinct(
     write: Callable[[], tuple[str, Sentence]], count: int, seen: set[str]
 ) -> Iterator[tuple[str, Sentence]]:
-    """`count` labelled sentences whose key is not in `seen`, which grows; raises DataError when none is left."""
+    """Yield `count` labelled sentences that are new.
+
+    Args:
+        write: writes a label and a sentence.
+        count: how many.
+        seen: keys of the sentences there are, which grows.
+
+    Raises:
+        DataError: none is left.
+    """
     for _ in range(count):
         for _ in range(_TRIES):
             label, sentence = write()
-            name = key(sentence.text)
-            if name not in seen:
-                seen.add(name)
+            key = sentence_key(sentence.text)
+            if key not in seen:
+                seen.add(key)
                 yield label, sentence
                 break
         else:
             raise DataError(
-                f"the demo grammar has no new sentence after {len(seen)}: ask for fewer (train, dev, test)"
+                f"the demo grammar has no new sentence after {len(seen)}: ask for fewer (train, "
+                "dev, test)"
             )

@@ -1,7 +1,7 @@
 """Deterministic splits by hash and the last checks of every loader.
 
-A split by hash depends on the text alone: it does not change when rows are added, and equal texts stay
-together, so that no split holds a copy of another's.
+A split by hash depends on the text alone: it does not change when rows are added, and equal texts
+stay together, so that no split holds a copy of another's.
 """
 
 from __future__ import annotations
@@ -20,56 +20,70 @@ LONGEST_LABEL = 60
 
 
 def position(key: str) -> float:
-    """A number in [0, 1) that depends on the string alone."""
-    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big") / 2**64
+    """Return a number in [0, 1) that depends on a string alone."""
+    digest = hashlib.blake2b(key.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64
 
 
-def by_hash(
+def split_by_hash(
     examples: Sequence[Example],
     shares: Mapping[str, float],
     key: Callable[[Example], str] = lambda e: e.text,
 ) -> dict[str, list[Example]]:
-    """Examples divided among named splits in about these shares; equal keys go together."""
+    """Divide examples among named splits in about these shares; equal keys go together."""
     total = sum(shares.values())
+    ends = list(zip(shares, accumulate(shares.values()), strict=True))
+    last = ends[-1][0]  # rounding may leave its end a little below the total
+
     splits: dict[str, list[Example]] = {name: [] for name in shares}
     for example in examples:
-        left = position(key(example)) * total
-        ends = zip(shares, accumulate(shares.values()), strict=True)
-        # rounding may leave the last end a little below the total
-        splits[next((name for name, end in ends if left < end), list(shares)[-1])].append(example)
+        place = position(key(example)) * total
+        splits[next((name for name, end in ends if place < end), last)].append(example)
     return splits
 
 
-def fill(
+def fill_splits(
     splits: dict[str, list[Example]], where: str, key: Callable[[Example], str] = lambda e: e.text
 ) -> dict[str, list[Example]]:
-    """Train, dev and test: what is not given is cut out of train by hash of `key`, a tenth each.
+    """Return train, dev and test: what is missing is cut out of train by hash, a tenth each.
 
-    Raises DataError when a part would stay empty.
+    Args:
+        splits: train, and what else there is.
+        where: what messages call the data.
+        key: of an example; equal keys go together.
+
+    Raises:
+        DataError: a part would stay empty.
     """
     missing = [name for name in ("dev", "test") if name not in splits]
     if missing:
         shares = {"train": 1 - 0.1 * len(missing)} | dict.fromkeys(missing, 0.1)
-        splits = splits | by_hash(splits["train"], shares, key)
+        splits = splits | split_by_hash(splits["train"], shares, key)
+
     for name in ("train", "dev", "test"):
         if not splits[name]:
             raise DataError(
-                f"{where}: the {name} split is empty; give more rows, or a file of its own for each split"
+                f"{where}: the {name} split is empty; give more rows, or a file of its own for "
+                "each split"
             )
     return {name: splits[name] for name in ("train", "dev", "test")}
 
 
 def check_labels(labels: Sequence[str], where: str, option: str) -> None:
-    """Nothing; raises DataError for labels that look like text: long, or more than half of them distinct.
+    """Raise DataError for labels that look like text: long, or more than half of them distinct.
 
-    option: the option that names the column, for the message.
+    Args:
+        labels: of all examples.
+        where: what the message calls the column.
+        option: the option that names the column, for the message.
     """
     distinct = len(set(labels))
     mean = sum(map(len, labels)) / max(len(labels), 1)
     if mean > LONGEST_LABEL or (distinct > len(labels) / 2 and distinct > 3):
         raise DataError(
-            f"{where}: this does not look like labels ({distinct} different ones among {len(labels)}, {mean:.0f} characters"
-            f" on average): set data.{option} to the column of the label"
+            f"{where}: this does not look like labels ({distinct} different ones among "
+            f"{len(labels)}, {mean:.0f} characters on average): set data.{option} to the column of "
+            "the label"
         )
     if distinct < 2:
         raise DataError(
@@ -84,30 +98,42 @@ def finish(
     splits: Mapping[str, Sequence[Example]],
     notes: Mapping[str, int],
 ) -> Dataset:
-    """The data set, notes without zeros; labels None = sorted labels of train.
+    """Make the data set, with notes that are not zero.
 
-    Raises DataError for a label outside `labels`, with the split and the example.
+    Args:
+        name: of the data set.
+        task: its task's name.
+        labels: in the published order; None takes the sorted labels of train.
+        splits: examples of each split.
+        notes: what was dropped or repaired, counted.
+
+    Raises:
+        DataError: a label is not among `labels`, with the split and the example.
     """
-    known = tuple(labels) if labels is not None else tuple(sorted(counts(splits["train"])))
+    known = tuple(labels) if labels is not None else tuple(sorted(count_labels(splits["train"])))
     allowed = set(known)
     for split, examples in splits.items():
         for example in examples:
-            for label in targets(example):
-                if label not in allowed:
-                    raise DataError(
-                        f"{name}: label '{label}' of {split} example {example.id} is not a label of train."
-                        f"{nearest(label, list(known))} Repair the row, or add such examples to train."
-                    )
+            unknown = next((label for label in labels_of(example) if label not in allowed), None)
+            if unknown is not None:
+                raise DataError(
+                    f"{name}: label '{unknown}' of {split} example {example.id} is not a label of "
+                    f"train.{nearest(unknown, list(known))} Repair the row, or add such examples "
+                    "to train."
+                )
     return Dataset(name, task, known, splits, {what: n for what, n in notes.items() if n})
 
 
-def targets(example: Example) -> tuple[str, ...]:
-    """The labels of an example, one per unit."""
+def labels_of(example: Example) -> tuple[str, ...]:
+    """Return the labels of an example, one per unit."""
     if example.target is None:
         return ()
     return (example.target,) if isinstance(example.target, str) else example.target
 
 
-def counts(examples: Sequence[Example]) -> Counter[str]:
-    """How often each label occurs."""
-    return Counter(label for example in examples for label in targets(example))
+def count_labels(examples: Sequence[Example]) -> Counter[str]:
+    """Count how often each label occurs."""
+    counts: Counter[str] = Counter()
+    for example in examples:
+        counts.update(labels_of(example))
+    return counts

@@ -2,11 +2,12 @@
 
 source: Universal Dependencies, UD_Spanish-AnCora, `es_ancora-ud-{train,dev,test}.conllu`
 licence: GPL 3.0 up to release 2.9, CC BY 4.0 later   paper: Taulé, Martí and Recasens, 2008
-notes: `mwt = "underscore"` reproduces the data behind the published scores (UD 2.7; 18 classes, `_` for
-multiword tokens, whose parts follow); `"words"` gives true syntactic words. Older published figures (BETO:
-98.44, 98.97) are accuracies on UD 1.4 AnCora and GSD together, and one copy of the data has 14,287 instead
-of 14,305 training sentences: three incomparable numbers. Without a train file, only dev and test are loaded
-(`cess_pos` trains on the ancestor of this treebank).
+notes: `mwt = "underscore"` reproduces the data behind the published scores (UD 2.7; 18 classes,
+`_` for multiword tokens, whose parts follow); `"words"` gives true syntactic words. Older
+published figures (BETO: 98.44, 98.97) are accuracies on UD 1.4 AnCora and GSD together, and one
+copy of the data has 14,287 instead of 14,305 training sentences: three incomparable numbers.
+Without a train file, only dev and test are loaded (`cess_pos` trains on the ancestor of this
+treebank).
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from destila.config import opt
 from destila.datasets._files import find_file, find_folder, need_file, root_option
 from destila.datasets._split import finish
 from destila.files import open_text
-from destila.formats import conllu
+from destila.formats.conllu import UPOS, ConlluSentence, MultiwordRule, read_conllu
 from destila.types import Dataset, Example
 
 TASK = "tag"
-LABELS = conllu.UPOS
+LABELS = UPOS
 FOLDER = "ud_spanish_ancora"
 
 
@@ -31,13 +32,17 @@ class Options(_Options):
     """Where the files are and how multiword tokens are read."""
 
     root: str | None = root_option(FOLDER)
-    mwt: conllu.MultiwordRule = opt(
+    mwt: MultiwordRule = opt(
         "words", "multiword tokens: true syntactic words, or '_' lines as in the published numbers"
     )
 
 
 def load(options: Options) -> Dataset:
-    """Train (where its file exists), dev and test; raises DataError for a missing file or a faulty line."""
+    """Load train (where its file exists), dev and test.
+
+    Raises:
+        DataError: a file is missing or a line is faulty.
+    """
     folder = find_folder(options.root, FOLDER, "UD_Spanish-AnCora")
     notes: Counter[str] = Counter()
     splits = {}
@@ -47,19 +52,18 @@ def load(options: Options) -> Dataset:
         if path is None:
             notes["splits without a file (train)"] += 1
             continue
-        splits[split] = examples(
-            conllu.read_conllu(open_text(path), str(path), mwt=options.mwt), notes
-        )
+        sentences = read_conllu(open_text(path), str(path), mwt=options.mwt)
+        splits[split] = conllu_examples(sentences, notes)
     return finish("ancora_pos", TASK, LABELS, splits, notes)
 
 
-def examples(sentences: Iterable[conllu.ConlluSentence], notes: Counter[str]) -> list[Example]:
-    """Examples of CoNLL-U sentences; multiword tokens and skipped empty nodes are counted in `notes`."""
-    found = []
+def conllu_examples(sentences: Iterable[ConlluSentence], notes: Counter[str]) -> list[Example]:
+    """Make examples of CoNLL-U sentences; count multiword tokens and skipped empty nodes."""
+    examples = []
     for sentence in sentences:
         notes["multiword tokens"] += sentence.multiword
         notes["empty nodes skipped"] += sentence.empty_nodes
-        found.append(
+        examples.append(
             Example(sentence.id, sentence.text, words=sentence.words, target=sentence.tags)
         )
-    return found
+    return examples

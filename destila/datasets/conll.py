@@ -1,21 +1,23 @@
 """A user's own column files: one word and its tag per line, a blank line between sentences.
 
 source: yours   licence: yours
-notes: entity tags are brought to IOB2: an `I-` that begins an entity becomes `B-` (counted; a file in IOB1 is
-recognised and named as such), and BILOU/BIOES marks become B- and I-. Other tags are kept as they are.
-`-DOCSTART-` lines are skipped. Dev and test are optional: what is missing is cut out of train by hash.
+notes: entity tags are brought to IOB2: an `I-` that begins an entity becomes `B-` (counted; a file
+in IOB1 is recognised and named as such), and BILOU/BIOES marks become B- and I-. Other tags are
+kept as they are. `-DOCSTART-` lines are skipped. Dev and test are optional: what is missing is cut
+out of train by hash.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
 from destila.config import Options as _Options
 from destila.config import opt
-from destila.datasets._split import check_labels, fill, finish
+from destila.datasets._split import check_labels, fill_splits, finish
 from destila.files import open_text
 from destila.formats.columns import TaggedSentence, is_iob1, join_words, read_tagged, to_iob2
 from destila.types import Dataset, Example
@@ -40,58 +42,58 @@ class Options(_Options):
 
 
 def load(options: Options) -> Dataset:
-    """The splits; raises DataError for a missing file, a short line or a label that train lacks."""
+    """Load the splits.
+
+    Raises:
+        DataError: a file is missing, a line is short, or a label is not in train.
+    """
     notes: Counter[str] = Counter()
+    separator = SEPARATORS[options.separator]
     splits = {}
     for split, path in {"train": options.train, "dev": options.dev, "test": options.test}.items():
-        if path is not None:
-            lines = open_text(Path(path))
-            separator = SEPARATORS[options.separator]
-            sentences = list(
-                read_tagged(lines, path, word=options.word, tag=options.tag, separator=separator)
-            )
-            splits[split] = _examples(split, sentences, notes)
-            if split == "train":
-                check_labels(
-                    [t for s in sentences for t in s.tags], f"{path}, column {options.tag}", "tag"
-                )
-    return finish("conll", TASK, LABELS, fill(splits, options.train), notes)
+        if path is None:
+            continue
+        rows = read_tagged(
+            open_text(Path(path)), path, word=options.word, tag=options.tag, separator=separator
+        )
+        sentences = list(rows)
+        splits[split] = _examples(split, sentences, notes)
+        if split == "train":
+            tags = list(chain.from_iterable(sentence.tags for sentence in sentences))
+            check_labels(tags, f"{path}, column {options.tag}", "tag")
+    return finish("conll", TASK, LABELS, fill_splits(splits, options.train), notes)
 
 
 def _examples(
     split: str, sentences: Sequence[TaggedSentence], notes: Counter[str]
 ) -> list[Example]:
+    """Make examples of sentences, with their tags in IOB2 when they mark entities."""
     examples = []
-    for number, (sentence, tags) in enumerate(
-        zip(sentences, _tags(sentences, notes), strict=True), 1
-    ):
+    rows = zip(sentences, _entity_tags(sentences, notes), strict=True)
+    for number, (sentence, tags) in enumerate(rows, 1):
         text, words = join_words((word, 1) for word in sentence.words)
-        examples.append(
-            Example(
-                f"{split}-{number}", text, words=words, target=tags, meta={"line": sentence.line}
-            )
-        )
+        meta = {"line": sentence.line}
+        examples.append(Example(f"{split}-{number}", text, words=words, target=tags, meta=meta))
     return examples
 
 
-def _tags(sentences: Sequence[TaggedSentence], notes: Counter[str]) -> list[tuple[str, ...]]:
-    """The tags of one file in IOB2 when they mark entities, else as they are."""
-    kinds = {tag for sentence in sentences for tag in sentence.tags} - {"O"}
+def _entity_tags(sentences: Sequence[TaggedSentence], notes: Counter[str]) -> list[tuple[str, ...]]:
+    """Return the tags of one file in IOB2 when they mark entities, else as they are."""
     rows = [sentence.tags for sentence in sentences]
-    if any(kind[:2] in _BIOES for kind in kinds) and all(
-        kind[:2] in {"B-", "I-", *_BIOES} for kind in kinds
-    ):
-        notes["tags changed from BILOU/BIOES"] += sum(
-            tag[:2] in _BIOES for row in rows for tag in row
-        )
-        rows = [tuple(_BIOES.get(tag[:2], tag[:2]) + tag[2:] for tag in row) for row in rows]
-    elif not kinds or not all(kind[:2] in ("B-", "I-") for kind in kinds):
+    marks = {tag[:2] for tag in set(chain.from_iterable(rows)) - {"O"}}
+    if not marks or not marks <= {"B-", "I-", *_BIOES}:
         return rows
-    what = (
-        "I- changed to B- (the file is in IOB1)"
-        if is_iob1(rows)
-        else "I- tags without a B- before, repaired"
-    )
+
+    # BILOU and BIOES mark the last word of an entity and entities of one word too.
+    if marks & _BIOES.keys():
+        changed = sum(tag[:2] in _BIOES for tag in chain.from_iterable(rows))
+        notes["tags changed from BILOU/BIOES"] += changed
+        rows = [tuple(_BIOES.get(tag[:2], tag[:2]) + tag[2:] for tag in row) for row in rows]
+
+    # Every entity begins with B-.
+    note = "I- tags without a B- before, repaired"
+    if is_iob1(rows):
+        note = "I- changed to B- (the file is in IOB1)"
     fixed = [to_iob2(row) for row in rows]
-    notes[what] += sum(changed for _, changed in fixed)
+    notes[note] += sum(changed for _, changed in fixed)
     return [tags for tags, _ in fixed]

@@ -1,8 +1,8 @@
 """A user's own CoNLL-U files: one tag column of every word.
 
 source: yours   licence: yours
-notes: dev and test are optional; what is missing is cut out of train by hash, a tenth each, equal sentences
-together. Multiword tokens as in `ancora_pos`.
+notes: dev and test are optional; what is missing is cut out of train by hash, a tenth each, equal
+sentences together. Multiword tokens as in `ancora_pos`.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Literal
 
 from destila.config import Options as _Options
 from destila.config import opt
-from destila.datasets._split import fill, finish
-from destila.datasets.ancora_pos import examples
+from destila.datasets._split import fill_splits, finish
+from destila.datasets.ancora_pos import conllu_examples
 from destila.files import open_text
-from destila.formats import conllu
+from destila.formats.conllu import MultiwordRule, read_conllu
 from destila.types import Dataset
 
 TASK = "tag"
@@ -30,21 +30,23 @@ class Options(_Options):
     dev: str | None = opt(None, "none = a tenth of train, by hash")
     test: str | None = opt(None, "none = a tenth of train, by hash")
     column: Literal["upos", "xpos", "deprel"] = opt("upos", "the column that is predicted")
-    mwt: conllu.MultiwordRule = opt(
+    mwt: MultiwordRule = opt(
         "words", "multiword tokens: true syntactic words, or '_' lines before their parts"
     )
 
 
 def load(options: Options) -> Dataset:
-    """The splits; raises DataError for a missing file, a faulty line or a label that train lacks."""
+    """Load the splits.
+
+    Raises:
+        DataError: a file is missing, a line is faulty, or a label is not in train.
+    """
     notes: Counter[str] = Counter()
-    paths = {"train": options.train, "dev": options.dev, "test": options.test}
-    splits = {
-        split: examples(
-            conllu.read_conllu(open_text(Path(path)), path, column=options.column, mwt=options.mwt),
-            notes,
-        )
-        for split, path in paths.items()
-        if path is not None
-    }
-    return finish("conllu", TASK, LABELS, fill(splits, options.train), notes)
+    splits = {}
+    for split, path in {"train": options.train, "dev": options.dev, "test": options.test}.items():
+        if path is None:
+            continue
+        lines = open_text(Path(path))
+        sentences = read_conllu(lines, path, column=options.column, mwt=options.mwt)
+        splits[split] = conllu_examples(sentences, notes)
+    return finish("conllu", TASK, LABELS, fill_splits(splits, options.train), notes)

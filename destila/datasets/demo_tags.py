@@ -1,10 +1,12 @@
-"""Demo entities: persons, places, organisations and dates in news, messages and timetables, as BIO tags.
+"""Demo entities: persons, places, organisations and dates in news and messages, as BIO tags.
 
-source: written by the grammar below; the same seed gives the same sentences   licence: Apache-2.0, as the code
-paper: none   notes: ambiguous on purpose. Towns play football (ORG) and are surnames (PER), titles of books
-hold names that are no entity, `mañana` is a day or a part of one, four digits are a year or a head count, and
-part of the sentences is typed without capitals. An eighth of the names and wordings occurs in test only,
-another in dev only. No two splits share a sentence, whatever its case, accents or punctuation.
+source: written by the grammar below; the same seed gives the same sentences
+licence: Apache-2.0, as the code   paper: none
+notes: ambiguous on purpose. Towns play football (ORG) and are surnames (PER), titles of books hold
+names that are no entity, `mañana` is a day or a part of one, four digits are a year or a head
+count, and part of the sentences is typed without capitals. An eighth of the names and wordings
+occurs in test only, another in dev only. No two splits share a sentence, whatever its case,
+accents or punctuation.
 """
 
 from __future__ import annotations
@@ -54,36 +56,42 @@ class Options(config.Options):
 
 
 def load(options: Options) -> Dataset:
-    """Train, dev and test, and `unlabelled` if asked for; raises DataError when the grammar cannot write that many different sentences."""
+    """Write train, dev and test, and `unlabelled` if it is asked for.
+
+    Raises:
+        DataError: the grammar cannot write that many different sentences.
+    """
     seen: set[str] = set()
-    splits = {}
+    splits: dict[str, list[Example]] = {}
+
+    # Test comes first, so that its sentences do not depend on how many train.
     for split in ("test", "dev", "train", "unlabelled"):
         rng = random.Random(f"tags {options.seed} {split}")
         written = distinct(partial(_write, options, rng, split), getattr(options, split), seen)
-        splits[split] = [
-            _example(f"{split}-{i}", sentence) for i, (_, sentence) in enumerate(written)
-        ]
+        splits[split] = [_example(f"{split}-{i}", s) for i, (_, s) in enumerate(written)]
     splits["unlabelled"] = [replace(example, target=None) for example in splits["unlabelled"]]
+
+    order = ("train", "dev", "test", "unlabelled")
     return Dataset(
-        "demo_tags",
-        TASK,
-        LABELS or (),
-        {name: splits[name] for name in ("train", "dev", "test", "unlabelled") if splits[name]},
+        "demo_tags", TASK, LABELS or (), {name: splits[name] for name in order if splits[name]}
     )
 
 
 def _write(options: Options, rng: random.Random, split: str) -> tuple[str, Sentence]:
+    """Write one sentence, without a label of its own."""
     sentence = _GRAMMAR.write("frase", rng, split=split)
     return "", careless(sentence, rng) if rng.random() < options.hurried else sentence
 
 
 def _example(name: str, sentence: Sentence) -> Example:
+    """Make an example of a sentence, with a tag for every word."""
     words = split_words(sentence.text)
-    return Example(name, sentence.text, words=words, target=tuple(_tags(words, sentence.entities)))
+    tags = _bio_tags(words, sentence.entities)
+    return Example(name, sentence.text, words=words, target=tuple(tags))
 
 
-def _tags(words: tuple[CharSpan, ...], entities: tuple[tuple[CharSpan, str], ...]) -> list[str]:
-    """One BIO tag per word: B- on the first word that begins inside an entity, I- on the rest."""
+def _bio_tags(words: tuple[CharSpan, ...], entities: tuple[tuple[CharSpan, str], ...]) -> list[str]:
+    """Tag words: B- on the first one that begins inside an entity, I- on the rest."""
     tags = ["O"] * len(words)
     for (start, end), kind in entities:
         inside = [i for i, (first, _) in enumerate(words) if start <= first < end]

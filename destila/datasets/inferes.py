@@ -1,11 +1,13 @@
-"""InferES: natural language inference written in Spanish, about Wikipedia sentences of a few topics.
+"""InferES: natural language inference written in Spanish, on Wikipedia sentences of few topics.
 
-source: InferES `inferes_train.csv`, `inferes_test.csv`   licence: none stated   paper: Kovatchev and Taulé, 2022
-notes: CSV with quotes. Labels `ent`, `neutral`, `cnt` are renamed to XNLI's. The published split is random over
-pairs: most test premises also occur in train, and some test pairs are copies of train pairs. `split = "topic"`
-(default) pools both files and divides by topic: in the order of topic numbers, the last two are test, the
-fourth is dev, the rest train. `"published"` keeps the published test file and takes a tenth of train (by hash of
-the premise) as dev; copies of train pairs are counted. The files hold 8,056 pairs, the paper counts 8,055.
+source: InferES `inferes_train.csv`, `inferes_test.csv`   licence: none stated
+paper: Kovatchev and Taulé, 2022
+notes: CSV with quotes. Labels `ent`, `neutral`, `cnt` are renamed to XNLI's. The published split
+is random over pairs: most test premises also occur in train, and some test pairs are copies of
+train pairs. `split = "topic"` (default) pools both files and divides by topic: in the order of
+topic numbers, the last two are test, the fourth is dev, the rest train. `"published"` keeps the
+published test file and takes a tenth of train (by hash of the premise) as dev; copies of train
+pairs are counted. The files hold 8,056 pairs, the paper counts 8,055.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from typing import Literal
 from destila.config import Options as _Options
 from destila.config import opt
 from destila.datasets._files import find_folder, need_file, root_option
-from destila.datasets._split import by_hash, finish
+from destila.datasets._split import finish, split_by_hash
 from destila.errors import DataError
 from destila.formats.tables import csv_rows
 from destila.types import Dataset, Example
@@ -38,40 +40,49 @@ class Options(_Options):
 
 
 def load(options: Options) -> Dataset:
-    """The three splits; raises DataError for a missing file, a faulty row or an unknown label."""
+    """Load the three splits.
+
+    Raises:
+        DataError: a file is missing, a row is faulty or a label is unknown.
+    """
     folder = find_folder(options.root, "inferes", "the InferES repository")
     notes: Counter[str] = Counter()
-    train, test = (
-        _examples(need_file(folder, f"inferes_{name}.csv"), name, notes)
-        for name in ("train", "test")
-    )
+    train = _examples(need_file(folder, "inferes_train.csv"), "train", notes)
+    test = _examples(need_file(folder, "inferes_test.csv"), "test", notes)
+
     if options.split == "topic":
-        splits = _by_topic(train + test)
+        splits = _split_by_topic(train + test)
     else:
-        splits = by_hash(train, {"train": 0.9, "dev": 0.1}) | {"test": test}
+        splits = split_by_hash(train, {"train": 0.9, "dev": 0.1}) | {"test": test}
         seen = {(e.text, e.pair, e.target) for e in train}
-        notes["test pairs that are copies of train pairs (kept)"] += sum(
-            (e.text, e.pair, e.target) in seen for e in test
-        )
+        copies = sum((e.text, e.pair, e.target) in seen for e in test)
+        notes["test pairs that are copies of train pairs (kept)"] += copies
     return finish("inferes", TASK, LABELS, splits, notes)
 
 
-def _by_topic(examples: list[Example]) -> dict[str, list[Example]]:
-    topics = sorted(
-        {e.meta["topic"] for e in examples}, key=lambda t: (int(t) if t.isdigit() else 0, t)
-    )
+def _split_by_topic(examples: list[Example]) -> dict[str, list[Example]]:
+    """Divide pairs by topic: the last two are test, the fourth is dev, the rest train."""
+    topics = sorted({e.meta["topic"] for e in examples}, key=_topic_order)
     if len(topics) < 6:
         raise DataError(
-            f'InferES has {len(topics)} topics here, a split by topic needs 6: set data.split = "published"'
+            f"InferES has {len(topics)} topics here, a split by topic needs 6: set data.split = "
+            '"published"'
         )
-    part = dict.fromkeys(topics, "train") | {topics[3]: "dev"} | dict.fromkeys(topics[-2:], "test")
-    return {
-        name: [e for e in examples if part[e.meta["topic"]] == name]
-        for name in ("train", "dev", "test")
-    }
+
+    split_of = dict.fromkeys(topics, "train")
+    split_of |= {topics[3]: "dev"} | dict.fromkeys(topics[-2:], "test")
+    splits: dict[str, list[Example]] = {"train": [], "dev": [], "test": []}
+    for example in examples:
+        splits[split_of[example.meta["topic"]]].append(example)
+    return splits
+
+
+def _topic_order(topic: str) -> tuple[int, str]:
+    return (int(topic) if topic.isdigit() else 0, topic)
 
 
 def _examples(path: Path, name: str, notes: Counter[str]) -> list[Example]:
+    """Read the pairs of a file."""
     examples = []
     for number, row in csv_rows(path, needed=_COLUMNS):
         premise, hypothesis = (" ".join(row[key].split()) for key in ("Premise", "Hypothesis"))
@@ -83,7 +94,6 @@ def _examples(path: Path, name: str, notes: Counter[str]) -> list[Example]:
                 f"{path}, line {number}: label '{row['Label']}' is none of {', '.join(_NAMES)}"
             )
         meta = {"topic": row["Topic"], "file": name}
-        examples.append(
-            Example(row["ID"], premise, pair=hypothesis, target=_NAMES[row["Label"]], meta=meta)
-        )
+        target = _NAMES[row["Label"]]
+        examples.append(Example(row["ID"], premise, pair=hypothesis, target=target, meta=meta))
     return examples

@@ -1,9 +1,10 @@
 """Legal topics: Argentine laws and decrees in ten topics derived from their official headings.
 
-source: legalize-dev/legalize-ar, derived: `train.jsonl.gz`, `dev.jsonl.gz`, `test.jsonl.gz`   licence: CC BY 4.0
-(InfoLEG / Ministerio de Justicia)   paper: none
-notes: the official heading (`subject`) decides the label and is never loaded; it can still be mentioned in the
-text. Texts are the first 3,000 characters at most. A stand-in for MLDoc, not comparable with it.
+source: legalize-dev/legalize-ar, derived: `train.jsonl.gz`, `dev.jsonl.gz`, `test.jsonl.gz`
+licence: CC BY 4.0 (InfoLEG / Ministerio de Justicia)   paper: none
+notes: the official heading (`subject`) decides the label and is never loaded; it can still be
+mentioned in the text. Texts are the first 3,000 characters at most. A stand-in for MLDoc, not
+comparable with it.
 """
 
 from __future__ import annotations
@@ -40,7 +41,11 @@ class Options(_Options):
 
 
 def load(options: Options) -> Dataset:
-    """The three splits; raises DataError for a missing file or a faulty line."""
+    """Load the three splits.
+
+    Raises:
+        DataError: a file is missing or a line is faulty.
+    """
     folder = find_folder(options.root, "ar_norms_topic", "the derived set of legalize-ar")
     notes: Counter[str] = Counter()
     splits = {
@@ -51,6 +56,7 @@ def load(options: Options) -> Dataset:
 
 
 def _examples(path: Path, notes: Counter[str]) -> Iterator[Example]:
+    """Yield the documents of a file."""
     for _, row in json_rows(path, needed=("id", "label", "text")):
         if not row["text"].strip():
             notes["documents without text, dropped"] += 1

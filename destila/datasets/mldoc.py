@@ -1,11 +1,13 @@
 r"""MLDoc, Spanish part: Reuters news in four topics (corporate, economics, government, markets).
 
-source: the MLDoc generator over Reuters RCV2 (licensed text; not distributed)   licence: Reuters / NIST agreement
-paper: Schwenk and Li, 2018
-files: `spanish.train.10000` (or another size), `spanish.dev`, `spanish.test`, each also with .tsv or .txt
-notes: a line is `CCAT<tab>text`, without quoting and usually without header. Run under Python 3, the generator
-writes the text as a bytes literal (`b'... \xc3\xb3 ...'`): it is decoded and counted. Blanks are collapsed to
-one, as the published systems did. The "10000" file has 9,458 Spanish rows; dev 1,000, test 4,000.
+source: the MLDoc generator over Reuters RCV2 (licensed text; not distributed)
+licence: Reuters / NIST agreement   paper: Schwenk and Li, 2018
+files: `spanish.train.10000` (or another size), `spanish.dev`, `spanish.test`, each also with .tsv
+or .txt
+notes: a line is `CCAT<tab>text`, without quoting and usually without header. Run under Python 3,
+the generator writes the text as a bytes literal (`b'... \xc3\xb3 ...'`): it is decoded and
+counted. Blanks are collapsed to one, as the published systems did. The "10000" file has 9,458
+Spanish rows; dev 1,000, test 4,000.
 """
 
 from __future__ import annotations
@@ -37,51 +39,63 @@ class Options(_Options):
 
 
 def load(options: Options) -> Dataset:
-    """The three splits; raises DataError for a missing file, a faulty row or an unknown label."""
+    """Load the three splits.
+
+    Raises:
+        DataError: a file is missing, a row is faulty or a label is unknown.
+    """
     folder = find_folder(options.root, "mldoc_es", "the MLDoc generator")
+    stems = {
+        "train": f"spanish.train.{options.size}",
+        "dev": "spanish.dev",
+        "test": "spanish.test",
+    }
     notes: Counter[str] = Counter()
     splits = {}
-    for split, stem in (
-        ("train", f"spanish.train.{options.size}"),
-        ("dev", "spanish.dev"),
-        ("test", "spanish.test"),
-    ):
+    for split, stem in stems.items():
         path = need_file(folder, stem, f"{stem}.tsv", f"{stem}.txt")
         splits[split] = list(_examples(path, split, notes))
     return finish("mldoc", TASK, LABELS, splits, notes)
 
 
 def _examples(path: Path, split: str, notes: Counter[str]) -> Iterator[Example]:
-    label_at, text_at = 0, 1
+    """Yield the documents of a file."""
+    label_column, text_column = 0, 1
     for number, line in enumerate(open_text(path), 1):
         cells = line.split("\t")
+
+        # A header is not usual, but says where the columns are.
         names = [cell.strip().lower() for cell in cells]
         if number == 1 and "label" in names and len(names) == 2:
-            label_at = names.index("label")
-            text_at = 1 - label_at
+            label_column = names.index("label")
+            text_column = 1 - label_column
             continue
+
         if not line.strip():
             continue
         if len(cells) < 2:
             raise DataError(
                 f"{path}, line {number}: one column, a row is a topic, a tab and the text"
             )
-        # a tab inside the text makes more columns; the topic is then the first
-        label, text = (
-            (cells[0], " ".join(cells[1:])) if len(cells) > 2 else (cells[label_at], cells[text_at])
-        )
+
+        # A tab inside the text makes more columns; the topic is then the first.
+        label, text = cells[0], " ".join(cells[1:])
+        if len(cells) == 2:
+            label, text = cells[label_column], cells[text_column]
         if label.strip() not in LABELS:
             raise DataError(
                 f"{path}, line {number}: topic '{label[:40]}' is none of {', '.join(LABELS)}"
             )
-        text = " ".join(_decoded(text.strip(), path, number, notes).split())
+
+        text = " ".join(_decode(text.strip(), path, number, notes).split())
         if text:
             yield Example(f"{split}-{number}", text, target=label.strip())
         else:
             notes["rows without text, dropped"] += 1
 
 
-def _decoded(text: str, path: Path, number: int, notes: Counter[str]) -> str:
+def _decode(text: str, path: Path, number: int, notes: Counter[str]) -> str:
+    """Decode a text that was written as a Python bytes literal; return any other as it is."""
     if not _BYTES.fullmatch(text):
         return text
     try:

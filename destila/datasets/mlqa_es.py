@@ -1,10 +1,11 @@
-"""MLQA, Spanish questions on Spanish Wikipedia paragraphs; training data is SQuAD translated by machine.
+"""MLQA, Spanish questions on Spanish Wikipedia; it trains on SQuAD translated by machine.
 
-source: `MLQA_V1` (`dev-context-es-question-es.json` 500, `test-context-es-question-es.json` 5,253) and
-`mlqa-translate-train` (`es_squad-translate-train-train-v1.1.json`, 81,810)   licence: CC BY-SA 3.0
-paper: Lewis et al., 2020
-notes: one answer per question. The training file and the test file are optional: the set has the splits that are there.
-The memoria took `es_squad-translate-train-dev-v1.1.json` (10,123) for dev, the slides the 500 questions read here.
+source: `MLQA_V1` (`dev-context-es-question-es.json` 500, `test-context-es-question-es.json` 5,253)
+and `mlqa-translate-train` (`es_squad-translate-train-train-v1.1.json`, 81,810)
+licence: CC BY-SA 3.0   paper: Lewis et al., 2020
+notes: one answer per question. The training file and the test file are optional: the set has the
+splits that are there. The memoria took `es_squad-translate-train-dev-v1.1.json` (10,123) for dev,
+the slides the 500 questions read here.
 """
 
 from __future__ import annotations
@@ -13,17 +14,16 @@ from collections import Counter
 
 from destila.config import Options as _Options
 from destila.datasets._files import find_file, find_folder, need_file, root_option
-from destila.datasets._questions import read
+from destila.datasets._questions import read_questions
 from destila.datasets._split import finish
 from destila.model_folder import SPAN_LABELS
 from destila.types import Dataset
 
 TASK = "span"
 LABELS = SPAN_LABELS
-DEV = "dev-context-es-question-es.json"
-FILES = {
+_FILES = {
     "train": "es_squad-translate-train-train-v1.1.json",
-    "dev": DEV,
+    "dev": "dev-context-es-question-es.json",
     "test": "test-context-es-question-es.json",
 }
 
@@ -35,10 +35,17 @@ class Options(_Options):
 
 
 def load(options: Options) -> Dataset:
-    """The splits whose files are there, dev always; raises DataError for a missing or damaged file."""
+    """Load the splits whose files are there, dev always.
+
+    Raises:
+        DataError: a file is missing or damaged.
+    """
     folder = find_folder(options.root, "mlqa_es", "MLQA_V1 and mlqa-translate-train")
-    need_file(folder, DEV)
+    need_file(folder, _FILES["dev"])
     notes: Counter[str] = Counter()
-    found = {split: find_file(folder, name) for split, name in FILES.items()}
-    splits = {split: read(path, split, notes) for split, path in found.items() if path is not None}
+    splits = {}
+    for split, name in _FILES.items():
+        path = find_file(folder, name)
+        if path is not None:
+            splits[split] = read_questions(path, split, notes)
     return finish("mlqa_es", TASK, LABELS, splits, notes)

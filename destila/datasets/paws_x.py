@@ -1,11 +1,12 @@
-"""PAWS-X, Spanish part: two sentences of nearly the same words, which mean the same (1) or do not (0).
+"""PAWS-X, Spanish part: two sentences of nearly the same words, of one meaning (1) or two (0).
 
-source: PAWS-X `es/translated_train.tsv` (49,401), `dev_2k.tsv`, `test_2k.tsv`   licence: free for any purpose,
-credit to Google   paper: Yang et al., 2019
-notes: tab separated, no quoting (a `"` is a character). dev and test are human translations in which a failed
-pair holds the placeholder `NS` (38 in dev, 1 in test: 1,962 / 1,999 remain, as in GLUES; the papers count
-2,000 / 2,000, see `placeholder`). The machine translated train file has empty sentences, which are dropped.
-Without it, dev is cross-validated: fold `fold` of `folds` (by hash of the first sentence) is dev, the others train.
+source: PAWS-X `es/translated_train.tsv` (49,401), `dev_2k.tsv`, `test_2k.tsv`
+licence: free for any purpose, credit to Google   paper: Yang et al., 2019
+notes: tab separated, no quoting (a `"` is a character). dev and test are human translations in
+which a failed pair holds the placeholder `NS` (38 in dev, 1 in test: 1,962 / 1,999 remain, as in
+GLUES; the papers count 2,000 / 2,000, see `placeholder`). The machine translated train file has
+empty sentences, which are dropped. Without it, dev is cross-validated: fold `fold` of `folds` (by
+hash of the first sentence) is dev, the others train.
 """
 
 from __future__ import annotations
@@ -48,36 +49,37 @@ class Options(_Options):
 
 
 def load(options: Options) -> Dataset:
-    """The three splits; raises DataError for a missing file, a faulty row or an unknown label."""
+    """Load the three splits.
+
+    Raises:
+        DataError: a file is missing, a row is faulty or a label is unknown.
+    """
     folder = find_folder(options.root, "paws_x_es", "PAWS-X")
     notes: Counter[str] = Counter()
     keep = options.placeholder == "keep"
     dev = _examples(need_file(folder, "dev_2k.tsv"), "dev", keep, notes)
     test = _examples(need_file(folder, "test_2k.tsv"), "test", keep, notes)
+
     translated = find_file(folder, "translated_train.tsv")
     if translated is not None:
         train = _examples(translated, "train", keep, notes)
-    else:
-        train = [e for e in dev if _fold(e, options.folds) != options.fold]
-        dev = [e for e in dev if _fold(e, options.folds) == options.fold]
-        notes["dev pairs used for training, as there is no training file"] += len(train)
+        return finish("paws_x", TASK, LABELS, {"train": train, "dev": dev, "test": test}, notes)
+
+    # Without a training file one fold of dev is dev, the others train.
+    folds = [int(position(example.text) * options.folds) for example in dev]
+    train = [e for e, fold in zip(dev, folds, strict=True) if fold != options.fold]
+    dev = [e for e, fold in zip(dev, folds, strict=True) if fold == options.fold]
+    notes["dev pairs used for training, as there is no training file"] += len(train)
     return finish("paws_x", TASK, LABELS, {"train": train, "dev": dev, "test": test}, notes)
 
 
-def _fold(example: Example, folds: int) -> int:
-    return int(position(example.text) * folds)
-
-
 def _examples(path: Path, split: str, keep: bool, notes: Counter[str]) -> list[Example]:
+    """Read the pairs of a file; keep: those with the placeholder."""
+    rows = tsv_rows(open_text(path), str(path), ["id"], ["sentence1"], ["sentence2"], ["label"])
     examples = []
-    for number, row in tsv_rows(
-        open_text(path), str(path), ["id"], ["sentence1"], ["sentence2"], ["label"]
-    ):
-        first, second, label = (
-            row["sentence1"].strip(),
-            row["sentence2"].strip(),
-            row["label"].strip(),
-        )
+    for number, row in rows:
+        cells = (row[name].strip() for name in ("sentence1", "sentence2", "label"))
+        first, second, label = cells
         if label not in LABELS:
             raise DataError(f"{path}, line {number}: label '{label}' is neither 0 nor 1")
         if PLACEHOLDER in (first, second) and not keep:

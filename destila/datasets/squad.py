@@ -1,11 +1,12 @@
-"""A user's own questions in SQuAD's JSON, v1.1 or v2: articles, paragraphs, questions with the places of their answers.
+"""A user's own questions in SQuAD's JSON, v1.1 or v2, with the places of their answers.
 
 source: yours   licence: yours
-notes: an answer whose place is wrong is looked for in its context; one that is not there is dropped, and so is a question
-that keeps no answer. All distinct reference answers count when scoring, the first one trains. `is_impossible`, an empty list
-of answers, or answers that are all empty mean that the context holds none. Ids that occur twice are numbered. Dev and
-test are optional: what is missing is cut out of train by hash of the article (of the context in files with fewer than 30
-articles), a tenth each.
+notes: an answer whose place is wrong is looked for in its context; one that is not there is
+dropped, and so is a question that keeps no answer. All distinct reference answers count when
+scoring, the first one trains. `is_impossible`, an empty list of answers, or answers that are all
+empty mean that the context holds none. Ids that occur twice are numbered. Dev and test are
+optional: what is missing is cut out of train by hash of the article (of the context in files with
+fewer than 30 articles), a tenth each.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from pathlib import Path
 
 from destila.config import Options as _Options
 from destila.config import opt
-from destila.datasets._questions import group, read
-from destila.datasets._split import fill, finish
+from destila.datasets._questions import group_key, read_questions
+from destila.datasets._split import fill_splits, finish
 from destila.model_folder import SPAN_LABELS
 from destila.types import Dataset
 
@@ -33,10 +34,17 @@ class Options(_Options):
 
 
 def load(options: Options) -> Dataset:
-    """The splits; raises DataError for a file that is missing, damaged or of another shape, and for an empty context."""
+    """Load the splits.
+
+    Raises:
+        DataError: a file is missing, damaged or of another shape, or a context is empty.
+    """
     notes: Counter[str] = Counter()
-    files = {"train": options.train, "dev": options.dev, "test": options.test}
+    paths = {"train": options.train, "dev": options.dev, "test": options.test}
     splits = {
-        split: read(Path(path), split, notes) for split, path in files.items() if path is not None
+        split: read_questions(Path(path), split, notes)
+        for split, path in paths.items()
+        if path is not None
     }
-    return finish("squad", TASK, LABELS, fill(splits, options.train, group(splits["train"])), notes)
+    splits = fill_splits(splits, options.train, group_key(splits["train"]))
+    return finish("squad", TASK, LABELS, splits, notes)

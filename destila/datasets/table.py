@@ -3,9 +3,10 @@
 CSV (`,` `;` or tab), TSV, JSON lines or a JSON list, plain, .gz or .zst.
 
 source: yours   licence: yours
-notes: columns are found by their names, else by their content, or named in the options. In tab separated files a
-`"` is a character. Rows without text or without label are dropped and counted. Dev and test are optional: what
-is missing is cut out of train by hash of the text, a tenth each, equal texts together.
+notes: columns are found by their names, else by their content, or named in the options. In tab
+separated files a `"` is a character. Rows without text or without label are dropped and counted.
+Dev and test are optional: what is missing is cut out of train by hash of the text, a tenth each,
+equal texts together.
 """
 
 from __future__ import annotations
@@ -18,32 +19,35 @@ from typing import Any
 
 from destila.config import Options as _Options
 from destila.config import opt
-from destila.datasets._split import check_labels, fill, finish
+from destila.datasets._split import check_labels, fill_splits, finish
 from destila.errors import DataError
-from destila.formats import tables
+from destila.formats.tables import table_kind, table_rows
 from destila.plugins import nearest
 from destila.types import Dataset, Example
 
 TASK = "classify"
 LABELS = None
 
-TEXT = ("text", "texto", "sentence1", "premise", "premisa", "sentence", "oracion", "oración", "frase", "question1",
-        "content", "contenido", "document", "documento", "review", "reseña", "tweet", "comentario", "mensaje", "utterance")  # fmt: skip
-PAIR = (
-    "pair",
-    "sentence2",
-    "hypothesis",
-    "hipótesis",
-    "hipotesis",
-    "text2",
-    "texto2",
-    "question2",
+_TEXT_NAMES = (
+    "text", "texto", "sentence1", "premise", "premisa", "sentence", "oracion", "oración",
+    "frase", "question1", "content", "contenido", "document", "documento", "review", "reseña",
+    "tweet", "comentario", "mensaje", "utterance",
+)  # fmt: skip
+_PAIR_NAMES = (
+    "pair", "sentence2", "hypothesis", "hipótesis", "hipotesis", "text2", "texto2", "question2",
     "text_pair",
-)
-LABEL = ("label", "labels", "gold_label", "etiqueta", "clase", "class", "category", "categoría", "categoria",
-         "intent", "intención", "intencion", "topic", "tema", "sentiment", "sentimiento", "target", "tipo")  # fmt: skip
-ID = ("id", "pairid", "guid", "identifier", "identificador")
-Row = tuple[int, dict[str, Any]]
+)  # fmt: skip
+_LABEL_NAMES = (
+    "label", "labels", "gold_label", "etiqueta", "clase", "class", "category", "categoría",
+    "categoria", "intent", "intención", "intencion", "topic", "tema", "sentiment",
+    "sentimiento", "target", "tipo",
+)  # fmt: skip
+_ID_NAMES = (
+    "id", "pairid", "guid", "identifier", "identificador",
+)  # fmt: skip
+
+TableRow = tuple[int, dict[str, Any]]
+"""Line number, and column -> value."""
 
 
 class Options(_Options):
@@ -76,76 +80,98 @@ class Columns:
 
 
 def load(options: Options) -> Dataset:
-    """The splits; raises DataError for a faulty row, a label column that is the text, or a label train lacks."""
+    """Load the splits.
+
+    Raises:
+        DataError: a row is faulty, the label column is the text, or a label is not in train.
+    """
     notes: Counter[str] = Counter()
     columns: Columns | None = None
     splits = {}
     for split, path in {"train": options.train, "dev": options.dev, "test": options.test}.items():
         if path is None:
             continue
-        rows = read(path, options.delimiter)
-        columns = columns or choose(rows, options)
+
+        # The columns of train are those of all files.
+        rows = read_table(path, options.delimiter)
+        columns = columns or choose_columns(rows, options)
         _check_header(rows, columns, path)
         _check_keys(rows, columns, path)
         splits[split] = _examples(rows, columns, split, path, notes)
+
         if split == "train":
             if not splits[split]:
                 raise DataError(
-                    f"{path}: no row has both '{columns.text}' and '{columns.label}': set text and label"
+                    f"{path}: no row has both '{columns.text}' and '{columns.label}': set text and "
+                    "label"
                 )
             labels = [str(e.target) for e in splits[split]]
             check_labels(labels, f"{path}, column '{columns.label}'", "label")
-    return finish("table", TASK, LABELS, fill(splits, options.train), notes)
+    return finish("table", TASK, LABELS, fill_splits(splits, options.train), notes)
 
 
-def read(path: str, delimiter: str | None = None) -> list[Row]:
-    """All rows of a table file with their line numbers; raises DataError, also when there is none."""
-    found = list(tables.table_rows(Path(path), delimiter=delimiter))
-    if not found:
+def read_table(path: str, delimiter: str | None = None) -> list[TableRow]:
+    """Read all rows of a table file; raise DataError when there is none."""
+    rows = list(table_rows(Path(path), delimiter=delimiter))
+    if not rows:
         raise DataError(f"{path} has a header but no rows: give a file with examples")
-    return found
+    return rows
 
 
-def choose(rows: Sequence[Row], options: Options) -> Columns:
-    """Columns by the options, else by name, else by content; raises DataError when that is not possible."""
+def choose_columns(rows: Sequence[TableRow], options: Options) -> Columns:
+    """Choose columns by the options, else by name, else by content.
+
+    Raises:
+        DataError: there is no such column, or none for the text or the label.
+    """
     path, names = options.train, list(rows[0][1])
-    for given in (options.text, options.pair, options.label, options.id):
-        if given and given not in names:
-            raise DataError(f"{path}: no column '{given}'.{nearest(given, names)}")
-    label = options.label or _named(names, LABEL)
-    text = options.text or _named([n for n in names if n != label], TEXT)
+    for name in (options.text, options.pair, options.label, options.id):
+        if name and name not in names:
+            raise DataError(f"{path}: no column '{name}'.{nearest(name, names)}")
+
+    # The text is what is longest, the label what has fewest values.
+    label = options.label or _named(names, _LABEL_NAMES)
+    others = [name for name in names if name != label]
+    text = options.text or _named(others, _TEXT_NAMES)
     if text is None:
-        text = max(
-            (n for n in names if n != label), key=lambda n: _mean_length(rows, n), default=None
-        )
+        text = max(others, key=lambda name: _mean_length(rows, name), default=None)
     if label is None:
-        rest = [n for n in names if n != text and n.lower() not in (*ID, *PAIR)]
-        label = min(rest, key=lambda n: len({str(row.get(n)) for _, row in rows}), default=None)
+        known = {*_ID_NAMES, *_PAIR_NAMES}
+        others = [name for name in names if name != text and name.lower() not in known]
+        label = min(others, key=lambda name: _count_values(rows, name), default=None)
+
     if text is None or label is None:
         raise DataError(
-            f"{path}: a table needs a text and a label column, it has {', '.join(names)}: set text and label"
+            f"{path}: a table needs a text and a label column, it has {', '.join(names)}: set text "
+            "and label"
         )
     if text == label:
         raise DataError(
             f"{path}: column '{text}' cannot be both text and label: set text and label apart"
         )
-    free = [n for n in names if n not in (text, label)]
-    pair = _named(free, PAIR) if options.pair is None else options.pair or None
-    return Columns(text, label, pair, options.id or _named([n for n in free if n != pair], ID))
+
+    # Pair and id are optional; "" says that there is no pair.
+    free = [name for name in names if name not in (text, label)]
+    pair = options.pair or None
+    if options.pair is None:
+        pair = _named(free, _PAIR_NAMES)
+    id_ = options.id or _named([name for name in free if name != pair], _ID_NAMES)
+    return Columns(text, label, pair, id_)
 
 
-def _check_header(rows: Sequence[Row], columns: Columns, path: str) -> None:
-    """Nothing; raises DataError when the first line is an example rather than the names of the columns."""
-    if tables.table_kind(Path(path)) in ("csv", "tsv") and columns.label in {
-        row.get(columns.label) for _, row in rows
-    }:
+def _check_header(rows: Sequence[TableRow], columns: Columns, path: str) -> None:
+    """Raise DataError when the first line is an example rather than the names of the columns."""
+    if table_kind(Path(path)) not in ("csv", "tsv"):
+        return
+    if any(row.get(columns.label) == columns.label for _, row in rows):
         raise DataError(
-            f"{path}: the first line is an example ('{columns.label}' is a label): put column names above it"
+            f"{path}: the first line is an example ('{columns.label}' is a label): put column "
+            "names above it"
         )
 
 
-def _check_keys(rows: Sequence[Row], columns: Columns, path: str) -> None:
-    """Nothing; raises DataError for a row without one of the columns."""
+def _check_keys(rows: Sequence[TableRow], columns: Columns, path: str) -> None:
+    """Raise DataError for a row without one of the columns."""
     for number, row in rows:
         for key in (columns.text, columns.label, columns.pair):
             if key is not None and key not in row:
@@ -155,51 +181,55 @@ def _check_keys(rows: Sequence[Row], columns: Columns, path: str) -> None:
 
 
 def _examples(
-    rows: Sequence[Row], columns: Columns, split: str, path: str, notes: Counter[str]
+    rows: Sequence[TableRow], columns: Columns, split: str, path: str, notes: Counter[str]
 ) -> list[Example]:
+    """Make examples of rows; those without text or label are dropped and counted."""
     examples = []
     for number, row in rows:
-        text, label = (
-            _cell(row, columns.text, path, number),
-            _cell(row, columns.label, path, number).strip(),
-        )
+        text = _cell(row, columns.text, path, number)
+        label = _cell(row, columns.label, path, number).strip()
         pair = _cell(row, columns.pair, path, number) if columns.pair else None
+
         if not text.strip() or (pair is not None and not pair.strip()):
             notes[f"{split} rows without text, dropped"] += 1
-        elif not label and split == "test":
+            continue
+        if not label and split == "test":
             raise DataError(
-                f"{path}, line {number}: a test row without a label cannot be scored: label it or take it out"
+                f"{path}, line {number}: a test row without a label cannot be scored: label it or "
+                "take it out"
             )
-        elif not label:
+        if not label:
             notes[f"{split} rows without label, dropped"] += 1
-        else:
-            name = _cell(row, columns.id, path, number) if columns.id else ""
-            examples.append(
-                Example(
-                    name or f"{split}-{number}",
-                    text,
-                    pair=pair,
-                    target=label,
-                    meta={"line": number},
-                )
-            )
+            continue
+
+        name = _cell(row, columns.id, path, number) if columns.id else ""
+        name = name or f"{split}-{number}"
+        examples.append(Example(name, text, pair=pair, target=label, meta={"line": number}))
     return examples
 
 
 def _cell(row: Mapping[str, Any], key: str, path: str, number: int) -> str:
+    """Return a cell as text; raise DataError for a list or an object."""
     value = row.get(key)
     if isinstance(value, list | dict):
         raise DataError(
-            f"{path}, line {number}: '{key}' is a {type(value).__name__}: give one text or one label per row"
+            f"{path}, line {number}: '{key}' is a {type(value).__name__}: give one text or one "
+            "label per row"
         )
     return "" if value is None else str(value)
 
 
 def _named(names: Sequence[str], known: Sequence[str]) -> str | None:
-    """The column whose lower-case name comes first in `known`."""
+    """Return the column whose lower-case name comes first in `known`."""
     lower = {name.lower(): name for name in names}
     return next((lower[name] for name in known if name in lower), None)
 
 
-def _mean_length(rows: Sequence[Row], name: str) -> float:
+def _mean_length(rows: Sequence[TableRow], name: str) -> float:
+    """Return the mean length of a column's cells, in characters."""
     return sum(len(str(row.get(name) or "")) for _, row in rows) / len(rows)
+
+
+def _count_values(rows: Sequence[TableRow], name: str) -> int:
+    """Count the different values of a column."""
+    return len({str(row.get(name)) for _, row in rows})

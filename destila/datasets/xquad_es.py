@@ -1,7 +1,9 @@
-"""XQuAD, Spanish part: 1,190 questions on 240 paragraphs of SQuAD's dev set, translated by people. Test only.
+"""XQuAD, Spanish part: 1,190 questions on SQuAD's dev set, translated by people. Test only.
 
-source: `xquad.es.json` of the XQuAD repository   licence: CC BY-SA 4.0   paper: Artetxe et al., 2020
-notes: one answer per question. Its paragraphs are also in SQuAD-es: to train there, use `squad_es`, which drops them.
+source: `xquad.es.json` of the XQuAD repository   licence: CC BY-SA 4.0
+paper: Artetxe et al., 2020
+notes: one answer per question. Its paragraphs are also in SQuAD-es: to train there, use
+`squad_es`, which drops them.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from collections import Counter
 
 from destila.config import Options as _Options
 from destila.datasets._files import find_folder, need_file, root_option
-from destila.datasets._questions import read
+from destila.datasets._questions import read_questions
 from destila.datasets._split import finish
 from destila.model_folder import SPAN_LABELS
 from destila.types import Dataset
@@ -26,13 +28,12 @@ class Options(_Options):
 
 
 def load(options: Options) -> Dataset:
-    """The test split; raises DataError for a missing or damaged file."""
+    """Load the test split.
+
+    Raises:
+        DataError: the file is missing or damaged.
+    """
     folder = find_folder(options.root, "xquad_es", "XQuAD")
     notes: Counter[str] = Counter()
-    return finish(
-        "xquad_es",
-        TASK,
-        LABELS,
-        {"test": read(need_file(folder, "xquad.es.json"), "test", notes)},
-        notes,
-    )
+    test = read_questions(need_file(folder, "xquad.es.json"), "test", notes)
+    return finish("xquad_es", TASK, LABELS, {"test": test}, notes)

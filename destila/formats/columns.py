@@ -169,4 +169,6 @@ def _first_name(names: Sequence[str], header: Sequence[str], where: str) -> tupl
     for name in names:
         if name in header:
             return name, names[0]
-    raise DataError(f"{where}: the header has no column '{names[0]}'.{nearest(names[0], header)}")
+    raise DataError(
+        f"{where}: the header has no column '{names[0]}'.{nearest(names[0], list(header))}"
+    )

@@ -142,7 +142,7 @@ def learn(
     return parse_tokenizer(spec, config, source=f"a new {kind} tokenizer")
 
 
-def sample_lines(
+def reservoir_sample(
     lines: Iterable[str], size: int, sample: list[str], *, seed: int = 0
 ) -> Iterator[str]:
     """Yield the lines unchanged, while `sample` fills with a uniform sample of them.

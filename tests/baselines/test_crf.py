@@ -93,7 +93,7 @@ def test_nothing_to_learn_from_is_an_error():
 
 
 def test_features_name_form_affixes_shape_and_neighbours():
-    rows = crf.features(["Los", "3,5", "niños"])
+    rows = crf.word_features(["Los", "3,5", "niños"])
     assert {
         "w=niños",
         "suf=ños",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from destila.datasets._eagles import Leaf, lexicon, parts, upos, words
+from destila.datasets._eagles import Leaf, lexicon, ud_words, upos, written_words
 
 KNOWN = {"de": "ADP", "la": "DET", "pesar": "VERB", "ya": "ADV"}
 
@@ -48,7 +48,12 @@ def test_modal_verbs_are_auxiliaries_and_ir_only_before_a_verb():
 
 
 def test_bracket_codes_are_brackets_and_underscores_part_words():
-    assert [parts("-Fpa-"), parts("-Fpt-"), parts("a_pesar_de"), parts("_")] == [
+    assert [
+        written_words("-Fpa-"),
+        written_words("-Fpt-"),
+        written_words("a_pesar_de"),
+        written_words("_"),
+    ] == [
         ["("],
         [")"],
         ["a", "pesar", "de"],
@@ -57,7 +62,7 @@ def test_bracket_codes_are_brackets_and_underscores_part_words():
 
 
 def test_contractions_are_two_words():
-    assert words([Leaf("spcms", "Del", "del")], {}) == [("Del", ("ADP", "DET"))]
+    assert ud_words([Leaf("spcms", "Del", "del")], {}) == [("Del", ("ADP", "DET"))]
 
 
 @pytest.mark.parametrize(
@@ -71,11 +76,11 @@ def test_contractions_are_two_words():
     ],
 )
 def test_clitics_of_infinitives_and_gerunds_are_words(tag, form, expected):
-    assert words([Leaf(tag, form, "x")], {}) == [(form, expected)]
+    assert ud_words([Leaf(tag, form, "x")], {}) == [(form, expected)]
 
 
 def test_parts_of_names_are_names_but_for_function_words():
-    found = words([Leaf("np00000", "Consejo_de_la_Moda", "x")], KNOWN)
+    found = ud_words([Leaf("np00000", "Consejo_de_la_Moda", "x")], KNOWN)
     assert found == [
         ("Consejo", ("PROPN",)),
         ("de", ("ADP",)),
@@ -86,15 +91,18 @@ def test_parts_of_names_are_names_but_for_function_words():
 
 def test_parts_of_multiword_tokens_have_their_own_tags():
     """Parts of other multiword tokens get the tag that they have alone."""
-    assert words([Leaf("cs", "ya_que", "ya_que")], KNOWN) == [("ya", ("ADV",)), ("que", ("SCONJ",))]
-    assert words([Leaf("Zp", "51_por", "x")], {"por": "ADP"}) == [
+    assert ud_words([Leaf("cs", "ya_que", "ya_que")], KNOWN) == [
+        ("ya", ("ADV",)),
+        ("que", ("SCONJ",)),
+    ]
+    assert ud_words([Leaf("Zp", "51_por", "x")], {"por": "ADP"}) == [
         ("51", ("NUM",)),
         ("por", ("ADP",)),
     ]
 
 
 def test_a_contraction_in_a_multiword_token_is_two_words():
-    assert words([Leaf("np00000", "Copa_del_Rey", "x")], KNOWN)[1] == ("del", ("ADP", "DET"))
+    assert ud_words([Leaf("np00000", "Copa_del_Rey", "x")], KNOWN)[1] == ("del", ("ADP", "DET"))
 
 
 def test_the_lexicon_has_the_most_frequent_tags():

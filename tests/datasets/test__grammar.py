@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from destila.datasets._grammar import Grammar, Sentence, careless, distinct, key
+from destila.datasets._grammar import Grammar, Sentence, careless, distinct, sentence_key
 from destila.errors import DataError
 
 
@@ -88,7 +88,7 @@ def test_slips_change_words() -> None:
 
 
 def test_case_accents_and_marks_do_not_tell_sentences_apart() -> None:
-    assert key("¿Llegó Ana?") == key("llego ana")
+    assert sentence_key("¿Llegó Ana?") == sentence_key("llego ana")
 
 
 def test_a_grammar_that_has_run_dry_says_so() -> None:

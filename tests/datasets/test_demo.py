@@ -6,7 +6,7 @@ import pytest
 
 from destila import datasets
 from destila.config import fingerprint
-from destila.datasets._grammar import key
+from destila.datasets._grammar import sentence_key
 from destila.types import Dataset
 
 SMALL = {"train": 400, "dev": 60, "test": 100}
@@ -22,7 +22,7 @@ def test_the_splits_have_the_sizes_asked_for(demo: Dataset) -> None:
 
 
 def test_no_two_splits_share_a_sentence(demo: Dataset) -> None:
-    keys = [key(example.text) for split in demo.splits.values() for example in split]
+    keys = [sentence_key(example.text) for split in demo.splits.values() for example in split]
     assert len(set(keys)) == sum(SMALL.values())
 
 
@@ -38,8 +38,8 @@ def test_unlabelled_sentences_come_on_top_and_are_new(demo: Dataset) -> None:
     more = datasets.load({"use": demo.name, "unlabelled": 50} | SMALL).splits
     assert more["train"] == demo.splits["train"]
     assert [e.target for e in more["unlabelled"]] == [None] * 50
-    assert not {key(e.text) for e in more["unlabelled"]} & {
-        key(e.text) for s in demo.splits.values() for e in s
+    assert not {sentence_key(e.text) for e in more["unlabelled"]} & {
+        sentence_key(e.text) for s in demo.splits.values() for e in s
     }
 
 

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from destila import datasets
-from destila.datasets._split import counts
+from destila.datasets._split import count_labels
 
 pytestmark = pytest.mark.skipif(
     not os.environ.get("DESTILA_DATA"), reason="DESTILA_DATA is not set"
@@ -22,7 +22,7 @@ def _sizes(data):
 def test_conll2002_has_its_sentences_tokens_and_entities():
     data = datasets.load({"use": "conll2002"})
     assert _sizes(data) == {"train": 8323, "dev": 1915, "test": 1517}
-    found = {name: counts(examples) for name, examples in data.splits.items()}
+    found = {name: count_labels(examples) for name, examples in data.splits.items()}
     assert [sum(c.values()) for c in found.values()] == [264_715, 52_923, 51_533]
     kinds = ("B-LOC", "B-ORG", "B-PER", "B-MISC")
     assert [found["train"][k] for k in kinds] == [4913, 7390, 4321, 2173]
@@ -35,8 +35,8 @@ def test_ancora_has_its_words_in_both_readings():
     for mwt, dev, test in (("words", 53_439, 53_602), ("underscore", 53_439 + 1262, 53_602 + 1166)):
         data = datasets.load({"use": "ancora_pos", "mwt": mwt})
         assert _sizes(data) == {"dev": 1654, "test": 1721}
-        assert [sum(counts(s).values()) for s in data.splits.values()] == [dev, test]
-        assert counts(data.splits["test"])["_"] == (1166 if mwt == "underscore" else 0)
+        assert [sum(count_labels(s).values()) for s in data.splits.values()] == [dev, test]
+        assert count_labels(data.splits["test"])["_"] == (1166 if mwt == "underscore" else 0)
         assert data.notes["multiword tokens"] == 1262 + 1166
 
 
@@ -50,21 +50,23 @@ def test_cess_loses_every_sentence_that_ancora_tests_on():
     assert _sizes(data) == {"train": 6015 - dropped, "dev": 1654, "test": 1721}
     held = {e.text for split in ("dev", "test") for e in data.splits[split]}
     assert not held & {e.text for e in data.splits["train"]}
-    assert len(counts(data.splits["train"])) == 14
+    assert len(count_labels(data.splits["train"])) == 14
 
 
 def test_xnli_has_its_pairs_and_balance():
     data = datasets.load({"use": "xnli_es"})
     assert len(data.splits["train"]) + len(data.splits["dev"]) == 2490
-    assert counts([*data.splits["train"], *data.splits["dev"]]) == dict.fromkeys(data.labels, 830)
-    assert counts(data.splits["test"]) == dict.fromkeys(data.labels, 1670)
+    assert count_labels([*data.splits["train"], *data.splits["dev"]]) == dict.fromkeys(
+        data.labels, 830
+    )
+    assert count_labels(data.splits["test"]) == dict.fromkeys(data.labels, 1670)
     assert not {e.text for e in data.splits["test"]} & {e.text for e in data.splits["train"]}
 
 
 def test_paws_x_has_its_pairs_and_placeholders():
     data = datasets.load({"use": "paws_x", "placeholder": "keep"})
-    assert counts([*data.splits["train"], *data.splits["dev"]]) == {"0": 1153, "1": 847}
-    assert counts(data.splits["test"]) == {"0": 1093, "1": 907}
+    assert count_labels([*data.splits["train"], *data.splits["dev"]]) == {"0": 1153, "1": 847}
+    assert count_labels(data.splits["test"]) == {"0": 1093, "1": 907}
     notes = datasets.load({"use": "paws_x"}).notes
     assert notes["dev pairs with the placeholder NS, dropped"] == 38
     assert notes["test pairs with the placeholder NS, dropped"] == 1
@@ -75,10 +77,10 @@ def test_inferes_has_its_pairs_labels_and_copies():
     assert sum(_sizes(data).values()) == 8056
     published = datasets.load({"use": "inferes", "split": "published"})
     assert published.notes["test pairs that are copies of train pairs (kept)"] == 7
-    assert counts([*published.splits["train"], *published.splits["dev"]]) == {
+    assert count_labels([*published.splits["train"], *published.splits["dev"]]) == {
         "neutral": 2376, "contradiction": 2150, "entailment": 1918,
     }  # fmt: skip
-    assert counts(published.splits["test"]) == {
+    assert count_labels(published.splits["test"]) == {
         "neutral": 594,
         "contradiction": 537,
         "entailment": 481,
@@ -105,7 +107,7 @@ def test_news_topics_keeps_each_content_once_and_no_conflict():
 def test_legal_topics_has_its_documents():
     data = datasets.load({"use": "legal_topics"})
     assert _sizes(data) == {"train": 7362, "dev": 880, "test": 880}
-    assert counts(data.splits["train"]).most_common(1)[0][0] == "relaciones_exteriores"
+    assert count_labels(data.splits["train"]).most_common(1)[0][0] == "relaciones_exteriores"
 
 
 def test_xquad_and_mlqa_have_their_questions():

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from destila.errors import TokenizerError
-from destila.tokenizer.train import learn, sample_lines, vocabulary_fit
+from destila.tokenizer.train import learn, reservoir_sample, vocabulary_fit
 
 
 def test_the_albeto_recipe_gives_its_ids_and_its_frame(bpe):
@@ -79,7 +79,7 @@ def test_progress_ends_with_the_number_of_lines_that_hold_text(lines):
 def test_a_sample_is_of_the_lines_and_leaves_them_unchanged():
     kept: list[str] = []
     lines = [str(i) for i in range(1000)]
-    assert list(sample_lines(lines, 50, kept)) == lines
+    assert list(reservoir_sample(lines, 50, kept)) == lines
     assert len(set(kept)) == 50
     assert max(map(int, kept)) > 500  # not just the first ones
 
