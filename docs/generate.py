@@ -107,7 +107,7 @@ def draw_options() -> str:
     lines = ["# Options of recipes", "", NOTE, ""]
     lines += ["`--set table.key=value` overrides one of them on the command line."]
     for title, module in (
-        ("A study (`destila run`)", "destila.study.recipe"),
+        ("A study (`destila run`)", "destila.study.planning.recipe"),
         ("A pre-training (`destila pretrain`)", "destila.pretraining.pretrain_recipe"),
     ):
         recipe = importlib.import_module(module)

@@ -7,9 +7,9 @@ from typing import Any
 from destila.config import RecipeOptions
 from destila.progress import Progress, silent
 from destila.study.checks import check_study
-from destila.study.data import load_study
-from destila.study.plans import list_teachers
-from destila.study.recipe import read_recipe
+from destila.study.planning.data import load_study
+from destila.study.planning.plans import list_teachers
+from destila.study.planning.recipe import read_recipe
 from destila.study.training import make_ready
 
 PANEL = "A study"

@@ -16,8 +16,8 @@ import numpy as np
 from destila import datasets
 from destila.config import RecipeOptions
 from destila.errors import TokenizerError
-from destila.study.recipe import Recipe, read_recipe
-from destila.study.texts import sample_lines
+from destila.study.planning.recipe import Recipe, read_recipe
+from destila.study.planning.texts import sample_unlabelled
 from destila.tasks import task_of
 from destila.tasks.span.windows import check_fit
 from destila.teachers.augment import count_augmented
@@ -100,7 +100,7 @@ def _more(recipe: Recipe, dataset: Dataset) -> dict[str, dict[str, int]]:
         options = recipe.distil_of(student)
         counts = {}
         if options.unlabelled is not None:
-            lines = sample_lines(options.unlabelled, options.unlabelled_limit, known)
+            lines = sample_unlabelled(options.unlabelled, options.unlabelled_limit, known)
             counts["unlabelled"] = len(lines)
         if options.augment is not None:
             counts[options.augment.kind] = count_augmented(

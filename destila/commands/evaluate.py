@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from destila.config import RecipeOptions, opt
 from destila.progress import Progress, silent
-from destila.study.data import load_study
-from destila.study.recipe import TeacherSpec, read_recipe
+from destila.study.planning.data import load_study
+from destila.study.planning.recipe import TeacherSpec, read_recipe
 from destila.study.recording import evaluate_folder
 
 PANEL = "A study"

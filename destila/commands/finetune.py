@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from destila.config import RecipeOptions
 from destila.progress import Progress, silent
-from destila.study.recipe import read_recipe
+from destila.study.planning.recipe import read_recipe
 from destila.study.run import StudyResult, run_study
 
 PANEL = "A study"

@@ -28,7 +28,13 @@ from destila.formats.squad import is_squad
 from destila.hub import spellings
 from destila.model_folder import read_folder
 from destila.models.architecture import ArchitectureKind
-from destila.study.recipe import DistilOptions, Recipe, StudentSpec, TeacherSpec, TokenizerSpec
+from destila.study.planning.recipe import (
+    DistilOptions,
+    Recipe,
+    StudentSpec,
+    TeacherSpec,
+    TokenizerSpec,
+)
 from destila.tasks import metrics, task_of
 from destila.tasks.span.options import SpanOptions
 from destila.types import Dataset

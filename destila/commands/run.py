@@ -9,7 +9,7 @@ from destila.commands import init
 from destila.config import RecipeOptions, opt
 from destila.errors import ConfigError
 from destila.progress import Progress, silent
-from destila.study.recipe import read_recipe
+from destila.study.planning.recipe import read_recipe
 from destila.study.run import StudyResult, run_study
 
 PANEL = "A study"

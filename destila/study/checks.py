@@ -15,8 +15,8 @@ from destila import records
 from destila.errors import ConfigError
 from destila.losses.term import LossContext
 from destila.losses.weighted import build_loss
-from destila.study.data import Study
-from destila.study.recipe import ModelSpec, StudentSpec, TeacherSpec
+from destila.study.planning.data import Study
+from destila.study.planning.recipe import ModelSpec, StudentSpec, TeacherSpec
 from destila.tokenizer.tokenizer import load_tokenizer
 
 log = logging.getLogger(__name__)

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 import torch
 
 from destila.losses.weighted import build_loss
-from destila.study.data import Study
-from destila.study.plans import HOW_TRAINED, TrainPlan, plan_teacher
-from destila.study.recipe import StudentSpec
-from destila.study.teachers import Teachers, needs_finetuning
+from destila.study.planning.data import Study
+from destila.study.planning.plans import HOW_TRAINED, TrainPlan, plan_teacher
+from destila.study.planning.recipe import StudentSpec
+from destila.study.planning.teachers import Teachers, needs_finetuning
 from destila.study.training import finished, load_student
 from destila.training.loop import Evaluation, TrainData, fit
 

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from destila.files import read_log, write_text
-from destila.study.plans import TrainPlan
+from destila.study.planning.plans import TrainPlan
 from destila.tokenizer.tokenizer import Tokenizer
 from destila.training.loop import Evaluation, Step
 from destila.training.optim import autocast_precision

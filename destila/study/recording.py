@@ -17,12 +17,21 @@ from destila.models.macs import macs_of
 from destila.models.weights import weights_fingerprint
 from destila.progress import Progress, silent
 from destila.records import Record
-from destila.study.data import Study
-from destila.study.keys import BaselineKey, EvaluationKey
-from destila.study.plans import TrainPlan
-from destila.study.recipe import ModelSpec, TeacherSpec
-from destila.study.teachers import Teachers, load_model, predictor_of
+<<<<<<< HEAD
+from destila.study.planning.data import Study
+from destila.study.planning.keys import BaselineKey, EvaluationKey
+from destila.study.planning.plans import TrainPlan
+from destila.study.planning.recipe import ModelSpec, TeacherSpec
+from destila.study.planning.teachers import Teachers, load_model, predictor_of
 from destila.study.testing import TestedModel, test
+=======
+from destila.study.planning.data import Study
+from destila.study.planning.keys import BaselineKey, EvaluationKey
+from destila.study.planning.plans import TrainPlan
+from destila.study.planning.recipe import ModelSpec, TeacherSpec
+from destila.study.planning.teachers import Teachers, load_for_study, predictor_of
+from destila.study.testing import TestedModel, assess
+>>>>>>> 4fe4fe7 (study/planning: what a recipe asks for is a room of its own; study/ does it)
 from destila.study.training import TrainedModel
 
 log = logging.getLogger(__name__)
@@ -153,7 +162,7 @@ def _tested_folder(
     study: Study, folder: Path, spec: ModelSpec, label_map: Mapping[str, str] | None = None
 ) -> TestedModel:
     """Return what a model folder says of itself; the caller adds which run it is."""
-    loaded = load_model(study, folder, label_map)
+    loaded = load_for_study(study, folder, label_map)
     config = getattr(loaded.model, "config", None)
     shape = (
         config if isinstance(config, EncoderConfig) else None

@@ -15,10 +15,10 @@ from destila.measuring import machine
 from destila.progress import Progress, silent
 from destila.report.write import write as write_reports
 from destila.study.checks import check_study
-from destila.study.data import Study, load_study
 from destila.study.estimate import log_estimate
-from destila.study.plans import METHODS, Method, list_teachers, plan_students
-from destila.study.recipe import Recipe
+from destila.study.planning.data import Study, load_study
+from destila.study.planning.plans import METHODS, Method, list_teachers, plan_students
+from destila.study.planning.recipe import Recipe
 from destila.study.recording import record_baseline, record_teacher, student_record
 from destila.study.training import train, train_teachers
 from destila.training.processes import processes

@@ -20,9 +20,9 @@ from destila.models.encoder import STATES
 from destila.models.heads import Model
 from destila.models.hf import Loaded
 from destila.progress import Progress
-from destila.study.data import Study
-from destila.study.plans import Teaching, TrainPlan
-from destila.study.recipe import TRANSFORMERS_STATES
+from destila.study.planning.data import Study
+from destila.study.planning.plans import Teaching, TrainPlan
+from destila.study.planning.recipe import TRANSFORMERS_STATES
 from destila.teachers import cached_states, live_states
 from destila.teachers.cache import Cache
 from destila.teachers.cached_states import CachedStates
@@ -231,7 +231,6 @@ def _state_source(
         cached = reader.cached(states, teaching.options.cache_limit_mb)
     batch_size = plan.options.batch_size // plan.options.accumulation or 1
     return cached or reader.live(states, batch_size)
-
 
 
 def _shape_of(model: nn.Module, name: str, tokenizer: str) -> ModelShape:

@@ -23,12 +23,12 @@ from destila.errors import ConfigError
 from destila.files import write_json, write_text
 from destila.models import hf, store
 from destila.progress import Progress, silent
-from destila.study.data import Study
 from destila.study.logbook import Evaluator, Logbook
-from destila.study.plans import TrainPlan, plan_teacher
-from destila.study.recipe import TeacherSpec
+from destila.study.planning.data import Study
+from destila.study.planning.plans import TrainPlan, plan_teacher
+from destila.study.planning.recipe import TeacherSpec
+from destila.study.planning.teachers import RankedTeacher, Teachers, judge_teacher, needs_finetuning
 from destila.study.supervision import supervise
-from destila.study.teachers import RankedTeacher, Teachers, judge_teacher, needs_finetuning
 from destila.training.loop import Evaluation, TrainData, fit
 from destila.training.processes import processes
 

@@ -9,7 +9,7 @@ import pytest
 from destila import datasets
 from destila.commands.init import Config, detect, run
 from destila.errors import ConfigError, DataError
-from destila.study.recipe import read_recipe
+from destila.study.planning.recipe import read_recipe
 
 CSV = "id;frase;tema\n" + "".join(f"{n};El mensaje número {n};{'ab'[n % 2]}\n" for n in range(60))
 CONLL = "".join(f"Habla V O\nAna{n} N B-PER\n\n" for n in range(60))

@@ -13,10 +13,10 @@ ROOT = Path(__file__).parents[2]
 
 
 def room_of(name: str) -> str:
-    """Return the room of a dotted name; the data of pre-training is a room of its own."""
+    """Return the room of a dotted name; two rooms have a room of their own inside."""
     parts = name.split(".")
-    if parts[1:3] == ["pretraining", "data"]:
-        return "pretraining.data"
+    if parts[1:3] in (["pretraining", "data"], ["study", "planning"]):
+        return ".".join(parts[1:3])
     return parts[1] if len(parts) > 1 else parts[0]
 
 

@@ -27,7 +27,7 @@ ROWS = (
     ("tasks", "datasets", "corpus", "models"),
     ("training",),
     ("inference", "teachers", "pretraining.data"),
-    ("measuring",),
+    ("measuring", "study.planning"),
     ("exporting", "report", "serve"),
     ("study", "pretraining"),
     ("commands",),

@@ -15,7 +15,7 @@ import zstandard
 from destila import cli, config
 from destila.models import hf, store
 from destila.pretraining import pretrain_recipe
-from destila.study.recipe import Recipe, read_recipe
+from destila.study.planning.recipe import Recipe, read_recipe
 from tests.rules.test_readme import FENCE, ROOT, cut_at_pipe
 
 pytestmark = pytest.mark.slow

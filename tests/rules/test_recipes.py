@@ -11,7 +11,7 @@ import pytest
 from destila import config, plugins
 from destila.corpus.build_corpus import read_corpus_options
 from destila.pretraining import pretrain_recipe
-from destila.study import recipe
+from destila.study.planning import recipe
 
 FOLDER = Path(__file__).parents[2] / "recipes"
 RECIPES: list[Path] = []

@@ -11,7 +11,7 @@ from destila.commands import data, init
 from destila.errors import ConfigError, TokenizerError
 from destila.model_folder import SPAN_LABELS
 from destila.study.checks import check_questions, check_study
-from destila.study.recipe import read_recipe
+from destila.study.planning.recipe import read_recipe
 from destila.tasks.span.options import SpanOptions
 from tests.fixtures.studies import run_recipe, study_of
 from tests.study.conftest import squad

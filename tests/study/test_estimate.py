@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from destila.study import estimate
-from destila.study.plans import list_teachers, plan_students
+from destila.study.planning.plans import list_teachers, plan_students
 from tests.fixtures.studies import study_of
 
 SHORT = ("data.train=48", "train.epochs=1", "compare=false", "teachers.0.train={epochs = 1}")

@@ -12,7 +12,7 @@ from destila.commands import data, evaluate, init
 from destila.errors import DataError, ModelError, TokenizerError
 from destila.inference.labeller import Labeller
 from destila.model_folder import SPAN_LABELS
-from destila.study.recipe import read_recipe
+from destila.study.planning.recipe import read_recipe
 from destila.tasks.span.options import SpanOptions
 from destila.teachers.cache import estimate_cache
 from destila.types import Example

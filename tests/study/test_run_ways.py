@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from destila.study import training
 from tests.fixtures.studies import records_of, run_recipe
-from tests.study.test_recipe import SHAPE, cell
+from tests.study.planning.test_recipe import SHAPE, cell
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("fast_testing")]
 

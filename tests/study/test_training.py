@@ -15,7 +15,7 @@ import torch
 
 from destila.errors import ModelError, TrainingError
 from destila.model_folder import read_folder
-from destila.study.plans import TrainPlan
+from destila.study.planning.plans import TrainPlan
 from destila.study.training import finished, train
 from tests.fixtures.studies import plans_of
 
@@ -26,7 +26,7 @@ ALONE = (
 )  # two evaluations cannot be a collapse
 COMMAND = """
 import sys
-from destila.study.recipe import read_recipe
+from destila.study.planning.recipe import read_recipe
 from destila.study.run import run_study
 
 def show(what, done, total):

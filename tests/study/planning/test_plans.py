@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from destila.errors import ConfigError
-from destila.study.plans import list_teachers, plan_students
+from destila.study.planning.plans import list_teachers, plan_students
 from tests.fixtures.studies import distilled_key, plans_of, run_recipe, study_of
-from tests.study.test_recipe import cell
+from tests.study.planning.test_recipe import cell
 
 
 def keys(path, *changes: str) -> dict[tuple[str, str], str]:

@@ -10,7 +10,7 @@ from destila.commands import data
 from destila.errors import ConfigError, DataError
 from destila.models import mlm, store
 from destila.models.architecture import from_shape
-from destila.study.recipe import read_recipe
+from destila.study.planning.recipe import read_recipe
 from tests.fixtures.studies import distilled_key, plans_of, records_of, run_recipe, study_of
 
 pytestmark = pytest.mark.usefixtures("fast_testing")

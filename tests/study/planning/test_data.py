@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from destila.errors import DataError
-from destila.study.data import load_study
-from destila.study.recipe import read_recipe
+from destila.study.planning.data import load_study
+from destila.study.planning.recipe import read_recipe
 from tests.fixtures.studies import records_of, run_recipe, study_of
 
 

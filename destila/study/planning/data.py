@@ -16,10 +16,10 @@ from typing import Any
 from destila import datasets, records
 from destila.errors import DataError
 from destila.records import Record
-from destila.study.encodings import Encodings
-from destila.study.keys import DataKey, example_rows
-from destila.study.recipe import Recipe
-from destila.study.texts import UnlabelledTexts
+from destila.study.planning.encodings import Encodings
+from destila.study.planning.keys import DataKey, example_rows
+from destila.study.planning.recipe import Recipe
+from destila.study.planning.texts import UnlabelledTexts
 from destila.tasks import task_of
 from destila.types import Dataset, Task
 

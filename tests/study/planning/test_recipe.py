@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from destila.errors import ConfigError
-from destila.study.recipe import ModelSpec, TeacherSpec, read_recipe
+from destila.study.planning.recipe import ModelSpec, TeacherSpec, read_recipe
 
 SHAPE = 'shape = { kind = "albert", layers = 1, hidden = 16, heads = 2 }\n'
 TABLE = {"kind": "wordpiece", "vocab_size": 400}

@@ -20,11 +20,17 @@ from destila.errors import ConfigError
 from destila.losses.weighted import build_loss
 from destila.models.weights import weights_fingerprint
 from destila.progress import Progress
-from destila.study.data import Study
-from destila.study.keys import LoadedTeacherKey, RunKey, SupervisionKey
-from destila.study.recipe import DistilOptions, ModelSpec, StageSpec, StudentSpec, TeacherSpec
-from destila.study.teachers import Teachers, needs_finetuning
-from destila.study.texts import AugmentedTexts, plan_augmentation
+from destila.study.planning.data import Study
+from destila.study.planning.keys import LoadedTeacherKey, RunKey, SupervisionKey
+from destila.study.planning.recipe import (
+    DistilOptions,
+    ModelSpec,
+    StageSpec,
+    StudentSpec,
+    TeacherSpec,
+)
+from destila.study.planning.teachers import Teachers, needs_finetuning
+from destila.study.planning.texts import AugmentedTexts, plan_augmentation
 from destila.tokenizer.tokenizer import load_tokenizer
 from destila.training.options import TrainOptions
 from destila.types import Example

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from destila.errors import ConfigError, DataError
 from destila.files import find_data, open_text
 from destila.progress import Progress
-from destila.study.keys import AugmentKey
-from destila.study.recipe import AugmentOptions, DistilOptions
+from destila.study.planning.keys import AugmentKey
+from destila.study.planning.recipe import AugmentOptions, DistilOptions
 from destila.tasks import task_of
 from destila.teachers import augment
 from destila.tokenizer.split_words import split_words
@@ -50,7 +50,7 @@ class UnlabelledTexts:
         key = (options.unlabelled, options.unlabelled_limit)
         if key not in self._kept:
             known = {e.text for split in self._dataset.splits.values() for e in split}
-            lines = sample_lines(*key, known)
+            lines = sample_unlabelled(*key, known)
             tagged = task_of(self._dataset.task).needs_words
             self._kept[key] = [
                 Example(f"unlabelled-{i}", text, words=split_words(text) if tagged else ())
@@ -130,7 +130,7 @@ def plan_augmentation(dataset: Dataset, data_key: str, options: AugmentOptions) 
     return AugmentedTexts(dataset=dataset, options=options, key=key.digest, planned=planned)
 
 
-def sample_lines(name: str, limit: int, known: Container[str]) -> list[str]:
+def sample_unlabelled(name: str, limit: int, known: Container[str]) -> list[str]:
     """Return lines of a file, drawn with a fixed seed from those that are new.
 
     Args:

@@ -21,9 +21,9 @@ from destila.errors import ConfigError, ModelError
 from destila.model_folder import read_folder
 from destila.models.presets import PRESETS
 from destila.progress import Progress
-from destila.study.data import Study
-from destila.study.keys import EnsembleKey
-from destila.study.recipe import DistilOptions, TeacherSpec
+from destila.study.planning.data import Study
+from destila.study.planning.keys import EnsembleKey
+from destila.study.planning.recipe import DistilOptions, TeacherSpec
 from destila.teachers.cache import Cache, RowsView, estimate_cache
 from destila.teachers.ensemble import combine_logits, ensemble_weights
 from destila.teachers.teacher import Teacher, load_teacher
@@ -198,7 +198,7 @@ class Teachers:
 
     def _load(self, teacher: RankedTeacher) -> Teacher:
         if teacher.key not in self._loaded:
-            self._loaded[teacher.key] = load_model(self.study, teacher.folder, teacher.label_map)
+            self._loaded[teacher.key] = load_for_study(self.study, teacher.folder, teacher.label_map)
         return self._loaded[teacher.key]
 
 
@@ -214,7 +214,7 @@ def needs_finetuning(study: Study, spec: TeacherSpec) -> bool:
     return folder.task != study.task.head or known != {label.lower() for label in study.labels}
 
 
-def load_model(study: Study, folder: Path, label_map: Mapping[str, str] | None = None) -> Teacher:
+def load_for_study(study: Study, folder: Path, label_map: Mapping[str, str] | None = None) -> Teacher:
     """Load the model of a folder, with logits in the order of the study's labels.
 
     Args:
@@ -240,7 +240,7 @@ def judge_teacher(study: Study, spec: TeacherSpec, key: str) -> RankedTeacher:
         ModelError: its logits are not finite.
     """
     folder = hub.resolve(spec.model or "", what="teacher")
-    predictor = predictor_of(study, load_model(study, folder, spec.label_map))
+    predictor = predictor_of(study, load_for_study(study, folder, spec.label_map))
 
     task, labels, dev = study.task, study.labels, study.dataset.splits["dev"]
     rows = predictor.rows(dev)

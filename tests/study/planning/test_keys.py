@@ -6,8 +6,8 @@ from dataclasses import dataclass, fields, replace
 
 import pytest
 
-from destila.study import keys
-from destila.study.keys import BaselineKey, EvaluationKey, Key, RunKey
+from destila.study.planning import keys
+from destila.study.planning.keys import BaselineKey, EvaluationKey, Key, RunKey
 
 RUN = RunKey(data="d", model={"model": "m"}, options={"lr": 1e-3}, seed=0, terms=({"use": "kl"},))
 
