@@ -21,7 +21,7 @@ class Baseline(Protocol):
     size_bytes: int
 
     def predict(self, examples: Sequence[Example]) -> list[Prediction]:
-        """Predictions in the order of the examples."""
+        """Predict the label or tags of each example, in order."""
 
 
 def baseline_of(name: str) -> ModuleType:

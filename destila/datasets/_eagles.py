@@ -54,6 +54,7 @@ def upos(leaf: Leaf, following: Sequence[Leaf] = ()) -> str:
     if tag.startswith("da") and leaf.form.lower() == "lo":
         return "PRON"
 
+    # `poder`, `deber`, `estar`, and `ir` before a verb.
     is_auxiliary = leaf.lemma in MODAL or (leaf.lemma == "ir" and _before_verb(following))
     if tag.startswith("vm") and is_auxiliary:
         return "AUX"
@@ -95,6 +96,7 @@ def ud_words(sentence: Sequence[Leaf], known: Mapping[str, str]) -> list[Word]:
     words: list[Word] = []
     for i, leaf in enumerate(sentence):
         written = written_words(leaf.form)
+        # A token of one word, or a multiword token with the tags of its parts.
         if len(written) == 1:
             tag = upos(leaf, sentence[i + 1 : i + 3])
             words.append((written[0], _with_contracted(written[0], leaf, tag)))
@@ -108,6 +110,7 @@ def _with_contracted(form: str, leaf: Leaf, tag: str) -> tuple[str, ...]:
     if tag == "ADP" and form.lower() in ("al", "del"):
         return ("ADP", "DET")
 
+    # `darlo` is dar + lo.
     is_open = leaf.tag[:1] == "v" and leaf.tag[2:3] in ("n", "g")  # infinitives and gerunds
     match = _VERB_AND_CLITICS.fullmatch(_without_accents(form)) if is_open else None
     clitics = len(re.findall(_CLITIC, match[2])) if match else 0
@@ -122,6 +125,7 @@ def _tags_of_part(part: str, leaf: Leaf, known: Mapping[str, str]) -> tuple[str,
     if lower == "que":  # alone it is mostly a relative pronoun; after `ya`, `así`... it is not
         return ("SCONJ",)
 
+    # In a name only function words keep their tag.
     tag = known.get(lower)
     if leaf.tag.startswith("np"):
         return (tag if tag in FUNCTION else "PROPN",)

@@ -34,6 +34,7 @@ def find_folder(root: str | None, name: str, source: str) -> Path:
     if root is not None and root.startswith(HUB):
         return _from_hub(root.removeprefix(HUB))
 
+    # A folder that is named, else one below DESTILA_DATA.
     data = data_root()
     if root is None and data is None:
         raise DataError(

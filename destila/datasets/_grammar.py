@@ -119,6 +119,7 @@ class Grammar:
 
     def _draw(self, rule: str, rng: random.Random, split: str, used: set[str] | None = None) -> str:
         """Draw an alternative of a rule that is not used yet, if one is left."""
+        # Of a held rule, only what this split may use.
         alternatives = self.rules[rule]
         if rule in self.held:
             places = self._places(rng, split)
@@ -142,6 +143,7 @@ def _append(parts: list[Part], text: str, kind: str | None) -> None:
     """Add a text to the parts, contracted with what stands before it."""
     if not text:
         return
+    # `de el` becomes `del`, `y` before an i becomes `e`.
     if parts:
         before, before_kind = parts[-1]
         for follows, precedes, replacement in _LINKS:
@@ -198,6 +200,8 @@ def _slip(word: str, rng: random.Random) -> str:
     if fitting and rng.random() < 0.6:
         wrong, right = fitting[int(rng.random() * len(fitting))]
         return word.replace(right, wrong, 1)
+
+    # The first letter stays.
     place = 1 + int(rng.random() * (len(word) - 2))
     return word[:place] + word[place + 1] + word[place] + word[place + 2 :]
 
@@ -221,6 +225,7 @@ def distinct(
     Raises:
         DataError: none is left.
     """
+    # A sentence that is there already is written again, a limited number of times.
     for _ in range(count):
         for _ in range(_TRIES):
             label, sentence = write()

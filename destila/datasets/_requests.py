@@ -1,4 +1,4 @@
-"""The wordings of the demo intents, as rules of the grammar: requests, other matters, quotes, fillers.
+"""The wordings of the demo intents, as rules of the grammar: requests, other matters, fillers.
 
 A request belongs to one class, a doubtful one to two. `_grammar` says what the slots mean.
 """

@@ -37,6 +37,7 @@ def split_by_hash(
 
     splits: dict[str, list[Example]] = {name: [] for name in shares}
     for example in examples:
+        # The split whose part of [0, total) the place lies in.
         place = position(key(example)) * total
         splits[next((name for name, end in ends if place < end), last)].append(example)
     return splits
@@ -55,6 +56,7 @@ def fill_splits(
     Raises:
         DataError: a part would stay empty.
     """
+    # A tenth of train for each split that is missing.
     missing = [name for name in ("dev", "test") if name not in splits]
     if missing:
         shares = {"train": 1 - 0.1 * len(missing)} | dict.fromkeys(missing, 0.1)
@@ -77,6 +79,7 @@ def check_labels(labels: Sequence[str], where: str, option: str) -> None:
         where: what the message calls the column.
         option: the option that names the column, for the message.
     """
+    # Text is long or never the same; a few distinct labels are fine in a small file.
     distinct = len(set(labels))
     mean = sum(map(len, labels)) / max(len(labels), 1)
     if mean > LONGEST_LABEL or (distinct > len(labels) / 2 and distinct > 3):
@@ -111,6 +114,7 @@ def finish(
         DataError: a label is not among `labels`, with the split and the example.
     """
     known = tuple(labels) if labels is not None else tuple(sorted(count_labels(splits["train"])))
+    # A label that no model can learn is refused before anything is trained.
     allowed = set(known)
     for split, examples in splits.items():
         for example in examples:

@@ -55,11 +55,13 @@ def load(options: Options) -> Dataset:
     Raises:
         DataError: a file is missing or damaged.
     """
+    # The tags of single words tell those of the parts of multiword tokens.
     folder = find_folder(options.root, "cess_esp", "NLTK's data (cess_esp)")
     trees = _read_trees(need_file(folder, "cess_esp.zip"))
     known = lexicon(chain.from_iterable(trees.values()))
 
     splits: dict[str, list[Example]] = {"train": []}
+    # Dev and test are AnCora's, unless CESS-ESP itself is divided.
     if options.ancora != "":
         ancora = ancora_pos.load(ancora_pos.Options(root=options.ancora))
         splits |= {name: list(ancora.splits[name]) for name in ("dev", "test")}
@@ -115,6 +117,7 @@ def _sentences(text: str) -> Iterator[list[Leaf]]:
             leaves.append(Leaf(match[1], match[2], match[3]))
             continue
 
+        # A top-level bracket closes, or the one before it never did.
         depth += 1 if match[0] == "(" else -1
         if depth <= 0:
             if leaves:

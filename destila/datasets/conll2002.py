@@ -41,6 +41,7 @@ def load(options: Options) -> Dataset:
     notes: Counter[str] = Counter()
     splits = {}
     for split, name in _FILES.items():
+        # Originals are Latin-1, common copies UTF-8.
         path = need_file(folder, name)
         encoding = encoding_of(path)
         notes["files read as Latin-1"] += encoding == "latin-1"

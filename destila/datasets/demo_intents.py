@@ -85,6 +85,7 @@ def _write(
     labels: tuple[str, ...], options: Options, rng: random.Random, split: str
 ) -> tuple[str, Sentence]:
     """Write one label and one sentence that asks for it."""
+    # A doubtful wording carries one of its two classes at random.
     if rng.random() < options.doubtful:
         rule = draw(tuple(DOUBTFUL), rng)
         label = draw(DOUBTFUL[rule], rng)

@@ -50,6 +50,7 @@ def load(options: Options) -> Dataset:
     train = _examples(need_file(folder, "inferes_train.csv"), "train", notes)
     test = _examples(need_file(folder, "inferes_test.csv"), "test", notes)
 
+    # The published split is random over pairs, so premises are in both.
     if options.split == "topic":
         splits = _split_by_topic(train + test)
     else:

@@ -87,6 +87,7 @@ def _examples(path: Path, split: str, notes: Counter[str]) -> Iterator[Example]:
                 f"{path}, line {number}: topic '{label[:40]}' is none of {', '.join(LABELS)}"
             )
 
+        # Blanks are collapsed, as the published systems did.
         text = " ".join(_decode(text.strip(), path, number, notes).split())
         if text:
             yield Example(f"{split}-{number}", text, target=label.strip())

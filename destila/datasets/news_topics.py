@@ -47,6 +47,7 @@ def load(options: Options) -> Dataset:
 
     examples: list[Example] = []
     for content, rows in by_content.items():
+        # A content that came under several search terms has no class.
         classes = {row["CATEGORÍA"].strip() for _, row in rows}
         if len(classes) > 1:
             notes["rows whose content has several classes, dropped"] += len(rows)

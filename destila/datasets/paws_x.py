@@ -82,6 +82,8 @@ def _examples(path: Path, split: str, keep: bool, notes: Counter[str]) -> list[E
         first, second, label = cells
         if label not in LABELS:
             raise DataError(f"{path}, line {number}: label '{label}' is neither 0 nor 1")
+
+        # Failed translations are placeholders in dev and test, empty in train.
         if PLACEHOLDER in (first, second) and not keep:
             notes[f"{split} pairs with the placeholder NS, dropped"] += 1
         elif not first or not second:

@@ -65,6 +65,7 @@ def load(options: Options) -> Dataset:
     path = need_file(folder, "xnli-es-original.test.tsv", "xnli.test.tsv")
     test = list(_examples(path, "test", notes))
 
+    # Without the translated training file, a part of dev trains.
     translated = find_file(folder, "multinli.train.es.tsv")
     if translated is not None:
         splits = {"train": list(_examples(translated, "train", notes)), "dev": dev}

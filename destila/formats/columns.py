@@ -29,6 +29,8 @@ def blocks(lines: Iterable[str]) -> Iterator[list[NumberedLine]]:
         elif block:
             yield block
             block = []
+
+    # A file need not end in a blank line.
     if block:
         yield block
 
@@ -44,7 +46,7 @@ def join_words(groups: Iterable[tuple[str, int]]) -> tuple[str, tuple[CharSpan, 
     position = 0
     for surface, words in groups:
         spans += [(position, position + len(surface))] * words
-        position += len(surface) + 1
+        position += len(surface) + 1  # the space
         surfaces.append(surface)
     return " ".join(surfaces), tuple(spans)
 
@@ -81,6 +83,7 @@ def read_tagged(
             if line.split(maxsplit=1)[0] == DOCSTART:
                 continue
 
+            # Both columns must be there, and not be the same one.
             cells = line.split(separator) if separator else line.split()
             count = len(cells)
             if count < 2 or not all(-count <= column < count for column in (word, tag)):
@@ -93,6 +96,7 @@ def read_tagged(
                     f"{where}, line {number}: an empty word or tag in {line[:60]!r}: repair the "
                     "line"
                 )
+
             words.append(cells[word])
             tags.append(cells[tag])
 
@@ -110,6 +114,7 @@ def to_iob2(tags: Sequence[str]) -> tuple[tuple[str, ...], int]:
     changed = 0
     before = "O"
     for tag in tags:
+        # Nothing of this type stands before it, so the entity begins here.
         if tag.startswith("I-") and before[2:] != tag[2:]:
             changed += 1
             fixed.append("B-" + tag[2:])
@@ -147,11 +152,13 @@ def tsv_rows(
     Raises:
         DataError: a column is missing, or a row is of another width, with its line number.
     """
+    # The header, its needed columns under their first names.
     rows = enumerate(lines, 1)
     header = next(rows, (0, ""))[1].split("\t")
     first_names = dict(_first_name(names, header, where) for names in needed)
     columns = [first_names.get(name, name) for name in header]
 
+    # The rows; no cell holds a tab or a line end, as nothing is quoted.
     for number, line in rows:
         if not line.strip():
             continue

@@ -59,6 +59,8 @@ def read_conllu(
         rows = [(number, line) for number, line in block if not line.startswith("#")]
         if not rows:
             continue
+
+        # A sentence without an id of its own has its number in the file.
         ids = [c.partition("=")[2].strip() for c in comments if c.startswith("# sent_id")]
         id_ = ids[0] if ids else str(count)
         yield _read_sentence(id_, rows, where, TAG_COLUMNS[column], mwt)
@@ -87,6 +89,7 @@ def _read_sentence(
                 f"{where}, line {number}: {len(cells)} columns, CoNLL-U has 10, tab separated"
             )
 
+        # The first column says what the line is: 8.1 an empty node, 13-14 a range, 13 a word.
         token, form, tag = cells[0], cells[1], cells[column]
         if "." in token:
             words.empty_nodes += 1
@@ -102,6 +105,7 @@ def _read_sentence(
 
     if words.inside:
         raise DataError(f"{where}, line {rows[-1][0]}: the sentence ends inside a multiword token")
+
     text, spans = join_words(words.groups)
     return ConlluSentence(
         id=id_,

@@ -61,6 +61,7 @@ def read_squad(path: Path | str, split: str, notes: Counter[str]) -> list[Exampl
             notes[f"{split} ids that occur again, numbered"] += 1
             name = _free_name(name, seen)
 
+        # What has no text, or had answers of which none is there, cannot be used.
         if not text.strip():
             notes[f"{split} questions without text, dropped"] += 1
             continue
@@ -114,6 +115,7 @@ def _questions(path: Path | str) -> Iterator[_Question]:
             f"{path}: SQuAD's JSON is an object with 'data', this is a {type(content).__name__}"
         )
 
+    # Articles hold paragraphs, paragraphs hold questions.
     for a, article in enumerate(_get(content, "data", list, "the file", path)):
         for p, paragraph in enumerate(_get(article, "paragraphs", list, f"data[{a}]", path)):
             where = f"data[{a}].paragraphs[{p}]"
@@ -147,6 +149,7 @@ def _answers(
 
     None: the question has no labels, or none of its answers is in the context.
     """
+    # Version 2 says so when there is no answer; a file to predict on has no answers at all.
     if question.content.get("is_impossible") is True:
         return ()
     if question.content.get("answers") is None:
@@ -174,6 +177,7 @@ def _answers(
         notes[f"{split} answers with a wrong offset, found again"] += is_wrong
         places.append(place)
 
+    # Answers that are all empty mean that there is none.
     all_empty = empty == len(listed)
     notes[f"{split} empty answers, dropped"] += 0 if all_empty else empty
     without = all_empty and empty > 0
@@ -190,6 +194,7 @@ def _place(context: str, text: str, start: int) -> CharSpan | None:
     if start >= 0 and context.startswith(bare, start):
         return start, start + len(bare)
 
+    # All its occurrences.
     places, place = [], context.find(bare)
     while place >= 0:
         places.append(place)

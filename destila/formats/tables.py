@@ -63,10 +63,12 @@ def csv_rows(
     Raises:
         DataError: a column is missing, a row is of another width or a quote is never closed.
     """
+    # The header decides about the delimiter.
     lines = open_text(path)
     header = next(lines)
     delimiter = delimiter or max(DELIMITERS, key=header.count)
 
+    # The csv module wants the line ends back, which fields may hold.
     csv.field_size_limit(_LONGEST_FIELD)
     reader = csv.reader(
         (line + "\n" for line in chain((header,), lines)),
@@ -75,11 +77,13 @@ def csv_rows(
         strict=True,
     )
 
+    # Needed columns are looked for before any row is read.
     names = [name.strip() for name in _next_row(reader, path) or []]
     for name in needed:
         if name not in names:
             raise DataError(f"{path}: no column '{name}'.{nearest(name, names)}")
 
+    # Every row has as many cells as the header.
     while (cells := _next_row(reader, path)) is not None:
         if not cells:
             continue

@@ -1,4 +1,4 @@
-"""The CRF baseline: learns from words and their neighbours, gives a distribution per word, keeps no files."""
+"""The CRF baseline: learns from words and neighbours, gives a distribution per word, keeps no files."""
 
 import numpy as np
 import pytest

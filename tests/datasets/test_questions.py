@@ -1,4 +1,4 @@
-"""Question sets in their published formats: a user's own file, SQuAD-es beside XQuAD, MLQA, SQAC, COVID-QA."""
+"""Question sets in their published formats: own files, SQuAD-es, XQuAD, MLQA, SQAC, COVID-QA."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_questions_without_labels_are_for_predicting_only(tmp_path):
 
 @pytest.fixture
 def tar(tmp_path):
-    """SQuAD-es' dev file of 60 articles, and XQuAD with one question of two of its paragraphs, in other words."""
+    """SQuAD-es' dev file of 60 articles; XQuAD asks about two of its paragraphs, in other words."""
     write(tmp_path / "squad_es_tar" / "dev-v1.1-es_small.json", *articles(60))
     shared = [
         {**paragraph("otro"), "qas": [{**paragraph("otro", 1)["qas"][0], "id": name}]}

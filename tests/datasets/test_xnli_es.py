@@ -1,4 +1,4 @@
-"""XNLI es: both published layouts, integer and word labels, other languages, premises kept together."""
+"""XNLI es: both published layouts, labels, other languages, premises kept together."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""Demo data sets: sizes, splits that share nothing, labels, and the very sentences of a seed."""
+
 from __future__ import annotations
 
 from collections import Counter
@@ -77,7 +79,7 @@ def test_tags_fit_the_words_and_are_valid_bio() -> None:
     ("name", "expected"), [("demo_intents", "3940b808a38796f7"), ("demo_tags", "4f0b6dc58f6cf8dc")]
 )
 def test_the_sentences_are_those_behind_the_published_numbers(name: str, expected: str) -> None:
-    """When the grammar is changed on purpose: run the demo again, renew its numbers, then this line."""
+    """After a change on purpose: run the demo again, renew its numbers, then this line."""
     demo = datasets.load({"use": name} | SMALL)
     assert (
         fingerprint([(e.text, e.target) for split in demo.splits.values() for e in split])
