@@ -129,7 +129,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path, record, monkeypatch):
 
 APPENDER = """
 import sys, dataclasses
-from destila.report import records
+from destila import records
 path, template, name = sys.argv[1:]
 made = records.read(template)[0]
 for i in range(10):

@@ -20,6 +20,7 @@ from destila.inference.exported import FACTS, GRAPH
 from destila.model_folder import read_folder
 from destila.models import hf
 from destila.progress import Progress, silent
+from destila.tasks import check_shipped
 
 DEFAULT: CandidateName = "int8-dynamic"
 """What is built where nothing is asked for."""
@@ -88,9 +89,13 @@ def load_model(source: Path, **known: Any) -> hf.Loaded:
         known: `task` and `labels`, where the order of labels is given from outside.
 
     Raises:
-        ModelError: the folder has no head for a task.
+        ModelError: the folder has no head for a task, or the task is in a file of the user's.
     """
-    read_folder(source).head()  # refuses a folder without one before anything is loaded
+    # what cannot be exported is refused before anything is loaded
+    info = read_folder(source)
+    info.head()
+    check_shipped(info)
+
     loaded = hf.load(source, head_required=True, **known)
     loaded.model.eval()
     return loaded

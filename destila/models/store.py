@@ -108,7 +108,9 @@ def write_description(
     config = hf_config.hf_config_of(model.config, model.task, model.labels)
     _write_json(folder / "config.json", config)
 
-    facts = {"destila": __version__, "task": model.task, "labels": list(model.labels)}
+    # the task is its head's, unless one of the user's own has that kind of head
+    task = extra.get("task", model.task)
+    facts = {"destila": __version__, "task": task, "labels": list(model.labels)}
     _write_json(folder / "destila.json", {**extra, **facts})
 
     # transformers' DistilBERT refuses token types

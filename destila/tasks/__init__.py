@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from destila import plugins
+from destila.errors import ModelError
 from destila.model_folder import FolderInfo
 from destila.types import Task
 
@@ -35,3 +36,13 @@ def task_of(name: str, settings: Mapping[str, Any] | None = None) -> Task:
 def task_of_folder(info: FolderInfo) -> Task:
     """Find the task of a model folder that has a head, with the settings it was trained with."""
     return task_of(str(info.extra.get("task") or info.task), info.extra)
+
+
+def check_shipped(info: FolderInfo) -> None:
+    """Raise ModelError when a folder's task is in a file of the user's, which other machines do not have."""
+    name = str(info.extra.get("task") or info.task)
+    if name.endswith(".py"):
+        raise ModelError(
+            f"{info.path} is a model of the task in {name}: an exported folder has to run where that file is not,"
+            f" so only models of {', '.join(plugins.names('tasks'))} are exported"
+        )

@@ -57,7 +57,7 @@ class TagTask(Task):
 
     def with_settings(self, settings: Mapping[str, Any]) -> TagTask:
         """Return the task with a recipe's `labelling`: "first", or "all" for every sub-token."""
-        return TagTask(every_piece=settings.get("labelling") == "all")
+        return type(self)(every_piece=settings.get("labelling") == "all")
 
     def settings(self) -> dict[str, Any]:
         """Return the labelling, which changes what is learned."""

@@ -6,7 +6,13 @@ import ast
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
+
+import destila
 from destila import plugins
+from destila.commands import export
+from destila.errors import ModelError
+from tests.fixtures.studies import records_of, run_recipe
 
 NAMES = frozenset(plugins.names("tasks"))
 EXCEPT = {
@@ -69,3 +75,56 @@ def test_nothing_outside_the_room_asks_a_task_for_its_class(modules: list[Any]) 
 def test_the_exceptions_are_needed(modules: list[Any]) -> None:
     named = {m.name for m in modules if any(_questions(m.tree)) and m.room != "tasks"}
     assert set(EXCEPT) <= named
+
+
+TASK = """
+'Sentences with every word right: a task of a user, in a file of their own.'
+from destila.tasks.tag import TagTask
+
+class Sentences(TagTask):
+    name = "sentences"
+    unit_rule = "first sub-token, whole sentences"
+    baseline = None
+
+    def main_score(self, labels):
+        return "accuracy"
+
+    def score(self, examples, predictions, labels):
+        right = [e.target == p.labels for e, p in zip(examples, predictions)]
+        return {"accuracy": sum(right) / len(right)}
+
+TASK = Sentences()
+"""
+DATA = """
+'The demo sentences, for that task.'
+from dataclasses import replace
+from destila.datasets import demo_tags
+from destila.datasets.demo_tags import LABELS, Options
+
+TASK = {task!r}
+
+def load(options):
+    return replace(demo_tags.load(options), task=TASK)
+"""
+
+
+def test_a_task_of_the_user_trains_and_predicts(tiny, tmp_path, fast_testing) -> None:
+    """A task in a file goes through a whole study without a change elsewhere; only its export is refused."""
+    task, data = tmp_path / "sentences.py", tmp_path / "mine.py"
+    task.write_text(TASK)
+    data.write_text(DATA.format(task=str(task)))
+
+    run_recipe(tiny(str(data)))
+    records = records_of(tmp_path).values()
+    assert {r.role for r in records} == {"teacher", "finetuned", "distilled"}
+    assert {(r.task, r.main) for r in records} == {("sentences", "accuracy")}
+
+    (student,) = (tmp_path / "runs" / "tiny" / "students").glob("student-distilled*")
+    (answer,) = destila.load(student / "best").predict(["Ana vive en Lima"])
+    assert answer["text"] == "Ana vive en Lima"
+
+    with pytest.raises(
+        ModelError, match=r"the task in .*sentences\.py: an exported folder has to run"
+    ):
+        export.run(export.Config(model=str(student / "best"), out=str(tmp_path / "out")))
+    assert not (tmp_path / "out").exists()

@@ -89,7 +89,7 @@ class SpanTask(Task):
         if "max_length" in settings:
             size, stride = window_size(int(settings["max_length"]), options)
             options = options.model_copy(update={"window": size, "stride": stride})
-        return SpanTask(options)
+        return type(self)(options)
 
     def settings(self) -> dict[str, Any]:
         """Return the `span` table, its plan of windows settled."""
