@@ -24,17 +24,10 @@ from destila.models.macs import macs_of
 from destila.models.presets import count_parameters
 from destila.records import Record
 from destila.report import card
-<<<<<<< HEAD
 from destila.study.planning.data import load_study
 from destila.study.planning.keys import ExportKey
 from destila.study.planning.recipe import read_recipe
 from destila.study.testing import TestedModel, test
-=======
-from destila.study.planning.data import load_study
-from destila.study.planning.keys import ExportKey
-from destila.study.planning.recipe import read_recipe
-from destila.study.testing import TestedModel, assess
->>>>>>> 4fe4fe7 (study/planning: what a recipe asks for is a room of its own; study/ does it)
 from destila.training.predict import window_logits
 from destila.types import Example
 

@@ -17,21 +17,12 @@ from destila.models.macs import macs_of
 from destila.models.weights import weights_fingerprint
 from destila.progress import Progress, silent
 from destila.records import Record
-<<<<<<< HEAD
-from destila.study.planning.data import Study
-from destila.study.planning.keys import BaselineKey, EvaluationKey
-from destila.study.planning.plans import TrainPlan
-from destila.study.planning.recipe import ModelSpec, TeacherSpec
-from destila.study.planning.teachers import Teachers, load_model, predictor_of
-from destila.study.testing import TestedModel, test
-=======
 from destila.study.planning.data import Study
 from destila.study.planning.keys import BaselineKey, EvaluationKey
 from destila.study.planning.plans import TrainPlan
 from destila.study.planning.recipe import ModelSpec, TeacherSpec
 from destila.study.planning.teachers import Teachers, load_for_study, predictor_of
-from destila.study.testing import TestedModel, assess
->>>>>>> 4fe4fe7 (study/planning: what a recipe asks for is a room of its own; study/ does it)
+from destila.study.testing import TestedModel, test
 from destila.study.training import TrainedModel
 
 log = logging.getLogger(__name__)

@@ -17,24 +17,12 @@ from destila.files import write_text
 from destila.inference.predictor import RuntimePredictor
 from destila.measuring import machine, memory, protocols
 from destila.measuring.latency import PAPERS_LENGTH, using_threads
-<<<<<<< HEAD
 from destila.measuring.protocols import Protocol
 from destila.measuring.sample_texts import spread
 from destila.measuring.targets import TimingTarget, predictor_target
 from destila.records import Cost, Latency, Provenance, Record, SplitScores, record_of
 from destila.study.planning.data import Study
 from destila.types import Example, Prediction, Predictor
-=======
-from destila.measuring.profile import profile
-from destila.measuring.sample_texts import spread, text_file
-from destila.model_folder import read_folder
-from destila.records import Conditions, Latency, Record
-from destila.study.planning.data import Study
-from destila.tokenizer.tokenizer import Tokenizer
-from destila.training.batches import collate
-from destila.training.predict import TorchPredictor
-from destila.types import Example, Features, Prediction, Predictor
->>>>>>> 4fe4fe7 (study/planning: what a recipe asks for is a room of its own; study/ does it)
 
 log = logging.getLogger(__name__)
 
