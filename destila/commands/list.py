@@ -1,21 +1,21 @@
 """List models, recipes, datasets, losses, tasks or the cache.
 
-models     {"models": [{"name", "layers", "hidden", "parameters", "gmacs_linear_512", "gmacs_total_512"}]}
-           parameters with a 3-label classifier; billions of multiply-accumulates for one input of 512 tokens,
-           without and with the products inside attention
-cache      {"root", "megabytes", "cache": [{"folder", "megabytes", ...}]}: teacher caches with their source, task,
-           rows, dtype and problem; other folders of the cache by size alone
+Nothing is built, and torch is not imported.
+
+models     {"models": [{"name", "layers", "hidden", "parameters", "gmacs_linear_512",
+           "gmacs_total_512"}]}: parameters with a 3-label classifier; billions of multiply-accumulates
+           for one input of 512 tokens, without and with the products inside attention
+cache      {"root", "megabytes", "cache": [{"folder", "megabytes", ...}]}: teacher caches with their
+           source, task, rows, dtype and problem; other folders of the cache by size alone
 recipes, datasets, losses, tasks    {WHAT: [{"name", "about"}]}, recipes with their "path"
 """
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import destila
 from destila import plugins
 from destila.config import Options, opt
 from destila.errors import ConfigError
@@ -37,7 +37,7 @@ class Config(Options):
 
 
 def run(config: Config) -> dict[str, Any]:
-    """A JSON-able dict; see the module's docstring for its keys."""
+    """Return a JSON-able dict; the module's docstring names its keys."""
     if config.what == "models":
         return {"models": [_model(name) for name in PRESETS]}
     if config.what == "recipes":
@@ -45,6 +45,12 @@ def run(config: Config) -> dict[str, Any]:
     if config.what == "cache":
         return _cache()
     return {config.what: _plugins(config.what)}
+
+
+def show(result: dict[str, Any]) -> dict[str, Any]:
+    """Return what is listed as rows."""
+    what = next(key for key, value in result.items() if isinstance(value, list))
+    return {"title": what, "rows": result[what]}
 
 
 def _model(name: str) -> dict[str, Any]:
@@ -70,46 +76,43 @@ def _plugins(room: str) -> list[dict[str, str]]:
 
 
 def _recipes() -> list[dict[str, str]]:
-    """Recipes of the working folder, the source tree and the package; a name is listed once, the first found."""
-    package = Path(destila.__file__).parent
-    found: dict[str, dict[str, str]] = {}
+    """Return the recipes of the working folder, the source tree and the package.
+
+    A name is listed once, where it is met first.
+    """
+    package = Path(plugins.__file__).parent
+    recipes: dict[str, dict[str, str]] = {}
     for folder in (Path("recipes"), package.parent / "recipes", package / "recipes"):
         for path in sorted(folder.rglob("*.toml")):
-            found.setdefault(
-                path.stem, {"name": path.stem, "path": str(path), "about": _about(path)}
-            )
-    return [found[name] for name in sorted(found)]
+            recipe = {"name": path.stem, "path": str(path), "about": _about(path)}
+            recipes.setdefault(path.stem, recipe)
+    return [recipes[name] for name in sorted(recipes)]
 
 
 def _about(path: Path) -> str:
-    """The comment a recipe starts with, one line; raises ConfigError when it is not TOML."""
+    """Return the comment a recipe starts with; raise ConfigError when it is not TOML."""
     try:
         text = path.read_text(encoding="utf-8")
         tomllib.loads(text)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from error
+
     first = text.lstrip().split("\n", 1)[0]
     return first.lstrip("# ").rstrip() if first.startswith("#") else ""
 
 
 def _cache() -> dict[str, Any]:
-    """Teacher caches, one by one, and every other folder of the cache by its size."""
+    """Return teacher caches, one by one, and every other folder of the cache by its size."""
     from destila.teachers.cache import list_caches  # only this list needs it
 
     root = cache_root()
-    teachers: list[Mapping[str, Any]] = list(list_caches())
-    others = [
-        {"folder": str(folder), "megabytes": _size(folder) / 1e6}
-        for folder in sorted(root.glob("*"))
-        if folder.is_dir() and folder.name != "teacher"
-    ]
-    return {
-        "root": str(root),
-        "megabytes": _size(root) / 1e6,
-        "cache": [dict(entry) for entry in (*teachers, *others)],
-    }
+    entries: list[dict[str, Any]] = [dict(entry) for entry in list_caches()]
+    for folder in sorted(root.glob("*")):
+        if folder.is_dir() and folder.name != "teacher":
+            entries.append({"folder": str(folder), "megabytes": _size(folder) / 1e6})
+    return {"root": str(root), "megabytes": _size(root) / 1e6, "cache": entries}
 
 
 def _size(folder: Path) -> int:
-    """Bytes of all files under a folder."""
+    """Return the bytes of all files under a folder."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

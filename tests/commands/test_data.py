@@ -8,7 +8,8 @@ import pytest
 from tokenizers import Tokenizer as Backend
 from tokenizers import models, pre_tokenizers, processors
 
-from destila.commands.data import Config, inspect, run
+from destila.commands.data import Config, run
+from destila.study.intake.data_report import inspect
 from destila.tokenizer.tokenizer import load_tokenizer
 from destila.types import Dataset, Example
 

@@ -7,8 +7,9 @@ import json
 import pytest
 
 from destila import datasets
-from destila.commands.init import Config, detect, run
+from destila.commands.init import Config, run
 from destila.errors import ConfigError, DataError
+from destila.study.intake.detect import detect
 from destila.study.planning.recipe import read_recipe
 
 CSV = "id;frase;tema\n" + "".join(f"{n};El mensaje número {n};{'ab'[n % 2]}\n" for n in range(60))

@@ -1,0 +1,275 @@
+"""Report what a data set looks like before anything is trained. No torch.
+
+Counts per split and label, lengths in words and in each model's tokens, what does not fit in a
+window, unknown tokens, duplicates and overlap between splits, labels that only one split has, what
+the loader dropped or repaired.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from destila import datasets
+from destila.errors import TokenizerError
+from destila.study.planning.recipe import Recipe
+from destila.study.planning.texts import sample_unlabelled
+from destila.tasks import task_of
+from destila.tasks.span.windows import check_fit
+from destila.teachers.augment import count_augmented
+from destila.tokenizer.tokenizer import Tokenizer, load_tokenizer
+from destila.types import Dataset, Example, Task
+
+_ANSWERS = ("answered", "unanswerable")
+"""What is counted of questions, whose labels, start and end, say nothing about the data."""
+
+_TRUNCATED, _UNKNOWN = 0.05, 0.01
+"""Shares of examples and of tokens above which there is a warning."""
+
+
+def report_data(recipe: Recipe) -> dict[str, Any]:
+    """Return the report of `inspect` on a recipe's data, with the tokenizers of its models.
+
+    `texts_for_the_teacher` counts what students learn from beside the training split, and
+    `tokenizers_not_checked` says why some models are left out; both only where there is any.
+    """
+    tokenizers, missing = _tokenizers(recipe)
+    dataset = datasets.load(recipe.data)
+    report = inspect(dataset, tokenizers, recipe.max_length)
+
+    if more := _texts_for_the_teacher(recipe, dataset):
+        report["texts_for_the_teacher"] = more
+    if missing:
+        report["tokenizers_not_checked"] = missing
+    return report
+
+
+def inspect(
+    dataset: Dataset, tokenizers: Mapping[str, Tokenizer], max_length: int
+) -> dict[str, Any]:
+    """Return a JSON-able report on a data set.
+
+    splits: per split examples, units of each label (of questions: those with an answer and those
+    without), lengths in words, repeated examples and those repeated with another label. tokenizers:
+    per name and split, lengths in tokens (specials included), the share of tokens that are unknown,
+    and of examples that do not fit in `max_length` (`truncated`; a tagger's long sentences and a
+    question's long context are `windowed` and lose nothing). overlap: examples of the second split
+    that the first one holds; questions whose context it holds.
+    """
+    splits = dataset.splits
+    task = task_of(dataset.task)
+    labels = _ANSWERS if task.asks_questions else dataset.labels
+    counts = {name: _count_labels(examples) for name, examples in splits.items()}
+    unused = [label for label in labels if not any(count[label] for count in counts.values())]
+
+    report: dict[str, Any] = {
+        "dataset": dataset.name,
+        "task": dataset.task,
+        "labels": list(labels),
+        "splits": {name: _split(splits[name], counts[name], labels) for name in splits},
+        "tokenizers": {
+            name: {
+                split: _tokens(task, examples, tokenizer, max_length)
+                for split, examples in splits.items()
+            }
+            for name, tokenizer in tokenizers.items()
+        },
+        "overlap": _overlap(splits, _context if task.asks_questions else _key),
+        "labels_in_one_split": _labels_in_one_split(counts),
+        "labels_without_examples": unused,
+        "notes": dict(dataset.notes),
+    }
+    report["warnings"] = _warnings(report, max_length)
+    if task.asks_questions:
+        report["warnings"] += _unfit(splits, tokenizers, max_length)
+    return report
+
+
+def _texts_for_the_teacher(recipe: Recipe, dataset: Dataset) -> dict[str, dict[str, int]]:
+    """Return per student the texts beside the training split.
+
+    Lines of a file, and at most so many as can be made from the labelled texts.
+    """
+    texts: dict[str, dict[str, int]] = {}
+    known = {e.text for split in dataset.splits.values() for e in split}
+    for student in recipe.students:
+        options = recipe.distil_of(student)
+        counts = {}
+        if options.unlabelled is not None:
+            lines = sample_unlabelled(options.unlabelled, options.unlabelled_limit, known)
+            counts["unlabelled"] = len(lines)
+        if options.augment is not None:
+            kind, copies = options.augment.kind, options.augment.copies
+            counts[kind] = count_augmented(dataset, kind, copies)
+        if counts:
+            texts[student.label] = counts
+    return texts
+
+
+def _tokenizers(recipe: Recipe) -> tuple[dict[str, Tokenizer], dict[str, str]]:
+    """Return tokenizers by the names of the models that use them, and why some are left out."""
+    names: dict[str, list[str]] = {}
+    tokenizers: dict[str, Tokenizer] = {}
+    missing: dict[str, str] = {}
+    for spec in (*recipe.teachers, *recipe.students):
+        source = spec.tokenizer_source
+        if source is None:
+            missing[spec.label] = "its tokenizer is trained by the run"
+            continue
+        tokenizer = load_tokenizer(source)
+        tokenizers[tokenizer.fingerprint] = tokenizer
+        names.setdefault(tokenizer.fingerprint, []).append(spec.label)
+    return {", ".join(names[key]): each for key, each in tokenizers.items()}, missing
+
+
+def _count_labels(examples: Sequence[Example]) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for example in examples:
+        counts.update(_targets(example))
+    return counts
+
+
+def _overlap(
+    splits: Mapping[str, Sequence[Example]], shared: Callable[[Example], Any]
+) -> dict[str, int]:
+    """Return for every two splits how many examples of the second the first one shares."""
+    seen = {name: {shared(example) for example in examples} for name, examples in splits.items()}
+    return {
+        f"{one}-{other}": sum(shared(example) in seen[one] for example in splits[other])
+        for one, other in combinations(splits, 2)
+    }
+
+
+def _split(
+    examples: Sequence[Example], counts: Counter[str], labels: Sequence[str]
+) -> dict[str, Any]:
+    """Return what a split holds: numbers of examples, labels, words and repeated texts."""
+    targets: dict[tuple[str, str | None], set[Any]] = {}
+    for example in examples:
+        targets.setdefault(_key(example), set()).add((example.target, example.answers))
+
+    return {
+        "examples": len(examples),
+        "labels": {label: counts[label] for label in labels},
+        "words": _spread(
+            len(e.words) or len(e.text.split()) + len((e.pair or "").split()) for e in examples
+        ),
+        "repeated": len(examples) - len(targets),
+        "repeated_with_another_label": sum(len(t) > 1 for t in targets.values()),
+    }
+
+
+def _tokens(
+    task: Task, examples: Sequence[Example], tokenizer: Tokenizer, max_length: int
+) -> dict[str, Any]:
+    """Return how a split is read by a tokenizer: lengths, unknown tokens, what does not fit."""
+    # The ids of every example, in the parts that the tokenizer reads one by one.
+    if task.needs_words:
+        sentences = tokenizer.words_many((e.text, e.words) for e in examples)
+        rows = [[word.ids for word in words] for words in sentences]
+    else:
+        rows = [[pieces.ids] for pieces in tokenizer.text([e.text for e in examples])]
+        seconds = iter(tokenizer.text([e.pair for e in examples if e.pair is not None]))
+        for row, example in zip(rows, examples, strict=True):
+            if example.pair is not None:
+                row.append(next(seconds).ids)
+
+    # Unknown tokens are counted among those of the text, lengths with the special tokens.
+    specials = [tokenizer.special_count(e.pair is not None) for e in examples]
+    lengths = [sum(map(len, row)) + n for row, n in zip(rows, specials, strict=True)]
+    total = sum(lengths) - sum(specials)
+    unknown = 0
+    for row in rows:
+        unknown += sum(int(np.count_nonzero(ids == tokenizer.unk_id)) for ids in row)
+
+    long = sum(length > max_length for length in lengths)
+    return {
+        "tokens": _spread(lengths),
+        "unknown": unknown / total if total else 0.0,
+        "truncated" if task.truncates else "windowed": long / len(examples) if examples else 0.0,
+    }
+
+
+def _unfit(
+    splits: Mapping[str, Sequence[Example]], tokenizers: Mapping[str, Tokenizer], max_length: int
+) -> list[str]:
+    """Return what of each split of questions no window can hold, the first of each.
+
+    A run stops there.
+    """
+    problems = []
+    for name, tokenizer in tokenizers.items():
+        longest = min(max_length, tokenizer.max_length or max_length)
+        for split, examples in splits.items():
+            try:
+                check_fit(examples, tokenizer, max_length=longest)
+            except TokenizerError as error:
+                problems.append(f"{name}, {split}: {error}")
+    return problems
+
+
+def _labels_in_one_split(counts: Mapping[str, Counter[str]]) -> dict[str, str]:
+    """Return the labels that exactly one of several splits has, and which one."""
+    where: dict[str, list[str]] = {}
+    for split, labels in counts.items():
+        for label in labels:
+            where.setdefault(label, []).append(split)
+    if len(counts) == 1:
+        return {}
+    return {label: splits[0] for label, splits in sorted(where.items()) if len(splits) == 1}
+
+
+def _warnings(report: Mapping[str, Any], max_length: int) -> list[str]:
+    """Return what a person should look at before training, in plain words."""
+    warnings = []
+    for pair, shared in report["overlap"].items():
+        one, other = pair.split("-")
+        if shared:
+            warnings.append(f"{shared} {other} examples also occur in {one}")
+    for split, part in report["splits"].items():
+        if repeated := part["repeated_with_another_label"]:
+            warnings.append(f"{repeated} texts of {split} occur with more than one label")
+    for label, split in report["labels_in_one_split"].items():
+        warnings.append(f"label '{label}' occurs in {split} only")
+
+    for name, splits in report["tokenizers"].items():
+        for split, part in splits.items():
+            if part.get("truncated", 0) > _TRUNCATED:
+                warnings.append(
+                    f"{name} cuts {part['truncated']:.0%} of {split} at {max_length} tokens: "
+                    "raise max_length"
+                )
+            if part["unknown"] > _UNKNOWN:
+                warnings.append(
+                    f"{name} does not know {part['unknown']:.1%} of the tokens of {split}: "
+                    "wrong tokenizer or case?"
+                )
+    return warnings
+
+
+def _spread(lengths: Iterable[int]) -> dict[str, float]:
+    """Return mean, median, 95th percentile and largest of lengths."""
+    values = np.array(list(lengths) or [0])
+    p50, p95 = (float(np.percentile(values, q)) for q in (50, 95))
+    return {"mean": float(values.mean()), "p50": p50, "p95": p95, "max": int(values.max())}
+
+
+def _key(example: Example) -> tuple[str, str | None]:
+    return example.text, example.pair
+
+
+def _context(example: Example) -> str | None:
+    return example.pair
+
+
+def _targets(example: Example) -> tuple[str, ...]:
+    """Return the labels of an example; of a question, whether it has an answer."""
+    if example.answers is not None:
+        return (_ANSWERS[not example.answers],)
+    if example.target is None:
+        return ()
+    return (example.target,) if isinstance(example.target, str) else example.target
