@@ -1,4 +1,4 @@
-"""The CRF baseline: learns from words and neighbours, gives a distribution per word, keeps no files."""
+"""The CRF baseline: learns from words and neighbours, gives probabilities, keeps no files."""
 
 import numpy as np
 import pytest
@@ -40,10 +40,10 @@ def test_unseen_names_are_tagged_by_their_surroundings(trained):
 
 
 def test_every_word_gets_a_distribution_in_label_order(trained):
-    found = trained.predict([sentence(0, 0, 0)])[0]
-    assert found.probabilities.shape == (6, 4)
-    np.testing.assert_allclose(found.probabilities.sum(1), 1, atol=1e-9)
-    assert [LABELS[i] for i in found.probabilities.argmax(1)] == list(found.labels)
+    prediction = trained.predict([sentence(0, 0, 0)])[0]
+    assert prediction.probabilities.shape == (6, 4)
+    np.testing.assert_allclose(prediction.probabilities.sum(1), 1, atol=1e-9)
+    assert [LABELS[i] for i in prediction.probabilities.argmax(1)] == list(prediction.labels)
 
 
 def test_a_label_never_seen_in_training_has_probability_zero():
@@ -52,9 +52,9 @@ def test_a_label_never_seen_in_training_has_probability_zero():
 
 
 def test_an_example_without_words_gets_an_empty_prediction(trained):
-    found = trained.predict([tagged([], [])])[0]
-    assert found.labels == ()
-    assert found.probabilities.shape == (0, 4)
+    prediction = trained.predict([tagged([], [])])[0]
+    assert prediction.labels == ()
+    assert prediction.probabilities.shape == (0, 4)
 
 
 def test_two_fits_give_the_same_model(trained):

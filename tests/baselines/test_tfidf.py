@@ -36,21 +36,21 @@ def trained():
 
 
 def test_texts_are_told_apart_by_their_words(trained):
-    found = trained.predict(
+    predictions = trained.predict(
         [
             Example("a", "ganó el equipo en el minuto final"),
             Example("b", "sube el dólar en la bolsa"),
         ]
     )
-    assert [p.labels for p in found] == [("deporte",), ("economía",)]
+    assert [p.labels for p in predictions] == [("deporte",), ("economía",)]
 
 
 def test_each_example_gets_one_distribution_in_label_order(trained):
-    found = trained.predict(labelled()[:1])[0]
-    assert found.probabilities.shape == (1, 3)
-    assert found.probabilities.sum() == pytest.approx(1)
-    assert found.probabilities[0, 2] == 0  # never seen in training
-    assert found.probabilities[0].argmax() == 0
+    prediction = trained.predict(labelled()[:1])[0]
+    assert prediction.probabilities.shape == (1, 3)
+    assert prediction.probabilities.sum() == pytest.approx(1)
+    assert prediction.probabilities[0, 2] == 0  # never seen in training
+    assert prediction.probabilities[0].argmax() == 0
 
 
 def test_no_examples_give_no_predictions(trained):
@@ -123,7 +123,8 @@ def test_examples_that_cannot_be_learnt_from_are_errors(examples, words):
 
 def test_importing_the_baselines_loads_nothing_heavy():
     """Neither torch nor scikit-learn is loaded."""
-    code = "import sys, destila.baselines.crf, destila.baselines.tfidf; print(sorted({'torch', 'sklearn'} & set(sys.modules)))"
+    code = "import sys, destila.baselines.crf, destila.baselines.tfidf; "
+    code += "print(sorted({'torch', 'sklearn'} & set(sys.modules)))"
     assert (
         subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, check=True

@@ -16,9 +16,9 @@ def test_a_document_with_an_earlier_hash_is_repeated(held):
     hashes[[0, 50, 99]] = [2**64 - 1, 2**64 - 1, 0]
     seen: set[int] = set()
     expected = [h in seen or seen.add(h) is not None for h in hashes.tolist()]
-    found = dedup.exact_duplicates(lambda: iter(np.array_split(hashes, 7)), 100, held=held)
-    assert found.tolist() == expected
-    assert 20 < found.sum() < 90
+    repeated = dedup.exact_duplicates(lambda: iter(np.array_split(hashes, 7)), 100, held=held)
+    assert repeated.tolist() == expected
+    assert 20 < repeated.sum() < 90
 
 
 @pytest.mark.parametrize("held", [4, 1000])
@@ -34,8 +34,8 @@ def test_only_documents_alike_enough_go_and_the_first_stays(tmp_path, held):
     rows[18] = rows[9]
     left = np.ones(20, bool)
     left[9] = False  # an exact duplicate, gone already
-    found = dedup.near_duplicates(
+    repeated = dedup.near_duplicates(
         lambda: iter(np.array_split(rows, 3)), left, near, tmp_path, held=held
     )
-    assert np.flatnonzero(found).tolist() == [7, 12]
+    assert np.flatnonzero(repeated).tolist() == [7, 12]
     assert not list(tmp_path.iterdir())

@@ -18,9 +18,7 @@ SPANISH = (
         (["Hola a todos."], "short"),
         ([], "short"),
         (
-            [
-                "The boy who lives in the house around the corner did not want to eat with the others."
-            ],
+            ["The boy who lives in the house around the corner did not want to eat with them all."],
             "foreign",
         ),
         (["El 12 34 56 78 90 12 34 de 56 78 90 12 34 la 56 78 90"], "few_letters"),

@@ -59,10 +59,10 @@ def test_parts_of_a_source_are_its_chunks_each_once(source):
     assert all(path.stat().st_mtime_ns == when for path, when in kept.items()), (
         "a finished chunk was made again"
     )
-    for ours, theirs in zip(
+    for path, expected in zip(
         workers.chunk_paths([source]), workers.chunk_paths([whole]), strict=True
     ):
-        with np.load(ours) as one, np.load(theirs) as other:
+        with np.load(path) as one, np.load(expected) as other:
             assert one.files == other.files
             assert all((one[name] == other[name]).all() for name in one.files)
 

@@ -36,14 +36,14 @@ def folder(tmp_path, unigram):
 
 def test_documents_come_back_sentence_by_sentence(folder, unigram):
     corpus = shards.open_shards(folder, unigram)
-    found = [
+    documents = [
         [
             document.tokens[a:b].tolist()
             for a, b in zip(document.sentences, document.sentences[1:], strict=False)
         ]
         for document in corpus
     ]
-    assert found == DOCUMENTS
+    assert documents == DOCUMENTS
     assert len(corpus) == 3
     assert corpus[0].tokens.dtype == np.uint16
     with pytest.raises(IndexError):

@@ -80,8 +80,8 @@ def test_clitics_of_infinitives_and_gerunds_are_words(tag, form, expected):
 
 
 def test_parts_of_names_are_names_but_for_function_words():
-    found = ud_words([Leaf("np00000", "Consejo_de_la_Moda", "x")], KNOWN)
-    assert found == [
+    tagged_words = ud_words([Leaf("np00000", "Consejo_de_la_Moda", "x")], KNOWN)
+    assert tagged_words == [
         ("Consejo", ("PROPN",)),
         ("de", ("ADP",)),
         ("la", ("DET",)),

@@ -37,8 +37,8 @@ def test_an_entity_is_marked_where_it_ends_up_after_contraction() -> None:
         sitio="Ávila",
         quien="Íñigo",
     )
-    found = [(sentence.text[start:end], kind) for (start, end), kind in sentence.entities]
-    assert found == [("Club de Ávila", "ORG"), ("Íñigo", "PER")]
+    entities = [(sentence.text[start:end], kind) for (start, end), kind in sentence.entities]
+    assert entities == [("Club de Ávila", "ORG"), ("Íñigo", "PER")]
 
 
 def test_a_form_agrees_with_what_its_slot_drew() -> None:

@@ -32,8 +32,14 @@ FIRST = """
       (vmip3s0 Llueve llover))
     (Fp . .)))
 """
-SECOND = "(\n  (S\n    (grup.verb\n      (vmip3s0 Nieva nevar))\n    (Fp . .)))\n\n(\n  (S\n    (rg Hoy hoy)\n"
-CONLLU = "# sent_id = {0}\n1\t{1}\t_\tVERB\t_\t_\t0\troot\t_\t_\n2\t.\t.\tPUNCT\tfp\t_\t1\tpunct\t_\t_\n\n"
+SECOND = (
+    "(\n  (S\n    (grup.verb\n      (vmip3s0 Nieva nevar))\n    (Fp . .)))\n\n"
+    "(\n  (S\n    (rg Hoy hoy)\n"
+)
+CONLLU = (
+    "# sent_id = {0}\n1\t{1}\t_\tVERB\t_\t_\t0\troot\t_\t_\n"
+    "2\t.\t.\tPUNCT\tfp\t_\t1\tpunct\t_\t_\n\n"
+)
 
 
 @pytest.fixture

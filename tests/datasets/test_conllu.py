@@ -10,7 +10,8 @@ from destila.errors import DataError
 
 def _file(tmp_path, name="datos.conllu", tag="NOUN"):
     rows = [
-        f"# sent_id = s{n}\n1\tCasa{n}\tcasa\t{tag}\tnc\t_\t0\troot\t_\t_\n2\t.\t.\tPUNCT\tfp\t_\t1\tpunct\t_\t_\n"
+        f"# sent_id = s{n}\n1\tCasa{n}\tcasa\t{tag}\tnc\t_\t0\troot\t_\t_\n"
+        "2\t.\t.\tPUNCT\tfp\t_\t1\tpunct\t_\t_\n"
         for n in range(60)
     ]
     path = tmp_path / name

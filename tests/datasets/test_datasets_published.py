@@ -22,12 +22,12 @@ def _sizes(data):
 def test_conll2002_has_its_sentences_tokens_and_entities():
     data = datasets.load({"use": "conll2002"})
     assert _sizes(data) == {"train": 8323, "dev": 1915, "test": 1517}
-    found = {name: count_labels(examples) for name, examples in data.splits.items()}
-    assert [sum(c.values()) for c in found.values()] == [264_715, 52_923, 51_533]
+    counts = {name: count_labels(examples) for name, examples in data.splits.items()}
+    assert [sum(c.values()) for c in counts.values()] == [264_715, 52_923, 51_533]
     kinds = ("B-LOC", "B-ORG", "B-PER", "B-MISC")
-    assert [found["train"][k] for k in kinds] == [4913, 7390, 4321, 2173]
-    assert [found["dev"][k] for k in kinds] == [984, 1700, 1222, 445]
-    assert [found["test"][k] for k in kinds] == [1084, 1400, 735, 339]
+    assert [counts["train"][k] for k in kinds] == [4913, 7390, 4321, 2173]
+    assert [counts["dev"][k] for k in kinds] == [984, 1700, 1222, 445]
+    assert [counts["test"][k] for k in kinds] == [1084, 1400, 735, 339]
     assert max(len(e.words) for e in data.splits["train"]) == 1238
 
 

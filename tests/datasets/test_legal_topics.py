@@ -12,8 +12,14 @@ from destila.errors import DataError
 
 
 def _load(tmp_path, **changes):
-    row = {"id": "DEC-1", "label": "salud", "subject": "MINISTERIO DE SALUD", "rank": "decreto", "date": "2000-11-06",
-           "text": "Autorízase al organismo.\nVISTO"} | changes  # fmt: skip
+    row = {
+        "id": "DEC-1",
+        "label": "salud",
+        "subject": "MINISTERIO DE SALUD",
+        "rank": "decreto",
+        "date": "2000-11-06",
+        "text": "Autorízase al organismo.\nVISTO",
+    } | changes
     for split in ("train", "dev", "test"):
         lines = (
             json.dumps({k: v for k, v in row.items() if v is not None}, ensure_ascii=False) + "\n"

@@ -173,11 +173,11 @@ def test_covid_qa_takes_numbers_for_ids(tmp_path):
         item["qas"][0]["id"] = number
     write(tmp_path / "dataset_covid_qa_train.json", *articles(60), ("C", quirks))
     data = datasets.load({"use": "covid_qa", "root": str(tmp_path)})
-    found = {
+    answers = {
         e.id: [e.pair[a:b] for a, b in e.answers] for split in data.splits.values() for e in split
     }
-    assert {name: found[name] for name in "012"} == {"0": ["Lima"], "1": [], "2": ["Lima"]}
-    assert "3" not in found
+    assert {name: answers[name] for name in "012"} == {"0": ["Lima"], "1": [], "2": ["Lima"]}
+    assert "3" not in answers
     assert data.notes == {
         "train answers with a wrong offset, found again": 1,
         "train answers that are not in their context, dropped": 1,

@@ -8,12 +8,16 @@ from destila.datasets import xnli_es
 from destila.errors import DataError
 
 HEADER = "language\tgold_label\tsentence1\tsentence2\tpromptID\tpairID\tgenre\tsource_dataset"
-TEST = 'premise\thypothesis\tlabel\nDijo "hola.\tSaludó.\t0\nLlovió.\tQuizá nevó.\t1\nEstá vivo.\tHa muerto.\t2\n'
+TEST = (
+    'premise\thypothesis\tlabel\nDijo "hola.\tSaludó.\t0\n'
+    "Llovió.\tQuizá nevó.\t1\nEstá vivo.\tHa muerto.\t2\n"
+)
 WORDS = ("entailment", "neutral", "contradiction")
 
 
 def _dev(language, prompt, label):
-    return f"{language}\t{label}\tPremisa {prompt}.\tHipótesis {label}.\t{prompt}_d\t{prompt}-{label}-{language}\tletters\txnli.dev"
+    names = f"{prompt}_d\t{prompt}-{label}-{language}\tletters\txnli.dev"
+    return f"{language}\t{label}\tPremisa {prompt}.\tHipótesis {label}.\t{names}"
 
 
 @pytest.fixture
@@ -54,7 +58,8 @@ def test_integer_labels_and_quotes_are_read(folder):
 
 def test_both_forms_of_the_published_files_are_read(tmp_path):
     """They are the files of fifteen languages and the translated training file."""
-    header = "language\tgold_label\tsentence1_binary_parse\tsentence1\tsentence2\tpromptID\tpairID\tgenre\tmatch"
+    header = "language\tgold_label\tsentence1_binary_parse\tsentence1\tsentence2\t"
+    header += "promptID\tpairID\tgenre\tmatch"
     for name in ("xnli.dev.tsv", "xnli.test.tsv"):
         rows = [
             "ar\tneutral\t\tx\ty\t1\t1\tfiction\tTrue",

@@ -60,8 +60,8 @@ def test_a_wrong_offset_is_repaired_to_the_nearest_occurrence(write):
 def test_an_answer_that_is_not_there_is_dropped(write):
     """With it goes a question without another answer."""
     path = write(paragraph(question(1, ("Quito", 13), ("Lima", 13)), question(2, ("Quito", 13))))
-    found, notes = answers(path)
-    assert found == [["Lima"]]
+    places, notes = answers(path)
+    assert places == [["Lima"]]
     assert notes == {
         "train answers that are not in their context, dropped": 2,
         "train questions without an answer that is in the context, dropped": 1,
@@ -69,16 +69,16 @@ def test_an_answer_that_is_not_there_is_dropped(write):
 
 
 def test_answers_that_the_alignment_lost_are_dropped(write):
-    found, notes = answers(write(paragraph(question(1, ("", -1), ("Lima", 13), ("", -1)))))
-    assert (found, notes) == ([["Lima"]], {"train empty answers, dropped": 2})
+    places, notes = answers(write(paragraph(question(1, ("", -1), ("Lima", 13), ("", -1)))))
+    assert (places, notes) == ([["Lima"]], {"train empty answers, dropped": 2})
 
 
 def test_questions_without_an_answer_are_kept_as_such(write):
     impossible = question(
         2, is_impossible=True, plausible_answers=[{"text": "Lima", "answer_start": 13}]
     )
-    found, notes = answers(write(paragraph(question(1), impossible, question(3, ("", -1)))))
-    assert found == [[], [], []]
+    places, notes = answers(write(paragraph(question(1), impossible, question(3, ("", -1)))))
+    assert places == [[], [], []]
     assert notes == {"train questions whose answers are empty, read as without answer": 1}
 
 
@@ -100,8 +100,8 @@ def test_repeated_ids_are_numbered_and_missing_ones_made(write):
             question(1), question(1), question("1-2"), question(1), nameless, {**nameless, "id": 7}
         )
     )
-    found = read_squad(path, "train", notes := Counter())
-    ids = [e.id for e in found]
+    examples = read_squad(path, "train", notes := Counter())
+    ids = [e.id for e in examples]
     assert len(set(ids)) == 6
     assert ids[0] == "q1"
     assert ids[4:] == ["train-5", "7"]

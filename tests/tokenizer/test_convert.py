@@ -79,16 +79,22 @@ def write_vocab(folder: Path, vocab: list[str], config: dict | None = None) -> P
 @pytest.mark.parametrize("kind", ["bpe", "unigram"])
 @pytest.mark.parametrize("rule", ["nmt_nfkc", "nmt_nfkc_cf", "identity"])
 def test_spiece_models_cut_text_as_sentencepiece_does(tmp_path, lines, kind, rule):
-    theirs = train_spiece(tmp_path, lines, model_type=kind, normalization_rule_name=rule)
-    ours = load_tokenizer(tmp_path)
-    assert ours.vocab_size == theirs.get_piece_size()
-    assert (ours.pad_id, ours.unk_id, ours.cls_id, ours.sep_id, ours.mask_id) == (0, 1, 2, 3, 4)
+    reference = train_spiece(tmp_path, lines, model_type=kind, normalization_rule_name=rule)
+    loaded = load_tokenizer(tmp_path)
+    assert loaded.vocab_size == reference.get_piece_size()
+    assert (loaded.pad_id, loaded.unk_id, loaded.cls_id, loaded.sep_id, loaded.mask_id) == (
+        0,
+        1,
+        2,
+        3,
+        4,
+    )
     for sentence in SENTENCES + lines:
         if rule == "identity":
             sentence = sentence.replace(
                 "\t", " "
             )  # we read it as a blank, SentencePiece as an unknown character
-        assert ours.text([sentence])[0].ids.tolist() == theirs.encode(sentence)
+        assert loaded.text([sentence])[0].ids.tolist() == reference.encode(sentence)
 
 
 @pytest.mark.parametrize("kind", ["bpe", "unigram"])
@@ -104,10 +110,10 @@ def test_spans_survive_the_compiled_rules_of_a_spiece_model(tmp_path, lines, kin
 
 def test_a_spiece_model_of_small_letters_keeps_accents(tmp_path, lines):
     """A lower-case spiece model lower-cases and keeps accents by itself."""
-    theirs = train_spiece(tmp_path, [line.lower() for line in lines], model_type="bpe")
-    ours = load_tokenizer(tmp_path)
-    assert ours.text(["El NIÑO HACÍA"])[0].ids.tolist() == theirs.encode("el niño hacía")
-    assert ours.unk_id not in ours.text(["UN AÑO"])[0].ids
+    reference = train_spiece(tmp_path, [line.lower() for line in lines], model_type="bpe")
+    loaded = load_tokenizer(tmp_path)
+    assert loaded.text(["El NIÑO HACÍA"])[0].ids.tolist() == reference.encode("el niño hacía")
+    assert loaded.unk_id not in loaded.text(["UN AÑO"])[0].ids
 
 
 def test_keep_accents_of_the_folder_decides_for_a_spiece_model(tmp_path, lines):
@@ -129,33 +135,39 @@ def test_wrong_flags_do_not_make_capitals_unknown(tmp_path, lines):
     (tmp_path / "tokenizer_config.json").write_text(
         '{"do_lower_case": false, "keep_accents": false}'
     )
-    ours = load_tokenizer(tmp_path)
-    assert ours.unk_id not in ours.text(["EL NIÑO Comió"])[0].ids
+    loaded = load_tokenizer(tmp_path)
+    assert loaded.unk_id not in loaded.text(["EL NIÑO Comió"])[0].ids
 
 
 def test_user_symbols_of_several_characters_stay_whole(tmp_path, lines):
     for kind in ("bpe", "unigram"):
-        theirs = train_spiece(tmp_path, lines, model_type=kind, user_defined_symbols=["<url>", "-"])
+        reference = train_spiece(
+            tmp_path, lines, model_type=kind, user_defined_symbols=["<url>", "-"]
+        )
         sentence = "mira <url> y el-niño"
-        assert load_tokenizer(tmp_path).text([sentence])[0].ids.tolist() == theirs.encode(sentence)
+        assert load_tokenizer(tmp_path).text([sentence])[0].ids.tolist() == reference.encode(
+            sentence
+        )
 
 
 def test_without_dummy_prefix_words_are_marked_when_asked(tmp_path, lines):
     """A spiece model without dummy prefix marks the start of words only when it is asked to."""
-    theirs = train_spiece(tmp_path, lines, model_type="bpe", add_dummy_prefix=False)
-    ours = load_tokenizer(tmp_path)
-    assert ours.text(["el niño"])[0].ids.tolist() == theirs.encode("el niño")
-    assert ours.pieces_of(ours.words("el", [(0, 2)])[0].ids)[0].startswith("▁")
+    reference = train_spiece(tmp_path, lines, model_type="bpe", add_dummy_prefix=False)
+    loaded = load_tokenizer(tmp_path)
+    assert loaded.text(["el niño"])[0].ids.tolist() == reference.encode("el niño")
+    assert loaded.pieces_of(loaded.words("el", [(0, 2)])[0].ids)[0].startswith("▁")
 
 
 def test_pieces_of_a_spiece_model_across_blanks_are_never_used(tmp_path, lines):
     train_spiece(
         tmp_path, ["de la casa"] * 50, model_type="bpe", split_by_whitespace=False, vocab_size=40
     )
-    ours = load_tokenizer(
+    loaded = load_tokenizer(
         tmp_path
     )  # our reader splits at blanks, so its pieces across blanks are never used
-    assert all(" " not in "de la casa"[s:e] for s, e in ours.text(["de la casa"])[0].spans.tolist())
+    assert all(
+        " " not in "de la casa"[s:e] for s, e in loaded.text(["de la casa"])[0].spans.tolist()
+    )
 
 
 @pytest.mark.parametrize("damage", [b"", b"esto no es un modelo", b"\x0a\xff\xff\x01abc", b"\x0b"])
@@ -190,19 +202,19 @@ def test_word_models_of_sentencepiece_are_refused(tmp_path, lines):
 def test_vocab_txt_gives_the_ids_of_berts_own_rules(tmp_path, vocab_txt, lines, flags):
     from transformers import BertTokenizer
 
-    theirs = BertTokenizer(vocab={piece: i for i, piece in enumerate(vocab_txt)}, **flags)
-    ours = load_tokenizer(write_vocab(tmp_path, vocab_txt, flags))
+    reference = BertTokenizer(vocab={piece: i for i, piece in enumerate(vocab_txt)}, **flags)
+    loaded = load_tokenizer(write_vocab(tmp_path, vocab_txt, flags))
     for line in lines + SENTENCES:
-        expected = theirs(line, add_special_tokens=False)["input_ids"]
-        assert ours.text([line])[0].ids.tolist() == expected
-    assert (ours.pad_id, ours.mask_id) == (1, 0)
+        expected = reference(line, add_special_tokens=False)["input_ids"]
+        assert loaded.text([line])[0].ids.tolist() == expected
+    assert (loaded.pad_id, loaded.mask_id) == (1, 0)
 
 
 def test_vocab_txt_keeps_accents_apart_when_told_so(tmp_path, vocab_txt):
-    ours = load_tokenizer(
+    loaded = load_tokenizer(
         write_vocab(tmp_path, vocab_txt, {"do_lower_case": True, "strip_accents": False})
     )
-    assert ours.pieces_of(ours.text(["AÑO ano HACÍA hacia"])[0].ids) == [
+    assert loaded.pieces_of(loaded.text(["AÑO ano HACÍA hacia"])[0].ids) == [
         "año",
         "ano",
         "hacía",
@@ -212,16 +224,16 @@ def test_vocab_txt_keeps_accents_apart_when_told_so(tmp_path, vocab_txt):
 
 def test_vocab_txt_without_flags_follows_its_vocabulary(tmp_path, vocab_txt, caplog):
     """Without flags a vocab.txt lower-cases when its vocabulary does."""
-    ours = load_tokenizer(write_vocab(tmp_path, vocab_txt))
-    assert ours.unk_id not in ours.text(["EL NIÑO"])[0].ids
+    loaded = load_tokenizer(write_vocab(tmp_path, vocab_txt))
+    assert loaded.unk_id not in loaded.text(["EL NIÑO"])[0].ids
     assert "keep_accents" in caplog.text  # BERT's own rule strips; it is said aloud
     kept = load_tokenizer(tmp_path, keep_accents=True)
     assert kept.pieces_of(kept.text(["AÑO"])[0].ids) == ["año"]
 
 
 def test_vocab_txt_with_capitals_and_no_flags_stays_cased(tmp_path, vocab_txt):
-    ours = load_tokenizer(write_vocab(tmp_path, [*vocab_txt, "Madrid", "A", "##B"]))
-    assert ours.pieces_of(ours.text(["Madrid año"])[0].ids) == ["Madrid", "año"]
+    loaded = load_tokenizer(write_vocab(tmp_path, [*vocab_txt, "Madrid", "A", "##B"]))
+    assert loaded.pieces_of(loaded.text(["Madrid año"])[0].ids) == ["Madrid", "año"]
 
 
 def test_vocab_txt_without_a_special_token_names_it(tmp_path, vocab_txt):
@@ -247,11 +259,11 @@ def test_vocab_json_and_merges_equal_their_tokenizer_json(tmp_path, bytelevel, l
     (tmp_path / "vocab.json").write_text(json.dumps(model["vocab"]))
     merges = "\n".join(" ".join(pair) for pair in model["merges"])
     (tmp_path / "merges.txt").write_text(f"#version: 0.2\n{merges}\n")
-    ours = load_tokenizer(tmp_path)
-    for one, other in zip(ours.text(lines), bytelevel.text(lines), strict=True):
+    loaded = load_tokenizer(tmp_path)
+    for one, other in zip(loaded.text(lines), bytelevel.text(lines), strict=True):
         assert one.ids.tolist() == other.ids.tolist()
-    a, b = ours.text(["el", "la"])
-    assert ours.frame(a, b)[0].tolist() == bytelevel.frame(a, b)[0].tolist()
+    a, b = loaded.text(["el", "la"])
+    assert loaded.frame(a, b)[0].tolist() == bytelevel.frame(a, b)[0].tolist()
 
 
 def test_a_damaged_vocab_json_is_one_clear_error(tmp_path):

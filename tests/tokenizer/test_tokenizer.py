@@ -185,8 +185,8 @@ def test_without_a_template_that_of_its_family_is_used(bpe, bytelevel):
     for spec, whole in [(one, bpe), (two, bytelevel)]:
         bare = parse_tokenizer(spec, source="test")
         a, b = whole.text(["el niño", "la niña"])
-        for expected, found in zip(whole.frame(a, b), bare.frame(a, b), strict=True):
-            assert expected.tolist() == found.tolist()
+        for expected, actual in zip(whole.frame(a, b), bare.frame(a, b), strict=True):
+            assert expected.tolist() == actual.tolist()
 
 
 def test_beto_pads_with_one_and_masks_with_zero(wordpiece):
@@ -405,12 +405,15 @@ def test_ids_types_and_frames_equal_transformers(request, tmp_path, lines, kind)
 
     tokenizer = request.getfixturevalue(kind)
     tokenizer.save(tmp_path)
-    theirs = PreTrainedTokenizerFast.from_pretrained(tmp_path)
-    assert (theirs.pad_token_id, theirs.mask_token_id) == (tokenizer.pad_id, tokenizer.mask_id)
-    assert theirs.model_max_length == tokenizer.max_length
+    reference = PreTrainedTokenizerFast.from_pretrained(tmp_path)
+    assert (reference.pad_token_id, reference.mask_token_id) == (
+        tokenizer.pad_id,
+        tokenizer.mask_id,
+    )
+    assert reference.model_max_length == tokenizer.max_length
     for a, b in pairwise(lines):
         one, two = tokenizer.text([a, b])
-        single, pair = (theirs(*texts, return_token_type_ids=True) for texts in ((a,), (a, b)))
+        single, pair = (reference(*texts, return_token_type_ids=True) for texts in ((a,), (a, b)))
         ids, types, _, _ = tokenizer.frame(one)
         assert (ids.tolist(), types.tolist()) == (single["input_ids"], single["token_type_ids"])
         ids, types, _, _ = tokenizer.frame(one, two)
@@ -435,13 +438,14 @@ def test_words_equal_transformers_on_split_input(request, tmp_path, lines, kind)
 
     tokenizer = request.getfixturevalue(kind)
     tokenizer.save(tmp_path)
-    theirs = PreTrainedTokenizerFast.from_pretrained(tmp_path)
+    reference = PreTrainedTokenizerFast.from_pretrained(tmp_path)
     for line in lines:
         words = split_words(line)
-        ours = np.concatenate([p.ids for p in tokenizer.words(line, words)]).tolist()
+        loaded = np.concatenate([p.ids for p in tokenizer.words(line, words)]).tolist()
         split = [line[s:e] for s, e in words]
         assert (
-            ours == theirs(split, is_split_into_words=True, add_special_tokens=False)["input_ids"]
+            loaded
+            == reference(split, is_split_into_words=True, add_special_tokens=False)["input_ids"]
         )
 
 

@@ -14,8 +14,8 @@ from destila.tokenizer.trim_vocabulary import changed_share, count_pieces, trim_
 
 # fmt: off
 WORDS = [
-    "el", "niño", "comió", "año", "España", "¿qué?", "«hola»", "3,5", "€", "llovió", "—", "camión", "AÑO", "xyz", "日本",
-    "👩\u200d👧", "a", "coruña-vigo", "Óscar",
+    "el", "niño", "comió", "año", "España", "¿qué?", "«hola»", "3,5", "€", "llovió", "—", "camión",
+    "AÑO", "xyz", "日本", "👩\u200d👧", "a", "coruña-vigo", "Óscar",
 ]
 # fmt: on
 texts = st.lists(st.one_of(st.sampled_from(WORDS), st.text(max_size=6)), max_size=12).map(" ".join)
@@ -37,34 +37,34 @@ def same(old, new, text, words) -> bool:
 )
 @given(corpus=st.lists(texts, min_size=1, max_size=5), words=st.booleans())
 def test_text_of_which_no_piece_is_dropped_is_cut_as_before(tokenizer, corpus, words):
-    found = trim_vocabulary(tokenizer, count_pieces(tokenizer, corpus, words=words))
-    assert all(same(tokenizer, found, text, words) for text in corpus)
-    assert changed_share(tokenizer, found, corpus, words=words) == 0
+    trimmed = trim_vocabulary(tokenizer, count_pieces(tokenizer, corpus, words=words))
+    assert all(same(tokenizer, trimmed, text, words) for text in corpus)
+    assert changed_share(tokenizer, trimmed, corpus, words=words) == 0
 
 
 def test_unseen_pieces_are_dropped_and_pieces_keep_their_order(tokenizer, lines):
-    found = trim_vocabulary(tokenizer, count_pieces(tokenizer, lines[:3], words=False))
-    size = found.tokenizer.vocab_size
-    assert size == len(found.ids) < tokenizer.vocab_size
-    assert found.ids.tolist() == sorted(found.ids.tolist())
-    assert found.tokenizer.pieces_of(range(size)) == tokenizer.pieces_of(found.ids)
+    trimmed = trim_vocabulary(tokenizer, count_pieces(tokenizer, lines[:3], words=False))
+    size = trimmed.tokenizer.vocab_size
+    assert size == len(trimmed.ids) < tokenizer.vocab_size
+    assert trimmed.ids.tolist() == sorted(trimmed.ids.tolist())
+    assert trimmed.tokenizer.pieces_of(range(size)) == tokenizer.pieces_of(trimmed.ids)
 
 
 def test_specials_and_characters_stay_whatever_was_seen(tokenizer):
-    found = trim_vocabulary(tokenizer, np.zeros(tokenizer.vocab_size, np.int64))
-    kept = set(found.tokenizer.pieces_of(range(found.tokenizer.vocab_size)))
+    trimmed = trim_vocabulary(tokenizer, np.zeros(tokenizer.vocab_size, np.int64))
+    kept = set(trimmed.tokenizer.pieces_of(range(trimmed.tokenizer.vocab_size)))
     every = tokenizer.pieces_of(range(tokenizer.vocab_size))
     assert {p for p in every if len(p.removeprefix("##")) == 1} <= kept
     for role in ("pad_id", "unk_id", "cls_id", "sep_id", "mask_id"):
-        assert found.ids[getattr(found.tokenizer, role)] == getattr(tokenizer, role)
-    (pieces,) = found.tokenizer.text(["España"])
-    assert found.tokenizer.unk_id not in pieces.ids
+        assert trimmed.ids[getattr(trimmed.tokenizer, role)] == getattr(tokenizer, role)
+    (pieces,) = trimmed.tokenizer.text(["España"])
+    assert trimmed.tokenizer.unk_id not in pieces.ids
 
 
 def test_the_frame_of_a_pair_has_the_new_ids(tokenizer, lines):
-    found = trim_vocabulary(tokenizer, count_pieces(tokenizer, lines[:2], words=False))
-    old, new = (t.frame(*t.text(lines[:2])) for t in (tokenizer, found.tokenizer))
-    assert np.array_equal(found.ids[new[0]], old[0])
+    trimmed = trim_vocabulary(tokenizer, count_pieces(tokenizer, lines[:2], words=False))
+    old, new = (t.frame(*t.text(lines[:2])) for t in (tokenizer, trimmed.tokenizer))
+    assert np.array_equal(trimmed.ids[new[0]], old[0])
     assert all(np.array_equal(a, b) for a, b in zip(old[1:], new[1:], strict=True))
 
 
@@ -72,12 +72,12 @@ def test_the_most_frequent_pieces_are_kept_when_a_size_is_given(tokenizer, lines
     seen = count_pieces(tokenizer, lines, words=False)
     least = trim_vocabulary(tokenizer, np.zeros_like(seen)).tokenizer.vocab_size
     size = least + 20
-    found = trim_vocabulary(tokenizer, seen, size=size)
-    assert least < found.tokenizer.vocab_size <= size
+    trimmed = trim_vocabulary(tokenizer, seen, size=size)
+    assert least < trimmed.tokenizer.vocab_size <= size
     free = np.setdiff1d(np.arange(len(seen)), trim_vocabulary(tokenizer, np.zeros_like(seen)).ids)
     best = free[np.argmax(seen[free])]
-    assert best in found.ids
-    assert 0 < changed_share(tokenizer, found, lines, words=False) < 1
+    assert best in trimmed.ids
+    assert 0 < changed_share(tokenizer, trimmed, lines, words=False) < 1
 
 
 def test_a_size_below_what_every_text_needs_is_refused(tokenizer):
@@ -88,21 +88,21 @@ def test_a_size_below_what_every_text_needs_is_refused(tokenizer):
 
 
 def test_a_trimmed_tokenizer_is_saved_and_loaded(tokenizer, lines, tmp_path):
-    found = trim_vocabulary(tokenizer, count_pieces(tokenizer, lines[:4], words=False)).tokenizer
-    found.save(tmp_path)
+    trimmed = trim_vocabulary(tokenizer, count_pieces(tokenizer, lines[:4], words=False)).tokenizer
+    trimmed.save(tmp_path)
     again = load_tokenizer(tmp_path)
     assert (again.fingerprint, again.vocab_size, again.max_length) == (
-        found.fingerprint,
-        found.vocab_size,
+        trimmed.fingerprint,
+        trimmed.vocab_size,
         64,
     )
 
 
 def test_changed_tokens_are_counted(bpe, lines):
-    found = trim_vocabulary(bpe, np.zeros(bpe.vocab_size, np.int64))
-    (old,), (new,) = bpe.text(lines[:1]), found.tokenizer.text(lines[:1])
+    trimmed = trim_vocabulary(bpe, np.zeros(bpe.vocab_size, np.int64))
+    (old,), (new,) = bpe.text(lines[:1]), trimmed.tokenizer.text(lines[:1])
     before = [(int(i), *s) for i, s in zip(old.ids, old.spans.tolist(), strict=True)]
-    after = [(int(found.ids[i]), *s) for i, s in zip(new.ids, new.spans.tolist(), strict=True)]
+    after = [(int(trimmed.ids[i]), *s) for i, s in zip(new.ids, new.spans.tolist(), strict=True)]
     want = sum(token not in after for token in before) / len(before)
-    assert changed_share(bpe, found, lines[:1], words=False) == pytest.approx(want)
+    assert changed_share(bpe, trimmed, lines[:1], words=False) == pytest.approx(want)
     assert want > 0

@@ -26,10 +26,10 @@ ODD = [
 
 
 def test_ids_are_those_of_whole_texts(tokenizer, lines):
-    found = WordCache(tokenizer)
+    cache = WordCache(tokenizer)
     texts = [*lines, *ODD]
-    assert found.ids(texts) == tokenizer.ids(texts)
-    assert found.ids(texts) == tokenizer.ids(texts), "again, from memory"
+    assert cache.ids(texts) == tokenizer.ids(texts)
+    assert cache.ids(texts) == tokenizer.ids(texts), "again, from memory"
 
 
 @settings(
@@ -73,10 +73,10 @@ def test_texts_with_an_added_token_are_encoded_whole(bpe):
 
 def test_words_are_forgotten_before_they_fill_the_memory(wordpiece, lines, monkeypatch):
     monkeypatch.setattr(word_cache, "_WORDS", 3)
-    found = WordCache(wordpiece)
+    cache = WordCache(wordpiece)
     for line in lines:
-        assert found.ids([line]) == wordpiece.ids([line])
-        assert len(found._known) < 30
+        assert cache.ids([line]) == wordpiece.ids([line])
+        assert len(cache._known) < 30
 
 
 @pytest.mark.parametrize("pattern", [{"String": "a b"}, {"Regex": r"\w \w"}])

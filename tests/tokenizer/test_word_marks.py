@@ -26,9 +26,9 @@ def test_an_accented_suffix_belongs_to_its_word(bpe):
 
 
 def test_the_published_rule_cuts_at_every_accent(bpe):
-    found = words(bpe, "desarticulación", "published")
-    assert len(found) > 1
-    assert not found[1][0].isascii() or not found[1].isascii()
+    result = words(bpe, "desarticulación", "published")
+    assert len(result) > 1
+    assert not result[1][0].isascii() or not result[1].isascii()
 
 
 def test_punctuation_is_a_word_of_its_own_and_a_word_follows_it(bpe):
@@ -36,8 +36,8 @@ def test_punctuation_is_a_word_of_its_own_and_a_word_follows_it(bpe):
 
 
 def test_words_of_wordpiece_hold_their_continuations(wordpiece):
-    found = words(wordpiece, "¿Qué canción bonita, desarticulada?")
-    assert [w.replace("##", "") for w in found] == [
+    result = words(wordpiece, "¿Qué canción bonita, desarticulada?")
+    assert [w.replace("##", "") for w in result] == [
         "¿",
         "qué",
         "canción",
@@ -46,12 +46,12 @@ def test_words_of_wordpiece_hold_their_continuations(wordpiece):
         "desarticulada",
         "?",
     ]
-    assert found == words(wordpiece, "¿Qué canción bonita, desarticulada?", "published")
+    assert result == words(wordpiece, "¿Qué canción bonita, desarticulada?", "published")
 
 
 def test_a_character_cut_into_bytes_starts_no_word(bytelevel):
-    found = words(bytelevel, "La cigüeña Ñandú, ¡qué ẽ!")
-    assert [w[:1] == "Ġ" for w in found] == [False, True, True, False, True, True, False]
+    result = words(bytelevel, "La cigüeña Ñandú, ¡qué ẽ!")
+    assert [w[:1] == "Ġ" for w in result] == [False, True, True, False, True, True, False]
     assert "Ñ" not in bytelevel.spell(range(bytelevel.vocab_size))  # it really is cut, and so is ¡
 
 
@@ -68,7 +68,7 @@ def test_what_follows_a_special_token_starts_a_word(bpe):
 
 
 def test_ordinary_pieces_are_those_that_text_is_made_of(tokenizer):
-    found = read_word_marks(tokenizer)
+    marks = read_word_marks(tokenizer)
     names = {
         tokenizer.pad_id,
         tokenizer.unk_id,
@@ -76,9 +76,9 @@ def test_ordinary_pieces_are_those_that_text_is_made_of(tokenizer):
         tokenizer.sep_id,
         tokenizer.mask_id,
     }
-    assert not names & set(found.ordinary.tolist())
-    assert len(found.ordinary) == tokenizer.vocab_size - len(
-        names | set(np.flatnonzero(found.special))
+    assert not names & set(marks.ordinary.tolist())
+    assert len(marks.ordinary) == tokenizer.vocab_size - len(
+        names | set(np.flatnonzero(marks.special))
     )
 
 
