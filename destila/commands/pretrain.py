@@ -21,7 +21,7 @@ from destila.errors import ConfigError
 from destila.pretraining.pretrain_recipe import variants
 from destila.pretraining.run_pretraining import run_pretraining, share_model
 from destila.progress import Progress, silent
-from destila.report.pretraining import pretraining_report as report
+from destila.report.pretraining.pretraining_report import write_pretrain_report
 from destila.training import kept_memory
 from destila.training.processes import processes
 
@@ -86,5 +86,5 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
         lines.append(f"model: {folder / 'model'}")
 
     if main:
-        lines += [f"report: {path}" for path in report.write(study)]
+        lines += [f"report: {path}" for path in write_pretrain_report(study)]
     return {"study": study.name, "rows": rows, "lines": lines}

@@ -9,8 +9,7 @@ from destila.errors import ConfigError
 from destila.files import write_text
 from destila.report import page, table
 from destila.report.find import find
-from destila.report.pretraining import pretraining_log
-from destila.report.pretraining import pretraining_report as pretraining
+from destila.report.pretraining import pretraining_log, pretraining_report
 
 REPORTS = Path("reports")
 """Where the report of a file of records goes."""
@@ -25,7 +24,7 @@ def write(study: str, *, out: str | None = None, against: str | None = None) -> 
     """
     asked = Path(out) if out else None
     for folder in (Path(study), Path("runs") / study):
-        if runs := pretraining_log.read(folder):
+        if runs := pretraining_log.read_pretrain_logs(folder):
             if against is not None:
                 raise ConfigError(
                     f"{folder} holds pre-trainings, and --against compares students: leave it out"
@@ -51,19 +50,19 @@ def write(study: str, *, out: str | None = None, against: str | None = None) -> 
 
 
 def _pretrained(
-    folder: Path, runs: list[pretraining_log.Trained], out: Path | None
+    folder: Path, runs: list[pretraining_log.PretrainLog], out: Path | None
 ) -> dict[str, Any]:
     try:
-        paths = [str(path) for path in pretraining.write(folder, out)]
+        paths = [str(path) for path in pretraining_report.write_pretrain_report(folder, out)]
     except OSError as error:
         raise _unwritable(out or folder, error) from error
-    lines = [*pretraining.verdicts(runs), *(f"report: {path}" for path in paths)]
+    lines = [*pretraining_report.pretrain_verdicts(runs), *(f"report: {path}" for path in paths)]
     beside = paths[1] if len(paths) > 1 else None
     return {
         "study": folder.name,
         "report": paths[0],
         "page": beside,
-        "rows": pretraining.rows(runs),
+        "rows": pretraining_report.pretrain_rows(runs),
         "lines": lines,
     }
 

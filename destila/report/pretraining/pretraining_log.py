@@ -1,10 +1,11 @@
-"""The logs of pre-trainings, read: `log.jsonl` in the folder of a run, or in those below it when a recipe made several.
+"""The logs of pre-trainings: `log.jsonl` in the folder of a run, or in those directly below it.
 
     {"step", "stage", "tokens", "seconds", "loss", "parts": {...}, "lr"}          steps
     {"step", "tokens", "seconds", "evaluation": {"mlm_loss", "bits_per_character", ...}}
-    {"step", "tokens", "seconds", "event": "..."}                                 what happened: returns after a divergence
+    {"step", "tokens", "seconds", "event": "..."}                 returns after a divergence
 
-Scores are those of `pretraining/heldout.py` and `pretraining/probe.py`.
+A recipe that makes several runs has them below its folder. Scores are those of
+`pretraining/heldout.py` and `pretraining/probe.py`.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from typing import Any
 from destila.files import read_log
 from destila.report.runs import LOG_FILE
 
-Line = dict[str, Any]
+LogLine = dict[str, Any]
 
-SCORES = {
+PRETRAIN_SCORES = {
     "mlm_loss": "loss",
     "bits_per_character": "bits per character",
     "mlm_accuracy": "tokens found",
@@ -32,50 +33,53 @@ SCORES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
-    """A run's log: its steps, its evaluations (each with its scores beside step, tokens and seconds), its events."""
+class PretrainLog:
+    """A run's log: its steps, its evaluations and its events, in order.
+
+    An evaluation has its scores beside step, tokens and seconds.
+    """
 
     name: str
-    steps: tuple[Line, ...]
-    evaluations: tuple[Line, ...]
-    events: tuple[Line, ...]
+    steps: tuple[LogLine, ...]
+    evaluations: tuple[LogLine, ...]
+    events: tuple[LogLine, ...]
 
     def series(self, key: str, *, over: str = "tokens") -> list[tuple[float, float]]:
-        """(tokens or seconds, value) of a score wherever it was measured, or of a key of the steps; finite ones."""
-        lines = self.evaluations if key in SCORES else self.steps
+        """List the finite values of a score, or of a key of the steps, wherever there is one.
+
+        Args:
+            key: such as "order_gain" or "loss".
+            over: "tokens" or "seconds", which stand beside each value.
+        """
+        lines = self.evaluations if key in PRETRAIN_SCORES else self.steps
         return [(line[over], line[key]) for line in lines if math.isfinite(line.get(key, math.nan))]
 
     def latest(self, key: str) -> float | None:
-        """The last value of a score; None when it was never measured."""
+        """Return the last value of a score; None when it was never measured."""
         values = self.series(key)
         return values[-1][1] if values else None
 
     @property
-    def last(self) -> Line:
+    def last(self) -> LogLine:
         """The last line of all, which says how far the run is."""
         return max((*self.steps, *self.evaluations), key=lambda line: float(line["tokens"]))
 
 
-def read(folder: Path) -> list[Trained]:
-    """The runs in a folder, or in those directly below it, by name; [] where there are none.
+def read_pretrain_logs(folder: Path) -> list[PretrainLog]:
+    """Read the runs in a folder, or in those directly below it, by name; [] where there are none.
 
     A line that a kill tore is left out.
     """
-    paths = [
-        path
-        for path in (folder / LOG_FILE, *sorted(folder.glob(f"*/{LOG_FILE}")))
-        if path.is_file()
-    ]
-    found = (_trained(path) for path in paths)
-    return [run for run in found if run.steps or run.evaluations]
+    paths = [folder / LOG_FILE, *sorted(folder.glob(f"*/{LOG_FILE}"))]
+    logs = [_read(path) for path in paths if path.is_file()]
+    return [log for log in logs if log.steps or log.evaluations]
 
 
-def _trained(path: Path) -> Trained:
+def _read(path: Path) -> PretrainLog:
     lines = [line for line in read_log(path) if {"step", "tokens", "seconds"} <= line.keys()]
-    evaluations = tuple({**line, **line["evaluation"]} for line in lines if "evaluation" in line)
-    return Trained(
-        path.parent.name,
-        tuple(line for line in lines if "loss" in line),
-        evaluations,
-        tuple(line for line in lines if "event" in line),
+    return PretrainLog(
+        name=path.parent.name,
+        steps=tuple(line for line in lines if "loss" in line),
+        evaluations=tuple(line | line["evaluation"] for line in lines if "evaluation" in line),
+        events=tuple(line for line in lines if "event" in line),
     )

@@ -1,4 +1,4 @@
-"""The page of pre-trainings: figures of `figure.py` and the tables of `pretraining.py`, in one HTML file."""
+"""The page of pre-trainings: figures and the tables of their report, in one HTML file."""
 
 from __future__ import annotations
 
@@ -8,17 +8,25 @@ from dataclasses import dataclass
 from destila.report import figure
 from destila.report.figure import Curve
 from destila.report.page import rendered, shown
-from destila.report.pretraining.pretraining_log import Trained
+from destila.report.pretraining.pretraining_log import PretrainLog
 from destila.report.sections import Section
 
 _COLOURS = 6  # classes s0 to s5 of page.css
-_STRETCHES = 80  # of a curve of training steps; single steps are noise
+_PARTS = 80  # of a curve of training steps; single steps are noise
 _MARKED = 12  # values that still get a marker each
 
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A figure over tokens, or over time: what it shows, its y axis, factor of the values, words below it."""
+    """A figure over tokens, or over time.
+
+    key: what it shows, a score or a key of the steps, e.g. "mlm_accuracy".
+    title: over it, e.g. "Tokens found".
+    y_title: of the y axis, e.g. "accuracy ×100".
+    factor: of the values, e.g. 100.
+    over: "tokens" or "seconds".
+    caption: words below it.
+    """
 
     key: str
     title: str
@@ -81,74 +89,85 @@ PANELS = (
 )
 
 
-def html(
-    runs: Sequence[Trained],
+def pretrain_html(
+    runs: Sequence[PretrainLog],
     name: str,
     opening: str,
     verdicts: Sequence[str],
     sections: Sequence[Section],
 ) -> str:
-    """The page; raises MissingExtraError without jinja2."""
+    """Draw the page.
+
+    Args:
+        runs: the logs.
+        name: of the study.
+        opening: what the numbers mean.
+        verdicts: what can be concluded.
+        sections: the tables.
+
+    Raises:
+        MissingExtraError: jinja2 is not installed.
+    """
     roles = [f"s{i % _COLOURS}" for i in range(len(runs))]
+    lines = [figure.legend_line(role) for role in roles]
+    panels = [_draw(panel, runs, roles) for panel in PANELS]
     values = {
         "name": name,
         "opening": opening,
         "verdicts": verdicts,
-        "legend": [
-            (figure.legend_line(role), run.name) for role, run in zip(roles, runs, strict=True)
-        ],
+        "legend": list(zip(lines, (run.name for run in runs), strict=True)),
         "events": any(run.events for run in runs),
-        "panels": [drawn for panel in PANELS if (drawn := _drawn(panel, runs, roles))],
+        "panels": [panel for panel in panels if panel],
         "sections": [shown(section) for section in sections],
     }
     return rendered("pretraining.html", values)
 
 
-def _drawn(panel: Panel, runs: Sequence[Trained], roles: Sequence[str]) -> dict[str, str] | None:
-    """A figure and its caption; None when no run has at least two values for it."""
+def _draw(panel: Panel, runs: Sequence[PretrainLog], roles: Sequence[str]) -> dict[str, str] | None:
+    """Draw a figure with its caption; None when no run has at least two values for it."""
     unit, x_title = _axis(panel, runs)
+    smooth = panel.key == "loss"
     curves, events = [], []
     for run, role in zip(runs, roles, strict=True):
         series = [(x / unit, panel.factor * y) for x, y in run.series(panel.key, over=panel.over)]
-        if panel.key == "loss":
-            series = _means(series)
-        if len(series) > 1:
-            xs, ys = zip(*series, strict=True)
-            curves.append(
-                Curve(
-                    xs, ys, role, marked=panel.key not in ("loss", "lr") and len(series) <= _MARKED
-                )
-            )
-            events += [
-                (line[panel.over] / unit, role)
-                for line in run.events
-                if line[panel.over] / unit <= xs[-1]
-            ]
+        series = _means(series) if smooth else series
+        if len(series) < 2:
+            continue
+        xs, ys = zip(*series, strict=True)
+        marked = panel.key not in ("loss", "lr") and len(series) <= _MARKED
+        curves.append(Curve(xs, ys, role, marked=marked))
+
+        # Events behind the last value would stand outside the figure.
+        at = [line[panel.over] / unit for line in run.events]
+        events += [(x, role) for x in at if x <= xs[-1]]
     if not curves:
         return None
-    values = [y for curve in curves for y in curve.ys]
+
+    lowest = min(min(curve.ys) for curve in curves)
+    highest = max(max(curve.ys) for curve in curves)
     svg = figure.curves(
         curves,
         title=f"{panel.title} over {x_title}",
         x_title=x_title,
         y_title=panel.y_title,
-        y=(min(values), max(values)),
+        y=(lowest, highest),
         events=events,
     )
     return {"svg": svg, "title": panel.title, "caption": panel.caption}
 
 
-def _axis(panel: Panel, runs: Sequence[Trained]) -> tuple[float, str]:
-    """The unit of the x axis, in tokens or seconds, and its name."""
+def _axis(panel: Panel, runs: Sequence[PretrainLog]) -> tuple[float, str]:
+    """Choose the unit of the x axis, in tokens or seconds, and its name."""
     if panel.over == "tokens":
         return 1e6, "million tokens"
-    longest = max(
-        (x for run in runs for x, _ in run.series(panel.key, over=panel.over)), default=0.0
-    )
+    longest = 0.0
+    for run in runs:
+        longest = max([longest, *(x for x, _ in run.series(panel.key, over=panel.over))])
     return (3600.0, "hours") if longest > 3 * 3600 else (60.0, "minutes")
 
 
 def _means(series: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    stretch = max(1, len(series) // _STRETCHES)
-    parts = [series[i : i + stretch] for i in range(0, len(series), stretch)]
+    """Average some steps at a time, each mean at the last of its steps."""
+    size = max(1, len(series) // _PARTS)
+    parts = [series[i : i + size] for i in range(0, len(series), size)]
     return [(part[-1][0], sum(y for _, y in part) / len(part)) for part in parts]

@@ -1,4 +1,4 @@
-"""The report of pre-trainings: how loss, bits per character and what the model knows changed with tokens and time."""
+"""The report of pre-trainings: how scores and losses changed with tokens and time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ from destila.errors import DataError
 from destila.files import write_text
 from destila.pretraining.data.word_order import READS_ORDER
 from destila.report.pretraining import pretraining_page
-from destila.report.pretraining.pretraining_log import SCORES, Line, Trained, read
+from destila.report.pretraining.pretraining_log import (
+    PRETRAIN_SCORES,
+    LogLine,
+    PretrainLog,
+    read_pretrain_logs,
+)
 from destila.report.runs import LOG_FILE
 from destila.report.sections import Section
 from destila.report.table import laid_out
@@ -25,151 +30,172 @@ _FEW = 3  # runs of which the same is said one by one
 _MOST = 12  # evaluations of a run that its table shows
 
 
-def write(folder: Path, out: Path | None = None) -> list[Path]:
-    """The files written: Markdown and the page beside it; without jinja2 the former alone.
+def write_pretrain_report(folder: Path, out: Path | None = None) -> list[Path]:
+    """Write the Markdown and, where jinja2 is installed, the page beside it.
 
-    out: the Markdown file; None: report.md in the folder. Raises DataError when the folder holds no pre-training.
+    Args:
+        folder: of a pre-training, or of several.
+        out: the Markdown file; None = report.md in the folder.
+
+    Returns:
+        The files written.
+
+    Raises:
+        DataError: the folder holds no pre-training.
     """
-    runs = read(folder)
+    runs = read_pretrain_logs(folder)
     if not runs:
         raise DataError(
             f"{folder} has no {LOG_FILE} of a pre-training: 'destila pretrain RECIPE' makes one"
         )
-    paths = [(out or folder / "report").with_suffix(".md")]
-    write_text(paths[0], markdown(runs, folder.name))
+
+    path = (out or folder / "report").with_suffix(".md")
+    write_text(path, pretrain_markdown(runs, folder.name))
     if find_spec("jinja2") is None:
         log.info("no page without jinja2: pip install 'destila[report]'")
-    else:
-        paths.append(paths[0].with_suffix(".html"))
-        write_text(
-            paths[1],
-            pretraining_page.html(runs, folder.name, opening(runs), verdicts(runs), sections(runs)),
-        )
-    return paths
+        return [path]
 
-
-def markdown(runs: Sequence[Trained], name: str) -> str:
-    """The report as Markdown, without the figures."""
-    bullets = "\n".join(f"- {line}" for line in verdicts(runs))
-    return (
-        "\n\n".join([f"# {name}", opening(runs), bullets, *(laid_out(s) for s in sections(runs))])
-        + "\n"
+    page = path.with_suffix(".html")
+    html = pretraining_page.pretrain_html(
+        runs, folder.name, pretrain_opening(runs), pretrain_verdicts(runs), pretrain_sections(runs)
     )
+    write_text(page, html)
+    return [path, page]
 
 
-def opening(runs: Sequence[Trained]) -> str:
-    """How many runs, and how the numbers are to be read."""
+def pretrain_markdown(runs: Sequence[PretrainLog], name: str) -> str:
+    """Write the report as Markdown, without the figures."""
+    bullets = "\n".join(f"- {line}" for line in pretrain_verdicts(runs))
+    sections = [laid_out(section) for section in pretrain_sections(runs)]
+    return "\n\n".join([f"# {name}", pretrain_opening(runs), bullets, *sections]) + "\n"
+
+
+def pretrain_opening(runs: Sequence[PretrainLog]) -> str:
+    """Say how many runs there are, and how their numbers are to be read."""
     what = f"{len(runs)} pre-trainings" if len(runs) > 1 else "One pre-training"
     return (
-        f"{what}, scored on text held out from training. Loss is in nats per masked token; bits per character can be "
-        "compared between tokenizers. Order gain: nats by which the loss rises when the other words stand in a random "
-        f"order; below {READS_ORDER} the model knows word frequencies and no more. Ratios are ×100. Probes: a linear "
-        "layer on frozen states. Time is that of training, evaluations apart."
+        f"{what}, scored on text held out from training. Loss is in nats per masked token; bits "
+        "per character can be compared between tokenizers. Order gain: nats by which the loss "
+        "rises when the other words stand in a random order; below "
+        f"{READS_ORDER} the model knows word frequencies and no more. Ratios are ×100. Probes: a "
+        "linear layer on frozen states. Time is that of training, evaluations apart."
     )
 
 
-def verdicts(runs: Sequence[Trained]) -> list[str]:
-    """What can be concluded, a sentence each: who reads word order since when, which run is ahead, what went wrong."""
-    bags = [
-        run for run in runs if (gain := run.latest("order_gain")) is not None and gain < READS_ORDER
-    ]
+def pretrain_verdicts(runs: Sequence[PretrainLog]) -> list[str]:
+    """Conclude, a sentence each: who reads word order, which run is ahead, what went wrong."""
+    # Many runs that stay on the plateau are named in one sentence.
+    bags = []
+    for run in runs:
+        gain = run.latest("order_gain")
+        if gain is not None and gain < READS_ORDER:
+            bags.append(run)
     together = bags if len(bags) > _FEW else []
-    found = [sentence for run in runs if run not in together and (sentence := _order_sentence(run))]
+    alone = [_order_sentence(run) for run in runs if run not in together]
+    sentences = [sentence for sentence in alone if sentence]
     if together:
         most = max(run.latest("order_gain") or 0.0 for run in together)
         names = ", ".join(run.name for run in together)
-        found.append(
-            f"{len(together)} runs do not read word order in the end (order gain {most:.2f} at most): {names}."
+        sentences.append(
+            f"{len(together)} runs do not read word order in the end "
+            f"(order gain {most:.2f} at most): {names}."
         )
-    ranked = sorted(
-        (value, run.name) for run in runs if (value := run.latest("bits_per_character")) is not None
-    )
+
+    # Which run predicts best.
+    ends = [(run.latest("bits_per_character"), run.name) for run in runs]
+    ranked = sorted((bits, name) for bits, name in ends if bits is not None)
     if len(ranked) > 1:
-        found.append(f"Fewest bits per character in the end: {ranked[0][1]}, {ranked[0][0]:.3f}.")
+        bits, name = ranked[0]
+        sentences.append(f"Fewest bits per character in the end: {name}, {bits:.3f}.")
+
     for run in runs:
         if run.events:
-            found.append(f"{run.name}: left its course {_times(len(run.events))}, see the events.")
-    return found
+            number = len(run.events)
+            times = "once" if number == 1 else f"{number} times"
+            sentences.append(f"{run.name}: left its course {times}, see the events.")
+    return sentences
 
 
-def sections(runs: Sequence[Trained]) -> list[Section]:
-    """The end of every run, its evaluations on the way, its events."""
-    keys = [key for key in SCORES if any(run.latest(key) is not None for run in runs)]
-    ends = [
-        [
-            run.name,
-            *_progress(run.last),
-            _speed(run),
-            *(_said(key, run.latest(key)) for key in keys),
-        ]
-        for run in runs
-    ]
-    header = [
-        "run",
-        "steps",
-        "million tokens",
-        "minutes",
-        "tokens per second",
-        *(SCORES[key] for key in keys),
-    ]
-    found = [Section("end", "In the end", header=header, body=ends)]
+def pretrain_sections(runs: Sequence[PretrainLog]) -> list[Section]:
+    """Tabulate the end of every run, its evaluations on the way, its events."""
+    keys = [key for key in PRETRAIN_SCORES if any(run.latest(key) is not None for run in runs)]
+    titles = [PRETRAIN_SCORES[key] for key in keys]
+    progress = ["steps", "million tokens", "minutes"]
+
+    ends = []
+    for run in runs:
+        cells = [_cell(key, run.latest(key)) for key in keys]
+        ends.append([run.name, *_progress(run.last), _speed(run), *cells])
+    header = ["run", *progress, "tokens per second", *titles]
+    sections = [Section("end", "In the end", header=header, body=ends)]
+
     for number, run in enumerate(runs):
-        if run.evaluations:
-            title = f"On the way: {run.name}" if len(runs) > 1 else "On the way"
-            body = [
-                [*_progress(line), *(_said(key, line.get(key)) for key in keys)]
-                for line in _spread(run.evaluations)
-            ]
-            found.append(
-                Section(f"way-{number}", title, header=[*header[1:4], *header[5:]], body=body)
-            )
-    told = [
-        f"{run.name}, step {line['step']:,}: {line['event']}" for run in runs for line in run.events
-    ]
-    if told:
-        found.append(Section("events", "Events", bullets=told))
-    return found
+        if not run.evaluations:
+            continue
+        title = f"On the way: {run.name}" if len(runs) > 1 else "On the way"
+        body = []
+        for line in _spread(run.evaluations):
+            body.append([*_progress(line), *(_cell(key, line.get(key)) for key in keys)])
+        sections.append(Section(f"way-{number}", title, header=[*progress, *titles], body=body))
+
+    events = []
+    for run in runs:
+        events += [f"{run.name}, step {line['step']:,}: {line['event']}" for line in run.events]
+    if events:
+        sections.append(Section("events", "Events", bullets=events))
+    return sections
 
 
-def rows(runs: Sequence[Trained]) -> list[dict[str, Any]]:
-    """One row per run for a terminal or a program: run, steps, tokens, seconds and its latest scores."""
-    scores = {
-        run.name: {key: run.latest(key) for key in SCORES if run.latest(key) is not None}
-        for run in runs
-    }
-    progress = ("tokens", "seconds")
-    return [
-        {
-            "run": r.name,
-            "steps": r.last["step"],
-            **{k: r.last[k] for k in progress},
-            **scores[r.name],
-        }
-        for r in runs
-    ]
+def pretrain_rows(runs: Sequence[PretrainLog]) -> list[dict[str, Any]]:
+    """Return one row per run for a terminal or a program.
+
+    Keys: run, steps, tokens, seconds, and the latest scores that were measured.
+    """
+    rows = []
+    for run in runs:
+        latest = {key: run.latest(key) for key in PRETRAIN_SCORES}
+        last = run.last
+        rows.append(
+            {
+                "run": run.name,
+                "steps": last["step"],
+                "tokens": last["tokens"],
+                "seconds": last["seconds"],
+                **{key: value for key, value in latest.items() if value is not None},
+            }
+        )
+    return rows
 
 
-def _order_sentence(run: Trained) -> str:
+def _order_sentence(run: PretrainLog) -> str:
+    """Say whether a run reads word order; "" when that was never measured."""
     gains = run.series("order_gain")
     if not gains:
         return ""
     tokens, gain = gains[-1]
     since = next((at for at, value in gains if value >= READS_ORDER), None)
     if since is None or gain < READS_ORDER:
-        return f"{run.name}: does not read word order after {_millions(tokens)} million tokens (order gain {gain:.2f})."
-    return f"{run.name}: reads word order, first seen after {_millions(since)} million tokens (order gain now {gain:.2f})."
+        return (
+            f"{run.name}: does not read word order after {_millions(tokens)} million tokens "
+            f"(order gain {gain:.2f})."
+        )
+    return (
+        f"{run.name}: reads word order, first seen after {_millions(since)} million tokens "
+        f"(order gain now {gain:.2f})."
+    )
 
 
-def _progress(line: Line) -> list[str]:
+def _progress(line: LogLine) -> list[str]:
+    """Format steps, million tokens and minutes."""
     return [f"{line['step']:,}", _millions(line["tokens"]), f"{line['seconds'] / 60:,.1f}"]
 
 
-def _speed(run: Trained) -> str:
+def _speed(run: PretrainLog) -> str:
     line = run.last
     return f"{line['tokens'] / line['seconds']:,.0f}" if line["seconds"] > 0 else NONE
 
 
-def _said(key: str, value: float | None) -> str:
+def _cell(key: str, value: float | None) -> str:
     if value is None:
         return NONE
     return f"{value:.3f}" if key in _PLAIN else points(value)
@@ -179,12 +205,8 @@ def _millions(tokens: float) -> str:
     return f"{tokens / 1e6:,.2f}"
 
 
-def _times(number: int) -> str:
-    return "once" if number == 1 else f"{number} times"
-
-
-def _spread(lines: Sequence[Line]) -> list[Line]:
-    """The first line, the last one and some between."""
+def _spread(lines: Sequence[LogLine]) -> list[LogLine]:
+    """Return the first line, the last one and some between."""
     if len(lines) <= _MOST:
         return list(lines)
     return [lines[round(i * (len(lines) - 1) / (_MOST - 1))] for i in range(_MOST)]

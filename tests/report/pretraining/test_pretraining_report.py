@@ -9,8 +9,7 @@ import sys
 import pytest
 
 from destila.errors import DataError
-from destila.report.pretraining import pretraining_log, pretraining_page
-from destila.report.pretraining import pretraining_report as pretraining
+from destila.report.pretraining import pretraining_log, pretraining_page, pretraining_report
 
 EVENT = "the loss left its course: back to step 20, rate x 0.5"
 
@@ -55,8 +54,8 @@ def folder(tmp_path):
 
 
 def test_one_run_and_several_are_found_and_torn_lines_left_out(folder):
-    assert [run.name for run in pretraining_log.read(folder)] == ["bags", "order"]
-    (alone,) = pretraining_log.read(folder / "order")
+    assert [run.name for run in pretraining_log.read_pretrain_logs(folder)] == ["bags", "order"]
+    (alone,) = pretraining_log.read_pretrain_logs(folder / "order")
     assert alone.series("order_gain") == [
         (500_000, 0.01),
         (1_000_000, 0.05),
@@ -69,13 +68,13 @@ def test_one_run_and_several_are_found_and_torn_lines_left_out(folder):
 
 
 def test_a_folder_without_a_log_is_refused(tmp_path):
-    assert pretraining_log.read(tmp_path) == []
+    assert pretraining_log.read_pretrain_logs(tmp_path) == []
     with pytest.raises(DataError, match=r"has no log.jsonl of a pre-training"):
-        pretraining.write(tmp_path)
+        pretraining_report.write_pretrain_report(tmp_path)
 
 
 def test_it_says_who_reads_word_order_since_when(folder):
-    found = pretraining.verdicts(pretraining_log.read(folder))
+    found = pretraining_report.pretrain_verdicts(pretraining_log.read_pretrain_logs(folder))
     assert found == [
         "bags: does not read word order after 1.50 million tokens (order gain 0.03).",
         "order: reads word order, first seen after 1.50 million tokens (order gain now 0.90).",
@@ -88,14 +87,16 @@ def test_a_run_that_lost_its_sense_of_order_is_not_said_to_have_it(tmp_path):
     write(tmp_path, lines([0.01, 0.4, 0.05]))
     assert (
         "does not read word order after 1.50"
-        in pretraining.verdicts(pretraining_log.read(tmp_path))[0]
+        in pretraining_report.pretrain_verdicts(pretraining_log.read_pretrain_logs(tmp_path))[0]
     )
 
 
 def test_what_is_true_of_many_runs_is_said_once(tmp_path):
     for name, gain in (("a", 0.01), ("b", 0.02), ("c", 0.0), ("d", 0.03), ("e", 0.9)):
         write(tmp_path / name, lines([0.0, gain]))
-    first, second, *_ = pretraining.verdicts(pretraining_log.read(tmp_path))
+    first, second, *_ = pretraining_report.pretrain_verdicts(
+        pretraining_log.read_pretrain_logs(tmp_path)
+    )
     assert first.startswith("e: reads word order")
     assert (
         second == "4 runs do not read word order in the end (order gain 0.03 at most): a, b, c, d."
@@ -103,7 +104,7 @@ def test_what_is_true_of_many_runs_is_said_once(tmp_path):
 
 
 def test_the_markdown_has_the_end_the_way_and_the_events(folder):
-    text = pretraining.markdown(pretraining_log.read(folder), "study")
+    text = pretraining_report.pretrain_markdown(pretraining_log.read_pretrain_logs(folder), "study")
     assert "| order | 40 | 2.00 | 3.3 | 10,000 | 4.000 | 0.450 | 40.00 | 0.900 | 90.00 |" in text
     assert "## On the way: bags" in text
     assert "| 10 | 0.50 | 0.8 | 7.000 | 1.800 | 10.00 | 0.010 | – |" in text
@@ -113,13 +114,17 @@ def test_the_markdown_has_the_end_the_way_and_the_events(folder):
 
 def test_long_ways_are_thinned_but_keep_their_ends(tmp_path):
     write(tmp_path, lines([0.01] * 100))
-    (way,) = [s for s in pretraining.sections(pretraining_log.read(tmp_path)) if s.key == "way-0"]
+    (way,) = [
+        s
+        for s in pretraining_report.pretrain_sections(pretraining_log.read_pretrain_logs(tmp_path))
+        if s.key == "way-0"
+    ]
     assert len(way.body) == 12
     assert [way.body[0][0], way.body[-1][0]] == ["10", "1,000"]
 
 
 def test_rows_for_programs(folder):
-    bags, order = pretraining.rows(pretraining_log.read(folder))
+    bags, order = pretraining_report.pretrain_rows(pretraining_log.read_pretrain_logs(folder))
     assert (bags["run"], bags["steps"], bags["tokens"], bags["order_gain"]) == (
         "bags",
         30,
@@ -131,7 +136,7 @@ def test_rows_for_programs(folder):
 
 def test_the_page_draws_what_was_measured(folder):
     pytest.importorskip("jinja2")
-    markdown, page = pretraining.write(folder)
+    markdown, page = pretraining_report.write_pretrain_report(folder)
     text = page.read_text(encoding="utf-8")
     assert markdown.name == "report.md"
     titles = re.findall(r"<figcaption>([^.]+)\.", text)
@@ -157,9 +162,13 @@ def test_the_page_draws_what_was_measured(folder):
 def test_names_are_escaped(folder):
     pytest.importorskip("jinja2")
     (folder / "bags").rename(folder / "<b>")
-    runs = pretraining_log.read(folder)
-    text = pretraining_page.html(
-        runs, "<i>", "", pretraining.verdicts(runs), pretraining.sections(runs)
+    runs = pretraining_log.read_pretrain_logs(folder)
+    text = pretraining_page.pretrain_html(
+        runs,
+        "<i>",
+        "",
+        pretraining_report.pretrain_verdicts(runs),
+        pretraining_report.pretrain_sections(runs),
     )
     assert "<b>" not in text
     assert "&lt;b&gt;: does not read" in text
@@ -167,8 +176,8 @@ def test_names_are_escaped(folder):
 
 def test_without_jinja2_there_is_the_markdown(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "jinja2", None)
-    monkeypatch.setattr(pretraining, "find_spec", lambda name: None)
-    assert [path.name for path in pretraining.write(folder)] == ["report.md"]
+    monkeypatch.setattr(pretraining_report, "find_spec", lambda name: None)
+    assert [path.name for path in pretraining_report.write_pretrain_report(folder)] == ["report.md"]
 
 
 def test_values_that_are_not_finite_are_not_drawn(tmp_path):
@@ -179,6 +188,6 @@ def test_values_that_are_not_finite_are_not_drawn(tmp_path):
             {"step": 25, "tokens": 10, "seconds": 1.0, "loss": float("nan"), "lr": 1.0},
         ],
     )
-    (run,) = pretraining_log.read(tmp_path)
+    (run,) = pretraining_log.read_pretrain_logs(tmp_path)
     assert len(run.series("loss")) == 2
     assert len(run.series("lr")) == 3
