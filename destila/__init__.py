@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from destila.errors import (
     CacheError,
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from destila.inference.labeller import Labeller
+    from destila.study.intake.distil_data import FinishedStudy
+    from destila.study.planning.recipe import Recipe
 
 __all__ = [
     "CacheError",
@@ -28,22 +31,96 @@ __all__ = [
     "DestilaError",
     "MissingExtraError",
     "ModelError",
+    "Recipe",
     "TokenizerError",
     "TrainingError",
     "__version__",
+    "distil",
+    "export",
     "load",
+    "measure",
+    "run",
 ]
 
 
 def load(folder: str | Path, *, threads: int | None = None) -> Labeller:
-    """The model in a folder, ready to label: `destila.load("best").predict(["Vivo en Sevilla."])`.
+    """Return the model in a folder, ready to label: `load("best").predict(["Vivo en Sevilla."])`.
 
-    A folder of `destila export` runs in onnxruntime or OpenVINO, without torch; one with weights runs in torch.
-    threads: of an exported model; None: as many as this process may keep busy. Raises ModelError when the folder has
-    no task head with label names, or is damaged.
+    A folder of `destila export` runs in onnxruntime or OpenVINO, without torch; one with weights runs
+    in torch.
+
+    Args:
+        folder: with a task head and label names.
+        threads: of an exported model; None: as many as this process may keep busy.
+
+    Raises:
+        ModelError: the folder has no task head with label names, or is damaged.
     """
-    from destila.inference.labeller import (
-        Labeller,
-    )  # loads onnxruntime or torch, so only when asked for
+    from destila.inference.labeller import Labeller  # loads onnxruntime or torch: only when needed
 
     return Labeller(folder, threads=threads)
+
+
+def distil(
+    data: str | Path,
+    *,
+    teacher: str | None = None,
+    text: str | None = None,
+    label: str | None = None,
+    pair: str | None = None,
+    out: str | Path = "runs",
+) -> FinishedStudy:
+    """Distil a student from a data file: `distil("reviews.csv", teacher="my-teacher").table`.
+
+    Args:
+        data: CSV, TSV, JSON, column, CoNLL-U or SQuAD file.
+        teacher: folder or hub name; None: a teacher is trained from scratch.
+        text: column of the text; None: it is detected.
+        label: column of the label; None: it is detected.
+        pair: column of the second text; None: it is detected.
+        out: folder of studies.
+
+    Raises:
+        DataError: the file cannot be read as examples.
+    """
+    from destila.study.intake.distil_data import distil_data
+
+    columns = {"text": text, "label": label, "pair": pair}
+    chosen = {name: column for name, column in columns.items() if column is not None}
+    return distil_data(data, teacher=teacher, columns=chosen, out=out)
+
+
+def run(recipe: Recipe | str | Path) -> FinishedStudy:
+    """Run the study of a recipe, or of a recipe's file, and return its table and records."""
+    from destila.study.intake.distil_data import run_whole
+    from destila.study.planning.recipe import Recipe, read_recipe
+
+    return run_whole(recipe if isinstance(recipe, Recipe) else read_recipe(str(recipe)))
+
+
+def export(model: str | Path, **options: Any) -> dict[str, Any]:
+    """Write a model as a folder that runs without torch; options are those of `destila export`."""
+    return _command("export", model=str(model), **options)
+
+
+def measure(*models: str | Path, **options: Any) -> dict[str, Any]:
+    """Measure what models cost on this machine; options are those of `destila measure`."""
+    return _command("measure", models=tuple(map(str, models)), **options)
+
+
+def _command(name: str, **options: Any) -> dict[str, Any]:
+    """Run a command from Python and return its result."""
+    from destila.config import build_config
+
+    command = importlib.import_module(f"destila.commands.{name}")
+    result: dict[str, Any] = command.run(build_config(command.Config, options, where=name))
+    return result
+
+
+def __getattr__(name: str) -> Any:
+    """Import `Recipe` when it is first asked for: it needs pydantic, which labelling does without."""
+    if name == "Recipe":
+        from destila.study.planning.recipe import Recipe
+
+        return Recipe
+    raise AttributeError(f"module 'destila' has no attribute '{name}'")

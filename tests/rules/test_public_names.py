@@ -79,3 +79,16 @@ def test_starting_costs_under_half_a_second_of_processor_time(kind: str) -> None
         return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
     assert min(cost() for _ in range(3)) < 0.5
+
+
+def test_public_functions_are_no_rooms() -> None:
+    """Importing every module of the package leaves each public name what it was."""
+    code = """
+import importlib, pkgutil, types, destila
+for module in pkgutil.walk_packages(destila.__path__, "destila."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+wrong = [n for n in destila.__all__ if isinstance(getattr(destila, n), types.ModuleType)]
+assert not wrong, wrong
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
