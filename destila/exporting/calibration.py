@@ -21,7 +21,7 @@ class Range(NamedTuple):
     high: float
 
     def step(self) -> tuple[float, int]:
-        """The scale and the zero point of unsigned 8-bit values."""
+        """Return the scale and the zero point of unsigned 8-bit values."""
         scale = (self.high - self.low) / 255 or 1.0
         return scale, round(-self.low / scale)
 
@@ -32,27 +32,35 @@ def ranges(
     feeds: Sequence[Mapping[str, np.ndarray]],
     quantile: float = QUANTILE,
 ) -> dict[str, Range]:
-    """The range of each named value over all feeds: the widest of the feeds' own quantiles.
+    """Return the range of each named value over all feeds: the widest of the feeds' quantiles.
 
-    quantile: 1.0 takes minimum and maximum.
+    Args:
+        proto: the fp32 graph.
+        names: of activations in it.
+        feeds: its inputs on the calibration texts.
+        quantile: share of values inside, on either side; 1.0 takes minimum and maximum.
     """
+    # The same graph, with the activations as its outputs.
     watched = onnx.ModelProto()
     watched.CopyFrom(proto)
     del watched.graph.output[:]
-    watched.graph.output.extend(
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names
-    )
+    for name in names:
+        watched.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
     session = open_graph(watched)
+
+    # Quantiles of each text, not of all: one long text must not hide the others.
     low, high = np.zeros(len(names)), np.zeros(len(names))
     for feed in feeds:
         values = session.run(list(names), dict(feed))
-        found = np.array([np.quantile(value, (1 - quantile, quantile)) for value in values])
-        low, high = np.minimum(low, found[:, 0]), np.maximum(high, found[:, 1])
+        bounds = np.array([np.quantile(value, (1 - quantile, quantile)) for value in values])
+        low = np.minimum(low, bounds[:, 0])  # [N], as bounds is [N, 2]
+        high = np.maximum(high, bounds[:, 1])
+
     return {name: Range(float(a), float(b)) for name, a, b in zip(names, low, high, strict=True)}
 
 
 def open_graph(proto: onnx.ModelProto, threads: int = 1) -> onnxruntime.InferenceSession:
-    """An onnxruntime session of a graph in memory."""
+    """Return an onnxruntime session of a graph in memory."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3

@@ -1,4 +1,4 @@
-"""The mode for a machine: every candidate and thread count, timed in turns on the user's own texts for some seconds."""
+"""The mode for a machine: every candidate and thread count, timed in turns for some seconds."""
 
 from __future__ import annotations
 
@@ -24,59 +24,76 @@ _LEAST = 3
 
 
 def choose_runtime(
-    folder: Path, allowed: Sequence[ExportCandidate], windows: Sequence[TokenWindow], seconds: float
+    folder: Path,
+    allowed: Sequence[ExportCandidate],
+    windows: Sequence[TokenWindow],
+    seconds: float,
 ) -> dict[str, Any]:
-    """The fastest of the candidates, one text after another: `{"name", "threads", "ms", "machine", "tried"}`.
+    """Return the fastest candidate and thread count, one text after another, and all that was tried.
 
-    ms: median over turns of the mean per window. windows: what is timed; the first of them, as many as a turn has.
+    Args:
+        folder: of the export.
+        allowed: the candidates that may win.
+        windows: what is timed; the first of them, as many as a turn has.
+        seconds: how long timing takes, at least.
+
+    Returns:
+        `name`, `threads`, `ms` (median over turns of the mean per window), `machine`, `versions`,
+        `turns`, `windows`, `tokens`, and `tried` with the same for every other one.
     """
-    counts = thread_counts(processors.available())
-    sessions = {
-        (c.name, n): open_session(folder / c.file, threads=n, kind=c.kind)
-        for c in allowed
-        for n in counts
-    }
-    given = [feeds(*window) for window in windows[:_TEXTS]]
-    calls = {
-        f"{name} {n}": [partial(_turn, session, given)] for (name, n), session in sessions.items()
-    }
-    start, warmup = time.perf_counter(), 1
+    # A session for each candidate with each number of threads.
+    sessions: dict[tuple[str, int], Session] = {}
+    for candidate in allowed:
+        for threads in thread_counts(processors.available()):
+            sessions[candidate.name, threads] = open_session(
+                folder / candidate.file, threads=threads, kind=candidate.kind
+            )
+    inputs = [feeds(*window) for window in windows[:_TEXTS]]
+
+    # They take turns, so that a busy moment slows all of them; only the first turn warms up.
+    names = {key: f"{key[0]} {key[1]}" for key in sessions}
+    calls = {names[key]: [partial(_turn, session, inputs)] for key, session in sessions.items()}
     turns: list[dict[str, np.ndarray]] = []
+    start = time.perf_counter()
     while len(turns) < _LEAST or time.perf_counter() - start < seconds:
-        turns.append(time_paired(calls, warmup=warmup, repeats=1))
-        warmup = 0
+        turns.append(time_paired(calls, warmup=0 if turns else 1, repeats=1))
+
+    # Milliseconds per window of every turn, [turns].
     times = {
-        key: np.array([turn[f"{key[0]} {key[1]}"].item() for turn in turns]) / len(given)
-        for key in sessions
+        key: np.array([turn[name].item() for turn in turns]) / len(inputs)
+        for key, name in names.items()
     }
-    medians = {key: float(np.median(found)) for key, found in times.items()}
+    medians = {key: float(np.median(values)) for key, values in times.items()}
     ranked = sorted(medians, key=lambda key: medians[key])
-    name, threads = ranked[0]
+    best = ranked[0]
+    tried = [
+        {
+            "name": key[0],
+            "threads": key[1],
+            "ms": medians[key],
+            "p95_ms": float(np.percentile(times[key], 95)),
+        }
+        for key in ranked
+    ]
     return {
-        "name": name,
-        "threads": threads,
-        "ms": medians[name, threads],
+        "name": best[0],
+        "threads": best[1],
+        "ms": medians[best],
         "machine": f"{machine.cpu()} ({machine.instructions()})",
         "versions": machine.versions(),
         "turns": len(turns),
-        "windows": len(given),
+        "windows": len(inputs),
         "tokens": float(np.mean([len(window[0]) for window in windows[:_TEXTS]])),
-        "tried": [
-            {"name": c, "threads": n, "ms": medians[c, n], "p95_ms": _p95(times[c, n])}
-            for c, n in ranked
-        ],
+        "tried": tried,
     }
 
 
 def thread_counts(available: int) -> list[int]:
-    """The numbers of threads that are tried: powers of two, and all."""
-    return sorted({available, *(2**i for i in range(available.bit_length()) if 2**i <= available)})
+    """Return the numbers of threads that are tried: powers of two, and all."""
+    powers = (2**i for i in range(available.bit_length()))
+    return sorted({available, *(count for count in powers if count <= available)})
 
 
-def _turn(session: Session, given: Sequence[dict[str, np.ndarray]]) -> None:
-    for inputs in given:
-        session(inputs)
-
-
-def _p95(times: np.ndarray) -> float:
-    return float(np.percentile(times, 95))
+def _turn(session: Session, inputs: Sequence[dict[str, np.ndarray]]) -> None:
+    for each in inputs:
+        session(each)

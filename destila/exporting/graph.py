@@ -17,41 +17,57 @@ IR_VERSION = 11
 
 
 class Graph:
-    """A graph under construction. Values are named by strings; names are made unique by their caller's prefix."""
+    """A graph under construction.
+
+    Values are named by strings; their caller's prefix makes the names unique.
+    """
 
     def __init__(self) -> None:
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: dict[str, onnx.TensorProto] = {}
 
     def constant(self, name: str, value: np.ndarray) -> str:
-        """The name of a stored constant; a name that is already there is kept, so shared weights are stored once."""
+        """Store a constant and return its name; one that is there is kept, so weights are shared."""
         if name not in self.initializers:
-            self.initializers[name] = numpy_helper.from_array(np.asarray(value, order="C"), name)
+            contiguous = np.asarray(value, order="C")
+            self.initializers[name] = numpy_helper.from_array(contiguous, name)
         return name
 
     def add(
         self, op: str, inputs: list[str], output: str, *, domain: str = "", **attributes: Any
     ) -> str:
-        """Adds a node of one output, whose name is also the node's; returns it. An absent optional input is ''."""
-        self.nodes.append(
-            helper.make_node(op, inputs, [output], name=output, domain=domain, **attributes)
-        )
+        """Add a node of one output and return the output's name, which is also the node's.
+
+        Args:
+            op: type of the node.
+            inputs: names of its inputs; an optional one that is absent is ''.
+            output: name of its output.
+            domain: "" for ONNX's own operators.
+            attributes: of the node.
+        """
+        node = helper.make_node(op, inputs, [output], name=output, domain=domain, **attributes)
+        self.nodes.append(node)
         return output
 
     def model(
         self, inputs: dict[str, list[str]], output: str, shape: list[str | int]
     ) -> onnx.ModelProto:
-        """The whole model: int64 inputs with the named axes, one float32 output."""
+        """Return the whole model.
+
+        Args:
+            inputs: names of int64 inputs, with the names of their axes.
+            output: name of the one float32 output.
+            shape: of the output.
+        """
+        takes = [
+            helper.make_tensor_value_info(name, TensorProto.INT64, axes)
+            for name, axes in inputs.items()
+        ]
+        gives = [helper.make_tensor_value_info(output, TensorProto.FLOAT, shape)]
         graph = helper.make_graph(
-            self.nodes,
-            "destila",
-            [
-                helper.make_tensor_value_info(name, TensorProto.INT64, axes)
-                for name, axes in inputs.items()
-            ],
-            [helper.make_tensor_value_info(output, TensorProto.FLOAT, shape)],
-            list(self.initializers.values()),
+            self.nodes, "destila", takes, gives, list(self.initializers.values())
         )
+
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
         return helper.make_model(
             graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="destila"

@@ -1,8 +1,8 @@
 """Which products int8 hurts, and the fewest to keep in fp32 so that the score stays.
 
-A score counts right answers, so most groups alone leave it as it is; how far the logits move orders those.
-
-A group is what one layer does in one step (queries, keys and values together), since its products share their input.
+A score counts right answers, so most groups alone leave it as it is; how far the logits move orders
+those. A group is what one layer does in one step (queries, keys and values together), since its
+products share their input.
 """
 
 from __future__ import annotations
@@ -26,9 +26,14 @@ _TOGETHER = ("query", "key", "value")
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What a group costs. score: with only this group in int8; drop: fp32's score minus that.
+    """What a group costs.
 
-    moved: mean |difference| of the logits from fp32's over the windows given, in logits; 0 without any.
+    Args:
+        group: "layer.0.query-key-value".
+        products: the names of its products.
+        score: with only this group in int8.
+        drop: fp32's score minus that.
+        moved: mean |difference| of the logits from fp32's over some windows; 0 without any.
     """
 
     group: str
@@ -43,14 +48,16 @@ class Effect:
 
 
 def groups(proto: onnx.ModelProto) -> dict[str, frozenset[str]]:
-    """The products of each group by name, in the order of the graph; "embeddings" is the tables."""
-    found: dict[str, set[str]] = {"embeddings": {"embeddings"}}
+    """Return the products of each group by name, in the order of the graph.
+
+    "embeddings" stands for the tables.
+    """
+    members: dict[str, set[str]] = {"embeddings": {"embeddings"}}
     for product in products(proto):
         place, _, part = product.rpartition(".")
-        found.setdefault(f"{place}.query-key-value" if part in _TOGETHER else product, set()).add(
-            product
-        )
-    return {name: frozenset(members) for name, members in found.items()}
+        group = f"{place}.query-key-value" if part in _TOGETHER else product
+        members.setdefault(group, set()).add(product)
+    return {name: frozenset(own) for name, own in members.items()}
 
 
 def sensitivity(
@@ -61,19 +68,35 @@ def sensitivity(
     calibration: Sequence[Mapping[str, np.ndarray]] | None = None,
     windows: Sequence[Mapping[str, np.ndarray]] = (),
 ) -> list[Effect]:
-    """The effect of each group alone, the most harmful first: by the score, then by how far the logits move.
+    """Return the effect of each group alone, the most harmful first.
 
-    proto: the fp32 graph; it is scored once itself. windows: inputs of the graph whose logits are compared.
+    They are ordered by the score, then by how far the logits move.
+
+    Args:
+        proto: the fp32 graph, which is scored once itself.
+        score: of a graph on dev.
+        kind: how activations are scaled.
+        calibration: inputs of the texts that static scales come from.
+        windows: inputs whose logits are compared.
     """
-    whole, exact = score(proto), _logits(proto, windows)
+    exact_score, exact_logits = score(proto), _logits(proto, windows)
     parts = groups(proto)
     everything = frozenset().union(*parts.values())
+
     effects = []
     for name, members in parts.items():
+        # Everything in fp32 but this group.
         graph = quantise(proto, kind=kind, keep=everything - members, calibration=calibration)
-        found, moved = score(graph), np.abs(_logits(graph, windows) - exact)
+        own_score = score(graph)
+        moved = np.abs(_logits(graph, windows) - exact_logits)
         effects.append(
-            Effect(name, members, found, whole - found, float(moved.mean()) if moved.size else 0.0)
+            Effect(
+                group=name,
+                products=members,
+                score=own_score,
+                drop=exact_score - own_score,
+                moved=float(moved.mean()) if moved.size else 0.0,
+            )
         )
     return sorted(effects, key=lambda effect: (-effect.drop, -effect.moved))
 
@@ -87,11 +110,18 @@ def keep_needed(
     calibration: Sequence[Mapping[str, np.ndarray]] | None = None,
     effects: Sequence[Effect] | None = None,
 ) -> frozenset[str]:
-    """The products to keep in fp32 for the score to drop by at most max_drop; empty when int8 is good enough.
+    """Return the products to keep in fp32 for the score to hold; empty when int8 is good enough.
 
-    Groups are kept from the most harmful on until the score holds; then each is given up again where the score holds
-    without it. effects: what `sensitivity` found; None: it is asked only if needed. Raises ModelError for a negative
-    max_drop.
+    Args:
+        proto: the fp32 graph.
+        score: of a graph on dev.
+        max_drop: the most that the score may drop.
+        kind: how activations are scaled.
+        calibration: inputs of the texts that static scales come from.
+        effects: of `sensitivity`; None: computed here, only if needed.
+
+    Raises:
+        ModelError: max_drop is negative.
     """
     if max_drop < 0:
         raise ModelError(f"max_drop = {max_drop}: the most that a score may drop is 0 or more")
@@ -105,12 +135,16 @@ def keep_needed(
         return frozenset()
     if effects is None:
         effects = sensitivity(proto, score, kind=kind, calibration=calibration)
+
+    # Groups are kept from the most harmful on until the score holds.
     kept: list[Effect] = []
     for effect in effects:
         kept.append(effect)
         if holds(kept):
             break
-    for effect in kept[-2::-1]:  # the last one was needed: the score did not hold before it
+
+    # Then each is given up again where the score holds without it; the last one was needed.
+    for effect in kept[-2::-1]:
         fewer = [other for other in kept if other is not effect]
         if holds(fewer):
             kept = fewer
@@ -118,7 +152,7 @@ def keep_needed(
 
 
 def _logits(proto: onnx.ModelProto, windows: Sequence[Mapping[str, np.ndarray]]) -> np.ndarray:
-    """The logits of all windows, one behind the other."""
+    """Return the logits of all windows, one behind the other, [N]."""
     if not windows:
         return np.empty(0)
     session = open_graph(proto)

@@ -1,7 +1,7 @@
-"""A model folder as a function from texts to objects: what `destila.load` gives, and `destila predict` uses.
+"""A model folder as a function from texts to objects, for `destila.load` and `destila predict`.
 
-A folder of `destila export` is run without torch, any other with it. What is imported here is all that a new process
-waits for before its first answer: neither torch nor pydantic.
+A folder of `destila export` is run without torch, any other with it. What is imported here is all
+that a new process waits for before its first answer: neither torch nor pydantic.
 """
 
 from __future__ import annotations
@@ -24,15 +24,20 @@ CHUNK = 256
 
 
 class Labeller:
-    """A loaded model folder that labels texts."""
+    """A loaded model folder that labels texts.
+
+    Args:
+        folder: model folder or hub name.
+        threads: of an exported model; None: as many as this process may keep busy.
+    """
 
     def __init__(self, folder: str | Path, *, threads: int | None = None) -> None:
         path = hub.resolve(folder)
-        self.predictor: Predictor = (
-            RuntimePredictor(path, threads=threads)
-            if is_exported(path)
-            else _torch(read_folder(path))
-        )
+        self.predictor: Predictor
+        if is_exported(path):
+            self.predictor = RuntimePredictor(path, threads=threads)
+        else:
+            self.predictor = _load_torch(read_folder(path))
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -42,24 +47,27 @@ class Labeller:
     def predict(
         self, texts: Iterable[str | dict[str, Any]], *, first: int = 0
     ) -> Iterator[dict[str, Any]]:
-        """One object per text (see docs/reference/json.md), in order, read lazily.
+        """Yield one object per text (see docs/reference/json.md), in order, read lazily.
 
-        texts: strings, or dicts with `text` (or `words`) and optionally `id` and `pair`. first: number of the first
-        text, which its id and error messages go by.
+        Args:
+            texts: strings, or dicts with `text` (or `words`) and optionally `id` and `pair`.
+            first: number of the first text, which its id and error messages go by.
         """
         source, task = iter(texts), self.predictor.task
-        seen = first
+        number = first
         while chunk := list(islice(source, CHUNK)):
+            # A faulty row is named by its number before any of its chunk is labelled.
             rows = [{"text": item} if isinstance(item, str) else item for item in chunk]
-            examples = [task.read_row(row, number) for number, row in enumerate(rows, seen)]
-            seen += len(chunk)
+            examples = [task.read_row(row, i) for i, row in enumerate(rows, number)]
+            number += len(chunk)
+
             predictions = self.predictor.predict(examples)
             for example, prediction in zip(examples, predictions, strict=True):
                 yield task.to_json(example, prediction, self.labels)
 
 
-def _torch(info: FolderInfo) -> Predictor:
-    """The Predictor of a folder with weights; raises MissingExtraError without torch."""
+def _load_torch(info: FolderInfo) -> Predictor:
+    """Return the Predictor of a folder with weights; raise MissingExtraError without torch."""
     _, labels = info.head()
     require("torch", "train")
     from destila.models import hf

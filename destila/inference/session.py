@@ -1,8 +1,8 @@
 """An exported graph, opened: a function from token ids to logits, in onnxruntime or OpenVINO.
 
-One graph serves in two ways. Alone (`callers` = 1), a call uses all the threads, for the shortest time of one text.
-Shared by as many callers as there are threads, each call keeps to the thread that makes it (both libraries let other
-Python threads go on meanwhile), for the most texts per second.
+One graph serves in two ways. Alone (`callers` = 1), a call uses all the threads, for the shortest
+time of one text. Shared by as many callers as there are threads, each call keeps to the thread that
+makes it (both libraries let other Python threads go on meanwhile), for the most texts per second.
 """
 
 from __future__ import annotations
@@ -21,15 +21,20 @@ INPUTS = ("input_ids", "mask", "type_ids")
 """What a graph may ask for, int64 [B, L] each: ids, 1 for real tokens, token types."""
 
 Feeds = Mapping[str, np.ndarray]
+
 TokenWindow = tuple[np.ndarray, np.ndarray]
 """Token ids and token types of one call, [L] each."""
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """An open graph; call it with int64 arrays [B, L] under the names of INPUTS, more than it asks for is left out.
+    """An open graph, to be called with int64 arrays [B, L] under the names of INPUTS.
 
-    inputs: the names that it asks for. shape: of its logits, None where it is not fixed. backend: the library.
+    Args:
+        file: the graph.
+        backend: the library that runs it.
+        inputs: the names that it asks for; more than these is left out.
+        shape: of its logits, None where it is not fixed.
     """
 
     file: Path
@@ -39,55 +44,68 @@ class Session:
     _run: Callable[[dict[str, np.ndarray]], np.ndarray]
 
     def __call__(self, feeds: Feeds) -> np.ndarray:
-        """Logits f32 [B, C] or [B, L, C]; raises ModelError when the graph cannot take the feeds."""
+        """Return logits f32 [B, C] or [B, L, C].
+
+        Raises:
+            ModelError: the graph cannot take the feeds.
+        """
         missing = [name for name in self.inputs if name not in feeds]
         if missing:
             raise ModelError(
                 f"{self.file} needs the input {', '.join(missing)}, which was not given"
             )
-        given = {name: feeds[name] for name in self.inputs}
+
+        chosen = {name: feeds[name] for name in self.inputs}
         try:
-            return self._run(given)
+            return self._run(chosen)
         except Exception as error:  # neither library raises anything narrower
+            ids = chosen["input_ids"]
             raise ModelError(
-                f"{self.file} cannot read these ids (up to {int(given['input_ids'].max(initial=0))}, "
-                f"{given['input_ids'].shape[-1]} tokens): is the tokenizer its own? {_first_line(error)}"
+                f"{self.file} cannot read these ids (up to {int(ids.max(initial=0))}, "
+                f"{ids.shape[-1]} tokens): is the tokenizer its own? {_first_line(error)}"
             ) from error
 
 
 def feeds(input_ids: np.ndarray, type_ids: np.ndarray) -> dict[str, np.ndarray]:
-    """The inputs of one unpadded call, int64 [1, L], from ids and types [L]."""
-    ids = np.asarray(input_ids, np.int64)[None]
-    return {
-        "input_ids": ids,
-        "mask": np.ones_like(ids),
-        "type_ids": np.asarray(type_ids, np.int64)[None],
-    }
+    """Return the inputs of one unpadded call, int64 [1, L], from ids and types [L]."""
+    ids = np.asarray(input_ids, np.int64)[None]  # [1, L]
+    types = np.asarray(type_ids, np.int64)[None]  # [1, L]
+    return {"input_ids": ids, "mask": np.ones_like(ids), "type_ids": types}
 
 
 def open_session(
     file: Path | str, *, threads: int = 1, callers: int = 1, kind: str = ""
 ) -> Session:
-    """The Session of a graph: a `.onnx` file in onnxruntime, an `.xml` file in OpenVINO.
+    """Return the Session of a graph: a `.onnx` file in onnxruntime, an `.xml` file in OpenVINO.
 
-    threads: used in all, at least 1. callers: how many of our threads call it at once. kind: one that ends
-    in "bf16" computes in bfloat16 (OpenVINO). Raises ModelError for a file that is missing, damaged, too new for the library, or no encoder
-    of ours, and MissingExtraError without OpenVINO.
+    Args:
+        file: the graph.
+        threads: used in all, at least 1.
+        callers: how many of our threads call it at once.
+        kind: one that ends in "bf16" computes in bfloat16 (OpenVINO).
+
+    Raises:
+        ModelError: the file is missing, damaged, too new for the library, or no encoder of ours.
+        MissingExtraError: OpenVINO is not installed.
     """
     file = Path(file)
     if not file.is_file():
         raise ModelError(f"no graph at {file}: 'destila export' writes it")
+
     if file.suffix == ".xml":
         return _checked(_openvino(file, threads, callers, kind))
     return _checked(_onnxruntime(file, threads, callers))
 
 
 def _checked(session: Session) -> Session:
+    """Return the session; raise ModelError when it is no encoder of ours."""
     unknown = [name for name in session.inputs if name not in INPUTS]
-    if unknown or "input_ids" not in session.inputs or len(session.shape) not in (2, 3):
+    axes = len(session.shape)
+    if unknown or "input_ids" not in session.inputs or axes not in (2, 3):
         raise ModelError(
-            f"{session.file} is no graph of 'destila export': it asks for {', '.join(session.inputs) or 'nothing'} and "
-            f"answers with {len(session.shape)} axes; known are {', '.join(INPUTS)}, answered with 2 or 3"
+            f"{session.file} is no graph of 'destila export': it asks for "
+            f"{', '.join(session.inputs) or 'nothing'} and answers with {axes} axes; known are "
+            f"{', '.join(INPUTS)}, answered with 2 or 3"
         )
     return session
 
@@ -105,20 +123,19 @@ def _onnxruntime(file: Path, threads: int, callers: int) -> Session:
             str(file), options, providers=["CPUExecutionProvider"]
         )
     except Exception as error:  # the library raises nothing narrower
-        raise ModelError(
-            _refusal(file, str(error), f"onnxruntime {onnxruntime.__version__}")
-        ) from error
+        library = f"onnxruntime {onnxruntime.__version__}"
+        raise ModelError(_refusal(file, str(error), library)) from error
+
     outputs = opened.get_outputs()
     names = [outputs[0].name] if outputs else []
     shape = outputs[0].shape if len(outputs) == 1 else []
 
     def run(feeds: dict[str, np.ndarray]) -> np.ndarray:
-        found: np.ndarray = opened.run(names, feeds)[0]
-        return found
+        logits: np.ndarray = opened.run(names, feeds)[0]
+        return logits
 
-    return Session(
-        file, "onnxruntime", tuple(i.name for i in opened.get_inputs()), _fixed(shape), run
-    )
+    inputs = tuple(value.name for value in opened.get_inputs())
+    return Session(file, "onnxruntime", inputs, _fixed(shape), run)
 
 
 def _openvino(file: Path, threads: int, callers: int, kind: str) -> Session:
@@ -131,13 +148,17 @@ def _openvino(file: Path, threads: int, callers: int, kind: str) -> Session:
     try:
         compiled = openvino.Core().compile_model(str(file), "CPU", settings)
     except RuntimeError as error:
-        raise ModelError(_refusal(file, str(error), f"OpenVINO {openvino.__version__}")) from error
+        library = f"OpenVINO {openvino.__version__}"
+        raise ModelError(_refusal(file, str(error), library)) from error
+
     own = threading.local()  # a request belongs to one caller at a time
 
     def run(feeds: dict[str, np.ndarray]) -> np.ndarray:
         if not hasattr(own, "request"):
             own.request = compiled.create_infer_request()
-        # Not infer(feeds): its copies and checks take a share of a short text's time. Inputs are read where they lie.
+
+        # Not infer(feeds): its copies and checks take a share of a short text's time. Inputs are
+        # read where they lie, so they are held until the answer is there.
         held = {name: np.ascontiguousarray(value) for name, value in feeds.items()}
         for name, value in held.items():
             own.request.set_tensor(name, openvino.Tensor(value, shared_memory=True))
@@ -145,37 +166,34 @@ def _openvino(file: Path, threads: int, callers: int, kind: str) -> Session:
         own.request.wait()
         return np.array(own.request.get_output_tensor(0).data, np.float32)
 
-    shape = [
-        d.get_length() if d.is_static else None for d in compiled.outputs[0].get_partial_shape()
-    ]
-    return Session(
-        file, "openvino", tuple(i.get_any_name() for i in compiled.inputs), _fixed(shape), run
-    )
+    axes = compiled.outputs[0].get_partial_shape()
+    shape = [axis.get_length() if axis.is_static else None for axis in axes]
+    inputs = tuple(value.get_any_name() for value in compiled.inputs)
+    return Session(file, "openvino", inputs, _fixed(shape), run)
 
 
 def _fixed(shape: list[Any]) -> tuple[int | None, ...]:
     return tuple(size if isinstance(size, int) else None for size in shape)
 
 
-def _refusal(file: Path, said: str, library: str) -> str:
-    """What to do about a graph that a library refuses, by the words it uses."""
-    words = said.lower()
-    if (
-        "opset" in words
-        or "ir_version" in words
-        or "ir version" in words
-        or "model_load_utils" in words
-    ):
-        return f"{file} is written in a version of ONNX that {library} does not read: update it, or export again"
-    if (
-        "not a registered" in words
-        or "not implemented" in words
-        or "unsupported operation" in words
-    ):
-        return f"{file} has an operator that {library} does not know ({_first_line(said)}): update it, or export again"
-    return (
-        f"{file} is damaged or incomplete ({library}: {_first_line(said)}): copy it or export again"
-    )
+def _refusal(file: Path, message: str, library: str) -> str:
+    """Return what to do about a graph that a library refuses, by the words it uses."""
+    words = message.lower()
+    newer = ("opset", "ir_version", "ir version", "model_load_utils")
+    unknown = ("not a registered", "not implemented", "unsupported operation")
+
+    if any(word in words for word in newer):
+        return (
+            f"{file} is written in a version of ONNX that {library} does not read: update it, or "
+            "export again"
+        )
+    reason = _first_line(message)
+    if any(word in words for word in unknown):
+        return (
+            f"{file} has an operator that {library} does not know ({reason}): update it, or export "
+            "again"
+        )
+    return f"{file} is damaged or incomplete ({library}: {reason}): copy it or export again"
 
 
 def _first_line(error: object) -> str:

@@ -35,7 +35,7 @@ from destila.pretraining.pretrain_loop import PretrainStep, load_weights, pretra
 from destila.pretraining.pretrain_recipe import PretrainRecipe
 from destila.pretraining.setup import empty_like, set_up, start_fingerprints
 from destila.progress import Progress, silent
-from destila.records import Record
+from destila.records import Cost, Provenance, Record, SplitScores, record_of
 from destila.training.optim import autocast_precision
 from destila.training.processes import processes
 from destila.training.run_log import RunLog
@@ -222,25 +222,26 @@ def _record(
         repeats=1,
     )
 
-    return Record(
-        key=key,
-        study=recipe.name,
-        run=name,
-        role="distilled" if recipe.teacher.model else "pretrained",
-        model=recipe.model.source if recipe.model.shape is None else "shape",
+    scores = SplitScores(
         task="mlm",
         dataset=" ".join(Path(c.folder or " ".join(c.files)).name for c in recipe.corpora),
         split="heldout",
         main="mlm_accuracy",
         scores=last["evaluation"],
+    )
+    cost = Cost(
         params=sum(p.numel() for p in model.parameters()),
         size_bytes=weights_bytes(folder / "model"),
         macs=macs_of(model.config, "tag", 9),
-        latency=(),
-        peak_memory_bytes=0,
+        conditions=conditions,
+    )
+    provenance = Provenance(
+        key=key,
+        study=recipe.name,
+        run=name,
+        role="distilled" if recipe.teacher.model else "pretrained",
         seed=recipe.seed,
         seconds=last["seconds"],
-        conditions=conditions,
         config=recipe.model_dump(mode="json", exclude={"runs"}),
         code=machine.code_version(),
         details={
@@ -249,6 +250,8 @@ def _record(
             "corpora": [corpus.manifest["counts"] for corpus in prepared.corpora],
         },
     )
+    source = recipe.model.source if recipe.model.shape is None else "shape"
+    return record_of(source, scores, cost, provenance)
 
 
 def _known_record(folder: Path, key: str) -> Record | None:
