@@ -105,6 +105,7 @@ def from_shape(shape: Mapping[str, Any], *, vocab_size: int, pad_id: int) -> Enc
     Raises:
         ConfigError: a field is missing, unknown or does not fit the others.
     """
+    # what only the user can know
     missing = [key for key in ("kind", "layers", "hidden") if key not in shape]
     if missing:
         raise ConfigError(f"encoder shape {dict(shape)}: {', '.join(missing)} must be given")
@@ -115,6 +116,7 @@ def from_shape(shape: Mapping[str, Any], *, vocab_size: int, pad_id: int) -> Enc
             f"encoder shape: hidden = {hidden!r} must be a whole number of at least 1"
         )
 
+    # all the rest, unless the shape says otherwise
     usual = {
         "vocab_size": vocab_size,
         "positions": 512 + (pad_id + 1 if kind == "roberta" else 0),

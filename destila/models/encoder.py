@@ -86,17 +86,22 @@ class Block(nn.Module):
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         hidden = config.hidden
+        self.activation = config.activation
+
+        # self-attention
         self.heads = config.heads
         self.scale = (hidden // config.heads) ** -0.5
-        self.activation = config.activation
         self.query = nn.Linear(hidden, hidden)
         self.key = nn.Linear(hidden, hidden)
         self.value = nn.Linear(hidden, hidden)
         self.out = nn.Linear(hidden, hidden)
         self.attention_norm = nn.LayerNorm(hidden, eps=config.eps)
+
+        # feed-forward
         self.up = nn.Linear(hidden, config.ffn)
         self.down = nn.Linear(config.ffn, hidden)
         self.ffn_norm = nn.LayerNorm(hidden, eps=config.eps)
+
         self.dropout = nn.Dropout(config.dropout)
         self.attention_dropout = nn.Dropout(config.attention_dropout)
 

@@ -92,6 +92,7 @@ class Model(nn.Module):
             raise ModelError(f"no head for task '{task}': known are {', '.join(HEADS)}")
         if not labels or len(set(labels)) != len(labels):
             raise ModelError(f"a head needs one or more labels, each once; got {list(labels)}")
+
         self.config = config
         self.task = task
         self.labels = tuple(labels)

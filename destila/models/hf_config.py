@@ -13,6 +13,7 @@ from destila.errors import ConfigError, ModelError
 from destila.model_folder import HEADS
 from destila.models.architecture import ArchitectureKind, EncoderConfig
 
+# our fields -> the keys of config.json
 _COMMON = {
     "vocab_size": "vocab_size",
     "positions": "max_position_embeddings",
@@ -53,6 +54,8 @@ _FIELDS: dict[str, dict[str, str]] = {
         "eos_id": "eos_token_id",
     },
 }
+
+# what a config.json may leave out
 _USUAL: dict[str, Any] = {
     "positions": 512,
     "types": 2,
@@ -76,6 +79,8 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     },
     "distilbert": _USUAL | {"types": 0, "classifier_dropout": 0.2},
 }
+
+# what a config.json calls an activation -> what we call it
 _ACTIVATIONS = {
     "gelu": "gelu",
     "gelu_new": "gelu_new",
@@ -83,12 +88,16 @@ _ACTIVATIONS = {
     "gelu_fast": "gelu_new",
     "relu": "relu",
 }
+
+# the name of a transformers class: architecture, then head
 _CLASS = {"bert": "Bert", "roberta": "Roberta", "albert": "Albert", "distilbert": "DistilBert"}
 _TASK = {
     **{kind: head.architecture for kind, head in HEADS.items()},
     "mlm": "ForMaskedLM",
     "pretrain": "ForPreTraining",
 }
+
+# variants that this encoder does not have
 _FIXED = {"num_hidden_groups": 1, "inner_group_num": 1, "position_embedding_type": "absolute"}
 
 

@@ -39,8 +39,12 @@ def count_macs(
         attention: whether the products inside attention count.
     """
     s, e, h, i = length, config.embedding, config.hidden, config.ffn
+
+    # the encoder: embeddings, then the linear layers and norms of every layer
     embeddings = 4 * s * e + (e * h * s if config.kind == "albert" else 0)
     layer = (4 * h * h + 2 * h * i) * s + 8 * s * h
+
+    # queries with keys, probabilities with values
     products = 2 * s * s * h if attention else 0
     head = labels * h * s if HEADS[task].per_token else h * h + labels * h
     return embeddings + config.layers * (layer + products) + head

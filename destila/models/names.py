@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from destila.model_folder import HEADS
 from destila.models.architecture import EncoderConfig
 
+# the parts of a block: ours -> theirs
 _BERT_BLOCK = {
     "query": "attention.self.query",
     "key": "attention.self.key",
@@ -46,12 +47,16 @@ _BLOCK = {
         "ffn_norm": "output_layer_norm",
     },
 }
+
+# where a layer's block is
 _LAYER = {
     "bert": "encoder.layer.{}",
     "roberta": "encoder.layer.{}",
     "albert": "encoder.albert_layer_groups.0.albert_layers.0",
     "distilbert": "transformer.layer.{}",
 }
+
+# the parts of a classifier
 _HEAD = {
     "bert": {"dense": "bert.pooler.dense", "classifier": "classifier"},
     "roberta": {"dense": "classifier.dense", "classifier": "classifier.out_proj"},
@@ -59,6 +64,7 @@ _HEAD = {
     "distilbert": {"dense": "pre_classifier", "classifier": "classifier"},
 }
 
+# the parts of a masked-language-model head; "" is the bias
 _MASKED = {
     "bert": {
         "dense": "cls.predictions.transform.dense",
@@ -69,6 +75,8 @@ _MASKED = {
     "albert": {"dense": "predictions.dense", "norm": "predictions.LayerNorm", "": "predictions"},
     "distilbert": {"dense": "vocab_transform", "norm": "vocab_layer_norm", "": "vocab_projector"},
 }
+
+# the parts of a sentence-order head
 _ORDER = {
     "bert": {"dense": "bert.pooler.dense", "classifier": "cls.seq_relationship"},
     "albert": {"dense": "albert.pooler", "classifier": "sop_classifier.classifier"},

@@ -14,12 +14,14 @@ from destila.models.architecture import EncoderConfig
 
 # fmt: off
 PRESETS: dict[str, EncoderConfig] = {
+    # ALBETO: one block for all layers, embeddings of 128
     "albeto-tiny": EncoderConfig(
         kind="albert", vocab_size=31000, positions=512, types=2,
         embedding=128, hidden=312, layers=4, heads=12, ffn=1248, activation="gelu",
         dropout=0.0, attention_dropout=0.0, classifier_dropout=0.1,
         eps=1e-12, init_range=0.02, pad_id=0, bos_id=2, eos_id=3,
     ),
+    # ALBETO base-n: n times the block of ALBETO base
     "albeto-base-2": EncoderConfig(
         kind="albert", vocab_size=31000, positions=512, types=2,
         embedding=128, hidden=768, layers=2, heads=12, ffn=3072, activation="gelu",
@@ -50,6 +52,7 @@ PRESETS: dict[str, EncoderConfig] = {
         dropout=0.0, attention_dropout=0.0, classifier_dropout=0.1,
         eps=1e-12, init_range=0.02, pad_id=0, bos_id=2, eos_id=3,
     ),
+    # the sizes of ALBERT
     "albeto-base": EncoderConfig(
         kind="albert", vocab_size=31000, positions=512, types=2,
         embedding=128, hidden=768, layers=12, heads=12, ffn=3072, activation="gelu",
@@ -74,6 +77,7 @@ PRESETS: dict[str, EncoderConfig] = {
         dropout=0.0, attention_dropout=0.0, classifier_dropout=0.1,
         eps=1e-12, init_range=0.01, pad_id=0, bos_id=2, eos_id=3,
     ),
+    # BETO and what was distilled from it
     "beto-uncased": EncoderConfig(
         kind="bert", vocab_size=31002, positions=512, types=2,
         embedding=768, hidden=768, layers=12, heads=12, ffn=3072, activation="gelu",
@@ -92,6 +96,7 @@ PRESETS: dict[str, EncoderConfig] = {
         dropout=0.1, attention_dropout=0.1, classifier_dropout=0.2,
         eps=1e-12, init_range=0.02, pad_id=1, bos_id=4, eos_id=5,
     ),
+    # RoBERTa: two positions more than tokens, because they start behind the padding id
     "roberta-bne-base": EncoderConfig(
         kind="roberta", vocab_size=50262, positions=514, types=1,
         embedding=768, hidden=768, layers=12, heads=12, ffn=3072, activation="gelu",
@@ -110,6 +115,7 @@ PRESETS: dict[str, EncoderConfig] = {
         dropout=0.1, attention_dropout=0.1, classifier_dropout=0.1,
         eps=1e-5, init_range=0.02, pad_id=1, bos_id=0, eos_id=2,
     ),
+    # 16 heads of 32, and a feed-forward part as wide as that of base
     "tiny-roberta": EncoderConfig(
         kind="roberta", vocab_size=50262, positions=514, types=1,
         embedding=512, hidden=512, layers=6, heads=16, ffn=3072, activation="gelu",
@@ -130,6 +136,8 @@ def count_parameters(config: EncoderConfig, labels: int = 3, task: str = "classi
             every token is one linear layer.
     """
     e, h, i = config.embedding, config.hidden, config.ffn
+
+    # the encoder, a shared block once
     tables = (
         config.vocab_size + config.positions + config.types
     ) * e + 2 * e  # and their LayerNorm

@@ -42,6 +42,7 @@ def read_weights(folder: Path) -> tuple[dict[str, Tensor], bool]:
             f"{folder} has no weights: neither model.safetensors nor pytorch_model.bin"
         )
 
+    # one file, or the parts of a large model
     tensors: dict[str, Tensor] = {}
     for file in files or [_converted(file) for file in old]:
         try:
@@ -51,6 +52,7 @@ def read_weights(folder: Path) -> tuple[dict[str, Tensor], bool]:
                 f"{file} is damaged or incomplete ({error}): copy or download it again"
             ) from error
 
+    # under today's names, and fit to compute with
     tensors = {_current_name(name): tensor for name, tensor in tensors.items()}
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):

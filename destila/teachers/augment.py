@@ -186,7 +186,6 @@ def keep_new(made: Iterable[Example], known: Iterable[Example]) -> list[Example]
     """Return the examples whose text is neither known nor made before."""
     seen = {(example.text, example.pair) for example in known}
     kept = []
-
     for example in made:
         if (example.text, example.pair) not in seen:
             seen.add((example.text, example.pair))

@@ -50,7 +50,6 @@ def cached_megabytes(windows: Sequence[Features], wanted: StatesByPool, width: i
     """
     tokens = sum(len(window.input_ids) for window in windows)
     units = sum(int(window.owned.sum()) for window in windows)
-
     values = 0
     for pool, states in wanted.items():
         values += (tokens if pool == "token" else units) * len(states) * width
@@ -184,7 +183,6 @@ class CachedStates:
         """Return where a window's positions are in its example's row."""
         if pool != "token":
             return unit_numbers(window)
-
         start = self._first_token[window.row, window.window, window.start]
         return slice(start, start + len(window.input_ids))
 
@@ -192,7 +190,6 @@ class CachedStates:
         """Move the states to the batch's device."""
         aligned, device = batch.teacher_states, batch.input_ids.device
         assert aligned is not None, "a batch is aligned before its states are fetched"
-
         masks = {pool: mask.to(device) for pool, mask in aligned.masks.items()}
         states = {}
         for pool, values in aligned.states.items():

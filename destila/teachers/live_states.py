@@ -55,7 +55,6 @@ class LiveStates:
         """
         self.model, self.wanted, self.whole, self.signal = model.eval(), wanted, whole, signal
         self._windows, self._pad_id = windows, pad_id
-
         self._windows_of: dict[int, list[int]] = {}  # by example
         for i, window in enumerate(windows or ()):
             self._windows_of.setdefault(window.row, []).append(i)
@@ -106,7 +105,6 @@ class LiveStates:
         rows = sorted({window.row for window in batch.features})
         numbers_of_rows = chain.from_iterable(self._windows_of[row] for row in rows)
         windows = [self._windows[i] for i in numbers_of_rows]
-
         needed = set(numbers.tolist())
         useful = [w for w in windows if not needed.isdisjoint(_global_numbers(w).tolist())]
         return useful or windows[:1]
@@ -145,7 +143,6 @@ class LiveStates:
         """Return a state [B', L', ...] at the positions of the student's batch, [B, P, ...]."""
         if pool in ("token", "padded"):
             return value
-
         value = pool_states(value, windows, pool, whole_example=self.whole)  # [B', U', H]
         if place is None:
             return value
@@ -168,7 +165,6 @@ def batch_unit_numbers(batch: Batch) -> np.ndarray:
     for i, window in enumerate(batch.features):
         own = _global_numbers(window)
         numbers[i, : len(own)] = own
-
     numbers[~batch.unit_mask.numpy()] = -1
     return numbers.reshape(-1)
 

@@ -132,7 +132,6 @@ def _teacher_signal(batch: Batch, rows: Sequence[np.ndarray]) -> Signal:
     logits = np.zeros((*batch.unit_mask.shape, rows[0].shape[1]), np.float32)
     for i, row in enumerate(rows):
         logits[i, : len(row)] = row
-
     present = torch.from_numpy(logits.max(-1) > ABSENT)  # [B, U]
     return Signal(torch.from_numpy(logits), batch.unit_mask & present)
 
@@ -144,7 +143,6 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
     """
     if batch.input_ids.device == device or device.type == "cpu":  # batches are made on the CPU
         return batch
-
     moved = map_tensors(batch, lambda tensor: tensor.to(device, non_blocking=True))
     if batch.teacher is None:
         return moved

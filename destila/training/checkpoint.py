@@ -101,6 +101,7 @@ class Checkpoints:
             TrainingError: the one before could not be written.
         """
         self.wait()
+        # copies, because the weights move on while a thread writes
         copies = {
             name: value.detach().to("cpu", copy=True).contiguous()
             for name, value in tensors.items()
@@ -113,6 +114,7 @@ class Checkpoints:
         position, tensors = saved
         state.write_state(self.path(step), tensors, position)
 
+        # what is behind the step of a return never happened
         for later in self.steps():
             if later > step:
                 self.path(later).unlink()

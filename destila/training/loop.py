@@ -256,7 +256,6 @@ def _micro_batches(data: TrainData, windows: np.ndarray, accumulation: int) -> l
     """Return a process's windows in `accumulation` parts; a masked window when it has none."""
     if not len(windows):  # the other processes wait for this one's gradients all the same
         return [masked_out(data.batch([0]))]
-
     parts = np.array_split(windows, min(accumulation, len(windows)))
     return [data.batch(part) for part in parts]
 

@@ -35,6 +35,7 @@ def adamw(
 
     Biases and LayerNorms, which have one dimension, are not decayed unless `decay_all`.
     """
+    # matrices are decayed, vectors are not
     trained = [p for p in model.parameters() if p.requires_grad]
     decayed = [p for p in trained if decay_all or p.dim() > 1]
     spared = [p for p in trained if not decay_all and p.dim() <= 1]
@@ -53,6 +54,7 @@ def lr_at(step: int, steps: int, options: TrainOptions) -> float:
     if step < warm:
         return options.lr * (step + 1) / warm
 
+    # share of the steps behind warm-up that are done
     done = (step - warm) / max(1, steps - warm)
     if options.schedule == "linear":
         return options.lr * (1 - done)
@@ -65,6 +67,8 @@ def autocast_precision(chosen: str, device: torch.device) -> str:
     """Return the autocast precision: "bf16" where chosen or, for "auto", in hardware; else "no"."""
     if chosen != "auto":
         return "bf16" if chosen == "bf16" else "no"
+
+    # auto: where the hardware computes in bf16 itself
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "no"
     return "bf16" if device.type == "cpu" and torch.cpu._is_avx512_bf16_supported() else "no"

@@ -35,11 +35,13 @@ def window_logits(
         autocast: precision of the forward pass; None: float32.
         progress: called with the number of windows done in each batch.
     """
+    # without dropout, in the precision of the caller
     training = model.training
     model.eval()
     device = next(model.parameters()).device
     precision = torch.autocast(device.type, autocast) if autocast else nullcontext()
 
+    # windows of like length together, so that little is padding
     logits: list[np.ndarray] = [np.empty(0)] * len(features)
     for chosen in batches_by_length(features, batch_tokens):
         batch = to_device(collate([features[i] for i in chosen], pad_id), device)

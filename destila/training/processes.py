@@ -50,7 +50,6 @@ def accelerator(*, unused: bool = False) -> Accelerator:
     """
     # every training starts here, before its first product in bf16
     kept_memory.keep_few_kernels()
-
     processes()
     handlers = [DistributedDataParallelKwargs(find_unused_parameters=unused)]
     return Accelerator(cpu=_on_cpu(), mixed_precision="no", kwargs_handlers=handlers)

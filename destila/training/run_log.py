@@ -34,7 +34,6 @@ class RunLog:
             self.lines = [line for line in self.lines if line[self.counter] < count]
             write_text(self.path, "".join(map(_dump, self.lines)))
             self._pruned = True
-
         new = [dict(line) for line in lines]
         self.lines += new
         with self.path.open("a", encoding="utf-8") as file:

@@ -21,7 +21,6 @@ def shard_model(model: nn.Module, device: torch.device, processes: int) -> None:
     """Share out a model's weights in place, layer by layer, before its optimiser is made."""
     encoder: Any = model.encoder
     mesh = init_device_mesh(device.type, (processes,))
-
     for block in encoder.blocks:
         fully_shard(block, mesh=mesh)
     fully_shard(model, mesh=mesh)

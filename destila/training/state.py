@@ -123,6 +123,7 @@ def restore_state(
     Raises:
         TrainingError: the tensors are another model's.
     """
+    # a state of other shapes is refused before anything is changed
     expected = {f"model.{name}": p.shape for name, p in model.named_parameters()}
     saved = {name: value.shape for name, value in values.items() if name.startswith("model.")}
     if expected != saved:
@@ -131,6 +132,7 @@ def restore_state(
             "delete it to start this run again"
         )
 
+    # the weights themselves
     with torch.no_grad():
         for name, weight in model.named_parameters():
             weight.copy_(shard_like(values[f"model.{name}"], weight))

@@ -1,4 +1,4 @@
-"""One optimiser step, shared by the two loops, `training/loop.py` and `pretraining/pretrain_loop.py`.
+"""One optimiser step, shared by `training/loop.py` and `pretraining/pretrain_loop.py`.
 
     result = train_step(context, micro_batches, number=number, tokens=tokens)
     apply_gradients(context, lr)
@@ -172,10 +172,8 @@ def _global_counts(
     """Count what each term is summed over, and the real tokens, over all processes and batches."""
     counts = [context.loss.counts(context.task, batch) for batch in batches]
     totals = torch.tensor([*map(sum, zip(*counts, strict=True)), tokens], dtype=torch.int64)
-
     if context.accelerator.num_processes > 1:
         totals = context.accelerator.reduce(totals.to(context.accelerator.device), "sum")
-
     *term_counts, all_tokens = totals.tolist()
     return term_counts, all_tokens
 
