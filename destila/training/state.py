@@ -134,8 +134,8 @@ def restore_state(
 
     # the weights themselves
     with torch.no_grad():
-        for name, weight in model.named_parameters():
-            weight.copy_(shard_like(values[f"model.{name}"], weight))
+        for name, parameter in model.named_parameters():
+            parameter.copy_(shard_like(values[f"model.{name}"], parameter))
 
     # the moments of weight i are stored as optimizer.i.KEY
     for i, weight in enumerate(_optimized(optimizer)):
