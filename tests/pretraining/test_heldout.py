@@ -99,7 +99,8 @@ def test_accuracy_counts_the_likeliest_piece(bpe, batches):
     assert found["mlm_accuracy"] == pytest.approx(float((gold == piece).float().mean()))
 
 
-def test_a_model_of_neighbours_gains_by_order_and_one_of_bags_does_not(bpe, batches):
+def test_order_gain_tells_neighbours_from_bags(bpe, batches):
+    """A model of neighbours gains by order and one of bags does not."""
     follows = torch.zeros(bpe.vocab_size, bpe.vocab_size)
     for batch in batches:
         row, place = torch.nonzero(batch.target != IGNORE, as_tuple=True)
@@ -138,7 +139,8 @@ def test_sentence_order_counts_pairs_that_have_one(bpe, batches):
     assert found["sop_loss"] == pytest.approx(math.log(1 + math.exp(2)) - 2 * share, abs=1e-5)
 
 
-def test_equal_arguments_give_equal_scores_and_the_model_stays_in_its_mode(bpe, batches):
+def test_evaluation_repeats_and_keeps_the_mode(bpe, batches):
+    """Equal arguments give equal scores and the model stays in its mode."""
     random = torch.randn(bpe.vocab_size, bpe.vocab_size, generator=torch.Generator().manual_seed(0))
     model = Says(lambda batch: random[batch.input_ids.roll(1, dims=1)]).train()
     first = score(model, batches, bpe, seed=1)

@@ -64,7 +64,8 @@ def test_a_bias_has_neither():
     assert trained(linear(), STEPS)["bias"].tolist() == pytest.approx(hand, rel=1e-5)
 
 
-def test_the_first_step_is_not_corrected_for_moments_that_start_at_zero():
+def test_first_step_without_bias_correction():
+    """The first step is not corrected for moments that start at zero."""
     moved = 0.3 - trained(linear(), STEPS[:1])["bias"][0].item()
     assert moved == pytest.approx(
         LR * 0.1 / math.sqrt(0.001), rel=1e-3
@@ -133,7 +134,8 @@ def rate(step: int, **other: float) -> float:
     return polynomial_rate(step, **({"peak": 2.0, "warm": 10, "horizon": 100} | other))
 
 
-def test_the_rate_rises_from_zero_and_falls_to_zero_at_the_horizon():
+def test_rate_rises_from_zero_and_falls_to_zero():
+    """The rate rises from zero and falls to zero at the horizon."""
     assert [rate(0), rate(5), rate(50), rate(100), rate(150)] == pytest.approx(
         [0.0, 1.0, 1.0, 0.0, 0.0]
     )

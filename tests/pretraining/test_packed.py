@@ -85,7 +85,8 @@ def test_only_what_was_chosen_has_logits(model, rows):
     assert (OBJECTIVE.targets(everywhere) != IGNORE).sum() == 4
 
 
-def test_the_losses_are_cross_entropies_over_chosen_tokens_and_over_ordered_texts(model, rows):
+def test_losses_are_cross_entropies(model, rows):
+    """The losses are cross entropies over chosen tokens and over ordered texts."""
     batch = batch_of(rows)
     terms = build_loss([{"use": "hard"}, {"use": "order", "weight": 2.0}])
     assert terms.counts(OBJECTIVE, batch) == [4, 3]

@@ -50,7 +50,8 @@ def test_the_loss_falls_and_every_step_says_where_it_stands(pretoy, tmp_path):
     assert steps[0].loss == pytest.approx(sum(steps[0].parts.values()), rel=1e-5)
 
 
-def test_stages_ask_for_rows_of_their_own_shape_and_set_the_depth(pretoy, tmp_path):
+def test_stages_set_the_shape_of_rows_and_the_depth(pretoy, tmp_path):
+    """Stages ask for rows of their own shape and set the depth."""
     net, source = pretoy.model(layers=2), pretoy.Source()
     stages = [
         {"steps": 2, "length": 8, "rows": 4, "layers": 1},
@@ -68,7 +69,8 @@ def test_tokens_are_the_real_ones(pretoy, tmp_path):
     assert next(walk).tokens == int(pretoy.batch(range(16), 12, 0.2).mask.sum())
 
 
-def test_the_rate_rises_and_falls_over_a_horizon_that_the_stages_need_not_reach():
+def test_rate_over_a_horizon_beyond_the_stages():
+    """The rate rises and falls over a horizon that the stages need not reach."""
     chosen = options(horizon=100, warmup=0.2, lr=0.1)
     assert [learning_rate(step, chosen) for step in (0, 10, 19)] == pytest.approx(
         [0.0, 0.05, 0.095]
@@ -142,9 +144,8 @@ TWO_STAGES = [{"steps": 25, "length": 8, "rows": 8}, {"steps": 15, "length": 12,
 
 @pytest.mark.parametrize("optimizer", ["adamw", "lamb"])
 @pytest.mark.parametrize("stop", [1, 10, 11, 27, 39])
-def test_a_run_that_is_stopped_anywhere_ends_bitwise_like_one_that_was_not(
-    pretoy, tmp_path, optimizer, stop
-):
+def test_stopped_run_ends_bitwise_like_an_unbroken_one(pretoy, tmp_path, optimizer, stop):
+    """A run that is stopped anywhere ends bitwise like one that was not."""
     chosen = options(stages=TWO_STAGES, optimizer=optimizer)
     whole, broken = pretoy.model(), pretoy.model()
     wanted = list(pretoy.steps(whole, tmp_path / "a", chosen))
@@ -162,14 +163,16 @@ def test_a_run_that_is_stopped_anywhere_ends_bitwise_like_one_that_was_not(
     assert rest[0].step == (stop - 1) // 10 * 10 + 1
 
 
-def test_a_sitting_ends_with_a_checkpoint_and_the_next_goes_on_from_it(pretoy, tmp_path):
+def test_next_call_goes_on_when_the_minutes_were_over(pretoy, tmp_path):
+    """A run whose minutes are over ends with a checkpoint, and the next call goes on from it."""
     first = list(pretoy.steps(pretoy.model(), tmp_path, options(), minutes=0.0))
     assert [(s.step, s.stopped) for s in first] == [(1, "time")]
     assert found(tmp_path) == [0, 1]
     assert next(pretoy.steps(pretoy.model(), tmp_path, options())).step == 2
 
 
-def test_a_run_that_ended_is_not_continued_and_gives_its_weights_back(pretoy, tmp_path):
+def test_finished_run_gives_its_weights_back(pretoy, tmp_path):
+    """A run that ended is not continued and gives its weights back."""
     first, again = pretoy.model(), pretoy.model(seed=9)
     list(pretoy.steps(first, tmp_path, options()))
     assert list(pretoy.steps(again, tmp_path, options())) == []
@@ -201,9 +204,8 @@ def burst(net, at: int, by: float):
 
 
 @pytest.mark.parametrize("by", [math.nan, math.inf])
-def test_weights_that_are_not_finite_are_replaced_by_those_of_the_last_good_checkpoint(
-    pretoy, tmp_path, by
-):
+def test_weights_that_are_not_finite_are_rolled_back(pretoy, tmp_path, by):
+    """Weights that are not finite are replaced by those of the last good checkpoint."""
     net = pretoy.model()
     source = pretoy.Source()
     chosen = options(recovery=RECOVERY, schedule="constant", warmup=0.0)
@@ -223,7 +225,8 @@ def test_weights_that_are_not_finite_are_replaced_by_those_of_the_last_good_chec
     assert torch.isfinite(flat(net)).all()
 
 
-def test_a_loss_that_stays_high_is_a_divergence_and_one_bad_batch_is_not(pretoy, tmp_path):
+def test_high_loss_is_a_divergence_one_bad_batch_is_not(pretoy, tmp_path):
+    """A loss that stays high is a divergence and one bad batch is not."""
     chosen = options(stages=[{"steps": 90, "length": 12, "rows": 16}], recovery=RECOVERY)
     for count, returns in ((2, 0), (6, 1)):
         net = pretoy.model(dropout=0.0)
@@ -238,7 +241,8 @@ def test_a_loss_that_stays_high_is_a_divergence_and_one_bad_batch_is_not(pretoy,
             assert found(tmp_path / str(count))[-1] == 90
 
 
-def test_a_rate_that_is_too_high_is_lowered_until_the_run_gets_through(pretoy, tmp_path):
+def test_rate_is_lowered_until_the_run_gets_through(pretoy, tmp_path):
+    """A rate that is too high is lowered until the run gets through."""
     chosen = options(
         stages=[{"steps": 90, "length": 12, "rows": 16}], lr=2.0, schedule="constant", warmup=0.5, clip=1e6,
         recovery=RECOVERY | {"factor": 0.01},

@@ -61,9 +61,8 @@ def kill(pretoy_path, given, lines: int, wait: float) -> int:
     [(20, {"precision": "fp32"}), (2, {"precision": "bf16"}), (4, {"precision": "fp32"} | WILD)],
     ids=["fp32", "bf16", "diverging"],
 )
-def test_a_run_that_is_killed_at_random_moments_ends_bitwise_like_an_undisturbed_one(
-    pretoy_path, tmp_path, kills, changes
-):
+def test_killed_run_ends_bitwise_like_an_undisturbed_one(pretoy_path, tmp_path, kills, changes):
+    """A run that is killed at random moments ends bitwise like an undisturbed one."""
     given = {"options": OPTIONS | changes, "dropout": 0.2}
     calm = given | {"out": str(tmp_path / "calm"), "folder": str(tmp_path / "calm.d")}
     done = finish(pretoy_path, calm)

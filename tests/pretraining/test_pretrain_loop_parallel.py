@@ -108,9 +108,8 @@ def test_two_processes_pretrain_like_one(pretoy_path, tmp_path, alone, parallel,
 
 @pytest.mark.slow
 @pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
-def test_a_worker_that_dies_is_started_again_and_the_weights_are_the_same(
-    pretoy_path, tmp_path, alone, parallel
-):
+def test_dead_worker_is_started_again(pretoy_path, tmp_path, alone, parallel):
+    """A worker that dies is started again and the weights are the same."""
     out = tmp_path / "weights"
     options = OPTIONS | {"optimizer": "adamw", "parallel": parallel}
     given = {
@@ -130,9 +129,8 @@ def test_a_worker_that_dies_is_started_again_and_the_weights_are_the_same(
 
 
 @pytest.mark.slow
-def test_a_shallow_stage_of_a_model_with_layers_of_its_own_runs_on_two_processes(
-    pretoy_path, tmp_path
-):
+def test_shallow_stage_on_two_processes(pretoy_path, tmp_path):
+    """A shallow stage of a model with layers of its own runs on two processes."""
     stages = [
         {"steps": 5, "length": 10, "rows": 9, "layers": 1},
         {"steps": 5, "length": 10, "rows": 1},

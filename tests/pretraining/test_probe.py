@@ -73,7 +73,8 @@ def test_states_that_tell_nothing_give_the_commonest_class(toy_set, encoder, bpe
     assert probe.prepare_probe(options(pos=toy_set), bpe, 512).scores(encoder)["pos_accuracy"] < 0.6
 
 
-def test_entities_are_scored_as_entities_and_a_probe_serves_again(encoder, bpe):
+def test_entities_are_scored_and_a_probe_serves_again(encoder, bpe):
+    """Entities are scored as entities and a probe serves again."""
     found = probe.prepare_probe(options(ner="demo_tags"), bpe, 512)
     first = found.scores(encoder)
     assert 0 < first["entity_f1"] < 1

@@ -59,5 +59,6 @@ def test_suspect_steps_do_not_change_the_statistics():
     assert after([9.0] * 500, course).mean == course.mean
 
 
-def test_nothing_is_suspect_before_there_is_anything_to_compare_with():
+def test_no_loss_is_suspect_at_the_start():
+    """Nothing is suspect before there is anything to compare with."""
     assert after([3.0] * 5 + [9.0] * 4).high == 0

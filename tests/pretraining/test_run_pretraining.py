@@ -119,7 +119,8 @@ def test_raw_text_becomes_a_model_a_record_and_a_report(tmp_path, text):
     assert Path("runs/small/report.html").is_file()
 
 
-def test_a_model_to_share_has_half_the_bytes_and_the_same_weights(tmp_path, text):
+def test_shared_model_has_half_the_bytes(tmp_path, text):
+    """A model to share has half the bytes and the same weights."""
     path = recipe(tmp_path / "r.toml", text)
     run(path, share="shared")
     whole, half = (Path(folder) / "model.safetensors" for folder in ("runs/small/model", "shared"))
@@ -134,7 +135,8 @@ def test_a_model_to_share_has_half_the_bytes_and_the_same_weights(tmp_path, text
         )
 
 
-def test_a_finished_run_is_not_done_again_and_another_one_is_not_overwritten(tmp_path, text):
+def test_finished_run_is_neither_repeated_nor_overwritten(tmp_path, text):
+    """A finished run is not done again and another one is not overwritten."""
     path = recipe(tmp_path / "r.toml", text)
     run(path)
     made = Path("runs/small/model/model.safetensors").stat().st_mtime_ns
@@ -165,7 +167,8 @@ def test_a_record_of_another_machine_does_not_end_a_run(tmp_path, text):
     assert len(run(path)["rows"]) == 1
 
 
-def test_sittings_end_with_the_weights_of_one_run(tmp_path, text):
+def test_several_calls_end_with_the_weights_of_one_run(tmp_path, text):
+    """A run in several calls ends with the weights of a run in one."""
     whole = recipe(tmp_path / "whole.toml", text, name="whole")
     run(whole)
     parts = recipe(tmp_path / "parts.toml", text, name="parts")
@@ -304,7 +307,8 @@ def test_a_stage_without_a_layer_that_is_compared_is_refused(tmp_path, text):
         run(recipe(tmp_path / "s.toml", text, name="student", terms=terms, **changes))
 
 
-def test_held_out_text_without_anything_to_predict_is_said_before_any_step(tmp_path):
+def test_held_out_text_too_short_fails_before_any_step(tmp_path):
+    """Held out text without anything to predict is said before any step."""
     path = tmp_path / "corto.txt"
     path.write_text("".join(f"El niño {word} al tren.\n\n" for word in DONE * 20), encoding="utf-8")
     filters = {"min_words": 0, "min_function_words": 0.0}

@@ -111,7 +111,8 @@ def test_every_batch_has_the_rows_asked_for_and_true_counts(make, bpe):
     assert all(getattr(found[0], name).dtype == np.int32 for name in FIELDS)
 
 
-def test_the_same_cursor_gives_the_same_batch_whenever_and_wherever(make, bpe):
+def test_same_cursor_same_batch(make, bpe):
+    """The same cursor gives the same batch whenever and wherever."""
     corpora = [make("a", sizes(30)), make("b", sizes(20, seed=2), seed=3)]
     found, cursors = stream(BatchStream(corpora, bpe, options(), seed=5), 60)
     assert cursors[-1].block >= 5
@@ -173,7 +174,8 @@ def test_weights_that_do_not_fit_are_refused(make, bpe, weights, message):
         BatchStream(corpora, bpe, options(weights=weights), seed=0)
 
 
-def test_held_out_text_is_never_trained_on_and_the_same_for_every_seed(make, bpe):
+def test_held_out_text_is_never_trained_on(make, bpe):
+    """Held out text is never trained on and the same for every seed."""
     corpora = [make("a", sizes(60)), make("b", sizes(40, seed=2), seed=3)]
     special = read_word_marks(bpe).special
     block = corpus_words(corpora).total()
@@ -318,7 +320,8 @@ def test_every_line_is_read_once_and_a_batch_has_one_bin(make, bpe):
     assert [own.max() for own in lengths] != sorted(own.max() for own in lengths)
 
 
-def test_a_batch_of_lines_has_all_its_rows_and_blocks_go_on_with_whole_groups(make, bpe):
+def test_batches_of_lines_keep_whole_groups_across_blocks(make, bpe):
+    """A batch of lines has all its rows and blocks go on with whole groups."""
     feed = BatchStream(
         [make("a", sizes(150, longest=60, seed=4))], bpe, options(form="lines"), seed=0
     )

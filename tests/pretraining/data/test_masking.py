@@ -98,7 +98,8 @@ def test_special_and_unknown_tokens_are_never_chosen(sample):
     assert not chosen[known.special[ids] | (ids == known.unk_id)].any()
 
 
-def test_the_chosen_are_masked_exchanged_or_kept_in_their_shares(sample):
+def test_chosen_tokens_are_replaced_in_their_shares(sample):
+    """The chosen are masked exchanged or kept in their shares."""
     rows, known = sample
     found = masked(rows, known)
     was, now = rows.input_ids[found.chosen], found.input_ids[found.chosen]
@@ -198,7 +199,8 @@ def smoothed(
     ).chosen
 
 
-def test_smoothing_chooses_the_rate_of_the_batch_and_no_special_token(sample):
+def test_smoothing_keeps_the_rate_and_skips_specials(sample):
+    """Smoothing chooses the rate of the batch and no special token."""
     rows, known = sample
     ids = rows.input_ids.copy()
     ids[:, 10] = known.unk_id
@@ -208,7 +210,7 @@ def test_smoothing_chooses_the_rate_of_the_batch_and_no_special_token(sample):
     assert not chosen[known.special[ids[:40]] | (ids[:40] == known.unk_id)].any()
 
 
-def test_smoothing_draws_as_one_after_the_other_without_replacement(sample):
+def test_smoothing_draws_without_replacement(sample):
     """Two of three tokens, weights 1, 1/2, 1/4: the chance of each from the six orders in which they can come."""
     _, known = sample
     pieces = known.ordinary[:3]

@@ -129,7 +129,8 @@ def test_where_sentences_are_torn_does_not_tell_the_order(options):
     assert told_by_the_ends(packed(documents, **options, torn=True), documents) > 0.65
 
 
-def test_a_run_that_begins_within_the_very_first_sentence_is_torn():
+def test_torn_run_within_the_first_sentence():
+    """A run that begins within the very first sentence is torn."""
     documents = [[np.arange(150), np.arange(150, 170), np.arange(170, 190)]]
     asked = 0
     for key in range(200):
@@ -173,7 +174,8 @@ def test_a_sentence_longer_than_a_row_goes_on_in_the_next():
     assert begins == ends == IGNORE  # torn at one end; those between are torn at both
 
 
-def test_the_published_single_sentence_is_followed_by_another_document():
+def test_published_lone_sentence_gets_another_document():
+    """The published single sentence is followed by another document."""
     documents = [[np.arange(1000 * d, 1000 * d + 30)] for d in range(50)]
     first, *found = pairs(packed(documents, length=64, single="other", torn=True))
     assert first[2] == IGNORE  # nothing has been read before it
@@ -183,7 +185,8 @@ def test_the_published_single_sentence_is_followed_by_another_document():
         assert a[0] // 1000 != b[0] // 1000
 
 
-def test_published_pairs_that_are_too_long_lose_tokens_of_the_longer_side():
+def test_published_long_pairs_shorten_the_longer_side():
+    """Published pairs that are too long lose tokens of the longer side."""
     documents = [[np.arange(1000 * d, 1000 * d + 183)] for d in range(20)]
     found = [
         p

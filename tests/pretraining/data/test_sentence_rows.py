@@ -50,7 +50,8 @@ def test_rows_are_framed_and_padded_to_the_longest():
     assert (rows.order == IGNORE).all()
 
 
-def test_groups_hold_every_line_once_and_are_of_neighbouring_bins():
+def test_groups_hold_every_line_once():
+    """Groups hold every line once and are of neighbouring bins."""
     random = np.random.default_rng(0)
     made = found([[7] * n for n in random.integers(10, 38, 500)])
     numbers = order_lines(made, 16, 5, np.random.default_rng(1))

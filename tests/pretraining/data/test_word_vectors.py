@@ -73,7 +73,8 @@ def test_pieces_of_like_surroundings_are_alike(corpora, initial):
     assert cosine(initial[10], initial[11]) < 0.5
 
 
-def test_learnt_rows_have_the_spread_of_the_table_and_the_rest_stays(corpora, initial):
+def test_learnt_rows_get_the_spread_of_the_table(corpora, initial):
+    """Learnt rows have the spread of the table and the rest stays."""
     table = vectors(corpora, initial, SMALL, seed=0)
     learnt = [*range(10, 14), *range(20, 26), *range(40, 46)]
     rest = [i for i in range(V) if i not in learnt]

@@ -83,7 +83,8 @@ def test_it_says_who_reads_word_order_since_when(folder):
     ]
 
 
-def test_a_run_that_lost_its_sense_of_order_is_not_said_to_have_it(tmp_path):
+def test_run_that_lost_its_sense_of_order(tmp_path):
+    """A run that lost its sense of order is not said to have it."""
     write(tmp_path, lines([0.01, 0.4, 0.05]))
     assert (
         "does not read word order after 1.50"
