@@ -1,6 +1,7 @@
 """The conditions of a measurement: processor, instruction sets, threads, versions, code version.
 
-Nothing here imports a library to ask its version, so reading the conditions does not change what is measured.
+Nothing here imports a library to ask its version, so reading the conditions does not change what is
+measured.
 """
 
 from __future__ import annotations
@@ -50,10 +51,17 @@ def conditions(
     warmup: int,
     repeats: int,
 ) -> Conditions:
-    """The conditions of a measurement on this machine.
+    """Return the conditions of a measurement on this machine.
 
-    device: "cpu", or the accelerator's name. length: tokens per example, in words ("512 padded",
-    "test set, median 31"). repeats: timed calls, 0 where nothing was timed.
+    Args:
+        device: "cpu", or the accelerator's name.
+        threads: really in use.
+        batch: examples of a call.
+        length: tokens per example, in words ("512 padded", "test set, median 31").
+        dtype: "float32".
+        backend: "torch", "onnxruntime", ...
+        warmup: untimed calls before.
+        repeats: timed calls, 0 where nothing was timed.
     """
     return Conditions(
         device=device,
@@ -71,50 +79,55 @@ def conditions(
 
 
 def cpu() -> str:
-    """The processor's model name, or its architecture where the system does not tell."""
-    names = re.findall(r"^model name\s*:\s*(.+)$", _read(Path("/proc/cpuinfo")), re.MULTILINE)
+    """Return the processor's model name, or its architecture where the system does not tell."""
+    facts = _read(Path("/proc/cpuinfo"))
+    names = re.findall(r"^model name\s*:\s*(.+)$", facts, re.MULTILINE)
     return names[0].strip() if names else platform.processor() or platform.machine() or "unknown"
 
 
 def instructions() -> str:
-    """The instruction sets of INSTRUCTIONS that this processor has, separated by blanks; "unknown" off Linux."""
-    flags = re.findall(
-        r"^(?:flags|Features)\s*:\s*(.+)$", _read(Path("/proc/cpuinfo")), re.MULTILINE
-    )
+    """Return the sets of INSTRUCTIONS that this processor has, between blanks.
+
+    "unknown" off Linux.
+    """
+    facts = _read(Path("/proc/cpuinfo"))
+    flags = re.findall(r"^(?:flags|Features)\s*:\s*(.+)$", facts, re.MULTILINE)
     return _known(flags[0].split()) if flags else "unknown"
 
 
 def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
-    """Versions of Python and of the installed ones among `packages`."""
-    found = {"python": platform.python_version()}
+    """Return the versions of Python and of the installed ones among `packages`."""
+    installed = {"python": platform.python_version()}
     for package in packages:
         try:
-            found[package] = version(package)
+            installed[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 @functools.cache
 def code_version() -> str:
-    """The commit of this checkout, with "-dirty" when tracked files differ; else the package's version."""
+    """Return the commit of this checkout, else the package's version.
+
+    "-dirty" stands behind it when tracked files differ.
+    """
     checkout = Path(destila.__file__).resolve().parent.parent
     if not (checkout / ".git").exists():
         return destila.__version__
+
     commit = _git(checkout, "rev-parse", "--short=12", "HEAD")
     if not commit:
         return destila.__version__
-    return commit + (
-        "-dirty" if _git(checkout, "status", "--porcelain", "--untracked-files=no") else ""
-    )
+    changes = _git(checkout, "status", "--porcelain", "--untracked-files=no")
+    return commit + ("-dirty" if changes else "")
 
 
 def _git(folder: Path, *arguments: str) -> str:
-    """What a git command prints, or nothing when there is no git or it fails."""
+    """Return what a git command prints; "" when there is no git or it fails."""
+    command = ["git", "-C", str(folder), *arguments]
     try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=20
-        )
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20)
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""

@@ -43,7 +43,8 @@ def texts(tmp_path) -> str:
     return str(tmp_path / "texts.txt")
 
 
-def test_an_exported_folder_is_complete_and_answers_as_the_model(model, tmp_path):
+def test_an_export_is_complete_and_answers_as_the_model(model, tmp_path):
+    """The folder has all its files, and its fp32 graph answers as torch does."""
     result = exported(model, tmp_path / "out", keep=True)
     names = {path.name for path in (tmp_path / "out").iterdir()}
     facts = {
@@ -90,7 +91,8 @@ def test_every_task_and_architecture_is_exported(untrained, tmp_path, task, kind
     assert found["int8_products"] == 6 + (2 if task == "classify" else 1)
 
 
-def test_without_a_place_the_folder_lies_beside_the_model_or_in_its_study(model, tmp_path):
+def test_the_usual_place_is_beside_the_model_or_in_its_study(model, tmp_path):
+    """Without --out the folder lies beside the model, or among its study's exports."""
     assert export.run(export.Config(model=str(model)))["folder"] == str(tmp_path / "model-exported")
     best = tmp_path / "runs" / "study" / "students" / "tiny-distilled-s0" / "best"
     best.parent.mkdir(parents=True)

@@ -89,7 +89,8 @@ def whys(result):
     return {(one["model"], one["role"]): one["why"] for one in result["lost"]}
 
 
-def test_the_best_within_the_budget_wins_and_the_others_are_told_why(study):
+def test_the_best_within_the_budget_wins(study):
+    """And of every other model it is said why it lost."""
     result = picked(study(), max_ms=5, max_mb=15, min_score=0.75)
     assert (result["winner"]["model"], result["winner"]["role"]) == ("small", "distilled")
     assert whys(result) == {
@@ -103,7 +104,8 @@ def test_without_a_budget_the_best_score_wins(study):
     assert picked(study())["winner"]["model"] == "big"
 
 
-def test_scores_are_means_over_seeds_and_the_folder_is_the_best_on_dev(study):
+def test_scores_are_means_and_the_folder_the_best_on_dev(study):
+    """The score is the mean over seeds, the folder that of the best seed on dev."""
     result = pick.run(pick.Config(study=study(), max_ms=5))
     assert result["winner"]["score"] == pytest.approx(0.81)
     assert (
@@ -117,7 +119,8 @@ def test_scores_are_means_over_seeds_and_the_folder_is_the_best_on_dev(study):
     assert "latency: of seed 0, the only one timed" in result["lines"]
 
 
-def test_a_baseline_is_no_candidate_but_is_named_when_it_is_better(study):
+def test_a_better_baseline_is_named_but_not_picked(study):
+    """A baseline is no candidate, for it has no folder."""
     result = picked(study())
     assert "baseline" not in {one["role"] for one in result["lost"]}
     assert "note: the baseline tfidf scores 0.9500, more than the model picked" in result["lines"]
@@ -142,7 +145,8 @@ def test_ties_go_to_the_faster_and_then_to_the_smaller(study, a, b, why):
     assert whys(result) == {("b", "distilled"): why}
 
 
-def test_a_limit_that_is_just_met_is_met_and_one_just_missed_is_told_exactly(study):
+def test_limits_are_exact(study):
+    """One that is just met is met, one that is just missed is told with enough digits."""
     name = study(
         [record("distilled", "a", 0.75, 5.0, 15.0), record("distilled", "b", 0.9, 5.0004, 15.0)]
     )
@@ -175,7 +179,8 @@ def test_a_model_that_was_not_timed_is_not_within_a_time(study):
         ({"max_ms": 0.5, "max_mb": 2}, r"fails on latency and size \(1 ms > 0.5 ms; 5 MB > 2 MB\)"),
     ],
 )
-def test_an_infeasible_budget_says_what_is_nearest_and_where_it_fails(study, budget, message):
+def test_an_infeasible_budget_says_what_is_nearest(study, budget, message):
+    """And on which limit that one fails."""
     with pytest.raises(
         ConfigError, match=f"no model of study 'toy' is within the budget: .*{message}"
     ):
@@ -216,7 +221,8 @@ def test_the_copy_has_a_card_and_leaves_nothing_else(study):
     assert "| accuracy | 90.00 |" in text
 
 
-def test_the_card_of_an_untimed_seed_says_whose_latency_it_tells(study):
+def test_the_card_of_an_untimed_seed_names_the_timed_one(study):
+    """Its latency is that of another seed, which the card says."""
     pick.run(pick.Config(study=study(), max_ms=5, out="mine"))
     text = Path("mine/README.md").read_text(encoding="utf-8")
     assert "Latency was measured on seed 0" in text
@@ -253,7 +259,8 @@ def test_a_copy_that_breaks_off_leaves_nothing(study):
     assert list(Path("place").iterdir()) == []
 
 
-def test_records_without_the_model_folders_still_tell_the_winner(study):
+def test_records_without_folders_still_tell_the_winner(study):
+    """Without the model folders there is nothing to copy."""
     records.write("results/other.jsonl", [record("distilled", "a", 0.6, 4.0, study="other")])
     with pytest.raises(
         ConfigError, match=r"picked a-distilled-s0, but its model folder is not here.*--no-copy"
@@ -291,7 +298,8 @@ def exported(seed, score, candidate="int8-dynamic"):
     )
 
 
-def test_of_exported_seeds_the_one_whose_model_was_best_on_dev_is_copied(study):
+def test_of_exported_seeds_the_best_on_dev_is_copied(study):
+    """An exported model has the dev score of the run it was made of."""
     result = picked(study([*STUDY, exported(0, 0.82), exported(1, 0.80)]), max_ms=2)
     assert (result["winner"]["model"], result["winner"]["seed"]) == (
         "small-distilled int8-dynamic",
@@ -299,7 +307,8 @@ def test_of_exported_seeds_the_one_whose_model_was_best_on_dev_is_copied(study):
     )
 
 
-def test_a_folder_that_was_exported_again_as_something_else_is_not_passed_off(study):
+def test_a_folder_exported_again_is_not_passed_off(study):
+    """It runs something else by now than what was tested."""
     name = study([*STUDY, exported(0, 0.82)])
     facts = Path("runs/toy/exported/small-distilled-s0/export.json")
 

@@ -31,7 +31,8 @@ def test_a_classification_has_the_documented_keys(untrained):
     assert said["label"] == max(said["probabilities"], key=said["probabilities"].get)
 
 
-def test_a_tagging_has_the_documented_keys_and_offsets_into_the_input(untrained):
+def test_a_tagging_has_the_documented_keys_and_offsets(untrained):
+    """Its offsets are into the input, whatever characters that holds."""
     text = "👩‍👧 José vive en A Coruña, ¿no? 🙂"
     (said,) = of(untrained("tag", POS), [text])
     assert list(said) == ["id", "text", "spans"]
@@ -70,7 +71,8 @@ def test_a_tab_makes_a_pair(untrained):
     assert "pair" not in two
 
 
-def test_a_tab_is_a_blank_to_a_tagger_and_nothing_behind_it_is_lost(untrained):
+def test_a_tab_is_a_blank_to_a_tagger(untrained):
+    """Nothing behind it is lost."""
     (said,) = of(untrained("tag", POS), ["el niño\tvive en Lima"])
     assert said["text"] == "el niño\tvive en Lima"
     assert [s["text"] for s in said["spans"]] == ["el", "niño", "vive", "en", "Lima"]

@@ -26,7 +26,8 @@ def test_every_published_count_is_ours_to_the_digit(name, cost):
     assert model["published"] == cost
 
 
-def test_every_published_model_has_a_row_and_every_row_the_same_columns():
+def test_every_published_model_has_a_row():
+    """And every row has the same columns."""
     result = presets.run(presets.Config())
     assert {row["model"] for row in result["rows"]} >= set(reference.costs())
     assert len({tuple(row) for row in result["rows"]}) == 1
@@ -54,6 +55,7 @@ def test_a_preset_is_timed_beside_beto(monkeypatch):
     assert latency["conditions"]["threads"] == 1
 
 
-def test_a_preset_that_is_not_there_is_an_error_with_the_nearest():
+def test_an_unknown_preset_is_an_error_with_the_nearest():
+    """The message proposes the nearest name."""
     with pytest.raises(ConfigError, match="Did you mean 'albeto-tiny'"):
         presets.run(presets.Config(only=("albeto-tinny",)))

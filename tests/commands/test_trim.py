@@ -45,7 +45,8 @@ def test_the_answers_on_its_own_text_are_the_same(trimmed, lines, tmp_path, kind
     assert said["changed_share"] == 0 < said["changed_share_elsewhere"] < 1
 
 
-def test_taggers_are_counted_word_by_word_and_keep_what_their_folder_says(trimmed, lines, tmp_path):
+def test_taggers_are_counted_word_by_word(trimmed, lines, tmp_path):
+    """And the smaller folder keeps what the folder says."""
     model, _ = trimmed("tag", ("O", "B-PER", "I-PER"))
     old, new = (
         list(destila.load(folder).predict(lines[:6])) for folder in (model, tmp_path / "small")

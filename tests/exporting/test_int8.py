@@ -119,7 +119,8 @@ def test_static_needs_calibration(plain):
         quantise(plain, kind="static")
 
 
-def test_static_answers_of_a_token_do_not_depend_on_scales_of_its_text(plain, texts):
+def test_static_scales_do_not_depend_on_the_text(plain, texts):
+    """With static scales the answers of a token do not depend on the scales of its text."""
     nodes = {node.op_type for node in quantise(plain, kind="static", calibration=texts).graph.node}
     assert "DynamicQuantizeLinear" not in nodes
 

@@ -31,7 +31,8 @@ def test_the_float_file_answers_as_torch_at_every_length(installed, small, tmp_p
 
 
 @pytest.mark.slow
-def test_every_product_is_int8_and_shared_weights_are_stored_once(installed, small, tmp_path):
+def test_products_are_int8_and_shared_weights_stored_once(installed, small, tmp_path):
+    """Every product of the IR is int8, and a shared weight is one constant."""
     sizes, draw = {}, np.random.default_rng(0)
     for layers in (2, 4):
         model = small("albert", "tag", layers=layers)

@@ -86,7 +86,8 @@ def test_answers_that_depend_on_the_threads_are_unstable(small, tmp_path, monkey
     assert not proof.stable(file, windows, kind="fp32")
 
 
-def test_answers_that_depend_on_what_was_asked_before_are_unstable(small, tmp_path, monkeypatch):
+def test_answers_that_depend_on_the_past_are_unstable(small, tmp_path, monkeypatch):
+    """An answer must not depend on what was asked before."""
     calls = itertools.count()
     monkeypatch.setattr(
         proof, "open_session", lambda *_, **__: lambda feeds: np.array([float(next(calls))])
@@ -94,7 +95,8 @@ def test_answers_that_depend_on_what_was_asked_before_are_unstable(small, tmp_pa
     assert not proof.stable(tmp_path, proof.random_windows(small(), 3), kind="")
 
 
-def test_products_and_bytes_are_checked_against_what_they_should_be(tmp_path):
+def test_products_and_bytes_are_checked(tmp_path):
+    """Both are compared with what the architecture should have."""
     proof.all_products(tmp_path, (13, 17), (14, 17), kept=1)
     with pytest.raises(ModelError, match="13 int8 products of 17, the architecture 14 of 17"):
         proof.all_products(tmp_path, (13, 17), (14, 17), kept=0)

@@ -42,7 +42,8 @@ def test_the_most_harmful_group_comes_first(plain):
     assert effects[4].drop == pytest.approx(0)
 
 
-def test_groups_that_leave_the_score_are_ordered_by_the_logits_they_move(plain, texts):
+def test_equal_scores_are_ordered_by_moved_logits(plain, texts):
+    """Groups that leave the score as it is are ordered by how far they move the logits."""
     windows = [feeds | {"type_ids": np.zeros_like(feeds["input_ids"])} for feeds in texts]
     effects = sensitivity(plain, lambda _: 0.9, windows=windows)
     moved = [effect.moved for effect in effects]

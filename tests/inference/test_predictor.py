@@ -47,9 +47,8 @@ def test_every_kind_of_encoder_runs(exported, asked, kind):
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_a_text_is_answered_bitwise_alike_alone_in_any_batch_in_any_order_on_any_threads(
-    exported, asked, task
-):
+def test_an_answer_has_the_same_bits_in_any_company(exported, asked, task):
+    """Alone, in any batch, in any order, on any number of threads."""
     folder = exported(task)
     rows = [{"text": item} if isinstance(item, str) else item for item in asked(task)]
     reads = Labeller(folder).predictor.task
@@ -82,7 +81,8 @@ def test_no_texts_have_no_predictions(exported):
     assert list(RuntimePredictor(exported("tag")).predict([])) == []
 
 
-def test_threads_are_what_was_fastest_at_export_but_no_more_than_there_are(exported, monkeypatch):
+def test_threads_are_those_that_were_fastest_at_export(exported, monkeypatch):
+    """But no more than this process may keep busy."""
     folder = exported("classify")
     facts = json.loads((folder / "export.json").read_text())
     (folder / "export.json").write_text(

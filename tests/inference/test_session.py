@@ -97,7 +97,8 @@ def test_a_file_that_is_missing_is_named(tmp_path):
         open_session(tmp_path / "nada.onnx")
 
 
-def test_the_winner_is_run_before_the_default_and_both_after_the_one_asked_for(tmp_path):
+def test_the_graph_asked_for_then_the_winner_then_the_default(tmp_path):
+    """The winner is run before the default, and both after the one that was asked for."""
     listed = [
         {"name": n, "file": f"model.{n}.{e}", "kind": n}
         for n, e in (("a", "onnx"), ("b", "onnx"), ("c", "xml"))
@@ -123,7 +124,8 @@ def test_the_winner_is_run_before_the_default_and_both_after_the_one_asked_for(t
         chosen(candidate="d")
 
 
-def test_a_winner_whose_library_is_missing_gives_way_to_the_default(tmp_path, monkeypatch):
+def test_a_winner_without_its_library_gives_way(tmp_path, monkeypatch):
+    """The default is run where the winner's library is not installed."""
     listed = [
         {"name": "a", "file": "model.onnx", "kind": "fp32"},
         {"name": "b", "file": "model.b.xml", "kind": "bf16"},

@@ -13,7 +13,8 @@ def zone(root, name, energy, limit=1_000_000_000):
     return folder / "energy_uj"
 
 
-def test_the_energy_of_all_packages_counts_and_their_parts_do_not(tmp_path):
+def test_whole_packages_count_and_their_parts_do_not(tmp_path):
+    """The energy of all packages counts; a zone inside one would count twice."""
     first, second = (
         zone(tmp_path, "intel-rapl:0", 1_000_000),
         zone(tmp_path, "intel-rapl:1", 5_000_000),

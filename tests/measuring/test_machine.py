@@ -49,7 +49,8 @@ def test_the_code_version_of_a_checkout_is_a_commit(monkeypatch, tmp_path):
     machine.code_version.cache_clear()
 
 
-def test_the_code_version_outside_a_checkout_is_the_package_version(monkeypatch, tmp_path):
+def test_the_code_version_outside_a_checkout(monkeypatch, tmp_path):
+    """Outside a checkout it is the package's version."""
     monkeypatch.setattr(machine.destila, "__file__", str(tmp_path / "destila/__init__.py"))
     machine.code_version.cache_clear()
     assert machine.code_version() == machine.destila.__version__
