@@ -118,7 +118,7 @@ def finish(
     allowed = set(known)
     for split, examples in splits.items():
         for example in examples:
-            unknown = next((label for label in labels_of(example) if label not in allowed), None)
+            unknown = next((label for label in unit_labels(example) if label not in allowed), None)
             if unknown is not None:
                 raise DataError(
                     f"{name}: label '{unknown}' of {split} example {example.id} is not a label of "
@@ -128,7 +128,7 @@ def finish(
     return Dataset(name, task, known, splits, {what: n for what, n in notes.items() if n})
 
 
-def labels_of(example: Example) -> tuple[str, ...]:
+def unit_labels(example: Example) -> tuple[str, ...]:
     """Return the labels of an example, one per unit."""
     if example.target is None:
         return ()
@@ -139,5 +139,5 @@ def count_labels(examples: Sequence[Example]) -> Counter[str]:
     """Count how often each label occurs."""
     counts: Counter[str] = Counter()
     for example in examples:
-        counts.update(labels_of(example))
+        counts.update(unit_labels(example))
     return counts
