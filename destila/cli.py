@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
 HELP = "From labelled Spanish text and a big teacher to a small, fast, measured encoder."
-PANELS = ("A study", "A finished model", "Raw text", "Around it")
+COMMAND_PANELS = ("A study", "A finished model", "Raw text", "Around it")
 _PLAIN = (bool, int, float, str)
 _WIDTH = 160
 """Columns of a table that is not read on a terminal."""
@@ -65,8 +65,10 @@ def make_app(arguments: list[str]) -> typer.Typer:
 
     called = next((word for word in arguments if not word.startswith("-")), None)
     sources = {name: plugins.describe("commands", name) for name in plugins.names("commands")}
-    panels = {name: source.constants.get("PANEL", PANELS[-1]) for name, source in sources.items()}
-    for name in sorted(sources, key=lambda name: PANELS.index(panels[name])):
+    panels = {
+        name: source.constants.get("PANEL", COMMAND_PANELS[-1]) for name, source in sources.items()
+    }
+    for name in sorted(sources, key=lambda name: COMMAND_PANELS.index(panels[name])):
         callback = _callback(name) if name == called else _not_called
         app.command(name, help=sources[name].about, rich_help_panel=panels[name])(callback)
     return app

@@ -19,7 +19,19 @@ from tests.rules.conftest import ROOT
 MAX_ROOM_FILES, MAX_ROOM_LINES, MAX_COMMAND_LINES, MAX_TEST_NAME = 17, 2600, 120, 60
 ONE_FILE_EACH = {"commands", "datasets"}
 PLUG_INS = {"baselines", "commands", "datasets", "losses", "tasks"}
-PLUG_IN_NAMES = {"TASK", "LABELS", "Options", "load", "build", "fit", "Config", "run", "show"}
+PLUG_IN_NAMES = {
+    "TASK",
+    "LABELS",
+    "Options",
+    "load",
+    "build",
+    "fit",
+    "Config",
+    "run",
+    "show",
+    "PANEL",
+    "SHARED",
+}
 BANNED = {"found", "said", "told", "heard", "mine", "theirs"}
 WRITERS = {
     "write_text",
