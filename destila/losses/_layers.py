@@ -19,7 +19,7 @@ Pool = Literal["auto", "token", "first", "mean"]
 
 
 def unbound(name: str) -> Term:
-    """The term while a recipe is only read: its options are checked, the models are not there yet."""
+    """Return the term while a recipe is only read: its options are checked, the models are not there yet."""
 
     def fn(*_: Any) -> Tensor:
         raise AssertionError(f"term '{name}' was built without models")
@@ -28,100 +28,152 @@ def unbound(name: str) -> Term:
 
 
 def models(setting: LossContext, name: str, *kinds: str) -> tuple[ModelShape, ModelShape] | None:
-    """Student and teacher, None while there are none; raises ConfigError when one cannot show a kind of state."""
+    """Return student and teacher, None while there are none.
+
+    Args:
+        setting: what is known of the two.
+        name: the term's, for the message.
+        kinds: of State that both have to show.
+
+    Raises:
+        ConfigError: one of them cannot show a kind of state.
+    """
     if setting.student is None or setting.teacher is None:
         return None
+
     for role, shape in (("student", setting.student), ("teacher", setting.teacher)):
-        if lacks := [kind for kind in kinds if kind not in shape.kinds]:
+        lacks = [kind for kind in kinds if kind not in shape.kinds]
+        if lacks:
             raise ConfigError(
-                f"term '{name}' compares {' and '.join(kinds)}, and the {role} '{shape.name}' does not show {lacks[0]} "
-                "(only BERT, RoBERTa, ALBERT and DistilBERT do): use 'hidden', or attention with what = \"probabilities\""
+                f"term '{name}' compares {' and '.join(kinds)}, and the {role} '{shape.name}' does"
+                f" not show {lacks[0]} (only BERT, RoBERTa, ALBERT and DistilBERT do): use"
+                " 'hidden', or attention with what = \"probabilities\""
             )
     return setting.student, setting.teacher
 
 
-def pairs(
+def layer_pairs(
     name: str, layers: Layers, student: ModelShape, teacher: ModelShape, *, embeddings: bool
 ) -> list[tuple[int, int]]:
-    """(student layer, teacher layer) of every comparison; raises ConfigError for a layer that is not there.
+    """Return (student layer, teacher layer) of every comparison.
 
-    uniform: student layer m meets teacher layer m N / M, rounded up (TinyBERT, Jiao et al. 2020, section 3.1).
-    last: it meets N - M + m (PKD-Last, Sun et al. 2019). embeddings: the embedding outputs meet too.
+    Args:
+        name: the term's, for messages.
+        layers: "uniform": student layer m meets teacher layer m N / M, rounded up (TinyBERT, Jiao et al. 2020,
+            section 3.1). "last": it meets N - M + m (PKD-Last, Sun et al. 2019). Else the pairs themselves.
+        student: of M layers.
+        teacher: of N layers.
+        embeddings: the embedding outputs, layer 0, meet too.
+
+    Raises:
+        ConfigError: a layer is not there.
     """
-    mine, theirs = student.layers, teacher.layers
-    if layers == "last" and mine > theirs:
-        raise ConfigError(
-            f'term \'{name}\': layers = "last", but the student has {mine} layers and the teacher {theirs}: use "uniform"'
-        )
+    m_layers, n_layers = student.layers, teacher.layers
+    first = [(0, 0)] if embeddings else []
     if layers == "uniform":
-        found = [(m, -(-m * theirs // mine)) for m in range(1, mine + 1)]
-    elif layers == "last":
-        found = [(m, theirs - mine + m) for m in range(1, mine + 1)]
-    else:
-        found = list(layers)
-        lowest = 0 if embeddings else 1
-        for s, t in found:
-            if not (lowest <= s <= mine and lowest <= t <= theirs):
-                raise ConfigError(
-                    f"term '{name}': layers has [{s}, {t}], but the student's are {lowest} to {mine} and the "
-                    f"teacher's {lowest} to {theirs}"
-                )
-        if not found:
+        return first + [(m, -(-m * n_layers // m_layers)) for m in range(1, m_layers + 1)]
+    if layers == "last":
+        if m_layers > n_layers:
             raise ConfigError(
-                f'term \'{name}\': layers is empty: give pairs [student, teacher], "uniform" or "last"'
+                f"term '{name}': layers = \"last\", but the student has {m_layers} layers and the"
+                f' teacher {n_layers}: use "uniform"'
             )
-        return found
-    return [(0, 0)] * embeddings + found
+        return first + [(m, n_layers - m_layers + m) for m in range(1, m_layers + 1)]
+
+    # pairs that the recipe names
+    pairs = list(layers)
+    lowest = 0 if embeddings else 1
+    for m, n in pairs:
+        if not (lowest <= m <= m_layers and lowest <= n <= n_layers):
+            raise ConfigError(
+                f"term '{name}': layers has [{m}, {n}], but the student's are {lowest} to"
+                f" {m_layers} and the teacher's {lowest} to {n_layers}"
+            )
+    if not pairs:
+        raise ConfigError(
+            f'term \'{name}\': layers is empty: give pairs [student, teacher], "uniform" or "last"'
+        )
+    return pairs
 
 
 def pool_of(name: str, pool: Pool, pads: bool, setting: LossContext) -> str:
-    """The Term's pool; raises ConfigError where pads are to count and positions are units."""
+    """Return the Term's pool; raise ConfigError where pads are to count and positions are units.
+
+    Args:
+        name: the term's, for the message.
+        pool: as the recipe says; "auto" is a token where both models read the same ones.
+        pads: pads count as tokens.
+        setting: says whether tokens are the same.
+    """
     if pads and pool not in ("auto", "token"):
         raise ConfigError(
-            f"term '{name}': pads = true counts tokens and pool = \"{pool}\" counts units: leave one out"
+            f"term '{name}': pads = true counts tokens and pool = \"{pool}\" counts units:"
+            " leave one out"
         )
     if pads:
         return "padded"
-    return pool if pool != "auto" else "token" if setting.same_tokens else "first"
+    if pool != "auto":
+        return pool
+    return "token" if setting.same_tokens else "first"
 
 
 def projections(
-    name: str, setting: LossContext, count: int, *, project: str, shared: bool = False, bias: bool
+    name: str,
+    setting: LossContext,
+    count: int,
+    *,
+    project: str,
+    shared: bool = False,
+    bias: bool,
 ) -> nn.ModuleList | None:
-    """Linear maps from the student's width to the teacher's, one per pair or one for all; None: no map.
+    """Make linear maps from the student's width to the teacher's; None where none is needed.
 
-    project: "auto" (where widths differ), "always" or "never". New weights are normal(0, 1 / sqrt(H)), so that the
-    size of a normalised state is kept, each from its own generator keyed by (seed, term, position).
+    New weights are normal(0, 1 / sqrt(H)), so that the size of a normalised state is kept, each from its own generator
+    keyed by (seed, term, position).
+
+    Args:
+        name: the term's.
+        setting: the widths and the seed.
+        count: pairs of layers.
+        project: "auto" (where widths differ), "always" or "never".
+        shared: one map for all pairs.
+        bias: maps have a bias.
+
+    Raises:
+        ConfigError: widths differ and `project` is "never".
     """
     assert setting.student is not None
     assert setting.teacher is not None
-    mine, theirs = setting.student.hidden, setting.teacher.hidden
-    if project == "never" and mine != theirs:
+    width, wanted = setting.student.hidden, setting.teacher.hidden
+    if project == "never" and width != wanted:
         raise ConfigError(
-            f'term \'{name}\': the student is {mine} wide and the teacher {theirs}, and project = "never": use "auto"'
+            f"term '{name}': the student is {width} wide and the teacher {wanted},"
+            ' and project = "never": use "auto"'
         )
-    if project == "never" or (project == "auto" and mine == theirs):
+    if project == "never" or (project == "auto" and width == wanted):
         return None
+
+    # allocated without drawing from the global generator
+    number = 1 if shared else count
     maps = nn.ModuleList(
-        nn.Linear(mine, theirs, bias=bias, device="meta") for _ in range(1 if shared else count)
-    )
-    maps = maps.to_empty(device="cpu")  # without drawing from the global generator
+        nn.Linear(width, wanted, bias=bias, device="meta") for _ in range(number)
+    ).to_empty(device="cpu")
+
     with torch.no_grad():
         for i, each in enumerate(maps):
             assert isinstance(each, nn.Linear)
             digest = hashlib.blake2b(f"{setting.seed}:{name}:{i}".encode(), digest_size=7).digest()
-            each.weight.normal_(
-                0.0, mine**-0.5, generator=torch.Generator().manual_seed(int.from_bytes(digest))
-            )
+            generator = torch.Generator().manual_seed(int.from_bytes(digest))
+            each.weight.normal_(0.0, width**-0.5, generator=generator)
             if bias:
                 each.bias.zero_()
     return maps
 
 
 def projected(maps: nn.ModuleList | None, number: int, values: Tensor) -> Tensor:
-    """Values [N, H] of pair `number` in the teacher's width, float32."""
+    """Map values [N, H] of pair `number` to the teacher's width, in float32."""
     values = values.float()
     if maps is None:
         return values
-    found: Tensor = maps[min(number, len(maps) - 1)](values)
-    return found
+    mapped: Tensor = maps[min(number, len(maps) - 1)](values)
+    return mapped

@@ -27,28 +27,28 @@ class Rows:
     weight: float
 
     def of(self, logits: Tensor) -> Tensor:
-        """Logits [B, U, C] as float32 rows; zero where nothing counts, so no gradient or NaN comes from there."""
+        """Turn logits [B, U, C] into float32 rows; zero where nothing counts, so no gradient or NaN comes from there."""
         rows = logits.float() if self.axis == 2 else logits.float().transpose(1, 2)
         return rows.masked_fill(~self.keep, 0.0)
 
     def log_softmax(self, rows: Tensor) -> Tensor:
-        """Log-probabilities of rows over their kept entries; zero at the others."""
+        """Compute log-probabilities of rows over their kept entries; zero at the others."""
         shut = ~self.keep & self.live.unsqueeze(-1)  # a row in which nothing is kept would give NaN
         return F.log_softmax(rows.masked_fill(shut, -torch.inf), dim=-1).masked_fill(
             ~self.keep, 0.0
         )
 
     def softmax(self, rows: Tensor) -> Tensor:
-        """Probabilities of rows over their kept entries; zero at the others."""
+        """Compute probabilities of rows over their kept entries; zero at the others."""
         return self.log_softmax(rows).exp().masked_fill(~self.keep, 0.0)
 
     def total(self, values: Tensor) -> Tensor:
-        """The sum of values [...] over the rows that count; a zero with a gradient of zero when none does."""
+        """Sum values [...] over the rows that count; a zero with a gradient of zero when none does."""
         return values.masked_fill(~self.live, 0.0).sum() * self.weight
 
 
 def rows_of(logits: Tensor, mask: Tensor, axis: int) -> Rows:
-    """The rows of logits [B, U, C] under a unit mask [B, U]; axis is 1 (units) or 2 (classes)."""
+    """Return the rows of logits [B, U, C] under a unit mask [B, U]; axis is 1 (units) or 2 (classes)."""
     if axis == 2:
         return Rows(axis, mask.unsqueeze(-1).expand_as(logits), mask, 1.0)
     assert axis == 1, f"a Signal is a distribution over axis 1 or 2, not {axis}"

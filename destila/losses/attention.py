@@ -19,7 +19,7 @@ from torch import Tensor
 from destila.config import Options as _Options
 from destila.config import opt
 from destila.errors import ConfigError
-from destila.losses._layers import Layers, models, pairs, pool_of, unbound
+from destila.losses._layers import Layers, layer_pairs, models, pool_of, unbound
 from destila.losses.term import LossContext, Term
 from destila.types import State
 
@@ -40,18 +40,18 @@ class Options(_Options):
 
 
 def build(options: Options, setting: LossContext) -> Term:
-    """The term; raises ConfigError for layers that are not there or head counts that differ."""
+    """Build the term; raise ConfigError for layers that are not there or head counts that differ."""
     kind = "attention" if options.what == "probabilities" else "scores"
     both = models(setting, "attention", kind)
     if both is None:
         return unbound("attention")
-    mine, theirs = both
-    if options.heads == "match" and mine.heads != theirs.heads:
+    small, large = both
+    if options.heads == "match" and small.heads != large.heads:
         raise ConfigError(
-            f"term 'attention': the student has {mine.heads} heads and the teacher {theirs.heads}: "
+            f"term 'attention': the student has {small.heads} heads and the teacher {large.heads}: "
             'use heads = "mean", or a student with as many heads'
         )
-    chosen = pairs("attention", options.layers, mine, theirs, embeddings=False)
+    chosen = layer_pairs("attention", options.layers, small, large, embeddings=False)
 
     def fn(
         student: Mapping[State, Tensor],

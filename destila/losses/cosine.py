@@ -38,11 +38,11 @@ class Options(_Options):
 
 
 def build(options: Options, setting: LossContext) -> Term:
-    """The term; raises ConfigError for widths that cannot meet."""
+    """Build the term; raise ConfigError for widths that cannot meet."""
     both = models(setting, "cosine", "hidden")
     if both is None:
         return unbound("cosine")
-    mine, theirs = ("hidden", both[0].layers), ("hidden", both[1].layers)
+    last, teacher_last = ("hidden", both[0].layers), ("hidden", both[1].layers)
     maps = projections("cosine", setting, 1, project=options.project, bias=options.bias)
 
     def fn(
@@ -51,16 +51,18 @@ def build(options: Options, setting: LossContext) -> Term:
         mask: Tensor,
         axis: int,  # noqa: ARG001
     ) -> Tensor:
-        said = projected(maps, 0, student[mine][mask])  # [N, H]
-        return (1 - F.cosine_similarity(said, teacher[theirs].detach()[mask].float(), dim=-1)).sum()
+        states = projected(maps, 0, student[last][mask])  # [N, H]
+        return (
+            1 - F.cosine_similarity(states, teacher[teacher_last].detach()[mask].float(), dim=-1)
+        ).sum()
 
     pool = pool_of("cosine", options.pool, False, setting)
     return Term(
         name="cosine",
         needs="states",
         fn=fn,
-        student=(mine,),
-        teacher=(theirs,),
+        student=(last,),
+        teacher=(teacher_last,),
         pool=pool,
         module=maps,
     )

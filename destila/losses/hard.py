@@ -37,7 +37,7 @@ class Options(_Options):
 
 
 def build(options: Options, setting: LossContext) -> Term:
-    """The term; raises ConfigError when weights are asked for that the class counts cannot give."""
+    """Build the term; raise ConfigError when weights are asked for that the class counts cannot give."""
     weights = _weights(options, setting.class_counts)
     smoothing = options.label_smoothing
 
@@ -65,7 +65,7 @@ def build(options: Options, setting: LossContext) -> Term:
 
 
 def _weights(options: Options, counts: Sequence[int] | None) -> list[float] | None:
-    """One weight per class, or None for equal weights."""
+    """Return one weight per class, or None for equal weights."""
     chosen = options.class_weights
     if chosen == "none":
         return None
@@ -90,7 +90,7 @@ def _weights(options: Options, counts: Sequence[int] | None) -> list[float] | No
 
 
 def _fit(weights: list[float] | None, rows: Tensor) -> Tensor | float:
-    """The weights as a tensor [K] beside rows [..., K]; 1 where there are none."""
+    """Return the weights as a tensor [K] beside rows [..., K]; 1 where there are none."""
     if weights is None:
         return 1.0
     if len(weights) != rows.shape[-1]:

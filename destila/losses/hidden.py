@@ -24,8 +24,8 @@ from destila.config import opt
 from destila.losses._layers import (
     Layers,
     Pool,
+    layer_pairs,
     models,
-    pairs,
     pool_of,
     projected,
     projections,
@@ -58,11 +58,11 @@ class Options(_Options):
 
 
 def build(options: Options, setting: LossContext) -> Term:
-    """The term; raises ConfigError for layers that are not there or widths that cannot meet."""
+    """Build the term; raise ConfigError for layers that are not there or widths that cannot meet."""
     both = models(setting, "hidden", "hidden")
     if both is None:
         return unbound("hidden")
-    chosen = pairs(
+    chosen = layer_pairs(
         "hidden",
         options.layers,
         *both,
@@ -85,14 +85,14 @@ def build(options: Options, setting: LossContext) -> Term:
     ) -> Tensor:
         sums = []
         for i, (m, n) in enumerate(chosen):
-            mine = projected(maps, i, student["hidden", m][mask])  # [N, H]
-            theirs = teacher["hidden", n].detach()[mask].float()
+            states = projected(maps, i, student["hidden", m][mask])  # [N, H]
+            wanted = teacher["hidden", n].detach()[mask].float()
             if options.normalise:
                 sums.append(
-                    (F.normalize(mine, dim=-1) - F.normalize(theirs, dim=-1)).square().sum()
+                    (F.normalize(states, dim=-1) - F.normalize(wanted, dim=-1)).square().sum()
                 )
             else:
-                sums.append((mine - theirs).square().mean(-1).sum())
+                sums.append((states - wanted).square().mean(-1).sum())
         return torch.stack(sums).sum()
 
     return Term(

@@ -40,7 +40,7 @@ class Options(_Options):
 
 
 def build(options: Options, setting: LossContext) -> Term:
-    """The term; raises ConfigError for `pads` where positions are not what the softmax runs over."""
+    """Build the term; raise ConfigError for `pads` where positions are not what the softmax runs over."""
     temperature = options.temperature
 
     def fn(student: Tensor, teacher: Tensor, mask: Tensor, axis: int) -> Tensor:

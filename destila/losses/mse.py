@@ -22,7 +22,7 @@ class Options(_Options):
 
 
 def build(options: Options, setting: LossContext) -> Term:  # noqa: ARG001
-    """The term; the setting is not used."""
+    """Build the term; the setting is not used."""
 
     def fn(student: Tensor, teacher: Tensor, mask: Tensor, axis: int) -> Tensor:
         rows = rows_of(student, mask, axis)

@@ -21,7 +21,7 @@ class Options(_Options):
 
 
 def build(options: Options, setting: LossContext) -> Term:  # noqa: ARG001 - the signature of every loss
-    """The term."""
+    """Build the term."""
 
     def fn(student: Tensor, target: Tensor, mask: Tensor, axis: int) -> Tensor:  # noqa: ARG001
         return F.cross_entropy(student[mask].float(), target[mask], reduction="sum")

@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from destila.config import Options as _Options
 from destila.config import opt
 from destila.errors import ConfigError
-from destila.losses._layers import Pool, models, pairs, pool_of, unbound
+from destila.losses._layers import Pool, layer_pairs, models, pool_of, unbound
 from destila.losses.term import LossContext, ModelShape, Term
 from destila.types import State
 
@@ -46,11 +46,11 @@ class Options(_Options):
 
 
 def build(options: Options, setting: LossContext) -> Term:
-    """The term; raises ConfigError when the relation heads do not divide both widths."""
+    """Build the term; raise ConfigError when the relation heads do not divide both widths."""
     both = models(setting, "relation", *_KINDS)
     if both is None:
         return unbound("relation")
-    ((m, n),) = pairs(
+    ((m, n),) = layer_pairs(
         "relation", (options.layers or (both[0].layers, both[1].layers),), *both, embeddings=False
     )
     heads = _heads(options.heads, *both)
@@ -104,7 +104,7 @@ def _heads(wanted: int | None, student: ModelShape, teacher: ModelShape) -> int:
 
 
 def _relations(values: Tensor, mask: Tensor, heads: int) -> Tensor:
-    """Log-probabilities [B, R, P, P] of states [B, P, H] over real positions; what is masked is finite and meaningless."""
+    """Compute log-probabilities [B, R, P, P] of states [B, P, H] over real positions; what is masked is finite and meaningless."""
     b, positions, hidden = values.shape
     values = values.float().masked_fill(~mask.unsqueeze(-1), 0.0)
     split = values.view(b, positions, heads, hidden // heads).transpose(1, 2)  # [B, R, P, D]

@@ -27,7 +27,7 @@ class Options(_Options):
 
 
 def build(options: Options, setting: LossContext) -> Term:  # noqa: ARG001
-    """The term; the setting is not used."""
+    """Build the term; the setting is not used."""
     temperature = options.temperature
 
     def fn(student: Tensor, teacher: Tensor, mask: Tensor, axis: int) -> Tensor:

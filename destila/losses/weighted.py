@@ -63,20 +63,20 @@ class WeightedLoss:
     @property
     def teacher_states(self) -> dict[str, tuple[State, ...]]:
         """What the teacher shows for the terms, by pool."""
-        found: dict[str, dict[State, None]] = {}
+        states: dict[str, dict[State, None]] = {}
         for _, term in self.terms:
             if term.needs == "states":
-                found.setdefault(term.pool, {}).update(dict.fromkeys(term.teacher))
-        return {pool: tuple(states) for pool, states in found.items()}
+                states.setdefault(term.pool, {}).update(dict.fromkeys(term.teacher))
+        return {pool: tuple(each) for pool, each in states.items()}
 
     def counts(self, task: Objective, batch: Batch) -> list[int]:
-        """How many units (axis 2), examples (axis 1) or positions each term is summed over; known before any forward."""
+        """Count the units (axis 2), examples (axis 1) or positions that each term is summed over, before any forward."""
         return [term.count(task, batch) for _, term in self.terms]
 
     def __call__(
         self, task: Objective, output: Output, batch: Batch, counts: Sequence[float]
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The batch's share of the loss (a scalar), and of each unweighted term by name.
+        """Return the batch's share of the loss (a scalar), and of each unweighted term by name.
 
         counts: global counts, one per term; a count of 0 contributes 0.
         """
@@ -88,7 +88,7 @@ class WeightedLoss:
                 part.detach()
             )
             total = weight * part if total is None else total + weight * part
-        assert total is not None, "mix() refuses a loss without terms"
+        assert total is not None, "build_loss refuses a loss without terms"
         return total, parts
 
 
@@ -98,7 +98,7 @@ def build_loss(
     class_counts: Sequence[int] | None = None,
     setting: LossContext | None = None,
 ) -> WeightedLoss:
-    """The Mix of `{use = "kl", weight = 1.0, ...the term's own options}` tables.
+    """Build the loss of `{use = "kl", weight = 1.0, ...the term's own options}` tables.
 
     class_counts: units per class in the training data, for class weights. setting: what is known of the models; None
     checks the tables alone, which is enough unless a term needs states. Raises ConfigError.
@@ -132,9 +132,9 @@ def _check_tokens(term: Term, setting: LossContext) -> None:
         or setting.teacher is None
     ):
         return
-    mine, theirs = setting.student, setting.teacher
+    student, teacher = setting.student, setting.teacher
     raise ConfigError(
-        f"term '{term.name}' compares token with token, but teacher '{theirs.name}' reads with {theirs.tokenizer} and "
-        f"student '{mine.name}' with {mine.tokenizer}: train the student with the teacher's tokenizer "
+        f"term '{term.name}' compares token with token, but teacher '{teacher.name}' reads with {teacher.tokenizer} and "
+        f"student '{student.name}' with {student.tokenizer}: train the student with the teacher's tokenizer "
         "and a max_length that both can read, or use 'hidden', 'relation' or 'cosine' with pool = \"first\" or \"mean\", or 'kl'"
     )

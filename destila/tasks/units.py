@@ -21,7 +21,7 @@ class Window:
 
 
 def plan(lengths: Sequence[int], capacity: int, *, overlap: float = 0.25) -> list[Window]:
-    """Windows that cover units of the given token lengths with at most `capacity` tokens each.
+    """Plan windows that cover units of the given token lengths with at most `capacity` tokens each.
 
     overlap: share of a window's tokens read again by the next one. Raises ValueError holding the position
     of a unit longer than the capacity.
@@ -59,7 +59,7 @@ def _bounds(lengths: Sequence[int], capacity: int, overlap: float) -> list[tuple
 
 
 def _middle(lengths: Sequence[int], start: int, end: int) -> int:
-    """The first unit of [start, end) with at least as many of its tokens before it as after it."""
+    """Return the first unit of [start, end) with at least as many of its tokens before it as after it."""
     total, seen = sum(lengths[start:end]), 0
     for position in range(start, end):
         if 2 * seen + lengths[position] >= total:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
-PLUG_IN_NAMES = {"TASK", "LABELS", "Options", "Config", "load", "build", "fit", "run"}
+PLUG_IN_NAMES = {"SHARED", "TASK", "LABELS", "Options", "Config", "load", "build", "fit", "run"}
 """Names that many files define because a socket asks for them."""
 
 IMPERATIVE = frozenset(

@@ -41,7 +41,7 @@ _WHOLE = re.compile(rf"{_PIECE}(?:(?<=\d)[.,](?=\d){_PIECE})*")
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class _Candidates:
     """Valid spans [N, 2] (characters), their scores [N], the score of no answer, and the log of what they sum to."""
 
     spans: np.ndarray
@@ -51,17 +51,17 @@ class _Found:
 
 
 def answer(windows: Windows, context: str, options: SpanOptions) -> Answer:
-    """The answer to one question; "" at 0, 0 where nothing is valid or null wins by more than `null_threshold`.
+    """Find the answer to one question; "" at 0, 0 where nothing is valid or null wins by more than `null_threshold`.
 
     probabilities of the Prediction: [1, 2], that the context answers and that it does not.
     """
     decode = {"destila": _destila, "squad": _squad, "pipeline": _pipeline}[options.decoder]
-    found = decode(windows, context, options.max_answer or LONGEST[options.decoder], options)
-    none = float(np.exp(min(0.0, found.null - found.total)))
-    best = _best(found, context, options)
+    candidates = decode(windows, context, options.max_answer or LONGEST[options.decoder], options)
+    none = float(np.exp(min(0.0, candidates.null - candidates.total)))
+    best = _best(candidates, context, options)
     wins = (
         options.null_threshold is not None
-        and found.null - found.scores.max(initial=-np.inf) > options.null_threshold
+        and candidates.null - candidates.scores.max(initial=-np.inf) > options.null_threshold
     )
     start, end, probability = best[0] if best and not wins else (0, 0, none)
     if options.null_threshold is not None:
@@ -71,7 +71,7 @@ def answer(windows: Windows, context: str, options: SpanOptions) -> Answer:
 
 
 def context_tokens(feature: Features, rule: str) -> tuple[int, int]:
-    """The tokens [low, high) of a feature that are its part of the context; rule: `SpanOptions.unit`."""
+    """Return the tokens [low, high) of a feature that are its part of the context; rule: `SpanOptions.unit`."""
     if rule == "position":
         inside = np.flatnonzero(feature.spans[:, 1] > feature.spans[:, 0])
         return feature.start, max(feature.start, int(inside[-1]) + 1) if len(
@@ -81,7 +81,7 @@ def context_tokens(feature: Features, rule: str) -> tuple[int, int]:
     return (int(inside[0]), int(inside[-1]) + 1) if len(inside) else (0, 0)
 
 
-def _destila(windows: Windows, context: str, longest: int, options: SpanOptions) -> _Found:
+def _destila(windows: Windows, context: str, longest: int, options: SpanOptions) -> _Candidates:
     left, right = _edges(context)
     parts = []
     for f, value in windows:
@@ -92,11 +92,11 @@ def _destila(windows: Windows, context: str, longest: int, options: SpanOptions)
         parts.append((spans[first], _log_sums(scores, first)))
     spans, scores, first = _grouped(*_joined(parts))
     scores = np.maximum.reduceat(scores, first) if len(first) else scores
-    return _Found(spans[first], scores, 0.0, _log_sum(np.append(scores, 0.0)))
+    return _Candidates(spans[first], scores, 0.0, _log_sum(np.append(scores, 0.0)))
 
 
 def _edges(context: str) -> tuple[np.ndarray, np.ndarray]:
-    """For every place of the context the start and the end of the word or figure that it cuts; else itself."""
+    """Return for every place of the context the start and the end of the word or figure that it cuts; else itself."""
     left, right = np.arange(len(context) + 1), np.arange(len(context) + 1)
     for match in _WHOLE.finditer(context):
         start, end = match.span()
@@ -105,7 +105,7 @@ def _edges(context: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _grouped(spans: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Spans and scores in order of place, and the first index of each distinct span."""
+    """Return spans and scores in order of place, and the first index of each distinct span."""
     order = np.argsort(spans[:, 0] << 32 | spans[:, 1], kind="stable")
     spans, scores = spans[order], scores[order]
     return (
@@ -115,14 +115,14 @@ def _grouped(spans: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndar
     )
 
 
-def _squad(windows: Windows, context: str, longest: int, options: SpanOptions) -> _Found:  # noqa: ARG001
+def _squad(windows: Windows, context: str, longest: int, options: SpanOptions) -> _Candidates:  # noqa: ARG001
     null = min(float(v[0].sum()) for _, v in windows)
     spans, scores = _joined([_grid(f, v, longest, options) for f, v in windows])
     order = np.argsort(-scores, kind="stable")[: options.nbest]
-    return _Found(spans[order], scores[order], null, _log_sum(np.append(scores[order], null)))
+    return _Candidates(spans[order], scores[order], null, _log_sum(np.append(scores[order], null)))
 
 
-def _pipeline(windows: Windows, context: str, longest: int, options: SpanOptions) -> _Found:  # noqa: ARG001
+def _pipeline(windows: Windows, context: str, longest: int, options: SpanOptions) -> _Candidates:  # noqa: ARG001
     bands, null = [], np.inf
     for f, value in windows:
         low, high = context_tokens(f, options.unit)
@@ -130,13 +130,13 @@ def _pipeline(windows: Windows, context: str, longest: int, options: SpanOptions
         log_p = value.astype(np.float64) - [_log_sum(value[seen, column]) for column in (0, 1)]
         null = min(null, float(log_p[0].sum()))
         bands.append(_band(f, log_p, longest, options.unit))
-    return _Found(*_joined(bands), null, 0.0)
+    return _Candidates(*_joined(bands), null, 0.0)
 
 
 def _band(
     feature: Features, value: np.ndarray, longest: int, rule: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """All valid spans [N, 2] of a window and their scores: start + end logit."""
+    """Return all valid spans [N, 2] of a window and their scores: start + end logit."""
     low, high = context_tokens(feature, rule)
     if low == high:
         return np.zeros((0, 2), np.int64), np.zeros(0)
@@ -157,7 +157,7 @@ def _band(
 def _grid(
     feature: Features, value: np.ndarray, longest: int, options: SpanOptions
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Valid pairs of a window's best starts and best ends, ranked over all tokens as run_squad does, in its order."""
+    """Return valid pairs of a window's best starts and best ends, ranked over all tokens as run_squad does, in its order."""
     low, high = context_tokens(feature, options.unit)
     top = [np.argsort(value[:, column])[: -options.nbest - 1 : -1] for column in (0, 1)]
     start, end = (grid.ravel() for grid in np.meshgrid(*top, indexing="ij"))
@@ -175,15 +175,17 @@ def _grid(
     return spans, value[start, 0].astype(np.float64) + value[end, 1]
 
 
-def _best(found: _Found, context: str, options: SpanOptions) -> list[tuple[int, int, float]]:
-    """The n best distinct answers and their probabilities."""
+def _best(
+    candidates: _Candidates, context: str, options: SpanOptions
+) -> list[tuple[int, int, float]]:
+    """Return the n best distinct answers and their probabilities."""
     best: dict[CharSpan, float] = {}
     # Among equals the first in the text. Widening makes some spans one, so more than n are looked at.
-    kept = _top(found.scores, 4 * options.nbest)
+    kept = _top(candidates.scores, 4 * options.nbest)
     for i in kept:
-        start, end = found.spans[i].tolist()
+        start, end = candidates.spans[i].tolist()
         span = _widened(context, start, end) if options.decoder == "pipeline" else (start, end)
-        best.setdefault(span, float(np.exp(found.scores[i] - found.total)))
+        best.setdefault(span, float(np.exp(candidates.scores[i] - candidates.total)))
     return [(start, end, probability) for (start, end), probability in best.items()][
         : options.nbest
     ]

@@ -25,13 +25,13 @@ _ASCII = frozenset(string.punctuation)
 
 
 def official(text: str) -> str:
-    """An answer as SQuAD's scripts compare it."""
+    """Normalise an answer as SQuAD's scripts compare it."""
     bare = "".join(c for c in text.lower() if c not in _ASCII)
     return " ".join(_ENGLISH.sub(" ", bare).split())
 
 
 def spanish(text: str) -> str:
-    """An answer as MLQA's script compares Spanish ones."""
+    """Normalise an answer as MLQA's script compares Spanish ones."""
     bare = "".join(c for c in text.lower() if not _is_punctuation(c))
     return " ".join(_SPANISH.sub(" ", bare).split())
 
@@ -39,7 +39,7 @@ def spanish(text: str) -> str:
 def question(
     answer: str, references: Sequence[str], normalise: Normalise, *, v2: bool
 ) -> tuple[float, float]:
-    """Exact match and F1 of one answer, each the best over its references.
+    """Compute exact match and F1 of one answer, each the best over its references.
 
     answer: "" says that there is none. references: empty where there is none. v2: count as the v2 script does, which ignores
     references of which normalisation leaves nothing, and gives two empty answers an F1 of 1 (v1.1: 0).
@@ -55,28 +55,28 @@ def question(
 
 
 def scores(answers: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, float]:
-    """exact_match and f1 (official), exact_match_es and f1_es (Spanish), means over questions.
+    """Compute exact_match and f1 (official), exact_match_es and f1_es (Spanish), means over questions.
 
     Where some questions have no reference, all are counted as in v2, and has_answer_em, has_answer_f1 (over questions with
     a reference) and no_answer_accuracy (over the others) are added, officially normalised.
     """
     v2 = any(not r for r in references)
     table = per_question(answers, references, official)
-    found = dict(zip(("exact_match", "f1"), table.mean(0).tolist(), strict=True))
+    result = dict(zip(("exact_match", "f1"), table.mean(0).tolist(), strict=True))
     means = per_question(answers, references, spanish).mean(0)
-    found |= dict(zip(("exact_match_es", "f1_es"), means.tolist(), strict=True))
+    result |= dict(zip(("exact_match_es", "f1_es"), means.tolist(), strict=True))
     if v2:
         answered = np.array([bool(r) for r in references])
         if answered.any():
-            found["has_answer_em"], found["has_answer_f1"] = table[answered].mean(0).tolist()
-        found["no_answer_accuracy"] = float(table[~answered, 0].mean())
-    return found
+            result["has_answer_em"], result["has_answer_f1"] = table[answered].mean(0).tolist()
+        result["no_answer_accuracy"] = float(table[~answered, 0].mean())
+    return result
 
 
 def per_question(
     answers: Sequence[str], references: Sequence[Sequence[str]], normalise: Normalise
 ) -> np.ndarray:
-    """Exact match and F1 [N, 2] of every question; v2's rules where some questions have no reference."""
+    """Compute exact match and F1 [N, 2] of every question; v2's rules where some questions have no reference."""
     v2 = any(not r for r in references)
     pairs = zip(answers, references, strict=True)
     return np.array([question(answer, golds, normalise, v2=v2) for answer, golds in pairs]).reshape(

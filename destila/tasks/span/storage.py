@@ -118,7 +118,7 @@ class Writer:
         unit: np.ndarray,
         spans: np.ndarray,
     ) -> None:
-        """Nothing; keeps one window. Arrays are i32 of `head.length` tokens, spans [L, 2]."""
+        """Keep one window. Arrays are i32 of `head.length` tokens, spans [L, 2]."""
         self._heads.extend(head)
         self._parts += [input_ids, type_ids, unit, spans.ravel()]
         self._held += _PER_TOKEN * head.length * _ITEM
@@ -126,7 +126,7 @@ class Writer:
             self._spill()
 
     def finish(self) -> StoredFeatures:
-        """All windows."""
+        """Return all windows."""
         heads = np.array(self._heads, np.int32).reshape(-1, len(Head._fields))
         if self._file is None:
             return StoredFeatures(heads, _joined(self._parts))

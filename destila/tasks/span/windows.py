@@ -68,9 +68,9 @@ class _Frame:
 
 
 def window_size(max_length: int, options: SpanOptions) -> tuple[int, int]:
-    """Units in a planned window, and units from the start of one window to the start of the next.
+    """Return the units in a planned window, and the units from the start of one window to the start of the next.
 
-    Raises ConfigError for a stride that would skip units.
+    Raise ConfigError for a stride that would skip units.
     """
     size = options.window or max(1, max_length // 2)
     stride = options.stride or max(1, 3 * size // 4)
@@ -82,18 +82,18 @@ def window_size(max_length: int, options: SpanOptions) -> tuple[int, int]:
 
 
 def windows(count: int, size: int, stride: int) -> list[CharSpan]:
-    """Planned windows over `count` units as half-open ranges: every unit is in one, the last one ends at the end."""
+    """Plan windows over `count` units as half-open ranges: every unit is in one, the last one ends at the end."""
     last = max(0, -(-(count - size) // stride))
     return [(i * stride, min(i * stride + size, count)) for i in range(last + 1)]
 
 
 def unit_bounds(context: str) -> np.ndarray:
-    """Characters i32 [U, 2] of the units of a context, in order."""
+    """Return the characters i32 [U, 2] of the units of a context, in order."""
     return np.array([match.span() for match in _UNIT.finditer(context)], np.int32).reshape(-1, 2)
 
 
 def place(spans: np.ndarray, context: str, answer: CharSpan) -> CharSpan | None:
-    """The first and last of consecutive tokens, given by their characters [T, 2], that hold an answer.
+    """Return the first and last of consecutive tokens, given by their characters [T, 2], that hold an answer.
 
     None when a word of the answer is outside of them. Tokens are whole words, so an answer that is cut has a blank
     between its end and the tokens' end.
@@ -110,7 +110,7 @@ def place(spans: np.ndarray, context: str, answer: CharSpan) -> CharSpan | None:
 def encode_span(
     examples: Sequence[Example], tokenizer: Tokenizer, *, max_length: int, options: SpanOptions
 ) -> Encoded:
-    """The windows of every question, `[CLS] question [SEP] part of the context [SEP]`, stored compactly.
+    """Encode the windows of every question, `[CLS] question [SEP] part of the context [SEP]`, stored compactly.
 
     notes: `windows`, `windowed` examples (more than one planned window), `narrowed` windows that this tokenizer reads
     in several parts, answers that `begin or end inside a token`, and answers `in no window`.
@@ -138,7 +138,7 @@ def encode_span(
 
 
 def check_fit(examples: Sequence[Example], tokenizer: Tokenizer, *, max_length: int) -> None:
-    """Raises what `encode_span` would raise for these questions and contexts, without making their windows."""
+    """Raise what `encode_span` would raise for these questions and contexts, without making their windows."""
     check_length(tokenizer, max_length)
     for _ in _read(examples, tokenizer, _frame(tokenizer, max_length)):
         pass
@@ -147,7 +147,7 @@ def check_fit(examples: Sequence[Example], tokenizer: Tokenizer, *, max_length: 
 def _read(
     examples: Sequence[Example], tokenizer: Tokenizer, frame: _Frame
 ) -> Iterator[tuple[int, Pieces, _Context]]:
-    """Row, question and context of every example, tokenised in chunks and known to fit; a context is kept while needed."""
+    """Yield row, question and context of every example, tokenised in chunks and known to fit; a context is kept while needed."""
     contexts: dict[str, _Context] = {}
     last_use = {e.pair: row for row, e in enumerate(examples)}
     for start in range(0, len(examples), _CHUNK):
@@ -175,7 +175,7 @@ class _Question:
     def write(
         self, planned: Sequence[CharSpan], tokenizer: Tokenizer, writer: Writer, notes: Counter[str]
     ) -> None:
-        """Nothing; writes every feature of every planned window and counts."""
+        """Write every feature of every planned window, and count."""
         low, held = 0, False
         for number, (start, end) in enumerate(planned):
             parts = self._parts(start, end)
@@ -191,7 +191,7 @@ class _Question:
             )
 
     def _parts(self, start: int, end: int) -> list[CharSpan]:
-        """The units of a planned window as ranges that fit."""
+        """Return the units of a planned window as ranges that fit."""
         first, room = self.context.first, self.frame.room - len(self.question.ids)
         if first[end] - first[start] <= room:
             return [(start, end)]
@@ -199,7 +199,7 @@ class _Question:
         return [(start + w.start, start + w.end) for w in units.plan(lengths, room)]
 
     def _cells(self, start: int, end: int) -> int:
-        """Cells of a planned window: unit 0 and what the rule calls a unit."""
+        """Count the cells of a planned window: unit 0 and what the rule calls a unit."""
         tokens = int(self.context.first[end] - self.context.first[start])
         frame = self.frame
         around = frame.before + frame.between + frame.after + len(self.question.ids)
@@ -216,7 +216,7 @@ class _Question:
         tokenizer: Tokenizer,
         writer: Writer,
     ) -> bool:
-        """True when the feature holds the answer; writes it."""
+        """Write a feature; tell whether it holds the answer."""
         (start, end), context = part, self.context
         a, b = int(context.first[start]), int(context.first[end])
         spans = context.pieces.spans[a:b]
@@ -241,20 +241,20 @@ class _Question:
             before, count, after, first = 1, b - a, 0, a
             if self.rule == "unit":
                 count, first, skipped = end - start, start, start - planned[0]
-        target, found = (IGNORE, IGNORE), None
+        target, ends = (IGNORE, IGNORE), None
         if self.example.answers is not None:
             answer = self.example.answers[0] if self.example.answers else None
-            found = place(spans, self.example.pair or "", answer) if answer else None
-            target = (found[0] + lead, found[1] + lead) if found else (0, 0)
+            ends = place(spans, self.example.pair or "", answer) if answer else None
+            target = (ends[0] + lead, ends[1] + lead) if ends else (0, 0)
         head = Head(self.row, number, first, *cells, before, skipped, count, after, *target, length)
         writer.add(head, input_ids, type_ids, unit, all_spans)
-        return found is not None
+        return ends is not None
 
     def _inside_token(self, answer: CharSpan) -> bool:
         spans = self.context.pieces.spans
-        found = place(spans, self.example.pair or "", answer)
-        return found is not None and bool(
-            spans[found[0], 0] < answer[0] or spans[found[1], 1] > answer[1]
+        ends = place(spans, self.example.pair or "", answer)
+        return ends is not None and bool(
+            spans[ends[0], 0] < answer[0] or spans[ends[1], 1] > answer[1]
         )
 
 
