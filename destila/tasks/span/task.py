@@ -21,8 +21,8 @@ import numpy as np
 
 from destila.config import build_config
 from destila.errors import ConfigError, DataError
-from destila.tasks import metrics as label_metrics
-from destila.tasks.span import metrics
+from destila.tasks import metrics
+from destila.tasks.span import answer_scores
 from destila.tasks.span.decoders import answer, context_tokens
 from destila.tasks.span.options import SpanOptions
 from destila.tasks.span.windows import check_fit, encode_span, place, window_size
@@ -240,8 +240,8 @@ class SpanTask(Task):
         predictions: Sequence[Prediction],
         labels: Sequence[str],  # noqa: ARG002
     ) -> dict[str, float]:
-        """Compute exact_match and f1 (official), exact_match_es and f1_es (MLQA's); see `tasks.span.metrics`."""
-        return metrics.scores(_texts(predictions), _references(examples))
+        """Compute exact_match and f1 (official), exact_match_es and f1_es (MLQA's); see `tasks.span.answer_scores`."""
+        return answer_scores.scores(_texts(predictions), _references(examples))
 
     def items(
         self,
@@ -250,7 +250,7 @@ class SpanTask(Task):
         labels: Sequence[str],  # noqa: ARG002
     ) -> list[list[int]]:
         """Count [official F1 in millionths, a million] of every question."""
-        table = metrics.per_question(_texts(predictions), _references(examples), metrics.official)
+        table = answer_scores.per_question(_texts(predictions), _references(examples), answer_scores.official)
         return [[round(f1 * 1_000_000), 1_000_000] for f1 in table[:, 1].tolist()]
 
     def details(
@@ -261,7 +261,7 @@ class SpanTask(Task):
     ) -> dict[str, Any]:
         """Count the `unanswered`, and group scores by_answer_length: words of the shortest reference."""
         answers, references = _texts(predictions), _references(examples)
-        table = metrics.per_question(answers, references, metrics.official)  # [N, 2]
+        table = answer_scores.per_question(answers, references, answer_scores.official)  # [N, 2]
         lengths = np.array(
             [min((len(text.split()) for text in golds), default=0) for golds in references]
         )
@@ -276,7 +276,7 @@ class SpanTask(Task):
 
     def agreement(self, one: Sequence[Prediction], other: Sequence[Prediction]) -> float:
         """Compute the share of questions with the same answer."""
-        return label_metrics.agreement(_texts(one), _texts(other))
+        return metrics.agreement(_texts(one), _texts(other))
 
     # what training compares
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from destila.tasks.span.metrics import official, per_question, question, scores, spanish
+from destila.tasks.span.answer_scores import official, per_question, question, scores, spanish
 
 CASES = json.loads(
     (Path(__file__).parents[2] / "golden" / "squad_score.json").read_text(encoding="utf-8")
