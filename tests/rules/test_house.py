@@ -20,6 +20,7 @@ MAX_ROOM_FILES, MAX_ROOM_LINES, MAX_COMMAND_LINES, MAX_TEST_NAME = 17, 2600, 120
 ONE_FILE_EACH = {"commands", "datasets"}
 PLUG_INS = {"baselines", "commands", "datasets", "losses", "tasks"}
 PLUG_IN_NAMES = {
+    "SHARED",
     "TASK",
     "LABELS",
     "Options",
