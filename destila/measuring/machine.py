@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from destila import version as package
+from destila import version as own_version
 from destila.records import Conditions
 
 PACKAGES = (
@@ -112,13 +112,13 @@ def code_version() -> str:
 
     "-dirty" stands behind it when tracked files differ.
     """
-    checkout = Path(package.__file__).resolve().parent.parent
+    checkout = Path(own_version.__file__).resolve().parent.parent
     if not (checkout / ".git").exists():
-        return package.__version__
+        return own_version.__version__
 
     commit = _git(checkout, "rev-parse", "--short=12", "HEAD")
     if not commit:
-        return package.__version__
+        return own_version.__version__
     changes = _git(checkout, "status", "--porcelain", "--untracked-files=no")
     return commit + ("-dirty" if changes else "")
 
