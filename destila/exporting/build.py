@@ -221,10 +221,12 @@ class CandidateBuilder:
         """
         if self.dev is None or not name.startswith("int8"):
             return frozenset()
+        # Most often the whole of int8 is good enough.
         whole = on_graphs(self.dev.whole)
         if whole(self.graph) - whole(self.quantised(name)) <= self.dev.max_drop:
             return frozenset()
 
+        # Else the fewest products, the most harmful first.
         return keep_needed(
             self.graph,
             whole,
@@ -321,6 +323,7 @@ class CandidateBuilder:
             if node.op_type == "MatMul" and node.input[1] in sizes:
                 users.setdefault(node.input[1], set()).add(node.name)
 
+        # A weight that int8 products use too is stored twice: 4 bytes more, not 3.
         extra = 0
         for weight, products in users.items():
             if products & keep:

@@ -96,6 +96,7 @@ def bytes_formula(config: EncoderConfig, task: str, kind: str, labels: int) -> i
 def _count(graph: onnx.GraphProto) -> tuple[int, int]:
     int8 = total = 0
     for node in graph.node:
+        # A fused attention node stands for several products.
         own = (int(node.op_type in INT8), int(node.op_type in INT8 | FLOAT))
         more = ATTENTION.get((node.domain, node.op_type), own)
         int8, total = int8 + more[0], total + more[1]

@@ -66,6 +66,7 @@ def place(source: Path, out: str | None) -> Path:
     Raises:
         ConfigError: the folder holds something that is no export.
     """
+    # runs/STUDY/students/RUN/best -> runs/STUDY/exported/RUN
     run = source.parent if source.name == "best" else source
     if out is not None:
         folder = Path(out)
@@ -124,6 +125,7 @@ def write_candidates(
     Raises:
         ModelError: the default cannot be proven.
     """
+    # Each candidate is proven as it is built; a refusal ends everything here.
     built, refused = _build(folder, builder, plan, progress)
     dev = builder.dev
     facts: dict[str, Any] = {
@@ -196,6 +198,7 @@ def _keep_files(
 
     The default stays, and the fastest one; an ONNX default becomes `model.onnx`.
     """
+    # What nobody runs would only take room.
     default = built[0]
     kept = [c for c in built if keep_all or c is default or c.name == winner]
     for candidate in built:
@@ -204,6 +207,7 @@ def _keep_files(
         for file in folder.glob(f"model.{candidate.name}.*"):
             file.unlink()
 
+    # Other tools look for this name.
     if default.backend == "onnxruntime":
         (folder / default.file).rename(folder / GRAPH)
         kept[0] = replace(default, file=GRAPH)

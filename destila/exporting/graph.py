@@ -29,6 +29,7 @@ class Graph:
     def constant(self, name: str, value: np.ndarray) -> str:
         """Store a constant and return its name; one that is there is kept, so weights are shared."""
         if name not in self.initializers:
+            # ONNX stores rows one behind the other; a transposed view is copied.
             contiguous = np.asarray(value, order="C")
             self.initializers[name] = numpy_helper.from_array(contiguous, name)
         return name
@@ -68,6 +69,7 @@ class Graph:
             self.nodes, "destila", takes, gives, list(self.initializers.values())
         )
 
+        # Our operators are ONNX's own and onnxruntime's.
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
         return helper.make_model(
             graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="destila"

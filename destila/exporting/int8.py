@@ -131,6 +131,7 @@ class _Writer:
             return [values, scale, zero]
 
         self.quantised.add(name)
+        # Per text by a node that looks at it, or fixed by two constants.
         if self.limits is None:
             outputs = [values, scale, zero]
             node = helper.make_node("DynamicQuantizeLinear", [name], outputs, name=values)
@@ -224,6 +225,7 @@ def _bias(
 
 def _with(proto: onnx.ModelProto, writer: _Writer) -> onnx.ModelProto:
     """Return the model with the writer's nodes and the constants that they use."""
+    # The fp32 weights that became int8 are left behind.
     used = {name for node in writer.nodes for name in node.input}
     every = writer.constants | writer.added
     constants = [tensor for name, tensor in every.items() if name in used]

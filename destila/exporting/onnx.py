@@ -104,6 +104,7 @@ class _Writer:
         weight = self.graph.constant(f"{stored}.weight", self.weights[f"{source}.weight"].T)
         bias = self.graph.constant(f"{stored}.bias", self.weights[f"{source}.bias"])
 
+        # Apart, so that int8 can take the bias into the product.
         product = self.graph.add("MatMul", [x, weight], name)
         return self.graph.add("Add", [product, bias], out or f"{name}.sum")
 
@@ -181,6 +182,7 @@ class _Writer:
         if not self.mask:
             return self.graph.add("Attention", inputs, name, q_num_heads=heads, kv_num_heads=heads)
 
+        # Only this one takes a mask.
         return self.graph.add(
             "MultiHeadAttention",
             [*inputs, "", self.mask],

@@ -57,6 +57,7 @@ def build(model: Model) -> Any:
     """
     openvino = require("openvino", EXTRA)
     names = ["input_ids", *(["type_ids"] if model.config.types > 1 else [])]
+    # Any example will do: batch and length stay open.
     length = min(_TRACED, model.config.max_length)
     example = {name: torch.ones((2, length), dtype=torch.int64) for name in names}  # [B, L]
 
@@ -67,6 +68,7 @@ def build(model: Model) -> Any:
         converted = openvino.convert_model(
             _Plain(model.eval()), example_input=example, input=shapes
         )
+    # Tracing leaves the output without a name.
     converted.outputs[0].get_tensor().set_names({"logits"})
     return converted
 
@@ -85,6 +87,7 @@ def quantise_ir(converted: Any, calibration: Sequence[dict[str, np.ndarray]]) ->
     if not calibration:
         raise ModelError("int8 for OpenVINO needs texts to calibrate on: give --texts or --recipe")
 
+    # MIXED: symmetric weights, asymmetric activations.
     nncf = require("nncf", EXTRA)
     with _quiet():
         return nncf.quantize(
@@ -116,6 +119,7 @@ def count_ir_products(path: Path) -> tuple[int, int]:
     except RuntimeError as error:
         raise ModelError(f"{path} is not an OpenVINO model: export it again") from error
 
+    # Products of two activations, inside attention, have no weights and stay out.
     products = [op for op in saved.get_ops() if op.get_type_name() == "MatMul"]
     weighted = [op for op in products if _weights(op) is not None]
     return sum(_is_int8(op) for op in weighted), len(weighted)

@@ -60,6 +60,7 @@ def logit_difference(session: Session, model: Model, windows: Sequence[TokenWind
     for window, reference in zip(windows, _torch_logits(model, windows), strict=True):
         pairs.append((session(feeds(*window))[0], reference))  # [C] or [L, C] each
 
+    # Relative to the largest logit of all windows: small ones are rounding.
     worst = np.max([np.abs(own - reference).max() for own, reference in pairs])  # NaN if any is
     largest = np.max([np.abs(reference).max() for _, reference in pairs])
     return float(worst / largest) if largest else float(worst)
@@ -107,6 +108,7 @@ def stable(file: Path, windows: Sequence[TokenWindow], *, kind: str) -> bool:
     On 1 and 2 threads, in either order, alone and beside another caller. Close is not enough: one
     unit in the last place before a rounding to 8 bits moves a result by a whole step.
     """
+    # The first answers are what all others are compared with.
     first: list[bytes] | None = None
     for threads in _THREADS:
         for callers in sorted({1, threads}):

@@ -79,6 +79,7 @@ def sensitivity(
         calibration: inputs of the texts that static scales come from.
         windows: inputs whose logits are compared.
     """
+    # What every effect is measured against.
     exact_score, exact_logits = score(proto), _logits(proto, windows)
     parts = groups(proto)
     everything = frozenset().union(*parts.values())
@@ -125,6 +126,7 @@ def keep_needed(
     """
     if max_drop < 0:
         raise ModelError(f"max_drop = {max_drop}: the most that a score may drop is 0 or more")
+    # The least score that is accepted.
     least = score(proto) - max_drop
 
     def holds(kept: Sequence[Effect]) -> bool:

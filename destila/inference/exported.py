@@ -73,6 +73,7 @@ def choose_graph(folder: Path, candidate: str | None = None) -> Choice:
             f"{folder / FACTS} is no description of an export ({error!r}): export again"
         ) from error
 
+    # The one asked for, whatever was measured.
     if candidate is not None:
         if candidate not in graphs:
             hint = nearest(candidate, sorted(graphs))

@@ -121,6 +121,7 @@ def _label_from(
         first = list(islice(source, 1))  # without a file name, the first line tells
         source, jsonl = chain(first, source), any(map(is_object, first))
 
+    # Texts that are labelled already are read, so that numbers stay, but not asked about.
     pairs = labeller.predictor.task.has_pairs
     texts = read_texts(source, jsonl=jsonl, where=file or "standard input", pairs=pairs)
     return labeller.predict(islice(texts, skip, None), first=skip)

@@ -70,6 +70,7 @@ def _load_torch(info: FolderInfo) -> Predictor:
     """Return the Predictor of a folder with weights; raise MissingExtraError without torch."""
     _, labels = info.head()
     require("torch", "train")
+    # Only now: torch takes seconds to import, and exports do without.
     from destila.models import hf
     from destila.training.predict import TorchPredictor
 

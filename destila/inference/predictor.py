@@ -47,6 +47,7 @@ class RuntimePredictor:
         self.info = read_folder(folder)
         self._head, self.labels = self.info.head()
         self.choice = choose_graph(self.info.path, candidate)
+        # Never more than there are: spinning threads slow each other.
         available = processors.available()
         self.threads = threads or min(self.choice.threads or available, available)
 
@@ -85,6 +86,7 @@ class RuntimePredictor:
         if len(inputs) == 1 or self.threads == 1:
             return [self._alone(each)[0] for each in inputs]
 
+        # Each thread takes the next input that nobody has; answers keep their places.
         session, next_place = self._shared, count()
         logits = [np.empty(0)] * len(inputs)
 
@@ -114,6 +116,7 @@ class RuntimePredictor:
 
     def _check(self) -> None:
         """Raise ModelError when graph, tokenizer and config.json do not belong together."""
+        # The graph answers for the head that config.json names.
         session = self._alone
         axes, classes = len(session.shape), session.shape[-1]
         expected = 3 if HEADS[self._head].per_token else 2
@@ -125,6 +128,7 @@ class RuntimePredictor:
                 "the model again"
             )
 
+        # A larger tokenizer would ask for rows that the table does not have.
         rows = self.info.config.get("vocab_size")
         if isinstance(rows, int) and self.tokenizer.vocab_size > rows:
             raise ModelError(

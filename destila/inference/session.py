@@ -126,6 +126,7 @@ def _onnxruntime(file: Path, threads: int, callers: int) -> Session:
         library = f"onnxruntime {onnxruntime.__version__}"
         raise ModelError(_refusal(file, str(error), library)) from error
 
+    # A graph of ours has one output; `_checked` refuses others by their shape.
     outputs = opened.get_outputs()
     names = [outputs[0].name] if outputs else []
     shape = outputs[0].shape if len(outputs) == 1 else []

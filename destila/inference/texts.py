@@ -37,6 +37,7 @@ def read_texts(
             yield _json_row(text, f"{where}, line {number}")
             continue
 
+        # A tab is part of the text where the task reads single texts.
         head, tab, tail = text.partition("\t")
         yield {"text": head, "pair": tail} if pairs and tab else text
 

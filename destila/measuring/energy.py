@@ -30,6 +30,7 @@ class Meter:
         before = {counter: _number(counter) for counter in self._zones}
         work()
 
+        # A counter that is lower than before has wrapped around.
         microjoules = 0
         for counter, limit in self._zones.items():
             difference = _number(counter) - before[counter]
@@ -61,6 +62,7 @@ def energy_of(calls: Sequence[Callable[[], object]]) -> dict[str, Any]:
     if counters is None:
         return {"energy": "not exposed by this machine"}
 
+    # All calls in one go: the counters tick about a thousand times a second.
     joules = counters.joules(lambda: [call() for call in calls])
     return {
         "energy": "RAPL, whole processor packages",

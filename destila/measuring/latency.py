@@ -60,12 +60,14 @@ def time_paired(
     if repeats < 1:
         raise ConfigError(f"repeats = {repeats}: at least one round must be timed")
 
+    # Each candidate warms up on its first calls, again from the start where it has few.
     size = next(iter(sizes.values()))
     for turn in range(warmup):
         for sequence in calls.values():
             _time(sequence[turn % size], synchronize)
 
-    times = {name: np.empty((repeats, size)) for name in calls}
+    # Call by call in turn: a busy moment hits all candidates.
+    times = {name: np.empty((repeats, size)) for name in calls}  # [repeats, N]
     with _no_garbage_collection():
         for turn in range(repeats):
             for position in range(size):
@@ -114,6 +116,7 @@ def paired_speed_up(
     pairs = np.stack([baseline.ravel(), candidate.ravel()])  # [2, N]
     size = pairs.shape[1]
 
+    # A block of draws at a time: all at once would need gigabytes.
     generator = np.random.default_rng(seed)
     block = max(1, _BLOCK // size)
     ratios = []
@@ -175,7 +178,7 @@ def _time(call: Call, synchronize: Call | None) -> float:
 
 @contextmanager
 def _no_garbage_collection() -> Iterator[None]:
-    enabled = gc.isenabled()
+    enabled = gc.isenabled()  # a caller may have switched it off
     gc.collect()
     gc.disable()
     try:

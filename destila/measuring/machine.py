@@ -116,6 +116,7 @@ def code_version() -> str:
     if not (checkout / ".git").exists():
         return own_version.__version__
 
+    # A checkout says more than the package's version does.
     commit = _git(checkout, "rev-parse", "--short=12", "HEAD")
     if not commit:
         return own_version.__version__
@@ -125,6 +126,7 @@ def code_version() -> str:
 
 def _git(folder: Path, *arguments: str) -> str:
     """Return what a git command prints; "" when there is no git or it fails."""
+    # Without git, or where it hangs, nothing is said: a measurement must not fail for it.
     command = ["git", "-C", str(folder), *arguments]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=20)

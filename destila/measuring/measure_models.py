@@ -45,6 +45,7 @@ def plan_protocols(
     Raises:
         ConfigError: a preset is to read texts, or a model is shorter than a length.
     """
+    # Real texts, where there are any.
     plan: list[Protocol] = []
     if examples:
         plan.append(protocols.real_texts(targets, examples, text_repeats))
@@ -52,6 +53,7 @@ def plan_protocols(
     if examples and batch:
         plan.append(protocols.throughput(targets, examples, text_repeats, batch))
 
+    # The model alone at fixed lengths: of the texts, else on random ids.
     if lengths is None:
         longest = min(PAPERS_LENGTH, *(target.longest for target in targets))
         plan.append(protocols.random_length(targets, longest, length_repeats))
@@ -112,6 +114,7 @@ def measure_models(
             target.details.update(_energy(target, examples, repeats))
     seconds = (time.perf_counter() - start) / len(targets)
 
+    # Memory last: it starts a new process for every model.
     records = []
     for target, own in zip(targets, latencies, strict=True):
         peak = _peak(target, examples, alone=len(targets) == 1)

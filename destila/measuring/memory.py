@@ -81,6 +81,7 @@ def peak_of(command: Sequence[str]) -> int | None:
         kilobytes = os.read(reader, 64)
         os.close(reader)
 
+    # The end of what it wrote says why it failed.
     if done.returncode != 0 or not kilobytes:
         tail = " ".join((done.stderr or done.stdout).split())[-300:]
         raise ConfigError(

@@ -90,6 +90,7 @@ def model_alone(
         examples: the texts.
         repeats: how often all of them are timed.
     """
+    # Encoded here, before anything is timed.
     calls = []
     for target in targets:
         texts = _windows(target, examples)
@@ -142,6 +143,7 @@ def fixed_length(
         ConfigError: a target cannot read so many tokens.
     """
     check_length(targets, length, least=3)
+    # As many windows of each target: a tokenizer with longer pieces gives fewer.
     windows = [_cut(_windows(target, examples), length) for target in targets]
     count = min(map(len, windows))
     calls = tuple(
@@ -184,6 +186,7 @@ def time_protocol(
     Returns:
         Milliseconds [repeats, calls] of every target, and its Latency.
     """
+    # By number: two targets may have the same name.
     calls = {str(i): own for i, own in enumerate(protocol.calls)}
     synchronize = next((t.synchronize for t in targets if t.synchronize), None)
     times = time_paired(calls, warmup=warmup, repeats=protocol.repeats, synchronize=synchronize)
@@ -221,6 +224,7 @@ def labelling_calls(target: TimingTarget, examples: Sequence[Example]) -> list[C
 def random_call(target: TimingTarget, length: int) -> Call:
     """Return a call of the model alone on ids drawn evenly, the same ones every time."""
     assert target.config is not None, "only a model of known shape reads random ids"
+    # Evenly from the vocabulary, as the published measurement draws them.
     ids = np.random.default_rng(0).integers(target.config.vocab_size, size=length)  # [L]
     return _forward(target, [(ids, np.zeros_like(ids))])
 
@@ -278,11 +282,12 @@ def _cut(texts: Sequence[Sequence[TokenWindow]], length: int) -> list[TokenWindo
 
     A short text is repeated until it fills one.
     """
-    rows = [ids for windows in texts for ids, _ in windows]
+    rows = [ids for windows in texts for ids, _ in windows]  # [L] each
     first, last = rows[0][:1], rows[0][-1:]
     inner = length - 2
 
-    stream = np.concatenate([row[1:-1] for row in rows])
+    # One stream of all the texts' tokens, repeated until it fills a window.
+    stream = np.concatenate([row[1:-1] for row in rows])  # [N]
     stream = np.tile(stream, -(-inner // len(stream)))
     starts = range(0, len(stream) - inner + 1, inner)
     chunks = [stream[start : start + inner] for start in starts]

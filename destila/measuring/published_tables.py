@@ -89,6 +89,7 @@ def time_preset(
         preset_target(each, PUBLISHED_MODELS[each], task="classify", labels=_LABELS)
         for each in (REFERENCE_MODEL, name)
     ]
+    # What is asked for; both models take turns in each.
     plan = []
     if random_repeats:
         plan.append(protocols.random_length(targets, PAPERS_LENGTH, random_repeats))
@@ -115,6 +116,7 @@ def ner_sentence_lengths() -> list[int]:
         DataError: the data are not here.
     """
     splits = datasets.load({"use": "conll2002"}).splits
+    # A vocabulary as large as the thesis's, of the data's own training text.
     tokenizer = learn([e.text for e in splits["train"]], kind="bpe", vocab_size=_PIECES)
     specials = tokenizer.special_count(False)
 

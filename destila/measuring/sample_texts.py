@@ -37,6 +37,7 @@ def texts_of(path: str, *, pairs: bool) -> list[Example]:
     lines = open_text(path)
     rows = islice(read_texts(lines, jsonl=is_jsonl(path), where=path, pairs=pairs), _READ)
 
+    # A question and its context are a text and its pair.
     examples = []
     for number, row in enumerate(rows):
         fields = {"text": row} if isinstance(row, str) else row

@@ -110,6 +110,7 @@ def open_target(
     if device != "cpu" and not torch.cuda.is_available():
         raise ConfigError(f"device = '{device}': torch finds no GPU here; leave --device out")
 
+    # A preset's name wins over a folder of the same name.
     names = tuple(str(i) for i in range(labels))
     if name in PRESETS:
         return preset_target(name, PRESETS[name], task=task, labels=names, device=device)
@@ -210,6 +211,7 @@ def _folder_target(
     """Return a folder with weights, run by torch."""
     info = read_folder(path)
     head, names = info.task or task, info.labels if info.task else labels
+    # A folder without a head gets a new one.
     loaded, load_ms = _opened(lambda: hf.load(info.path, task=head, labels=names))
     model = loaded.model.eval().to(device)
 
