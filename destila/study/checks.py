@@ -1,8 +1,8 @@
 """Every error of a study that needs no training: shown in seconds, not after a night.
 
 What can be known from the recipe and from the folders of its models (loss terms, layers, widths, tokenizers, lengths)
-is checked here. That the texts and the stages of a distillation can be is checked where they are planned, which is
-before any training too.
+is checked here. That the texts and the stages of a distillation can be is checked where they are
+planned, which is before any training too.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ def check_study(study: Study) -> None:
     """Raise the first error that training the study would end in, as far as can be told before.
 
     Raises:
-        ConfigError: records cannot be kept, a term of a loss is wrong, or the models of the recipe cannot meet.
+        ConfigError: records cannot be kept, a term of a loss is wrong, or the models of the recipe
+            cannot meet.
         TokenizerError: a question or a word is too long for a window.
     """
     records.check(study.records_path)
@@ -67,9 +68,10 @@ def _check_pair(
 def check_questions(study: Study) -> None:
     """Raise an error when the recipe's teachers cannot teach its students to answer; other tasks need nothing.
 
-    Rows that count tokens or positions mean something only to a student with the teacher's own tokens. A teacher that
-    reads less at once than the plan of windows advances would leave words out. Warns where questions without an answer
-    would be given one.
+    Rows that count tokens or positions mean something only to a student with the teacher's own
+    tokens. A teacher that
+    reads less at once than the plan of windows advances would leave words out. Warns where
+    questions without an answer would be given one.
 
     Raises:
         ConfigError: tokens differ, or a teacher reads too little at once.

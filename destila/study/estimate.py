@@ -38,7 +38,8 @@ def log_estimate(study: Study, teachers: Teachers, plans: Sequence[TrainPlan]) -
 def estimate_minutes(study: Study, plans: Sequence[TrainPlan]) -> dict[str, float]:
     """Return the minutes of each training, by the name of its folder; one trial per distinct model.
 
-    A teacher that runs beside the student is counted by its size; how long a cache takes is told when it is filled.
+    A teacher that runs beside the student is counted by its size; how long a cache takes is told
+    when it is filled.
     """
     train_words, dev_words = _words(study, "train"), _words(study, "dev")
     examples = len(study.dataset.splits["train"])
@@ -78,8 +79,8 @@ def _still_to_train(
 def _live_teacher_work(plan: TrainPlan) -> float:
     """Return the forward work of the teacher that runs beside a student, as a multiple of the student's.
 
-    Of several teachers that may teach the largest. By layers x hidden^2, which is what a short window costs; 0 without
-    a live teacher, and where a shape is not written down.
+    Of several teachers that may teach the largest. By layers x hidden^2, which is what a short
+    window costs; 0 without a live teacher, and where a shape is not written down.
     """
     spec, teaching = plan.spec, plan.teaching
     if teaching is None or not isinstance(spec, StudentSpec):

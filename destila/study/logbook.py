@@ -36,8 +36,8 @@ class Evaluator:
             plan: whose study and precision count.
             model: the model that is trained.
             tokenizer: its own.
-            answers: whether the loss teaches answers; a head that learns nothing may well give one answer to
-                everything.
+            answers: whether the loss teaches answers; a head that learns nothing may well give one
+                answer to everything.
         """
         self.study, self.options = plan.study, plan.options
         self.model, self.tokenizer, self.answers = model, tokenizer, answers

@@ -1,7 +1,7 @@
 """The main job: from labelled data and teachers to measured students and a report.
 
-A step whose inputs have not changed is not done again: a trained model is known by its key, and so is a tested one, by
-its key in the study's records.
+A step whose inputs have not changed is not done again: a trained model is known by its key, and so
+is a tested one, by its key in the study's records.
 """
 
 from __future__ import annotations
@@ -39,8 +39,10 @@ def run_study(
     Args:
         recipe: the study.
         progress: told of every step.
-        methods: the models to make: the baseline, students fine-tuned on gold labels, students distilled.
-        tested: whether trained models are tested too; False leaves that to a later run on a quiet machine.
+        methods: the models to make: the baseline, students fine-tuned on gold labels, students
+            distilled.
+        tested: whether trained models are tested too; False leaves that to a later run on a quiet
+            machine.
 
     Returns:
         What the command line shows; empty on processes that only help to train.

@@ -1,6 +1,7 @@
 """What a student learns from: its loss, the teacher's logits from their cache, and the teacher's inner states.
 
-The states come from a teacher that runs beside the student, or from the disk where `distil.states` says so. What can
+The states come from a teacher that runs beside the student, or from the disk where `distil.states`
+says so. What can
 be known of them from the recipe alone is checked in `checks`, before any work starts.
 """
 

@@ -6,7 +6,8 @@ A training may start from the weights that another one kept, which is then done 
 <folder>/log.jsonl          loss, learning rate, dev scores; replayed steps replace what a kill left behind
 <folder>/state.safetensors  while it runs
 <folder>/best/              the model folder of the best dev evaluation
-<folder>/trained.json       written last: key, dev scores, seconds; the training is done when it names its key
+<folder>/trained.json       written last: key, dev scores, seconds; the training is done when it
+names its key
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ class TrainedModel:
         key: the plan's.
         folder: of the model that was kept.
         dev: scores of the kept checkpoint.
-        notes: what encoding counted, the number of windows as `features`, and `constant` for a model that gives every
-            unit of dev one label.
+        notes: what encoding counted, the number of windows as `features`, and `constant` for a
+            model that gives every unit of dev one label.
     """
 
     key: str
@@ -59,7 +60,8 @@ def train(plan: TrainPlan, progress: Progress = silent) -> TrainedModel:
     """Train a plan and those before it, or return what is there; a killed training goes on where it was.
 
     Raises:
-        ConfigError: the model cannot read windows of the recipe's length, or the models cannot meet.
+        ConfigError: the model cannot read windows of the recipe's length, or the models cannot
+            meet.
         TrainingError: the loss is not finite, or a classifier collapsed.
     """
     done = finished(plan)
@@ -182,8 +184,8 @@ def train_teachers(
 ) -> None:
     """Make the teachers ready that work still to be done needs, fine-tuned or as they are.
 
-    Where dev decides who teaches, they are needed even to know which student was recorded. Otherwise nothing is trained
-    when every plan was recorded, or when none is a distillation.
+    Where dev decides who teaches, they are needed even to know which student was recorded.
+    Otherwise nothing is trained when every plan was recorded, or when none is a distillation.
     """
     distilled = [plan.teaching for plan in plans if plan.teaching is not None]
     if not distilled:

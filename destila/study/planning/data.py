@@ -1,7 +1,7 @@
 """A study: a recipe with its examples, its labels, its task, and the records that it has already.
 
-`load_study` only reads. What is written, records and the folder of runs, is written by methods and functions that
-say so.
+`load_study` only reads. What is written, records and the folder of runs, is written by methods and
+functions that say so.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What each result of a study depends on: records with named fields, and the one digest that names them.
 
-A result whose key is recorded is not made again. Two keys are equal when all their fields are; a field that is added
-later, with a default, leaves the keys of older results as they were.
+A result whose key is recorded is not made again. Two keys are equal when all their fields are; a
+field that is added later, with a default, leaves the keys of older results as they were.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ class RunKey(Key):
     """Names everything that a training depends on.
 
     For a distilled student of the demo:
-    `RunKey(data="6f0c...", model={"shape": {...}}, options={"lr": 1e-3, ...}, seed=0, terms=[{"use": "kl"}],
-    supervision="91d2...")`.
+    `RunKey(data="6f0c...", model={"shape": {...}}, options={"lr": 1e-3, ...}, seed=0,
+    terms=[{"use": "kl"}], supervision="91d2...")`.
 
     Args:
         data: digest of the study's `DataKey`.

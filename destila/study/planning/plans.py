@@ -2,10 +2,11 @@
 
     baseline    the classical model that a user could have instead; nothing of it is planned here
     fine-tune   on gold labels alone, to know what distilling gains
-    distil      on what the teachers say, in one stage or in several (TinyBERT, Jiao et al. 2020, section 3)
+    distil      on what the teachers say, in one stage or in several (TinyBERT, Jiao et al. 2020,
+    section 3)
 
-Of a distillation in stages only the last one is the student: its folder is the student's own, the others lie beside
-it, and its key names all before it.
+Of a distillation in stages only the last one is the student: its folder is the student's own, the
+others lie beside it, and its key names all before it.
 """
 
 from __future__ import annotations
@@ -77,8 +78,10 @@ class Teaching:
 class TrainPlan:
     """One training: a model, its data and its loss.
 
-    For a distilled student of the demo: `TrainPlan(study=..., role="distilled", spec=..., options=..., seed=0,
-    folder=Path("runs/demo-tags/students/student-distilled-s0"), terms=({"use": "kl"},), teaching=...)`.
+    For a distilled student of the demo: `TrainPlan(study=..., role="distilled", spec=...,
+    options=..., seed=0,
+    folder=Path("runs/demo-tags/students/student-distilled-s0"), terms=({"use": "kl"},),
+    teaching=...)`.
 
     Args:
         role: "teacher", "finetuned" or "distilled".
@@ -174,7 +177,8 @@ def plan_students(
 ) -> list[TrainPlan]:
     """Return every training of a student that the recipe asks for.
 
-    Without teachers all students are fine-tuned. With teachers all are distilled, and fine-tuned too where the recipe
+    Without teachers all students are fine-tuned. With teachers all are distilled, and fine-tuned
+    too where the recipe
     and the student's table compare; where nothing is distilled, the table alone decides.
 
     Raises:
@@ -247,13 +251,15 @@ def _stage(
     """Return one stage of a distillation.
 
     Raises:
-        ConfigError: it is for texts that are not there, or for texts without labels, and no term asks a teacher.
+        ConfigError: it is for texts that are not there, or for texts without labels, and no term
+            asks a teacher.
     """
     recipe, teaching = plan.study.recipe, plan.teaching
     terms = stage.terms or plan.terms
     loss = build_loss(terms, class_counts=plan.study.class_counts)
 
-    # Without a term that teaches answers, dev scores say nothing: the last weights are the ones to keep.
+    # Without a term that teaches answers, dev scores say nothing: the last weights are the ones to
+    # keep.
     usual = {} if loss.answers else {"select": "last"}
 
     # Only gold texts: what the teacher alone labels is left out.

@@ -1,6 +1,7 @@
 """The recipe: one TOML file that says everything about a study, from labelled data to a measured student.
 
-Every command that trains reads the same recipe; `destila init` writes one, `destila run` executes it whole.
+Every command that trains reads the same recipe; `destila init` writes one, `destila run` executes
+it whole.
 """
 
 from __future__ import annotations
@@ -173,7 +174,7 @@ class StudentSpec(ModelSpec):
 
 
 class EnsembleOptions(Options):
-    """How several teachers are heard as one."""
+    """How several teachers teach as one."""
 
     mean: Literal["probabilities", "logits"] = opt("probabilities", "what is averaged")
     weights: Literal["equal", "dev"] | tuple[float, ...] = opt(
@@ -255,7 +256,7 @@ class MeasureOptions(Options):
     """How models are timed."""
 
     texts: int = opt(100, "test texts timed one by one; 0 does not measure latency", ge=0)
-    repeats: int = opt(3, "passes over them", ge=1)
+    repeats: int = opt(3, "how often each is timed", ge=1)
     padded_512: bool = opt(True, "also the papers' protocol: 512 random ids, batch 1")
     threads: int | None = opt(None, "threads; none = all that this process may use")
 
@@ -267,7 +268,9 @@ class Recipe(Options):
     data: dict[str, Any] = opt(..., "use = data set plug-in (or a .py path), and its own options")
     max_length: int = opt(128, "tokens a window holds at most, specials included", ge=8)
     labelling: Literal["first", "all"] = opt(
-        "first", "tagging: gold labels on first sub-tokens, or on all of them"
+        "first",
+        "tagging: gold labels on first sub-tokens, or on all of them",
+        reproduction=True,
     )
     span: SpanOptions = opt(SpanOptions(), "question answering: windows over contexts, decoding")
     teachers: tuple[TeacherSpec, ...] = opt((), "candidates; the best on dev teaches")

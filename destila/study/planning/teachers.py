@@ -1,7 +1,7 @@
 """The teachers of a study: their keys, their scores on dev, and the logits that their caches keep.
 
-Nothing is trained here: `training.train_teachers` adds each teacher when it is trained or loaded. Until then only its
-key is known, which is enough to find out what was recorded.
+Nothing is trained here: `training.train_teachers` adds each teacher when it is trained or loaded.
+Until then only its key is known, which is enough to find out what was recorded.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ _TIMED_TEXTS = 64
 class RankedTeacher:
     """A teacher that is ready to teach, and how it does on dev.
 
-    `RankedTeacher(spec=..., key="5be0...", folder=Path("runs/demo-tags/teachers/teacher-teacher-s0/best"),
+    `RankedTeacher(spec=..., key="5be0...",
+    folder=Path("runs/demo-tags/teachers/teacher-teacher-s0/best"),
     label_map={}, dev=0.94, dev_loss=0.21, seconds=31.5)`
 
     Args:
@@ -198,7 +199,8 @@ class Teachers:
 
     def _load(self, teacher: RankedTeacher) -> Teacher:
         if teacher.key not in self._loaded:
-            self._loaded[teacher.key] = load_for_study(self.study, teacher.folder, teacher.label_map)
+            self._loaded[teacher.key] = load_for_study(self.study, teacher.folder,
+            teacher.label_map)
         return self._loaded[teacher.key]
 
 

@@ -150,7 +150,8 @@ def sample_unlabelled(name: str, limit: int, known: Container[str]) -> list[str]
         if not line or line in known:
             continue
 
-        # Reservoir sampling: every new line is kept with the same probability, whatever the file's length.
+        # Reservoir sampling: every new line is kept with the same probability, whatever the file's
+        # length.
         if seen < limit:
             lines.append(line)
         elif (slot := draw.randrange(seen + 1)) < len(lines):
