@@ -36,7 +36,7 @@ def combine_logits(
             apart).
     """
     logits = np.stack(teachers).astype(np.float64)  # [K, U, C]
-    has: np.ndarray = (logits > ABSENT).any(2, keepdims=True)  # [K, U, 1]
+    has = np.asarray((logits > ABSENT).any(2, keepdims=True))  # [K, U, 1]
     share = np.asarray(weights, np.float64)[:, None, None]  # [K, 1, 1]
 
     # over classes, those that hold a unit share out the weight of those that do not
