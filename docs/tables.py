@@ -18,9 +18,8 @@ from pathlib import Path
 from destila import records
 from destila.report.figure import Dot, scatter
 from destila.report.pareto import Point, front
-from destila.report.rows import Row, rows
-from destila.report.words import name, role
-from destila.report.words import say as say_conditions
+from destila.report.rows import ReportRow, group_rows
+from destila.report.words import role_name, say_conditions, score_name
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results"
@@ -93,7 +92,7 @@ def draw_readme() -> str:
 def headline() -> str:
     """Draw teacher, student, its export and the baseline of one study."""
     chosen = {row.role: row for row in headline_rows()}
-    score = name(chosen["teacher"].first.main)
+    score = score_name(chosen["teacher"].first.main)
     titles = {
         "teacher": "teacher",
         "distilled": "student, distilled",
@@ -112,9 +111,9 @@ def headline() -> str:
     return "\n".join(lines)
 
 
-def headline_rows() -> list[Row]:
+def headline_rows() -> list[ReportRow]:
     """Return the rows of the README's study that the table and the picture show."""
-    every = rows(records.read(RESULTS / f"{STUDY}.jsonl"))
+    every = group_rows(records.read(RESULTS / f"{STUDY}.jsonl"))
     return [
         row
         for row in every
@@ -139,7 +138,7 @@ def draw_picture() -> str:
         dots,
         title="Score against milliseconds per text",
         x_title="ms per text, one thread",
-        y_title=name(every[0].first.main),
+        y_title=score_name(every[0].first.main),
         front=best,
     )
     inside = picture.index(">") + 1
@@ -147,7 +146,7 @@ def draw_picture() -> str:
     return f"{with_space}{STYLE}{picture[inside:]}\n"
 
 
-def point_of(row: Row) -> Point:
+def point_of(row: ReportRow) -> Point:
     """Return a row as a point of the trade-off."""
     latency = row.latency(PROTOCOL)
     assert latency is not None, "only timed rows are drawn"
@@ -170,18 +169,18 @@ def draw_results() -> str:
     ]
     for path in sorted(RESULTS.glob("*.jsonl")):
         known = records.read(path)
-        lines += ["", *study(path.stem, rows(known))]
+        lines += ["", *study(path.stem, group_rows(known))]
     return "\n".join(lines) + "\n"
 
 
-def study(title: str, every: Sequence[Row]) -> list[str]:
+def study(title: str, every: Sequence[ReportRow]) -> list[str]:
     """Draw one study as a section."""
     main = every[0].first.main
     lines = [f"## {title}", ""]
-    lines += [f"| model | role | {name(main)} | seeds | M parameters | MB | ms |"]
+    lines += [f"| model | role | {score_name(main)} | seeds | M parameters | MB | ms |"]
     lines += ["| --- | --- | ---: | ---: | ---: | ---: | ---: |"]
     for row in every:
-        cells = [row.model, role(row.role), score_of(row), str(len(row.seeds))]
+        cells = [row.model, role_name(row.role), score_of(row), str(len(row.seeds))]
         cells += [f"{row.first.params / 1e6:.2f}", megabytes(row), milliseconds(row)]
         lines.append(f"| {' | '.join(cells)} |")
 
@@ -193,18 +192,18 @@ def study(title: str, every: Sequence[Row]) -> list[str]:
 # --- cells
 
 
-def score_of(row: Row) -> str:
+def score_of(row: ReportRow) -> str:
     """Write the mean main score x100, with its spread over seeds."""
     spread = row.spread(row.first.main)
     return f"{100 * row.main:.1f}" + (f" ± {100 * spread:.1f}" if spread is not None else "")
 
 
-def megabytes(row: Row) -> str:
+def megabytes(row: ReportRow) -> str:
     """Write the size in MB (10^6 bytes); a dash where it was not counted."""
     return f"{row.first.size_bytes / 1e6:.1f}" if row.first.size_bytes else "–"
 
 
-def milliseconds(row: Row) -> str:
+def milliseconds(row: ReportRow) -> str:
     """Write the median milliseconds per text; a dash where the model was not timed."""
     latency = row.latency(PROTOCOL)
     return f"{latency.median_ms:.2f}" if latency else "–"

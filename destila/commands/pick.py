@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from destila.config import Options, opt
-from destila.report.find import find
-from destila.report.rows import rows
+from destila.report.find import find_study
+from destila.report.rows import group_rows
 from destila.study.budget import Budget, copy_model, folder_of, pick, summary
 
 PANEL = "A study"
@@ -37,9 +37,9 @@ def run(config: Config) -> dict[str, Any]:
             is within the budget (it says what is nearest), the winner's folder is not here, or
             `out` exists or cannot be written.
     """
-    study = find(config.study, Path(config.out).parent if config.out else None)
+    study = find_study(config.study, Path(config.out).parent if config.out else None)
     budget = Budget(max_ms=config.max_ms, max_mb=config.max_mb, min_score=config.min_score)
-    every = rows(study.records)
+    every = group_rows(study.records)
     picked = pick(every, study.records, budget, study.name)
 
     out = None

@@ -47,7 +47,7 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
     """Return `{"models": [{"name", "parameters", "macs", "macs_speed_up", "published", ...}], "rows"}`.
 
     macs: `linear_L` and `total_L` at 128, 256 and 512 tokens (`models.macs`). published: as printed,
-    by the names that `reference.tables()` explains; {} where nothing is.
+    by the names that `reference.published_tables()` explains; {} where nothing is.
 
     Raises:
         ConfigError: a preset is not known.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from destila.config import Options, opt
-from destila.report.write import write
+from destila.report.write import write_report
 
 PANEL = "A study"
 
@@ -25,5 +25,5 @@ class Config(Options):
 
 
 def run(config: Config) -> dict[str, Any]:
-    """Write both reports; `report.write.write` says what is returned and raised."""
-    return write(config.study, out=config.out, against=config.against)
+    """Write both reports; `report.write.write_report` says what is returned and raised."""
+    return write_report(config.study, out=config.out, against=config.against)

@@ -1,7 +1,8 @@
-"""The model card of a folder: Markdown with the YAML head that model hubs read, from its record and its files.
+"""The model card of a folder: Markdown with the YAML head that model hubs read.
 
-What is not known is written as unknown: a licence above all. Cards follow Mitchell et al. 2019, "Model Cards for
-Model Reporting": data, scores with an interval, conditions, intended use and limits.
+It is drawn from the model's record and its files. What is not known is written as unknown: a
+licence above all. Cards follow Mitchell et al. 2019, "Model Cards for Model Reporting": data,
+scores with an interval, conditions, intended use and limits.
 """
 
 from __future__ import annotations
@@ -17,7 +18,14 @@ from destila import plugins
 from destila.model_folder import HEADS, read_folder
 from destila.records import Record
 from destila.report.bootstrap import interval
-from destila.report.words import SCORES, count, megabytes, name, points, say
+from destila.report.words import (
+    SCORE_NAMES,
+    in_megabytes,
+    points,
+    say_conditions,
+    score_name,
+    with_commas,
+)
 from destila.tasks import task_of
 from destila.types import Task
 
@@ -39,10 +47,13 @@ _LICENCE = re.compile(r"\blicence:\s*(.+?)\s*(?=\bpaper:|\bnotes:|\bsource:|\Z)"
 class CardInfo:
     """What a card tells about a model folder.
 
-    files: names of the folder's files, which decide what can run it (model.safetensors, model.onnx). record: of this
-    very model, None when it was not tested. inputs: of the ONNX graph. source: the folder of weights that an exported
-    one was made from. licence: of the weights; data_licence: of the training data; both as the user or the data set
-    states them. notes: lines on what was done to the model.
+    files: names of the folder's files, which decide what can run it (model.safetensors,
+    model.onnx). record: of this very model, None when it was not tested. inputs: of the ONNX graph.
+    source: the folder of weights that an exported one was made from. licence: of the weights;
+    data_licence: of the training data; both as the user or the data set states them. notes: lines
+    on what was done to the model.
+
+    Example: `CardInfo("tiny-ner", "tag", frozenset({"model.onnx"}), ("O", "B-PER"), record, 128)`.
     """
 
     title: str
@@ -59,7 +70,7 @@ class CardInfo:
     notes: tuple[str, ...] = ()
 
 
-def describe(
+def describe_folder(
     folder: Path,
     title: str,
     record: Record | None = None,
@@ -69,16 +80,31 @@ def describe(
     licence: str = UNKNOWN,
     notes: Sequence[str] = (),
 ) -> CardInfo:
-    """The CardInfo of a model folder; the data's licence is that of the shipped data set. Raises ModelError."""
-    told = read_folder(folder)
-    data_source, data_licence = _header(record.dataset if record else "")
+    """Gather what a card tells about a model folder.
+
+    The licence of the data is that of the shipped data set.
+
+    Args:
+        folder: of the model.
+        title: of the card.
+        record: of this very model; None = it was not tested.
+        inputs: of the ONNX graph.
+        source: the folder of weights that an exported one was made from.
+        licence: of the weights, as the user states it.
+        notes: lines on what was done to the model.
+
+    Raises:
+        ModelError: the folder is no model.
+    """
+    info = read_folder(folder)
+    data_source, data_licence = _data_header(record.dataset if record else "")
     return CardInfo(
         title=title,
-        task=record.task if record else told.extra.get("task") or told.task or UNKNOWN,
+        task=record.task if record else info.extra.get("task") or info.task or UNKNOWN,
         files=frozenset(path.name for path in folder.iterdir()),
-        labels=told.labels or (),
+        labels=info.labels or (),
         record=record,
-        max_length=int(told.extra.get("max_length", 0)),
+        max_length=int(info.extra.get("max_length", 0)),
         inputs=tuple(inputs),
         source=source,
         licence=licence,
@@ -93,25 +119,28 @@ def _task(info: CardInfo) -> Task | None:
     return task_of(info.task) if info.task in plugins.names("tasks") else None
 
 
-def card(info: CardInfo) -> str:
-    """The card's text."""
-    parts = [_head(info), f"# {info.title}", _opening(info), _run(info), _scores(info), _cost(info)]
-    parts += [_data(info), _use(info), _licences(info), _conditions(info)]
+def model_card(info: CardInfo) -> str:
+    """Write the card."""
+    parts = [_yaml_head(info), f"# {info.title}", _opening(info), _how_to_run(info)]
+    parts += [_scores(info), _cost(info), _data(info), _use(info), _licences(info)]
+    parts.append(_conditions(info))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _head(info: CardInfo) -> str:
+def _yaml_head(info: CardInfo) -> str:
+    """Write the head that hubs read."""
     record = info.record
     lines = ["language: es", f"license: {_quoted(info.licence.lower())}", "library_name: destila"]
     if task := _task(info):
         lines.append(f"pipeline_tag: {HEADS[task.head].pipeline}")
-    tags = [
-        "destila",
-        "spanish",
-        *([record.role] if record else []),
-        *(["onnx"] if _onnx(info) else []),
-    ]
+
+    tags = ["destila", "spanish"]
+    if record:
+        tags.append(record.role)
+    if _has_onnx(info):
+        tags.append("onnx")
     lines += ["tags:", *(f"  - {_quoted(tag)}" for tag in tags)]
+
     if record:
         lines += ["datasets:", f"  - {_quoted(record.dataset)}"]
         lines += ["metrics:", f"  - {_quoted(_METRIC.get(record.main, record.main))}"]
@@ -119,188 +148,212 @@ def _head(info: CardInfo) -> str:
 
 
 def _opening(info: CardInfo) -> str:
-    task = _task(info)
-    does = task.summary.format(labels=len(info.labels)) if task else ""
-    lines = [
-        f"A small Spanish encoder that {does}." if task else "This model is a Spanish encoder."
-    ]
+    """Say what the model does, where it comes from, and its labels."""
+    lines = ["This model is a Spanish encoder."]
+    if task := _task(info):
+        does = task.summary.format(labels=len(info.labels))
+        lines = [f"A small Spanish encoder that {does}."]
+
     if info.record:
-        teacher = info.record.details.get("teacher")
-        how = {
-            "distilled": f"Distilled from {teacher or 'a larger teacher'} on {info.record.dataset}.",
-            "finetuned": f"Fine-tuned on the gold labels of {info.record.dataset}.",
-            "teacher": f"Fine-tuned on the gold labels of {info.record.dataset}, to teach smaller models.",
-            "exported": f"Exported from a model trained on {info.record.dataset}.",
+        data = info.record.dataset
+        teacher = info.record.details.get("teacher") or "a larger teacher"
+        origin = {
+            "distilled": f"Distilled from {teacher} on {data}.",
+            "finetuned": f"Fine-tuned on the gold labels of {data}.",
+            "teacher": f"Fine-tuned on the gold labels of {data}, to teach smaller models.",
+            "exported": f"Exported from a model trained on {data}.",
         }
-        lines.append(how.get(info.record.role, ""))
-    labels = f"Labels: {', '.join(info.labels)}." if info.labels else ""
-    notes = "\n".join(f"- {note}" for note in info.notes)
-    return "\n\n".join(
-        part for part in (" ".join(line for line in lines if line), labels, notes) if part
-    )
+        lines.append(origin.get(info.record.role, ""))
+
+    parts = [" ".join(line for line in lines if line)]
+    if info.labels:
+        parts.append(f"Labels: {', '.join(info.labels)}.")
+    parts.append("\n".join(f"- {note}" for note in info.notes))
+    return "\n\n".join(part for part in parts if part)
 
 
-def _run(info: CardInfo) -> str:
+def _how_to_run(info: CardInfo) -> str:
+    """Show code for everything that can run the folder's files."""
+    weights = "FOLDER" if "model.safetensors" in info.files else ""
+    if not weights and info.source:
+        weights = "WEIGHTS"
+
     ways = []
     if any(file.endswith((".safetensors", ".onnx", ".xml")) for file in info.files):
-        ways.append(("destila", "python", _with_destila(info)))
-    weights = "FOLDER" if "model.safetensors" in info.files else "WEIGHTS" if info.source else ""
-    task = _task(info)
-    if weights and task:
-        ways.append(("transformers", "python", _with_transformers(task, weights)))
-    if _onnx(info):
-        ways.append(("onnxruntime", "python", _with_onnxruntime(info)))
-    blocks = [f"With {way}:\n\n```{language}\n{code}\n```" for way, language, code in ways]
+        ways.append(("destila", _with_destila(info)))
+    if weights and (task := _task(info)):
+        ways.append(("transformers", _with_transformers(task, weights)))
+    if _has_onnx(info):
+        ways.append(("onnxruntime", _with_onnxruntime(info)))
+    if not ways:
+        return ""
+
     where = "`FOLDER` is where this file lies."
     if weights == "WEIGHTS":
-        where += f" `WEIGHTS` is the model it was exported from, `{info.source}`: transformers reads weights."
-    return "\n\n".join(["## How to run", where, *blocks]) if blocks else ""
+        where += f" `WEIGHTS` is the model it was exported from, `{info.source}`: "
+        where += "transformers reads weights."
+    blocks = [f"With {library}:\n\n```python\n{code}\n```" for library, code in ways]
+    return "\n\n".join(["## How to run", where, *blocks])
 
 
 def _with_destila(info: CardInfo) -> str:
+    """Show how destila runs it."""
     task = _task(info)
     row = task.sample_row if task else _SAMPLE
-    shown: object = row["text"] if len(row) == 1 else dict(row)
-    text = json.dumps(shown, ensure_ascii=False)
-    either = task is not None and task.has_pairs and len(row) == 1
+    alone = len(row) == 1
+    text = json.dumps(row["text"] if alone else dict(row), ensure_ascii=False)
+
+    either = task is not None and task.has_pairs and alone
     pairs = '  # a pair: {"text": ..., "pair": ...}' if either else ""
-    return f'import destila\nmodel = destila.load("FOLDER")\nprint(list(model.predict([{text}]))){pairs}'
+    return (
+        'import destila\nmodel = destila.load("FOLDER")\n'
+        f"print(list(model.predict([{text}]))){pairs}"
+    )
 
 
 def _with_transformers(task: Task, weights: str) -> str:
+    """Show how transformers runs its weights."""
     if task.asks_questions:  # transformers 5 has no pipeline for it
         return (
-            "from transformers import AutoModelForQuestionAnswering as Model, AutoTokenizer as Tokenizer\n"
-            f'e = Tokenizer.from_pretrained("{weights}")("¿Dónde vive Ana?", "Ana vive en Sevilla.", return_tensors="pt")\n'
+            "from transformers import AutoModelForQuestionAnswering as Model, "
+            "AutoTokenizer as Tokenizer\n"
+            f'e = Tokenizer.from_pretrained("{weights}")'
+            '("¿Dónde vive Ana?", "Ana vive en Sevilla.", return_tensors="pt")\n'
             f'print(Model.from_pretrained("{weights}")(**e))  # logits of start and end'
         )
     kind = HEADS[task.head].pipeline
-    call = 'model("Vivo en Sevilla desde 1992.")'
-    return f'from transformers import pipeline\nmodel = pipeline("{kind}", model="{weights}")\nprint({call})'
+    return (
+        f'from transformers import pipeline\nmodel = pipeline("{kind}", model="{weights}")\n'
+        'print(model("Vivo en Sevilla desde 1992."))'
+    )
 
 
 def _with_onnxruntime(info: CardInfo) -> str:
+    """Show how onnxruntime alone runs its graph."""
     task = _task(info)
     row = task.sample_row if task else _SAMPLE
     text = ", ".join(json.dumps(value, ensure_ascii=False) for value in row.values())
     fields = {"input_ids": "[e.ids]", "mask": "[e.attention_mask]", "type_ids": "[e.type_ids]"}
-    feeds = ", ".join(
-        f'"{key}": numpy.array({fields[key]})' for key in info.inputs if key in fields
-    )
+    inputs = [key for key in info.inputs if key in fields]
+    feeds = ", ".join(f'"{key}": numpy.array({fields[key]})' for key in inputs)
     return (
         "import numpy, onnxruntime, tokenizers\n"
         f'e = tokenizers.Tokenizer.from_file("FOLDER/tokenizer.json").encode({text})\n'
-        f'print(onnxruntime.InferenceSession("FOLDER/model.onnx").run(None, {{{feeds}}})[0])  # logits'
+        'print(onnxruntime.InferenceSession("FOLDER/model.onnx")'
+        f".run(None, {{{feeds}}})[0])  # logits"
     )
 
 
 def _scores(info: CardInfo) -> str:
+    """Write the scores, the main one with its interval."""
     record = info.record
     if record is None:
         return "## Scores\n\nNot tested: no record of this model."
+
+    others = [key for key in SCORE_NAMES if key in record.scores and key != record.main]
     lines = ["| score ×100 | value | 95 % interval |", "| --- | ---: | ---: |"]
-    for key in [
-        record.main,
-        *(key for key in SCORES if key in record.scores and key != record.main),
-    ]:
+    for key in [record.main, *others]:
         between = "–"
         if key == record.main and record.items:
             low, high = interval([record.items], key)
             between = f"[{points(low)}, {points(high)}]"
-        lines.append(f"| {name(key)} | {points(record.scores[key])} | {between} |")
+        lines.append(f"| {score_name(key)} | {points(record.scores[key])} | {between} |")
+
     tested = f"{len(record.items):,} examples of " if record.items else ""
-    told = f"On {tested}the {record.split} split of {record.dataset}, seed {record.seed}. Interval: bootstrap over examples."
-    return "\n\n".join(["## Scores", "\n".join(lines), told])
+    note = (
+        f"On {tested}the {record.split} split of {record.dataset}, seed {record.seed}. "
+        "Interval: bootstrap over examples."
+    )
+    return "\n\n".join(["## Scores", "\n".join(lines), note])
 
 
 def _cost(info: CardInfo) -> str:
+    """Write size, times and multiply-accumulates."""
     record = info.record
     if record is None:
         return ""
     lines = [
-        f"- parameters: {count(record.params)}",
-        f"- size on disk: {megabytes(record.size_bytes)} MB",
+        f"- parameters: {with_commas(record.params)}",
+        f"- size on disk: {in_megabytes(record.size_bytes)} MB",
     ]
-    lines += [
-        f"- latency, {x.protocol}: median {x.median_ms:.2f} ms, 95th percentile {x.p95_ms:.2f} ms"
-        f" ({x.conditions.threads} threads, batch {x.conditions.batch}, {x.conditions.backend})"
-        for x in record.latency
-    ]
+    for latency in record.latency:
+        c = latency.conditions
+        lines.append(
+            f"- latency, {latency.protocol}: median {latency.median_ms:.2f} ms, "
+            f"95th percentile {latency.p95_ms:.2f} ms "
+            f"({c.threads} threads, batch {c.batch}, {c.backend})"
+        )
     if not record.latency:
         lines.append("- latency: not measured")
     if "total_512" in record.macs:
-        lines.append(
-            f"- multiply-accumulates at 512 tokens: {record.macs['total_512'] / 1e9:.2f} G"
-        )
+        gmacs = record.macs["total_512"] / 1e9
+        lines.append(f"- multiply-accumulates at 512 tokens: {gmacs:.2f} G")
     return "\n".join(["## Size and speed", "", *lines])
 
 
 def _data(info: CardInfo) -> str:
+    """Name the data and its source."""
     if info.record is None:
         return f"## Data\n\nUnknown: no record names the data. Source: {info.data_source}."
-    return f"## Data\n\nTrained, chosen and tested on {info.record.dataset}. Source: {info.data_source}."
+    data = info.record.dataset
+    return f"## Data\n\nTrained, chosen and tested on {data}. Source: {info.data_source}."
 
 
 def _use(info: CardInfo) -> str:
-    limit = (
-        f"Longer texts than {info.max_length} tokens are read in windows."
-        if info.max_length
-        else ""
-    )
-    if info.max_length and (task := _task(info)) and task.truncates:
-        limit = f"Texts are cut after {info.max_length} tokens."
+    """Say what the model is for and where its scores do not hold."""
+    limit = ""
+    if info.max_length:
+        limit = f"Longer texts than {info.max_length} tokens are read in windows. "
+        if (task := _task(info)) and task.truncates:
+            limit = f"Texts are cut after {info.max_length} tokens. "
     return (
         "## Intended use and limits\n\n"
-        "For Spanish text like that of the data above; on other kinds of text, regions or times the scores above do not "
-        f"hold and should be measured first. {limit} Not for decisions about people without a person who checks them: "
-        "the model repeats what is wrong or uneven in its data, and its probabilities are no certainty."
-    ).replace("  ", " ")
+        "For Spanish text like that of the data above; on other kinds of text, regions or times "
+        f"the scores above do not hold and should be measured first. {limit}Not for decisions "
+        "about people without a person who checks them: the model repeats what is wrong or uneven "
+        "in its data, and its probabilities are no certainty."
+    )
 
 
 def _licences(info: CardInfo) -> str:
-    lines = [f"- weights: {info.licence}", f"- training data: {info.data_licence}"]
-    lines.append(
-        "- weights the training started from, and the teacher: unknown here; see their own cards"
-    )
-    return "\n".join(
-        [
-            "## Licences",
-            "",
-            *lines,
-            "",
-            "Unknown means that nobody stated it, not that all is allowed.",
-        ]
-    )
+    """Write the licences that somebody stated."""
+    lines = [
+        f"- weights: {info.licence}",
+        f"- training data: {info.data_licence}",
+        "- weights the training started from, and the teacher: unknown here; see their own cards",
+        "",
+        "Unknown means that nobody stated it, not that all is allowed.",
+    ]
+    return "\n".join(["## Licences", "", *lines])
 
 
 def _conditions(info: CardInfo) -> str:
+    """Write under what conditions the numbers were measured."""
     if info.record is None:
         return ""
-    told = {say(info.record.conditions): ["scores"]}
+    measured = {say_conditions(info.record.conditions): ["scores"]}
     for latency in info.record.latency:
-        told.setdefault(say(latency.conditions), []).append(latency.protocol)
-    lines = [f"- {', '.join(what)}: {text}" for text, what in told.items()]
+        measured.setdefault(say_conditions(latency.conditions), []).append(latency.protocol)
+    lines = [f"- {', '.join(what)}: {text}" for text, what in measured.items()]
     return "\n".join(["## Conditions", "", *lines, f"- code {info.record.code}"])
 
 
-def _header(dataset: str) -> tuple[str, str]:
-    """Source and licence that a shipped data set states in its header; unknown for any other."""
+def _data_header(dataset: str) -> tuple[str, str]:
+    """Return source and licence that a shipped data set states; unknown for any other."""
     if dataset not in plugins.names("datasets"):
         return UNKNOWN, UNKNOWN
     text = inspect.getdoc(plugins.find("datasets", dataset)) or ""
-    found = [pattern.search(text) for pattern in (_SOURCE, _LICENCE)]
-    source, licence = (" ".join(match[1].split()) if match else UNKNOWN for match in found)
+    matches = [pattern.search(text) for pattern in (_SOURCE, _LICENCE)]
+    source, licence = (" ".join(m[1].split()) if m else UNKNOWN for m in matches)
     return source, UNKNOWN if licence in ("", "yours") else licence
 
 
-def _onnx(info: CardInfo) -> bool:
+def _has_onnx(info: CardInfo) -> bool:
+    """Tell whether the folder holds an ONNX graph."""
     return "model.onnx" in info.files
 
 
 def _quoted(text: str) -> str:
-    """A YAML scalar: plain when it is a plain word, else in quotes (JSON strings are YAML)."""
-    return (
-        text
-        if re.fullmatch(r"[A-Za-z][A-Za-z0-9_.-]*", text)
-        else json.dumps(text, ensure_ascii=False)
-    )
+    """Write a YAML scalar: plain when it is a plain word, else in quotes (JSON is YAML)."""
+    plain = re.fullmatch(r"[A-Za-z][A-Za-z0-9_.-]*", text)
+    return text if plain else json.dumps(text, ensure_ascii=False)

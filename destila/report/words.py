@@ -1,10 +1,10 @@
-"""How a report writes numbers and names: scores in points, sizes in MB, costs of a model, measuring conditions."""
+"""How a report writes numbers and names: points, megabytes, factors, measuring conditions."""
 
 from __future__ import annotations
 
 from destila.records import Conditions
 
-SCORES = {
+SCORE_NAMES = {
     "accuracy": "accuracy",
     "macro_f1": "macro F1",
     "mcc": "Matthews",
@@ -28,45 +28,46 @@ ROLE = {"finetuned": "fine-tuned"}
 NONE = "–"
 
 
-def name(score: str) -> str:
-    """A score's name for people."""
-    return SCORES.get(score, score)
+def score_name(score: str) -> str:
+    """Name a score for people."""
+    return SCORE_NAMES.get(score, score)
 
 
-def role(key: str) -> str:
-    """A role's name for people."""
+def role_name(key: str) -> str:
+    """Name a role for people."""
     return ROLE.get(key, key)
 
 
 def points(ratio: float) -> str:
-    """A ratio as points, two decimals."""
+    """Write a ratio as points, two decimals."""
     return f"{100 * ratio:.2f}"
 
 
 def signed(ratio: float) -> str:
-    """A difference of ratios as points with its sign."""
+    """Write a difference of ratios as points with its sign."""
     return f"{100 * ratio:+.2f}"
 
 
-def count(number: int) -> str:
-    """A whole number with commas; a dash for 0, which records use for "not counted"."""
+def with_commas(number: int) -> str:
+    """Write a whole number with commas; a dash for 0, which in records means "not counted"."""
     return f"{number:,}" if number else NONE
 
 
-def megabytes(size_bytes: int) -> str:
-    """Bytes as MB (10^6), two decimals."""
+def in_megabytes(size_bytes: int) -> str:
+    """Write bytes as MB (10^6), two decimals."""
     return f"{size_bytes / 1e6:.2f}"
 
 
-def times(factor: float | None) -> str:
-    """A speed-up; a dash for None."""
+def as_factor(factor: float | None) -> str:
+    """Write a speed-up; a dash for None."""
     return f"{factor:.2f}×" if factor else NONE
 
 
-def say(c: Conditions) -> str:
-    """Conditions in one line."""
+def say_conditions(c: Conditions) -> str:
+    """Write conditions in one line."""
     versions = ", ".join(f"{package} {version}" for package, version in c.versions.items())
     return (
-        f"{c.device}; {c.cpu} ({c.instructions}); {c.threads} threads; batch {c.batch}; length {c.length}; {c.dtype}; "
-        f"{c.backend}; warm-up {c.warmup}, repeats {c.repeats}; {versions}"
+        f"{c.device}; {c.cpu} ({c.instructions}); {c.threads} threads; batch {c.batch}; "
+        f"length {c.length}; {c.dtype}; {c.backend}; warm-up {c.warmup}, repeats {c.repeats}; "
+        f"{versions}"
     )

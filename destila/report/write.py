@@ -1,4 +1,4 @@
-"""The report of a study, or of pre-trainings, as Markdown and as one HTML page, from what was saved."""
+"""The report of a study, or of pre-trainings, as Markdown and one HTML page, from what was saved."""
 
 from __future__ import annotations
 
@@ -7,67 +7,88 @@ from typing import Any
 
 from destila.errors import ConfigError
 from destila.files import write_text
-from destila.report import page, table
-from destila.report.find import find
+from destila.report import page, sections, table
+from destila.report.find import find_study
 from destila.report.pretraining import pretraining_log, pretraining_report
+from destila.report.rows import group_rows
 
 REPORTS = Path("reports")
-"""Where the report of a file of records goes."""
+"""Where the report of a file of records goes: such a file is often tracked, its folder too."""
 
 
-def write(study: str, *, out: str | None = None, against: str | None = None) -> dict[str, Any]:
-    """Writes both reports; the result has study, report and page (paths), rows (see `terminal_rows`), lines to say.
+def write_report(
+    study: str, *, out: str | None = None, against: str | None = None
+) -> dict[str, Any]:
+    """Write both reports of a study, or those of pre-trainings.
 
-    A folder with the log of a pre-training, or with those of several, gets their report; without jinja2 page is None.
-    Raises ConfigError when there is no such study or `out` cannot be written, DataError when it has no records yet or
-    a damaged one, MissingExtraError (after the Markdown is written) without jinja2.
+    Args:
+        study: folder or name of a study or of pre-trainings, or a file of records.
+        out: the Markdown file, the page beside it; None = report.md in the study's folder,
+            reports/NAME.md for a file of records.
+        against: a student that all others are compared with, too.
+
+    Returns:
+        study, report and page (paths), rows (see `table.terminal_rows`), lines to show. Without
+        jinja2 the page of pre-trainings is None.
+
+    Raises:
+        ConfigError: there is no such study, or `out` cannot be written.
+        DataError: it has no records yet, or a damaged one.
+        MissingExtraError: jinja2 is not installed; the Markdown is there.
     """
-    asked = Path(out) if out else None
+    chosen = Path(out) if out else None
     for folder in (Path(study), Path("runs") / study):
         if runs := pretraining_log.read_pretrain_logs(folder):
             if against is not None:
                 raise ConfigError(
                     f"{folder} holds pre-trainings, and --against compares students: leave it out"
                 )
-            return _pretrained(folder, runs, asked)
-    found = find(study, asked.parent if asked else None)
-    source = found.source
-    # A file of records may lie in a tracked folder: its report goes to one that is not.
-    usual = source / "report" if source.is_dir() else REPORTS / source.stem
-    target = (asked or usual).with_suffix(".md")
-    beside = target.with_suffix(".html")
-    _write(target, table.markdown(found.records, found.name, beside=against))
-    _write(beside, page.html(found.records, found.name, found.folder, beside=against))
-    lines = [*table.verdicts(found.records), f"report: {target}", f"page: {beside}"]
-    rows = table.terminal_rows(found.records)
+            return _write_pretrainings(folder, runs, chosen)
+
+    files = find_study(study, chosen.parent if chosen else None)
+    target = chosen or _default_place(files.source)
+    markdown, html = target.with_suffix(".md"), target.with_suffix(".html")
+    _write(markdown, table.study_markdown(files.records, files.name, beside=against))
+    _write(html, page.study_page(files.records, files.name, files.folder, beside=against))
+
+    verdicts = sections.verdicts(group_rows(files.records))
     return {
-        "study": found.name,
-        "report": str(target),
-        "page": str(beside),
-        "rows": rows,
-        "lines": lines,
+        "study": files.name,
+        "report": str(markdown),
+        "page": str(html),
+        "rows": table.terminal_rows(files.records),
+        "lines": [*verdicts, f"report: {markdown}", f"page: {html}"],
     }
 
 
-def _pretrained(
+def _default_place(source: Path) -> Path:
+    """Return where a report goes that nobody gave a place."""
+    return source / "report.md" if source.is_dir() else REPORTS / f"{source.stem}.md"
+
+
+def _write_pretrainings(
     folder: Path, runs: list[pretraining_log.PretrainLog], out: Path | None
 ) -> dict[str, Any]:
+    """Write the reports of pre-trainings and return what the command shows."""
     try:
         paths = [str(path) for path in pretraining_report.write_pretrain_report(folder, out)]
     except OSError as error:
         raise _unwritable(out or folder, error) from error
-    lines = [*pretraining_report.pretrain_verdicts(runs), *(f"report: {path}" for path in paths)]
-    beside = paths[1] if len(paths) > 1 else None
+
     return {
         "study": folder.name,
         "report": paths[0],
-        "page": beside,
+        "page": paths[1] if len(paths) > 1 else None,
         "rows": pretraining_report.pretrain_rows(runs),
-        "lines": lines,
+        "lines": [
+            *pretraining_report.pretrain_verdicts(runs),
+            *(f"report: {path}" for path in paths),
+        ],
     }
 
 
 def _write(path: Path, text: str) -> None:
+    """Write a file; raise ConfigError where that is not possible."""
     try:
         write_text(path, text)
     except OSError as error:
@@ -75,4 +96,5 @@ def _write(path: Path, text: str) -> None:
 
 
 def _unwritable(path: Path, error: OSError) -> ConfigError:
+    """Make the error of a place that cannot be written."""
     return ConfigError(f"cannot write {path}: {error.strerror}; give another place with --out")

@@ -20,9 +20,9 @@ from destila.inference import exported
 from destila.measuring.latency import REAL
 from destila.records import Record
 from destila.report import card, runs
-from destila.report.rows import Row
+from destila.report.rows import ReportRow
 from destila.report.tradeoff import best_baseline, name_of
-from destila.report.words import name as name_of_score
+from destila.report.words import score_name as name_of_score
 
 _ROLES = ("teacher", "distilled", "finetuned", "exported")
 _UNTIMED = float("inf")
@@ -41,7 +41,7 @@ class BrokenLimit:
 class Contender:
     """A row of the report as a budget sees it; `ms` is infinite where it was not timed."""
 
-    row: Row
+    row: ReportRow
     score: float
     ms: float
     mb: float
@@ -123,7 +123,7 @@ class Picked:
         return f"within budget, same score, slower: {model.ms:.3g} ms against {winner.ms:.3g} ms"
 
 
-def pick(rows: Sequence[Row], records: Sequence[Record], budget: Budget, study: str) -> Picked:
+def pick(rows: Sequence[ReportRow], records: Sequence[Record], budget: Budget, study: str) -> Picked:
     """Return the best model within a budget.
 
     Args:
@@ -155,7 +155,7 @@ def pick(rows: Sequence[Row], records: Sequence[Record], budget: Budget, study: 
     return Picked(winner=winner, record=record, contenders=contenders, budget=budget)
 
 
-def summary(picked: Picked, rows: Sequence[Row], out: Path | None) -> list[str]:
+def summary(picked: Picked, rows: Sequence[ReportRow], out: Path | None) -> list[str]:
     """Return the lines that a terminal shows of a pick.
 
     Args:
@@ -239,7 +239,7 @@ def folder_of(record: Record, folder: Path) -> Path:
     return source
 
 
-def _contender(row: Row) -> Contender:
+def _contender(row: ReportRow) -> Contender:
     latency = row.latency(REAL)
     ms = latency.median_ms if latency else _UNTIMED
     return Contender(row=row, score=row.main, ms=ms, mb=row.first.size_bytes / 1e6)
@@ -270,7 +270,7 @@ def _infeasible(contenders: Sequence[Contender], budget: Budget, study: str) -> 
     )
 
 
-def _best_seed(row: Row, records: Sequence[Record]) -> Record:
+def _best_seed(row: ReportRow, records: Sequence[Record]) -> Record:
     """Return the record with the best dev score, the lowest seed of equal ones.
 
     The first one where none tells its dev score. An exported model has the dev score of the run it
@@ -295,8 +295,8 @@ def _card(folder: Path, title: str, picked: Picked) -> str:
     record = picked.record
     timed = next((r for r in picked.winner.row.records if r.latency), None)
     if record.latency or timed is None:
-        return card.card(card.describe(folder, title, record))
+        return card.model_card(card.describe_folder(folder, title, record))
 
     note = f"Latency was measured on seed {timed.seed}, which has the same architecture."
     shown = replace(record, latency=timed.latency)
-    return card.card(card.describe(folder, title, shown, notes=[note]))
+    return card.model_card(card.describe_folder(folder, title, shown, notes=[note]))

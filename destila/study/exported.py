@@ -178,10 +178,10 @@ def write_card(
     """
     inputs = open_session(folder / candidate.file, kind=candidate.kind).inputs
     title = re.sub(r"-exported$", "", name)
-    info = card.describe(
+    info = card.describe_folder(
         folder, title, record, inputs=inputs, source=str(source), notes=candidate.notes()
     )
-    (folder / card.CARD_FILE).write_text(card.card(info), encoding="utf-8")
+    (folder / card.CARD_FILE).write_text(card.model_card(info), encoding="utf-8")
 
 
 def _digest(file: Path) -> str:

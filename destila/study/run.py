@@ -13,7 +13,7 @@ from destila import config
 from destila.files import write_json, write_text
 from destila.measuring import machine
 from destila.progress import Progress, silent
-from destila.report.write import write as write_reports
+from destila.report.write import write_report as write_reports
 from destila.study.checks import check_study
 from destila.study.estimate import log_estimate
 from destila.study.planning.data import Study, load_study

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from destila.report.bootstrap import interval
-from destila.report.card import CardInfo, card, describe
+from destila.report.card import CardInfo, describe_folder, model_card
 
 TORCH = frozenset({"config.json", "model.safetensors", "tokenizer.json"})
 ONNX = frozenset({"config.json", "model.onnx", "tokenizer.json"})
@@ -23,7 +23,7 @@ def head(text):
 
 
 def test_the_head_is_yaml_that_hubs_read(record):
-    made = card(CardInfo("x", "classify", TORCH, ("a", "b"), record(dataset="no: yes")))
+    made = model_card(CardInfo("x", "classify", TORCH, ("a", "b"), record(dataset="no: yes")))
     assert head(made) == {
         "language": "es",
         "license": "unknown",
@@ -37,11 +37,13 @@ def test_the_head_is_yaml_that_hubs_read(record):
 
 @pytest.mark.parametrize("task", ["classify", "tag", "span"])
 def test_a_folder_is_run_only_by_what_can_run_it(task):
-    assert [*code(card(CardInfo("x", task, TORCH)))] == ["destila", "transformers"]
-    assert [*code(card(CardInfo("x", task, ONNX)))] == ["destila", "onnxruntime"]
-    assert [*code(card(CardInfo("x", task, frozenset({"model.openvino-int8.xml"}))))] == ["destila"]
-    assert code(card(CardInfo("x", task, frozenset({"config.json"})))) == {}
-    made = card(CardInfo("x", task, ONNX, source="students/x/best"))
+    assert [*code(model_card(CardInfo("x", task, TORCH)))] == ["destila", "transformers"]
+    assert [*code(model_card(CardInfo("x", task, ONNX)))] == ["destila", "onnxruntime"]
+    assert [*code(model_card(CardInfo("x", task, frozenset({"model.openvino-int8.xml"}))))] == [
+        "destila"
+    ]
+    assert code(model_card(CardInfo("x", task, frozenset({"config.json"})))) == {}
+    made = model_card(CardInfo("x", task, ONNX, source="students/x/best"))
     assert [*code(made)] == ["destila", "transformers", "onnxruntime"]
     assert "`students/x/best`" in made
     assert '"WEIGHTS")' in code(made)["transformers"]
@@ -49,56 +51,59 @@ def test_a_folder_is_run_only_by_what_can_run_it(task):
 
 @pytest.mark.parametrize("task", ["classify", "tag", "span"])
 def test_every_way_is_three_lines_of_python(task):
-    for lines in code(card(CardInfo("x", task, TORCH | ONNX))).values():
+    for lines in code(model_card(CardInfo("x", task, TORCH | ONNX))).values():
         assert lines.count("\n") == 2
         compile(lines, "card", "exec")
 
 
 def test_the_graph_is_fed_the_inputs_it_has():
-    assert '"mask"' not in card(CardInfo("x", "tag", ONNX, inputs=("input_ids",)))
-    assert '"mask": numpy.array([e.attention_mask])' in card(CardInfo("x", "tag", ONNX))
+    assert '"mask"' not in model_card(CardInfo("x", "tag", ONNX, inputs=("input_ids",)))
+    assert '"mask": numpy.array([e.attention_mask])' in model_card(CardInfo("x", "tag", ONNX))
 
 
 def test_scores_have_the_interval_of_the_main_one(record):
-    made = card(CardInfo("x", "classify", TORCH, record=record(right=60, total=100)))
+    made = model_card(CardInfo("x", "classify", TORCH, record=record(right=60, total=100)))
     low, high = interval([record(right=60, total=100).items], "accuracy")
     assert f"| accuracy | 60.00 | [{100 * low:.2f}, {100 * high:.2f}] |" in made
     assert "On 100 examples of the test split of toy, seed 0." in made
 
 
 def test_latency_is_told_with_its_conditions(record):
-    made = card(CardInfo("x", "classify", TORCH, record=record()))
+    made = model_card(CardInfo("x", "classify", TORCH, record=record()))
     assert (
         "- latency, real: median 4.00 ms, 95th percentile 8.00 ms (2 threads, batch 1, torch)"
         in made
     )
     assert "toy processor (avx2); 2 threads" in made
-    assert "latency: not measured" in card(
+    assert "latency: not measured" in model_card(
         CardInfo("x", "classify", TORCH, record=record(latency=()))
     )
 
 
 def test_what_is_not_known_is_called_unknown():
-    made = card(CardInfo("x", "tag", TORCH))
+    made = model_card(CardInfo("x", "tag", TORCH))
     assert "- weights: unknown" in made
     assert "- training data: unknown" in made
     assert "Not tested: no record of this model." in made
-    assert card(CardInfo("x", "tag", TORCH, licence="Apache-2.0")).count("license: apache-2.0") == 1
+    assert (
+        model_card(CardInfo("x", "tag", TORCH, licence="Apache-2.0")).count("license: apache-2.0")
+        == 1
+    )
 
 
 def test_a_folder_describes_itself_and_a_shipped_data_set_its_licence(tmp_path, record):
     config = {"architectures": ["BertForTokenClassification"], "id2label": {"0": "O", "1": "B-PER"}}
     (tmp_path / "config.json").write_text(json.dumps(config))
     (tmp_path / "destila.json").write_text(json.dumps({"task": "tag", "max_length": 32}))
-    info = describe(tmp_path, "mine", record(task="tag", dataset="xnli_es"))
+    info = describe_folder(tmp_path, "mine", record(task="tag", dataset="xnli_es"))
     assert (info.task, info.labels, info.max_length, info.data_licence) == (
         "tag",
         ("O", "B-PER"),
         32,
         "CC BY-NC 4.0",
     )
-    assert describe(tmp_path, "mine", record(dataset="table")).data_licence == "unknown"
-    assert describe(tmp_path, "mine").task == "tag"
+    assert describe_folder(tmp_path, "mine", record(dataset="table")).data_licence == "unknown"
+    assert describe_folder(tmp_path, "mine").task == "tag"
 
 
 def test_the_interval_holds_the_score_and_narrows_with_more_examples(record):

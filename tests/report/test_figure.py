@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from destila.report import figure
-from destila.report.figure import Curve, Dot, Line
+from destila.report.figure import Curve, Dot, Ruler
 
 PLAIN = st.characters(exclude_categories=["Cc", "Cs", "Cn", "Co"])
 
@@ -93,7 +93,7 @@ def test_a_line_without_a_dot_at_its_height_is_inside_too():
         title="t",
         x_title="ms",
         y_title="s",
-        lines=[Line(95, "baseline", "baseline")],
+        lines=[Ruler(95, "baseline", "baseline")],
     )
     ruler = next(e for e in ET.fromstring(drawn).iter("line") if "ruler" in e.get("class"))
     assert 0 < float(ruler.get("y1")) < 300

@@ -5,7 +5,7 @@ from __future__ import annotations
 from destila import records
 from destila.measuring import machine
 from destila.records import Record
-from destila.report.find import find
+from destila.report.find import find_study
 
 
 def record(role, right):
@@ -49,7 +49,7 @@ def test_records_kept_elsewhere(tmp_path, monkeypatch):
     records.write("kept/toy.jsonl", [record("distilled", 3)])
     (tmp_path / "runs" / "toy" / "students").mkdir(parents=True)
     (tmp_path / "runs" / "toy" / "recipe.toml").write_text('name = "toy"\nresults = "kept"\n')
-    study = find("toy")
+    study = find_study("toy")
     assert (str(study.source), str(study.folder), len(study.records)) == (
         "kept/toy.jsonl",
         "runs/toy",
@@ -60,5 +60,5 @@ def test_records_kept_elsewhere(tmp_path, monkeypatch):
 def test_exported_models_belong_to_the_study(tmp_path):
     records.write(tmp_path / "toy.jsonl", [record("distilled", 3)])
     records.write(tmp_path / "runs" / "exported" / "tiny" / "record.jsonl", [record("exported", 2)])
-    study = find(str(tmp_path / "toy.jsonl"), tmp_path / "runs")
+    study = find_study(str(tmp_path / "toy.jsonl"), tmp_path / "runs")
     assert [r.role for r in study.records] == ["distilled", "exported"]

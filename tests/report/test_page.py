@@ -49,7 +49,7 @@ def study(record, latency):
 
 
 def test_the_page_is_well_formed_and_names_nothing_outside(study):
-    made = page.html(study, "toy")
+    made = page.study_page(study, "toy")
     checked = Checked(made)
     assert (checked.wrong, checked.open) == ([], [])
     assert len(checked.ids) == len(set(checked.ids))
@@ -61,7 +61,7 @@ def test_the_page_is_well_formed_and_names_nothing_outside(study):
 
 
 def test_the_page_has_every_section_of_the_markdown_and_its_own(study):
-    ids = Checked(page.html(study, "toy")).ids
+    ids = Checked(page.study_page(study, "toy")).ids
     assert ids == [
         "scores",
         "cost",
@@ -78,37 +78,41 @@ def test_the_page_has_every_section_of_the_markdown_and_its_own(study):
 def test_names_from_records_cannot_write_html(record):
     evil = "<script>alert(1)</script>"
     labels = {"per_label": {evil: {"f1": 1.0, "support": 1.0}}, "confusion": [[1]]}
-    made = page.html([record(model=evil, details=labels), record("teacher", evil, right=9)], evil)
+    made = page.study_page(
+        [record(model=evil, details=labels), record("teacher", evil, right=9)], evil
+    )
     assert evil not in made
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in made
 
 
 def test_an_empty_study_has_a_page_that_says_so():
-    assert "No records yet" in page.html([], "toy")
+    assert "No records yet" in page.study_page([], "toy")
 
 
 def test_records_without_latency_macs_or_details_have_a_page(record):
-    made = page.html([record(latency=(), macs={}, items=())], "toy")
+    made = page.study_page([record(latency=(), macs={}, items=())], "toy")
     assert Checked(made).ids == ["scores", "cost", "tradeoff", "conditions"]
     assert made.count("<figure>") == 1
 
 
 def test_the_confusion_of_the_best_model_is_open(study):
-    made = page.html(study, "toy")
+    made = page.study_page(study, "toy")
     opened = re.findall(r"<details open>\s*<summary>(.*?)</summary>", made)
     assert opened == ["big, teacher (seed 0)"]
     assert made.count("<details>") == 3
 
 
 def test_label_names_are_marked_as_spanish(study):
-    assert '<th scope="row" data-v="sí" lang="es"><span>sí</span></th>' in page.html(study, "toy")
+    assert '<th scope="row" data-v="sí" lang="es"><span>sí</span></th>' in page.study_page(
+        study, "toy"
+    )
 
 
 def test_curves_are_drawn_for_runs_that_left_a_log(study, tmp_path):
     log = tmp_path / "students" / study[1].run / "log.jsonl"
     log.parent.mkdir(parents=True)
     log.write_text('{"step": 1, "loss": 2.0}\n{"step": 2, "loss": 1.0, "main": 0.8}\n')
-    made = page.html(study, "toy", tmp_path)
+    made = page.study_page(study, "toy", tmp_path)
     assert "<h3>tiny (distilled)</h3>" in made
     assert made.count('aria-label="tiny: ') == 2
 
@@ -119,7 +123,7 @@ def test_where_dots_are_many_only_the_front_is_named(record, latency):
             record(model=f"m{i}", right=50 - i, total=100, latency=(latency(4.0 + i),))
             for i in range(number)
         ]
-        made = page.html(
+        made = page.study_page(
             [record("teacher", "big", right=99, total=100, latency=(latency(90.0),)), *students],
             "toy",
         )
@@ -138,7 +142,7 @@ def test_published_scores_stand_beside_ours(record):
             "finetuned", dataset="conll2002", main="entity_f1", scores={"entity_f1": 0.6}, items=()
         )
     ]
-    text = page.html(made, "toy")
+    text = page.study_page(made, "toy")
     assert "<title>albeto-xlarge, finetuned, slides-2023: 81.42</title>" in text
     assert "<title>tiny (finetuned), measured here: 60.00</title>" in text
 
@@ -165,4 +169,4 @@ def test_columns_are_sorted_by_the_leading_number(cell, value):
 def test_without_the_template_engine_the_error_names_the_extra(study, monkeypatch):
     monkeypatch.setitem(sys.modules, "jinja2", None)
     with pytest.raises(MissingExtraError, match=r"destila\[report\]"):
-        page.html(study, "toy")
+        page.study_page(study, "toy")

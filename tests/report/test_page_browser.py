@@ -171,7 +171,7 @@ def tab(port, study, tmp_path):
             )
         )
     file = tmp_path / "report.html"
-    file.write_text(page.html(study, "toy", tmp_path / "runs"), encoding="utf-8")
+    file.write_text(page.study_page(study, "toy", tmp_path / "runs"), encoding="utf-8")
     made = Tab(port)
     for domain in ("Page", "Runtime", "Network", "Log", "Security"):
         made.call(f"{domain}.enable")

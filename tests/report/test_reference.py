@@ -14,7 +14,7 @@ EIGHT = ("mldoc", "paws_x", "xnli_es", "ancora_pos", "conll2002", "mlqa", "sqac"
 def slides(model, training):
     found = [
         p
-        for p in reference.scores()
+        for p in reference.published_scores()
         if (p.table, p.model, p.training) == ("slides-2023", model, training)
     ]
     return [p.value for p in found if p.dataset in EIGHT and p.score != "exact_match"]
@@ -37,7 +37,7 @@ def test_the_mean_of_eight_published_scores_is_the_published_mean(model, trainin
 def test_the_xlarge_taggers_are_the_corrected_ones():
     found = {
         p.score: p
-        for p in reference.scores()
+        for p in reference.published_scores()
         if p.model == "albeto-xlarge" and p.table == "slides-2023" and p.note
     }
     assert {score: p.value for score, p in found.items()} == {
@@ -50,7 +50,7 @@ def test_the_xlarge_taggers_are_the_corrected_ones():
 def test_collapsed_runs_are_marked(dataset):
     found = [
         p
-        for p in reference.scores(dataset)
+        for p in reference.published_scores(dataset)
         if p.model == "roberta-bne-large" and p.table == "slides-2023"
     ]
     assert ["collapsed" in p.note for p in found] == [True]
@@ -73,27 +73,34 @@ def test_published_speed_ups_are_truncated_ratios_of_macs():
 
 
 def test_values_are_ratios():
-    every = [*reference.scores(), *reference.grid(), *reference.teachers()]
+    every = [*reference.published_scores(), *reference.distillation_grid(), *reference.teachers()]
     assert len(every) > 500
     assert all(0 < p.value < 1 for p in every)
 
 
 def test_every_table_is_explained():
-    used = {p.table for p in (*reference.scores(), *reference.grid(), *reference.teachers())}
-    assert used < set(reference.tables())
-    assert all(t.title and t.source and t.note for t in reference.tables().values())
+    used = {
+        p.table
+        for p in (
+            *reference.published_scores(),
+            *reference.distillation_grid(),
+            *reference.teachers(),
+        )
+    }
+    assert used < set(reference.published_tables())
+    assert all(t.title and t.source and t.note for t in reference.published_tables().values())
 
 
 def test_a_data_set_with_a_published_test_set_finds_it():
-    assert reference.scores("cess_pos") == reference.scores("ancora_pos") != []
+    assert reference.published_scores("cess_pos") == reference.published_scores("ancora_pos") != []
 
 
 def test_an_unpublished_data_set_has_no_reference():
-    assert reference.scores("toy") == []
+    assert reference.published_scores("toy") == []
 
 
 def test_the_grid_keeps_its_settings():
-    tiny = next(p for p in reference.grid("conll2002") if p.model == "albeto-tiny")
+    tiny = next(p for p in reference.distillation_grid("conll2002") if p.model == "albeto-tiny")
     assert tiny.settings["lr"] == 5e-5
     assert tiny.settings["batch"] == 64
     assert tiny.split == "dev"

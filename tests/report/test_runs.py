@@ -27,7 +27,7 @@ def folder(tmp_path):
 
 
 def test_a_log_has_its_losses_and_evaluations_and_no_line_that_was_cut_off(folder):
-    log = runs.logs(folder)["distilled-tiny-0"]
+    log = runs.read_logs(folder)["distilled-tiny-0"]
     assert (log.loss, log.main, log.dev_loss) == (
         ((10, 2.0), (20, 1.0)),
         ((20, 0.6),),
@@ -36,15 +36,15 @@ def test_a_log_has_its_losses_and_evaluations_and_no_line_that_was_cut_off(folde
 
 
 def test_without_a_folder_there_are_no_logs(tmp_path):
-    assert runs.logs(None) == runs.logs(tmp_path) == {}
+    assert runs.read_logs(None) == runs.read_logs(tmp_path) == {}
 
 
 def test_a_teachers_folder_names_its_seed(folder, record):
-    assert runs.log_of(record("teacher", "big"), runs.logs(folder)).run == "teacher-big-0-s0"
+    assert runs.log_of(record("teacher", "big"), runs.read_logs(folder)).run == "teacher-big-0-s0"
 
 
 def test_the_log_of_a_later_training_is_not_shown_with_an_earlier_record(folder, record):
-    logs = runs.logs(folder)
+    logs = runs.read_logs(folder)
     assert runs.log_of(record(details={"dev": {"accuracy": 0.6}}), logs) is not None
     assert runs.log_of(record(details={"dev": {"accuracy": 0.1}}), logs) is None
     assert runs.log_of(record("distilled", "other"), logs) is None

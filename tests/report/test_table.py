@@ -6,9 +6,9 @@ import sys
 import pytest
 
 from destila.errors import DataError
-from destila.report import table
+from destila.report import sections, table
 from destila.report.compare import against, against_baseline, gains
-from destila.report.rows import rows, speed_up, teacher_of
+from destila.report.rows import group_rows, speed_up, teacher_of
 
 
 @pytest.fixture
@@ -47,34 +47,34 @@ def line(text, start):
 
 
 def test_rows_are_averaged_over_seeds_and_ordered_by_role(study):
-    assert [(r.role, r.model, r.seeds) for r in rows(study)] == [
+    assert [(r.role, r.model, r.seeds) for r in group_rows(study)] == [
         ("teacher", "big", (0,)),
         ("distilled", "tiny", (0, 1, 2)),
         ("finetuned", "tiny", (0, 1, 2)),
         ("baseline", "tfidf", (0,)),
     ]
-    assert rows(study)[1].main == pytest.approx(0.81)
-    assert rows(study)[1].spread("accuracy") == pytest.approx(0.01)
+    assert group_rows(study)[1].main == pytest.approx(0.81)
+    assert group_rows(study)[1].spread("accuracy") == pytest.approx(0.01)
 
 
 def test_a_seed_that_was_recorded_twice_counts_once_with_its_last_record(record):
-    found = rows([record(right=1, key="old"), record(right=9, key="new")])
+    found = group_rows([record(right=1, key="old"), record(right=9, key="new")])
     assert (len(found), found[0].seeds, found[0].main) == (1, (0,), 0.9)
 
 
 def test_only_the_test_split_is_reported_when_there_is_one(record):
-    assert [r.first.split for r in rows([record(split="dev", seed=1), record()])] == ["test"]
+    assert [r.first.split for r in group_rows([record(split="dev", seed=1), record()])] == ["test"]
 
 
 def test_the_report_has_a_line_per_model_and_role(study):
-    text = table.markdown(study, "toy")
+    text = table.study_markdown(study, "toy")
     assert line(text, "| tiny | distilled | 3 |") == [
         "| tiny | distilled | 3 | 1,000 | 81.00 ± 1.00 | – | 90.00 ± 0.00 | 85.3 % |"
     ]
 
 
 def test_cost_has_both_counts_of_macs_and_the_speed_up(study):
-    text = table.markdown(study, "toy")
+    text = table.study_markdown(study, "toy")
     assert (
         "| tiny | distilled | 1,000 | 0.00 | 2.00 | 2.50 | 4.00 (8.00) | 5.00× | – | – | 300 |"
         in text
@@ -86,37 +86,42 @@ def test_cost_has_both_counts_of_macs_and_the_speed_up(study):
 
 
 def test_times_under_other_conditions_are_not_divided(record, latency):
-    found = rows([record("teacher", "big", latency=(latency(20.0, threads=8),)), record()])
+    found = group_rows([record("teacher", "big", latency=(latency(20.0, threads=8),)), record()])
     assert speed_up(found[1], found[0], "real") is None
 
 
 def test_the_gain_of_distilling_has_an_interval_and_a_reading(study):
-    found = gains(rows(study))
+    found = gains(group_rows(study))
     assert [(d.a.role, d.b.role, d.seeds, d.reading) for d in found] == [
         ("distilled", "finetuned", (3, 3), "gain")
     ]
     assert found[0].mean == pytest.approx(0.2)
     assert 0 < found[0].low < 0.2 < found[0].high
-    assert "| tiny | gain | 81.00 | 61.00 | +20.00 | [+" in table.markdown(study, "toy")
+    assert "| tiny | gain | 81.00 | 61.00 | +20.00 | [+" in table.study_markdown(study, "toy")
 
 
 def test_a_gain_is_compared_on_the_seeds_both_have(record):
     made = [record("distilled", seed=s, right=r) for s, r in ((0, 5), (1, 9))] + [
         record("finetuned", seed=1, right=4)
     ]
-    assert (gains(rows(made))[0].mean, gains(rows(made))[0].seeds) == (pytest.approx(0.5), (1, 1))
+    assert (gains(group_rows(made))[0].mean, gains(group_rows(made))[0].seeds) == (
+        pytest.approx(0.5),
+        (1, 1),
+    )
 
 
 def test_a_loss_is_called_a_loss(record):
     made = [record("distilled", right=10, total=100), record("finetuned", right=90, total=100)]
-    assert gains(rows(made))[0].reading == "loss"
+    assert gains(group_rows(made))[0].reading == "loss"
 
 
 def test_records_without_items_have_no_interval(record):
     made = [record("distilled", right=8, items=()), record("finetuned", right=6)]
-    found = gains(rows(made))[0]
+    found = gains(group_rows(made))[0]
     assert (found.mean, found.low, found.reading) == (pytest.approx(0.2), None, "no interval")
-    assert "| tiny | no interval | 80.00 | 60.00 | +20.00 | – | 1 |" in table.markdown(made, "toy")
+    assert "| tiny | no interval | 80.00 | 60.00 | +20.00 | – | 1 |" in table.study_markdown(
+        made, "toy"
+    )
 
 
 def test_a_baseline_that_wins_is_said_plainly(record):
@@ -126,13 +131,14 @@ def test_a_baseline_that_wins_is_said_plainly(record):
     ]
     assert (
         "- The baseline wins: tfidf 90.00 against tiny (finetuned) 60.00, the best student"
-        in table.markdown(made, "toy")
+        in table.study_markdown(made, "toy")
     )
 
 
 def test_a_baseline_that_is_beaten_is_said_plainly(study):
-    assert "- The baseline is beaten: tfidf 70.00 against tiny (distilled) 81.00" in table.markdown(
-        study, "toy"
+    assert (
+        "- The baseline is beaten: tfidf 70.00 against tiny (distilled) 81.00"
+        in table.study_markdown(study, "toy")
     )
 
 
@@ -141,11 +147,11 @@ def test_a_baseline_within_the_interval_is_not_called_beaten(record):
         record("distilled", right=61, total=100),
         record("baseline", "tfidf", right=60, total=100),
     ]
-    assert "No student is shown to beat the baseline" in table.markdown(made, "toy")
+    assert "No student is shown to beat the baseline" in table.study_markdown(made, "toy")
 
 
 def test_the_baseline_meets_the_best_student(study):
-    assert [d.a.role for d in against_baseline(rows(study))] == ["distilled"]
+    assert [d.a.role for d in against_baseline(group_rows(study))] == ["distilled"]
 
 
 def test_published_numbers_stand_apart_and_are_labelled(record):
@@ -154,7 +160,7 @@ def test_published_numbers_stand_apart_and_are_labelled(record):
             "finetuned", dataset="conll2002", main="entity_f1", scores={"entity_f1": 0.6}, items=()
         )
     ]
-    text = table.markdown(made, "toy")
+    text = table.study_markdown(made, "toy")
     assert "Published by others, not measured here" in text
     xlarge = line(text, "| albeto-xlarge | published |")[0]
     assert "81.42 [" in xlarge
@@ -172,17 +178,17 @@ def test_scores_that_were_not_measured_are_not_set_beside(record):
             items=(),
         )
     ]
-    text = table.markdown(made, "toy")
+    text = table.study_markdown(made, "toy")
     assert "memoria-2021, finetuned, POS accuracy" in text
     assert "chunk F1" not in text
 
 
 def test_a_data_set_nobody_published_has_no_such_section(study):
-    assert "## Published" not in table.markdown(study, "toy")
+    assert "## Published" not in table.study_markdown(study, "toy")
 
 
 def test_the_conditions_are_told_once_each(study):
-    text = table.markdown(study, "toy")
+    text = table.study_markdown(study, "toy")
     assert text.count("toy processor (avx2); 2 threads") == 1
     assert "- code abc; seeds 0, 1, 2" in text
 
@@ -193,18 +199,20 @@ def test_the_teacher_that_students_name_is_the_baseline(record):
         record("teacher", "used", right=7),
         record(details={"teacher": "used"}),
     ]
-    assert teacher_of(rows(made)).model == "used"
+    assert teacher_of(group_rows(made)).model == "used"
 
 
 def test_without_names_the_best_teacher_is_the_baseline(record):
     assert (
-        teacher_of(rows([record("teacher", "a", right=7), record("teacher", "b", right=9)])).model
+        teacher_of(
+            group_rows([record("teacher", "a", right=7), record("teacher", "b", right=9)])
+        ).model
         == "b"
     )
 
 
 def test_an_empty_study_says_so():
-    assert "No records yet" in table.markdown([], "toy")
+    assert "No records yet" in table.study_markdown([], "toy")
 
 
 def test_terminal_rows_are_short(study):
@@ -224,7 +232,7 @@ def test_terminal_rows_are_short(study):
 
 
 def test_verdicts_are_one_sentence_each(study):
-    assert [v.split(":")[0] for v in table.verdicts(study)] == [
+    assert [v.split(":")[0] for v in sections.verdicts(group_rows(study))] == [
         "Distilling tiny instead of fine-tuning it",
         "The baseline is beaten",
     ]
@@ -237,7 +245,7 @@ def test_reporting_does_not_load_torch():
 
 def test_seeds_with_other_settings_are_not_averaged_with_the_last_ones(record):
     old = [record(seed=seed, right=1, config={"hidden": 16}) for seed in (0, 1, 2)]
-    (row,) = rows([*old, record(seed=0, right=9, config={"hidden": 32})])
+    (row,) = group_rows([*old, record(seed=0, right=9, config={"hidden": 32})])
     assert (row.seeds, row.main) == ((0,), 0.9)
 
 
@@ -248,18 +256,18 @@ def test_every_student_is_compared_with_a_named_one_on_common_seeds(record):
         record("finetuned", "plain", right=40, total=100),
         record("teacher", "big", right=99, total=100),
     ]
-    found = against(rows(made), "plain")
+    found = against(group_rows(made), "plain")
     told = {(d.a.model, d.a.role): (d.reading, round(d.mean, 6), min(d.seeds)) for d in found}
     assert told == {
         ("hidden", "distilled"): ("gain", 0.5, 1),
         ("plain", "finetuned"): ("no difference shown", 0.0, 1),
     }
-    said = table.markdown(made, "toy", beside="plain")
+    said = table.study_markdown(made, "toy", beside="plain")
     assert "## Against plain" in said
     assert "| hidden | distilled | gain | 90.00 | +50.00 | [+" in said
-    assert "## Against" not in table.markdown(made, "toy")
+    assert "## Against" not in table.study_markdown(made, "toy")
 
 
 def test_a_student_that_is_not_there_is_named(record):
     with pytest.raises(DataError, match="no student 'plein' in these records: there are tiny"):
-        against(rows([record()]), "plein")
+        against(group_rows([record()]), "plein")

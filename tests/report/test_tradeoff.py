@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from destila.report import table
-from destila.report.rows import rows
+from destila.report.rows import group_rows
 from destila.report.tradeoff import axes
 
 
@@ -29,7 +29,7 @@ def example(record, latency):
 
 
 def test_the_worked_example_is_what_a_report_says(example):
-    text = table.markdown(example, "toy")
+    text = table.study_markdown(example, "toy")
     assert (
         "| latency, real | B (distilled), A (distilled), T (teacher) | A (distilled) | 42.0 | 252.0 "
         "| 95.6 % | 95.6 % | 88.9 % | – |" in text
@@ -38,19 +38,19 @@ def test_the_worked_example_is_what_a_report_says(example):
 
 
 def test_there_is_an_axis_for_each_cost_that_was_measured(example, record):
-    assert [axis.key for axis in axes(rows(example))] == ["latency", "size", "macs"]
-    assert [axis.key for axis in axes(rows([record(latency=(), macs={})]))] == ["size"]
-    assert axes(rows([record("baseline", "tfidf")])) == []
+    assert [axis.key for axis in axes(group_rows(example))] == ["latency", "size", "macs"]
+    assert [axis.key for axis in axes(group_rows([record(latency=(), macs={})]))] == ["size"]
+    assert axes(group_rows([record("baseline", "tfidf")])) == []
 
 
 def test_the_papers_protocol_is_used_where_no_real_texts_were_timed(record, latency):
     made = [record(latency=(latency(80.0, "papers-512"),))]
-    assert axes(rows(made))[0].title == "latency, papers-512"
+    assert axes(group_rows(made))[0].title == "latency, papers-512"
 
 
 def test_times_under_other_conditions_stay_off_the_front(example, record, latency):
     other = record("distilled", "X", right=89, total=100, latency=(latency(1.0, threads=8),))
-    axis = axes(rows([*example, other]))[0]
+    axis = axes(group_rows([*example, other]))[0]
     assert "X (distilled)" in [m.point.name for m in axis.points]
     assert "X (distilled)" not in [p.name for p in axis.front]
 
@@ -61,15 +61,15 @@ def test_a_baseline_that_nobody_beats_leaves_no_area_and_is_named(record):
         record("distilled", "A", right=5),
         record("baseline", "F", right=9),
     ]
-    assert [axis.above_baseline for axis in axes(rows(made))] == [0.0, 0.0, 0.0]
+    assert [axis.above_baseline for axis in axes(group_rows(made))] == [0.0, 0.0, 0.0]
     assert (
         "No encoder cheaper than the teacher scores above the baseline F 90.00."
-        in table.markdown(made, "toy")
+        in table.study_markdown(made, "toy")
     )
 
 
 def test_without_a_teacher_there_is_a_front_but_no_reference(record):
-    axis = axes(rows([record(right=5), record("finetuned", right=4)]))[0]
+    axis = axes(group_rows([record(right=5), record("finetuned", right=4)]))[0]
     assert (axis.reference, axis.above_baseline, axis.above_zero, axis.retained_at(2)) == (
         None,
         None,
@@ -103,14 +103,14 @@ def test_an_exported_model_is_a_row_of_its_own_with_what_it_lost(record):
             for candidate in ("int8", "fp32")
         ),
     ]
-    assert [(r.model, r.seeds) for r in rows(made) if r.role == "exported"] == [
+    assert [(r.model, r.seeds) for r in group_rows(made) if r.role == "exported"] == [
         ("tiny-distilled int8", (0, 1)),
         ("tiny-distilled fp32", (0, 1)),
     ]
-    text = table.markdown(made, "toy")
+    text = table.study_markdown(made, "toy")
     assert "| tiny-distilled int8 | int8 | 70.00 ± 0.00 | +1.00 | 0.00 | 8 of 8 | yes |" in text
 
 
 def test_a_teacher_that_scores_nothing_retains_nothing_to_speak_of(record):
     made = [record("teacher", "T", right=0), record("distilled", "A", right=1)]
-    assert "| A | distilled | – | 1.00× | – |" in table.markdown(made, "toy")
+    assert "| A | distilled | – | 1.00× | – |" in table.study_markdown(made, "toy")

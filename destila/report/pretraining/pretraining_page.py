@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from destila.report import figure
 from destila.report.figure import Curve
-from destila.report.page import rendered, shown
+from destila.report.page import render, section_values
 from destila.report.pretraining.pretraining_log import PretrainLog
-from destila.report.sections import Section
+from destila.report.section import Section
 
 _COLOURS = 6  # classes s0 to s5 of page.css
 _PARTS = 80  # of a curve of training steps; single steps are noise
@@ -118,9 +118,9 @@ def pretrain_html(
         "legend": list(zip(lines, (run.name for run in runs), strict=True)),
         "events": any(run.events for run in runs),
         "panels": [panel for panel in panels if panel],
-        "sections": [shown(section) for section in sections],
+        "sections": [section_values(section) for section in sections],
     }
-    return rendered("pretraining.html", values)
+    return render("pretraining.html", values)
 
 
 def _draw(panel: Panel, runs: Sequence[PretrainLog], roles: Sequence[str]) -> dict[str, str] | None:

@@ -19,8 +19,8 @@ from destila.report.pretraining.pretraining_log import (
     read_pretrain_logs,
 )
 from destila.report.runs import LOG_FILE
-from destila.report.sections import Section
-from destila.report.table import laid_out
+from destila.report.section import Section
+from destila.report.table import section_markdown
 from destila.report.words import NONE, points
 
 log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ def write_pretrain_report(folder: Path, out: Path | None = None) -> list[Path]:
 def pretrain_markdown(runs: Sequence[PretrainLog], name: str) -> str:
     """Write the report as Markdown, without the figures."""
     bullets = "\n".join(f"- {line}" for line in pretrain_verdicts(runs))
-    sections = [laid_out(section) for section in pretrain_sections(runs)]
+    sections = [section_markdown(section) for section in pretrain_sections(runs)]
     return "\n\n".join([f"# {name}", pretrain_opening(runs), bullets, *sections]) + "\n"
 
 

@@ -5,8 +5,9 @@
     teachers.json  the search for a teacher on PAWS-X, on dev
     cost.json      parameters, MACs, file sizes, latencies, mean scores
 
-Values are as printed (x100); the reader returns ratios. Known faults are corrected or said in `note`: the slides
-print the xxlarge taggers in the xlarge row, and RoBERTa-BNE large collapsed on three tasks.
+Values are as printed (x100); the reader returns ratios. Known faults are corrected or stand in
+`note`: the slides print the xxlarge taggers in the xlarge row, and RoBERTa-BNE large collapsed on
+three tasks.
 """
 
 from __future__ import annotations
@@ -26,8 +27,10 @@ SAME_TEST = {"cess_pos": "ancora_pos"}
 class Published:
     """One published score.
 
-    value: ratio 0-1. training: finetuned or distilled. note: a known fault, empty where none is known.
-    settings: what else its table tells (learning rate, batch, teacher, dev loss...).
+    value: ratio 0-1. training: finetuned or distilled. note: a known fault, empty where none is
+    known. settings: what else its table tells (learning rate, batch, teacher, dev loss...).
+
+    Example: `Published("lrec2022", "test", "albeto-tiny", "finetuned", "xnli_es", "accuracy", 0.6856)`.
     """
 
     table: str
@@ -50,33 +53,35 @@ class Table:
     note: str
 
 
-def scores(dataset: str | None = None) -> list[Published]:
-    """Published test scores, of one of our data sets or of all; empty where nothing was published."""
+def published_scores(dataset: str | None = None) -> list[Published]:
+    """Return published test scores, of one of our data sets or of all; [] where there are none."""
     return _rows("scores.json", dataset)
 
 
-def grid(dataset: str | None = None) -> list[Published]:
-    """Dev scores of the chosen cell per student and data set of the published distillation grid."""
+def distillation_grid(dataset: str | None = None) -> list[Published]:
+    """Return the dev scores of the chosen cells of the published distillation grid."""
     return _rows("grid.json", dataset)
 
 
 def teachers() -> list[Published]:
-    """Dev accuracies of the published search over teachers, losses and learning rates on PAWS-X."""
+    """Return the dev accuracies of the published search for a teacher on PAWS-X."""
     return _rows("teachers.json", None)
 
 
 def costs() -> dict[str, Mapping[str, Any]]:
-    """What is published about the cost of each model, by name; the keys are explained in `tables()`."""
+    """Return what is published of each model's cost, by name; `published_tables` explains keys."""
     return {row["model"]: row for row in _file("cost.json")["rows"]}
 
 
-def tables() -> dict[str, Table]:
-    """Every published table by its short name."""
+def published_tables() -> dict[str, Table]:
+    """Return every published table by its short name."""
     names = ("scores.json", "grid.json", "teachers.json", "cost.json")
-    return {key: Table(**table) for name in names for key, table in _file(name)["tables"].items()}
+    every = [item for name in names for item in _file(name)["tables"].items()]
+    return {key: Table(**table) for key, table in every}
 
 
 def _rows(name: str, dataset: str | None) -> list[Published]:
+    """Read the rows of a file, of one data set or of all."""
     wanted = SAME_TEST.get(dataset, dataset) if dataset else None
     return [
         _published(row) for row in _file(name)["rows"] if wanted is None or row["dataset"] == wanted
@@ -84,6 +89,7 @@ def _rows(name: str, dataset: str | None) -> list[Published]:
 
 
 def _published(row: Mapping[str, Any]) -> Published:
+    """Make one published score of its row; keys that it does not know are settings."""
     own = ("table", "split", "model", "training", "dataset", "score")
     rest = {key: value for key, value in row.items() if key not in (*own, "value", "note")}
     named = {key: row[key] for key in own}
@@ -94,5 +100,6 @@ def _published(row: Mapping[str, Any]) -> Published:
 
 @cache
 def _file(name: str) -> dict[str, Any]:
+    """Read a file of this folder."""
     data: dict[str, Any] = json.loads(files(__name__).joinpath(name).read_text(encoding="utf-8"))
     return data

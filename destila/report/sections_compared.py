@@ -1,0 +1,142 @@
+"""Sections that compare: with fine-tuning, one student, the baseline, and published numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from destila.report import reference
+from destila.report.compare import Difference, against, against_baseline, gains
+from destila.report.rows import ReportRow
+from destila.report.section import Section, interval_cell, score_cell, scores_in
+from destila.report.words import NONE, points, say_conditions, score_name, signed
+
+_BOOTSTRAP = "Paired bootstrap over test examples and seeds, 2,000 draws; differences in points."
+
+
+def gains_section(rows: Sequence[ReportRow]) -> Section | None:
+    """Draw up what distilling gains over fine-tuning; None where no student has both."""
+    differences = gains(rows)
+    if not differences:
+        return None
+    header = ["student", "reading", "distilled", "fine-tuned"]
+    header += ["difference", "95 % interval", "seeds"]
+    body = [
+        [each.a.model, each.reading, points(each.a.main), points(each.b.main), *_cells(each)]
+        for each in differences
+    ]
+    title = "What distilling gains over fine-tuning"
+    return Section("gains", title, header=header, body=body, notes=_BOOTSTRAP)
+
+
+def against_section(rows: Sequence[ReportRow], *, model: str | None) -> Section | None:
+    """Draw up every student beside one; None where none was asked for."""
+    if model is None:
+        return None
+    header = ["student", "role", "reading", "score", "difference", "95 % interval", "seeds"]
+    body = [
+        [each.a.model, each.a.role, each.reading, points(each.a.main), *_cells(each)]
+        for each in against(rows, model)
+    ]
+    return Section("against", f"Against {model}", header=header, body=body, notes=_BOOTSTRAP)
+
+
+def baseline_section(rows: Sequence[ReportRow]) -> Section | None:
+    """Say whether the baseline wins; None without one."""
+    if not any(row.role == "baseline" for row in rows):
+        return None
+    sentences = [baseline_sentence(each) for each in against_baseline(rows)]
+    return Section(
+        "baseline",
+        "Baseline",
+        bullets=sentences or ["No student to compare the baseline with."],
+    )
+
+
+def gain_sentence(each: Difference) -> str:
+    """Say what distilling a student gains."""
+    seeds = min(each.seeds)
+    return (
+        f"Distilling {each.a.model} instead of fine-tuning it: {signed(each.mean)} points of "
+        f"{score_name(each.a.first.main)}, 95 % interval {interval_cell(each)} "
+        f"({each.reading}, {seeds} seed{'s' * (seeds > 1)})."
+    )
+
+
+def baseline_sentence(each: Difference) -> str:
+    """Say whether the best student beats a baseline."""
+    student = f"{each.a.model} ({each.a.role}) {points(each.a.main)}"
+    baseline = f"{each.b.model} {points(each.b.main)}"
+    how = (
+        f"{score_name(each.a.first.main)}, difference {signed(each.mean)} points, "
+        f"95 % interval {interval_cell(each)}"
+    )
+
+    verdict = "The baseline is beaten"
+    if each.mean < 0:
+        verdict = "The baseline wins"
+    elif each.mean == 0 or (each.low is not None and each.low <= 0):
+        verdict = "No student is shown to beat the baseline"
+    return f"{verdict}: {baseline} against {student}, the best student ({how})."
+
+
+def published_section(rows: Sequence[ReportRow]) -> Section | None:
+    """Draw up published scores on the same data above ours; None where nothing was published."""
+    dataset, present = rows[0].first.dataset, scores_in(rows)
+    published = [p for p in reference.published_scores(dataset) if p.score in present]
+    if not published:
+        return None
+
+    # A column per published table and way of training, then one per score of ours.
+    columns = list(dict.fromkeys((p.table, p.training, p.score) for p in published))
+    measured = list(dict.fromkeys(p.score for p in published))
+    header = ["model", "role"]
+    header += [f"{table}, {training}, {score_name(score)}" for table, training, score in columns]
+    header += [f"measured here, {score_name(score)}" for score in measured]
+
+    # Known faults are footnotes.
+    notes = list(dict.fromkeys(p.note for p in published if p.note))
+    cells = {(p.model, (p.table, p.training, p.score)): p for p in published}
+    body = []
+    for model in dict.fromkeys(p.model for p in published):
+        line = [model, "published"]
+        for column in columns:
+            cell = cells.get((model, column))
+            mark = f" [{notes.index(cell.note) + 1}]" if cell and cell.note else ""
+            line.append(f"{points(cell.value)}{mark}" if cell else NONE)
+        body.append(line + [NONE] * len(measured))
+    for row in rows:
+        scores = [score_cell(row, key) for key in measured]
+        body.append([row.model, row.role, *[NONE] * len(columns), *scores])
+
+    tables = reference.published_tables()
+    keys = dict.fromkeys(column[0] for column in columns)
+    bullets = [f"{key}: {tables[key].title}. {tables[key].note}" for key in keys]
+    bullets += [f"[{i}] {note}" for i, note in enumerate(notes, start=1)]
+    opening = (
+        "Published by others, not measured here: their training sets, tokenizers, seeds and "
+        "versions differ from ours."
+    )
+    if dataset in reference.SAME_TEST:
+        opening += f" Same test set as {reference.SAME_TEST[dataset]}, other training text."
+    return Section("published", "Published", opening, header, body, bullets=bullets)
+
+
+def conditions_section(rows: Sequence[ReportRow]) -> Section:
+    """Say under what conditions everything was measured, each once."""
+    records = [record for row in rows for record in row.records]
+
+    measured: dict[str, list[str]] = {}
+    for record in records:
+        measured.setdefault(say_conditions(record.conditions), []).append("scores")
+        for latency in record.latency:
+            measured.setdefault(say_conditions(latency.conditions), []).append(latency.protocol)
+
+    lines = [f"{', '.join(dict.fromkeys(what))}: {text}" for text, what in measured.items()]
+    code = ", ".join(sorted({record.code for record in records}))
+    seeds = ", ".join(str(seed) for seed in sorted({record.seed for record in records}))
+    return Section("conditions", "Conditions", bullets=[*lines, f"code {code}; seeds {seeds}"])
+
+
+def _cells(each: Difference) -> list[str]:
+    """Write a difference, its interval and its seeds."""
+    return [signed(each.mean), interval_cell(each), str(min(each.seeds))]

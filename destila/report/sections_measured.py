@@ -1,0 +1,181 @@
+"""Sections of what was measured: scores, cost, the trade-off between them, what export loses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from destila.report.pareto import lost_per_halving
+from destila.report.rows import ReportRow, protocols, speed_up, teacher_of
+from destila.report.section import Section, score_cell, scores_in, share_cell
+from destila.report.tradeoff import FACTORS, Axis, axes
+from destila.report.words import (
+    MACS,
+    NONE,
+    SCORE_NAMES,
+    as_factor,
+    in_megabytes,
+    points,
+    score_name,
+    signed,
+    with_commas,
+)
+
+_SHORT = {"latency": "time", "size": "size", "macs": "MACs"}
+"""An axis in one word."""
+
+
+def scores_section(rows: Sequence[ReportRow]) -> Section:
+    """Draw up every score of every model, and its share of the teacher's."""
+    main, teacher, present = rows[0].first.main, teacher_of(rows), scores_in(rows)
+    keys = [main, *(key for key in SCORE_NAMES if key in present and key != main)]
+    names = [score_name(key) for key in keys]
+    header = ["model", "role", "seeds", "parameters", *names, "of the teacher"]
+
+    body = []
+    for row in rows:
+        share = row.main / teacher.main if teacher and teacher.main else None
+        line = [row.model, row.role, str(len(row.seeds)), with_commas(row.first.params)]
+        body.append([*line, *(score_cell(row, key) for key in keys), share_cell(share)])
+    return Section("scores", "Scores", header=header, body=body)
+
+
+def cost_section(rows: Sequence[ReportRow]) -> Section:
+    """Draw up parameters, size, MACs, times and memory."""
+    teacher, timed = teacher_of(rows), protocols(rows)
+    macs = [key for key in MACS if any(key in row.first.macs for row in rows)]
+    header = ["model", "role", "parameters", "MB", *(MACS[key] for key in macs)]
+    for protocol in timed:
+        header += [f"ms {protocol} (p95)", "speed-up"]
+    header.append("peak memory MB")
+
+    body = []
+    for row in rows:
+        first = row.first
+        line = [row.model, row.role, with_commas(first.params), in_megabytes(first.size_bytes)]
+        line += [f"{first.macs[key] / 1e9:.2f}" if key in first.macs else NONE for key in macs]
+        for protocol in timed:
+            latency = row.latency(protocol)
+            times = f"{latency.median_ms:.2f} ({latency.p95_ms:.2f})" if latency else NONE
+            line += [times, as_factor(speed_up(row, teacher, protocol))]
+        line.append(f"{row.peak_memory_bytes / 1e6:.0f}" if row.peak_memory_bytes else NONE)
+        body.append(line)
+
+    notes = ["MB: the model on disk. Peak memory: of the process that ran the model."]
+    if macs:
+        notes.append(
+            "GMACs at 512 tokens: linear = linear layers and layer norms, the papers' count; "
+            "total = with attention."
+        )
+    if timed:
+        notes.append(
+            "ms: median and 95th percentile per example. Speed-up: median of the teacher divided "
+            "by that of the model, blank where they were timed under different conditions."
+        )
+    return Section("cost", "Cost", header=header, body=body, notes=" ".join(notes))
+
+
+def tradeoff_section(rows: Sequence[ReportRow]) -> Section | None:
+    """Draw up the front, its knee and its hypervolumes, per cost; None without encoders."""
+    costs = axes(rows)
+    if not costs:
+        return None
+    header = ["cost", "front, cheapest first", "knee"]
+    header += ["hypervolume above the baseline", "hypervolume above 0"]
+    header += [f"retained at {factor}×" for factor in FACTORS]
+
+    body = []
+    for axis in costs:
+        line = [axis.title, ", ".join(point.name for point in axis.front)]
+        line.append(axis.knee.name if axis.knee else NONE)
+        line += [_area(axis.above_baseline), _area(axis.above_zero)]
+        line += [share_cell(axis.retained_at(factor)) for factor in FACTORS]
+        body.append(line)
+
+    notes = [
+        "Front: encoders that no other one beats in score and cost. Hypervolume: area between the "
+        "front and the point (baseline's score, teacher's cost), in points of score × halvings of "
+        "the cost. Knee: farthest from the chord between the ends of the front. Retained: the best "
+        "share of the teacher's score at that saving or more. "
+        "Definitions: docs/reference/tradeoff.md."
+    ]
+    baseline = costs[0].baseline
+    if baseline is not None and not any(axis.above_baseline for axis in costs):
+        notes.append(
+            "No encoder cheaper than the teacher scores above the baseline "
+            f"{baseline.model} {points(baseline.main)}."
+        )
+    return Section("tradeoff", "Trade-off", header=header, body=body, notes=" ".join(notes))
+
+
+def retained_section(rows: Sequence[ReportRow]) -> Section | None:
+    """Draw up what share of the teacher's score is kept for what saving; None without a teacher."""
+    costs = [axis for axis in axes(rows) if axis.reference is not None]
+    if not costs:
+        return None
+    teacher = costs[0].teacher
+    header = ["model", "role", "score retained"]
+    for axis in costs:
+        header += [f"{_SHORT[axis.key]} saved", "lost per halving"]
+
+    body = []
+    for row in rows:
+        if row.role == "baseline" or row is teacher:
+            continue
+        retained = row.main / teacher.main if teacher and teacher.main else None
+        savings = [cell for axis in costs for cell in _saving(axis, row)]
+        body.append([row.model, row.role, share_cell(retained), *savings])
+    if not body:
+        return None
+
+    notes = (
+        "Score retained: share of the teacher's main score. Saved: the teacher's cost divided by "
+        "the model's. Lost per halving: share of the teacher's score given up for each halving of "
+        "the cost; negative where the model is better."
+    )
+    return Section("retained", "Score retained", header=header, body=body, notes=notes)
+
+
+def quantised_section(rows: Sequence[ReportRow]) -> Section | None:
+    """Draw up what exported models lose, and how much of them is int8; None without any."""
+    exported = [row for row in rows if row.role == "exported"]
+    if not exported:
+        return None
+    main = exported[0].first.main
+    header = ["model", "candidate", score_name(main), "drop in points", "MB"]
+    header += ["int8 products", "batch-stable"]
+
+    body = []
+    for row in exported:
+        details = row.first.details
+        drops = [float(r.details["drop"]) for r in row.records if r.details.get("drop") is not None]
+        products = NONE
+        if {"int8_products", "products"} <= {*details}:
+            products = f"{details['int8_products']} of {details['products']}"
+        stable = {True: "yes", False: "no"}.get(details.get("stable", ""), NONE)
+
+        line = [row.model, str(details.get("candidate", NONE)), score_cell(row, main)]
+        line.append(signed(sum(drops) / len(drops)) if drops else NONE)
+        body.append([*line, in_megabytes(row.first.size_bytes), products, stable])
+
+    notes = (
+        "Drop: what the exported model loses on the data the export was checked on; negative where "
+        "it gains. Int8 products: the two inside each layer's attention have no weights, and stay "
+        "in floating point."
+    )
+    title = "What export and quantisation lose"
+    return Section("quantised", title, header=header, body=body, notes=notes)
+
+
+def _saving(axis: Axis, row: ReportRow) -> list[str]:
+    """Write what a row saves on an axis, and what it loses per halving of the cost."""
+    point = next((m.point for m in axis.points if m.row is row and m.among), None)
+    if point is None or axis.reference is None:
+        return [NONE, NONE]
+    lost = lost_per_halving(point, axis.reference)
+    saved = as_factor(axis.reference.cost / point.cost)
+    return [saved, NONE if lost is None else f"{100 * lost:.2f} %"]
+
+
+def _area(value: float | None) -> str:
+    """Write a hypervolume in points; a dash for None."""
+    return NONE if value is None else f"{100 * value:.1f}"
