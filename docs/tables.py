@@ -100,7 +100,10 @@ def headline() -> str:
         "baseline": "baseline",
     }
 
-    lines = [f"| CoNLL-2002, one thread | {score} | MB | ms per text |", "| --- | ---: | ---: | ---: |"]
+    lines = [
+        f"| CoNLL-2002, one thread | {score} | MB | ms per text |",
+        "| --- | ---: | ---: | ---: |",
+    ]
     for key, title in titles.items():
         row = chosen[key]
         seeds = "" if len(row.seeds) == 1 else f" ({len(row.seeds)} seeds)"
@@ -115,9 +118,7 @@ def headline_rows() -> list[ReportRow]:
     """Return the rows of the README's study that the table and the picture show."""
     every = group_rows(records.read(RESULTS / f"{STUDY}.jsonl"))
     return [
-        row
-        for row in every
-        if row.role in ("teacher", "baseline") or row.model.startswith(STUDENT)
+        row for row in every if row.role in ("teacher", "baseline") or row.model.startswith(STUDENT)
     ]
 
 
