@@ -36,7 +36,7 @@ class Panel:
     caption: str = ""
 
 
-PANELS = (
+PRETRAIN_PANELS = (
     Panel(
         "bits_per_character",
         "Bits per character",
@@ -110,7 +110,7 @@ def pretrain_html(
     """
     roles = [f"s{i % _COLOURS}" for i in range(len(runs))]
     lines = [figure.legend_line(role) for role in roles]
-    panels = [_draw(panel, runs, roles) for panel in PANELS]
+    panels = [_draw(panel, runs, roles) for panel in PRETRAIN_PANELS]
     values = {
         "name": name,
         "opening": opening,
