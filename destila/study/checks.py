@@ -1,7 +1,7 @@
 """Every error of a study that needs no training: shown in seconds, not after a night.
 
-What can be known from the recipe and from the folders of its models (loss terms, layers, widths, tokenizers, lengths)
-is checked here. That the texts and the stages of a distillation can be is checked where they are
+What can be known from the recipe and from the folders of its models (loss terms, layers, widths,
+tokenizers, lengths) is checked here. That the texts and the stages of a distillation can be is checked where they are
 planned, which is before any training too.
 """
 
@@ -36,12 +36,13 @@ def check_study(study: Study) -> None:
 
 
 def _check_terms(study: Study) -> None:
-    """Build the loss of every distillation, and check those on inner states with every teacher that may teach."""
+    """Build the loss of every distillation, with every teacher that may show inner states."""
     recipe = study.recipe
     for student in recipe.students if recipe.teachers else ():
         options = recipe.distil_of(student)
         losses = [options.terms, *(stage.terms for stage in options.stages if stage.terms)]
         for terms in losses:
+            # A wrong table shows here; states need both shapes.
             if build_loss(terms, class_counts=study.class_counts).needs_states:
                 for teacher in recipe.teachers_of(options):
                     _check_pair(study, terms, student, teacher)
@@ -51,6 +52,7 @@ def _check_pair(
     study: Study, terms: Sequence[dict[str, Any]], student: StudentSpec, teacher: TeacherSpec
 ) -> None:
     """Raise ConfigError when a teacher cannot show what the terms compare."""
+    # Widths, layers and kinds of states, without loading weights.
     shapes = student.planned_shape(), teacher.planned_shape()
     if None in shapes:  # one that only transformers can read: checked when it is loaded
         return
@@ -66,12 +68,11 @@ def _check_pair(
 
 
 def check_questions(study: Study) -> None:
-    """Raise an error when the recipe's teachers cannot teach its students to answer; other tasks need nothing.
+    """Raise an error when the recipe's teachers cannot teach its students to answer questions.
 
     Rows that count tokens or positions mean something only to a student with the teacher's own
-    tokens. A teacher that
-    reads less at once than the plan of windows advances would leave words out. Warns where
-    questions without an answer would be given one.
+    tokens. A teacher that reads less at once than the plan of windows advances would leave words
+    out. Warns where questions without an answer would be given one.
 
     Raises:
         ConfigError: tokens differ, or a teacher reads too little at once.
@@ -84,6 +85,7 @@ def check_questions(study: Study) -> None:
     if advice := task.advice(study.dataset.splits.get("train", ())):
         log.warning("%s", advice)
 
+    # What teachers read at once, and the tokens that rows count.
     teachers, students = study.recipe.teachers, study.recipe.students
     for teacher in teachers:
         task.check_teacher(teacher.label, teacher.most_tokens())

@@ -1,4 +1,4 @@
-"""How long a study will take, told before it starts: a few real training steps of each model, extrapolated."""
+"""How long a study will take, told before it starts, from a few real steps of each model."""
 
 from __future__ import annotations
 
@@ -71,13 +71,14 @@ def _still_to_train(
             done = plan.key in study.recorded or finished(plan) is not None
         todo += [] if done else plan.chain
 
+    # Teachers are trained only for students that are still to be.
     specs = [t for t in study.recipe.teachers if needs_finetuning(study, t)] if todo else []
     each = [plan_teacher(study, spec) for spec in specs]
     return todo + [plan for plan in each if finished(plan) is None]
 
 
 def _live_teacher_work(plan: TrainPlan) -> float:
-    """Return the forward work of the teacher that runs beside a student, as a multiple of the student's.
+    """Return the forward work of a student's live teacher, as a multiple of the student's.
 
     Of several teachers that may teach the largest. By layers x hidden^2, which is what a short
     window costs; 0 without a live teacher, and where a shape is not written down.
@@ -102,7 +103,7 @@ def _words(study: Study, split: str) -> float:
 
 
 def _words_per_second(plan: TrainPlan) -> float:
-    """Train some steps on windows of the training data's own lengths, and return the words per second."""
+    """Train some steps on windows as long as the real ones, and return the words per second."""
     study = plan.study
     loaded = load_student(plan)
 
@@ -128,6 +129,8 @@ def _words_per_second(plan: TrainPlan) -> float:
         seed=0,
     )
     next(steps)
+
+    # The others are timed.
     started, done = time.monotonic(), 0
     for step in steps:
         done += 1

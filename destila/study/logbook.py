@@ -25,7 +25,7 @@ _LOG_EVERY = 10
 
 
 class Evaluator:
-    """Dev scores and gold-label dev loss of a model while it trains, in the precision it trains in."""
+    """Dev scores and dev loss of a model while it trains, in the precision it trains in."""
 
     def __init__(
         self, plan: TrainPlan, model: nn.Module, tokenizer: Tokenizer, *, answers: bool
@@ -90,7 +90,7 @@ class Logbook:
         return float(self.before + time.monotonic() - self.started)
 
     def best(self) -> Evaluation | None:
-        """Return the evaluation of the checkpoint that `best/` holds, from before a kill; None for no checkpoint."""
+        """Return the evaluation of what `best/` holds from before a kill; None for nothing."""
         best = [line for line in self.lines if line.get("best")]
         if not best:
             return None
@@ -136,6 +136,7 @@ class Logbook:
             step.loss,
             evaluation.main,
         )
+        # The line says whether the weights were kept, which a resumed run reads.
         added = {
             "main": evaluation.main,
             "dev": dict(evaluation.scores),

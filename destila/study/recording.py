@@ -1,4 +1,4 @@
-"""The models of a study as they are tested: each with what is known of it already, one record each."""
+"""The models of a study as they are tested, one record each, with what is known already."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 def record_baseline(study: Study, progress: Progress = silent) -> None:
-    """Fit, test and record the classical model that a user could have instead, unless that was done."""
+    """Fit, test and record the classical model that a user could have instead."""
     name = study.task.baseline
     if name is None:
         log.info("no classical model answers questions: the study has no baseline")
@@ -39,6 +39,7 @@ def record_baseline(study: Study, progress: Progress = silent) -> None:
         study.reuse_record(key)
         return
 
+    # Seconds and bytes are part of what a user compares.
     progress(f"baseline: {name}", 0, 0)
     started = time.monotonic()
     train = study.dataset.splits["train"]
@@ -69,6 +70,7 @@ def record_teacher(study: Study, teachers: Teachers, progress: Progress = silent
     if not teachers.ready:
         return
 
+    # The record names every teacher that was tried, and how it did on dev.
     best = teachers.best
     predictions = teachers.best_predictions
     candidates = [
@@ -141,7 +143,7 @@ def student_record(
 def evaluate_folder(
     study: Study, spec: TeacherSpec, split: str, progress: Progress = silent
 ) -> Record:
-    """Test a model with a head for the study's labels on a split; the study's records stay as they are."""
+    """Test a model folder on a split; nothing is added to the study's records."""
     folder = hub.resolve(spec.model or "")
     key = EvaluationKey(data=study.key, weights=weights_fingerprint(folder), split=split).digest
     tested = _tested_folder(study, folder, spec)
@@ -154,6 +156,8 @@ def _tested_folder(
 ) -> TestedModel:
     """Return what a model folder says of itself; the caller adds which run it is."""
     loaded = load_for_study(study, folder, label_map)
+
+    # Size and cost follow from the shape, where it is one of ours.
     config = getattr(loaded.model, "config", None)
     shape = (
         config if isinstance(config, EncoderConfig) else None

@@ -1,4 +1,4 @@
-"""What a student learns from: its loss, the teacher's logits from their cache, and the teacher's inner states.
+"""What a student learns from: a loss, the teacher's cached logits, the teacher's inner states.
 
 The states come from a teacher that runs beside the student, or from the disk where `distil.states`
 says so. What can
@@ -60,7 +60,7 @@ def supervise(
     windows: Sequence[Features],
     progress: Progress,
 ) -> Supervision:
-    """Return what a training learns from; its teachers are loaded, and asked where a cache has no answer.
+    """Return what a training learns from; its teachers are asked where a cache has no answer.
 
     Args:
         plan: the training.
@@ -118,9 +118,12 @@ class _TeacherReader:
 
     def live(self, states: StatesByPool, batch_size: int) -> LiveStates:
         """Return the teacher on the fly, and log the memory that it takes."""
+        # With other tokens the teacher reads windows of its own.
         own = None if self.same_tokens else self.encode(self.examples).features
         tokens = max(len(window.input_ids) for window in own or self.windows)
         units = max(len(window.owned) for window in self.windows)
+
+        # Told before the memory is taken.
         need = live_states.live_megabytes(
             self.shape,
             self.teacher.params,
@@ -156,6 +159,7 @@ class _TeacherReader:
             )
             return None
 
+        # Told before the disk is filled.
         need = cached_states.cached_megabytes(self.windows, states, self.shape.hidden)
         log.info("hidden states: about %.1f MB in half precision (limit %g MB)", need, limit_mb)
         if need > limit_mb:
@@ -180,6 +184,8 @@ class _TeacherReader:
             whole=self.study.task.whole_example,
             pad_id=self.teacher.tokenizer.pad_id,
         )
+
+        # Only texts that no study asked about before are new.
         new = cache.fill(self.examples, predict, chunk=chunk)
         log.info(
             "hidden states: %d of %d texts were new to %s", new, len(self.examples), cache.folder
@@ -199,6 +205,8 @@ def _teacher_reader(
     longest = plan.study.recipe.max_length
     at_once = min(longest, teacher.max_length)
     tokens = f"{teacher.tokenizer.source}, {at_once} tokens at once"
+
+    # Equal tokens in shorter windows are other positions.
     equal = teacher.tokenizer.fingerprint == student.tokenizer.fingerprint
     return _TeacherReader(
         study=plan.study,
@@ -226,7 +234,7 @@ def _context(plan: TrainPlan, student: Loaded, reader: _TeacherReader) -> LossCo
 def _state_source(
     plan: TrainPlan, teaching: Teaching, reader: _TeacherReader, states: StatesByPool
 ) -> StateSource:
-    """Return the teacher's states from the disk where they can be kept and are to be, else the live teacher."""
+    """Return the teacher's states from the disk where they can be kept, else the live teacher."""
     cached: CachedStates | None = None
     if teaching.options.states == "cache":
         cached = reader.cached(states, teaching.options.cache_limit_mb)
@@ -241,6 +249,7 @@ def _shape_of(model: nn.Module, name: str, tokenizer: str) -> ModelShape:
         sizes = (config.layers, config.hidden, config.heads)
         return ModelShape(name, tokenizer, *sizes, STATES)
 
+    # A model that only transformers knows has the names of its library.
     other: Any = model.inner.config  # type: ignore[union-attr]
     sizes = (other.num_hidden_layers, other.hidden_size, other.num_attention_heads)
     return ModelShape(name, tokenizer, *sizes, TRANSFORMERS_STATES)

@@ -3,7 +3,7 @@
 A training may start from the weights that another one kept, which is then done first.
 
 <folder>/config.toml        the filled options
-<folder>/log.jsonl          loss, learning rate, dev scores; replayed steps replace what a kill left behind
+<folder>/log.jsonl          loss, learning rate, dev scores; replayed steps replace old lines
 <folder>/state.safetensors  while it runs
 <folder>/best/              the model folder of the best dev evaluation
 <folder>/trained.json       written last: key, dev scores, seconds; the training is done when it
@@ -57,7 +57,7 @@ class TrainedModel:
 
 
 def train(plan: TrainPlan, progress: Progress = silent) -> TrainedModel:
-    """Train a plan and those before it, or return what is there; a killed training goes on where it was.
+    """Train a plan and those before it, or go on where a kill stopped it.
 
     Raises:
         ConfigError: the model cannot read windows of the recipe's length, or the models cannot
@@ -140,11 +140,12 @@ def train(plan: TrainPlan, progress: Progress = silent) -> TrainedModel:
 
 
 def finished(plan: TrainPlan) -> TrainedModel | None:
-    """Return the result of a plan that was trained before with the same inputs; None when it was not."""
+    """Return the result of a plan that is done; None while it is not, or had other inputs."""
     path, folder = plan.folder / "trained.json", plan.folder / "best"
     if not path.exists():
         return None
 
+    # Written last, so what it names is complete.
     facts = json.loads(path.read_text(encoding="utf-8"))
     if facts["key"] != plan.key or not folder.is_dir():
         return None
@@ -170,6 +171,8 @@ def load_student(plan: TrainPlan, start: Path | None = None) -> hf.Loaded:
         seed=plan.seed,
         tokenizer=study.encodings.tokenizer(spec),
     )
+
+    # A student reads whole windows; only a teacher may have shorter ones.
     longest = loaded.model.config.max_length
     if study.recipe.max_length > longest:
         raise ConfigError(
@@ -209,6 +212,7 @@ def _ready_teacher(study: Study, spec: TeacherSpec, key: str, progress: Progress
     if not needs_finetuning(study, spec):
         return judge_teacher(study, spec, key)
 
+    # Trained with our labels, so there is nothing to map.
     trained = train(plan_teacher(study, spec), progress)
     return RankedTeacher(
         spec=spec,
@@ -222,7 +226,7 @@ def _ready_teacher(study: Study, spec: TeacherSpec, key: str, progress: Progress
 
 
 def _note_constant(plan: TrainPlan, best: Evaluation, *, answers: bool) -> dict[str, int]:
-    """Warn of a model that gives every unit one label, and note it; a loss without answers may well do that."""
+    """Warn of a model that gives every unit one label, and note it, where the loss has answers."""
     if not (best.uniform and answers):
         return {}
 
@@ -242,6 +246,7 @@ def _clear_folder(plan: TrainPlan) -> None:
     for partial in folder.glob(".best.*"):  # a kill in the middle of saving
         shutil.rmtree(partial)
 
+    # The key of the training that the folder belongs to.
     marker = folder / "key"
     if not marker.exists() or marker.read_text() != plan.key:
         for name in ("state.safetensors", "log.jsonl", "trained.json"):

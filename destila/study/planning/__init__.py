@@ -1,1 +1,1 @@
-"""What a recipe asks for: its data, its teachers, its trainings, and the key by which each is known."""
+"""What a recipe asks for: data, teachers and trainings, each with the key that names it."""

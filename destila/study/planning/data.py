@@ -66,7 +66,7 @@ class Study:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What the folder of a trained model says about itself, so that it is read everywhere as it was here."""
+        """What a trained model's folder says of itself, so that it is read everywhere as here."""
         return {
             "task": self.dataset.task,
             "labels": list(self.labels),
@@ -99,7 +99,8 @@ class Study:
         self.recorded[record.key] = record
 
     def reuse_record(self, key: str) -> None:
-        """Write a record again when a later one took its place in the report: a recipe was changed back."""
+        """Write a record again when another took its place: a recipe was changed back."""
+        # The report shows the last record of each row.
         record = self.recorded[key]
         place = (record.role, record.model, record.seed, record.split)
         rivals = [r for r in self.recorded.values() if (r.role, r.model, r.seed, r.split) == place]

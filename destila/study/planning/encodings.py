@@ -38,14 +38,14 @@ class Encodings:
         return self._encode(name, self._dataset.splits[name], tokenizer)
 
     def training(self, examples: Sequence[Example], tokenizer: Tokenizer) -> Encoded:
-        """Return the windows of the examples that a model is trained on, kept under a name made of them."""
+        """Return the windows of what a model is trained on, kept under a name made of the examples."""
         if examples == list(self._dataset.splits["train"]):
             return self.split("train", tokenizer)
 
         return self._encode(config.fingerprint(example_rows(examples)), examples, tokenizer)
 
     def tokenizer(self, spec: ModelSpec) -> Tokenizer | None:
-        """Return the tokenizer that a model asks for, trained if its table says so; None for the model's own."""
+        """Return the tokenizer that a model's table asks for; None for the model's own."""
         if spec.tokenizer is None:
             return None
         if isinstance(spec.tokenizer, str):
@@ -62,7 +62,7 @@ class Encodings:
         return self._kept[key]
 
     def _train_tokenizer(self, spec: TokenizerSpec) -> Path:
-        """Train a tokenizer on the training text, unless its folder is there, and return the folder."""
+        """Return the folder of a tokenizer of the training text, trained if it is not there."""
         train = self._dataset.splits["train"]
         texts = [e.text for e in train] + [e.pair for e in train if e.pair is not None]
         folder = self._folder / TokenizerKey(options=spec, texts=texts).digest

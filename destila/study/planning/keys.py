@@ -1,4 +1,4 @@
-"""What each result of a study depends on: records with named fields, and the one digest that names them.
+"""What each result depends on: records of named fields, and the one digest that names them.
 
 A result whose key is recorded is not made again. Two keys are equal when all their fields are; a
 field that is added later, with a default, leaves the keys of older results as they were.
@@ -22,7 +22,8 @@ class Key:
 
     @property
     def digest(self) -> str:
-        """16 hex digits that name the kind of the key and its fields, those at their defaults left out."""
+        """16 hex digits of the kind of the key and its fields, those at their defaults left out."""
+        # A field that is added later must not rename older results.
         values = {}
         for field in fields(self):
             value = getattr(self, field.name)

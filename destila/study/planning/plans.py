@@ -1,9 +1,8 @@
-"""The trainings that a recipe asks for: its teachers, and each student by seed and method, in stages or at once.
+"""The trainings that a recipe asks for: its teachers, and students by seed and method.
 
     baseline    the classical model that a user could have instead; nothing of it is planned here
     fine-tune   on gold labels alone, to know what distilling gains
-    distil      on what the teachers say, in one stage or in several (TinyBERT, Jiao et al. 2020,
-    section 3)
+    distil      on what teachers say, at once or in stages (TinyBERT, Jiao et al. 2020, section 3)
 
 Of a distillation in stages only the last one is the student: its folder is the student's own, the
 others lie beside it, and its key names all before it.
@@ -40,7 +39,7 @@ Method = Literal["baseline", "fine-tune", "distil"]
 METHODS: tuple[Method, ...] = ("baseline", "fine-tune", "distil")
 
 HOW_TRAINED = {"name", "train", "distil", "compare"}
-"""Fields of a model's table that say how it is trained, which the filled options say, and not what it is."""
+"""Fields of a model's table that say how it is trained and not what it is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +109,7 @@ class TrainPlan:
     @cached_property
     def key(self) -> str:
         """The digest of everything that the result depends on."""
+        # What the table only names counts by its contents.
         model, tokenizer = self.spec.model, self.spec.tokenizer
         named = load_tokenizer(tokenizer).fingerprint if isinstance(tokenizer, str) else ""
         return RunKey(
@@ -147,7 +147,7 @@ class TrainPlan:
 
 
 def list_teachers(study: Study, methods: Sequence[Method] = METHODS) -> Teachers:
-    """Return the teachers of a study by their keys, none of them ready yet; none where nothing is distilled."""
+    """Return a study's teachers, none of them ready yet; none where nothing is distilled."""
     keys = {}
     for spec in study.recipe.teachers if "distil" in methods else ():
         if needs_finetuning(study, spec):

@@ -1,4 +1,4 @@
-"""The recipe: one TOML file that says everything about a study, from labelled data to a measured student.
+"""The recipe: one TOML file that says everything about a study, from data to measured students.
 
 Every command that trains reads the same recipe; `destila init` writes one, `destila run` executes
 it whole.
@@ -38,7 +38,7 @@ class TokenizerSpec(Options):
 
 
 class ModelSpec(Options):
-    """One model of a study: pre-trained weights (`model`) or a shape trained from scratch (`shape`).
+    """One model of a study: pre-trained weights (`model`) or a shape from scratch (`shape`).
 
     What its tokenizer and its shape are is answered here, before anything is trained or loaded.
     """
@@ -84,7 +84,7 @@ class ModelSpec(Options):
 
     @property
     def tokenizer_source(self) -> str | None:
-        """The folder or name of its tokenizer; None where the study trains one, or a preset has none."""
+        """Its tokenizer's folder or name; None where the study trains one, or a preset has none."""
         if isinstance(self.tokenizer, TokenizerSpec):
             return None
         if self.tokenizer is not None:
@@ -100,7 +100,7 @@ class ModelSpec(Options):
         return f"the tokenizer of {self.tokenizer or self.model}"
 
     def tokens_key(self) -> str:
-        """Name the tokens that it reads: equal names, equal tokens of every text. Nothing is trained for it."""
+        """Name the tokens that it reads: equal names, equal tokens. Nothing is trained for it."""
         if isinstance(self.tokenizer, TokenizerSpec):
             return config.fingerprint(self.tokenizer)
         return load_tokenizer(self.tokenizer or hub.resolve(self.model or "")).fingerprint
@@ -158,12 +158,12 @@ class TeacherSpec(ModelSpec):
     label_map: dict[str, str] = opt({}, "its label names -> ours, where they differ")
 
     def window_length(self, max_length: int) -> int:
-        """Return the tokens of its windows: a teacher that reads less than `max_length` has shorter ones."""
+        """Return the tokens of its windows, which are shorter for a teacher that reads less."""
         return min(max_length, self.most_tokens() or max_length)
 
 
 class StudentSpec(ModelSpec):
-    """A student, with what is different when it is distilled: one recipe can compare ways of distilling one model."""
+    """A student, with what is different when it is distilled: a recipe can compare many ways."""
 
     distil: dict[str, Any] = opt(
         {}, "changes to [distil] for this student, e.g. {terms = [{use = 'mse'}]}"
@@ -233,7 +233,8 @@ class DistilOptions(Options):
     dtype: Literal["float16", "float32"] = opt("float16", "precision of the cached teacher logits")
     states: Literal["live", "cache"] = opt(
         "cache",
-        "inner states (hidden, attention, relation, cosine): the teacher beside the student, or hidden ones from disk",
+        "inner states (hidden, attention, relation, cosine): "
+        "the teacher beside the student, or hidden ones from disk",
     )
     cache_limit_mb: float = opt(
         2000.0, "largest cache of hidden states; above it the teacher is live", ge=0
@@ -246,7 +247,8 @@ class DistilOptions(Options):
     )
     unlabelled: str | None = opt(
         None,
-        "text file (plain, .gz, .zst), one text per line, that the teacher labels; also a path under DESTILA_DATA",
+        "text file (plain, .gz, .zst), one text per line, that the teacher labels; "
+        "also a path under DESTILA_DATA",
     )
     unlabelled_limit: int = opt(10_000, "most lines of it that are used", ge=1)
     augment: AugmentOptions | None = opt(None, "also texts made from the labelled ones; none = no")
@@ -294,6 +296,7 @@ class Recipe(Options):
 
     @model_validator(mode="after")
     def _distillable(self) -> Recipe:
+        # Every name a student gives must be a teacher's.
         known = [t.label for t in self.teachers]
         for student in self.students:
             chosen = self.distil_of(student)
@@ -303,6 +306,8 @@ class Recipe(Options):
                     raise ValueError(
                         f"distil.teachers names '{name}', which is none of {', '.join(known) or 'none'}"
                     )
+
+            # Stages are folders, so their names must differ; weights are one for each teacher.
             stages = [stage.name for stage in chosen.stages]
             if twice := [name for name in stages if stages.count(name) > 1]:
                 raise ValueError(f"distil.stages: two stages are called '{twice[0]}'")
@@ -321,7 +326,7 @@ class Recipe(Options):
         return [t for t in self.teachers if names is None or t.label in names]
 
     def distil_of(self, student: StudentSpec) -> DistilOptions:
-        """[distil] with the student's changes, validated again; changes to its `train` are merged key by key."""
+        """Return [distil] with the student's changes, validated; `train` is merged key by key."""
         changes = dict(student.distil)
         train = {**self.distil.train, **changes.pop("train", {})}
         merged = {**self.distil.model_dump(), **changes, "train": train}
@@ -330,13 +335,13 @@ class Recipe(Options):
         )
 
     def distil_options(self, student: StudentSpec, *changes: dict[str, Any]) -> TrainOptions:
-        """How a student trains while it is distilled: [train] < [distil] < its own `train` < its `distil` < changes."""
+        """Return how a student is distilled: [train] < [distil] < its `train` < its `distil` < changes."""
         return self.options(
             self.distil.train, student.train, student.distil.get("train", {}), *changes
         )
 
     def options(self, *changes: dict[str, Any]) -> TrainOptions:
-        """[train] with changes applied in turn, validated again."""
+        """Return [train] with changes applied in turn, validated again."""
         merged = self.train.model_dump()
         for change in changes:
             merged |= change

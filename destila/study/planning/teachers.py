@@ -62,7 +62,7 @@ class RankedTeacher:
 
 
 class Teachers:
-    """The teachers of a study, by their labels; each model is loaded once, when it is first needed."""
+    """The teachers of a study, by label; each is loaded once, when it is first needed."""
 
     def __init__(self, study: Study, keys: Mapping[str, str]) -> None:
         """Know the teachers by their keys; `add` tells how they do on dev.
@@ -89,12 +89,13 @@ class Teachers:
         return list(self.keys if names is None else names)
 
     def ranked(self, names: Sequence[str] | None = None) -> list[RankedTeacher]:
-        """Return the teachers of these labels, best on dev first by the recipe's criterion; all for None."""
+        """Return the teachers of these labels, best on dev first; all for None."""
         labels = self.names(names)
         if not labels:
             name = self.study.recipe.name
             raise ConfigError(f"recipe '{name}' has no [[teachers]]: give at least one")
 
+        # By loss the least is best, by score the largest.
         ready = [self._ready[label] for label in labels]
         if self.study.recipe.choose == "loss":
             return sorted(ready, key=lambda teacher: teacher.dev_loss)
@@ -102,7 +103,7 @@ class Teachers:
 
     @cached_property
     def best(self) -> RankedTeacher:
-        """The recipe's own teacher, with which students are compared: the best of those that may teach."""
+        """The best of those that may teach, with which every student is compared."""
         return self.ranked(self.study.recipe.distil.teachers)[0]
 
     @cached_property
@@ -148,6 +149,7 @@ class Teachers:
         if options.ensemble is None or len(teachers) == 1:
             return lambda window: task.teacher_logits(rows[0][window.row], window)
 
+        # Several teachers: a weighted mean for each unit.
         weights = ensemble_weights(options.ensemble.weights, [teacher.dev for teacher in teachers])
         mean = options.ensemble.mean
         log.info(
@@ -172,6 +174,7 @@ class Teachers:
         key = model.spec(self.study.recipe.max_length, self.study.task.unit_rule)
         cache = Cache.open(None, key, classes, dtype)
 
+        # Equal texts were perhaps asked about in another study.
         # The first texts tell how long the others will take.
         missing = [examples[i] for i in cache.missing(examples)]
         if missing:
@@ -199,24 +202,28 @@ class Teachers:
 
     def _load(self, teacher: RankedTeacher) -> Teacher:
         if teacher.key not in self._loaded:
-            self._loaded[teacher.key] = load_for_study(self.study, teacher.folder,
-            teacher.label_map)
+            self._loaded[teacher.key] = load_for_study(
+                self.study, teacher.folder, teacher.label_map
+            )
         return self._loaded[teacher.key]
 
 
 def needs_finetuning(study: Study, spec: TeacherSpec) -> bool:
-    """Tell whether a teacher is fine-tuned on the data first: its table says so, or its head is for other labels."""
+    """Tell whether a teacher is fine-tuned first: by its table, or for want of a fitting head."""
     if spec.finetune is not None:
         return spec.finetune
     if spec.model is None or spec.model in PRESETS:
         return True
 
+    # A head for the same labels is used as it is, whatever the case of their names.
     folder = read_folder(hub.resolve(spec.model, what="teacher"))
     known = {spec.label_map.get(label, label).lower() for label in folder.labels or ()}
     return folder.task != study.task.head or known != {label.lower() for label in study.labels}
 
 
-def load_for_study(study: Study, folder: Path, label_map: Mapping[str, str] | None = None) -> Teacher:
+def load_for_study(
+    study: Study, folder: Path, label_map: Mapping[str, str] | None = None
+) -> Teacher:
     """Load the model of a folder, with logits in the order of the study's labels.
 
     Args:

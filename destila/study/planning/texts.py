@@ -1,4 +1,4 @@
-"""Texts beside the labelled ones, for a teacher to label: lines of a file, and texts made from the labelled ones."""
+"""Texts that only a teacher labels: lines of a file, and texts made from the labelled ones."""
 
 from __future__ import annotations
 
@@ -47,6 +47,7 @@ class UnlabelledTexts:
                 "the data are pairs; leave it out"
             )
 
+        # Read once, whatever number of students asks.
         key = (options.unlabelled, options.unlabelled_limit)
         if key not in self._kept:
             known = {e.text for split in self._dataset.splits.values() for e in split}
@@ -90,6 +91,7 @@ class AugmentedTexts:
         from destila.models import hf  # torch, which a look at the data does without
         from destila.teachers.fill import fill_words
 
+        # Entities change places, or a masked model fills words.
         train, options = self.dataset.splits["train"], self.options
         copies, share, seed = options.copies, options.share, options.seed
         if options.kind == "swap":
@@ -107,6 +109,7 @@ class AugmentedTexts:
                 progress=lambda done, total: progress("filling masks", done, total),
             )
 
+        # No text of the data set is made again: the test set stays unseen.
         known = [e for split in self.dataset.splits.values() for e in split]
         return augment.keep_new(texts, known)
 
