@@ -451,7 +451,7 @@ def _position(saved: Mapping[str, Any], cursor: Any) -> PretrainPosition:
 
 
 def _not_finite(result: StepResult) -> str:
-    """Say which number of a step is not finite; "" when all are."""
+    """Name which number of a step is not finite; "" when all are."""
     if not all(map(math.isfinite, (result.loss, *result.parts.values()))):
         return "the loss was not finite"
     return "" if math.isfinite(result.norm) else "the gradient was not finite"

@@ -71,7 +71,7 @@ def pretrain_markdown(runs: Sequence[PretrainLog], name: str) -> str:
 
 
 def pretrain_opening(runs: Sequence[PretrainLog]) -> str:
-    """Say how many runs there are, and how their numbers are to be read."""
+    """Tell how many runs there are, and how their numbers are to be read."""
     what = f"{len(runs)} pre-trainings" if len(runs) > 1 else "One pre-training"
     return (
         f"{what}, scored on text held out from training. Loss is in nats per masked token; bits "
@@ -83,7 +83,7 @@ def pretrain_opening(runs: Sequence[PretrainLog]) -> str:
 
 
 def pretrain_verdicts(runs: Sequence[PretrainLog]) -> list[str]:
-    """Conclude, a sentence each: who reads word order, which run is ahead, what went wrong."""
+    """State what can be concluded: who reads word order, which run is ahead, what went wrong."""
     # Many runs that stay on the plateau are named in one sentence.
     bags = []
     for run in runs:
@@ -117,7 +117,7 @@ def pretrain_verdicts(runs: Sequence[PretrainLog]) -> list[str]:
 
 
 def pretrain_sections(runs: Sequence[PretrainLog]) -> list[Section]:
-    """Tabulate the end of every run, its evaluations on the way, its events."""
+    """Show the end of every run, its evaluations on the way, its events."""
     keys = [key for key in PRETRAIN_SCORES if any(run.latest(key) is not None for run in runs)]
     titles = [PRETRAIN_SCORES[key] for key in keys]
     progress = ["steps", "million tokens", "minutes"]
@@ -168,7 +168,7 @@ def pretrain_rows(runs: Sequence[PretrainLog]) -> list[dict[str, Any]]:
 
 
 def _order_sentence(run: PretrainLog) -> str:
-    """Say whether a run reads word order; "" when that was never measured."""
+    """Tell whether a run reads word order; "" when that was never measured."""
     gains = run.series("order_gain")
     if not gains:
         return ""
