@@ -170,7 +170,7 @@ def record_of(model: str, scores: SplitScores, cost: Cost, provenance: Provenanc
     return Record(model=model, **parts | {"details": details})
 
 
-def read(path: Path | str) -> list[Record]:
+def read_records(path: Path | str) -> list[Record]:
     """Read the records of a .jsonl file, or of every `record.jsonl` below a study's folder, none if there is none.
 
     Of several records of one key the last counts, in its own place.
@@ -191,13 +191,13 @@ def read(path: Path | str) -> list[Record]:
     return list(records.values())
 
 
-def write(path: Path | str, records: Iterable[Record]) -> None:
+def write_records(path: Path | str, records: Iterable[Record]) -> None:
     """Write a .jsonl file of records, replaced as a whole; raise DataError when a number is not finite."""
-    text = "".join(dumps(record) + "\n" for record in records)
+    text = "".join(record_line(record) + "\n" for record in records)
     write_text(path, text)
 
 
-def check(path: Path) -> None:
+def check_record_path(path: Path) -> None:
     """Raise ConfigError when no record can be kept in a file, before the work that makes one."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -211,10 +211,10 @@ def check(path: Path) -> None:
         )
 
 
-def append(path: Path | str, record: Record) -> None:
+def append_record(path: Path | str, record: Record) -> None:
     """Add one record to a .jsonl file, which is created when missing; safe for several processes."""
     path = Path(path)
-    line = dumps(record) + "\n"
+    line = record_line(record) + "\n"
     path.parent.mkdir(parents=True, exist_ok=True)
 
     with locked(path):
@@ -224,11 +224,11 @@ def append(path: Path | str, record: Record) -> None:
         write_text(path, text + line)
 
 
-def dumps(record: Record) -> str:
+def record_line(record: Record) -> str:
     """Write a record as one line of JSON; raise DataError when a number is not finite."""
     try:
         return json.dumps(
-            to_json(record),
+            record_to_json(record),
             ensure_ascii=False,
             allow_nan=False,
             separators=(",", ":"),
@@ -240,7 +240,7 @@ def dumps(record: Record) -> str:
         ) from error
 
 
-def to_json(record: Record) -> dict[str, Any]:
+def record_to_json(record: Record) -> dict[str, Any]:
     """Make the documented object of `--json`: a record's fields, latencies and conditions as nested objects."""
     shallow = {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
     return {
@@ -251,7 +251,7 @@ def to_json(record: Record) -> dict[str, Any]:
     }
 
 
-def from_json(data: Mapping[str, Any], where: str = "record") -> Record:
+def record_from_json(data: Mapping[str, Any], where: str = "record") -> Record:
     """Make the record of a JSON object; raise DataError when a field is missing or unknown.
 
     where: names the object in messages.
@@ -305,7 +305,7 @@ def _lines(file: Path) -> Iterator[Record]:
             raise DataError(
                 f"{where} is not a JSON object ({error.msg}): delete the line to go on"
             ) from error
-        yield from_json(data, where)
+        yield record_from_json(data, where)
 
 
 def _plain(value: Any) -> Any:

@@ -116,7 +116,7 @@ def headline() -> str:
 
 def headline_rows() -> list[ReportRow]:
     """Return the rows of the README's study that the table and the picture show."""
-    every = group_rows(records.read(RESULTS / f"{STUDY}.jsonl"))
+    every = group_rows(records.read_records(RESULTS / f"{STUDY}.jsonl"))
     return [
         row for row in every if row.role in ("teacher", "baseline") or row.model.startswith(STUDENT)
     ]
@@ -169,7 +169,7 @@ def draw_results() -> str:
         "stands in [the log](log/2026-11.md).",
     ]
     for path in sorted(RESULTS.glob("*.jsonl")):
-        known = records.read(path)
+        known = records.read_records(path)
         lines += ["", *study(path.stem, group_rows(known))]
     return "\n".join(lines) + "\n"
 

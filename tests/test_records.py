@@ -17,8 +17,8 @@ from tests.report.conftest import conditions_fixture, latency_fixture, record_fi
 
 def test_a_record_survives_the_round_trip(tmp_path, record):
     made = record(details={"per_label": {"a": {"f1": 0.5}}, "ñ": "¿sí?"})
-    records.write(tmp_path / "r.jsonl", [made])
-    assert records.read(tmp_path / "r.jsonl") == [made]
+    records.write_records(tmp_path / "r.jsonl", [made])
+    assert records.read_records(tmp_path / "r.jsonl") == [made]
 
 
 def test_a_place_that_cannot_hold_records_is_said(tmp_path):
@@ -27,14 +27,16 @@ def test_a_place_that_cannot_hold_records_is_said(tmp_path):
         ConfigError,
         match=r"records cannot be kept in .*file/x \(Not a directory\): give another folder",
     ):
-        records.check(tmp_path / "file" / "x" / "r.jsonl")
-    records.check(tmp_path / "new" / "r.jsonl")
+        records.check_record_path(tmp_path / "file" / "x" / "r.jsonl")
+    records.check_record_path(tmp_path / "new" / "r.jsonl")
     assert not (tmp_path / "new" / "r.jsonl").exists()
 
 
 def test_numpy_numbers_are_written_as_numbers(tmp_path, record):
-    records.write(tmp_path / "r.jsonl", [record(details={"x": np.float32(0.5), "y": np.arange(2)})])
-    assert records.read(tmp_path / "r.jsonl")[0].details == {"x": 0.5, "y": [0, 1]}
+    records.write_records(
+        tmp_path / "r.jsonl", [record(details={"x": np.float32(0.5), "y": np.arange(2)})]
+    )
+    assert records.read_records(tmp_path / "r.jsonl")[0].details == {"x": 0.5, "y": [0, 1]}
 
 
 def test_a_record_without_conditions_cannot_be_constructed(record):
@@ -64,66 +66,66 @@ def test_conditions_without_threads_cannot_be_constructed(conditions):
     "path", [("conditions",), ("conditions", "threads"), ("latency", 0, "conditions"), ("scores",)]
 )
 def test_a_line_that_lacks_a_field_is_named(tmp_path, record, path):
-    data = records.to_json(record())
+    data = records.record_to_json(record())
     inner = data
     for part in path[:-1]:
         inner = inner[part]
     del inner[path[-1]]
     (tmp_path / "r.jsonl").write_text(json.dumps(data) + "\n")
     with pytest.raises(DataError, match=rf"r.jsonl:1.*lacks.*{path[-1]}"):
-        records.read(tmp_path / "r.jsonl")
+        records.read_records(tmp_path / "r.jsonl")
 
 
 def test_an_unknown_field_is_named(record):
     with pytest.raises(DataError, match=r"has unknown .*colour"):
-        records.from_json({**records.to_json(record()), "colour": 1})
+        records.record_from_json({**records.record_to_json(record()), "colour": 1})
 
 
 def test_a_damaged_line_is_an_error_with_its_number(tmp_path, record):
-    (tmp_path / "r.jsonl").write_text(records.dumps(record()) + '\n{"key": "x"\n')
+    (tmp_path / "r.jsonl").write_text(records.record_line(record()) + '\n{"key": "x"\n')
     with pytest.raises(DataError, match=r"r.jsonl:2 is not a JSON object"):
-        records.read(tmp_path / "r.jsonl")
+        records.read_records(tmp_path / "r.jsonl")
 
 
 def test_a_number_that_is_not_finite_is_refused(record):
     with pytest.raises(DataError, match="not finite"):
-        records.dumps(record(scores={"accuracy": float("nan")}))
+        records.record_line(record(scores={"accuracy": float("nan")}))
 
 
 def test_a_missing_file_is_an_error(tmp_path):
     with pytest.raises(DataError, match="no records at"):
-        records.read(tmp_path / "none.jsonl")
+        records.read_records(tmp_path / "none.jsonl")
 
 
 def test_a_study_folder_holds_the_records_of_its_runs(tmp_path, record):
     for name in ("a", "b"):
-        records.write(tmp_path / name / "record.jsonl", [record(model=name)])
-    assert [r.model for r in records.read(tmp_path)] == ["a", "b"]
+        records.write_records(tmp_path / name / "record.jsonl", [record(model=name)])
+    assert [r.model for r in records.read_records(tmp_path)] == ["a", "b"]
 
 
 def test_the_last_line_with_a_key_counts(tmp_path, record):
-    records.append(tmp_path / "r.jsonl", record(right=1))
-    records.append(tmp_path / "r.jsonl", record(right=9))
-    assert [r.scores["accuracy"] for r in records.read(tmp_path / "r.jsonl")] == [0.9]
+    records.append_record(tmp_path / "r.jsonl", record(right=1))
+    records.append_record(tmp_path / "r.jsonl", record(right=9))
+    assert [r.scores["accuracy"] for r in records.read_records(tmp_path / "r.jsonl")] == [0.9]
 
 
 def test_appending_repairs_a_missing_end_of_line(tmp_path, record):
-    (tmp_path / "r.jsonl").write_text(records.dumps(record(model="a")))
-    records.append(tmp_path / "r.jsonl", record(model="b"))
-    assert [r.model for r in records.read(tmp_path / "r.jsonl")] == ["a", "b"]
+    (tmp_path / "r.jsonl").write_text(records.record_line(record(model="a")))
+    records.append_record(tmp_path / "r.jsonl", record(model="b"))
+    assert [r.model for r in records.read_records(tmp_path / "r.jsonl")] == ["a", "b"]
 
 
 def test_a_full_disk_leaves_the_old_file(tmp_path, record, monkeypatch):
-    records.append(tmp_path / "r.jsonl", record())
+    records.append_record(tmp_path / "r.jsonl", record())
 
     def full(descriptor):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError, match="No space"):
-        records.append(tmp_path / "r.jsonl", record(model="b"))
+        records.append_record(tmp_path / "r.jsonl", record(model="b"))
     monkeypatch.undo()
-    assert [r.model for r in records.read(tmp_path / "r.jsonl")] == ["tiny"]
+    assert [r.model for r in records.read_records(tmp_path / "r.jsonl")] == ["tiny"]
     assert [f.name for f in tmp_path.iterdir()] == ["r.jsonl"]
 
 
@@ -131,15 +133,15 @@ APPENDER = """
 import sys, dataclasses
 from destila import records
 path, template, name = sys.argv[1:]
-made = records.read(template)[0]
+made = records.read_records(template)[0]
 for i in range(10):
-    records.append(path, dataclasses.replace(made, key=f"{name}-{i}"))
+    records.append_record(path, dataclasses.replace(made, key=f"{name}-{i}"))
 """
 
 
 def test_two_processes_may_append_to_one_file(tmp_path, record):
-    records.write(tmp_path / "template.jsonl", [record()])
+    records.write_records(tmp_path / "template.jsonl", [record()])
     command = [sys.executable, "-c", APPENDER, tmp_path / "r.jsonl", tmp_path / "template.jsonl"]
     started = [subprocess.Popen([*command, name]) for name in "ab"]
     assert [process.wait() for process in started] == [0, 0]
-    assert len(records.read(tmp_path / "r.jsonl")) == 20
+    assert len(records.read_records(tmp_path / "r.jsonl")) == 20

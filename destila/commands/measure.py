@@ -18,7 +18,7 @@ from destila.measuring.latency import using_threads
 from destila.measuring.measure_models import comparison_rows, measure_models, plan_protocols
 from destila.measuring.sample_texts import spread, texts_of
 from destila.measuring.targets import open_target
-from destila.records import to_json
+from destila.records import record_to_json
 from destila.tasks import task_of
 from destila.types import Example
 
@@ -106,7 +106,7 @@ def run(arguments: Config) -> dict[str, Any]:
             repeats=arguments.repeats,
             threads=used,
         )
-    models = [to_json(record) for record in records]
+    models = [record_to_json(record) for record in records]
     return models[0] if len(models) == 1 else {"models": models, "ratios": ratios}
 
 

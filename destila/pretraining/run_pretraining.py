@@ -68,7 +68,7 @@ def run_pretraining(
         first one when there are several.
     """
     for path in _result_files(recipe):
-        records.check(path)
+        records.check_record_path(path)
 
     # The first process makes tokenizer and corpora; the others find them in the cache.
     with processes().main_process_first():
@@ -96,7 +96,7 @@ def run_pretraining(
         record = _record(recipe, name, folder, prepared, key, model, run_log)
         # The folder's own record comes last: it says that all is done.
         for path in [*_result_files(recipe), folder / records.RECORD_FILE]:
-            records.append(path, record)
+            records.append_record(path, record)
         write_json(folder / "trained.json", {"key": key, **record.scores})
         return record
 
@@ -262,7 +262,7 @@ def _known_record(folder: Path, key: str) -> Record | None:
     path = folder / records.RECORD_FILE
     if not path.exists() or not (folder / "model").is_dir():
         return None
-    known = [record for record in records.read(path) if record.key == key]
+    known = [record for record in records.read_records(path) if record.key == key]
     return known[-1] if known else None
 
 

@@ -43,13 +43,13 @@ def find_study(study: str, *places: Path | None) -> StudyFiles:
     # A recipe may keep its records elsewhere; its folder of runs then has none.
     existing += [path for folder in existing if (path := _kept_elsewhere(folder)) is not None]
     for source in existing:
-        known = records.read(source)
+        known = records.read_records(source)
         if not known:
             continue
         name = known[-1].study
         folder = _runs_folder(name, *(path for path in existing if path.is_dir()), *places)
         exported = folder / "exported" if folder else None
-        more = records.read(exported) if exported and exported.is_dir() else []
+        more = records.read_records(exported) if exported and exported.is_dir() else []
         keys = {record.key for record in known}
         every = [*known, *(record for record in more if record.key not in keys)]
         return StudyFiles(source, name, every, folder)

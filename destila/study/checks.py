@@ -30,7 +30,7 @@ def check_study(study: Study) -> None:
             cannot meet.
         TokenizerError: a question or a word is too long for a window.
     """
-    records.check(study.records_path)
+    records.check_record_path(study.records_path)
     _check_terms(study)
     check_questions(study)
 

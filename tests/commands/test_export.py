@@ -213,7 +213,7 @@ def test_with_a_recipe_the_model_is_scored_and_recorded(study, tmp_path):
     (found,) = result["candidates"]
     assert found["drop"] == pytest.approx(result["torch_score"] - found["score"])
     assert {"embeddings", "layer.0.up"} <= {effect["group"] for effect in result["sensitivity"]}
-    (record,) = records.read(tmp_path / "runs" / "tiny")
+    (record,) = records.read_records(tmp_path / "runs" / "tiny")
     assert (record.role, record.run, record.seed, record.split) == (
         "exported",
         "student-distilled-s7",

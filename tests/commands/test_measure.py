@@ -56,7 +56,7 @@ def test_a_preset_is_measured_by_its_shape_alone(monkeypatch):
 
 def test_the_result_is_a_record_that_json_can_carry(folder):
     found = measure.run(measure.Config(models=(str(folder),), length=(), **QUICK))
-    made = records.from_json(json.loads(json.dumps(found)))
+    made = records.record_from_json(json.loads(json.dumps(found)))
     assert (made.role, made.task, made.main, made.scores) == ("measured", "tag", "entity_f1", {})
     assert made.conditions.cpu
 
@@ -112,7 +112,7 @@ def test_several_models_are_compared_with_the_first(folder, tmp_path):
     throughput = found["models"][0]["latency"][2]["conditions"]
     assert (throughput["batch"], throughput["repeats"]) == (2, 1)
     assert len(measure.show(found)["rows"]) == 2 * len(wanted)
-    assert all(records.from_json(model).peak_memory_bytes > 0 for model in found["models"])
+    assert all(records.record_from_json(model).peak_memory_bytes > 0 for model in found["models"])
 
 
 def test_windows_too_short_for_the_specials_are_refused(folder):

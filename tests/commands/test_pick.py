@@ -68,7 +68,7 @@ def study(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def write(found=STUDY):
-        records.write("runs/toy/record.jsonl", found)
+        records.write_records("runs/toy/record.jsonl", found)
         for r in found:
             place = {"teacher": f"teachers/{r.run}-s{r.seed}/best", "exported": f"exported/{r.run}"}
             folder = Path("runs/toy") / place.get(r.role, f"students/{r.run}/best")
@@ -261,7 +261,9 @@ def test_a_copy_that_breaks_off_leaves_nothing(study):
 
 def test_records_without_folders_still_tell_the_winner(study):
     """Without the model folders there is nothing to copy."""
-    records.write("results/other.jsonl", [record("distilled", "a", 0.6, 4.0, study="other")])
+    records.write_records(
+        "results/other.jsonl", [record("distilled", "a", 0.6, 4.0, study="other")]
+    )
     with pytest.raises(
         ConfigError, match=r"picked a-distilled-s0, but its model folder is not here.*--no-copy"
     ):

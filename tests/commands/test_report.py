@@ -49,7 +49,7 @@ def record(role, right):
 
 
 def test_a_folder_gets_its_report_beside_the_records(tmp_path):
-    records.write(
+    records.write_records(
         tmp_path / "toy" / "record.jsonl", [record("distilled", 4), record("finetuned", 1)]
     )
     result = report.run(report.Config(study=str(tmp_path / "toy")))
@@ -63,14 +63,14 @@ def test_a_folder_gets_its_report_beside_the_records(tmp_path):
 def test_a_file_of_records_gets_its_report_in_reports(tmp_path, monkeypatch):
     """Never beside the file, which may lie in a tracked folder."""
     monkeypatch.chdir(tmp_path)
-    records.write("results/toy.jsonl", [record("distilled", 3)])
+    records.write_records("results/toy.jsonl", [record("distilled", 3)])
     report.run(report.Config(study="results/toy.jsonl"))
     assert (tmp_path / "reports" / "toy.md").exists()
     assert [path.name for path in (tmp_path / "results").iterdir()] == ["toy.jsonl"]
 
 
 def test_the_result_can_be_printed_as_json(tmp_path):
-    records.write(tmp_path / "toy.jsonl", [record("distilled", 3), record("baseline", 4)])
+    records.write_records(tmp_path / "toy.jsonl", [record("distilled", 3), record("baseline", 4)])
     result = report.run(
         report.Config(study=str(tmp_path / "toy.jsonl"), out=str(tmp_path / "deep" / "r.md"))
     )
@@ -81,7 +81,7 @@ def test_the_result_can_be_printed_as_json(tmp_path):
 @pytest.mark.parametrize("place", ["runs/toy/record.jsonl", "results/toy.jsonl"])
 def test_a_study_is_found_by_its_name(tmp_path, monkeypatch, place):
     monkeypatch.chdir(tmp_path)
-    records.write(place, [record("distilled", 3)])
+    records.write_records(place, [record("distilled", 3)])
     assert report.run(report.Config(study="toy"))["study"] == "toy"
 
 
@@ -104,7 +104,7 @@ def test_a_damaged_record_is_an_error_with_its_place(tmp_path):
 
 def test_the_page_lies_beside_the_markdown(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    records.write(tmp_path / "toy.jsonl", [record("distilled", 3)])
+    records.write_records(tmp_path / "toy.jsonl", [record("distilled", 3)])
     for asked, name in ((None, "reports/toy"), ("deep/r.md", "deep/r"), ("deep/s.html", "deep/s")):
         out = str(tmp_path / asked) if asked else None
         result = report.run(report.Config(study=str(tmp_path / "toy.jsonl"), out=out))
@@ -117,7 +117,7 @@ def test_the_page_lies_beside_the_markdown(tmp_path, monkeypatch):
 
 
 def test_a_place_that_cannot_be_written_is_one_error(tmp_path):
-    records.write(tmp_path / "toy.jsonl", [record("distilled", 3)])
+    records.write_records(tmp_path / "toy.jsonl", [record("distilled", 3)])
     (tmp_path / "file").write_text("x")
     with pytest.raises(ConfigError, match=r"cannot write .*file/r\.md.*--out"):
         report.run(

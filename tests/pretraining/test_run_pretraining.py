@@ -103,7 +103,7 @@ def test_raw_text_becomes_a_model_a_record_and_a_report(tmp_path, text):
     assert row["run"] == "small"
     assert 0 <= row["mlm_accuracy"] <= 1
     assert row["bits_per_character"] > 0
-    [record] = records.read(tmp_path / "results" / "small.jsonl")
+    [record] = records.read_records(tmp_path / "results" / "small.jsonl")
     assert (record.role, record.task, record.split, record.model) == (
         "pretrained",
         "mlm",
@@ -142,7 +142,7 @@ def test_finished_run_is_neither_repeated_nor_overwritten(tmp_path, text):
     made = Path("runs/small/model/model.safetensors").stat().st_mtime_ns
     run(path)
     assert Path("runs/small/model/model.safetensors").stat().st_mtime_ns == made
-    assert len(records.read("results/small.jsonl")) == 1
+    assert len(records.read_records("results/small.jsonl")) == 1
     with pytest.raises(ConfigError, match="holds a run of other text or with other options"):
         run(path, set=("train.lr=0.01",))
 
@@ -192,7 +192,7 @@ def test_several_runs_are_compared(tmp_path, text):
     ]
     result = run(recipe(tmp_path / "r.toml", text, runs=runs))
     assert [row["run"] for row in result["rows"]] == ["plain", "sines", "fast"]
-    assert len({record.key for record in records.read("results/small.jsonl")}) == 3
+    assert len({record.key for record in records.read_records("results/small.jsonl")}) == 3
     start = [
         weights(f"runs/small/{name}/model")["encoder.embeddings.position.weight"]
         for name in ("plain", "sines")
@@ -219,7 +219,7 @@ def test_a_student_is_distilled_without_a_task(tmp_path, text):
         changes["teacher"]["tokens"] = tokens
         result = run(recipe(tmp_path / "s.toml", text, name=f"student-{tokens}", **changes))
         assert result["rows"][0]["bits_per_character"] > 0
-    [record] = records.read("results/student-all.jsonl")
+    [record] = records.read_records("results/student-all.jsonl")
     assert record.role == "distilled"
     parts = json.loads(Path("runs/student-all/log.jsonl").read_text().splitlines()[2])["parts"]
     assert set(parts) == {"kl", "hard", "cosine"}
@@ -328,7 +328,9 @@ def test_text_that_has_changed_is_another_corpus(tmp_path, text):
     counts = []
     for name in ("before", "after"):
         run(recipe(tmp_path / "r.toml", text, name=name, **changes))
-        counts.append(records.read(f"results/{name}.jsonl")[0].details["corpora"][0]["documents"])
+        counts.append(
+            records.read_records(f"results/{name}.jsonl")[0].details["corpora"][0]["documents"]
+        )
         with Path(text).open("a", encoding="utf-8") as file:
             file.write("\nEl niño que vive en la ciudad ve al tren.\n")
     assert counts[1] == counts[0] + 1
@@ -385,4 +387,4 @@ def test_two_processes_make_the_model_of_one(tmp_path, text, parallel):
     assert done.returncode == 0, done.stderr[-3000:]
     one, two = weights("runs/one/model"), weights("runs/two/model")
     assert max(float((one[name] - two[name]).abs().max().detach()) for name in one) < 1e-4
-    assert [r.run for r in records.read("results/two.jsonl")] == ["two"]
+    assert [r.run for r in records.read_records("results/two.jsonl")] == ["two"]

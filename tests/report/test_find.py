@@ -46,7 +46,7 @@ def record(role, right):
 
 def test_records_kept_elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    records.write("kept/toy.jsonl", [record("distilled", 3)])
+    records.write_records("kept/toy.jsonl", [record("distilled", 3)])
     (tmp_path / "runs" / "toy" / "students").mkdir(parents=True)
     (tmp_path / "runs" / "toy" / "recipe.toml").write_text('name = "toy"\nresults = "kept"\n')
     study = find_study("toy")
@@ -58,7 +58,9 @@ def test_records_kept_elsewhere(tmp_path, monkeypatch):
 
 
 def test_exported_models_belong_to_the_study(tmp_path):
-    records.write(tmp_path / "toy.jsonl", [record("distilled", 3)])
-    records.write(tmp_path / "runs" / "exported" / "tiny" / "record.jsonl", [record("exported", 2)])
+    records.write_records(tmp_path / "toy.jsonl", [record("distilled", 3)])
+    records.write_records(
+        tmp_path / "runs" / "exported" / "tiny" / "record.jsonl", [record("exported", 2)]
+    )
     study = find_study(str(tmp_path / "toy.jsonl"), tmp_path / "runs")
     assert [r.role for r in study.records] == ["distilled", "exported"]

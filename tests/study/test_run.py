@@ -38,7 +38,7 @@ def test_a_study_is_run_once_and_grows(tiny, second, tmp_path, caplog, trained, 
     study = tmp_path / "runs" / "tiny"
 
     first = run_recipe(path)
-    kept = records.read(study / "record.jsonl")
+    kept = records.read_records(study / "record.jsonl")
     roles = {"baseline": 1, "teacher": 1, "finetuned": 1, "distilled": 1}
     assert Counter(r.role for r in kept) == roles
     assert trained == ["teacher-teacher-s0", "student-finetuned-s0", "student-distilled-s0"]
@@ -56,7 +56,7 @@ def test_a_study_is_run_once_and_grows(tiny, second, tmp_path, caplog, trained, 
     before, trained[:] = files(study), []
     assert run_recipe(path) == first
     assert (trained, calls(caplog), files(study)) == ([], [], before)
-    assert len(records.read(study / "record.jsonl")) == 4
+    assert len(records.read_records(study / "record.jsonl")) == 4
 
     run_recipe(tiny(data, second))
     assert trained == ["second-finetuned-s0", "second-distilled-s0"]

@@ -50,4 +50,4 @@ def run_whole(recipe: Recipe, progress: Progress = silent) -> FinishedStudy:
     """Run a study and return what it left: its table, its records and its folder."""
     result = run_study(recipe, progress)
     path = load_study(recipe).records_path
-    return FinishedStudy(result.get("rows", []), records.read(path), recipe.folder)
+    return FinishedStudy(result.get("rows", []), records.read_records(path), recipe.folder)

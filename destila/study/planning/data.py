@@ -95,7 +95,7 @@ class Study:
 
     def record(self, record: Record) -> None:
         """Add a record to those of the study, on disk too."""
-        records.append(self.records_path, record)
+        records.append_record(self.records_path, record)
         self.recorded[record.key] = record
 
     def reuse_record(self, key: str) -> None:
@@ -136,7 +136,7 @@ def load_study(recipe: Recipe, *, needs: Sequence[str] = SPLITS) -> Study:
         task=task,
         encodings=Encodings(dataset, task, max_length=recipe.max_length, folder=folder),
         unlabelled=UnlabelledTexts(dataset),
-        recorded={r.key: r for r in records.read(path)} if path.exists() else {},
+        recorded={r.key: r for r in records.read_records(path)} if path.exists() else {},
     )
 
 
