@@ -17,7 +17,7 @@ from destila.measuring.sample_texts import texts_of
 from destila.model_folder import read_folder
 from destila.models import store
 from destila.progress import Progress, silent
-from destila.study.exported import ExportStudy, write_card
+from destila.study.export_study import ExportStudy, write_card
 from destila.tasks import task_of_folder
 
 PANEL = "A finished model"

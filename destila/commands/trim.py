@@ -14,7 +14,7 @@ from typing import Any
 from destila import hub
 from destila.config import Options, opt
 from destila.errors import ConfigError, DataError
-from destila.inference.texts import strings_of
+from destila.inference.user_texts import strings_of
 from destila.measuring.size import weights_bytes
 from destila.model_folder import read_folder
 from destila.models import hf, store

@@ -20,9 +20,9 @@ from destila import hub
 from destila.config import fingerprint
 from destila.errors import ConfigError
 from destila.files import open_text
-from destila.inference.labeller import CHUNK, Labeller
+from destila.inference.labeller import TEXTS_AT_ONCE, Labeller
 from destila.inference.resumable import Resumable, identity
-from destila.inference.texts import is_jsonl, is_object, read_texts
+from destila.inference.user_texts import is_jsonl, is_object, read_texts
 from destila.progress import Progress, silent
 from destila.version import __version__
 
@@ -100,7 +100,7 @@ def label_into_file(
         objects = _label_from(labeller, source, file=file, jsonl=jsonl, skip=output.done)
         for count, item in enumerate(objects, output.done + 1):
             yield json.dumps(item, ensure_ascii=False)
-            if count % CHUNK == 0 or count == total:
+            if count % TEXTS_AT_ONCE == 0 or count == total:
                 progress("texts", count, total)
 
     return output.write(written())

@@ -19,7 +19,7 @@ from destila.model_folder import FolderInfo, read_folder
 from destila.tasks import task_of_folder
 from destila.types import Predictor
 
-CHUNK = 256
+TEXTS_AT_ONCE = 256
 """Texts read before they are labelled: memory stays constant whatever the size of the input."""
 
 
@@ -55,7 +55,7 @@ class Labeller:
         """
         source, task = iter(texts), self.predictor.task
         number = first
-        while chunk := list(islice(source, CHUNK)):
+        while chunk := list(islice(source, TEXTS_AT_ONCE)):
             # A faulty row is named by its number before any of its chunk is labelled.
             rows = [{"text": item} if isinstance(item, str) else item for item in chunk]
             examples = [task.read_row(row, i) for i, row in enumerate(rows, number)]

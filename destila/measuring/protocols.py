@@ -142,7 +142,7 @@ def fixed_length(
     Raises:
         ConfigError: a target cannot read so many tokens.
     """
-    check_length(targets, length, least=3)
+    _check_length(targets, length, least=3)
     # As many windows of each target: a tokenizer with longer pieces gives fewer.
     windows = [_cut(_windows(target, examples), length) for target in targets]
     count = min(map(len, windows))
@@ -165,7 +165,7 @@ def random_length(targets: Sequence[TimingTarget], length: int, repeats: int) ->
     Raises:
         ConfigError: a target cannot read so many tokens.
     """
-    check_length(targets, length, least=1)
+    _check_length(targets, length, least=1)
     name = PAPERS if length == PAPERS_LENGTH else f"random-{length}"
     calls = tuple([random_call(target, length)] for target in targets)
     words = (f"{length} random ids",) * len(targets)
@@ -229,7 +229,7 @@ def random_call(target: TimingTarget, length: int) -> Call:
     return _forward(target, [(ids, np.zeros_like(ids))])
 
 
-def check_length(targets: Sequence[TimingTarget], length: int, *, least: int) -> None:
+def _check_length(targets: Sequence[TimingTarget], length: int, *, least: int) -> None:
     """Raise ConfigError when a target cannot read windows of a length."""
     for target in targets:
         if not least <= length <= target.longest:

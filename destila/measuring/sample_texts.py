@@ -14,11 +14,11 @@ import numpy as np
 
 from destila.errors import DataError
 from destila.files import open_text
-from destila.inference.texts import is_jsonl, read_texts
+from destila.inference.user_texts import is_jsonl, read_texts
 from destila.tokenizer.split_words import split_words
 from destila.types import Example
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 _READ = 5000
 """Lines of a text file that the timed ones are taken from."""
@@ -49,7 +49,7 @@ def texts_of(path: str, *, pairs: bool) -> list[Example]:
     return examples
 
 
-def spread(items: Sequence[T], count: int) -> list[T]:
+def spread(items: Sequence[_T], count: int) -> list[_T]:
     """Return up to `count` items evenly spaced, so that a file sorted by topic is seen whole."""
     if count >= len(items):
         return list(items)

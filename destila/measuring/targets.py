@@ -35,7 +35,7 @@ from destila.tokenizer.tokenizer import Tokenizer
 from destila.training.predict import TorchPredictor
 from destila.types import Batch, Predictor, Task
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 _LOADS = 3
 """A folder is opened so often; the median is its load time."""
@@ -314,7 +314,7 @@ def _torch_call(model: nn.Module, pad_id: int, device: str, windows: Sequence[To
     return partial(model, batch)
 
 
-def _opened(load: Callable[[], T]) -> tuple[T, float]:
+def _opened(load: Callable[[], _T]) -> tuple[_T, float]:
     """Return what a function opens, and the median milliseconds that it takes."""
     times = []
     for _ in range(_LOADS):

@@ -15,7 +15,7 @@ from destila.errors import ConfigError, DestilaError, ModelError
 from destila.exporting import build, choose_runtime
 from destila.inference.labeller import Labeller
 from destila.inference.predictor import RuntimePredictor
-from destila.study import exported as exported_study
+from destila.study import export_study as exported_study
 from destila.types import Example
 
 TEXTS = (

@@ -191,7 +191,7 @@ def test_a_folder_without_a_head_is_refused_with_the_remedy(untrained):
 
 
 def test_a_run_that_was_killed_goes_on_where_it_was(untrained, tmp_path, monkeypatch):
-    monkeypatch.setattr(label_texts, "CHUNK", 4)
+    monkeypatch.setattr(label_texts, "TEXTS_AT_ONCE", 4)
     model, file, out = (
         untrained("classify", ("no", "sí")),
         tmp_path / "in.jsonl",
