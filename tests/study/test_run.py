@@ -11,6 +11,7 @@ import pytest
 from destila import records
 from destila.commands import choose, distil, evaluate, finetune, predict
 from destila.commands.run import Config
+from destila.study.exported import ExportStudy
 from tests.fixtures.studies import records_of, run_recipe
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("fast_testing")]
@@ -104,13 +105,13 @@ def test_seeds_are_trained_apart_and_changes_again(tiny, trained):
 
 
 def test_only_the_main_job_saves_the_recipe(tiny, tmp_path):
-    """Evaluating with other settings leaves the saved recipe as the study ran, and reports read that one."""
+    """Evaluating and exporting with other settings leave the saved recipe as the study ran."""
     path = str(tiny())
     run_recipe(path, "teachers=[]", "baseline=false", "train.epochs=1")
     folder = tmp_path / "runs" / "tiny"
     saved = (folder / "recipe.toml").read_bytes()
     assert b"baseline = false" in saved
     best = folder / "students" / "student-finetuned-s0" / "best"
-    for command in (evaluate,):
-        command.run(evaluate.Config(recipe=path, model=str(best), set=("train.lr=7e-7",)))
+    evaluate.run(evaluate.Config(recipe=path, model=str(best), set=("train.lr=7e-7",)))
+    ExportStudy(path, ("train.lr=7e-7",))
     assert (folder / "recipe.toml").read_bytes() == saved
