@@ -11,7 +11,7 @@ import pytest
 from destila import records
 from destila.commands import choose, distil, evaluate, finetune, predict
 from destila.commands.run import Config
-from destila.study.exported import ExportStudy
+from destila.study.export_study import ExportStudy
 from tests.fixtures.studies import records_of, run_recipe
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("fast_testing")]
