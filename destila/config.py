@@ -64,7 +64,7 @@ def opt(
         "metavar": metavar,
         _REPRODUCTION: reproduction,
     }
-    hints = {key: value for key, value in marks.items() if value}
+    hints: dict[str, Any] = {key: value for key, value in marks.items() if value}
     return Field(default, description=help, json_schema_extra=hints or None, **limits)
 
 

@@ -73,7 +73,7 @@ class WorkerPool:
     def tasks(self) -> dict[str, tuple[str, tuple[str, ...]]]:
         """Task and labels of every model."""
         opened = self._labellers[0]
-        return {name: (each.predictor.task, each.labels) for name, each in opened.items()}
+        return {name: (each.predictor.task.name, each.labels) for name, each in opened.items()}
 
     def submit(self, model: str, items: Sequence[Item], *, first: int = 0) -> list[Job]:
         """Queue the texts of one request and return their jobs, in order.

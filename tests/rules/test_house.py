@@ -31,7 +31,6 @@ PLUG_IN_NAMES = {
     "run",
     "show",
     "PANEL",
-    "SHARED",
 }
 BANNED = {"found", "said", "told", "heard", "mine", "theirs"}
 WRITERS = {

@@ -79,6 +79,9 @@ class SpanTask(Task):
 
     def __init__(self, options: SpanOptions | None = None) -> None:
         self.options = options or SpanOptions()
+        span = self.options
+        self.unit_rule = f"{span.unit}, windows of {span.window} words every {span.stride}"
+        self.equal_tokens = "" if span.unit == "unit" else f"span.unit = '{span.unit}'"
 
     def with_settings(self, settings: Mapping[str, Any]) -> SpanTask:
         """Return the task with a `span` table; where `max_length` is known too, its plan of windows is settled.
@@ -98,12 +101,6 @@ class SpanTask(Task):
     def facts(self) -> dict[str, Any]:
         """Return the `span` table, without which a model would be read in other windows than in training."""
         return {"span": self.settings()}
-
-    @property
-    def unit_rule(self) -> str:
-        """How a row of units is made, which decides who can share a teacher's."""
-        options = self.options
-        return f"{options.unit}, windows of {options.window} words every {options.stride}"
 
     # from a text to windows
 
@@ -142,11 +139,6 @@ class SpanTask(Task):
                 f" {self.options.stride or 1} words from one window to the next:"
                 " lower span.window and span.stride, or give another teacher"
             )
-
-    @property
-    def equal_tokens(self) -> str:
-        """The setting because of which teacher and student must read the same tokens; "" when they need not."""
-        return "" if self.options.unit == "unit" else f"span.unit = '{self.options.unit}'"
 
     def advice(self, examples: Sequence[Example]) -> str:
         """Say what is likely wrong with the settings for some training questions; "" when nothing is."""
