@@ -64,7 +64,7 @@ def load(folder: str | Path, *, threads: int | None = None) -> Labeller:
 def distil(
     data: str | Path,
     *,
-    teacher: str | None = None,
+    teacher: str | Path | None = None,
     text: str | None = None,
     label: str | None = None,
     pair: str | None = None,
@@ -87,7 +87,8 @@ def distil(
 
     columns = {"text": text, "label": label, "pair": pair}
     chosen = {name: column for name, column in columns.items() if column is not None}
-    return distil_data(data, teacher=teacher, columns=chosen, out=out)
+    source = None if teacher is None else str(teacher)
+    return distil_data(data, teacher=source, columns=chosen, out=out)
 
 
 def run(recipe: Recipe | str | Path) -> FinishedStudy:

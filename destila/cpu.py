@@ -1,6 +1,7 @@
-"""How many threads this process may keep busy: its container's share of the processors, not the host's number.
+"""How many threads this process may keep busy: its container's share, not the host's processors.
 
-Half a container's threads waiting for a quota that the other half used up makes everything slower than one thread.
+Half a container's threads waiting for a quota that the other half used up makes everything slower
+than one thread.
 """
 
 from __future__ import annotations
@@ -11,23 +12,28 @@ from pathlib import Path
 
 
 def available(root: Path = Path("/")) -> int:
-    """Threads this process may keep busy: the smaller of its processor affinity and its container's quota.
+    """Return how many threads this process may keep busy.
 
-    root: where `/proc` and `/sys` are.
+    It is the smaller of its processor affinity and its container's quota. `root` is where `/proc` and
+    `/sys` are.
     """
-    affinity = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
+    affinity = os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):  # Linux alone
+        affinity = len(os.sched_getaffinity(0))
+
     return max(1, min([affinity, *(math.ceil(quota) for quota in _quotas(root))]))
 
 
 def _quotas(root: Path) -> list[float]:
-    """Processor quotas, in processors, of every control group above this process."""
+    """Return the quotas, in processors, of every control group above this process."""
     quotas = []
     for line in _read(root / "proc/self/cgroup").splitlines():
+        # Version 2 is one line without controllers, "0::/a/b"; version 1 a line for each of them.
         _, controllers, path = line.split(":", 2)
         if controllers and "cpu" not in controllers.split(","):
             continue
+
+        # A group may use no more than any group above it.
         base = root / "sys/fs/cgroup" / ("cpu" if controllers else "")
         group = base / path.lstrip("/")
         for folder in [group, *group.parents]:
@@ -38,16 +44,17 @@ def _quotas(root: Path) -> list[float]:
 
 
 def _quota(folder: Path) -> list[float]:
-    """The quota of one control group, version 2 or 1; empty without a limit."""
+    """Return the quota of one control group, version 2 or 1, in a list; [] without a limit."""
     limit, _, period = _read(folder / "cpu.max").strip().partition(" ")
-    if not period:
-        limit, period = (
-            _read(folder / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period")
-        )
-    return (
-        [int(limit) / int(period)] if limit.isdigit() and period.isdigit() and int(period) else []
-    )
+    if not period:  # version 1 has a file for each
+        limit = _read(folder / "cpu.cfs_quota_us").strip()
+        period = _read(folder / "cpu.cfs_period_us").strip()
+
+    # No limit is "max" in version 2 and -1 in version 1.
+    limited = limit.isdigit() and period.isdigit() and int(period) > 0
+    return [int(limit) / int(period)] if limited else []
 
 
 def _read(path: Path) -> str:
+    """Return the text of a file, "" where there is none."""
     return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""

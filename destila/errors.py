@@ -52,12 +52,18 @@ class MissingExtraError(DestilaError):
 
 
 def require(module: str, extra: str) -> ModuleType:
-    """The imported module; raises MissingExtraError naming the extra that installs it."""
+    """Return the imported module.
+
+    Raises:
+        MissingExtraError: it is not installed; the error names the extra that installs it.
+    """
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
+        # The package is there, and lacks something itself: that error says more than ours.
         if error.name != module.split(".")[0]:
             raise
+
         raise MissingExtraError(
             f"this needs the package '{module}': pip install 'destila[{extra}]'"
         ) from error

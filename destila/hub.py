@@ -1,8 +1,9 @@
 """A name becomes a folder: a path, a folder under `DESTILA_MODELS`, or a Hugging Face hub id.
 
-Published Spanish models changed their spelling over time (organisation `CenIA` became `dccuchile`, `distillbert`
-lost an l, the distilled base-n models are listed as `finetuned`), so every known spelling is tried.
-With `HF_HUB_OFFLINE=1` only the local hub cache is read and the network is never touched.
+Published Spanish models changed their spelling over time (organisation `CenIA` became `dccuchile`,
+`distillbert` lost an l, the distilled base-n models are listed as `finetuned`), so every known
+spelling is tried. With `HF_HUB_OFFLINE=1` only the local hub cache is read and the network is never
+touched.
 """
 
 from __future__ import annotations
@@ -31,11 +32,19 @@ _ORGANISATIONS = ("dccuchile", "CenIA")
 
 
 def resolve(name: str | Path, *, what: str = "model") -> Path:
-    """The local folder of a model: an existing folder, `$DESTILA_MODELS/name`, or a snapshot of a hub repository.
+    """Return the local folder of a model.
 
-    what: "model" fetches configuration, tokenizer and weights (`.bin` only where there are no safetensors);
-    "tokenizer" leaves the weights out. Raises ModelError saying where it looked, and how to help.
+    It is an existing folder, `$DESTILA_MODELS/name`, or a snapshot of a hub repository.
+
+    Args:
+        name: a path, or a hub name.
+        what: "model" fetches configuration, tokenizer and weights (`.bin` only where there are no
+            safetensors); "tokenizer" leaves the weights out.
+
+    Raises:
+        ModelError: there is no such folder; it says where it looked, and how to help.
     """
+    # A path of this machine wins over every other meaning of the name.
     if not str(name).strip():
         raise ModelError(
             f"the name of the {what} is empty: give a folder or a hub name (organisation/model)"
@@ -44,89 +53,112 @@ def resolve(name: str | Path, *, what: str = "model") -> Path:
         return Path(name)
     if Path(name).exists():
         raise ModelError(f"{name} is a file: a {what} is a folder with config.json and its files")
+
+    # The user's folder of models, under any spelling.
     models = os.environ.get("DESTILA_MODELS")
     if models:
         for spelling in spellings(str(name)):
             if (Path(models) / spelling).is_dir():
                 return Path(models) / spelling
+
+    # The hub comes last: it may need the network.
     places = f"no folder '{name}'" + (f", none under DESTILA_MODELS={models}" if models else "")
     if not _HUB_ID.fullmatch(str(name)):
         raise ModelError(
-            f"{places}, and it is not a hub name (organisation/model): give an existing {what} folder"
+            f"{places}, and it is not a hub name (organisation/model): "
+            f"give an existing {what} folder"
         )
     return _snapshot(str(name), what, places)
 
 
 def spellings(name: str) -> list[str]:
-    """Every spelling under which a published model may be stored, the given one first.
+    """Return every spelling under which a published model may be stored, the given one first.
 
-    `CenIA/distillbert-x` also gives `dccuchile/distilbert-x`; `dccuchile/albert-base-4-spanish-finetuned-ner`
-    also gives `...-distilled-ner` (only base-n: a tiny `finetuned` and a tiny `distilled` are two models).
+    `CenIA/distillbert-x` also gives `dccuchile/distilbert-x`;
+    `dccuchile/albert-base-4-spanish-finetuned-ner` also gives `...-distilled-ner` (only base-n: a tiny
+    `finetuned` and a tiny `distilled` are two models).
     """
     organisation, slash, body = name.rpartition("/")
+
+    # The author's own first names: albert-base-spanish-4 is albert-base-4-spanish of the organisation.
     moved = re.fullmatch(r"albert-base-spanish-(\d+)(.*)", body)
     if organisation == "josecannete" and moved:
         return [name, *spellings(f"dccuchile/albert-base-{moved[1]}-spanish{moved[2]}")]
     if organisation not in _ORGANISATIONS:
         return [name]
+
+    # One l or two.
     bodies = [body]
-    if body.startswith(("distillbert-", "distilbert-")):
-        bodies.append(
-            re.sub(
-                "^distil+bert", "distilbert" if body.startswith("distill") else "distillbert", body
-            )
-        )
+    if body.startswith("distillbert-"):
+        bodies.append("distilbert-" + body.removeprefix("distillbert-"))
+    elif body.startswith("distilbert-"):
+        bodies.append("distillbert-" + body.removeprefix("distilbert-"))
+
+    # Distilled models that are listed as fine-tuned ones.
     base = re.fullmatch(r"(albert-base-\d+-spanish)-(finetuned|distilled)-(.+)", body)
     if base:
-        bodies.append(
-            f"{base[1]}-{'distilled' if base[2] == 'finetuned' else 'finetuned'}-{base[3]}"
-        )
+        other = "distilled" if base[2] == "finetuned" else "finetuned"
+        bodies.append(f"{base[1]}-{other}-{base[3]}")
+
     organisations = [organisation, *(o for o in _ORGANISATIONS if o != organisation)]
     return [f"{o}{slash}{b}" for o, b in product(organisations, bodies)]
 
 
 def cache_root() -> Path:
-    """`$DESTILA_CACHE`, else `~/.cache/destila`: the folder of everything that can be computed again."""
+    """Return the folder of everything that can be computed again.
+
+    It is `$DESTILA_CACHE`, else `~/.cache/destila`.
+    """
     return Path(os.environ.get("DESTILA_CACHE") or Path.home() / ".cache" / "destila")
 
 
 def offline() -> bool:
-    """True when `HF_HUB_OFFLINE` asks for the local hub cache only."""
+    """Tell whether `HF_HUB_OFFLINE` asks for the local hub cache only."""
     return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
 
 
 def _snapshot(name: str, what: str, places: str) -> Path:
+    """Return the folder of a hub repository, fetched if need be, under the first spelling that exists.
+
+    Args:
+        name: of the repository.
+        what: "model" or "tokenizer".
+        places: where the name was looked up before, for the error.
+    """
     hub = require("huggingface_hub", "train")
     known = spellings(name)
     wanted = _TOKENIZER_FILES + (_WEIGHTS if what == "model" else [])
     reason = ""
+
     for spelling in known:
         try:
             folder = _fetch(hub, spelling, wanted)
             if what == "model" and not any(folder.glob("*.safetensors")):
                 folder = _fetch(hub, spelling, wanted + _OLD_WEIGHTS)
-        except (
-            OSError,
-            ValueError,
-        ) as error:  # every hub and network error derives from one of the two
+        # Every error of the hub and of the network derives from one of these two.
+        except (OSError, ValueError) as error:
             reason = reason or str(error).strip().splitlines()[0]
             continue
+
+        # A repository without any of the files makes an empty folder.
         if any(folder.iterdir()):
             return folder
         reason = reason or f"'{spelling}' holds none of {', '.join(wanted)}"
-    mode = "the local hub cache (HF_HUB_OFFLINE is set)" if offline() else "the hub"
-    remedy = (
-        "unset HF_HUB_OFFLINE once to fetch it"
-        if offline()
-        else "check the name and the connection"
-    )
+
+    mode, remedy = "the hub", "check the name and the connection"
+    if offline():
+        mode = "the local hub cache (HF_HUB_OFFLINE is set)"
+        remedy = "unset HF_HUB_OFFLINE once to fetch it"
     raise ModelError(
-        f"{places}, and {mode} has no {what} {' or '.join(known)} ({reason}): {remedy}, or give a local folder"
+        f"{places}, and {mode} has no {what} {' or '.join(known)} ({reason}): {remedy}, "
+        "or give a local folder"
     )
 
 
 def _fetch(hub: object, name: str, wanted: list[str]) -> Path:
+    """Return the snapshot of one repository, with the files that are wanted of its top folder."""
     download = hub.snapshot_download  # type: ignore[attr-defined]
+    local = offline()
     return Path(
-        download(name, allow_patterns=wanted, ignore_patterns=["*/*"], local_files_only=offline())
+        download(name, allow_patterns=wanted, ignore_patterns=["*/*"], local_files_only=local)
     )

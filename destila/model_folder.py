@@ -1,7 +1,7 @@
-"""What a model folder says about itself, without its weights: config.json, labels, task, our destila.json. No torch.
+"""What a model folder says about itself, without its weights: config.json, labels, task. No torch.
 
-Folders written by destila and by transformers are read alike; destila.json, where there is one, adds what a
-config.json has no place for (text options, provenance).
+Folders written by destila and by transformers are read alike; destila.json, where there is one, adds
+what a config.json has no place for (text options, provenance).
 """
 
 from __future__ import annotations
@@ -22,9 +22,12 @@ SPAN_LABELS = ("start", "end")
 class HeadKind:
     """A kind of task head.
 
-    architecture: how the transformers class of such a model ends. pipeline: its tag on the hub.
-    per_token: every token has logits, else the text has them. labels: what its logits always say; None: config.json.
-    classifier: the name of its last layer in transformers.
+    Args:
+        architecture: how the transformers class of such a model ends.
+        pipeline: its tag on the hub.
+        per_token: every token has logits; False: the text has them.
+        labels: what its logits always say; None: config.json names them.
+        classifier: the name of its last layer in transformers.
     """
 
     architecture: str
@@ -45,16 +48,20 @@ HEADS = {
         classifier="qa_outputs",
     ),
 }
-"""Every kind of head, by the name under which `models.heads` builds it; a task names the kind that it needs."""
+"""Every kind of head, by the name under which `models.heads` builds it; a task names its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class FolderInfo:
     """A model folder's self-description.
 
-    labels: in the order of the logits; None when config.json names none. They may be only `LABEL_0`...
-    task: the kind of its head, of HEADS; None when the folder has no such head. architecture: as config.json names it, or "".
-    extra: destila.json, {} in folders of others.
+    Args:
+        path: of the folder.
+        config: config.json.
+        labels: in the order of the logits; None: config.json names none. They may be only `LABEL_0`...
+        task: the kind of its head, of HEADS, such as "tag"; None: the folder has no such head.
+        architecture: as config.json names it, such as "BertForTokenClassification", or "".
+        extra: destila.json; {} in folders of others.
     """
 
     path: Path
@@ -65,22 +72,33 @@ class FolderInfo:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def head(self) -> tuple[str, tuple[str, ...]]:
-        """Return the kind of head and its labels; raise ModelError for a folder without a head whose labels have names."""
+        """Return the kind of head and its labels.
+
+        Raises:
+            ModelError: the folder has no head, or one whose labels have no names.
+        """
         if self.task is None or self.labels is None:
             raise ModelError(
-                f"{self.path} has no task head with label names: give a folder that destila trained, such as "
-                "runs/<study>/students/<name>/best"
+                f"{self.path} has no task head with label names: give a folder that destila "
+                "trained, such as runs/<study>/students/<name>/best"
             )
         return self.task, self.labels
 
 
 def read_folder(path: Path | str) -> FolderInfo:
-    """The FolderInfo of a model folder; raises ModelError when config.json is missing or makes no sense."""
+    """Return what a model folder says about itself.
+
+    Raises:
+        ModelError: config.json is missing or makes no sense.
+    """
     path = Path(path)
     if not (path / "config.json").is_file():
         raise ModelError(f"{path} is not a model folder: it has no config.json")
+
     config = read_object(path / "config.json")
     extra = read_object(path / "destila.json") if (path / "destila.json").is_file() else {}
+
+    # The transformers class tells the head: BertForTokenClassification ends like that of "tag".
     architecture = str((config.get("architectures") or [""])[0])
     task = next((k for k, head in HEADS.items() if architecture.endswith(head.architecture)), None)
     labels = (HEADS[task].labels if task else None) or _labels(config, path)
@@ -88,15 +106,19 @@ def read_folder(path: Path | str) -> FolderInfo:
 
 
 def _labels(config: Mapping[str, Any], path: Path) -> tuple[str, ...] | None:
-    """Labels by id. transformers leaves `LABEL_i` of two labels out, so no id2label means none are named."""
+    """Return the labels in the order of their ids, or None where none are named."""
     names = config.get("id2label")
-    if not names:
+    if not names:  # transformers leaves `LABEL_i` of two labels out
         return None
+
     ids = sorted(int(i) for i in names if str(i).isdigit())
     if ids != list(range(len(names))):
         raise ModelError(
-            f"{path}/config.json: id2label must number its labels 0 to {len(names) - 1}, got {list(names)}"
+            f"{path}/config.json: id2label must number its labels 0 to {len(names) - 1}, "
+            f"got {list(names)}"
         )
+
+    # Two ids of one label would be two classes that nobody can tell apart.
     labels = tuple(str(names[str(i)]) for i in ids)
     if len(set(labels)) != len(labels):
         raise ModelError(f"{path}/config.json: id2label names a label twice: {', '.join(labels)}")
@@ -104,15 +126,21 @@ def _labels(config: Mapping[str, Any], path: Path) -> tuple[str, ...] | None:
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """The object in a JSON file of a model folder; raises ModelError."""
+    """Return the object in a JSON file of a model folder.
+
+    Raises:
+        ModelError: the file is no JSON, or holds something else.
+    """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ModelError(
             f"{path} is not valid JSON ({error}): copy the folder or make it again"
         ) from error
+
     if not isinstance(data, dict):
         raise ModelError(
-            f"{path} must hold a JSON object, not {type(data).__name__}: copy the folder or make it again"
+            f"{path} must hold a JSON object, not {type(data).__name__}: "
+            "copy the folder or make it again"
         )
     return data

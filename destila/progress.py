@@ -16,10 +16,15 @@ def silent(what: str, done: int, total: int) -> None:
 
 @contextmanager
 def bar(quiet: bool) -> Iterator[Progress]:
-    """What draws (what, done, total) as a bar; total 0: not known. Draws nothing when quiet or without a terminal."""
+    """Yield what draws (what, done, total) as a bar; total 0: not known.
+
+    It draws nothing when `quiet`, or without a terminal.
+    """
     if quiet or not sys.stderr.isatty():
-        yield lambda *_: None
+        yield silent
         return
+
+    # Imported here, because only a terminal needs it.
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Drawing
@@ -31,7 +36,7 @@ def bar(quiet: bool) -> Iterator[Progress]:
         TimeRemainingColumn(),
     )
     with Drawing(*columns, console=Console(stderr=True), transient=True) as drawn:
-        task = drawn.add_task("")
+        task = drawn.add_task("")  # one bar, which every stage takes over
         yield lambda what, done, total: drawn.update(
             task, description=what, completed=done, total=total or None
         )

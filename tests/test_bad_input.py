@@ -284,7 +284,7 @@ def test_weights_that_are_cut_short(refused, model):
 # the disk
 
 
-def test_a_full_disk_while_a_checkpoint_is_written_leaves_the_old_one(
+def test_a_full_disk_leaves_the_old_checkpoint(
     refused, recipe, monkeypatch, capsys
 ):
     """A limit on the size of files stands in for the full disk: the write really stops half way."""

@@ -43,7 +43,8 @@ def table(tmp_path):
     return str(tmp_path / "data.csv")
 
 
-def test_every_verb_that_takes_json_prints_one_object_and_nothing_else(say, table, model, tmp_path):
+def test_json_is_one_object_and_nothing_else(say, table, model, tmp_path):
+    """Every command that takes --json prints one object and nothing else."""
     recipe = str(tmp_path / "r.toml")
     commands = [
         ("init", table, "--out", recipe),
@@ -77,7 +78,8 @@ def test_an_option_is_a_text_whatever_it_looks_like(say, model):
     assert [json.loads(line)["text"] for line in out.splitlines()] == ['{"text": "uno"}', "dos"]
 
 
-def test_standard_input_in_another_encoding_is_an_error_with_the_byte(say, model):
+def test_standard_input_in_another_encoding_is_refused(say, model):
+    """The error names the byte that is not UTF-8."""
     code, _, err = say("predict", model, stdin="el ni\xf1o\n".encode("latin-1"))
     assert code == 1
     assert "standard input is not utf-8: byte 5 is 0xf1" in err

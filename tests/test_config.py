@@ -68,7 +68,8 @@ def test_any_string_number_or_list_survives_the_round_trip(tmp_path_factory, tit
     assert load_config(Net, path) == config
 
 
-def test_every_field_is_written_with_its_help_and_an_unset_one_as_a_comment():
+def test_every_field_is_written_with_its_help():
+    """A field that is not set is written as a comment."""
     text = to_toml(Net())
     assert "lr = 1.0  # a rate" in text
     assert "# limit =  # none = no limit" in text
@@ -115,7 +116,8 @@ def test_an_unknown_key_offers_the_nearest_one():
         build_config(Net, {"titel": "x"})
 
 
-def test_an_unknown_key_inside_a_list_of_tables_names_its_path_and_its_neighbours():
+def test_an_unknown_key_in_a_list_of_tables_is_refused():
+    """The error names the path of the key and the nearest key."""
     with pytest.raises(
         ConfigError, match=r"unknown key 'layers\.1\.widht'\. Did you mean 'width'\?"
     ):
@@ -133,7 +135,8 @@ class Pair(Options):
         return self
 
 
-def test_what_is_wrong_with_a_file_as_a_whole_does_not_repeat_the_file():
+def test_an_error_about_a_whole_file_is_short():
+    """What is wrong with a file as a whole is said without repeating the file."""
     with pytest.raises(ConfigError, match=r"pair\.toml: low is above high$"):
         build_config(Pair, {"low": 10}, where="pair.toml")
 
@@ -174,7 +177,8 @@ def test_overriding_does_not_change_the_callers_table():
     assert data == {"first": {"name": "a"}}
 
 
-def test_a_fingerprint_is_known_and_does_not_depend_on_the_order_of_keys():
+def test_a_fingerprint_ignores_the_order_of_keys():
+    """It is a known one, so that caches of earlier versions are still valid."""
     assert (
         fingerprint({"b": 1, "a": ["ñ", None]})
         == fingerprint({"a": ["ñ", None], "b": 1})

@@ -139,7 +139,8 @@ def test_a_write_that_fails_keeps_the_old_file(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
 
 
-def test_a_stream_gives_its_lines_as_they_arrive_and_names_itself_in_errors():
+def test_a_stream_gives_its_lines_as_they_arrive():
+    """It names itself in errors."""
     assert list(files.stream_text(io.BytesIO(TEXT.encode()), "here")) == LINES
     assert list(files.stream_text(io.BytesIO(b""), "here")) == []
     lines = files.stream_text(io.BytesIO("uno\naño\n".encode("latin-1")), "here")

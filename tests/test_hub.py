@@ -95,7 +95,8 @@ def test_an_existing_folder_is_itself(tmp_path):
     assert resolve(str(tmp_path)) == tmp_path
 
 
-def test_names_are_looked_up_under_the_models_folder_in_every_spelling(tmp_path, monkeypatch):
+def test_the_models_folder_is_searched_in_every_spelling(tmp_path, monkeypatch):
+    """A name is looked up under DESTILA_MODELS in each of its spellings."""
     monkeypatch.setenv("DESTILA_MODELS", str(tmp_path))
     (tmp_path / "mini").mkdir()
     (tmp_path / "dccuchile" / "albert-base-4-spanish-distilled-ner").mkdir(parents=True)
@@ -144,7 +145,8 @@ def test_a_local_hub_cache_is_used_offline_in_either_spelling(tmp_path, bpe, ask
     assert done.stdout.split() == expected, done.stderr
 
 
-def test_weights_in_the_old_format_are_found_where_there_are_no_others(tmp_path):
+def test_old_weights_serve_where_there_are_no_others(tmp_path):
+    """Weights in the .bin format are fetched only where there are no safetensors."""
     cached(tmp_path, "grupo/viejo", {"config.json": "{}", "pytorch_model.bin": "x"})
     code = "from destila.hub import resolve; print(sorted(p.name for p in resolve('grupo/viejo').iterdir()))"
     assert offline(tmp_path, code).stdout.strip() == "['config.json', 'pytorch_model.bin']"

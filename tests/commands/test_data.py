@@ -78,7 +78,8 @@ def test_lengths_in_words_are_a_spread():
     assert words == pytest.approx({"mean": 2.25, "p50": 2.0, "p95": 3.7, "max": 4})
 
 
-def test_lengths_in_tokens_hold_the_specials_and_say_what_is_cut_and_unknown(folder):
+def test_lengths_in_tokens_hold_the_specials(folder):
+    """They say what share of the texts is cut, and what share of the tokens unknown."""
     found = inspect(DATA, {"mini": load_tokenizer(folder)}, 5)["tokenizers"]["mini"]["train"]
     assert found["tokens"]["max"] == 6
     assert found["truncated"] == 0.25

@@ -62,7 +62,8 @@ def test_dev_and_test_files_beside_a_train_file_are_taken_along(tmp_path, name):
     assert options["dev"].endswith("dev.csv")
 
 
-def test_the_recipe_that_is_written_can_be_read_and_its_data_loaded(tmp_path):
+def test_the_written_recipe_can_be_read(tmp_path):
+    """Its data can be loaded, too."""
     out = tmp_path / "mi.toml"
     result = run(
         Config(data=_file(tmp_path, "opiniones.csv", CSV), teacher="ana/modelo", out=str(out))
@@ -79,7 +80,8 @@ def test_the_recipe_that_is_written_can_be_read_and_its_data_loaded(tmp_path):
     assert "# peak learning rate, per step" in out.read_text()
 
 
-def test_a_student_has_a_third_of_the_layers_of_a_teacher_that_is_here(tmp_path):
+def test_a_student_has_a_third_of_its_teachers_layers(tmp_path):
+    """The layers are counted where the folder of the teacher is here."""
     (tmp_path / "profesor").mkdir()
     (tmp_path / "profesor" / "config.json").write_text(
         '{"num_hidden_layers": 6, "max_position_embeddings": 64}'
@@ -92,7 +94,8 @@ def test_a_student_has_a_third_of_the_layers_of_a_teacher_that_is_here(tmp_path)
     assert [term["use"] for term in recipe.distil.terms] == ["kl", "hidden"]
 
 
-def test_a_teacher_that_our_encoder_cannot_run_lends_its_student_the_tokenizer_alone(tmp_path):
+def test_a_foreign_teacher_lends_its_tokenizer_alone(tmp_path):
+    """A teacher that our encoder cannot run has no layers for its student."""
     (tmp_path / "profesor").mkdir()
     (tmp_path / "profesor" / "config.json").write_text(
         '{"model_type": "electra", "num_hidden_layers": 6}'
@@ -143,7 +146,8 @@ def test_a_recipe_that_says_something_else_is_not_overwritten(tmp_path):
         run(Config(data=data, teacher="x/z", out=out))
 
 
-def test_the_recipe_goes_to_the_working_folder_under_the_datas_name(tmp_path, monkeypatch):
+def test_the_recipe_is_named_after_its_data(tmp_path, monkeypatch):
+    """It goes to the working folder."""
     (tmp_path / "notas").mkdir()
     monkeypatch.chdir(tmp_path)
     run(Config(data=_file(tmp_path / "notas", "train.csv", CSV), teacher="x/y"))

@@ -13,7 +13,8 @@ from destila.errors import ConfigError
 from destila.models.presets import PRESETS
 
 
-def test_models_have_the_documented_keys_and_the_published_numbers():
+def test_models_have_documented_keys_and_published_numbers():
+    """The keys of a listed model are those that the docs name; its numbers are the published ones."""
     models = verb.run(verb.Config(what="models"))["models"]
     keys = ["name", "layers", "hidden", "parameters", "gmacs_linear_512", "gmacs_total_512"]
     assert all(list(model) == keys for model in models)
@@ -32,7 +33,8 @@ def test_listing_imports_no_torch_and_is_json(what: str):
     subprocess.run([sys.executable, "-c", f"{code}; assert 'torch' not in sys.modules"], check=True)
 
 
-def test_plug_ins_are_listed_with_what_they_are_and_other_modules_are_not():
+def test_plug_ins_are_listed_with_what_they_are():
+    """Other modules of their rooms are not listed."""
     losses = {
         entry["name"]: entry["about"] for entry in verb.run(verb.Config(what="losses"))["losses"]
     }
@@ -43,9 +45,10 @@ def test_plug_ins_are_listed_with_what_they_are_and_other_modules_are_not():
     assert "conll2002" in {e["name"] for e in verb.run(verb.Config(what="datasets"))["datasets"]}
 
 
-def test_recipes_of_the_working_folder_are_listed_with_their_first_comment(
+def test_recipes_are_listed_with_their_first_comment(
     tmp_path: Path, monkeypatch
 ):
+    """Those of the working folder are among them."""
     (tmp_path / "recipes").mkdir()
     (tmp_path / "recipes" / "zzz-mine.toml").write_text("# Lo mío.\nx = 1\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
