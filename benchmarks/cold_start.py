@@ -68,7 +68,7 @@ def tiny(tokenizer: Path, place: Path) -> Path:
     ).model.eval()
     store.write_description(model, reads, place, {"max_length": 128})
     onnx.save(
-        int8.quantise(fp32.build(model, mask=False), kind="dynamic"), str(place / "model.onnx")
+        int8.quantise(fp32.build_onnx(model, mask=False), kind="dynamic"), str(place / "model.onnx")
     )
     return place
 

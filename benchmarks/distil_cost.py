@@ -45,7 +45,7 @@ KINDS: dict[str, tuple[Task, str, int]] = {
 
 def epoch(task: Task, loss: WeightedLoss, data: TrainData, labels: Sequence[str]) -> float:
     """Seconds of one epoch."""
-    model = heads.build(PRESETS["albeto-tiny"], task.name, labels, seed=0)
+    model = heads.build_model(PRESETS["albeto-tiny"], task.name, labels, seed=0)
     steps = fit(
         model,
         task,

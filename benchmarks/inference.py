@@ -159,7 +159,7 @@ def fixed_lengths(
 ) -> dict[str, Any]:
     """Times of every contestant at every length, with file size, products and share of the peak."""
     labels = dataset.labels if arguments.task == "tag" else ("0", "1", "2")
-    model = heads.build(PRESETS[preset], arguments.task, labels, seed=0).eval()
+    model = heads.build_model(PRESETS[preset], arguments.task, labels, seed=0).eval()
     calibration = inputs(dataset, tokenizer, 128)[:4]
     with tempfile.TemporaryDirectory() as folder:
         field = peers.contestants(
@@ -215,7 +215,7 @@ def against_beto(
     examples = dataset.splits["test"][: arguments.sentences]
     calls: dict[str, Callable[[int], object]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        beto = heads.build(PRESETS["beto-cased"], "tag", dataset.labels, seed=0).eval()
+        beto = heads.build_model(PRESETS["beto-cased"], "tag", dataset.labels, seed=0).eval()
         theirs = peers.transformers_model(beto, tokenizer, Path(folder) / "beto")
 
         def run_beto(ids: np.ndarray) -> np.ndarray:
@@ -224,7 +224,7 @@ def against_beto(
         calls["beto pytorch"] = _whole(run_beto, examples, dataset.labels, tokenizer)
         calibration = inputs(dataset, tokenizer, 128)[:4]
         for preset in BETO:
-            model = heads.build(PRESETS[preset], "tag", dataset.labels, seed=0).eval()
+            model = heads.build_model(PRESETS[preset], "tag", dataset.labels, seed=0).eval()
             (own := Path(folder) / preset).mkdir()
             with peers.quiet():
                 field = peers.ours(model, own, threads=arguments.threads, calibration=calibration)
@@ -282,8 +282,8 @@ def batch_stable(
     preset: str, dataset: Dataset, tokenizer: Tokenizer, number: int
 ) -> dict[str, Any]:
     """Whether the per-text default gives the same bits in any order and company, on 1 and 2 threads."""
-    model = heads.build(PRESETS[preset], "tag", dataset.labels, seed=0).eval()
-    graph = int8.quantise(exporter.build(model, mask=False, types=False), kind="dynamic")
+    model = heads.build_model(PRESETS[preset], "tag", dataset.labels, seed=0).eval()
+    graph = int8.quantise(exporter.build_onnx(model, mask=False, types=False), kind="dynamic")
     features = TASK.encode(
         dataset.splits["test"][:number], tokenizer, dataset.labels, max_length=512
     ).features

@@ -89,7 +89,7 @@ def ours(
     model: Model, folder: Path, *, threads: int, calibration: Sequence[np.ndarray]
 ) -> dict[str, Run]:
     """What `destila export` offers for single texts."""
-    plain = exporter.build(model, mask=False, types=False)
+    plain = exporter.build_onnx(model, mask=False, types=False)
     texts = [{"input_ids": ids} for ids in calibration]
     graphs = {
         "destila fp32": plain,
@@ -119,12 +119,15 @@ def _our_openvino(
 ) -> dict[str, Run]:
     if importlib.util.find_spec("openvino") is None:
         return {}
-    names = [value.any_name for value in ir.build(model).inputs]
+    names = [value.any_name for value in ir.build_openvino(model).inputs]
     texts = [
         {n: v for n, v in feeds(ids[0], np.zeros_like(ids[0])).items() if n in names}
         for ids in calibration
     ]
-    for name, graph in (("bf16", ir.build(model)), ("int8", ir.quantise_ir(ir.build(model), texts))):
+    for name, graph in (
+        ("bf16", ir.build_openvino(model)),
+        ("int8", ir.quantise_ir(ir.build_openvino(model), texts)),
+    ):
         ir.save_ir(graph, folder / f"{name}.xml", half=name == "bf16")
     files = {"bf16": "bf16", "int8": "int8", "int8 bf16": "int8"}
     return {

@@ -62,7 +62,7 @@ def _unseen(_step: int) -> dict[str, float]:
 def ours(shards: Shards, tokenizer: tokenizers.Tokenizer, asked: argparse.Namespace) -> float:
     """Real tokens per second of `destila pretrain`'s loop."""
     config = PRESETS["albeto-tiny"]
-    model = mlm.build(config, seed=0, order=True)
+    model = mlm.build_masked_model(config, seed=0, order=True)
     source = Batches(BatchStream([shards], tokenizer, FeedOptions(), seed=0))
     stage = {"steps": asked.steps + WARM, "length": asked.length, "rows": asked.rows}
     options = PretrainOptions(

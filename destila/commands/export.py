@@ -12,7 +12,7 @@ from destila import hub
 from destila.config import Options, opt
 from destila.errors import ConfigError
 from destila.exporting.build import CandidateName, builder_of
-from destila.exporting.export_folder import ExportPlan, load_model, place, write_candidates
+from destila.exporting.export_folder import ExportPlan, export_place, load_model, write_candidates
 from destila.measuring.sample_texts import texts_of
 from destila.model_folder import read_folder
 from destila.models import store
@@ -68,7 +68,7 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
         ConfigError: options disagree.
     """
     source = hub.resolve(arguments.model)
-    out = place(source, arguments.out)
+    out = export_place(source, arguments.out)
     if (arguments.auto_keep or arguments.sensitivity) and arguments.recipe is None:
         raise ConfigError("--auto-keep and --sensitivity look at the dev score: give --recipe")
     study = ExportStudy(arguments.recipe, arguments.set) if arguments.recipe else None

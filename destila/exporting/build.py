@@ -165,7 +165,7 @@ class CandidateBuilder:
         self.model, self.calibration, self.dev = model, calibration, dev
         self.windows = [*proof.random_windows(model), *texts]
         self.texts = list(texts) or self.windows
-        self.graph = graphs.build(model, mask=False)  # fp32, for unpadded texts
+        self.graph = graphs.build_onnx(model, mask=False)  # fp32, for unpadded texts
 
     def possible(self) -> list[CandidateName]:
         """Return what can be built here: installed, and with texts to calibrate on where needed."""
@@ -270,7 +270,7 @@ class CandidateBuilder:
     def _openvino(self, name: CandidateName, folder: Path) -> ExportCandidate:
         file = folder / f"model.{name}.xml"
         kind = name.removeprefix("openvino-")
-        converted = ir.build(self.model)
+        converted = ir.build_openvino(self.model)
         if name in CALIBRATED:
             inputs = [value.get_any_name() for value in converted.inputs]
             converted = ir.quantise_ir(converted, _of(inputs, self.calibration))

@@ -55,7 +55,7 @@ class ExportPlan:
         return [DEFAULT, *(name for name in possible if name != DEFAULT)]
 
 
-def place(source: Path, out: str | None) -> Path:
+def export_place(source: Path, out: str | None) -> Path:
     """Return the folder to write: never the model's own, nor one that holds something else.
 
     Args:

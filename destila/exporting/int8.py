@@ -43,7 +43,7 @@ def quantise(
     keep: frozenset[str] = frozenset(),
     calibration: Sequence[Mapping[str, np.ndarray]] | None = None,
 ) -> onnx.ModelProto:
-    """Return an int8 copy of a graph made by `onnx.build`.
+    """Return an int8 copy of a graph made by `onnx.build_onnx`.
 
     Args:
         proto: the fp32 graph.

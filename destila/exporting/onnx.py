@@ -34,7 +34,7 @@ from destila.models.heads import Model
 _MASKED = -3e38  # as the encoder's: exact zeros after softmax, and no NaN in a row of pads
 
 
-def build(model: Model, *, mask: bool, types: bool | None = None) -> onnx.ModelProto:
+def build_onnx(model: Model, *, mask: bool, types: bool | None = None) -> onnx.ModelProto:
     """Return the fp32 graph, from int64 [B, L] to logits [B, C] or [B, L, C].
 
     Args:

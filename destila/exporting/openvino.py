@@ -47,7 +47,7 @@ class _Plain(nn.Module):
         return self.model.answer(input_ids, None, type_ids).logits
 
 
-def build(model: Model) -> Any:
+def build_openvino(model: Model) -> Any:
     """Return the OpenVINO model of a model, for any batch and length, without padding.
 
     Its inputs are `input_ids`, and `type_ids` where the encoder tells types apart.

@@ -132,7 +132,7 @@ def preset_target(
         labels: of its head.
         device: "cpu" or "cuda".
     """
-    model = heads.build(config, task, labels, 0).eval().to(device)
+    model = heads.build_model(config, task, labels, 0).eval().to(device)
     return TimingTarget(
         name=name,
         head=task,

@@ -84,7 +84,7 @@ _MODULES = {"classify": ClassifyHead, "tag": TagHead, "span": SpanHead}
 
 
 class Model(nn.Module):
-    """An encoder, a task and its labels. Made by `build` (new weights) and `hf.load`."""
+    """An encoder, a task and its labels. Made by `build_model` (new weights) and `hf.load`."""
 
     def __init__(self, config: EncoderConfig, task: str, labels: Sequence[str]) -> None:
         super().__init__()
@@ -139,7 +139,7 @@ def empty_model(config: EncoderConfig, task: str, labels: Sequence[str]) -> Mode
     return model.to_empty(device="cpu")
 
 
-def build(config: EncoderConfig, task: str, labels: Sequence[str], seed: int) -> Model:
+def build_model(config: EncoderConfig, task: str, labels: Sequence[str], seed: int) -> Model:
     """Return a model with new weights; equal arguments give equal weights."""
     model = empty_model(config, task, labels)
     initialise(model, (name for name, _ in model.named_parameters()), seed)

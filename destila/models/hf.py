@@ -224,7 +224,7 @@ def _new(
             f"{name} is an architecture without weights: it needs a {lacks} from outside"
         )
 
-    model = heads.build(config_for(source, tokenizer, layers), task, labels, seed)
+    model = heads.build_model(config_for(source, tokenizer, layers), task, labels, seed)
     every = tuple(name for name, _ in model.named_parameters())
     report = LoadReport(missing=every, new_head=True, reason="all weights are new")
     return Loaded(model, tokenizer, report)

@@ -57,7 +57,7 @@ class OrderHead(nn.Module):
 
 
 class MaskedModel(nn.Module):
-    """An encoder and its masked-language-model head, made by `build` and `hf.load_masked`."""
+    """An encoder and its masked-language-model head, made by `build_masked_model` and `hf.load_masked`."""
 
     labels: tuple[str, ...] = ()
 
@@ -127,7 +127,7 @@ def empty_masked_model(config: EncoderConfig, *, order: bool = False) -> MaskedM
     return model.to_empty(device="cpu")
 
 
-def build(config: EncoderConfig, seed: int, *, order: bool = False) -> MaskedModel:
+def build_masked_model(config: EncoderConfig, seed: int, *, order: bool = False) -> MaskedModel:
     """Return a model with new weights.
 
     Equal arguments give equal weights, and the encoder those that it has under any other head.

@@ -112,7 +112,7 @@ def _build_model(recipe: PretrainRecipe, prepared: Prepared, progress: Progress)
     else:
         shape: Any = table.shape if table.shape is not None else table.source
         config = hf.config_for(shape, prepared.tokenizer, table.layers)
-        model = mlm.build(config, recipe.seed, order=table.order)
+        model = mlm.build_masked_model(config, recipe.seed, order=table.order)
     _check_stages(recipe, model)
 
     if table.words == "cbow":

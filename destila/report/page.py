@@ -170,10 +170,10 @@ def _dot_label(marked: Marked, axis: Axis) -> str:
 
 
 def _curve_panels(
-    rows: Sequence[ReportRow], logs: dict[str, runs.RunLog], main: str
+    rows: Sequence[ReportRow], logs: dict[str, runs.LogCurves], main: str
 ) -> list[dict[str, Any]]:
     """Draw two panels per model: dev score and loss over steps; [] where no run left a log."""
-    by_model: dict[str, list[tuple[str, runs.RunLog]]] = {}
+    by_model: dict[str, list[tuple[str, runs.LogCurves]]] = {}
     for row in rows:
         for record in row.records:
             log = runs.log_of(record, logs)
@@ -202,13 +202,13 @@ def _curve_panels(
     return panels
 
 
-def _score_curve(role: str, log: runs.RunLog) -> Curve:
+def _score_curve(role: str, log: runs.LogCurves) -> Curve:
     """Draw the main score on dev at evaluations."""
     steps = [step for step, _ in log.main]
     return Curve(steps, [100 * value for _, value in log.main], role)
 
 
-def _loss_curve(role: str, log: runs.RunLog) -> Curve:
+def _loss_curve(role: str, log: runs.LogCurves) -> Curve:
     """Draw the training loss as means over about forty segments: single batches are noise."""
     size = max(1, len(log.loss) // 40)
     parts = [log.loss[i : i + size] for i in range(0, len(log.loss), size)]

@@ -20,7 +20,7 @@ LOG_FILE = "log.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
-class RunLog:
+class LogCurves:
     """A run's training as curves of (step, value).
 
     loss: as logged. main: main score on dev at evaluations. dev_loss: loss on dev there.
@@ -32,7 +32,7 @@ class RunLog:
     dev_loss: tuple[tuple[float, float], ...]
 
 
-def read_logs(folder: Path | None) -> dict[str, RunLog]:
+def read_logs(folder: Path | None) -> dict[str, LogCurves]:
     """Read the logs below a study's folder, by run folder; {} without a folder.
 
     A line that a kill cut off is skipped.
@@ -44,7 +44,7 @@ def read_logs(folder: Path | None) -> dict[str, RunLog]:
     return {path.parent.name: _read_log(path) for path in paths}
 
 
-def log_of(record: Record, logs: dict[str, RunLog]) -> RunLog | None:
+def log_of(record: Record, logs: dict[str, LogCurves]) -> LogCurves | None:
     """Return the log of a record's run; None when there is none, or when it is of a later training.
 
     A teacher's folder also names the seed. The kept checkpoint's dev score must be among the log's.
@@ -94,7 +94,7 @@ def _label_sources(records: Sequence[Record], folder: Path | None) -> Iterator[S
         yield plugins.find("datasets", records[0].dataset, "LABELS").LABELS or ()
 
 
-def _read_log(path: Path) -> RunLog:
+def _read_log(path: Path) -> LogCurves:
     """Read the log of one run."""
     lines = read_log(path)
 
@@ -102,4 +102,4 @@ def _read_log(path: Path) -> RunLog:
         logged = [x for x in lines if key in x and "step" in x]
         return tuple((float(x["step"]), float(x[key])) for x in logged)
 
-    return RunLog(path.parent.name, curve("loss"), curve("main"), curve("dev_loss"))
+    return LogCurves(path.parent.name, curve("loss"), curve("main"), curve("dev_loss"))

@@ -28,7 +28,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from destila.errors import DestilaError
-from destila.serve import documents
+from destila.serve import openapi
 from destila.serve.bodies import (
     Limits,
     RefusedError,
@@ -180,7 +180,7 @@ class Server:
 def add_model_routes(app: FastAPI, server: Server) -> None:
     """Add what clients call."""
 
-    @app.get("/v1/models", responses=documents.MODELS, tags=["models"])
+    @app.get("/v1/models", responses=openapi.MODELS, tags=["models"])
     async def list_models() -> Response:
         """List the models, their tasks and labels."""
         models = [
@@ -191,8 +191,8 @@ def add_model_routes(app: FastAPI, server: Server) -> None:
 
     @app.post(
         "/v1/models/{name}/predict",
-        openapi_extra=documents.PREDICT_BODY,
-        responses=documents.PREDICT,
+        openapi_extra=openapi.PREDICT_BODY,
+        responses=openapi.PREDICT,
         tags=["models"],
     )
     async def predict(name: str, request: Request) -> Response:
@@ -201,8 +201,8 @@ def add_model_routes(app: FastAPI, server: Server) -> None:
 
     @app.post(
         "/v1/models/{name}/predict/stream",
-        openapi_extra=documents.STREAM_BODY,
-        responses=documents.STREAM,
+        openapi_extra=openapi.STREAM_BODY,
+        responses=openapi.STREAM,
         tags=["models"],
     )
     async def stream(name: str, request: Request) -> Response:

@@ -127,7 +127,7 @@ def check_item(value: Any, number: int, limits: Limits) -> Item:
         parts = value
     else:
         raise RefusedError(
-            422, f"text {number + 1} is {describe(value)}: send a string or an object"
+            422, f"text {number + 1} is {describe_value(value)}: send a string or an object"
         )
 
     unknown = [key for key in parts if key not in PARTS]
@@ -158,7 +158,9 @@ def clean_part(part: Any, key: str, number: int) -> str | list[str]:
             return [make_whole(word) for word in part]
         raise RefusedError(422, f"text {number + 1}: `words` is not a list of strings")
     if not isinstance(part, str):
-        raise RefusedError(422, f"text {number + 1}: '{key}' is {describe(part)}, not a string")
+        raise RefusedError(
+            422, f"text {number + 1}: '{key}' is {describe_value(part)}, not a string"
+        )
     return make_whole(part)
 
 
@@ -167,7 +169,7 @@ def make_whole(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def describe(value: Any) -> str:
+def describe_value(value: Any) -> str:
     """Name the JSON type of a value for a message."""
     names = {type(None): "null", bool: "a boolean", int: "a number", float: "a number"}
     names |= {list: "a list", dict: "an object", str: "a string"}

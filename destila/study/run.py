@@ -13,7 +13,7 @@ from destila import config
 from destila.files import write_json, write_text
 from destila.measuring import machine
 from destila.progress import Progress, silent
-from destila.report.write import write_report as write_reports
+from destila.report.write import write_report
 from destila.study.checks import check_study
 from destila.study.estimate import log_estimate
 from destila.study.planning.data import Study, load_study
@@ -71,7 +71,7 @@ def run_study(
         elif records_models:
             study.reuse_record(plan.key)
 
-    return write_report(study, tested=tested)
+    return report_study(study, tested=tested)
 
 
 def save_recipe(study: Study) -> None:
@@ -80,7 +80,7 @@ def save_recipe(study: Study) -> None:
         write_text(study.folder / "recipe.toml", config.to_toml(study.recipe))
 
 
-def write_report(study: Study, *, tested: bool = True) -> StudyResult:
+def report_study(study: Study, *, tested: bool = True) -> StudyResult:
     """Write the report of what is recorded, and what it was measured with."""
     if not processes().is_main_process:
         return {}
@@ -90,4 +90,4 @@ def write_report(study: Study, *, tested: bool = True) -> StudyResult:
 
     environment = {"versions": machine.versions(), "code": machine.code_version()}
     write_json(study.folder / "environment.json", environment)
-    return write_reports(str(study.records_path), out=str(study.folder / "report.md"))
+    return write_report(str(study.records_path), out=str(study.folder / "report.md"))

@@ -37,7 +37,10 @@ def folder(tmp_path_factory, bpe):
     )
     path = tmp_path_factory.mktemp("model") / "tagger"
     store.save_model(
-        heads.build(config, "tag", ("O", "B-PER", "I-PER"), 0), bpe, path, extra={"max_length": 32}
+        heads.build_model(config, "tag", ("O", "B-PER", "I-PER"), 0),
+        bpe,
+        path,
+        extra={"max_length": 32},
     )
     return path
 

@@ -31,7 +31,7 @@ def _small(kind="albert", task="tag", *, layers=2, activation="gelu", init_range
     if kind == "albert":
         shape["embedding"] = 24
     config = from_shape(shape, vocab_size=VOCAB, pad_id=1).with_values(init_range=init_range)
-    return heads.build(config, task, ("a", "b", "c"), seed=3).eval()
+    return heads.build_model(config, task, ("a", "b", "c"), seed=3).eval()
 
 
 @torch.no_grad()

@@ -23,7 +23,7 @@ def furthest(found, wanted):
 
 @pytest.fixture
 def plain(small):
-    return exporter.build(small("bert", init_range=0.05), mask=False, types=False)
+    return exporter.build_onnx(small("bert", init_range=0.05), mask=False, types=False)
 
 
 @pytest.mark.parametrize("kind", ["dynamic", "static"])
@@ -37,7 +37,7 @@ def test_answers_stay_close(kind, plain, texts):
 @pytest.mark.parametrize("kind", ["bert", "roberta", "albert", "distilbert"])
 def test_every_product_with_a_weight_is_int8(kind, task, small):
     model = small(kind, task, layers=3)
-    plain = exporter.build(model, mask=True)
+    plain = exporter.build_onnx(model, mask=True)
     weighted, total = expected(model.config, task)
     assert count_products(plain) == (0, total)
     assert count_products(quantise(plain, kind="dynamic")) == (weighted, total)
@@ -82,7 +82,7 @@ def test_what_is_kept_stays_fp32(plain, texts):
 
 
 def test_a_shared_weight_is_stored_once_in_int8(small):
-    proto = quantise(exporter.build(small(layers=4), mask=False), kind="dynamic")
+    proto = quantise(exporter.build_onnx(small(layers=4), mask=False), kind="dynamic")
     stored = [tensor.name for tensor in proto.graph.initializer]
     assert len(stored) == len(set(stored))
     assert stored.count("block.up.weight.s8") == 1
@@ -101,7 +101,7 @@ def test_queries_keys_and_values_share_one_quantisation(plain):
 
 def test_weights_are_within_half_a_step(small):
     model = small("bert")
-    proto = quantise(exporter.build(model, mask=False), kind="dynamic")
+    proto = quantise(exporter.build_onnx(model, mask=False), kind="dynamic")
     stored = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in proto.graph.initializer}
     weight = model.encoder.blocks[1].up.weight.detach().numpy().T
     steps = stored["block.1.up.weight.steps"]
@@ -140,8 +140,8 @@ def test_ranges_cover_all_calibration_texts_and_zero(plain, texts):
 @pytest.mark.parametrize("task", ["classify", "tag"])
 @pytest.mark.parametrize("preset", ["albeto-tiny", "albeto-base-4"])
 def test_files_have_the_size_of_the_formula_and_meet_the_limits(preset, task):
-    model = heads.build(PRESETS[preset], task, ("a", "b", "c"), seed=0)
-    plain = exporter.build(model, mask=False)
+    model = heads.build_model(PRESETS[preset], task, ("a", "b", "c"), seed=0)
+    plain = exporter.build_onnx(model, mask=False)
     int8 = quantise(plain, kind="dynamic")
     for name, proto in (("fp32", plain), ("int8-dynamic", int8)):
         assert proto.ByteSize() == pytest.approx(

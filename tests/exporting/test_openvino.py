@@ -23,7 +23,7 @@ def installed():
 def test_the_float_file_answers_as_torch_at_every_length(installed, small, tmp_path, kind, task):
     model = small(kind, task)
     file = tmp_path / "model.xml"
-    ir.save_ir(ir.build(model), file, half=False)
+    ir.save_ir(ir.build_openvino(model), file, half=False)
     assert (
         proof.same_answers(open_session(file), model, proof.random_windows(model, 9)) < proof.PARITY
     )
@@ -36,7 +36,7 @@ def test_products_are_int8_and_shared_weights_stored_once(installed, small, tmp_
     sizes, draw = {}, np.random.default_rng(0)
     for layers in (2, 4):
         model = small("albert", "tag", layers=layers)
-        found = ir.build(model)
+        found = ir.build_openvino(model)
         windows = [(draw.integers(2, 90, n), np.zeros(n, int)) for n in range(4, 12)]
         texts = [
             {name: value for name, value in feeds(*w).items() if name != "mask"} for w in windows
@@ -66,4 +66,4 @@ def test_without_openvino_the_extra_is_named(small, monkeypatch):
 
     monkeypatch.setattr(errors.importlib, "import_module", missing)
     with pytest.raises(MissingExtraError, match=r"destila\[openvino\]"):
-        ir.build(small())
+        ir.build_openvino(small())

@@ -15,7 +15,7 @@ from destila.inference.session import Session, open_session
 
 
 def saved(model, path: Path) -> Path:
-    onnx.save(graphs.build(model, mask=False), str(path))
+    onnx.save(graphs.build_onnx(model, mask=False), str(path))
     return path
 
 
@@ -50,14 +50,14 @@ def test_an_answer_that_is_not_a_number_is_refused(small, tmp_path):
 def test_texts_of_their_own_have_the_same_bits_in_int8(small, tmp_path, task):
     model = small("albert", task)
     file = tmp_path / "int8.onnx"
-    onnx.save(int8.quantise(graphs.build(model, mask=False), kind="dynamic"), str(file))
+    onnx.save(int8.quantise(graphs.build_onnx(model, mask=False), kind="dynamic"), str(file))
     assert proof.stable(file, proof.random_windows(model) * 2, kind="int8-dynamic")
 
 
 def test_padded_among_others_they_would_not(small, texts):
     """Why each window is a call of its own: dynamic scales are those of the whole call."""
     session = open_graph(
-        int8.quantise(graphs.build(small("albert"), mask=True, types=False), kind="dynamic")
+        int8.quantise(graphs.build_onnx(small("albert"), mask=True, types=False), kind="dynamic")
     )
     ids = [feeds["input_ids"] for feeds in texts]
     longest = max(row.shape[1] for row in ids)

@@ -19,7 +19,7 @@ def score(proto):
 
 @pytest.fixture(scope="module")
 def plain(small):
-    return exporter.build(small("bert"), mask=False)
+    return exporter.build_onnx(small("bert"), mask=False)
 
 
 def test_groups_hold_every_product_once(plain):

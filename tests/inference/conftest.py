@@ -45,7 +45,7 @@ def exported(tmp_path, bpe) -> Callable[..., Path]:
         for place in (tmp_path / "torch", folder):
             store.save_model(model, bpe, place, extra={"max_length": 32})
         (folder / "model.safetensors").unlink()
-        proto = fp32.build(model, mask=False)
+        proto = fp32.build_onnx(model, mask=False)
         graphs = {"int8-dynamic": int8.quantise(proto, kind="dynamic"), "fp32": proto}
         candidates = []
         for kind, graph in graphs.items():

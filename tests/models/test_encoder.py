@@ -8,14 +8,14 @@ import torch
 from destila.errors import ModelError
 from destila.models import encoder as encoder_module
 from destila.models.encoder import Encoder
-from destila.models.heads import build
+from destila.models.heads import build_model
 
 KINDS = ("bert", "roberta", "albert", "distilbert")
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_padding_changes_nothing(kind: str, small_config, ragged_batch):
-    model = build(small_config(kind), "tag", ("a", "b"), seed=3).eval()
+    model = build_model(small_config(kind), "tag", ("a", "b"), seed=3).eval()
     batch = ragged_batch((9, 4, 13))
     together = model(batch).logits
     for row, length in enumerate((9, 4, 13)):
@@ -29,7 +29,7 @@ def test_padding_changes_nothing(kind: str, small_config, ragged_batch):
 def test_the_fused_and_the_plain_attention_agree(
     kind: str, small_config, ragged_batch, monkeypatch
 ):
-    model = build(small_config(kind), "tag", ("a", "b"), seed=3).eval()
+    model = build_model(small_config(kind), "tag", ("a", "b"), seed=3).eval()
     batch = ragged_batch((9, 4, 13))
     plain = model(batch).logits
     monkeypatch.setattr(encoder_module, "FUSED_FROM", 1)
@@ -38,7 +38,7 @@ def test_the_fused_and_the_plain_attention_agree(
 
 
 def test_states_come_only_when_asked_for(small_config, ragged_batch):
-    model = build(small_config("albert"), "classify", ("a", "b", "c"), seed=0).eval()
+    model = build_model(small_config("albert"), "classify", ("a", "b", "c"), seed=0).eval()
     batch = ragged_batch((5, 2))
     bare = model(batch)
     assert (bare.states, bare.logits.shape) == ({}, (2, 3))
@@ -61,20 +61,20 @@ def test_states_come_only_when_asked_for(small_config, ragged_batch):
 def test_a_row_of_pads_only_is_finite(small_config, ragged_batch):
     batch = ragged_batch((5, 2))
     batch = dataclasses.replace(batch, mask=batch.mask & torch.tensor([[True], [False]]))
-    model = build(small_config("bert"), "tag", ("a", "b"), seed=0)
+    model = build_model(small_config("bert"), "tag", ("a", "b"), seed=0)
     for enabled in (False, True):
         with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
             assert model(batch).logits.isfinite().all()
 
 
 def test_logits_are_float32_under_autocast(small_config, ragged_batch):
-    model = build(small_config("bert"), "classify", ("a", "b"), seed=0)
+    model = build_model(small_config("bert"), "classify", ("a", "b"), seed=0)
     with torch.autocast("cpu", torch.bfloat16):
         assert model(ragged_batch((5, 2))).logits.dtype == torch.float32
 
 
 def test_pads_get_no_gradient(small_config, ragged_batch):
-    model = build(
+    model = build_model(
         small_config("albert", dropout=0.0, attention_dropout=0.0), "tag", ("a", "b"), seed=0
     )
     batch = ragged_batch((5, 2))
@@ -91,16 +91,16 @@ def test_all_passes_of_a_shared_block_train_the_same_weights(small_config):
 
 
 def test_a_text_longer_than_the_positions_is_refused(small_config):
-    model = build(small_config("roberta"), "tag", ("a",), seed=0)
+    model = build_model(small_config("roberta"), "tag", ("a",), seed=0)
     with pytest.raises(ModelError, match="25 tokens, but the encoder has positions for 24"):
         model.answer(torch.full((1, 25), 5), None, None)
 
 
 def test_the_same_seed_gives_the_same_head_on_another_depth(small_config):
-    one = build(small_config("albert"), "classify", ("a", "b"), seed=7)
-    other = build(small_config("albert", layers=5), "classify", ("a", "b"), seed=7)
+    one = build_model(small_config("albert"), "classify", ("a", "b"), seed=7)
+    other = build_model(small_config("albert", layers=5), "classify", ("a", "b"), seed=7)
     assert torch.equal(one.head.dense.weight, other.head.dense.weight)
-    third = build(small_config("albert"), "classify", ("a", "b"), seed=8)
+    third = build_model(small_config("albert"), "classify", ("a", "b"), seed=8)
     assert not torch.equal(one.head.dense.weight, third.head.dense.weight)
 
 
@@ -108,7 +108,7 @@ def test_new_weights_are_normal_and_leave_global_state_alone(small_config):
     """New weights are normal with the config's deviation and touch no global state."""
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    model = build(
+    model = build_model(
         small_config("bert", vocab_size=5000, init_range=0.02), "classify", ("a", "b"), seed=0
     )
     assert torch.equal(before, torch.get_rng_state())
@@ -119,21 +119,21 @@ def test_new_weights_are_normal_and_leave_global_state_alone(small_config):
 
 def test_dropout_works_in_training_only_and_by_config(small_config, ragged_batch):
     batch = ragged_batch((5, 2))
-    wet = build(small_config("bert"), "classify", ("a", "b"), seed=0)
+    wet = build_model(small_config("bert"), "classify", ("a", "b"), seed=0)
     assert not torch.equal(wet(batch).logits, wet(batch).logits)
     wet.eval()
     assert torch.equal(wet(batch).logits, wet(batch).logits)
     dry = small_config("bert", dropout=0.0, attention_dropout=0.0, classifier_dropout=0.0)
-    model = build(dry, "classify", ("a", "b"), seed=0)
+    model = build_model(dry, "classify", ("a", "b"), seed=0)
     assert torch.equal(model(batch).logits, model(batch).logits)
 
 
 @pytest.mark.parametrize("labels", [(), ("a", "a")])
 def test_a_head_needs_distinct_labels(labels: tuple[str, ...], small_config):
     with pytest.raises(ModelError, match="labels"):
-        build(small_config("bert"), "tag", labels, seed=0)
+        build_model(small_config("bert"), "tag", labels, seed=0)
 
 
 def test_an_unknown_task_is_refused(small_config):
     with pytest.raises(ModelError, match="classify, tag"):
-        build(small_config("bert"), "parse", ("a",), seed=0)
+        build_model(small_config("bert"), "parse", ("a",), seed=0)

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from destila.errors import ModelError
 from destila.models import hf, store
-from destila.models.heads import build
+from destila.models.heads import build_model
 from destila.models.presets import PRESETS
 
 LABELS = ("rojo", "verde", "azul")
@@ -23,7 +23,7 @@ def saved(tmp_path: Path, tokenizer, small_config):
     """Saves a model of a kind and gives it and its folder."""
 
     def save(kind: str, task: str = "classify", **values):
-        model = build(small_config(kind, **values), task, LABELS, seed=1).eval()
+        model = build_model(small_config(kind, **values), task, LABELS, seed=1).eval()
         store.save_model(model, tokenizer, tmp_path / kind)
         return model, tmp_path / kind
 

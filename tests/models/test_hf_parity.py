@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from destila.models import hf, store
-from destila.models.heads import build
+from destila.models.heads import build_model
 from destila.types import Batch
 
 KINDS = ("bert", "roberta", "albert", "distilbert")
@@ -167,7 +167,7 @@ def test_large_activations_agree_relative_to_their_size(
 def test_our_folder_loads_in_transformers_and_here(
     kind: str, task: str, tmp_path: Path, tokenizer, small_config, ragged_batch
 ):
-    model = build(small_config(kind), task, LABELS[task], seed=2).eval()
+    model = build_model(small_config(kind), task, LABELS[task], seed=2).eval()
     store.save_model(model, tokenizer, tmp_path / "ours")
     batch = ragged_batch(LENGTHS, types=1 if kind == "roberta" else 2)
     with torch.no_grad():
@@ -188,7 +188,7 @@ def test_a_transformers_pipeline_runs_on_our_folder(
 ):
     import transformers
 
-    model = build(small_config(kind), "classify", LABELS["classify"], seed=2).eval()
+    model = build_model(small_config(kind), "classify", LABELS["classify"], seed=2).eval()
     store.save_model(model, tokenizer, tmp_path / "ours")
     pipe = transformers.pipeline("text-classification", model=str(tmp_path / "ours"), device="cpu")
     answered = pipe("El perro come.")[0]

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from destila.models.heads import build
+from destila.models.heads import build_model
 from destila.models.macs import count_macs
 from destila.models.presets import PRESETS
 
@@ -76,11 +76,11 @@ def counted(model: nn.Module, length: int) -> int:
 @pytest.mark.parametrize("task", ["classify", "tag"])
 def test_the_total_equals_counting_what_runs(kind: str, task: str, small_config):
     config = small_config(kind)
-    model = build(config, task, ("a", "b", "c", "d", "e"), seed=0)
+    model = build_model(config, task, ("a", "b", "c", "d", "e"), seed=0)
     assert count_macs(config, 17, labels=5, task=task, attention=True) == counted(model, 17)
 
 
 def test_the_total_of_tiny_equals_counting_what_runs():
     config = PRESETS["albeto-tiny"]
-    model = build(config, "classify", ("a", "b", "c"), seed=0)
+    model = build_model(config, "classify", ("a", "b", "c"), seed=0)
     assert count_macs(config, 128, attention=True) == counted(model, 128)

@@ -11,8 +11,8 @@ from safetensors.torch import load_file, save_file
 
 from destila.errors import ModelError
 from destila.models import hf, store
-from destila.models.heads import build as build_head
-from destila.models.mlm import build
+from destila.models.heads import build_model
+from destila.models.mlm import build_masked_model
 from destila.types import IGNORE
 
 KINDS = ("bert", "roberta", "albert", "distilbert")
@@ -97,7 +97,7 @@ def test_their_weights_give_their_logits(kind: str, tmp_path: Path, tokenizer, r
 def test_our_folder_loads_in_transformers_and_here(
     kind: str, tmp_path, tokenizer, small_config, ragged_batch
 ):
-    model = build(small_config(kind), seed=2).eval()
+    model = build_masked_model(small_config(kind), seed=2).eval()
     with torch.no_grad():
         model.head.bias.normal_()
     store.save_model(model, tokenizer, tmp_path / "ours")
@@ -116,7 +116,7 @@ def test_our_folder_loads_in_transformers_and_here(
 
 
 def test_logits_of_some_tokens_are_those_of_all(small_config, ragged_batch):
-    model, batch = build(small_config("albert"), seed=2).eval(), ragged_batch(LENGTHS)
+    model, batch = build_masked_model(small_config("albert"), seed=2).eval(), ragged_batch(LENGTHS)
     where = torch.zeros_like(batch.mask)
     where[0, 3] = where[2, 16] = where[2, 0] = True
     with torch.no_grad():
@@ -130,8 +130,8 @@ def test_logits_of_some_tokens_are_those_of_all(small_config, ragged_batch):
 
 
 def test_the_same_seed_gives_the_encoder_of_any_other_head(small_config):
-    tagger = build_head(small_config("bert"), "tag", ("O", "B-PER"), seed=3)
-    masked = build(small_config("bert"), seed=3)
+    tagger = build_model(small_config("bert"), "tag", ("O", "B-PER"), seed=3)
+    masked = build_masked_model(small_config("bert"), seed=3)
     assert torch.equal(masked.encoder.blocks[1].up.weight, tagger.encoder.blocks[1].up.weight)
     assert len(list(masked.head.parameters())) == 5  # the token table is not among them
 
@@ -139,7 +139,7 @@ def test_the_same_seed_gives_the_encoder_of_any_other_head(small_config):
 def test_a_folder_without_the_head_is_refused_or_gets_one(tmp_path, tokenizer, small_config):
     """A folder without the head is refused or given a new one."""
     store.save_model(
-        build_head(small_config("bert"), "tag", ("O", "B-PER"), seed=3),
+        build_model(small_config("bert"), "tag", ("O", "B-PER"), seed=3),
         tokenizer,
         tmp_path / "tagger",
     )
@@ -154,7 +154,9 @@ def test_a_folder_without_the_head_is_refused_or_gets_one(tmp_path, tokenizer, s
 
 
 def test_an_output_table_of_its_own_is_refused(tmp_path, tokenizer, small_config):
-    store.save_model(build(small_config("bert"), seed=3), tokenizer, tmp_path / "untied")
+    store.save_model(
+        build_masked_model(small_config("bert"), seed=3), tokenizer, tmp_path / "untied"
+    )
     path = tmp_path / "untied" / "model.safetensors"
     tensors = load_file(path)
     tensors["cls.predictions.decoder.weight"] = tensors[
@@ -169,7 +171,9 @@ def test_an_output_table_of_its_own_is_refused(tmp_path, tokenizer, small_config
 
 
 def test_fewer_layers_can_be_taken(tmp_path, tokenizer, small_config):
-    store.save_model(build(small_config("roberta"), seed=3), tokenizer, tmp_path / "deep")
+    store.save_model(
+        build_masked_model(small_config("roberta"), seed=3), tokenizer, tmp_path / "deep"
+    )
     assert hf.load_masked(tmp_path / "deep", layers=2)[0].config.layers == 2
 
 
@@ -179,7 +183,7 @@ def test_the_order_head_is_that_of_transformers(
 ):
     import transformers
 
-    model = build(small_config(kind), seed=2, order=True).eval()
+    model = build_masked_model(small_config(kind), seed=2, order=True).eval()
     store.save_model(model, tokenizer, tmp_path / "ours")
     loaded, info = transformers.AutoModelForPreTraining.from_pretrained(
         tmp_path / "ours", output_loading_info=True
@@ -208,11 +212,13 @@ def test_the_order_head_is_that_of_transformers(
 @pytest.mark.parametrize("kind", ["roberta", "distilbert"])
 def test_architectures_without_an_order_head_say_so(kind, small_config):
     with pytest.raises(ModelError, match="no sentence-order head"):
-        build(small_config(kind), seed=2, order=True)
+        build_masked_model(small_config(kind), seed=2, order=True)
 
 
 def test_an_order_head_that_a_folder_lacks_is_new(tmp_path, tokenizer, small_config):
-    store.save_model(build(small_config("albert"), seed=3), tokenizer, tmp_path / "mlm")
+    store.save_model(
+        build_masked_model(small_config("albert"), seed=3), tokenizer, tmp_path / "mlm"
+    )
     model, _, report = hf.load_masked(tmp_path / "mlm", order=True)
     assert set(report.missing) == {
         f"order.{p}.{q}" for p in ("dense", "classifier") for q in ("weight", "bias")

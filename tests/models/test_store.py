@@ -12,12 +12,12 @@ from destila import files
 from destila.errors import ModelError
 from destila.model_folder import read_folder
 from destila.models import hf, store
-from destila.models.heads import build
+from destila.models.heads import build_model
 
 
 @pytest.fixture
 def models(small_config):
-    return [build(small_config("albert"), "tag", ("O", "B-X"), seed=s) for s in (0, 1)]
+    return [build_model(small_config("albert"), "tag", ("O", "B-X"), seed=s) for s in (0, 1)]
 
 
 def test_a_shared_block_is_stored_once_under_published_names(models, tokenizer, tmp_path: Path):
@@ -112,7 +112,7 @@ def test_the_tokenizer_is_declared_as_a_fast_one(models, tokenizer, tmp_path: Pa
     assert declared["tokenizer_class"] == "PreTrainedTokenizerFast"
     assert declared["model_input_names"] == ["input_ids", "token_type_ids", "attention_mask"]
     store.save_model(
-        build(small_config("distilbert"), "tag", ("O",), seed=0), tokenizer, tmp_path / "d"
+        build_model(small_config("distilbert"), "tag", ("O",), seed=0), tokenizer, tmp_path / "d"
     )
     declared = json.loads((tmp_path / "d" / "tokenizer_config.json").read_text())
     assert declared["model_input_names"] == ["input_ids", "attention_mask"]

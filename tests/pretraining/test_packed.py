@@ -10,7 +10,7 @@ import torch
 
 from destila.losses.weighted import build_loss
 from destila.models.architecture import from_shape
-from destila.models.mlm import build
+from destila.models.mlm import build_masked_model
 from destila.pretraining.data.batch_stream import MaskedRows
 from destila.pretraining.objective import OBJECTIVE
 from destila.pretraining.packed import batch_of, split_rows
@@ -56,7 +56,7 @@ def model(request):
     }
     if request.param == "albert":
         shape["embedding"] = 16
-    return build(from_shape(shape, vocab_size=30, pad_id=0), seed=1, order=True).eval()
+    return build_masked_model(from_shape(shape, vocab_size=30, pad_id=0), seed=1, order=True).eval()
 
 
 def test_a_text_in_a_packed_row_reads_as_if_it_stood_alone(model, rows):
@@ -118,7 +118,10 @@ def test_a_shared_block_can_be_run_fewer_times(rows):
         vocab_size=30,
         pad_id=0,
     )
-    deep, shallow = build(config, seed=1).eval(), build(config.with_values(layers=1), seed=1).eval()
+    deep, shallow = (
+        build_masked_model(config, seed=1).eval(),
+        build_masked_model(config.with_values(layers=1), seed=1).eval(),
+    )
     batch = batch_of(rows)
     with torch.no_grad():
         assert not torch.equal(deep(batch).logits, shallow(batch).logits)

@@ -51,7 +51,7 @@ def encoder(bpe):
         vocab_size=bpe.vocab_size,
         pad_id=0,
     )
-    return heads.build(config, "tag", ("O",), 0).encoder
+    return heads.build_model(config, "tag", ("O",), 0).encoder
 
 
 def options(**values):
@@ -91,7 +91,7 @@ def test_the_encoder_stays_as_it_was(toy_set, encoder, bpe):
 
 def test_windows_are_no_longer_than_the_encoder_reads(toy_set, bpe):
     shape = {"kind": "albert", "layers": 1, "hidden": 16, "heads": 2, "positions": 8}
-    short = heads.build(
+    short = heads.build_model(
         from_shape(shape, vocab_size=bpe.vocab_size, pad_id=0), "tag", ("O",), 0
     ).encoder
     assert "pos_accuracy" in probe.prepare_probe(options(pos=toy_set), bpe, 8).scores(short)
@@ -142,7 +142,7 @@ def test_a_folder_is_probed_by_name(toy_set, bpe, tmp_path):
     config = from_shape(
         {"kind": "bert", "layers": 1, "hidden": 16, "heads": 2}, vocab_size=bpe.vocab_size, pad_id=0
     )
-    store.save_model(heads.build(config, "tag", ("a", "b"), 0), bpe, tmp_path / "model")
+    store.save_model(heads.build_model(config, "tag", ("a", "b"), 0), bpe, tmp_path / "model")
     arguments = command.Config(model=str(tmp_path / "model"), pos=toy_set, ner="", length=64)
     found = command.run(arguments)
     assert found["scores"]["pos_accuracy"] > 0.9

@@ -7,7 +7,7 @@ import torch
 
 from destila.errors import ModelError
 from destila.models.architecture import from_shape
-from destila.models.mlm import MaskedModel, build
+from destila.models.mlm import MaskedModel, build_masked_model
 from destila.teachers.fill import fill_words, whole_words
 from destila.tokenizer.split_words import split_words
 from destila.types import Example
@@ -22,7 +22,7 @@ TEXTS = (
 
 def model_for(tokenizer, **shape) -> MaskedModel:
     chosen = {"kind": "bert", "layers": 1, "hidden": 16, "positions": 64, "init_range": 0.5} | shape
-    return build(
+    return build_masked_model(
         from_shape(chosen, vocab_size=tokenizer.vocab_size, pad_id=tokenizer.pad_id), seed=1
     )
 

@@ -13,7 +13,7 @@ from destila.losses.term import LossContext, ModelShape
 from destila.losses.weighted import build_loss
 from destila.models.architecture import from_shape
 from destila.models.encoder import STATES
-from destila.models.heads import Model, build
+from destila.models.heads import Model, build_model
 from destila.tasks.classify import TASK as CLASSIFY
 from destila.tasks.span.options import SpanOptions
 from destila.tasks.span.task import SpanTask
@@ -60,7 +60,7 @@ def model(task: str, tokenizer, *, hidden: int = 24, layers: int = 2) -> Model:
         "init_range": 0.2,
     }
     config = from_shape(shape, vocab_size=tokenizer.vocab_size, pad_id=tokenizer.pad_id)
-    return build(config, task, LABELS[task], seed=0)
+    return build_model(config, task, LABELS[task], seed=0)
 
 
 def encoded(task: str, texts, tokenizer):

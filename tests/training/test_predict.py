@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from destila.models.architecture import from_shape
-from destila.models.heads import build
+from destila.models.heads import build_model
 from destila.tasks import classify, tag
 from destila.training.predict import TorchPredictor, window_logits
 from destila.types import Batch, Example, Output
@@ -66,7 +66,7 @@ def model_of(tokenizer, task: str):
         "positions": 64,
         "init_range": 0.2,
     }
-    return build(
+    return build_model(
         from_shape(shape, vocab_size=tokenizer.vocab_size, pad_id=tokenizer.pad_id),
         task,
         ("a", "b"),

@@ -25,7 +25,7 @@ from destila.tasks import metrics
 from destila.tasks.span import answer_scores
 from destila.tasks.span.decoders import answer, context_tokens
 from destila.tasks.span.options import SpanOptions
-from destila.tasks.span.windows import check_fit, encode_span, place, window_size
+from destila.tasks.span.windows import check_fit, encode_span, place_answer, window_size
 from destila.tasks.user_rows import string_of
 from destila.tokenizer.tokenizer import Tokenizer
 from destila.types import (
@@ -242,7 +242,9 @@ class SpanTask(Task):
         labels: Sequence[str],  # noqa: ARG002
     ) -> list[list[int]]:
         """Count [official F1 in millionths, a million] of every question."""
-        table = answer_scores.per_question(_texts(predictions), _references(examples), answer_scores.official)
+        table = answer_scores.per_question(
+            _texts(predictions), _references(examples), answer_scores.official
+        )
         return [[round(f1 * 1_000_000), 1_000_000] for f1 in table[:, 1].tolist()]
 
     def details(
@@ -310,7 +312,7 @@ class SpanTask(Task):
         if not example.answers:
             return 0, 0
         low, high = context_tokens(feature, self.options.unit)
-        ends = place(feature.spans[low:high], example.pair or "", example.answers[0])
+        ends = place_answer(feature.spans[low:high], example.pair or "", example.answers[0])
         return (ends[0] + low, ends[1] + low) if ends else (0, 0)
 
 

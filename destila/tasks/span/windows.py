@@ -92,7 +92,7 @@ def unit_bounds(context: str) -> np.ndarray:
     return np.array([match.span() for match in _UNIT.finditer(context)], np.int32).reshape(-1, 2)
 
 
-def place(spans: np.ndarray, context: str, answer: CharSpan) -> CharSpan | None:
+def place_answer(spans: np.ndarray, context: str, answer: CharSpan) -> CharSpan | None:
     """Return the first and last of consecutive tokens, given by their characters [T, 2], that hold an answer.
 
     None when a word of the answer is outside of them. Tokens are whole words, so an answer that is cut has a blank
@@ -244,7 +244,7 @@ class _Question:
         target, ends = (IGNORE, IGNORE), None
         if self.example.answers is not None:
             answer = self.example.answers[0] if self.example.answers else None
-            ends = place(spans, self.example.pair or "", answer) if answer else None
+            ends = place_answer(spans, self.example.pair or "", answer) if answer else None
             target = (ends[0] + lead, ends[1] + lead) if ends else (0, 0)
         head = Head(self.row, number, first, *cells, before, skipped, count, after, *target, length)
         writer.add(head, input_ids, type_ids, unit, all_spans)
@@ -252,7 +252,7 @@ class _Question:
 
     def _inside_token(self, answer: CharSpan) -> bool:
         spans = self.context.pieces.spans
-        ends = place(spans, self.example.pair or "", answer)
+        ends = place_answer(spans, self.example.pair or "", answer)
         return ends is not None and bool(
             spans[ends[0], 0] < answer[0] or spans[ends[1], 1] > answer[1]
         )

@@ -23,7 +23,7 @@ def masked(tmp_path, bpe):
     """The folder of a masked language model that nobody trained."""
     shape = {"kind": "albert", "layers": 1, "hidden": 16, "positions": 64, "init_range": 0.5}
     config = from_shape(shape, vocab_size=bpe.vocab_size, pad_id=bpe.pad_id)
-    store.save_model(mlm.build(config, seed=1), bpe, tmp_path / "mlm")
+    store.save_model(mlm.build_masked_model(config, seed=1), bpe, tmp_path / "mlm")
     return tmp_path / "mlm"
 
 
