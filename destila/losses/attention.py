@@ -35,7 +35,9 @@ class Options(_Options):
         "match", "head by head, or the mean over heads, for head counts that differ"
     )
     pads: bool = opt(
-        False, "pads count as tokens (SpanishTinyRoBERTa's code; for comparisons only)"
+        False,
+        "pads count as tokens (SpanishTinyRoBERTa's code; for comparisons only)",
+        reproduction=True,
     )
 
 

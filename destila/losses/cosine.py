@@ -32,9 +32,9 @@ class Options(_Options):
         "token, first (token of a unit), mean (of its tokens); auto = token if tokens are equal",
     )
     project: Literal["auto", "always", "never"] = opt(
-        "auto", "learned map of the student's states; auto = where needed"
+        "auto", "learned map of the student's states; auto = where needed", reproduction=True
     )
-    bias: bool = opt(True, "the map has a bias")
+    bias: bool = opt(True, "the map has a bias", reproduction=True)
 
 
 def build(options: Options, setting: LossContext) -> Term:

@@ -48,12 +48,14 @@ class Options(_Options):
     )
     normalise: bool = opt(False, "divide vectors by their length first (PKD)")
     project: Literal["auto", "always", "never"] = opt(
-        "auto", "learned map of the student's states; auto = where needed"
+        "auto", "learned map of the student's states; auto = where needed", reproduction=True
     )
     shared: bool = opt(False, "one map for all layers")
-    bias: bool = opt(True, "maps have a bias")
+    bias: bool = opt(True, "maps have a bias", reproduction=True)
     pads: bool = opt(
-        False, "pads count as tokens (SpanishTinyRoBERTa's code; for comparisons only)"
+        False,
+        "pads count as tokens (SpanishTinyRoBERTa's code; for comparisons only)",
+        reproduction=True,
     )
 
 

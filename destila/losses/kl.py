@@ -35,7 +35,9 @@ class Options(_Options):
         1.0, "divides both logits; above 1 the teacher's small probabilities count more", gt=0
     )
     pads: bool = opt(
-        False, "questions: over every token of the padded window (SpanishTinyRoBERTa's code)"
+        False,
+        "questions: over every token of the padded window (SpanishTinyRoBERTa's code)",
+        reproduction=True,
     )
 
 

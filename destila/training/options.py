@@ -23,15 +23,19 @@ class TrainOptions(Options):
         0.1, "share of all steps in which the rate rises linearly from 0", ge=0, lt=1
     )
     weight_decay: float = opt(0.01, "AdamW's decoupled decay", ge=0)
-    decay_all: bool = opt(False, "decay biases and LayerNorms too (as Speedy Gonzales did)")
+    decay_all: bool = opt(
+        False, "decay biases and LayerNorms too (as Speedy Gonzales did)", reproduction=True
+    )
     clip: float = opt(1.0, "largest global gradient norm; 0 does not clip", ge=0)
-    beta2: float = opt(0.999, "AdamW's second moment decay", gt=0, lt=1)
+    beta2: float = opt(0.999, "AdamW's second moment decay", gt=0, lt=1, reproduction=True)
     eps: float = opt(1e-8, "AdamW's epsilon", gt=0)
     precision: Literal["auto", "fp32", "bf16"] = opt(
         "auto", "auto = bf16 autocast where the processor has it in hardware"
     )
     shuffle: bool = opt(
-        True, "new order every epoch; false keeps the data's order (Speedy Gonzales)"
+        True,
+        "new order every epoch; false keeps the data's order (Speedy Gonzales)",
+        reproduction=True,
     )
     group: int = opt(
         50, "batches among which lengths are grouped to save padding; 0 does not group", ge=0

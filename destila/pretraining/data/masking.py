@@ -52,6 +52,7 @@ class Masking(Options):
     words: WordRule = opt(
         "whole",
         "what is masked together: whole words, words as ALBERT cuts them, or each piece",
+        reproduction=True,
     )
     mask: float = opt(0.8, "share of the chosen that gives way to the mask", ge=0, le=1)
     random: float = opt(

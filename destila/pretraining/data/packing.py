@@ -53,11 +53,16 @@ class Packing(Options):
     short: float = opt(
         0.1, "share of pairs that end earlier, anywhere from 2 tokens on", ge=0, le=1
     )
-    torn: bool = opt(False, "cut torn runs between sentences too, which gives their order away")
+    torn: bool = opt(
+        False,
+        "cut torn runs between sentences too, which gives their order away",
+        reproduction=True,
+    )
     single: Literal["alone", "other"] = opt(
         "alone",
         "a lone sentence stands alone, or is followed by another document and labelled swapped "
         "(ALBERT)",
+        reproduction=True,
     )
 
 

@@ -19,12 +19,14 @@ class SpanOptions(Options):
         "compared with the teacher: words, tokens of the context, or all positions; the last two need equal tokens",
     )
     decoder: Literal["destila", "squad", "pipeline"] = opt(
-        "destila", "how answers are found: ours, run_squad's, or the transformers pipeline's"
+        "destila",
+        "how answers are found: ours, run_squad's, or the transformers pipeline's",
+        reproduction=True,
     )
     max_answer: int | None = opt(
         None, "longest answer in tokens; none = the decoder's own, 30, 30 or 15", ge=1
     )
-    nbest: int = opt(20, "answers that are kept, best first", ge=1)
+    nbest: int = opt(20, "answers that are kept, best first", ge=1, reproduction=True)
     null_threshold: float | None = opt(
         None,
         "no answer when its score exceeds the best answer's by more than this; none = always answer, "
