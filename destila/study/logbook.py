@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from pathlib import Path
@@ -11,12 +10,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from destila.files import read_log, write_text
 from destila.study.planning.plans import TrainPlan
 from destila.tokenizer.tokenizer import Tokenizer
 from destila.training.loop import Evaluation, Step
 from destila.training.optim import autocast_precision
 from destila.training.predict import window_logits
+from destila.training.run_log import RunLog
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +38,7 @@ class Evaluator:
             answers: whether the loss teaches answers; a head that learns nothing may well give one
                 answer to everything.
         """
+        # Encoded once: every evaluation reads the same windows.
         self.study, self.options = plan.study, plan.options
         self.model, self.tokenizer, self.answers = model, tokenizer, answers
         self.examples = self.study.dataset.splits["dev"]
@@ -50,7 +50,7 @@ class Evaluator:
         device = next(self.model.parameters()).device
         half = autocast_precision(self.options.precision, device) == "bf16"
 
-        # Logits of windows, joined to rows of examples, decoded.
+        # From the logits of windows to those of whole examples, and to labels.
         logits = window_logits(
             self.model,
             self.windows,
@@ -78,11 +78,12 @@ class Logbook:
 
     def __init__(self, folder: Path) -> None:
         """Read the lines that an earlier start left in the run's folder."""
-        self.path, self.name = folder / "log.jsonl", folder.name
-        self.lines = read_log(self.path)
-        self.before = self.lines[-1]["seconds"] if self.lines else 0.0
+        self.name = folder.name
+        self.run_log = RunLog(folder / "log.jsonl", "step")
+
+        # Seconds go on from the last line, so that a kill costs no more than the work it lost.
+        self.before = self.run_log.lines[-1]["seconds"] if self.run_log.lines else 0.0
         self.started = time.monotonic()
-        self.fresh = True
 
     @property
     def seconds(self) -> float:
@@ -91,7 +92,7 @@ class Logbook:
 
     def best(self) -> Evaluation | None:
         """Return the evaluation of what `best/` holds from before a kill; None for nothing."""
-        best = [line for line in self.lines if line.get("best")]
+        best = [line for line in self.run_log.lines if line.get("best")]
         if not best:
             return None
 
@@ -102,9 +103,9 @@ class Logbook:
 
     def write(self, step: Step) -> None:
         """Append a step, if it is one that is logged."""
-        if self.fresh:
-            self._drop_replayed(step.step)
+        # The first step of a resumed run drops old lines, whether or not it is logged itself.
         if step.evaluation is None and step.step % _LOG_EVERY:
+            self.run_log.append(step.step, [])
             return
 
         line: dict[str, Any] = {
@@ -117,14 +118,7 @@ class Logbook:
         }
         if step.evaluation:
             line |= self._evaluated(step, step.evaluation)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-
-    def _drop_replayed(self, first: int) -> None:
-        """Drop the lines of steps that are run again."""
-        self.lines = [line for line in self.lines if line["step"] < first]
-        write_text(self.path, "".join(json.dumps(line) + "\n" for line in self.lines))
-        self.fresh = False
+        self.run_log.append(step.step, [line])
 
     def _evaluated(self, step: Step, evaluation: Evaluation) -> dict[str, Any]:
         """Return what an evaluation adds to a line, and tell it to whoever watches."""
@@ -136,6 +130,7 @@ class Logbook:
             step.loss,
             evaluation.main,
         )
+
         # The line says whether the weights were kept, which a resumed run reads.
         added = {
             "main": evaluation.main,
