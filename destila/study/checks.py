@@ -1,8 +1,8 @@
 """Every error of a study that needs no training: shown in seconds, not after a night.
 
 What can be known from the recipe and from the folders of its models (loss terms, layers, widths,
-tokenizers, lengths) is checked here. That the texts and the stages of a distillation can be is checked where they are
-planned, which is before any training too.
+tokenizers, lengths) is checked here. That the texts and the stages of a distillation can be is
+checked where they are planned, which is before any training too.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 def check_study(study: Study) -> None:
-    """Raise the first error that training the study would end in, as far as can be told before.
+    """Raise the first error that training the study would end in, as far as it shows before.
 
     Raises:
         ConfigError: records cannot be kept, a term of a loss is wrong, or the models of the recipe
@@ -37,6 +37,7 @@ def check_study(study: Study) -> None:
 
 def _check_terms(study: Study) -> None:
     """Build the loss of every distillation, with every teacher that may show inner states."""
+    # Students may have terms of their own, and stages others again.
     recipe = study.recipe
     for student in recipe.students if recipe.teachers else ():
         options = recipe.distil_of(student)
@@ -57,6 +58,7 @@ def _check_pair(
     if None in shapes:  # one that only transformers can read: checked when it is loaded
         return
 
+    # Building the loss raises what does not fit; the loss itself is thrown away.
     setting = LossContext(
         student=shapes[0],
         teacher=shapes[1],
@@ -82,6 +84,7 @@ def check_questions(study: Study) -> None:
     if not task.asks_questions:
         return
 
+    # Options that do not fit the data: not wrong, but seldom meant.
     if advice := task.advice(study.dataset.splits.get("train", ())):
         log.warning("%s", advice)
 
@@ -103,6 +106,7 @@ def check_questions(study: Study) -> None:
 
 def _check_tokens(models: Sequence[ModelSpec], setting: str) -> None:
     """Raise ConfigError when two models read a text as other tokens."""
+    # All with the first one: equality is transitive.
     first = models[0]
     for model in models[1:]:
         if model.tokens_key() != first.tokens_key():

@@ -1,4 +1,4 @@
-"""How long a study will take, told before it starts, from a few real steps of each model."""
+"""How long a study will take, logged before it starts, from a few real steps of each model."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ _FORWARD_SHARE = 1 / 3
 
 def log_estimate(study: Study, teachers: Teachers, plans: Sequence[TrainPlan]) -> dict[str, float]:
     """Log the minutes of training that are still to do, and return them by run."""
+    # With nothing left to train there is nothing to say.
     minutes = estimate_minutes(study, _still_to_train(study, teachers, plans))
     if minutes:
         each = ", ".join(f"{name} {value:.1f}" for name, value in minutes.items())
@@ -38,14 +39,16 @@ def log_estimate(study: Study, teachers: Teachers, plans: Sequence[TrainPlan]) -
 def estimate_minutes(study: Study, plans: Sequence[TrainPlan]) -> dict[str, float]:
     """Return the minutes of each training, by the name of its folder; one trial per distinct model.
 
-    A teacher that runs beside the student is counted by its size; how long a cache takes is told
+    A teacher that runs beside the student is counted by its size; how long a cache takes is logged
     when it is filled.
     """
+    # Words are the unit, since models with other tokenizers have other windows.
     train_words, dev_words = _words(study, "train"), _words(study, "dev")
     examples = len(study.dataset.splits["train"])
     speeds: dict[str, float] = {}
     minutes = {}
     for plan in plans:
+        # Trainings that differ in their loss alone share a trial.
         model = plan.spec.model_dump_json(exclude=HOW_TRAINED)
         if model not in speeds:
             speeds[model] = _words_per_second(plan)
@@ -86,10 +89,13 @@ def _live_teacher_work(plan: TrainPlan) -> float:
     spec, teaching = plan.spec, plan.teaching
     if teaching is None or not isinstance(spec, StudentSpec):
         return 0.0
+
+    # Only a live teacher runs in every step; filling a cache is not counted here.
     loss = build_loss(plan.terms, class_counts=plan.study.class_counts)
     if teaching.options.states == "cache" or not loss.needs_states:
         return 0.0
 
+    # The student first, then its possible teachers.
     teachers = plan.study.recipe.teachers_of(teaching.options)
     shapes = [model.planned_shape() for model in (spec, *teachers)]
     work = [shape.layers * shape.hidden**2 for shape in shapes if shape is not None]

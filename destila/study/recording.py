@@ -30,10 +30,13 @@ log = logging.getLogger(__name__)
 
 def record_baseline(study: Study, progress: Progress = silent) -> None:
     """Fit, test and record the classical model that a user could have instead."""
+    # Questions have no classical model to compare with.
     name = study.task.baseline
     if name is None:
         log.info("no classical model answers questions: the study has no baseline")
         return
+
+    # Fitted once for these data.
     key = BaselineKey(data=study.key, model=name).digest
     if key in study.recorded:
         study.reuse_record(key)
@@ -67,6 +70,8 @@ def record_teacher(study: Study, teachers: Teachers, progress: Progress = silent
     if key in study.recorded:
         study.reuse_record(key)
         return
+
+    # Nothing is left to distil, so none was made ready.
     if not teachers.ready:
         return
 
@@ -77,6 +82,8 @@ def record_teacher(study: Study, teachers: Teachers, progress: Progress = silent
         {"model": teacher.spec.label, "dev": teacher.dev, "dev_loss": teacher.dev_loss}
         for teacher in teachers.ranked()
     ]
+
+    # Its predictions are made already, for the agreement of students.
     tested = _tested_folder(study, best.folder, best.spec, label_map=best.label_map)
     tested = replace(
         tested,
@@ -106,6 +113,7 @@ def student_record(
         teachers: where they are ready, the best one's predictions give the student's agreement.
         progress: told that the test begins.
     """
+    # What is known of every trained model.
     study = plan.study
     tested = _tested_folder(study, trained.folder, plan.spec)
     settings: dict[str, Any] = {"terms": plan.terms, "train": plan.options.model_dump()}
@@ -116,6 +124,7 @@ def student_record(
         options = plan.teaching.options
         labels = [teacher.spec.label for teacher in teachers.teaching(options)]
         details["teacher"] = " + ".join(labels)
+        # Agreement is always with the best teacher, whoever taught.
         if details["teacher"] != teachers.best.spec.label:
             details["agreement_with"] = teachers.best.spec.label
         more = options.model_dump(mode="json", exclude={"terms", "train"}, exclude_defaults=True)
@@ -144,6 +153,7 @@ def evaluate_folder(
     study: Study, spec: TeacherSpec, split: str, progress: Progress = silent
 ) -> Record:
     """Test a model folder on a split; nothing is added to the study's records."""
+    # Known by its files: it may come from anywhere.
     folder = hub.resolve(spec.model or "")
     key = EvaluationKey(data=study.key, weights=weights_fingerprint(folder), split=split).digest
     tested = _tested_folder(study, folder, spec)
@@ -157,11 +167,11 @@ def _tested_folder(
     """Return what a model folder says of itself; the caller adds which run it is."""
     loaded = load_for_study(study, folder, label_map)
 
-    # Size and cost follow from the shape, where it is one of ours.
+    # Cost follows from the shape; None where only transformers knows it.
     config = getattr(loaded.model, "config", None)
-    shape = (
-        config if isinstance(config, EncoderConfig) else None
-    )  # None: only transformers knows it
+    shape = config if isinstance(config, EncoderConfig) else None
+
+    # How it was distilled is told beside the model's table, by the caller.
     table = spec.model_dump(mode="json", exclude={"distil", "compare"})
     return TestedModel(
         key="",

@@ -1,7 +1,12 @@
 """The main job: from labelled data and teachers to measured students and a report.
 
-A step whose inputs have not changed is not done again: a trained model is known by its key, and so
-is a tested one, by its key in the study's records.
+`run_study` is the whole of it, and the place to start reading: load the data, check the recipe,
+plan the trainings, train the teachers, then train, test and record each student.
+
+A step whose inputs have not changed is not done again. Everything that a result depends on is named
+by one digest, its key (`planning/keys.py`): a training that left its key in its folder is finished,
+and a model whose key is among the study's records is tested. So a run that was killed goes on where
+it stopped, and a recipe that gained a student costs that student alone.
 """
 
 from __future__ import annotations
@@ -38,23 +43,32 @@ def run_study(
 
     Args:
         recipe: the study.
-        progress: told of every step.
+        progress: called with the name of a step, how much of it is done, and how much there is.
         methods: the models to make: the baseline, students fine-tuned on gold labels, students
             distilled.
-        tested: whether trained models are tested too; False leaves that to a later run on a quiet
-            machine.
+        tested: whether trained models are tested and timed too; False leaves that to a later run
+            on a quiet machine.
 
     Returns:
         What the command line shows; empty on processes that only help to train.
-    """
-    study = load_study(recipe)  # reads the data and the records, writes nothing
-    check_study(study)  # every error that needs no training
 
+    Raises:
+        ConfigError: the recipe asks for what cannot be; most such errors come before any training.
+        DataError: a split has no examples, or a record is damaged.
+        TrainingError: a loss is not finite, or a classifier collapsed.
+    """
+    # Every error that needs no training shows here, in seconds, not after a night.
+    study = load_study(recipe)
+    check_study(study)
+
+    # Nothing is trained to plan: teachers are known by their keys until they are ready.
     teachers = list_teachers(study, methods)
-    plans = plan_students(study, teachers, methods)  # (student, seed, method)
-    records_models = processes().is_main_process and tested
+    plans = plan_students(study, teachers, methods)  # one per seed, student and method
     save_recipe(study)
     log_estimate(study, teachers, plans)
+
+    # Of several processes that train together, one tests and writes.
+    records_models = processes().is_main_process and tested
 
     # What students are compared with: a classical model, and the best teacher on dev.
     if records_models and recipe.baseline and "baseline" in methods:
@@ -63,6 +77,7 @@ def run_study(
     if records_models and recipe.teachers and "distil" in methods:
         record_teacher(study, teachers, progress)
 
+    # A student that is recorded already is neither trained nor tested again.
     for plan in plans:
         if plan.key not in study.recorded:
             trained = train(plan, progress)
@@ -81,13 +96,19 @@ def save_recipe(study: Study) -> None:
 
 
 def report_study(study: Study, *, tested: bool = True) -> StudyResult:
-    """Write the report of what is recorded, and what it was measured with."""
+    """Write the report of what is recorded, and the versions that it was measured with.
+
+    Args:
+        study: its records are read from disk, with those of earlier runs.
+        tested: False: nothing was tested, so there is no report, only a line that says how to go on.
+    """
     if not processes().is_main_process:
         return {}
     if not tested:
         line = "trained; the same command without --train-only tests and measures"
         return {"study": study.recipe.name, "lines": [line]}
 
+    # Times mean little without the libraries and the code that they were taken with.
     environment = {"versions": machine.versions(), "code": machine.code_version()}
     write_json(study.folder / "environment.json", environment)
     return write_report(str(study.records_path), out=str(study.folder / "report.md"))

@@ -1,8 +1,8 @@
 """What a student learns from: a loss, the teacher's cached logits, the teacher's inner states.
 
 The states come from a teacher that runs beside the student, or from the disk where `distil.states`
-says so. What can
-be known of them from the recipe alone is checked in `checks`, before any work starts.
+says so. What can be known of them from the recipe alone is checked in `checks`, before any work
+starts.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def supervise(
         student: the model that is trained, and its tokenizer.
         examples: what it is trained on.
         windows: the student's windows of these examples.
-        progress: told how far a cache is filled.
+        progress: called while a cache is filled.
 
     Raises:
         ConfigError: a term looks inside a teacher and there is none, or the two models cannot meet.
@@ -86,6 +86,7 @@ def supervise(
         loss = build_loss(plan.terms, class_counts=counts, setting=_context(plan, student, reader))
         states = _state_source(plan, teaching, reader, loss.teacher_states)
 
+    # Answers come from the cache; only texts that are new to it are shown to the teacher.
     logits = None
     if teaching is not None and loss.needs_signal:
         logits = teaching.teachers.logits(teaching.options, examples, progress)
@@ -97,8 +98,11 @@ class _TeacherReader:
     """A teacher and the texts that the student reads.
 
     Args:
+        study: its task and labels decide what a window is.
+        teacher: the model that shows its states.
         shape: the teacher's.
-        windows: the student's.
+        examples: what the student is trained on.
+        windows: the student's, of these examples.
         same_tokens: both read equal tokens in equal windows.
     """
 
@@ -111,6 +115,7 @@ class _TeacherReader:
 
     def encode(self, examples: Sequence[Example]) -> Encoded:
         """Return the teacher's windows of some examples."""
+        # By its own tokenizer, and no longer than it reads at once.
         longest = min(self.study.recipe.max_length, self.teacher.max_length)
         return self.study.task.encode(
             examples, self.teacher.tokenizer, self.study.labels, max_length=longest
@@ -153,9 +158,11 @@ class _TeacherReader:
 
         None where they cannot be kept: they are of another kind, or larger than the limit.
         """
+        # Attention and its relations are never kept on disk.
         if not cached_states.can_cache(states):
             log.info(
-                "distil.states = 'cache': only hidden states are cached; the teacher runs on the fly"
+                "distil.states = 'cache': only hidden states are cached; "
+                "the teacher runs on the fly"
             )
             return None
 
@@ -166,13 +173,14 @@ class _TeacherReader:
             log.info("over distil.cache_limit_mb = %g: the teacher runs on the fly", limit_mb)
             return None
 
-        # One cache for each way of pooling tokens.
+        # One cache for each way of pooling tokens, filled chunk by chunk to bound the memory.
         chunk = max(1, int(_CHUNK_MB / 2 * len(self.examples) / max(need, 1e-9)))
         rows = {pool: self._fill(pool, wanted, chunk) for pool, wanted in states.items()}
         return CachedStates(rows, states, windows=self.windows, width=self.shape.hidden)
 
     def _fill(self, pool: str, states: Sequence[Any], chunk: int) -> Any:
         """Fill the cache of the states of one pool, and return its rows for the examples."""
+        # Equal teachers, windows and pools share a cache, in whichever study.
         key = self.teacher.spec(self.study.recipe.max_length, self.study.task.unit_rule)
         key = {**key, "unit": cached_states.state_unit(key["unit"], pool, states)}
         cache = Cache.open(None, key, len(states) * self.shape.hidden)
@@ -220,6 +228,7 @@ def _teacher_reader(
 
 def _context(plan: TrainPlan, student: Loaded, reader: _TeacherReader) -> LossContext:
     """Return what terms may know of the two models."""
+    # Tokenizers in words, for messages about tokens that differ.
     tokens = f"{student.tokenizer.source}, {plan.study.recipe.max_length} tokens at once"
     return LossContext(
         student=_shape_of(student.model, plan.spec.label, tokens),
@@ -235,6 +244,7 @@ def _state_source(
     plan: TrainPlan, teaching: Teaching, reader: _TeacherReader, states: StatesByPool
 ) -> StateSource:
     """Return the teacher's states from the disk where they can be kept, else the live teacher."""
+    # The live teacher reads what one micro-batch of the student holds.
     cached: CachedStates | None = None
     if teaching.options.states == "cache":
         cached = reader.cached(states, teaching.options.cache_limit_mb)

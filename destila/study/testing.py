@@ -89,10 +89,12 @@ def test(
         split: "test" or "dev".
         measured: time it too, and measure its memory.
     """
+    # Labels first, which are kept on disk whatever becomes of the measurements.
     examples = study.dataset.splits[split]
     if predictions is None:
         predictions = list(tested.predictor.predict(examples))
 
+    # Agreement counts equal predictions, right or wrong.
     scores = study.task.score(examples, predictions, study.labels)
     if teacher is not None:
         scores["agreement"] = study.task.agreement(predictions, teacher)
@@ -127,17 +129,20 @@ def test(
 def _write_predictions(
     path: Path, examples: Sequence[Example], predictions: Sequence[Prediction]
 ) -> None:
+    """Write one JSON line per example: its id and the labels that it was given."""
     rows = [{"id": e.id, "labels": p.labels} for e, p in zip(examples, predictions, strict=True)]
     write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
 def _cost(study: Study, tested: TestedModel, examples: Sequence[Example]) -> Cost:
     """Return what a model costs under the recipe's protocols; without examples no times."""
+    # A session of a runtime has its own threads, which cannot be changed any more.
     options, predictor = study.recipe.measure, tested.predictor
     threads = options.threads or threads_available()
     if isinstance(predictor, RuntimePredictor):
         threads = predictor.threads
 
+    # Times on texts from all over the split.
     target = predictor_target(
         predictor,
         study.task,
@@ -151,6 +156,7 @@ def _cost(study: Study, tested: TestedModel, examples: Sequence[Example]) -> Cos
         chosen = spread(examples, options.texts)
         latency = _time(target, chosen, study, threads)
 
+    # What must be equal for times to be comparable.
     conditions = machine.conditions(
         device=target.device,
         threads=threads,
@@ -179,6 +185,7 @@ def _time(
     latencies: list[Latency] = []
 
     with using_threads(threads, torch.get_num_threads, torch.set_num_threads), torch.no_grad():
+        # Whole texts always; the model without its tokenizer where it can be called alone.
         plans: list[Protocol] = [protocols.real_texts(targets, examples, options.repeats)]
         if target.forward is not None:
             plans.append(protocols.model_alone(targets, examples, options.repeats))
@@ -199,6 +206,8 @@ def _peak_memory(folder: Path | None, examples: Sequence[Example]) -> int | None
     """
     if folder is None:
         return None
+
+    # In a process of its own, where nothing else has taken memory before.
     try:
         return memory.peak_of_labelling(folder, spread(examples, 100))
     except ConfigError as error:

@@ -59,6 +59,10 @@ class TrainedModel:
 def train(plan: TrainPlan, progress: Progress = silent) -> TrainedModel:
     """Train a plan and those before it, or go on where a kill stopped it.
 
+    Args:
+        plan: the training.
+        progress: called at every step, with the run's name and epoch.
+
     Raises:
         ConfigError: the model cannot read windows of the recipe's length, or the models cannot
             meet.
@@ -67,6 +71,8 @@ def train(plan: TrainPlan, progress: Progress = silent) -> TrainedModel:
     done = finished(plan)
     if done is not None:
         return done
+
+    # A stage starts from the weights of the stage before it.
     before = train(plan.start, progress) if plan.start else None
 
     # The folder is this training's own, whatever another one left in it.
@@ -108,6 +114,7 @@ def train(plan: TrainPlan, progress: Progress = silent) -> TrainedModel:
         key=plan.key,
     )
     for step in steps:
+        # The weights first, then the line that says that they were kept.
         if step.best:
             best = step.evaluation
             if writes:
@@ -131,6 +138,7 @@ def train(plan: TrainPlan, progress: Progress = silent) -> TrainedModel:
         notes=notes | _note_constant(plan, best, answers=loss.answers),
     )
     if writes:
+        # Without the folder, so that a study can be moved.
         facts = asdict(trained)
         del facts["folder"]
         write_json(plan.folder / "trained.json", facts)
@@ -162,6 +170,7 @@ def load_student(plan: TrainPlan, start: Path | None = None) -> hf.Loaded:
     Raises:
         ConfigError: it cannot read windows of the recipe's length.
     """
+    # Layers are dropped from a pre-trained model; the stage before has dropped them already.
     spec, study = plan.spec, plan.study
     loaded = hf.load(
         start or spec.model or spec.shape or {},
@@ -195,6 +204,7 @@ def train_teachers(
         return
 
     recipe = study.recipe
+    # The recipe's own choice too: it is the teacher that every student is compared with.
     choices = [recipe.distil, *(teaching.options for teaching in distilled)]
     undecided = any(teachers.is_open(options) for options in choices)
     if undecided or any(plan.key not in study.recorded for plan in plans):
@@ -256,6 +266,7 @@ def _clear_folder(plan: TrainPlan) -> None:
 
 def _filled_options(plan: TrainPlan) -> str:
     """Return the complete options of a plan as TOML, what it is on top."""
+    # As comments: they are no options, but a person who opens the file wants to know.
     header = {
         "role": plan.role,
         "seed": plan.seed,

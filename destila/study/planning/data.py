@@ -32,6 +32,9 @@ class Study:
     """A recipe with its data loaded, as `load_study` returns it.
 
     Args:
+        recipe: what is asked for.
+        dataset: its examples by split, and its labels.
+        task: encodes, decodes and scores them.
         encodings: windows and tokenizers, made when they are first asked for.
         unlabelled: texts beside the labelled ones, read when they are first asked for.
         recorded: the records of the study by their keys, the newest last.
@@ -77,6 +80,7 @@ class Study:
     @cached_property
     def class_counts(self) -> list[int]:
         """Training units per class, in label order."""
+        # A text has one target, a sentence one for each word.
         counts: Counter[str] = Counter()
         for example in self.dataset.splits.get("train", ()):
             target = example.target or ()
@@ -119,6 +123,7 @@ def load_study(recipe: Recipe, *, needs: Sequence[str] = SPLITS) -> Study:
     Raises:
         DataError: a split has no examples, or a record is damaged.
     """
+    # A split that is missing is better known now than after a training.
     dataset = datasets.load(recipe.data)
     for split in needs:
         if not dataset.splits.get(split):
@@ -127,6 +132,7 @@ def load_study(recipe: Recipe, *, needs: Sequence[str] = SPLITS) -> Study:
                 "or use another set (destila evaluate needs only the split it scores)"
             )
 
+    # Windows, tokenizers and unlabelled texts are made when they are first asked for.
     task = task_of(dataset.task, recipe.model_dump())
     folder = recipe.folder / "tokenizers"
     path = _records_path(recipe)
@@ -141,6 +147,7 @@ def load_study(recipe: Recipe, *, needs: Sequence[str] = SPLITS) -> Study:
 
 
 def _records_path(recipe: Recipe) -> Path:
+    """Return the file of a study's records: in the recipe's `results`, else with its runs."""
     if recipe.results:
         return Path(recipe.results) / f"{recipe.name}.jsonl"
     return recipe.folder / records.RECORD_FILE

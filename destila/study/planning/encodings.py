@@ -39,6 +39,7 @@ class Encodings:
 
     def training(self, examples: Sequence[Example], tokenizer: Tokenizer) -> Encoded:
         """Return the windows of what a model is trained on, kept under a name made of the examples."""
+        # Most trainings read the plain split, whose windows others may have made already.
         if examples == list(self._dataset.splits["train"]):
             return self.split("train", tokenizer)
 
@@ -54,6 +55,8 @@ class Encodings:
         return load_tokenizer(self._train_tokenizer(spec.tokenizer))
 
     def _encode(self, name: str, examples: Sequence[Example], tokenizer: Tokenizer) -> Encoded:
+        """Return the windows of examples that are known by a name, made once per tokenizer."""
+        # By its contents: students often share one tokenizer under several paths.
         key = (name, tokenizer.fingerprint)
         if key not in self._kept:
             self._kept[key] = self._task.encode(
@@ -63,6 +66,7 @@ class Encodings:
 
     def _train_tokenizer(self, spec: TokenizerSpec) -> Path:
         """Return the folder of a tokenizer of the training text, trained if it is not there."""
+        # Dev and test stay unseen, by the tokenizer too.
         train = self._dataset.splits["train"]
         texts = [e.text for e in train] + [e.pair for e in train if e.pair is not None]
         folder = self._folder / TokenizerKey(options=spec, texts=texts).digest

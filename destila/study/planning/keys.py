@@ -27,6 +27,7 @@ class Key:
         values = {}
         for field in fields(self):
             value = getattr(self, field.name)
+            # `model_dump`, so that options count by their values.
             if field.default is MISSING or value != field.default:
                 values[field.name] = value.model_dump() if isinstance(value, BaseModel) else value
 
@@ -175,4 +176,5 @@ class ExportKey(Key):
 
 def example_rows(examples: Sequence[Example]) -> list[list[Any]]:
     """Return what counts of each example: everything but its id."""
+    # Lists in this order are what every recorded key was made of.
     return [[e.text, e.pair, e.words, e.target, e.answers] for e in examples]

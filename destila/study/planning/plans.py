@@ -112,6 +112,8 @@ class TrainPlan:
         # What the table only names counts by its contents.
         model, tokenizer = self.spec.model, self.spec.tokenizer
         named = load_tokenizer(tokenizer).fingerprint if isinstance(tokenizer, str) else ""
+
+        # How often the state is saved changes no result, so it is no part of the key.
         return RunKey(
             data=self.study.key,
             model=self.spec.model_dump(exclude=HOW_TRAINED),
@@ -134,6 +136,8 @@ class TrainPlan:
     def examples(self, progress: Progress) -> list[Example]:
         """Return what it trains on; texts that are made from others are made now."""
         examples = list(self.study.dataset.splits["train"]) if self.labelled else []
+
+        # Texts without labels, from which only the teacher's answers are learnt.
         if self.teaching is not None:
             examples += self.teaching.unlabelled
             augmented = self.teaching.augmented
@@ -150,6 +154,7 @@ def list_teachers(study: Study, methods: Sequence[Method] = METHODS) -> Teachers
     """Return a study's teachers, none of them ready yet; none where nothing is distilled."""
     keys = {}
     for spec in study.recipe.teachers if "distil" in methods else ():
+        # A teacher that is trained here has a training's key, any other that of its files.
         if needs_finetuning(study, spec):
             keys[spec.label] = plan_teacher(study, spec).key
         else:
@@ -178,16 +183,23 @@ def plan_students(
     """Return every training of a student that the recipe asks for.
 
     Without teachers all students are fine-tuned. With teachers all are distilled, and fine-tuned
-    too where the recipe
-    and the student's table compare; where nothing is distilled, the table alone decides.
+    too where the recipe and the student's table compare; where nothing is distilled, the table
+    alone decides.
+
+    Args:
+        study: its recipe names students and seeds.
+        teachers: of the study, as `list_teachers` returns them; none needs to be ready.
+        methods: those that are wanted.
 
     Raises:
         ConfigError: a stage or the texts of a distillation cannot be.
     """
+    # Seed by seed, so that a run that is stopped has whole seeds to compare.
     recipe = study.recipe
     plans = []
     for seed in recipe.seeds:
         for student in recipe.students:
+            # Without a distillation to compare with, the recipe's `compare` has no meaning.
             compared = student.compare and (recipe.compare or "distil" not in methods)
             if "fine-tune" in methods and (compared or not recipe.teachers):
                 plans.append(_finetuning(study, student, seed))
@@ -197,6 +209,7 @@ def plan_students(
 
 
 def _finetuning(study: Study, student: StudentSpec, seed: int) -> TrainPlan:
+    """Return the plain fine-tuning of a student on gold labels."""
     return TrainPlan(
         study=study,
         folder=study.folder / "students" / f"{student.label}-finetuned-s{seed}",
@@ -208,6 +221,7 @@ def _finetuning(study: Study, student: StudentSpec, seed: int) -> TrainPlan:
 
 
 def _distillation(study: Study, teachers: Teachers, student: StudentSpec, seed: int) -> TrainPlan:
+    """Return the distillation of a student, in one training or in the stages that it asks for."""
     options = study.recipe.distil_of(student)
     augmented = None
     if options.augment is not None:
@@ -233,6 +247,7 @@ def _distillation(study: Study, teachers: Teachers, student: StudentSpec, seed: 
 
 def _in_stages(plan: TrainPlan, student: StudentSpec, stages: Sequence[StageSpec]) -> TrainPlan:
     """Return the last of the stages that a distillation is done in; it knows those before it."""
+    # Each starts from the weights of the one before, the first from those of the table.
     last: TrainPlan | None = None
     for i, stage in enumerate(stages):
         last = _stage(plan, student, stage, last, final=i + 1 == len(stages))
@@ -266,6 +281,7 @@ def _stage(
     if stage.data == "labelled" and teaching is not None:
         teaching = replace(teaching, unlabelled=(), augmented=None)
 
+    # The last stage is the student, so it has the student's own folder.
     folder = plan.folder if final else plan.folder.with_name(f"{plan.folder.name}-{stage.name}")
     staged = replace(
         plan,
@@ -277,6 +293,7 @@ def _stage(
         start=before,
     )
 
+    # Both mistakes can be seen before anything is trained.
     where = f"stage '{stage.name}': data = 'unlabelled'"
     if not staged.size():
         raise ConfigError(
@@ -291,5 +308,6 @@ def _stage(
 
 def _own_terms(terms: Sequence[dict[str, Any]]) -> list[str]:
     """Return the text of every loss term that is the user's own file."""
+    # A term that is edited must give a new key, though its table says the same.
     paths = [Path(term["use"]) for term in terms if str(term.get("use", "")).endswith(".py")]
     return [path.read_text(encoding="utf-8") for path in paths if path.is_file()]

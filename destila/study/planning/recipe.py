@@ -71,6 +71,8 @@ class ModelSpec(Options):
         """Short name, safe as a folder name."""
         if self.name:
             return self.name
+
+        # "beto-4": the folder's name and how many of its layers are kept.
         stem = Path(self.model or "scratch").name
         depth = self.depth
         return f"{stem}-{depth}" if depth else stem
@@ -89,6 +91,8 @@ class ModelSpec(Options):
             return None
         if self.tokenizer is not None:
             return self.tokenizer
+
+        # A preset has random weights, so there is no folder with a tokenizer.
         return None if self.model in PRESETS else self.model
 
     @property
@@ -129,6 +133,7 @@ class ModelSpec(Options):
                 names = ("num_hidden_layers", "hidden_size", "num_attention_heads")
                 sizes = [folder.config.get(name, 0) for name in names]
 
+        # What is kept of it; a size of 0 was not written down.
         layers = sizes[0] if self.depth is None else self.depth
         if not all(sizes):
             return None
@@ -139,6 +144,7 @@ class ModelSpec(Options):
         if self.model is None or self.model in PRESETS:
             return 0
 
+        # Either the table of positions or the tokenizer's own limit may be the smaller.
         folder = hub.resolve(self.model)
         positions = int(read_folder(folder).config.get("max_position_embeddings") or 0)
         limits = [n for n in (positions, load_tokenizer(folder).max_length) if n]
@@ -204,6 +210,7 @@ class AugmentOptions(Options):
 
     @model_validator(mode="after")
     def _fillable(self) -> AugmentOptions:
+        # Only `fill` has masks to fill, so only it has a use for a model.
         if (self.kind == "fill") != (self.model is not None):
             raise ValueError(
                 "kind = 'fill' needs `model`, a masked language model; kind = 'swap' takes none"
@@ -327,6 +334,7 @@ class Recipe(Options):
 
     def distil_of(self, student: StudentSpec) -> DistilOptions:
         """Return [distil] with the student's changes, validated; `train` is merged key by key."""
+        # `train` is a table in the table: its keys are merged, all others replace.
         changes = dict(student.distil)
         train = {**self.distil.train, **changes.pop("train", {})}
         merged = {**self.distil.model_dump(), **changes, "train": train}
@@ -359,6 +367,8 @@ def read_recipe(path: str, overrides: Sequence[str] = ()) -> Recipe:
         ConfigError: a key or a value is wrong, or two models have one name.
     """
     recipe = config.load_config(Recipe, path, overrides)
+
+    # Labels name folders and rows of tables, so no two may be equal.
     labels = [m.label for m in (*recipe.teachers, *recipe.students)]
     twice = sorted({n for n in labels if labels.count(n) > 1})
     if twice:

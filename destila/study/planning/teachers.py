@@ -122,9 +122,12 @@ class Teachers:
 
     def key_of(self, options: DistilOptions) -> str:
         """Return the key of what teaches; where dev decides, the teachers must be ready."""
+        # A single teacher is known before it is trained.
         labels = self.names(options.teachers)
         if len(labels) == 1:
             return self.keys[labels[0]]
+
+        # Of several, dev names the best one; an ensemble is named by all of them.
         if options.ensemble is None:
             return self.ranked(labels)[0].key
         keys = [self.keys[label] for label in labels]
@@ -143,7 +146,14 @@ class Teachers:
     def logits(
         self, options: DistilOptions, examples: Sequence[Example], progress: Progress
     ) -> TeacherLogits:
-        """Return what teaches as logits of any window of some examples, read from caches."""
+        """Return what teaches as logits of any window of some examples, read from caches.
+
+        Args:
+            options: say which teachers, and how they teach as one.
+            examples: a window's `row` counts them.
+            progress: called while missing logits are computed.
+        """
+        # One teacher: its rows as they are.
         task, teachers = self.study.task, self.teaching(options)
         rows = [self._rows(teacher, examples, options.dtype, progress) for teacher in teachers]
         if options.ensemble is None or len(teachers) == 1:
@@ -174,8 +184,8 @@ class Teachers:
         key = model.spec(self.study.recipe.max_length, self.study.task.unit_rule)
         cache = Cache.open(None, key, classes, dtype)
 
-        # Equal texts were perhaps asked about in another study.
-        # The first texts tell how long the others will take.
+        # Equal texts were perhaps asked about in another study, which shares the cache. Of those
+        # that are missing, the first ones tell how long the others will take.
         missing = [examples[i] for i in cache.missing(examples)]
         if missing:
             started = time.monotonic()
@@ -190,6 +200,7 @@ class Teachers:
                 cache.folder,
             )
 
+        # The others; what is cached by now is skipped.
         cache.fill(
             examples,
             predictor.logits,
@@ -201,6 +212,7 @@ class Teachers:
         return cache.rows(examples)
 
     def _load(self, teacher: RankedTeacher) -> Teacher:
+        """Return a teacher's model, loaded once: it gives logits, states and its own scores."""
         if teacher.key not in self._loaded:
             self._loaded[teacher.key] = load_for_study(
                 self.study, teacher.folder, teacher.label_map
@@ -212,6 +224,8 @@ def needs_finetuning(study: Study, spec: TeacherSpec) -> bool:
     """Tell whether a teacher is fine-tuned first: by its table, or for want of a fitting head."""
     if spec.finetune is not None:
         return spec.finetune
+
+    # Random weights know no labels yet.
     if spec.model is None or spec.model in PRESETS:
         return True
 
@@ -236,6 +250,7 @@ def load_for_study(
 
 def predictor_of(study: Study, model: Teacher) -> TorchPredictor:
     """Return a loaded model, ready to predict in windows of the recipe's length."""
+    # A teacher may read less at once than the students; its windows are shorter then.
     longest = min(study.recipe.max_length, model.max_length)
     return TorchPredictor(
         model.model, model.tokenizer, study.task, study.labels, max_length=longest
@@ -248,9 +263,11 @@ def judge_teacher(study: Study, spec: TeacherSpec, key: str) -> RankedTeacher:
     Raises:
         ModelError: its logits are not finite.
     """
+    # Its label names may be others than ours, so the map goes along.
     folder = hub.resolve(spec.model or "", what="teacher")
     predictor = predictor_of(study, load_for_study(study, folder, spec.label_map))
 
+    # By score or by loss, whichever the recipe chooses teachers by.
     task, labels, dev = study.task, study.labels, study.dataset.splits["dev"]
     rows = predictor.rows(dev)
     scores = task.score(dev, task.decode(dev, rows, labels), labels)

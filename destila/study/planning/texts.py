@@ -38,6 +38,7 @@ class UnlabelledTexts:
             ConfigError: a file is named and the data are pairs.
             DataError: the file is not there, or has no line that fits.
         """
+        # A file's line is one text, so it cannot stand for a pair.
         own = list(self._dataset.splits.get("unlabelled", ()))
         if options.unlabelled is None:
             return own
@@ -50,6 +51,7 @@ class UnlabelledTexts:
         # Read once, whatever number of students asks.
         key = (options.unlabelled, options.unlabelled_limit)
         if key not in self._kept:
+            # Lines that the data set holds would leak dev and test into the training.
             known = {e.text for split in self._dataset.splits.values() for e in split}
             lines = sample_unlabelled(*key, known)
             tagged = task_of(self._dataset.task).needs_words
@@ -76,6 +78,7 @@ class AugmentedTexts:
 
     def examples(self, progress: Progress) -> list[Example]:
         """Return the texts, made now if they are not on disk."""
+        # Whether it was there is asked first, for the message.
         fresh = not augment.augment_file(self.key).exists()
         texts = augment.load_or_make(self.key, lambda: self._make(progress))
         log.info(
@@ -127,6 +130,7 @@ def plan_augmentation(dataset: Dataset, data_key: str, options: AugmentOptions) 
     """
     from destila.models.weights import weights_fingerprint  # torch, as above
 
+    # Other weights would fill masks with other words.
     weights = weights_fingerprint(options.model) if options.model else ""
     key = AugmentKey(version=AUGMENT_VERSION, data=data_key, options=options, weights=weights)
     planned = augment.count_augmented(dataset, options.kind, options.copies)
@@ -144,6 +148,7 @@ def sample_unlabelled(name: str, limit: int, known: Container[str]) -> list[str]
     Raises:
         DataError: the file is not there, or no line is left.
     """
+    # The seed is fixed: equal files give equal lines, to every student and every run.
     path = find_data(name, remedy="check distil.unlabelled")
     lines: list[str] = []
     draw = random.Random(0)
