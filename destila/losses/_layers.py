@@ -1,4 +1,4 @@
-"""What terms over inner states share: which layers meet, where, and how their widths are made equal."""
+"""What terms over inner states share: which layers meet, where, and how widths are made equal."""
 
 from __future__ import annotations
 
@@ -12,14 +12,23 @@ from destila.errors import ConfigError
 from destila.losses.term import LossContext, ModelShape, Term
 
 Layers = Literal["uniform", "last"] | tuple[tuple[int, int], ...]
-"""Which layers meet: spread evenly, the teacher's last ones, or pairs (student, teacher); 0 is the embedding output."""
+"""Which layers meet: spread evenly, the teacher's last ones, or pairs (student, teacher).
+
+Layer 0 is the embedding output.
+"""
 
 Pool = Literal["auto", "token", "first", "mean"]
-"""Where states meet: at tokens, or at units by their first token or the mean of their tokens; auto: tokens if equal."""
+"""Where states meet: at tokens, or at units, by their first token or the mean of their tokens.
+
+auto: at tokens where both models read the same ones.
+"""
 
 
 def unbound(name: str) -> Term:
-    """Return the term while a recipe is only read: its options are checked, the models are not there yet."""
+    """Build a stand-in for a term while a recipe is only read.
+
+    Its options are checked by then; the models are not there yet.
+    """
 
     def fn(*_: Any) -> Tensor:
         raise AssertionError(f"term '{name}' was built without models")
@@ -38,9 +47,11 @@ def models(setting: LossContext, name: str, *kinds: str) -> tuple[ModelShape, Mo
     Raises:
         ConfigError: one of them cannot show a kind of state.
     """
+    # a recipe that is only read
     if setting.student is None or setting.teacher is None:
         return None
 
+    # queries, keys and attention maps cannot be had of every architecture
     for role, shape in (("student", setting.student), ("teacher", setting.teacher)):
         lacks = [kind for kind in kinds if kind not in shape.kinds]
         if lacks:
@@ -59,8 +70,9 @@ def layer_pairs(
 
     Args:
         name: the term's, for messages.
-        layers: "uniform": student layer m meets teacher layer m N / M, rounded up (TinyBERT, Jiao et al. 2020,
-            section 3.1). "last": it meets N - M + m (PKD-Last, Sun et al. 2019). Else the pairs themselves.
+        layers: "uniform": student layer m meets teacher layer m N / M, rounded up (TinyBERT, Jiao
+            et al. 2020, section 3.1). "last": it meets N - M + m (PKD-Last, Sun et al. 2019). Else
+            the pairs themselves.
         student: of M layers.
         teacher: of N layers.
         embeddings: the embedding outputs, layer 0, meet too.
@@ -70,8 +82,12 @@ def layer_pairs(
     """
     m_layers, n_layers = student.layers, teacher.layers
     first = [(0, 0)] if embeddings else []
+
+    # spread evenly; the negations round up
     if layers == "uniform":
         return first + [(m, -(-m * n_layers // m_layers)) for m in range(1, m_layers + 1)]
+
+    # the student's layers meet the teacher's uppermost ones
     if layers == "last":
         if m_layers > n_layers:
             raise ConfigError(
@@ -97,14 +113,18 @@ def layer_pairs(
 
 
 def pool_of(name: str, pool: Pool, pads: bool, setting: LossContext) -> str:
-    """Return the Term's pool; raise ConfigError where pads are to count and positions are units.
+    """Decide what a position of a term is; see `Term.pool`.
 
     Args:
         name: the term's, for the message.
         pool: as the recipe says; "auto" is a token where both models read the same ones.
         pads: pads count as tokens.
         setting: says whether tokens are the same.
+
+    Raises:
+        ConfigError: pads are to count and positions are units.
     """
+    # pads are tokens of no unit
     if pads and pool not in ("auto", "token"):
         raise ConfigError(
             f"term '{name}': pads = true counts tokens and pool = \"{pool}\" counts units:"
@@ -112,6 +132,8 @@ def pool_of(name: str, pool: Pool, pads: bool, setting: LossContext) -> str:
         )
     if pads:
         return "padded"
+
+    # other tokens meet at units, each by what a head reads of it: its first token
     if pool != "auto":
         return pool
     return "token" if setting.same_tokens else "first"
@@ -128,8 +150,8 @@ def projections(
 ) -> nn.ModuleList | None:
     """Make linear maps from the student's width to the teacher's; None where none is needed.
 
-    New weights are normal(0, 1 / sqrt(H)), so that the size of a normalised state is kept, each from its own generator
-    keyed by (seed, term, position).
+    New weights are normal(0, 1 / sqrt(H)), so that the size of a normalised state is kept, each
+    from its own generator keyed by (seed, term, position).
 
     Args:
         name: the term's.
@@ -145,6 +167,8 @@ def projections(
     assert setting.student is not None
     assert setting.teacher is not None
     width, wanted = setting.student.hidden, setting.teacher.hidden
+
+    # what the recipe allows, and what the widths need
     if project == "never" and width != wanted:
         raise ConfigError(
             f"term '{name}': the student is {width} wide and the teacher {wanted},"
@@ -159,6 +183,7 @@ def projections(
         nn.Linear(width, wanted, bias=bias, device="meta") for _ in range(number)
     ).to_empty(device="cpu")
 
+    # the same start in every process and whatever else is built before
     with torch.no_grad():
         for i, each in enumerate(maps):
             assert isinstance(each, nn.Linear)
@@ -175,5 +200,7 @@ def projected(maps: nn.ModuleList | None, number: int, values: Tensor) -> Tensor
     values = values.float()
     if maps is None:
         return values
+
+    # a shared map serves every pair
     mapped: Tensor = maps[min(number, len(maps) - 1)](values)
     return mapped

@@ -1,8 +1,9 @@
 """Signals as rows: one distribution per row, with what counts and what does not.
 
-A softmax runs over classes (axis 2: a distribution per unit) or over units (axis 1: a distribution per example
-and column, as in start and end of a span). Here both become rows [..., K], so that a loss is written once.
-Everything is float32, also under autocast: half precision loses the tail of a softmax.
+A softmax runs over classes (axis 2: a distribution per unit) or over units (axis 1: a distribution
+per example and column, as in start and end of a span). Here both become rows [..., K], so that a
+loss is written once. Everything is float32, also under autocast: half precision loses the tail of a
+softmax.
 """
 
 from __future__ import annotations
@@ -16,42 +17,58 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Distributions to compare: keep [..., K] marks real entries, live [...] rows that count.
+    """Distributions to compare.
 
-    axis 2: rows [B, U, K=C], weight 1. axis 1: rows [B, C, K=U], weight 1/C, so that an example counts once.
+    axis 2: rows [B, U, K=C], weight 1.
+    axis 1: rows [B, C, K=U], weight 1/C, so that an example counts once.
     """
 
     axis: int
-    keep: Tensor
-    live: Tensor
+    keep: Tensor  # bool [..., K], real entries of a row
+    live: Tensor  # bool [...], rows that count
     weight: float
 
     def of(self, logits: Tensor) -> Tensor:
-        """Turn logits [B, U, C] into float32 rows; zero where nothing counts, so no gradient or NaN comes from there."""
-        rows = logits.float() if self.axis == 2 else logits.float().transpose(1, 2)
+        """Turn logits [B, U, C] into float32 rows [..., K].
+
+        Masked entries are zero, so that neither a gradient nor a NaN comes from there.
+        """
+        rows = logits.float() if self.axis == 2 else logits.float().transpose(1, 2)  # [..., K]
         return rows.masked_fill(~self.keep, 0.0)
 
     def log_softmax(self, rows: Tensor) -> Tensor:
         """Compute log-probabilities of rows over their kept entries; zero at the others."""
-        shut = ~self.keep & self.live.unsqueeze(-1)  # a row in which nothing is kept would give NaN
-        return F.log_softmax(rows.masked_fill(shut, -torch.inf), dim=-1).masked_fill(
-            ~self.keep, 0.0
-        )
+        # rows that do not count stay open: all entries at -inf would give NaN
+        shut = ~self.keep & self.live.unsqueeze(-1)  # [..., K]
+        log_p = F.log_softmax(rows.masked_fill(shut, -torch.inf), dim=-1)
+
+        # -inf at masked entries would turn 0 * log p into NaN
+        return log_p.masked_fill(~self.keep, 0.0)
 
     def softmax(self, rows: Tensor) -> Tensor:
         """Compute probabilities of rows over their kept entries; zero at the others."""
         return self.log_softmax(rows).exp().masked_fill(~self.keep, 0.0)
 
     def total(self, values: Tensor) -> Tensor:
-        """Sum values [...] over the rows that count; a zero with a gradient of zero when none does."""
+        """Sum values [...] over the rows that count; without any, zero with a gradient of zero."""
         return values.masked_fill(~self.live, 0.0).sum() * self.weight
 
 
 def rows_of(logits: Tensor, mask: Tensor, axis: int) -> Rows:
-    """Return the rows of logits [B, U, C] under a unit mask [B, U]; axis is 1 (units) or 2 (classes)."""
+    """Find which rows and entries of logits count.
+
+    Args:
+        logits: [B, U, C], of which only the shape matters.
+        mask: [B, U], units that count.
+        axis: what a distribution runs over: 2, the classes of a unit, or 1, the units of an
+            example.
+    """
+    # every class of a unit that counts is real
     if axis == 2:
         return Rows(axis, mask.unsqueeze(-1).expand_as(logits), mask, 1.0)
     assert axis == 1, f"a Signal is a distribution over axis 1 or 2, not {axis}"
+
+    # every column runs over the units that count; an example without any has no row
     classes = logits.shape[2]
-    keep = mask.unsqueeze(1).expand(-1, classes, -1)
+    keep = mask.unsqueeze(1).expand(-1, classes, -1)  # [B, C, U]
     return Rows(axis, keep, keep.any(-1), 1.0 / classes)

@@ -2,10 +2,12 @@
 
     sum_(m, n) 1/A * sum_a 1/K * sum_k (S_m[a, q, k] - T_n[a, q, k])^2      for every query token q
 
-Jiao et al. 2020, "TinyBERT: Distilling BERT for Natural Language Understanding", equation 7, which takes the scores
-before the softmax because they converged faster. SpanishTinyRoBERTa's code takes the probabilities.
+Jiao et al. 2020, "TinyBERT: Distilling BERT for Natural Language Understanding", equation 7, which
+takes the scores before the softmax because they converged faster. SpanishTinyRoBERTa's code takes
+the probabilities.
 
-Shapes: maps [B, A, L, L], mask [B, L]; A heads, K real key tokens. All masked: zero, with a gradient of zero.
+Shapes: maps [B, A, L, L], mask [B, L]; A heads, K real key tokens.
+All masked: zero, with a gradient of zero.
 """
 
 from __future__ import annotations
@@ -42,11 +44,17 @@ class Options(_Options):
 
 
 def build(options: Options, setting: LossContext) -> Term:
-    """Build the term; raise ConfigError for layers that are not there or head counts that differ."""
+    """Build the term.
+
+    Raises:
+        ConfigError: a layer is not there, or head counts differ.
+    """
     kind = "attention" if options.what == "probabilities" else "scores"
     both = models(setting, "attention", kind)
     if both is None:
         return unbound("attention")
+
+    # a map of one head has no partner in a model with fewer heads
     small, large = both
     if options.heads == "match" and small.heads != large.heads:
         raise ConfigError(
@@ -61,13 +69,17 @@ def build(options: Options, setting: LossContext) -> Term:
         mask: Tensor,
         axis: int,  # noqa: ARG001
     ) -> Tensor:
+        # a pair counts when both its query and its key are real
         out = ~(mask[:, None, :, None] & mask[:, None, None, :])  # [B, 1, L, L]
-        keys = mask.sum(-1)[:, None, None].clamp(min=1)
+        keys = mask.sum(-1)[:, None, None].clamp(min=1)  # [B, 1, 1]
+
         sums = []
         for m, n in chosen:
-            a, b = student[kind, m].float(), teacher[kind, n].detach().float()
+            a, b = student[kind, m].float(), teacher[kind, n].detach().float()  # [B, A, L, L]
             if options.heads == "mean":
-                a, b = a.mean(1, keepdim=True), b.mean(1, keepdim=True)
+                a, b = a.mean(1, keepdim=True), b.mean(1, keepdim=True)  # [B, 1, L, L]
+
+            # the mean over heads and real keys, the sum over queries
             square = (a.masked_fill(out, 0.0) - b.masked_fill(out, 0.0)).square()
             sums.append((square.mean(1) / keys).sum())
         return torch.stack(sums).sum()

@@ -2,11 +2,11 @@
 
     1 - cos(W s, t)
 
-Sanh et al. 2019, "DistilBERT, a distilled version of BERT", section 2 ("cosine embedding loss"). The map W is learned
-and only there when the widths differ.
+Sanh et al. 2019, "DistilBERT, a distilled version of BERT", section 2 ("cosine embedding loss").
+The map W is learned and only there when the widths differ.
 
-Shapes: student's states [B, P, H_s], teacher's [B, P, H_t], mask [B, P]; a position P is a token, or a unit where
-tokens differ. All masked: zero, with a gradient of zero.
+Shapes: student's states [B, P, H_s], teacher's [B, P, H_t], mask [B, P]; a position P is a token,
+or a unit where tokens differ. All masked: zero, with a gradient of zero.
 """
 
 from __future__ import annotations
@@ -38,10 +38,16 @@ class Options(_Options):
 
 
 def build(options: Options, setting: LossContext) -> Term:
-    """Build the term; raise ConfigError for widths that cannot meet."""
+    """Build the term.
+
+    Raises:
+        ConfigError: the widths cannot meet.
+    """
     both = models(setting, "cosine", "hidden")
     if both is None:
         return unbound("cosine")
+
+    # the last layer of each, whatever their numbers
     last, teacher_last = ("hidden", both[0].layers), ("hidden", both[1].layers)
     maps = projections("cosine", setting, 1, project=options.project, bias=options.bias)
 
@@ -51,10 +57,10 @@ def build(options: Options, setting: LossContext) -> Term:
         mask: Tensor,
         axis: int,  # noqa: ARG001
     ) -> Tensor:
-        states = projected(maps, 0, student[last][mask])  # [N, H]
-        return (
-            1 - F.cosine_similarity(states, teacher[teacher_last].detach()[mask].float(), dim=-1)
-        ).sum()
+        # only positions that count are mapped
+        states = projected(maps, 0, student[last][mask])  # [N, H_t]
+        wanted = teacher[teacher_last].detach()[mask].float()  # [N, H_t]
+        return (1 - F.cosine_similarity(states, wanted, dim=-1)).sum()
 
     pool = pool_of("cosine", options.pool, False, setting)
     return Term(

@@ -2,10 +2,12 @@
 
     -w_y * log q_y,   q = softmax(student)
 
-Label smoothing e (Szegedy et al. 2016, section 7) moves the mass e from the gold class evenly to all classes.
-Balanced weights are w_c = N / (C * n_c) over the N units of the training set, so their mean over it is 1.
-Shapes: student [B, U, C], mask [B, U]; target ids [B, U] for axis 2 (classes), unit numbers [B, C] for axis 1
-(one per column); IGNORE does not count. All masked: zero, with a gradient of zero.
+Label smoothing e (Szegedy et al. 2016, section 7) moves the mass e from the gold class evenly to
+all classes. Balanced weights are w_c = N / (C * n_c) over the N units of the training set, so their
+mean over it is 1.
+
+Shapes: student [B, U, C], mask [B, U]; target ids [B, U] for axis 2 (classes), unit numbers [B, C]
+for axis 1 (one per column); IGNORE does not count. All masked: zero, with a gradient of zero.
 """
 
 from __future__ import annotations
@@ -37,31 +39,45 @@ class Options(_Options):
 
 
 def build(options: Options, setting: LossContext) -> Term:
-    """Build the term; raise ConfigError when weights are asked for that the class counts cannot give."""
+    """Build the term.
+
+    Raises:
+        ConfigError: weights are asked for that the class counts cannot give.
+    """
     weights = _weights(options, setting.class_counts)
     smoothing = options.label_smoothing
 
     def fn(student: Tensor, target: Tensor, mask: Tensor, axis: int) -> Tensor:
         if axis == 2:
             target = target.masked_fill(~mask, IGNORE)
-            if (
-                smoothing == 0 and weights is None
-            ):  # over a vocabulary the general way would take six copies of the rows
-                live = target != IGNORE
-                rest = (student, target) if bool(live.all()) else (student[live], target[live])
-                return F.cross_entropy(
-                    rest[0].flatten(0, -2).float(), rest[1].flatten(), reduction="sum"
-                )
+        if axis == 2 and smoothing == 0 and weights is None:
+            return _plain(student, target)
+
+        # gold ids [..., 1] beside the rows; where there is none any class will do, it is left out
         rows = rows_of(student, mask, axis)
-        live = rows.live & (target != IGNORE)
+        live = rows.live & (target != IGNORE)  # [...]
         gold = target.masked_fill(~live, 0).unsqueeze(-1)
-        log_q = rows.log_softmax(rows.of(student))
+        log_q = rows.log_softmax(rows.of(student))  # [..., K]
+
+        # the wanted distribution: e / K everywhere, and the rest of the mass at the gold entry
         smooth = smoothing * rows.keep / rows.keep.sum(-1, keepdim=True).clamp(min=1)
-        wanted = smooth.scatter_add(-1, gold, torch.full_like(log_q, 1 - smoothing))
+        wanted = smooth.scatter_add(-1, gold, torch.full_like(log_q, 1 - smoothing))  # [..., K]
+
         loss = -(wanted * log_q * _fit(weights, log_q)).sum(-1)
         return rows.total(loss.masked_fill(~live, 0.0))
 
     return Term(name="hard", needs="target", fn=fn)
+
+
+def _plain(student: Tensor, target: Tensor) -> Tensor:
+    """Sum the cross-entropy over classes, without smoothing or weights.
+
+    Over a vocabulary the general way would take six copies of the rows.
+    """
+    live = target != IGNORE  # [B, U]
+    if not bool(live.all()):
+        student, target = student[live], target[live]  # [N, C], [N]
+    return F.cross_entropy(student.flatten(0, -2).float(), target.flatten(), reduction="sum")
 
 
 def _weights(options: Options, counts: Sequence[int] | None) -> list[float] | None:
@@ -69,15 +85,18 @@ def _weights(options: Options, counts: Sequence[int] | None) -> list[float] | No
     chosen = options.class_weights
     if chosen == "none":
         return None
+
+    # N / (C * n_c); a class that the training set lacks is never gold, so any weight will do
     if chosen == "balanced":
         if counts is None:
             raise ConfigError(
-                "loss 'hard': class_weights = 'balanced' needs a training set whose labels are counted"
+                "loss 'hard': class_weights = 'balanced' needs a training set whose labels are"
+                " counted"
             )
         total = sum(counts)
-        return [
-            total / (len(counts) * n) if n else 1.0 for n in counts
-        ]  # an absent class is never gold
+        return [total / (len(counts) * n) if n else 1.0 for n in counts]
+
+    # weights that the recipe gives, one per label
     if counts is not None and len(chosen) != len(counts):
         raise ConfigError(
             f"loss 'hard': class_weights has {len(chosen)} numbers for {len(counts)} labels"

@@ -1,13 +1,15 @@
-"""Mean squared difference of hidden states, layer by layer, through a learned map where widths differ.
+"""Mean squared difference of hidden states, layer by layer, with a learned map if widths differ.
 
     sum_(m, n) 1/H_t * || W_m s_m - t_n ||^2
 
-Jiao et al. 2020, "TinyBERT: Distilling BERT for Natural Language Understanding", equations 8 and 9 (embedding output
-included). With `normalise`, the patient distillation of Sun et al. 2019, "Patient Knowledge Distillation for BERT
-Model Compression", equation 7: both vectors are divided by their length, and the squares are not averaged over H.
+Jiao et al. 2020, "TinyBERT: Distilling BERT for Natural Language Understanding", equations 8 and 9
+(embedding output included). With `normalise`, the patient distillation of Sun et al. 2019, "Patient
+Knowledge Distillation for BERT Model Compression", equation 7: both vectors are divided by their
+length, and the squares are not averaged over H.
 
-Shapes: student's states [B, P, H_s], teacher's [B, P, H_t], mask [B, P]. A position P is a token where both models
-read the same tokens, else a unit: its first token or the mean of its tokens. All masked: zero, with a gradient of zero.
+Shapes: student's states [B, P, H_s], teacher's [B, P, H_t], mask [B, P]. A position P is a token
+where both models read the same tokens, else a unit: its first token or the mean of its tokens.
+All masked: zero, with a gradient of zero.
 """
 
 from __future__ import annotations
@@ -60,16 +62,18 @@ class Options(_Options):
 
 
 def build(options: Options, setting: LossContext) -> Term:
-    """Build the term; raise ConfigError for layers that are not there or widths that cannot meet."""
+    """Build the term.
+
+    Raises:
+        ConfigError: a layer is not there, or the widths cannot meet.
+    """
     both = models(setting, "hidden", "hidden")
     if both is None:
         return unbound("hidden")
-    chosen = layer_pairs(
-        "hidden",
-        options.layers,
-        *both,
-        embeddings=True if options.layers not in ("uniform", "last") else options.embeddings,
-    )
+
+    # pairs that the recipe names may be of the embedding outputs, whatever `embeddings` says
+    named = options.layers not in ("uniform", "last")
+    chosen = layer_pairs("hidden", options.layers, *both, embeddings=named or options.embeddings)
     maps = projections(
         "hidden",
         setting,
@@ -87,12 +91,14 @@ def build(options: Options, setting: LossContext) -> Term:
     ) -> Tensor:
         sums = []
         for i, (m, n) in enumerate(chosen):
-            states = projected(maps, i, student["hidden", m][mask])  # [N, H]
-            wanted = teacher["hidden", n].detach()[mask].float()
+            # only positions that count are mapped
+            states = projected(maps, i, student["hidden", m][mask])  # [N, H_t]
+            wanted = teacher["hidden", n].detach()[mask].float()  # [N, H_t]
+
+            # of unit vectors the squares are not averaged: their sum is 2 - 2 cos already
             if options.normalise:
-                sums.append(
-                    (F.normalize(states, dim=-1) - F.normalize(wanted, dim=-1)).square().sum()
-                )
+                states, wanted = F.normalize(states, dim=-1), F.normalize(wanted, dim=-1)
+                sums.append((states - wanted).square().sum())
             else:
                 sums.append((states - wanted).square().mean(-1).sum())
         return torch.stack(sums).sum()

@@ -2,13 +2,17 @@
 
     T^2 * sum_k p_k (log p_k - log q_k),   p = softmax(teacher / T),   q = softmax(student / T)
 
-Hinton, Vinyals and Dean 2015, "Distilling the Knowledge in a Neural Network", section 2; T^2 keeps the size of
-the gradient as T changes. Speedy Gonzales (Cañete and Bravo-Marquez 2023) uses T = 1 without gold labels.
-Shapes: student and teacher [B, U, C], mask [B, U], axis 2 (classes) or 1 (units, masked ones at -inf).
+Hinton, Vinyals and Dean 2015, "Distilling the Knowledge in a Neural Network", section 2; T^2 keeps
+the size of the gradient as T changes. Speedy Gonzales (Cañete and Bravo-Marquez 2023) uses T = 1
+without gold labels.
+
+Shapes: student and teacher [B, U, C], mask [B, U], axis 2 (a distribution over classes per unit) or
+1 (over an example's units per column, masked ones at -inf).
 All masked: zero, with a gradient of zero.
 
-SpanishTinyRoBERTa's code compares start and end over every position of the padded window, pads included: `pads` does
-so, for comparisons only. It needs the teacher on the fly, since a cache keeps no pads.
+SpanishTinyRoBERTa's code compares start and end over every position of the padded window, pads
+included: `pads` does so, for comparisons only. It needs the teacher on the fly, since a cache keeps
+no pads.
 """
 
 from __future__ import annotations
@@ -42,25 +46,39 @@ class Options(_Options):
 
 
 def build(options: Options, setting: LossContext) -> Term:
-    """Build the term; raise ConfigError for `pads` where positions are not what the softmax runs over."""
+    """Build the term.
+
+    Raises:
+        ConfigError: `pads` is set for a task whose softmax does not run over positions.
+    """
     temperature = options.temperature
 
-    def fn(student: Tensor, teacher: Tensor, mask: Tensor, axis: int) -> Tensor:
-        if axis == 2:  # over a vocabulary the general way would take six copies of the rows
-            log_q = F.log_softmax(student[mask].float() / temperature, -1)
-            log_p = F.log_softmax(teacher.detach()[mask].float() / temperature, -1)
-            return F.kl_div(log_q, log_p, log_target=True, reduction="sum") * temperature**2
-        rows = rows_of(student, mask, axis)
-        log_q = rows.log_softmax(rows.of(student) / temperature)
-        target = rows.of(teacher.detach()) / temperature
+    def over_classes(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
+        # only units that count are copied: with a vocabulary as classes, all rows would not fit
+        log_q = F.log_softmax(student[mask].float() / temperature, -1)  # [N, C]
+        log_p = F.log_softmax(teacher[mask].float() / temperature, -1)  # [N, C]
+        return F.kl_div(log_q, log_p, log_target=True, reduction="sum")
+
+    def over_units(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
+        # a row is a column of one example: its start or its end, over the units
+        rows = rows_of(student, mask, axis=1)
+        log_q = rows.log_softmax(rows.of(student) / temperature)  # [B, C, U]
+        target = rows.of(teacher) / temperature  # [B, C, U]
         p, log_p = rows.softmax(target), rows.log_softmax(target)
-        return rows.total((p * (log_p - log_q)).sum(-1)) * temperature**2
+        return rows.total((p * (log_p - log_q)).sum(-1))
+
+    def fn(student: Tensor, teacher: Tensor, mask: Tensor, axis: int) -> Tensor:
+        compare = over_classes if axis == 2 else over_units
+        return compare(student, teacher.detach(), mask) * temperature**2
 
     if not options.pads:
         return Term(name="kl", needs="signal", fn=fn)
+
+    # with pads the logits of every token are compared, which no signal of units holds
     if setting.student is not None and setting.axis != 1:
         raise ConfigError(
-            "term 'kl': pads = true is for questions, whose softmax runs over positions: leave it out"
+            "term 'kl': pads = true is for questions, whose softmax runs over positions:"
+            " leave it out"
         )
 
     def over_all(

@@ -2,7 +2,9 @@
 
     -log q_y,   q = softmax(student),   y = 1 when they were
 
-Lan et al. 2020, "ALBERT", section 3.1: harder than next-sentence prediction, which topics alone give away.
+Lan et al. 2020, "ALBERT", section 3.1: harder than next-sentence prediction, which topics alone
+give away.
+
 Shapes: student [1, K, 2], target [1, K], mask [1, K], for the K texts of a batch that have a label.
 None of them: zero, with a gradient of zero.
 """
@@ -20,8 +22,8 @@ class Options(_Options):
     """Options of `use = "order"`: none."""
 
 
-def build(options: Options, setting: LossContext) -> Term:  # noqa: ARG001 - the signature of every loss
-    """Build the term."""
+def build(options: Options, setting: LossContext) -> Term:  # noqa: ARG001
+    """Build the term; the setting is not used."""
 
     def fn(student: Tensor, target: Tensor, mask: Tensor, axis: int) -> Tensor:  # noqa: ARG001
         return F.cross_entropy(student[mask].float(), target[mask], reduction="sum")

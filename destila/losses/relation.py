@@ -1,14 +1,16 @@
-"""How tokens relate to each other inside attention: queries with queries, keys with keys, values with values.
+"""How tokens relate inside attention: queries with queries, keys with keys, values with values.
 
-    sum_(x in q, k, v) 1/R * sum_r KL( softmax(T_xr T_xr' / sqrt(d_t)) || softmax(S_xr S_xr' / sqrt(d_s)) )
+    sum_(x in q, k, v) 1/R * sum_r KL( P_xr || Q_xr ),
+    P_xr = softmax(T_xr T_xr' / sqrt(d_t)),   Q_xr = softmax(S_xr S_xr' / sqrt(d_s))
 
-for every token's row. Wang et al. 2021, "MiniLMv2: Multi-Head Self-Attention Relation Distillation for Compressing
-Pretrained Transformers", equations 5 to 8: the vectors of all heads are put side by side and cut into R relation heads of
-d = H / R values, so that neither widths nor heads need to agree. One layer of each model; for teachers of 24 layers the
-paper takes the teacher's 21st, else the last.
+for every token's row. Wang et al. 2021, "MiniLMv2: Multi-Head Self-Attention Relation Distillation
+for Compressing Pretrained Transformers", equations 5 to 8: the vectors of all heads are put side by
+side and cut into R relation heads of d = H / R values, so that neither widths nor heads need to
+agree. One layer of each model; for teachers of 24 layers the paper takes the teacher's 21st, else
+the last.
 
-Shapes: student's states [B, P, H_s], teacher's [B, P, H_t], mask [B, P]; a position P is a token, or a unit where
-tokens differ (our extension). All masked: zero, with a gradient of zero.
+Shapes: student's states [B, P, H_s], teacher's [B, P, H_t], mask [B, P]; a position P is a token,
+or a unit where tokens differ (our extension). All masked: zero, with a gradient of zero.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from destila.types import State
 
 _KINDS = ("query", "key", "value")
 _LEAST = 16
-"""Values of a relation head in the narrower model, where the recipe does not say how many heads: as in the paper."""
+"""Values of a relation head in the narrower model, as in the paper; a recipe may set the heads."""
 
 
 class Options(_Options):
@@ -46,19 +48,26 @@ class Options(_Options):
 
 
 def build(options: Options, setting: LossContext) -> Term:
-    """Build the term; raise ConfigError when the relation heads do not divide both widths."""
+    """Build the term.
+
+    Raises:
+        ConfigError: the relation heads do not divide both widths, or an example is its only unit.
+    """
     both = models(setting, "relation", *_KINDS)
     if both is None:
         return unbound("relation")
-    ((m, n),) = layer_pairs(
-        "relation", (options.layers or (both[0].layers, both[1].layers),), *both, embeddings=False
-    )
+
+    # one layer of each model, the last ones unless the recipe names others
+    named = options.layers or (both[0].layers, both[1].layers)
+    ((m, n),) = layer_pairs("relation", (named,), *both, embeddings=False)
     heads = _heads(options.heads, *both)
     pool = pool_of("relation", options.pool, False, setting)
+
+    # a single unit relates to nothing but itself
     if setting.whole_example and pool != "token":
         raise ConfigError(
-            "term 'relation' relates units with each other, and of a text to classify there is one: train the student "
-            "with the teacher's tokenizer, or use 'hidden' or 'cosine'"
+            "term 'relation' relates units with each other, and of a text to classify there is one:"
+            " train the student with the teacher's tokenizer, or use 'hidden' or 'cosine'"
         )
 
     def fn(
@@ -69,14 +78,13 @@ def build(options: Options, setting: LossContext) -> Term:
     ) -> Tensor:
         sums = []
         for kind in _KINDS:
-            log_q = _relations(student[kind, m], mask, heads)
+            log_q = _relations(student[kind, m], mask, heads)  # [B, R, P, P]
             log_p = _relations(teacher[kind, n].detach(), mask, heads)
-            row = (
-                (log_p.exp() * (log_p - log_q))
-                .masked_fill(~mask[:, None, None, :], 0.0)
-                .sum(-1)
-                .mean(1)
-            )  # [B, P]
+
+            # what masked positions say to each other means nothing: leave out columns, then rows
+            divergence = log_p.exp() * (log_p - log_q)
+            divergence = divergence.masked_fill(~mask[:, None, None, :], 0.0)
+            row = divergence.sum(-1).mean(1)  # [B, P]
             sums.append(row.masked_fill(~mask, 0.0).sum())
         return torch.stack(sums).sum()
 
@@ -91,25 +99,37 @@ def build(options: Options, setting: LossContext) -> Term:
 
 
 def _heads(wanted: int | None, student: ModelShape, teacher: ModelShape) -> int:
+    """Choose the number of relation heads, which divides both widths."""
     common = gcd(student.hidden, teacher.hidden)
+
+    # as many as leave 16 values in each of the narrower model
     if wanted is None:
         most = max(1, min(student.hidden, teacher.hidden) // _LEAST)
         return max(n for n in range(1, most + 1) if common % n == 0)
     if common % wanted:
         raise ConfigError(
-            f"term 'relation': heads = {wanted} must divide the widths of student ({student.hidden}) and teacher "
-            f"({teacher.hidden}), that is {common}"
+            f"term 'relation': heads = {wanted} must divide the widths of student"
+            f" ({student.hidden}) and teacher ({teacher.hidden}), that is {common}"
         )
     return wanted
 
 
 def _relations(values: Tensor, mask: Tensor, heads: int) -> Tensor:
-    """Compute log-probabilities [B, R, P, P] of states [B, P, H] over real positions; what is masked is finite and meaningless."""
+    """Compute how positions relate, as log-probabilities [B, R, P, P] over the real ones.
+
+    What is masked comes out finite and without meaning.
+
+    Args:
+        values: queries, keys or values [B, P, H], all heads side by side.
+        mask: [B, P], real positions.
+        heads: R relation heads.
+    """
+    # cut the width into relation heads of D = H / R values
     b, positions, hidden = values.shape
     values = values.float().masked_fill(~mask.unsqueeze(-1), 0.0)
     split = values.view(b, positions, heads, hidden // heads).transpose(1, 2)  # [B, R, P, D]
     scores = torch.matmul(split, split.transpose(-1, -2)) * (hidden // heads) ** -0.5
-    shut = (
-        ~mask[:, None, None, :] & mask.any(-1)[:, None, None, None]
-    )  # a row without any position would give NaN
+
+    # an example without any real position stays open: a row that is shut would give NaN
+    shut = ~mask[:, None, None, :] & mask.any(-1)[:, None, None, None]  # [B, 1, 1, P]
     return F.log_softmax(scores.masked_fill(shut, -1e30), dim=-1)

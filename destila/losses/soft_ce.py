@@ -2,9 +2,12 @@
 
     -T^2 * sum_k p_k log q_k,   p = softmax(teacher / T),   q = softmax(student / T)
 
-Hinton, Vinyals and Dean 2015, section 2. It differs from `kl` by the teacher's entropy, which has no gradient:
-training is the same, the number on the screen is not, and it is not zero at equality.
-Shapes: student and teacher [B, U, C], mask [B, U], axis 2 (classes) or 1 (units, masked ones at -inf).
+Hinton, Vinyals and Dean 2015, section 2. It differs from `kl` by the teacher's entropy, which has
+no
+gradient: training is the same, the number on the screen is not, and it is not zero at equality.
+
+Shapes: student and teacher [B, U, C], mask [B, U], axis 2 (classes) or 1 (units, masked ones at
+-inf).
 All masked: zero, with a gradient of zero.
 """
 
@@ -32,8 +35,10 @@ def build(options: Options, setting: LossContext) -> Term:  # noqa: ARG001
 
     def fn(student: Tensor, teacher: Tensor, mask: Tensor, axis: int) -> Tensor:
         rows = rows_of(student, mask, axis)
-        log_q = rows.log_softmax(rows.of(student) / temperature)
+        log_q = rows.log_softmax(rows.of(student) / temperature)  # [..., K]
         p = rows.softmax(rows.of(teacher.detach()) / temperature)
+
+        # both are zero at masked entries, which add nothing
         return -rows.total((p * log_q).sum(-1)) * temperature**2
 
     return Term(name="soft_ce", needs="signal", fn=fn)

@@ -1,4 +1,4 @@
-"""A term of a loss: what it compares, what it may know when it is built, and what it needs of a task."""
+"""A term of a loss: what it compares, what it may know, and what it needs of a task."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class Objective(Protocol):
     """What a loss needs of a task, or of pre-training: which logits meet which targets.
 
-    axis: the axis of Signal.logits that is a distribution. whole_example: an example is its only unit.
+    axis: the axis of Signal.logits that is a distribution.
+    whole_example: an example is its only unit.
     """
 
     axis: int
@@ -36,7 +37,11 @@ class Objective(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ModelShape:
-    """What a loss term may know of a model. kinds: of State that it can show. name, tokenizer: for messages."""
+    """What a loss term may know of a model.
+
+    name, tokenizer: for messages.
+    kinds: of State that it can show.
+    """
 
     name: str
     tokenizer: str
@@ -56,7 +61,10 @@ class LossContext:
     axis, whole_example: the task's.
     seed: of weights that a term learns.
 
-    Example: LossContext(class_counts=(700, 300), student=small, teacher=large, same_tokens=False, axis=2, seed=7)
+    Example: a pair of models with a tokenizer each:
+
+        LossContext(class_counts=(700, 300), student=small, teacher=large, same_tokens=False,
+                    axis=2, seed=7)
     """
 
     class_counts: Sequence[int] | None = None
@@ -77,21 +85,25 @@ class Term:
         "order": labels of sentence order; fn sees logits [1, K, 2] and targets [1, K].
         "signal": the teacher's logits [B, U, C].
         "states": inner states of both models.
-    fn: (student logits [B, U, C], target or teacher logits, mask bool [B, U], axis) -> the **sum** over masked-in
-        units (axis 2) or examples (axis 1) as a scalar; the weighted loss divides by the global count, so that
-        accumulation and data parallelism do not change it. Zero, with a gradient of zero, when everything is masked.
-        For states: ({state: student's [B, P, ...]}, {state: teacher's}, mask bool [B, P], axis) -> the sum over
-        masked-in positions.
+    fn: (student logits [B, U, C], target or teacher logits, mask bool [B, U], axis) -> the **sum**
+        over masked-in units (axis 2) or examples (axis 1) as a scalar; the weighted loss divides by
+        the global count, so that accumulation and data parallelism do not change it. Zero, with a
+        gradient of zero, when everything is masked.
+        For states: ({state: student's [B, P, ...]}, {state: teacher's}, mask bool [B, P], axis) ->
+        the sum over masked-in positions.
 
     The rest is for states alone.
 
     student, teacher: those it compares; no others are kept.
-    pool: what a position P is: "token" (every real token), "padded" (pads too), or a unit, by its "first" token or
-        the "mean" of its tokens.
+    pool: what a position P is: "token" (every real token), "padded" (pads too), or a unit, by its
+        "first" token or the "mean" of its tokens.
     windows: the count is of windows, not of positions.
     module: weights that it learns.
 
-    Example: Term(name="hidden", needs="states", fn=fn, student=(("hidden", 2),), teacher=(("hidden", 12),), pool="mean")
+    Example: the second layer of a student beside the last one of a teacher:
+
+        Term(name="hidden", needs="states", fn=fn, student=(("hidden", 2),),
+             teacher=(("hidden", 12),), pool="mean")
     """
 
     name: str
@@ -109,10 +121,17 @@ class Term:
         return self.pool in ("token", "padded")
 
     def inputs(self, task: Objective, output: Output, batch: Batch) -> tuple[Any, Any, Tensor, int]:
-        """Return what `fn` is called with for a batch: student, target or teacher, mask, axis; raise ConfigError."""
+        """Return what `fn` is called with for a batch: student, target or teacher, mask, axis.
+
+        Raises:
+            ConfigError: the batch has no teacher, or the model no sentence-order head.
+        """
+        # gold labels, where there are some
         if self.needs == "target":
             logits = task.supervised(output, batch)
             return logits.logits, task.targets(batch), logits.mask, task.axis
+
+        # the K texts of the batch are the units of one example
         if self.needs == "order":
             if output.order is None:
                 raise ConfigError(
@@ -120,10 +139,13 @@ class Term:
                 )
             labels = _order(batch)
             return output.order[None], labels[None], (labels != IGNORE)[None], task.axis
+
+        # what the teacher says of each unit
         if self.needs == "signal":
             teacher = _teacher(batch)
             return task.signal(output, batch).logits, teacher.logits, teacher.mask, task.axis
 
+        # what happens inside
         states = _teacher_states(batch)
         student = self._student_states(output, batch, whole_example=task.whole_example)
         return student, states.states[self.pool], states.masks[self.pool], task.axis
@@ -136,6 +158,7 @@ class Term:
         if self.needs == "order":
             return len(_order(batch))
 
+        # over axis 1 a row is one distribution, however many units it runs over
         if self.needs == "states":
             counted, by_row = _teacher_states(batch).masks[self.pool], self.windows
         elif self.needs == "target":
@@ -147,11 +170,13 @@ class Term:
     def _student_states(
         self, output: Output, batch: Batch, *, whole_example: bool
     ) -> Mapping[State, Tensor]:
-        """Return the student's states that the term compares, pooled to units where tokens differ."""
+        """Return the student's states that the term compares, by unit where tokens differ."""
         shown = {("logits", 0): output.logits, **output.states}
         states = {state: shown[state] for state in self.student}
         if self.same_tokens:
             return states
+
+        # other tokens: the two models meet at units
         return {
             state: pool_states(value, batch, self.pool, whole_example=whole_example)
             for state, value in states.items()
@@ -166,6 +191,7 @@ def _order(batch: Batch) -> Tensor:
 
 
 def _teacher(batch: Batch) -> Signal:
+    """Return the teacher's signal; raise ConfigError when there is none."""
     if batch.teacher is None:
         raise ConfigError(
             "a term of the loss needs a teacher and there is none:"
@@ -175,6 +201,7 @@ def _teacher(batch: Batch) -> Signal:
 
 
 def _teacher_states(batch: Batch) -> TeacherStates:
+    """Return the teacher's states; raise ConfigError when there are none."""
     if batch.teacher_states is None:
         raise ConfigError(
             "a term of the loss looks inside a teacher and there is none:"

@@ -1,7 +1,7 @@
-"""Task families, one class and one file each: what a unit is, how text becomes features, what is scored.
+"""Task families, one class and one file each: what a unit is, what is read and what is scored.
 
-`classify.py`, `tag.py` and `span/` each define `TASK`. A name in a data set's header is the file's name, or the path
-of a `.py` file that defines one. No torch is imported until a loss is computed.
+`classify.py`, `tag.py` and `span/` each define `TASK`. A name in a data set's header is the file's
+name, or the path of a `.py` file that defines one. No torch is imported until a loss is computed.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ def task_of(name: str, settings: Mapping[str, Any] | None = None) -> Task:
 
     Args:
         name: the name of a shipped task, or the path of a file that defines `TASK`.
-        settings: a recipe's top-level values or what a model folder's destila.json says; a task reads its own keys.
-            None: the task as it comes.
+        settings: a recipe's top-level values or what a model folder's destila.json says; a task
+            reads its own keys. None: the task as it comes.
 
     Raises:
         ConfigError: there is no such task, or a setting of it is wrong.
@@ -39,10 +39,10 @@ def task_of_folder(info: FolderInfo) -> Task:
 
 
 def check_shipped(info: FolderInfo) -> None:
-    """Raise ModelError when a folder's task is in a file of the user's, which other machines do not have."""
+    """Raise ModelError when a folder's task is in a file of the user's, which others do not have."""
     name = str(info.extra.get("task") or info.task)
     if name.endswith(".py"):
         raise ModelError(
-            f"{info.path} is a model of the task in {name}: an exported folder has to run where that file is not,"
-            f" so only models of {', '.join(plugins.names('tasks'))} are exported"
+            f"{info.path} is a model of the task in {name}: an exported folder has to run where that"
+            f" file is not, so only models of {', '.join(plugins.names('tasks'))} are exported"
         )

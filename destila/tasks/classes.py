@@ -1,4 +1,4 @@
-"""What tasks that give every unit one of C classes share: ids of labels, predictions, and the loss of gold labels."""
+"""What tasks of classes share: ids of labels, predictions, and the loss of gold labels."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ CHUNK = 4096
 
 def check_length(tokenizer: Tokenizer, max_length: int) -> None:
     """Raise TokenizerError for a window longer than what the tokenizer's model was made for."""
+    # some tokenizers do not say what their model holds
     if tokenizer.max_length and max_length > tokenizer.max_length:
         raise TokenizerError(
             f"max_length = {max_length} but {tokenizer.source} holds at most {tokenizer.max_length}"
@@ -26,9 +27,10 @@ def check_length(tokenizer: Tokenizer, max_length: int) -> None:
 
 
 def class_id(example: Example, label: object, ids: Mapping[str, int]) -> int:
-    """Look up the class of a label, IGNORE for None; raise DataError for a label the model does not have."""
+    """Look up the class of a label, IGNORE for None; raise DataError for an unknown label."""
     if label is None:
         return IGNORE
+
     if str(label) not in ids:
         raise DataError(
             f"example '{example.id}' has the label '{label}', which is not one of the model's."
@@ -38,14 +40,21 @@ def class_id(example: Example, label: object, ids: Mapping[str, int]) -> int:
 
 
 def best_classes(rows: Sequence[np.ndarray], labels: Sequence[str]) -> list[Prediction]:
-    """Make one Prediction per row of logits [U, C]: softmax over classes, first class among equals."""
+    """Make one Prediction per row of logits [U, C]: the most probable class of every unit.
+
+    Args:
+        rows: logits of each example.
+        labels: names in the order of the logits; among equals the first wins.
+    """
     return [_best_classes(np.asarray(row, np.float32), labels) for row in rows]
 
 
 def _best_classes(row: np.ndarray, labels: Sequence[str]) -> Prediction:
+    """Choose the classes of one example, from logits [U, C]."""
     if not len(row):
         return Prediction((), np.zeros((0, len(labels)), np.float32))
 
+    # softmax without the largest logit, which could overflow
     shifted = np.exp(row - row.max(axis=-1, keepdims=True))
     probabilities = shifted / shifted.sum(axis=-1, keepdims=True)  # [U, C]
     return Prediction(tuple(labels[i] for i in probabilities.argmax(axis=-1)), probabilities)
@@ -72,4 +81,5 @@ def gold_loss(
         gold_logits = row[np.arange(len(gold)), [ids[name] for name in gold]] - top[:, 0]  # [U]
         total += float((np.log(np.exp(row - top).sum(-1)) - gold_logits).sum())
         count += len(gold)
+
     return total / max(1, count)

@@ -1,6 +1,12 @@
 """Classification of one text or of a pair: the unit is the example, read at the first token.
 
-Texts are truncated, the longest of a pair first as the published systems do, and the encoding counts how often.
+A task is one object with three parts: from a text to windows (`encode`), from a model's logits to
+scores (`join_windows`, `decode`, `score`), and what training compares (`signal`, `targets`). This
+is
+the simplest of them: one window per example, one unit per window, one label per unit.
+
+Texts are truncated, the longest of a pair first as the published systems do, and the encoding
+counts how often.
 """
 
 from __future__ import annotations
@@ -80,19 +86,26 @@ class ClassifyTask(Task):
         """
         check_length(tokenizer, max_length)
         ids = {label: i for i, label in enumerate(labels)}
+
         features: list[Features] = []
         truncated = 0
         for start in range(0, len(examples), CHUNK):
+            # many texts at once keep the tokenizer's threads busy; not every example has a pair
             chunk = examples[start : start + CHUNK]
             first = _first_texts(chunk, tokenizer, max_length - tokenizer.special_count(False))
             second = iter(tokenizer.text([e.pair for e in chunk if e.pair is not None]))
+
             for row, (example, text) in enumerate(zip(chunk, first, strict=True), start):
                 pair = next(second) if example.pair is not None else None
+
+                # cut what does not fit beside the specials
                 room = max_length - tokenizer.special_count(pair is not None)
                 kept, kept_pair = _fit(text, pair, room)
                 truncated += _tokens(kept, kept_pair) < _tokens(text, pair)
+
                 target = class_id(example, example.target, ids)
                 features.append(_window(row, kept, kept_pair, target, tokenizer))
+
         return Encoded(features, {"truncated": truncated})
 
     # from a model's logits to scores
@@ -101,6 +114,7 @@ class ClassifyTask(Task):
         self, features: Sequence[Features], values: Sequence[np.ndarray]
     ) -> UnitLogits:
         """Return logits [1, C] of every example, in order."""
+        # an example is one window, so its logits [C] are its only row
         rows = {
             feature.row: np.asarray(value, np.float32)[None]
             for feature, value in zip(features, values, strict=True)
@@ -121,7 +135,7 @@ class ClassifyTask(Task):
     def to_json(
         self, example: Example, prediction: Prediction, labels: Sequence[str]
     ) -> dict[str, Any]:
-        """Write a prediction as the documented object: the text, its label and every probability."""
+        """Write a prediction as the documented object: text, label and every probability."""
         chances = zip(labels, prediction.probabilities[0], strict=True)
         return {
             "id": example.id,
@@ -135,6 +149,7 @@ class ClassifyTask(Task):
         self, examples: Sequence[Example], rows: Sequence[Any], labels: Sequence[str]
     ) -> float:
         """Compute the mean cross-entropy of the gold labels over examples, in nats."""
+        # an unlabelled example has no unit to be wrong about
         golds = [[e.target] if e.target is not None else [] for e in examples]
         return gold_loss(golds, rows, labels)
 
@@ -180,6 +195,7 @@ class ClassifyTask(Task):
 
     def signal(self, output: Output, batch: Batch) -> Signal:
         """Return logits [B, 1, C]: the example is the only unit."""
+        # a classification head has pooled the tokens already, [B, C]
         return Signal(output.logits.unsqueeze(1), batch.unit_mask)
 
     def targets(self, batch: Batch) -> Tensor:
@@ -196,10 +212,18 @@ class ClassifyTask(Task):
 
 
 def _first_texts(examples: Sequence[Example], tokenizer: Tokenizer, room: int) -> list[Pieces]:
-    """Tokenise each example's text; of a long one that stands alone only a beginning that fills `room` tokens.
+    """Tokenise each example's text, but of a long one no more than what fills a window.
 
-    The beginning ends at a blank, which no tokenizer crosses, so its tokens are those of the whole text.
+    Only a text that stands alone is shortened: of a pair the shorter text decides what is cut. The
+    beginning that is kept ends at a blank, which no tokenizer crosses, so its tokens are those of
+    the whole text.
+
+    Args:
+        examples: of which the pair, if there is one, is not read here.
+        tokenizer: of the model.
+        room: tokens that a window holds beside its specials.
     """
+    # where each beginning ends; -1: the text is read whole
     longest = _LETTERS * room
     ends = [
         e.text.rfind(" ", 0, longest) if e.pair is None and len(e.text) > longest else -1
@@ -218,21 +242,27 @@ def _first_texts(examples: Sequence[Example], tokenizer: Tokenizer, room: int) -
 
 
 def _fit(text: Pieces, pair: Pieces | None, room: int) -> tuple[Pieces, Pieces | None]:
-    """Cut both texts to `room` tokens together, the longer one first, to the token as transformers does."""
+    """Cut both texts to `room` tokens together, the longer one first, as transformers does.
+
+    With room for 7 a text of 6 tokens beside one of 2 keeps 5, and 6 beside 6 become 3 and 4.
+    """
     total = _tokens(text, pair)
     if total <= room:
         return text, pair
 
+    # a text gives way down to half of the room; of an odd room the longer text keeps one more
     m = len(text.ids)
     n = total - m
-    half = (room + 1) // 2 if m > n else room // 2  # of an odd room the longer text keeps one more
+    half = (room + 1) // 2 if m > n else room // 2
     m = min(m, max(room - n, half))
     n = min(n, room - m)
+
     kept = Pieces(text.ids[:m], text.spans[:m])
     return kept, None if pair is None else Pieces(pair.ids[:n], pair.spans[:n])
 
 
 def _tokens(text: Pieces, pair: Pieces | None) -> int:
+    """Count the tokens of a text and its pair, without specials."""
     return len(text.ids) + (0 if pair is None else len(pair.ids))
 
 
@@ -241,8 +271,11 @@ def _window(
 ) -> Features:
     """Frame a text or a pair that fits; its only unit is the first token."""
     input_ids, type_ids, spans, _ = tokenizer.frame(text, pair)
+
+    # the head reads the first token, which stands for the whole example
     unit = np.full(len(input_ids), -1, np.int32)  # [L]
     unit[0] = 0
+
     return Features(
         row=row,
         window=0,
@@ -257,10 +290,12 @@ def _window(
 
 
 def _golds(examples: Sequence[Example]) -> list[str]:
+    """List the gold label of every example."""
     return [str(e.target) for e in examples]
 
 
 def _names(predictions: Sequence[Prediction]) -> list[str]:
+    """List the label that a model gives to every example."""
     return [p.labels[0] for p in predictions]
 
 

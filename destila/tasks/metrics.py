@@ -1,15 +1,16 @@
 """Scores of predictions: ratios 0-1 under fixed keys, from label names alone.
 
-Entity F1 is the CoNLL-2002 one (conlleval, seqeval's default mode): an entity counts when type, start and end
-all agree, and a stray `I-` opens an entity. The papers' POS "F1" is the same counting on tags without a prefix,
-where the first letter acts as the prefix (`NOUN` -> `N` + `OUN`) and equal neighbours merge; here it is
-`chunk_f1`, apart from the word accuracy `pos_accuracy`, because the two are not comparable.
+Entity F1 is the CoNLL-2002 one (conlleval, seqeval's default mode): an entity counts when type,
+start and end all agree, and a stray `I-` opens an entity. The papers' POS "F1" is the same counting
+on tags without a prefix, where the first letter acts as the prefix (`NOUN` -> `N` + `OUN`) and
+equal neighbours merge; here it is `chunk_f1`, apart from the word accuracy `pos_accuracy`, because
+the two are not comparable.
 
 Expected calibration error: Guo et al. 2017, equation 3, 15 bins of equal width on the top class.
 Matthews correlation for many classes: Gorodkin 2004, equation 8.
 
-Every main score is also a function of additive counts per example (`items`), so that a bootstrap can resample
-examples without the labels.
+Every main score is also a function of additive counts per example (`items`), so that a bootstrap
+can resample examples without the labels.
 """
 
 from __future__ import annotations
@@ -26,7 +27,10 @@ Labels = Sequence[str] | Sequence[Sequence[str]]
 """One label per example, or one sequence of labels per example."""
 
 BINS = 15
+"""Bins of the expected calibration error."""
+
 OUTSIDE = "O"
+"""The label of a word that is part of no entity."""
 
 
 def is_bio(labels: Sequence[str]) -> bool:
@@ -52,7 +56,8 @@ def classification(
     Raises:
         DataError: there is nothing to score, lengths differ or a label is unknown.
     """
-    table = _table(labels, gold, predicted)
+    table = _table(labels, gold, predicted)  # [C, C], gold in rows
+
     scores = {
         "accuracy": float(np.trace(table) / table.sum()),
         "macro_f1": _macro_f1(table),
@@ -60,6 +65,7 @@ def classification(
     }
     if probabilities is not None:
         scores["ece"] = ece(gold, labels, probabilities)
+
     return scores
 
 
@@ -84,6 +90,8 @@ def tagging(
     """
     flat_gold, flat_predicted = _paired(gold, predicted)
     accuracy = _equal(flat_gold, flat_predicted) / len(flat_gold)
+
+    # entities for BIO labels, words and the papers' chunks for others
     if is_bio(labels):
         counts = np.sum(items("entity_f1", gold, predicted), axis=0)
         precision, recall, f1 = _prf(*counts.tolist())
@@ -94,33 +102,39 @@ def tagging(
     scores["accuracy"] = accuracy
     if probabilities is not None:
         scores["ece"] = ece(flat_gold, labels, probabilities)
+
     return scores
 
 
 def entities(tags: Sequence[str]) -> list[tuple[str, int, int]]:
-    """List the entities of one sentence as (type, start, end), end exclusive, in order; seqeval's default reading.
+    """List the entities of one sentence as (type, start, end), end exclusive, in order.
 
-    `I-X` after `O` or after another type opens an entity; `B-` always opens one.
+    As seqeval reads by default: `I-X` after `O` or after another type opens an entity; `B-` always
+    opens one. Tags B-PER I-PER O B-LOC are [("PER", 0, 2), ("LOC", 3, 4)].
     """
     spans = []
     before, kind_before, start = OUTSIDE, "", 0
-    for position, tag in enumerate(
-        [*tags, OUTSIDE]
-    ):  # an `O` behind the last word closes what is open
+
+    # an `O` behind the last word closes what is open
+    for position, tag in enumerate([*tags, OUTSIDE]):
         prefix, kind = _split(tag)
+
+        # one entity may end where the next one starts
         if _ends(before, kind_before, prefix, kind):
             spans.append((kind_before, start, position))
         if _starts(before, kind_before, prefix, kind):
             start = position
         before, kind_before = prefix, kind
+
     return spans
 
 
 def chunk_f1(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> float:
     """Compute the papers' POS "F1": micro F1 of seqeval's chunks over tags without a prefix.
 
-    All sentences are read as one sequence with an `O` after each, as seqeval does: a tag of one letter, or `_`,
-    has the same type as that `O` and so chunks of it depend on the neighbouring sentence.
+    All sentences are read as one sequence with an `O` after each, as seqeval does: a tag of one
+    letter, or `_`, has the same type as that `O`, so chunks of it depend on the neighbouring
+    sentence.
     """
     _paired(gold, predicted)
     wanted, guessed = _chunks(gold), _chunks(predicted)
@@ -128,16 +142,26 @@ def chunk_f1(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) 
 
 
 def _chunks(sentences: Sequence[Sequence[str]]) -> Counter[tuple[str, int, int]]:
+    """Count the chunks of all sentences, read as one sequence."""
     joined: list[str] = []
     for tags in sentences:
         joined += [*tags, OUTSIDE]
+
     return Counter(entities(joined))
 
 
 def ece(gold: Sequence[str], labels: Sequence[str], probabilities: np.ndarray) -> float:
-    """Compute the expected calibration error of probabilities [N, C]: the mean gap of confidence and accuracy.
+    """Compute the expected calibration error: the mean gap of confidence and accuracy.
 
     The gap of a bin counts by the examples in it.
+
+    Args:
+        gold: the label of each of N units.
+        labels: all there are, in the order of the probabilities.
+        probabilities: [N, C].
+
+    Raises:
+        DataError: the probabilities have another shape.
     """
     probabilities = np.asarray(probabilities, dtype=np.float64)
     if probabilities.shape != (len(gold), len(labels)):
@@ -146,11 +170,12 @@ def ece(gold: Sequence[str], labels: Sequence[str], probabilities: np.ndarray) -
             f" {(len(gold), len(labels))}: one row per label"
         )
 
+    # how sure the model is of its best label, and whether it is right
     confidence = probabilities.max(axis=1)  # [N]
     best = np.array([labels[i] for i in probabilities.argmax(axis=1)])
     right = best == np.asarray(gold)
 
-    # a bin holds its upper edge
+    # a bin holds its upper edge; its summed gap is what it weighs in the mean over units
     bins = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
     gaps = np.bincount(bins, weights=right - confidence, minlength=BINS)
     return float(np.abs(gaps).sum() / len(gold))
@@ -169,6 +194,7 @@ def per_label(
     """
     by_entity = main == "entity_f1"
     counts = _by_entity(labels, gold, predicted) if by_entity else _by_unit(labels, gold, predicted)
+
     names = ("precision", "recall", "f1")
     return {
         label: {**dict(zip(names, _prf(*row), strict=True)), "support": float(row[2])}
@@ -181,6 +207,8 @@ def _by_entity(
 ) -> dict[str, tuple[int, int, int]]:
     """Count true positives, predicted and gold entities of every type."""
     true, guessed, wanted = Counter[str](), Counter[str](), Counter[str]()
+
+    # within a sentence an entity is its type and its place
     for tags, guess in zip(gold, predicted, strict=True):
         spans, guessed_spans = set(entities(tags)), set(entities(guess))
         true.update(kind for kind, _, _ in spans & guessed_spans)
@@ -207,7 +235,10 @@ def confusion(labels: Sequence[str], gold: Labels, predicted: Labels) -> list[li
 
 
 def tables(main: str, labels: Sequence[str], gold: Labels, predicted: Labels) -> dict[str, Any]:
-    """Make the tables of a report: per_label, confusion, and the labels that name its rows; `main` as there."""
+    """Make the tables of a report: per_label, confusion, and the labels that name its rows.
+
+    The arguments are those of `per_label`.
+    """
     return {
         "labels": list(labels),
         "per_label": per_label(main, labels, gold, predicted),
@@ -225,14 +256,25 @@ def items(main: str, gold: Labels, predicted: Labels) -> list[list[int]]:
     """Count what is behind a main score in every example, so that counts add up over examples.
 
     accuracy and pos_accuracy: [right, all]; entity_f1: [true positives, predicted, gold].
+
+    Args:
+        main: the key of the main score.
+        gold: labels of every example.
+        predicted: as many.
+
+    Raises:
+        DataError: the two sides do not line up.
     """
     _paired(gold, predicted)
+
+    # right answers and all of them
     pairs = zip(gold, predicted, strict=True)
     if main == "accuracy":
         return [[int(label == guess), 1] for label, guess in pairs]
     if main == "pos_accuracy":
         return [[_equal(tags, guess), len(tags)] for tags, guess in pairs]
 
+    # entities on both sides and on either
     counts = []
     for tags, guess in pairs:
         wanted, guessed = set(entities(tags)), set(entities(guess))
@@ -246,7 +288,16 @@ def score_of_items(main: str, counts: Sequence[float] | np.ndarray) -> float:
 
 
 def scores_of_items(main: str, counts: np.ndarray) -> np.ndarray:
-    """Compute the main score of each row of summed counts [..., K]; raise ConfigError for one without counts."""
+    """Compute the main score of each row of counts.
+
+    Args:
+        main: the key of the main score.
+        counts: summed over examples, [..., K].
+
+    Raises:
+        ConfigError: the score has no additive counts.
+    """
+    # accuracy is right / all, F1 is 2 * true / (predicted + gold)
     if main in ("accuracy", "pos_accuracy", "f1"):
         top, bottom = counts[..., 0], counts[..., 1]
     elif main == "entity_f1":
@@ -255,13 +306,15 @@ def scores_of_items(main: str, counts: np.ndarray) -> np.ndarray:
         raise ConfigError(
             f"score '{main}' has no additive counts: use accuracy, pos_accuracy or entity_f1"
         )
+
+    # a score of nothing is 0
     nothing = np.zeros(np.shape(top))
     result: np.ndarray = np.divide(top, bottom, out=nothing, where=np.asarray(bottom) > 0)
     return result
 
 
 def _split(tag: str) -> tuple[str, str]:
-    """Split a tag into prefix and type: `B-PER` into (B, PER), `NOUN` into (N, OUN), a bare letter has type `_`."""
+    """Split a tag into prefix and type: `B-PER` is (B, PER), `NOUN` (N, OUN), a bare letter has `_`."""
     return tag[0], tag[1:].split("-", maxsplit=1)[-1] or "_"
 
 
@@ -293,6 +346,7 @@ def _prf(true_positives: float, predicted: float, gold: float) -> tuple[float, f
 
 def _paired(gold: Labels, predicted: Labels) -> tuple[list[str], list[str]]:
     """Flatten both sides to unit labels; raise DataError when they do not line up or hold nothing."""
+    # as many examples, and in each as many words
     if len(gold) != len(predicted):
         raise DataError(
             f"{len(predicted)} predictions for {len(gold)} labelled examples: give one for each"
@@ -308,6 +362,7 @@ def _paired(gold: Labels, predicted: Labels) -> tuple[list[str], list[str]]:
 
 
 def _flat(side: Iterable[Any]) -> list[str]:
+    """Put the labels of all units in one list, whether an example has one label or many."""
     flat: list[str] = []
     for row in side:
         flat += [row] if isinstance(row, str) else row
@@ -315,6 +370,7 @@ def _flat(side: Iterable[Any]) -> list[str]:
 
 
 def _equal(one: Sequence[str], other: Sequence[str]) -> int:
+    """Count the places at which two sequences agree."""
     return sum(a == b for a, b in zip(one, other, strict=True))
 
 
@@ -327,6 +383,8 @@ def _table(labels: Sequence[str], gold: Sequence[str], predicted: Sequence[str])
         raise DataError(
             f"label '{unknown[0]}' is not one of the {len(labels)} labels {', '.join(labels)}"
         )
+
+    # `add.at` counts a pair as often as it occurs
     table = np.zeros((len(labels), len(labels)), dtype=np.int64)
     np.add.at(table, ([index[label] for label in gold], [index[label] for label in predicted]), 1)
     return table
@@ -344,5 +402,7 @@ def _mcc(table: np.ndarray) -> float:
     counts = table.astype(np.float64)
     total, right = counts.sum(), np.trace(counts)
     guesses, truths = counts.sum(0), counts.sum(1)  # [C]
+
+    # the product of both variances, times the fourth power of the total
     spread = (total**2 - guesses @ guesses) * (total**2 - truths @ truths)
     return float((right * total - guesses @ truths) / np.sqrt(spread)) if spread > 0 else 0.0

@@ -1,10 +1,12 @@
 """Tagging of given words: the unit is the word, read at its first sub-token.
 
-Nothing is truncated: long sentences are read in overlapping windows and each word is answered for once.
+Nothing is truncated: long sentences are read in overlapping windows and each word is answered for
+once.
 
-Two ways of meeting gold labels exist in the published systems and both are here: on the first sub-token only
-(Speedy Gonzales) or on every sub-token of the word (ALBETO's fine-tuning, spec trap T3). Prediction, scores and
-distillation always use first sub-tokens, so that both are compared on the same positions.
+Two ways of meeting gold labels exist in the published systems and both are here: on the first
+sub-token only (Speedy Gonzales) or on every sub-token of the word (ALBETO's fine-tuning, spec trap
+T3). Prediction, scores and distillation always use first sub-tokens, so that both are compared on
+the same positions.
 """
 
 from __future__ import annotations
@@ -41,7 +43,10 @@ if TYPE_CHECKING:
 
 
 class TagTask(Task):
-    """The tagging task. every_piece: gold labels on all sub-tokens of a word rather than the first."""
+    """The tagging task.
+
+    every_piece: gold labels are met on all sub-tokens of a word rather than on the first.
+    """
 
     name = "tag"
     head = "tag"
@@ -72,9 +77,11 @@ class TagTask(Task):
             text = string_of(row, "text", number)
             return Example(name, text, words=split_words(text))
 
+        # the text is what the words make with one blank between them
         words = row["words"]
         if not isinstance(words, list) or not all(isinstance(w, str) and w.strip() for w in words):
             raise DataError(f"text {number + 1}: `words` must be a list of words: {shown(row)}")
+
         ends = [sum(len(w) + 1 for w in words[: i + 1]) - 1 for i in range(len(words))]
         spans = tuple((end - len(w), end) for w, end in zip(words, ends, strict=True))
         return Example(name, " ".join(words), words=spans)
@@ -87,7 +94,9 @@ class TagTask(Task):
         *,
         max_length: int,
     ) -> Encoded:
-        """Encode windows over each example's words, every word on its own; a word's unit holds its sub-tokens.
+        """Encode windows over each example's words, tokenised word by word.
+
+        The unit of a word holds its sub-tokens.
 
         The notes count `windowed` examples (more than one window) and `windows`.
 
@@ -98,15 +107,18 @@ class TagTask(Task):
             max_length: tokens of a window, specials included.
 
         Raises:
-            DataError: an example has more or fewer labels than words, or a label that is not one of `labels`.
+            DataError: an example has more or fewer labels than words, or a label that is not one of
+                `labels`.
             TokenizerError: a single word is longer than a window.
         """
         check_length(tokenizer, max_length)
         ids = {label: i for i, label in enumerate(labels)}
         capacity = max_length - tokenizer.special_count(False)
+
         features: list[Features] = []
         windowed = 0
         for start in range(0, len(examples), CHUNK):
+            # many texts at once keep the tokenizer's threads busy
             chunk = examples[start : start + CHUNK]
             joined = tokenizer.words_joined([(e.text, e.words) for e in chunk])
             for row, (example, (pieces, sizes)) in enumerate(
@@ -114,11 +126,13 @@ class TagTask(Task):
             ):
                 target = _word_classes(example, ids)  # [words]
                 windows = _plan(example, sizes, capacity, tokenizer)
+
                 windowed += len(windows) > 1
                 features += [
                     _window(row, number, window, pieces, sizes, target, tokenizer)
                     for number, window in enumerate(windows)
                 ]
+
         return Encoded(features, {"windowed": windowed, "windows": len(features)})
 
     # from a model's logits to scores
@@ -127,6 +141,7 @@ class TagTask(Task):
         self, features: Sequence[Features], values: Sequence[np.ndarray]
     ) -> UnitLogits:
         """Return logits [U, C] of every example; each word is taken from the window that owns it."""
+        # how many words every example has
         words: dict[int, int] = {}
         for f in features:
             words[f.row] = max(words.get(f.row, 0), f.start + len(f.owned))
@@ -134,10 +149,13 @@ class TagTask(Task):
         rows: dict[int, np.ndarray] = {}
         for f, value in zip(features, values, strict=True):
             row = rows.setdefault(f.row, np.zeros((words[f.row], value.shape[-1]), np.float32))
+
+            # logits at the first sub-token of each word that this window owns
             units, first = np.unique(f.unit, return_index=True)
             kept = units >= 0
             kept[kept] = f.owned[units[kept]]
             row[f.start + units[kept]] = value[first[kept]]  # [owned words, C]
+
         return [rows[i] for i in sorted(rows)]
 
     unit_logits = join_windows
@@ -183,7 +201,7 @@ class TagTask(Task):
         predictions: Sequence[Prediction],
         labels: Sequence[str],
     ) -> dict[str, float]:
-        """Compute entity_f1 for BIO labels, pos_accuracy and chunk_f1 for others; accuracy and ece always."""
+        """Compute the scores that the labels call for; see `tasks.metrics.tagging`."""
         probabilities = np.concatenate([p.probabilities for p in predictions])  # [all words, C]
         return metrics.tagging(_golds(examples), _names(predictions), labels, probabilities)
 
@@ -221,6 +239,8 @@ class TagTask(Task):
         """Return gold class ids, [B, U] per word or [B, L] per sub-token."""
         if not self.every_piece:
             return batch.target
+
+        # every sub-token has the label of its word; specials have none
         per_token = batch.target.gather(1, batch.unit.clamp(min=0))  # [B, L]
         return per_token.masked_fill(batch.unit < 0, IGNORE)
 
@@ -230,7 +250,7 @@ class TagTask(Task):
         return Signal(logits, self.targets(batch) != IGNORE)
 
     def teacher_logits(self, row: np.ndarray, feature: Features) -> np.ndarray:
-        """Return the rows [U, C] of the window's words."""
+        """Return the rows [U, C] of the window's words, which are consecutive in the example."""
         return row[feature.start : feature.start + len(feature.owned)]
 
 
@@ -240,7 +260,13 @@ def labelled_spans(
     """Join the words of every entity: (span in the text, label, mean probability).
 
     Where the labels are not BIO every word is a span of its own.
+
+    Args:
+        words: their spans in the text.
+        prediction: a label and a distribution for each.
+        labels: all there are, in the order of the probabilities.
     """
+    # what the model gives to the label that it chose for each word
     index = {label: i for i, label in enumerate(labels)}
     chances = [
         float(row[index[label]])
@@ -249,6 +275,7 @@ def labelled_spans(
     if not metrics.is_bio(labels):
         return list(zip(words, prediction.labels, chances, strict=True))
 
+    # an entity ends where its last word ends
     return [
         ((words[first][0], words[end - 1][1]), kind, sum(chances[first:end]) / (end - first))
         for kind, first, end in metrics.entities(prediction.labels)
@@ -258,7 +285,17 @@ def labelled_spans(
 def _plan(
     example: Example, lengths: Sequence[int], capacity: int, tokenizer: Tokenizer
 ) -> list[Window]:
-    """Plan the windows of a sentence from the tokens of its words; raise TokenizerError for a word too long."""
+    """Plan the windows of a sentence.
+
+    Args:
+        example: the sentence.
+        lengths: tokens of each word.
+        capacity: tokens that a window holds beside its specials.
+        tokenizer: for the message.
+
+    Raises:
+        TokenizerError: a word does not fit a window.
+    """
     try:
         return plan(lengths, capacity)
     except ValueError as error:
@@ -291,6 +328,7 @@ def _window(
         target: the class id of each word, i32 [words].
         tokenizer: of the pieces.
     """
+    # the tokens of the window's words
     inside = sizes[window.start : window.end]
     first = sum(sizes[: window.start])
     last = first + sum(inside)
@@ -323,18 +361,23 @@ def _word_classes(example: Example, ids: Mapping[str, int]) -> np.ndarray:
     """Look up the class id of every word, i32 [words]; IGNORE in an unlabelled example."""
     if example.target is None:
         return np.full(len(example.words), IGNORE, np.int32)
+
     if len(example.target) != len(example.words):
         raise DataError(
-            f"example '{example.id}' has {len(example.words)} words and {len(example.target)} labels"
+            f"example '{example.id}' has {len(example.words)} words and"
+            f" {len(example.target)} labels"
         )
+
     return np.array([class_id(example, label, ids) for label in example.target], np.int32)
 
 
 def _golds(examples: Sequence[Example]) -> list[Sequence[str]]:
+    """List the gold labels of every example's words; none where it is unlabelled."""
     return [e.target or () for e in examples]
 
 
 def _names(predictions: Sequence[Prediction]) -> list[tuple[str, ...]]:
+    """List the labels that a model gives to every example's words."""
     return [p.labels for p in predictions]
 
 

@@ -1,13 +1,19 @@
 """Windows over units: how a text longer than the encoder is read without losing a word.
 
-A window is a run of consecutive units. Neighbouring windows overlap, and each unit in an overlap is *owned*
-by the window in which it is farther from a cut edge, so every unit is answered for exactly once.
+A window is a run of consecutive units. Neighbouring windows overlap, and each unit in an overlap is
+*owned* by the window in which it is farther from a cut edge, so every unit is answered for exactly
+once:
+
+    units                0 1 2 3 4 5 6 7
+    first window reads   0 1 2 3 4          and owns 0 1 2 3
+    second window reads        3 4 5 6 7    and owns 4 5 6 7
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,27 +27,34 @@ class Window:
 
 
 def plan(lengths: Sequence[int], capacity: int, *, overlap: float = 0.25) -> list[Window]:
-    """Plan windows that cover units of the given token lengths with at most `capacity` tokens each.
+    """Plan windows that cover all units.
 
-    overlap: share of a window's tokens read again by the next one. Raises ValueError holding the position
-    of a unit longer than the capacity.
+    Args:
+        lengths: tokens of each unit.
+        capacity: tokens that a window holds at most.
+        overlap: share of a window's tokens that the next one reads again.
+
+    Raises:
+        ValueError: a unit is longer than the capacity; it holds the unit's position.
     """
     for position, length in enumerate(lengths):
         if length > capacity:
             raise ValueError(position)
+
+    # what each window reads, and in the middle of each overlap the cut between two owners
     bounds = _bounds(lengths, capacity, overlap)
-    cuts = (
-        [0]
-        + [_middle(lengths, bounds[i + 1][0], bounds[i][1]) for i in range(len(bounds) - 1)]
-        + [len(lengths)]
-    )
+    overlaps = [(later[0], earlier[1]) for earlier, later in pairwise(bounds)]
+    cuts = [0, *(_middle(lengths, start, end) for start, end in overlaps), len(lengths)]
+
     return [Window(s, e, cuts[i], cuts[i + 1]) for i, (s, e) in enumerate(bounds)]
 
 
 def _bounds(lengths: Sequence[int], capacity: int, overlap: float) -> list[tuple[int, int]]:
+    """Plan the units [start, end) that each window reads; the arguments are those of `plan`."""
     bounds: list[tuple[int, int]] = []
     start = 0
     while True:
+        # as many units as fit
         end, used = start, 0
         while end < len(lengths) and used + lengths[end] <= capacity:
             used += lengths[end]
@@ -49,8 +62,9 @@ def _bounds(lengths: Sequence[int], capacity: int, overlap: float) -> list[tuple
         bounds.append((start, end))
         if end >= len(lengths):
             return bounds
+
+        # go back by an overlap, behind which the next unit must still fit, or nothing would advance
         back, again = end, 0
-        # the next unit must still fit behind the overlap, or the window would not advance
         room = min(int(overlap * capacity), capacity - lengths[end])
         while back > start + 1 and again + lengths[back - 1] <= room:
             back -= 1
@@ -59,7 +73,10 @@ def _bounds(lengths: Sequence[int], capacity: int, overlap: float) -> list[tuple
 
 
 def _middle(lengths: Sequence[int], start: int, end: int) -> int:
-    """Return the first unit of [start, end) with at least as many of its tokens before it as after it."""
+    """Find the unit in the middle of [start, end), by tokens.
+
+    It is the first one with at least as many tokens of the range before it as behind it.
+    """
     total, seen = sum(lengths[start:end]), 0
     for position in range(start, end):
         if 2 * seen + lengths[position] >= total:

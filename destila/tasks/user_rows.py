@@ -1,4 +1,7 @@
-"""Rows of a user, the objects that `destila predict` and the API are given, read with errors that show the row."""
+"""Rows of a user, read with errors that show the row.
+
+A row is an object that `destila predict` or the API is given.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,16 @@ _SHOWN = 80
 
 
 def string_of(row: Mapping[str, Any], key: str, number: int) -> str:
-    """Return the string under a key; raise DataError when there is none, counting rows from `number` + 1."""
+    """Return the string under a key.
+
+    Args:
+        row: a user's row.
+        key: of the string.
+        number: the row's position, from 0; messages count from 1.
+
+    Raises:
+        DataError: there is no string under the key.
+    """
     value = row.get(key)
     if not isinstance(value, str):
         raise DataError(f"text {number + 1} has no string under '{key}': {shown(row)}")

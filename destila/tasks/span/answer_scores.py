@@ -1,9 +1,10 @@
 """Exact match and F1 of answers as the published evaluation scripts count them.
 
-Official SQuAD v1.1 (Rajpurkar et al. 2016) and v2 (2018): lower case, ASCII punctuation deleted, the English articles
-a, an, the deleted, blanks collapsed; exact match compares the strings and F1 the bags of words, best over the references.
-The Spanish papers score with it too, though it leaves Spanish articles and ¿ ¡ « » alone. MLQA (Lewis et al. 2020) deletes
-the articles of the language and all Unicode punctuation. Both are given, because figures of one are no figures of the other.
+Official SQuAD v1.1 (Rajpurkar et al. 2016) and v2 (2018): lower case, ASCII punctuation deleted,
+the English articles a, an, the deleted, blanks collapsed; exact match compares the strings and F1
+the bags of words, best over the references. The Spanish papers score with it too, though it leaves
+Spanish articles and ¿ ¡ « » alone. MLQA (Lewis et al. 2020) deletes the articles of the language
+and all Unicode punctuation. Both are guess, because figures of one are no figures of the other.
 """
 
 from __future__ import annotations
@@ -41,30 +42,39 @@ def question(
 ) -> tuple[float, float]:
     """Compute exact match and F1 of one answer, each the best over its references.
 
-    answer: "" says that there is none. references: empty where there is none. v2: count as the v2 script does, which ignores
-    references of which normalisation leaves nothing, and gives two empty answers an F1 of 1 (v1.1: 0).
+    Args:
+        answer: "" says that there is none.
+        references: empty where there is none.
+        normalise: `official` or `spanish`.
+        v2: count as the v2 script does, which ignores references of which normalisation leaves
+            nothing, and gives two empty answers an F1 of 1 (v1.1: 0).
     """
-    given = normalise(answer)
+    guess = normalise(answer)
     golds = [normalise(reference) for reference in references]
     if v2:
         golds = [gold for gold in golds if gold] or [""]
-    pairs = [(float(given == gold), _f1(given.split(), gold.split(), v2=v2)) for gold in golds]
-    return max((exact for exact, _ in pairs), default=0.0), max(
-        (f1 for _, f1 in pairs), default=0.0
-    )
+
+    # the best match and the best F1 may be those of two references
+    exact = max((float(guess == gold) for gold in golds), default=0.0)
+    f1 = max((_f1(guess.split(), gold.split(), v2=v2) for gold in golds), default=0.0)
+    return exact, f1
 
 
 def scores(answers: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, float]:
     """Compute exact_match and f1 (official), exact_match_es and f1_es (Spanish), means over questions.
 
-    Where some questions have no reference, all are counted as in v2, and has_answer_em, has_answer_f1 (over questions with
-    a reference) and no_answer_accuracy (over the others) are added, officially normalised.
+    Where some questions have no reference, all are counted as in v2, and has_answer_em,
+    has_answer_f1 (over questions with a reference) and no_answer_accuracy (over the others) are
+    added, officially normalised.
     """
+    # both ways of normalising
     v2 = any(not r for r in references)
     table = per_question(answers, references, official)
     result = dict(zip(("exact_match", "f1"), table.mean(0).tolist(), strict=True))
     means = per_question(answers, references, spanish).mean(0)
     result |= dict(zip(("exact_match_es", "f1_es"), means.tolist(), strict=True))
+
+    # a model that never answers, or always does, shows here
     if v2:
         answered = np.array([bool(r) for r in references])
         if answered.any():
@@ -76,21 +86,26 @@ def scores(answers: Sequence[str], references: Sequence[Sequence[str]]) -> dict[
 def per_question(
     answers: Sequence[str], references: Sequence[Sequence[str]], normalise: Normalise
 ) -> np.ndarray:
-    """Compute exact match and F1 [N, 2] of every question; v2's rules where some questions have no reference."""
+    """Compute exact match and F1 [N, 2] of every question.
+
+    By the rules of v2 where some questions have no reference.
+    """
     v2 = any(not r for r in references)
     pairs = zip(answers, references, strict=True)
-    return np.array([question(answer, golds, normalise, v2=v2) for answer, golds in pairs]).reshape(
-        -1, 2
-    )
+    table = [question(answer, golds, normalise, v2=v2) for answer, golds in pairs]
+    return np.array(table).reshape(-1, 2)
 
 
-def _f1(given: list[str], gold: list[str], *, v2: bool) -> float:
-    if v2 and (not given or not gold):
-        return float(given == gold)
-    same = (Counter(given) & Counter(gold)).total()
-    return 2 * same / (len(given) + len(gold)) if same else 0.0
+def _f1(guess: list[str], gold: list[str], *, v2: bool) -> float:
+    """Compute the F1 of two bags of words."""
+    if v2 and (not guess or not gold):
+        return float(guess == gold)
+
+    same = (Counter(guess) & Counter(gold)).total()
+    return 2 * same / (len(guess) + len(gold)) if same else 0.0
 
 
 @cache
 def _is_punctuation(character: str) -> bool:
+    """Tell whether a character is punctuation, of Unicode or of ASCII (which counts $ and + too)."""
     return unicodedata.category(character).startswith("P") or character in _ASCII

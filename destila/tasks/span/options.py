@@ -16,7 +16,8 @@ class SpanOptions(Options):
     )
     unit: Literal["unit", "token", "position"] = opt(
         "unit",
-        "compared with the teacher: words, tokens of the context, or all positions; the last two need equal tokens",
+        "compared with the teacher: words, tokens of the context, or all positions; the last two"
+        " need equal tokens",
     )
     decoder: Literal["destila", "squad", "pipeline"] = opt(
         "destila",

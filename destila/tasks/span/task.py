@@ -1,13 +1,15 @@
-"""Answers to questions: where in the context they start and where they end, each a distribution over its units.
+"""Answers to questions: where in the context they start and end, each a distribution over units.
 
-A model says something of every token. Teachers and students with different tokenizers meet at units, the runs between
-blanks of the context, and unit 0, "no answer in this window", read at the first token:
+A model says something of every token. Teachers and students with different tokenizers meet at
+units, the runs between blanks of the context, and unit 0, "no answer in this window", read at the
+first token:
 
     unit_u = log sum_{t in u} exp(token_t)
 
-so that softmax over units adds up the probabilities of their tokens: at temperature 1 the divergence between units is
-at most that between tokens (the log sum inequality) and equal where every unit is one token. Gold answers meet tokens:
-the exact characters matter there, and there is no other tokenizer to agree with.
+so that softmax over units adds up the probabilities of their tokens: at temperature 1 the
+divergence between units is at most that between tokens (the log sum inequality) and equal where
+every unit is one token. Gold answers meet tokens: the exact characters matter there, and there is
+no other tokenizer to agree with.
 """
 
 from __future__ import annotations
@@ -84,9 +86,10 @@ class SpanTask(Task):
         self.equal_tokens = "" if span.unit == "unit" else f"span.unit = '{span.unit}'"
 
     def with_settings(self, settings: Mapping[str, Any]) -> SpanTask:
-        """Return the task with a `span` table; where `max_length` is known too, its plan of windows is settled.
+        """Return the task with a `span` table.
 
-        The plan is settled from the settings alone: a teacher that reads shorter windows keeps it.
+        Where `max_length` is known too, its plan of windows is settled, from the settings alone: a
+        teacher that reads shorter windows keeps it.
         """
         options = build_config(SpanOptions, dict(settings.get("span") or {}), where="span")
         if "max_length" in settings:
@@ -99,7 +102,7 @@ class SpanTask(Task):
         return self.options.model_dump()
 
     def facts(self) -> dict[str, Any]:
-        """Return the `span` table, without which a model would be read in other windows than in training."""
+        """Return the `span` table, without which texts would be read in other windows."""
         return {"span": self.settings()}
 
     # from a text to windows
@@ -128,11 +131,11 @@ class SpanTask(Task):
     def check_fit(
         self, examples: Sequence[Example], tokenizer: Tokenizer, *, max_length: int
     ) -> None:
-        """Raise TokenizerError or DataError for a question that `encode` would refuse, without its windows."""
+        """Raise TokenizerError or DataError for a question that `encode` would refuse."""
         check_fit(examples, tokenizer, max_length=max_length)
 
     def check_teacher(self, name: str, longest: int) -> None:
-        """Raise ConfigError for a teacher that reads fewer tokens at once than the plan of windows advances."""
+        """Raise ConfigError for a teacher that reads fewer tokens at once than a window advances."""
         if longest and longest < (self.options.stride or 1):
             raise ConfigError(
                 f"teacher '{name}' reads at most {longest} tokens, fewer than the stride of"
@@ -145,6 +148,7 @@ class SpanTask(Task):
         impossible = sum(e.answers == () for e in examples)
         if not impossible or self.options.null_threshold is not None:
             return ""
+
         return (
             f"{impossible} training questions have no answer, and every question will be answered:"
             " set span.null_threshold, for example to 0.0, so that models may say that there is none"
@@ -163,10 +167,10 @@ class SpanTask(Task):
         return [QuestionLogits(tuple(windows[row])) for row in sorted(windows)]
 
     def unit_logits(self, features: Sequence[Features], values: Sequence[np.ndarray]) -> UnitLogits:
-        """Return start and end logits f32 [cells, 2] of every question: log-sum-exp over a unit's tokens.
+        """Return start and end logits f32 [cells, 2] of every question: log-sum-exp over tokens.
 
-        A unit without a token is ABSENT. A planned window that was read in parts is joined as log-odds against each
-        part's own unit 0, their mean where two parts hold a unit.
+        A unit without a token is ABSENT. A planned window that was read in parts is joined as
+        log-odds against each part's own unit 0, their mean where two parts hold a unit.
         """
         return [_row(question.windows) for question in self.join_windows(features, values)]
 
@@ -205,21 +209,24 @@ class SpanTask(Task):
         rows: Sequence[Any],
         labels: Sequence[str],  # noqa: ARG002
     ) -> float:
-        """Compute the mean cross-entropy of the first reference's start and end over windows, in nats.
+        """Compute the mean cross-entropy of the first reference's ends over windows, in nats.
 
-        A distribution is over the first token and the context's (with `unit = "position"` over all); a window that
-        does not hold the answer points at the first token, as in Speedy Gonzales.
+        A distribution is over the first token and the context's (with `unit = "position"` over
+        all); a window that does not hold the answer points at the first token, as in Speedy
+        Gonzales.
         """
         total, count = 0.0, 0
         for example, row in zip(examples, rows, strict=True):
             if example.answers is None:
                 continue
+
             for feature, value in row.windows:
                 logits = value[feature.unit >= 0].astype(np.float64)  # [tokens of units, 2]
                 gold = value[self._target(feature, example), (0, 1)]  # [2]
                 with np.errstate(invalid="ignore"):  # not finite: for the caller to judge
                     total += float((np.logaddexp.reduce(logits, axis=0) - gold).mean())
                 count += 1
+
         return total / max(1, count)
 
     def main_score(self, labels: Sequence[str]) -> str:  # noqa: ARG002
@@ -232,7 +239,7 @@ class SpanTask(Task):
         predictions: Sequence[Prediction],
         labels: Sequence[str],  # noqa: ARG002
     ) -> dict[str, float]:
-        """Compute exact_match and f1 (official), exact_match_es and f1_es (MLQA's); see `tasks.span.answer_scores`."""
+        """Compute exact_match and f1, officially and as MLQA; see `tasks.span.answer_scores`."""
         return answer_scores.scores(_texts(predictions), _references(examples))
 
     def items(
@@ -256,10 +263,10 @@ class SpanTask(Task):
         """Count the `unanswered`, and group scores by_answer_length: words of the shortest reference."""
         answers, references = _texts(predictions), _references(examples)
         table = answer_scores.per_question(answers, references, answer_scores.official)  # [N, 2]
-        lengths = np.array(
-            [min((len(text.split()) for text in golds), default=0) for golds in references]
-        )
+        shortest = [min(golds, key=_count_words, default="") for golds in references]
+        lengths = np.array([_count_words(text) for text in shortest])  # [N]
 
+        # a group that no question falls into is left out
         groups = {}
         for name, low, high in _LENGTHS:
             inside = (lengths >= low) & (lengths <= high)
@@ -286,14 +293,19 @@ class SpanTask(Task):
         return batch.target
 
     def supervised(self, output: Output, batch: Batch) -> Signal:
-        """Return token logits [B, L, 2]; tokens of no unit (the question, separators) are no answer."""
+        """Return token logits [B, L, 2]; tokens of no unit (question, separators) are no answer."""
         return Signal(output.logits, batch.unit >= 0)
 
     def teacher_logits(self, row: np.ndarray, feature: Features) -> np.ndarray:
-        """Return the teacher's logits [U, 2] for the units of a window, from its row of all planned windows.
+        """Return the teacher's logits [U, 2] for the units of a window.
 
-        Where this tokenizer reads less than the planned window at once, the teacher's mass on the units outside goes
-        to unit 0, start and end apart: for this window the answer is elsewhere. Probabilities stay what they were.
+        Where this tokenizer reads less than the planned window at once, the teacher's mass on the
+        units outside goes to unit 0, start and end apart: for this window the answer is elsewhere.
+        Probabilities stay what they were.
+
+        Args:
+            row: the teacher's, over all planned windows of the question, [cells, 2].
+            feature: the student's window.
         """
         assert feature.cells is not None, "windows of questions know their cells"
         low, high = feature.planned
@@ -308,19 +320,27 @@ class SpanTask(Task):
         return logits
 
     def _target(self, feature: Features, example: Example) -> CharSpan:
-        """Find the tokens at which the first reference starts and ends; (0, 0) where the window lacks it."""
+        """Find the tokens at which the first reference starts and ends; (0, 0) for none here."""
         if not example.answers:
             return 0, 0
+
         low, high = context_tokens(feature, self.options.unit)
         ends = place_answer(feature.spans[low:high], example.pair or "", example.answers[0])
         return (ends[0] + low, ends[1] + low) if ends else (0, 0)
 
 
 def window_units(feature: Features, value: np.ndarray) -> np.ndarray:
-    """Add up tokens' logits [L, 2] to a window's units, f32 [U, 2]: log-sum-exp, ABSENT without a token."""
+    """Add up the probabilities of tokens to those of units, as logits f32 [U, 2].
+
+    Args:
+        feature: a window of L tokens.
+        value: their start and end logits [L, 2]; a unit without a token is ABSENT.
+    """
     units = np.full((len(feature.owned), 2), ABSENT, np.float32)
+
+    # tokens of a unit stand side by side, and units are in order
     kept = feature.unit >= 0
-    unit = feature.unit[kept]  # in order
+    unit = feature.unit[kept]
     starts = np.flatnonzero(np.diff(unit, prepend=-1))
     units[unit[starts]] = np.logaddexp.reduceat(value[kept], starts, axis=0)
     return units
@@ -328,25 +348,40 @@ def window_units(feature: Features, value: np.ndarray) -> np.ndarray:
 
 def _row(windows: Sequence[tuple[Features, np.ndarray]]) -> np.ndarray:
     """Join the windows of a question, f32 [cells, 2]."""
+    # cells of a planned window are [low, high), so the last one ends the row
     row = np.full((max(f.planned[1] for f, _ in windows), 2), ABSENT, np.float32)
     for _, group in groupby(windows, key=lambda pair: pair[0].window):
         parts = [(feature, window_units(feature, value)) for feature, value in group]
+
+        # a window that was read at once needs no joining
         low, high = parts[0][0].planned
         row[low:high] = parts[0][1] if len(parts) == 1 else _log_odds(parts, high - low)
     return row
 
 
 def _log_odds(parts: Sequence[tuple[Features, np.ndarray]], cells: int) -> np.ndarray:
-    """Join the parts of a planned window as log-odds [cells, 2] against each part's unit 0."""
+    """Join the parts of a planned window as log-odds [cells, 2] against each part's unit 0.
+
+    Args:
+        parts: features of the window and their logits [U, 2].
+        cells: of the window; every one is in some part, and those in several are averaged.
+    """
     total, count = np.zeros((cells, 2), np.float32), np.zeros((cells, 1), np.float32)
     for feature, logits in parts:
-        own = np.asarray(feature.cells) - feature.planned[0]
+        own = np.asarray(feature.cells) - feature.planned[0]  # [U]
         total[own] += np.where(logits > ABSENT, logits - logits[0], ABSENT)
         count[own] += 1
+
     return total / count
 
 
+def _count_words(text: str) -> int:
+    """Count the words of an answer."""
+    return len(text.split())
+
+
 def _texts(predictions: Sequence[Prediction]) -> list[str]:
+    """List the answers of a model."""
     return [p.labels[0] for p in predictions]
 
 
@@ -358,6 +393,7 @@ def _references(examples: Sequence[Example]) -> list[list[str]]:
                 f"question '{example.id}' has no reference answer and cannot be scored:"
                 " give one or drop it"
             )
+
     return [[(e.pair or "")[start:end] for start, end in e.answers or ()] for e in examples]
 
 
