@@ -74,6 +74,7 @@ class Budget:
         """Return every limit that a model breaks."""
         limits = []
 
+        # A model that was not timed may be too slow, so it breaks any limit.
         if self.max_ms is not None and model.ms > self.max_ms:
             how = f"{_digits(model.ms, self.max_ms)} ms > {self.max_ms:g} ms"
             how = "not timed" if model.ms == _UNTIMED else how
@@ -106,6 +107,7 @@ class Picked:
         return [{**model.facts(), "why": self._why(model)} for model in others]
 
     def _why(self, model: Contender) -> str:
+        """Return why a model lost: a limit first, then score, then what ties are decided by."""
         winner = self.winner
         if broken := self.budget.broken(model):
             return "; ".join(limit.how for limit in broken)
@@ -123,7 +125,9 @@ class Picked:
         return f"within budget, same score, slower: {model.ms:.3g} ms against {winner.ms:.3g} ms"
 
 
-def pick(rows: Sequence[ReportRow], records: Sequence[Record], budget: Budget, study: str) -> Picked:
+def pick(
+    rows: Sequence[ReportRow], records: Sequence[Record], budget: Budget, study: str
+) -> Picked:
     """Return the best model within a budget.
 
     Args:
@@ -136,6 +140,7 @@ def pick(rows: Sequence[ReportRow], records: Sequence[Record], budget: Budget, s
         ConfigError: there is no model, nothing was timed though `max_ms` asks for it, or nothing is
             within the budget; the message says what is nearest.
     """
+    # Best first, so that the first one within the budget wins.
     contenders = sorted(
         (_contender(row) for row in rows if row.role in _ROLES), key=lambda model: model.order
     )
@@ -148,6 +153,7 @@ def pick(rows: Sequence[ReportRow], records: Sequence[Record], budget: Budget, s
             "cannot be judged: leave it out, or measure with texts under [measure]"
         )
 
+    # Seeds count as one model; of the winner's, one folder is taken.
     winner = next((model for model in contenders if not budget.broken(model)), None)
     if winner is None:
         raise ConfigError(_infeasible(contenders, budget, study))
@@ -198,6 +204,7 @@ def copy_model(picked: Picked, source: Path, out: Path) -> None:
     if out.exists():
         raise ConfigError(f"{out} exists already: give another folder with --out, or remove it")
 
+    # Copied beside its place and renamed: a kill leaves no half model there.
     partial = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -219,6 +226,7 @@ def folder_of(record: Record, folder: Path) -> Path:
     Raises:
         ConfigError: it is not there, or an exported folder runs another graph by now.
     """
+    # A study may have been moved since, or its runs removed.
     places = runs.model_folders(folder, record)
     source = next((place for place in places if place.is_dir()), None)
     if source is None:
@@ -228,6 +236,7 @@ def folder_of(record: Record, folder: Path) -> Path:
             "Give the study's folder, or --no-copy to be told the winner only"
         )
 
+    # An export may have been made again since it was tested, with another graph in front.
     tested = record.details.get("candidate")
     if (source / exported.FACTS).is_file():
         current = exported.choose_graph(source).name
@@ -240,6 +249,7 @@ def folder_of(record: Record, folder: Path) -> Path:
 
 
 def _contender(row: ReportRow) -> Contender:
+    """Return a row with the three figures that a budget limits."""
     latency = row.latency(REAL)
     ms = latency.median_ms if latency else _UNTIMED
     return Contender(row=row, score=row.main, ms=ms, mb=row.first.size_bytes / 1e6)
@@ -276,6 +286,7 @@ def _best_seed(row: ReportRow, records: Sequence[Record]) -> Record:
     The first one where none tells its dev score. An exported model has the dev score of the run it
     was made of.
     """
+    # Dev decides, never test: the test score is what is promised to a user.
     main = row.first.main
     trained = [record for record in records if record.role != "exported"]
     dev = {r.run: r.details["dev"][main] for r in trained if main in r.details.get("dev", {})}
@@ -292,6 +303,7 @@ def _card(folder: Path, title: str, picked: Picked) -> str:
 
     Where its own seed was not timed, it has the times of the seed that was.
     """
+    # The cost is measured on one seed, since it does not depend on it.
     record = picked.record
     timed = next((r for r in picked.winner.row.records if r.latency), None)
     if record.latency or timed is None:

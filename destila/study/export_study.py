@@ -57,6 +57,7 @@ class ExportStudy:
         Raises:
             ModelError: the model is of another task or has other labels.
         """
+        # A folder without a head, or of another task, is an error before its weights are read.
         info = read_folder(source)
         info.head()
         if info.task != self.task or set(info.labels or ()) != set(self.labels):
@@ -101,11 +102,13 @@ class ExportStudy:
             candidate: the one that the folder runs.
             loaded: the model.
         """
+        # <run>/best is a run's own folder; any other is named by itself.
         run = source.parent.name if source.name == "best" else source.name
         base, seed = self._origin(run)
         digest = _digest(folder / candidate.file)
         threads = self.study.recipe.measure.threads
 
+        # What is timed is the folder as a user runs it, not the model in torch.
         tested = TestedModel(
             key=ExportKey(data=self.study.key, candidate=candidate.name, files=digest).digest,
             run=run,
@@ -136,7 +139,8 @@ class ExportStudy:
         self.study.record(record)
 
     def _score_on(self, examples: Sequence[Example], loaded: Loaded) -> WindowScore:
-        """Return the main score on examples of any function from a window's inputs to its logits."""
+        """Return what scores any function from a window's inputs to its logits on examples."""
+        # Encoded once, though dozens of candidates are scored.
         longest = self.study.recipe.max_length
         encoded = self.study.task.encode(
             examples, loaded.tokenizer, self.labels, max_length=longest
@@ -151,11 +155,13 @@ class ExportStudy:
         return score
 
     def _score(self, examples: Sequence[Example], rows: Sequence[Any]) -> float:
+        """Return the main score of the logits of examples."""
         predictions = self.study.task.decode(examples, rows, self.labels)
         return self.study.task.score(examples, predictions, self.labels)[self.study.main]
 
     def _origin(self, run: str) -> tuple[Record | None, int]:
         """Return the study's record of a run, and its seed; without one the seed in its name."""
+        # The newest record counts; older ones may lack the seed in their run's name.
         for record in reversed(list(self.study.recorded.values())):
             if re.fullmatch(rf"{re.escape(record.run)}(-s\d+)?", run):
                 return record, record.seed
@@ -176,6 +182,7 @@ def write_card(
         candidate: the one that the folder runs.
         record: of its test; None without a recipe.
     """
+    # The graph itself says what it takes, so the card cannot be wrong about it.
     inputs = open_session(folder / candidate.file, kind=candidate.kind).inputs
     title = re.sub(r"-exported$", "", name)
     info = card.describe_folder(

@@ -111,7 +111,7 @@ def student_record(
         plan: the training.
         trained: its result.
         teachers: where they are ready, the best one's predictions give the student's agreement.
-        progress: told that the test begins.
+        progress: called when the test begins.
     """
     # What is known of every trained model.
     study = plan.study

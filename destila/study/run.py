@@ -100,7 +100,8 @@ def report_study(study: Study, *, tested: bool = True) -> StudyResult:
 
     Args:
         study: its records are read from disk, with those of earlier runs.
-        tested: False: nothing was tested, so there is no report, only a line that says how to go on.
+        tested: whether models were tested; without that there is no report, only a line that says
+            how to go on.
     """
     if not processes().is_main_process:
         return {}

@@ -1,4 +1,7 @@
-"""A study of questions, small: its data, and a recipe of a teacher and students with equal and with other tokens."""
+"""A study of questions, small: its data and its recipe.
+
+The recipe has a teacher, and students with equal and with other tokens.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Errors that need no training are raised before any: terms, tokens, lengths, and what a study of questions needs."""
+"""Errors that need no training are raised before any.
+
+They concern terms, tokens, lengths, and what a study of questions needs.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from tests.study.conftest import squad
 
 
 def test_a_wrong_loss_term_shows_before_any_training(tiny, trained):
-    """A term that does not exist is told with the nearest that does."""
+    """A term that does not exist is named with the nearest one that does."""
     with pytest.raises(ConfigError, match="Did you mean 'kl'"):
         run_recipe(tiny(), 'distil.terms=[{use="kll"}]')
     assert trained == []
@@ -66,8 +69,11 @@ def test_a_teacher_shorter_than_the_stride_is_refused(questions, untrained):
     check_questions(study_of(path, teacher, "span.window=16", "span.stride=10"))
 
 
-def test_a_long_test_question_is_told_before_training(questions, tmp_path, trained, wordpiece):
-    """A question that no window holds would otherwise show after all training; `destila data` warns of it too."""
+def test_a_long_test_question_shows_before_training(questions, tmp_path, trained, wordpiece):
+    """A question that no window holds would otherwise show after all training.
+
+    `destila data` warns of it too.
+    """
     path, asked = questions(other=""), squad(articles=2)
     asked["data"][1]["paragraphs"][0]["qas"][1]["question"] = "¿De qué año es? " * 30
     (tmp_path / "test.json").write_text(json.dumps(asked), encoding="utf-8")

@@ -12,7 +12,10 @@ SHORT = ("data.train=48", "train.epochs=1", "compare=false", "teachers.0.train={
 
 
 def test_the_estimate_counts_a_live_teacher(tiny, monkeypatch):
-    """The teacher has 2 layers of 32, the student 1 of 16, and a forward pass is a third of a step."""
+    """A live teacher adds its forward passes to every step.
+
+    The teacher has 2 layers of 32, the student 1 of 16, and a forward pass is a third of a step.
+    """
     monkeypatch.setattr(estimate, "_words_per_second", lambda *_: 100.0)
     path = tiny()
 

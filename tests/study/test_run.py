@@ -33,7 +33,10 @@ def files(folder: Path) -> dict[str, int]:
 
 @pytest.mark.parametrize("data", ["demo_intents", "demo_tags"])
 def test_a_study_is_run_once_and_grows(tiny, second, tmp_path, caplog, trained, data):
-    """A second run does nothing; a new student is all that is trained, and every teacher's row is there."""
+    """A second run does nothing.
+
+    A new student is all that is trained, and every teacher's row is there.
+    """
     caplog.set_level(logging.INFO)
     path = tiny(data)
     study = tmp_path / "runs" / "tiny"

@@ -17,7 +17,10 @@ MOST_FRAMES = 8
 
 @pytest.fixture
 def stacks(monkeypatch) -> list[list[str]]:
-    """The frames of the package around each call of PyTorch's KL divergence, `file:function`, the outermost first."""
+    """The frames of the package around each call of PyTorch's KL divergence.
+
+    Each is `file:function`; the outermost comes first.
+    """
     recorded: list[list[str]] = []
     real = functional.kl_div
 
@@ -38,7 +41,10 @@ def stacks(monkeypatch) -> list[list[str]]:
 
 @pytest.mark.usefixtures("fast_testing")
 def test_few_frames_from_the_command_to_the_term(tiny, stacks, monkeypatch):
-    """From `destila run` to the arithmetic one enters at most eight functions of ours, each in a file of its own."""
+    """From `destila run` to the arithmetic one enters at most eight functions of ours.
+
+    Each one lies in a file of its own.
+    """
     changes = ["baseline=false", "compare=false", "train.epochs=1"]
     options = [word for change in changes for word in ("--set", change)]
     monkeypatch.setattr(sys, "argv", ["destila", "run", str(tiny()), "--json", *options])

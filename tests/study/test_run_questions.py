@@ -1,4 +1,7 @@
-"""A study of questions: teacher, students with equal and other tokens, predictions, what names its data."""
+"""A study of questions: its teacher, its students, its predictions.
+
+Students have equal and other tokens; also tested is what names its data.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,10 @@ pytestmark = pytest.mark.usefixtures("fast_testing")
 
 
 def test_a_study_runs_from_json_to_answers(questions, tmp_path, trained, caplog):
-    """Students with equal and with other tokens learn from one cache, and their folders answer questions."""
+    """Students with equal and with other tokens learn from one cache.
+
+    Their folders answer questions.
+    """
     caplog.set_level("INFO", "destila")
     path = questions()
     run_recipe(path)
@@ -99,7 +105,7 @@ def test_the_recipe_plans_windows_whatever_teachers_read(questions):
 
 
 def test_a_teacher_of_infinite_logits_is_one_error(questions, untrained):
-    """Weights out of bounds are told by the teacher's name."""
+    """Weights out of bounds are reported with the teacher's name."""
     folder = untrained("span", SPAN_LABELS, "broken")
     weights = load_file(folder / "model.safetensors")
     for name in weights:

@@ -55,7 +55,7 @@ def test_a_recipe_changed_back_reports_its_own_numbers(tiny, tmp_path, trained):
 
 
 def test_training_alone_leaves_testing_for_later(tiny, tmp_path, trained, caplog):
-    """The time it takes is told first, and only while there is something to train."""
+    """The time it takes is logged first, and only while there is something to train."""
     caplog.set_level(logging.INFO)
     path = tiny()
     result = run_recipe(path, *ALONE, tested=False)
@@ -76,7 +76,10 @@ def test_training_alone_leaves_testing_for_later(tiny, tmp_path, trained, caplog
 
 
 def test_a_foreign_teacher_with_its_own_labels_teaches(tiny, tmp_path, bpe, measured):
-    """A model only transformers knows teaches by a map of labels; `predict` cannot load it, so its memory is unknown."""
+    """A model only transformers knows teaches by a map of labels.
+
+    `predict` cannot load it, so its memory is unknown.
+    """
     import transformers
 
     rows = "".join(f"el niño come {i},{'sí' if i % 2 else 'no'}\n" for i in range(60))

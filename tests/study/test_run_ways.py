@@ -1,4 +1,7 @@
-"""One recipe, many ways of distilling one student: by other terms, texts and teachers, by ensembles and in stages."""
+"""One recipe, many ways of distilling one student.
+
+They differ in terms, texts and teachers; some have ensembles and some stages.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +59,10 @@ def calls(caplog) -> list[int]:
 
 
 def test_cells_share_a_twin_and_are_trained_apart(tiny, tmp_path, trained, caplog):
-    """Students with other terms and texts are trained and recorded apart; the fine-tuned twin is one."""
+    """Students with other terms and texts are trained and recorded apart.
+
+    The fine-tuned twin is one.
+    """
     caplog.set_level(logging.INFO)
     raw = tmp_path / "raw.txt"
     raw.write_text("".join(f"dónde está mi tarjeta número {i}\n" for i in range(8)))

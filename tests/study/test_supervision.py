@@ -1,4 +1,7 @@
-"""Terms that look inside a teacher, through a recipe: both task families, equal and other tokens, live and cached."""
+"""Terms that look inside a teacher, through a recipe.
+
+Tested with both task families, equal and other tokens, live and cached.
+"""
 
 from __future__ import annotations
 
@@ -33,10 +36,26 @@ def distilled(path, *changes: str) -> tuple[Path, list[dict]]:
 @pytest.mark.parametrize(
     ("changes", "terms", "logged"),
     [
-        ((), '[{use = "kl", temperature = 2.0}, {use = "hidden", layers = "uniform"}]', {"kl", "hidden"}),
-        ((), '[{use = "hidden", pool = "mean"}, {use = "cosine"}, {use = "kl"}]', {"kl", "hidden", "cosine"}),
-        ((SAME,), '[{use = "kl"}, {use = "attention"}, {use = "cosine"}]', {"kl", "attention", "cosine"}),
-        ((SAME,), '[{use = "hard"}, {use = "hidden", shared = true}, {use = "relation"}]', {"hard", "hidden", "relation"}),
+        (
+            (),
+            '[{use = "kl", temperature = 2.0}, {use = "hidden", layers = "uniform"}]',
+            {"kl", "hidden"},
+        ),
+        (
+            (),
+            '[{use = "hidden", pool = "mean"}, {use = "cosine"}, {use = "kl"}]',
+            {"kl", "hidden", "cosine"},
+        ),
+        (
+            (SAME,),
+            '[{use = "kl"}, {use = "attention"}, {use = "cosine"}]',
+            {"kl", "attention", "cosine"},
+        ),
+        (
+            (SAME,),
+            '[{use = "hard"}, {use = "hidden", shared = true}, {use = "relation"}]',
+            {"hard", "hidden", "relation"},
+        ),
     ],
 )  # fmt: skip
 def test_states_are_distilled_and_leave_no_trace(tiny, data, changes, terms, logged):
@@ -52,7 +71,10 @@ def test_states_are_distilled_and_leave_no_trace(tiny, data, changes, terms, log
 
 
 def test_cached_states_teach_as_the_live_teacher(tiny, caplog):
-    """Hidden states from the disk give the same loss, but for half precision, which is part of the key."""
+    """Hidden states from the disk give the same loss, up to half precision.
+
+    The precision is part of the key.
+    """
     caplog.set_level(logging.INFO)
     path = tiny("demo_tags")
     terms = 'distil.terms=[{use = "hidden", pool = "mean"}, {use = "kl"}]'
@@ -79,7 +101,10 @@ def test_cached_states_teach_as_the_live_teacher(tiny, caplog):
     ],
 )
 def test_what_cannot_be_cached_comes_live(tiny, caplog, terms, limit, says):
-    """Other kinds of states, and states over the limit, come from the teacher on the fly, which the log tells."""
+    """States of other kinds, or over the limit, come from the teacher on the fly.
+
+    The log says so.
+    """
     caplog.set_level(logging.INFO)
     cache = ('distil.states="cache"', f"distil.cache_limit_mb={limit}")
     distilled(tiny("demo_tags"), *SHORT, f"distil.terms={terms}", *cache)
@@ -106,7 +131,10 @@ def test_a_stage_may_learn_hidden_states_alone(tiny):
 
 @pytest.fixture
 def electra(tmp_path, bpe, monkeypatch):
-    """A folder of an architecture that only transformers has, with random weights and the labels of the demo."""
+    """A folder of an architecture that only transformers has.
+
+    It has random weights and the labels of the demo.
+    """
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
 
     def make(labels) -> str:

@@ -56,7 +56,10 @@ def log_of(folder) -> list[dict]:
 
 @pytest.mark.slow
 def test_a_killed_command_leaves_the_same_files(tiny, tmp_path, monkeypatch, plan):
-    """Killed at any step and started again, a training ends with the same weights, log and result."""
+    """A training that is killed at any step and started again ends as if it was not.
+
+    Its weights, its log and its result are the same.
+    """
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     path = str(tiny())
     command = [sys.executable, "-c", COMMAND, path, *ALONE, f'out="{tmp_path / "rough"}"']
@@ -96,7 +99,7 @@ def test_a_killed_command_leaves_the_same_files(tiny, tmp_path, monkeypatch, pla
 
 
 def test_a_training_leaves_model_log_and_options(plan):
-    """The folder of a finished training holds what is needed to use it and to know how it was made."""
+    """The folder of a finished training can be used, and says how it was made."""
     made = plan()
     done = train(made)
     names = {"best", "config.toml", "key", "log.jsonl", "trained.json"}

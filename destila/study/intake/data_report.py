@@ -37,6 +37,7 @@ def report_data(recipe: Recipe) -> dict[str, Any]:
     `texts_for_the_teacher` counts what students learn from beside the training split, and
     `tokenizers_not_checked` says why some models are left out; both only where there is any.
     """
+    # Models that cannot be looked at yet are named, not passed over.
     tokenizers, missing = _tokenizers(recipe)
     dataset = datasets.load(recipe.data)
     report = inspect(dataset, tokenizers, recipe.max_length)
@@ -97,6 +98,7 @@ def _texts_for_the_teacher(recipe: Recipe, dataset: Dataset) -> dict[str, dict[s
     texts: dict[str, dict[str, int]] = {}
     known = {e.text for split in dataset.splits.values() for e in split}
     for student in recipe.students:
+        # As the run will draw them, so that the counts are those of the training.
         options = recipe.distil_of(student)
         counts = {}
         if options.unlabelled is not None:
@@ -112,6 +114,7 @@ def _texts_for_the_teacher(recipe: Recipe, dataset: Dataset) -> dict[str, dict[s
 
 def _tokenizers(recipe: Recipe) -> tuple[dict[str, Tokenizer], dict[str, str]]:
     """Return tokenizers by the names of the models that use them, and why some are left out."""
+    # Models with equal tokenizers share one column of the report.
     names: dict[str, list[str]] = {}
     tokenizers: dict[str, Tokenizer] = {}
     missing: dict[str, str] = {}
@@ -148,6 +151,7 @@ def _split(
     examples: Sequence[Example], counts: Counter[str], labels: Sequence[str]
 ) -> dict[str, Any]:
     """Return what a split holds: numbers of examples, labels, words and repeated texts."""
+    # Every text once, with all that it is labelled as.
     targets: dict[tuple[str, str | None], set[Any]] = {}
     for example in examples:
         targets.setdefault(_key(example), set()).add((example.target, example.answers))
@@ -214,6 +218,7 @@ def _unfit(
 
 def _labels_in_one_split(counts: Mapping[str, Counter[str]]) -> dict[str, str]:
     """Return the labels that exactly one of several splits has, and which one."""
+    # With a single split there is nothing to compare.
     where: dict[str, list[str]] = {}
     for split, labels in counts.items():
         for label in labels:
@@ -225,6 +230,7 @@ def _labels_in_one_split(counts: Mapping[str, Counter[str]]) -> dict[str, str]:
 
 def _warnings(report: Mapping[str, Any], max_length: int) -> list[str]:
     """Return what a person should look at before training, in plain words."""
+    # Shared texts flatter a score, contradicting labels cannot be learnt.
     warnings = []
     for pair, shared in report["overlap"].items():
         one, other = pair.split("-")
@@ -236,6 +242,7 @@ def _warnings(report: Mapping[str, Any], max_length: int) -> list[str]:
     for label, split in report["labels_in_one_split"].items():
         warnings.append(f"label '{label}' occurs in {split} only")
 
+    # What a model would never see, or not understand.
     for name, splits in report["tokenizers"].items():
         for split, part in splits.items():
             if part.get("truncated", 0) > _TRUNCATED:

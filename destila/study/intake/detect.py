@@ -49,7 +49,15 @@ _SEPARATORS = {"tab": "\t", "space": " ", "blank": None}
 
 @dataclass(frozen=True, slots=True)
 class Detected:
-    """What a data file is: plug-in of data sets, task, options, labels, and the examples themselves."""
+    """What a data file is.
+
+    Args:
+        use: the data set plug-in that reads it.
+        task: of its examples.
+        options: of the plug-in: files and columns.
+        labels: in the order of every model's logits.
+        dataset: the examples themselves.
+    """
 
     use: str
     task: str
@@ -66,6 +74,7 @@ def detect(path: str) -> Detected:
     Raises:
         DataError: when the file holds no examples.
     """
+    # The first lines tell the kind; the loader then reads the whole file as the recipe will.
     lines = list(islice(open_text(path), _LOOK))
     use, columns = _kind_of(path, lines)
     options = {"train": path} | _neighbours(Path(path)) | columns
@@ -79,9 +88,10 @@ def recipe_for(data: Detected, path: Path, teacher: str | None) -> Recipe:
     Args:
         data: what `detect` says of the file.
         path: the file; the study is named after it.
-        teacher: folder or hub name; None: teacher and student start from scratch, with a tokenizer of
-            their own text.
+        teacher: folder or hub name; None: teacher and student start from scratch, with a tokenizer
+            of their own text.
     """
+    # A small BERT, for whatever starts from scratch.
     positions, distil = 512, DistilOptions()
     shape = {"kind": "bert", "hidden": 256, "heads": 4, "ffn": 1024}
     if teacher is None:
@@ -89,21 +99,23 @@ def recipe_for(data: Detected, path: Path, teacher: str | None) -> Recipe:
         teachers = (TeacherSpec(name="teacher", shape=shape | {"layers": 4}, tokenizer=own),)
         student = StudentSpec(name="student", shape=shape | {"layers": 2}, tokenizer=own)
     else:
-        # The student is the first third of the teacher's layers (4 where they cannot be counted here).
+        # The student is the first third of the teacher's layers (4 where they cannot be counted).
         known = _config_of(teacher)
         layers = int(known.get("num_hidden_layers") or known.get("n_layers") or 12)
         positions = int(known.get("max_position_embeddings") or 512)
         teachers = (TeacherSpec(model=teacher),)
         student = StudentSpec(name="student", model=teacher, layers=max(2, layers // 3))
 
-        # Learning hidden states too was the best way of all that were measured for such a student, and
-        # harmed one from scratch (docs/log/2026-11.md). A teacher that only transformers can run has no
-        # layers for our encoder, so its student starts from scratch, with the teacher's tokenizer.
+        # Learning hidden states too was the best way of all that were measured for such a student,
+        # and harmed one from scratch (docs/log/2026-11.md). A teacher that only transformers can
+        # run has no layers for our encoder, so its student starts from scratch, with the teacher's
+        # tokenizer.
         if known.get("model_type", "bert") in get_args(ArchitectureKind):
             distil = DistilOptions(terms=(*distil.terms, {"use": "hidden"}))
         else:
             student = StudentSpec(name="student", shape=shape | {"layers": 2}, tokenizer=teacher)
 
+    # Questions without an answer need a threshold to be left unanswered.
     unanswerable = any(e.answers == () for e in data.dataset.splits["train"])
     return Recipe(
         name=_study_name(path),
@@ -140,10 +152,12 @@ def _is_conllu(lines: Sequence[str]) -> bool:
 
 
 def _column_separator(lines: Sequence[str]) -> str | None:
-    """Return `tab`, `space` or `blank` for words with tags, in blocks between blank lines; else None."""
+    """Return what parts the columns of words with tags: `tab`, `space` or `blank`; else None."""
+    # Sentences are blocks between blank lines; a table has none.
     if all(line.strip() for line in lines[:-1]):
         return None
 
+    # The strictest first: blanks part the columns of any such file.
     for separator in _SEPARATORS:
         rows = _cells(lines, separator)
         width = len(rows[0]) if rows else 0
@@ -192,7 +206,7 @@ def _neighbours(path: Path) -> dict[str, str]:
 
 
 def _config_of(teacher: str) -> Mapping[str, Any]:
-    """Return `config.json` of a teacher whose folder is here; {} for one that is still on the hub."""
+    """Return `config.json` of a teacher on this disk; {} for one that is still on the hub."""
     models = os.environ.get("DESTILA_MODELS")
     folders = [Path(teacher), *(Path(models) / name for name in spellings(teacher) if models)]
     folder = next((f for f in folders if (f / "config.json").is_file()), None)
@@ -218,6 +232,7 @@ def _max_length(dataset: Dataset, positions: int) -> int:
 
 def _study_name(path: Path) -> str:
     """Return the data file's name up to its first dot; its folder's, for `train...`."""
+    # `data/ner/train.conll` is known as "ner".
     stem = path.name.split(".")[0] or path.name.strip(".")
     if stem.lower() in ("train", "training", "esp") and path.resolve().parent.name:
         stem = path.resolve().parent.name

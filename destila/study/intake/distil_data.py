@@ -39,8 +39,9 @@ def distil_data(
         teacher: folder or hub name; None: a teacher is trained from scratch.
         columns: options of the data set that replace what was detected, such as `text` or `label`.
         out: folder of studies.
-        progress: told of every step.
+        progress: called with the name of a step, how much of it is done, and how much there is.
     """
+    # The file says most; what was given by hand wins.
     recipe = recipe_for(detect(str(data)), Path(data), teacher)
     changes = {"data": recipe.data | columns, "out": str(out)}
     return run_whole(recipe.model_copy(update=changes), progress)

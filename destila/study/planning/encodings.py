@@ -38,7 +38,7 @@ class Encodings:
         return self._encode(name, self._dataset.splits[name], tokenizer)
 
     def training(self, examples: Sequence[Example], tokenizer: Tokenizer) -> Encoded:
-        """Return the windows of what a model is trained on, kept under a name made of the examples."""
+        """Return the windows of what a model is trained on, kept by the examples' contents."""
         # Most trainings read the plain split, whose windows others may have made already.
         if examples == list(self._dataset.splits["train"]):
             return self.split("train", tokenizer)

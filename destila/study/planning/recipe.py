@@ -193,7 +193,8 @@ class AugmentOptions(Options):
 
     kind: Literal["fill", "swap"] = opt(
         ...,
-        "fill: words masked and filled by `model`; swap: entities for others of the same type (tagging)",
+        "fill: words masked and filled by `model`; "
+        "swap: entities for others of the same type (tagging)",
     )
     copies: int = opt(1, "new texts per labelled one, at most", ge=1)
     share: float = opt(
@@ -311,7 +312,8 @@ class Recipe(Options):
             for name in names:
                 if name not in known:
                     raise ValueError(
-                        f"distil.teachers names '{name}', which is none of {', '.join(known) or 'none'}"
+                        f"distil.teachers names '{name}', "
+                        f"which is none of {', '.join(known) or 'none'}"
                     )
 
             # Stages are folders, so their names must differ; weights are one for each teacher.
@@ -343,7 +345,10 @@ class Recipe(Options):
         )
 
     def distil_options(self, student: StudentSpec, *changes: dict[str, Any]) -> TrainOptions:
-        """Return how a student is distilled: [train] < [distil] < its `train` < its `distil` < changes."""
+        """Return how a student is distilled, later tables winning over earlier ones.
+
+        [train] < [distil] < the student's `train` < its `distil` < `changes`.
+        """
         return self.options(
             self.distil.train, student.train, student.distil.get("train", {}), *changes
         )

@@ -1,4 +1,7 @@
-"""The trainings a recipe asks for: which there are, what their keys depend on, and how stages follow each other."""
+"""The trainings a recipe asks for.
+
+Tested are which there are, what their keys depend on, and how stages follow each other.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,10 @@ def keys(path, *changes: str) -> dict[tuple[str, str], str]:
 
 
 def test_an_unchanged_cell_is_the_recipes_own_distillation(tiny):
-    """A student that changes nothing has the key of the recipe's own, and no fine-tuned twin if it wants none."""
+    """A student that changes nothing has the key of the recipe's own.
+
+    It has no fine-tuned twin if it wants none.
+    """
     cells = cell("same", "{}") + cell("other", "{ terms = [{ use = 'soft_ce' }] }")
     every = keys(tiny("demo_intents", cells))
     own = every["student", "distilled"]

@@ -1,4 +1,7 @@
-"""The recipe: what a student may change, what is refused when it is read, and what a model's table tells early."""
+"""What a student of a recipe may change, and what is refused when the recipe is read.
+
+Also what a model's table tells before anything is loaded.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Texts that a recipe wants beside its labelled ones: drawn from a file, or made once and labelled by the teacher."""
+"""Texts that a recipe wants beside its labelled ones.
+
+They are drawn from a file, or made once and labelled by the teacher.
+"""
 
 from __future__ import annotations
 
@@ -119,7 +122,10 @@ def test_impossible_augmentation_is_refused_early(tiny, trained, data_set, optio
 
 
 def test_unlabelled_lines_come_from_the_data_folder(tiny, tmp_path, monkeypatch):
-    """Lines are drawn from a file under the data folder; those that the data set holds are left out."""
+    """Lines are drawn from a file under the data folder.
+
+    Those that the data set holds are left out.
+    """
     monkeypatch.setenv("DESTILA_DATA", str(tmp_path / "data"))
     (tmp_path / "data" / "books").mkdir(parents=True)
     book = tmp_path / "data" / "books" / "a.txt"
