@@ -52,7 +52,17 @@ def _check_terms(study: Study) -> None:
 def _check_pair(
     study: Study, terms: Sequence[dict[str, Any]], student: StudentSpec, teacher: TeacherSpec
 ) -> None:
-    """Raise ConfigError when a teacher cannot show what the terms compare."""
+    """Raise an error when a teacher cannot show what the terms compare.
+
+    Args:
+        study: its task decides along which axis logits are compared.
+        terms: tables of the loss.
+        student: the model that is trained.
+        teacher: one that may show its inner states.
+
+    Raises:
+        ConfigError: layers, widths, tokens or kinds of states do not fit.
+    """
     # Widths, layers and kinds of states, without loading weights.
     shapes = student.planned_shape(), teacher.planned_shape()
     if None in shapes:  # one that only transformers can read: checked when it is loaded

@@ -152,7 +152,14 @@ def student_record(
 def evaluate_folder(
     study: Study, spec: TeacherSpec, split: str, progress: Progress = silent
 ) -> Record:
-    """Test a model folder on a split; nothing is added to the study's records."""
+    """Test a model folder on a split; nothing is added to the study's records.
+
+    Args:
+        study: its data, task and options.
+        spec: the table that names the folder.
+        split: "dev" or "test".
+        progress: called when the test begins.
+    """
     # Known by its files: it may come from anywhere.
     folder = hub.resolve(spec.model or "")
     key = EvaluationKey(data=study.key, weights=weights_fingerprint(folder), split=split).digest
@@ -164,7 +171,14 @@ def evaluate_folder(
 def _tested_folder(
     study: Study, folder: Path, spec: ModelSpec, label_map: Mapping[str, str] | None = None
 ) -> TestedModel:
-    """Return what a model folder says of itself; the caller adds which run it is."""
+    """Return what a model folder says of itself; the caller adds which run it is.
+
+    Args:
+        study: whose labels and lengths count.
+        folder: of the model.
+        spec: its table.
+        label_map: its label names -> ours; None where they are equal.
+    """
     loaded = load_for_study(study, folder, label_map)
 
     # Cost follows from the shape; None where only transformers knows it.

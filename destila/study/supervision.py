@@ -208,7 +208,15 @@ def _teacher_reader(
     examples: Sequence[Example],
     windows: Sequence[Features],
 ) -> _TeacherReader:
-    """Load the teacher whose inner states are learnt, and see how its tokens meet the student's."""
+    """Load the teacher whose inner states are learnt, and see how its tokens meet the student's.
+
+    Args:
+        plan: the training.
+        teaching: of the plan.
+        student: the model that is trained, and its tokenizer.
+        examples: what it is trained on.
+        windows: the student's windows of these examples.
+    """
     teacher = teaching.teachers.inside(teaching.options)
     longest = plan.study.recipe.max_length
     at_once = min(longest, teacher.max_length)

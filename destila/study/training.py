@@ -198,6 +198,12 @@ def train_teachers(
 
     Where dev decides who teaches, they are needed even to know which student was recorded.
     Otherwise nothing is trained when every plan was recorded, or when none is a distillation.
+
+    Args:
+        study: its records say what is done.
+        teachers: of the study; those that are made ready are added to them.
+        plans: of the students.
+        progress: called at every step of a training.
     """
     distilled = [plan.teaching for plan in plans if plan.teaching is not None]
     if not distilled:

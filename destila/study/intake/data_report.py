@@ -61,6 +61,7 @@ def inspect(
     question's long context are `windowed` and lose nothing). overlap: examples of the second split
     that the first one holds; questions whose context it holds.
     """
+    # Of questions the labels are start and end, so answers are counted in their place.
     splits = dataset.splits
     task = task_of(dataset.task)
     labels = _ANSWERS if task.asks_questions else dataset.labels
@@ -84,6 +85,8 @@ def inspect(
         "labels_without_examples": unused,
         "notes": dict(dataset.notes),
     }
+
+    # Warnings are drawn from the figures, so that they come last.
     report["warnings"] = _warnings(report, max_length)
     if task.asks_questions:
         report["warnings"] += _unfit(splits, tokenizers, max_length)
@@ -130,6 +133,7 @@ def _tokenizers(recipe: Recipe) -> tuple[dict[str, Tokenizer], dict[str, str]]:
 
 
 def _count_labels(examples: Sequence[Example]) -> Counter[str]:
+    """Count the units of each label."""
     counts: Counter[str] = Counter()
     for example in examples:
         counts.update(_targets(example))
@@ -170,7 +174,14 @@ def _split(
 def _tokens(
     task: Task, examples: Sequence[Example], tokenizer: Tokenizer, max_length: int
 ) -> dict[str, Any]:
-    """Return how a split is read by a tokenizer: lengths, unknown tokens, what does not fit."""
+    """Return how a split is read by a tokenizer: lengths, unknown tokens, what does not fit.
+
+    Args:
+        task: tells whether words or texts are read, and whether long ones are cut.
+        examples: of the split.
+        tokenizer: of one or several models.
+        max_length: tokens a window holds at most.
+    """
     # The ids of every example, in the parts that the tokenizer reads one by one.
     if task.needs_words:
         sentences = tokenizer.words_many((e.text, e.words) for e in examples)
@@ -266,10 +277,12 @@ def _spread(lengths: Iterable[int]) -> dict[str, float]:
 
 
 def _key(example: Example) -> tuple[str, str | None]:
+    """Return what makes two examples the same text."""
     return example.text, example.pair
 
 
 def _context(example: Example) -> str | None:
+    """Return the context of a question, by which splits of questions overlap."""
     return example.pair
 
 

@@ -168,6 +168,7 @@ def _column_separator(lines: Sequence[str]) -> str | None:
 
 
 def _is_no_word(cell: str) -> bool:
+    """Say whether a cell cannot be a word: it is empty, or several."""
     return not cell or " " in cell
 
 

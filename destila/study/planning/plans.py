@@ -222,6 +222,7 @@ def _finetuning(study: Study, student: StudentSpec, seed: int) -> TrainPlan:
 
 def _distillation(study: Study, teachers: Teachers, student: StudentSpec, seed: int) -> TrainPlan:
     """Return the distillation of a student, in one training or in the stages that it asks for."""
+    # Made texts are only planned here; they are made when the training starts.
     options = study.recipe.distil_of(student)
     augmented = None
     if options.augment is not None:
@@ -242,6 +243,8 @@ def _distillation(study: Study, teachers: Teachers, student: StudentSpec, seed: 
             augmented=augmented,
         ),
     )
+
+    # Without stages the plan is the training.
     return _in_stages(plan, student, options.stages) if options.stages else plan
 
 
@@ -264,6 +267,13 @@ def _stage(
     final: bool,
 ) -> TrainPlan:
     """Return one stage of a distillation.
+
+    Args:
+        plan: the distillation as if it were done at once.
+        student: its table, whose changes come before those of the stage.
+        stage: the stage's own table.
+        before: the stage whose weights it starts from; None for the first.
+        final: it is the last one, so its result is the student.
 
     Raises:
         ConfigError: it is for texts that are not there, or for texts without labels, and no term

@@ -60,6 +60,7 @@ class ModelSpec(Options):
 
     @model_validator(mode="after")
     def _one_source(self) -> ModelSpec:
+        """Raise ValueError unless weights and tokenizer have one source each."""
         if (self.model is None) == (self.shape is None):
             raise ValueError("give either `model` or `shape`")
         if self.shape is not None and self.tokenizer is None:
@@ -211,6 +212,7 @@ class AugmentOptions(Options):
 
     @model_validator(mode="after")
     def _fillable(self) -> AugmentOptions:
+        """Raise ValueError when a model is missing, or is given and has no use."""
         # Only `fill` has masks to fill, so only it has a use for a model.
         if (self.kind == "fill") != (self.model is not None):
             raise ValueError(
@@ -272,7 +274,7 @@ class MeasureOptions(Options):
 
 
 class Recipe(Options):
-    """A study."""
+    """Everything about a study: its data, teachers and students, training, tests and timing."""
 
     name: str = opt(..., "name of the study; its folder is runs/<name>")
     data: dict[str, Any] = opt(..., "use = data set plug-in (or a .py path), and its own options")
@@ -304,6 +306,7 @@ class Recipe(Options):
 
     @model_validator(mode="after")
     def _distillable(self) -> Recipe:
+        """Raise ValueError when a student's teachers, stages or weights cannot be."""
         # Every name a student gives must be a teacher's.
         known = [t.label for t in self.teachers]
         for student in self.students:

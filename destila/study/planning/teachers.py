@@ -89,7 +89,11 @@ class Teachers:
         return list(self.keys if names is None else names)
 
     def ranked(self, names: Sequence[str] | None = None) -> list[RankedTeacher]:
-        """Return the teachers of these labels, best on dev first; all for None."""
+        """Return the teachers of these labels, best on dev first; all for None.
+
+        Raises:
+            ConfigError: the recipe has no teachers.
+        """
         labels = self.names(names)
         if not labels:
             name = self.study.recipe.name
@@ -177,7 +181,14 @@ class Teachers:
     def _rows(
         self, teacher: RankedTeacher, examples: Sequence[Example], dtype: str, progress: Progress
     ) -> RowsView:
-        """Return a teacher's cached logits for some examples; what is missing is computed."""
+        """Return a teacher's cached logits for some examples; what is missing is computed.
+
+        Args:
+            teacher: one that is ready.
+            examples: in the order of the rows that are returned.
+            dtype: precision of the cache.
+            progress: called while missing logits are computed.
+        """
         model = self._load(teacher)
         predictor = predictor_of(self.study, model)
         classes = len(self.study.labels)

@@ -91,6 +91,7 @@ class AugmentedTexts:
         return texts
 
     def _make(self, progress: Progress) -> list[Example]:
+        """Make the texts, without those that the data set holds."""
         from destila.models import hf  # torch, which a look at the data does without
         from destila.teachers.fill import fill_words
 
