@@ -43,6 +43,8 @@ def paired_difference(
         DataError: the test items differ in number, or there are none.
     """
     a, b = _counts(items_a), _counts(items_b)
+
+    # A paired comparison is of item with item: other test sets cannot be paired.
     if a.shape[1:] != b.shape[1:]:
         raise DataError(
             f"counts of {a.shape[1:]} and {b.shape[1:]} test items: "
@@ -61,6 +63,7 @@ def paired_difference(
     mean_a = np.take_along_axis(scores[:, : len(a)], seeds_a, axis=1).mean(axis=1)  # [draws]
     mean_b = np.take_along_axis(scores[:, len(a) :], seeds_b, axis=1).mean(axis=1)
 
+    # The reported difference is the observed one; the samples only give its interval.
     low, high = np.percentile(mean_a - mean_b, [2.5, 97.5])
     observed = scores_of_items(main, both.sum(axis=1))  # [S]
     mean = observed[: len(a)].mean() - observed[len(a) :].mean()
@@ -78,6 +81,7 @@ def interval(items: Items, main: str, *, draws: int = 2000, seed: int = 0) -> tu
     counts = _counts(items)
     generator = np.random.default_rng(seed)
 
+    # The same two sources of chance as for a difference: test items, then seeds.
     sums = _resampled_sums(counts, draws, generator)
     scores = np.concatenate([scores_of_items(main, part) for part in sums])  # [draws, S]
     seeds = generator.integers(len(counts), size=(draws, len(counts)))
@@ -88,6 +92,7 @@ def interval(items: Items, main: str, *, draws: int = 2000, seed: int = 0) -> tu
 
 def _counts(items: Items) -> np.ndarray:
     """Check counts and return them as an array [seeds, examples, K]."""
+    # Seeds of one side were tested on the same items, or their sums mean nothing.
     sizes = {len(side) for side in items}
     if len(sizes) != 1 or 0 in sizes:
         raise DataError(
@@ -109,6 +114,7 @@ def _resampled_sums(
     Returns:
         Sums [block, S, K]; blocks keep the memory bounded.
     """
+    # Blocks of draws, as all of them at once would be draws x items numbers.
     size = counts.shape[1]
     block = max(1, min(draws, _BLOCK // size))
 

@@ -97,6 +97,8 @@ def describe_folder(
         ModelError: the folder is no model.
     """
     info = read_folder(folder)
+
+    # Only a shipped data set states its licence; a user's own files state none.
     data_source, data_licence = _data_header(record.dataset if record else "")
     return CardInfo(
         title=title,
@@ -121,7 +123,10 @@ def _task(info: CardInfo) -> Task | None:
 
 def model_card(info: CardInfo) -> str:
     """Write the card."""
+    # What a reader asks first comes first: what it does, how to run it, how good it is.
     parts = [_yaml_head(info), f"# {info.title}", _opening(info), _how_to_run(info)]
+
+    # Sections that have nothing to say are empty, and left out.
     parts += [_scores(info), _cost(info), _data(info), _use(info), _licences(info)]
     parts.append(_conditions(info))
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -130,11 +135,15 @@ def model_card(info: CardInfo) -> str:
 def _yaml_head(info: CardInfo) -> str:
     """Write the head that hubs read."""
     record = info.record
+
+    # Hubs sort models by these keys.
     lines = ["language: es", f"license: {_quoted(info.licence.lower())}", "library_name: destila"]
     if task := _task(info):
         lines.append(f"pipeline_tag: {HEADS[task.head].pipeline}")
 
     tags = ["destila", "spanish"]
+
+    # Without a record nothing is known of data or scores, so neither is claimed.
     if record:
         tags.append(record.role)
     if _has_onnx(info):
@@ -148,12 +157,13 @@ def _yaml_head(info: CardInfo) -> str:
 
 
 def _opening(info: CardInfo) -> str:
-    """Say what the model does, where it comes from, and its labels."""
+    """Tell what the model does, where it comes from, and its labels."""
     lines = ["This model is a Spanish encoder."]
     if task := _task(info):
         does = task.summary.format(labels=len(info.labels))
         lines = [f"A small Spanish encoder that {does}."]
 
+    # A model without a record may come from anywhere.
     if info.record:
         data = info.record.dataset
         teacher = info.record.details.get("teacher") or "a larger teacher"
@@ -165,6 +175,7 @@ def _opening(info: CardInfo) -> str:
         }
         lines.append(origin.get(info.record.role, ""))
 
+    # One paragraph each: what it is, its labels, what was done to it.
     parts = [" ".join(line for line in lines if line)]
     if info.labels:
         parts.append(f"Labels: {', '.join(info.labels)}.")
@@ -174,10 +185,12 @@ def _opening(info: CardInfo) -> str:
 
 def _how_to_run(info: CardInfo) -> str:
     """Show code for everything that can run the folder's files."""
+    # An exported folder has no weights of its own: transformers reads those it came from.
     weights = "FOLDER" if "model.safetensors" in info.files else ""
     if not weights and info.source:
         weights = "WEIGHTS"
 
+    # Only what the files allow is shown, so that no code on a card fails.
     ways = []
     if any(file.endswith((".safetensors", ".onnx", ".xml")) for file in info.files):
         ways.append(("destila", _with_destila(info)))
@@ -198,11 +211,13 @@ def _how_to_run(info: CardInfo) -> str:
 
 def _with_destila(info: CardInfo) -> str:
     """Show how destila runs it."""
+    # The task's own sample row, so that the code shows the right number of texts.
     task = _task(info)
     row = task.sample_row if task else _SAMPLE
     alone = len(row) == 1
     text = json.dumps(row["text"] if alone else dict(row), ensure_ascii=False)
 
+    # A task of single texts or pairs shows the single text and mentions the pair.
     either = task is not None and task.has_pairs and alone
     pairs = '  # a pair: {"text": ..., "pair": ...}' if either else ""
     return (
@@ -221,6 +236,8 @@ def _with_transformers(task: Task, weights: str) -> str:
             '("¿Dónde vive Ana?", "Ana vive en Sevilla.", return_tensors="pt")\n'
             f'print(Model.from_pretrained("{weights}")(**e))  # logits of start and end'
         )
+
+    # All other heads have a pipeline of their own.
     kind = HEADS[task.head].pipeline
     return (
         f'from transformers import pipeline\nmodel = pipeline("{kind}", model="{weights}")\n'
@@ -233,6 +250,8 @@ def _with_onnxruntime(info: CardInfo) -> str:
     task = _task(info)
     row = task.sample_row if task else _SAMPLE
     text = ", ".join(json.dumps(value, ensure_ascii=False) for value in row.values())
+
+    # Graphs differ in their inputs: type_ids are for pairs alone.
     fields = {"input_ids": "[e.ids]", "mask": "[e.attention_mask]", "type_ids": "[e.type_ids]"}
     inputs = [key for key in info.inputs if key in fields]
     feeds = ", ".join(f'"{key}": numpy.array({fields[key]})' for key in inputs)
@@ -250,9 +269,11 @@ def _scores(info: CardInfo) -> str:
     if record is None:
         return "## Scores\n\nNot tested: no record of this model."
 
+    # The main score first, as the one the model was chosen by.
     others = [key for key in SCORE_NAMES if key in record.scores and key != record.main]
     lines = ["| score ×100 | value | 95 % interval |", "| --- | ---: | ---: |"]
     for key in [record.main, *others]:
+        # Only the main score has counts per example, which an interval is drawn from.
         between = "–"
         if key == record.main and record.items:
             low, high = interval([record.items], key)
@@ -276,6 +297,8 @@ def _cost(info: CardInfo) -> str:
         f"- parameters: {with_commas(record.params)}",
         f"- size on disk: {in_megabytes(record.size_bytes)} MB",
     ]
+
+    # A time means nothing without threads, batch and backend.
     for latency in record.latency:
         c = latency.conditions
         lines.append(
@@ -285,6 +308,8 @@ def _cost(info: CardInfo) -> str:
         )
     if not record.latency:
         lines.append("- latency: not measured")
+
+    # A baseline has no layers to count.
     if "total_512" in record.macs:
         gmacs = record.macs["total_512"] / 1e9
         lines.append(f"- multiply-accumulates at 512 tokens: {gmacs:.2f} G")
@@ -300,7 +325,8 @@ def _data(info: CardInfo) -> str:
 
 
 def _use(info: CardInfo) -> str:
-    """Say what the model is for and where its scores do not hold."""
+    """Tell what the model is for and where its scores do not hold."""
+    # What happens to long texts is the limit that users meet first.
     limit = ""
     if info.max_length:
         limit = f"Longer texts than {info.max_length} tokens are read in windows. "
@@ -331,6 +357,8 @@ def _conditions(info: CardInfo) -> str:
     """Write under what conditions the numbers were measured."""
     if info.record is None:
         return ""
+
+    # Equal conditions are listed once, with everything that was measured under them.
     measured = {say_conditions(info.record.conditions): ["scores"]}
     for latency in info.record.latency:
         measured.setdefault(say_conditions(latency.conditions), []).append(latency.protocol)
@@ -342,6 +370,8 @@ def _data_header(dataset: str) -> tuple[str, str]:
     """Return source and licence that a shipped data set states; unknown for any other."""
     if dataset not in plugins.names("datasets"):
         return UNKNOWN, UNKNOWN
+
+    # Data sets state source and licence in the head of their module, in one form.
     text = inspect.getdoc(plugins.find("datasets", dataset)) or ""
     matches = [pattern.search(text) for pattern in (_SOURCE, _LICENCE)]
     source, licence = (" ".join(m[1].split()) if m else UNKNOWN for m in matches)

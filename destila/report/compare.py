@@ -31,6 +31,8 @@ class Difference:
         """The interval in words: gain, loss, no difference shown, or no interval."""
         if self.low is None or self.high is None:
             return "no interval"
+
+        # An interval that holds 0 shows neither a gain nor a loss.
         if self.low > 0:
             return "gain"
         return "loss" if self.high < 0 else "no difference shown"
@@ -41,6 +43,7 @@ def gains(rows: Sequence[ReportRow]) -> list[Difference]:
 
     Only seeds that both have are compared.
     """
+    # A model's two roles differ in nothing but the teacher, so the difference is its gain.
     finetuned = {row.model: row for row in rows if row.role == "finetuned"}
     distilled = [row for row in rows if row.role == "distilled" and row.model in finetuned]
     return [row_difference(row, finetuned[row.model], same_seeds=True) for row in distilled]
@@ -55,6 +58,8 @@ def against(rows: Sequence[ReportRow], model: str) -> list[Difference]:
         DataError: there is no student of that name.
     """
     students = [row for row in rows if row.role in ("distilled", "finetuned")]
+
+    # By role, "distilled" comes before "finetuned".
     named = sorted((row for row in students if row.model == model), key=lambda row: row.role)
     if not named:
         known = ", ".join(dict.fromkeys(row.model for row in students)) or "none"
@@ -66,6 +71,7 @@ def against(rows: Sequence[ReportRow], model: str) -> list[Difference]:
 
 def against_baseline(rows: Sequence[ReportRow]) -> list[Difference]:
     """Compare the best student (distilled or fine-tuned) with every baseline; [] without one."""
+    # One student is enough: the question is whether any beats what costs nothing.
     students = [row for row in rows if row.role in ("distilled", "finetuned")]
     best = max(students, key=lambda row: row.main, default=None)
     if best is None:
@@ -81,6 +87,7 @@ def row_difference(a: ReportRow, b: ReportRow, *, same_seeds: bool = False) -> D
         b: the row that is subtracted.
         same_seeds: keep to the seeds that both have, when there is one.
     """
+    # Common seeds share what is random in training; without any, all of them count.
     common = set(a.seeds) & set(b.seeds) if same_seeds else set()
     records_a = [record for record in a.records if not common or record.seed in common]
     records_b = [record for record in b.records if not common or record.seed in common]

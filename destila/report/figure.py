@@ -95,6 +95,7 @@ def scatter(
         knee: (cost, score) that is ringed.
         height: of the figure, in units.
     """
+    # Room for markers and rings at both ends, so that none is cut off.
     x = log_scale([d.x for d in dots], _LEFT + 12, WIDTH - _RIGHT - 12)
     values = [*(d.y for d in dots), *(line.y for line in lines)]
     y = linear_scale(values, height - _BOTTOM, _TOP + 8)
@@ -108,6 +109,7 @@ def scatter(
         across = f'x1="{_LEFT}" x2="{WIDTH - _RIGHT}" {_level(y(line.y))}'
         parts.append(f'<line class="ruler {line.role}" {across}/>')
 
+    # The front lies under the dots, so that it hides none.
     if front:
         parts.append(f'<polyline class="front" points="{_steps(front, x, y)}"/>')
     for d in dots:
@@ -149,12 +151,14 @@ def curves(
         log: whether the values' axis is logarithmic.
         events: upright lines, each an x and the role whose colour it has.
     """
+    # Low panels: several stand below each other on a phone.
     height = 190
     steps = [v for curve in runs for v in curve.xs]
     x = linear_scale([0, *steps], _LEFT, WIDTH - _RIGHT - 6)
     up = (log_scale if log else linear_scale)(y, height - _BOTTOM, _TOP)
     parts = [_frame(x, up, x_title, y_title, height)]
 
+    # Events lie under the curves.
     for step, role in events:
         upright = f'x1="{x(step):.1f}" x2="{x(step):.1f}" y1="{_TOP}" y2="{height - _BOTTOM}"'
         parts.append(f'<line class="event {role}" {upright}/>')
@@ -176,11 +180,13 @@ def strip(rows: Sequence[tuple[str, Sequence[Dot]]], *, title: str, x_title: str
         title: for readers who cannot see the figure.
         x_title: of the axis.
     """
+    # Names stand left of the axis, one line of 17 units each.
     left, step = 126, 17
     height = len(rows) * step + _BOTTOM + 8
     values = [d.x for _, dots in rows for d in dots]
     x = linear_scale(values, left + 10, WIDTH - _RIGHT - 10)
 
+    # Lines of the grid first, so that dots lie on them.
     parts = []
     for tick in x.ticks:
         upright = f'x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="4" y2="{height - _BOTTOM}"'
@@ -191,6 +197,8 @@ def strip(rows: Sequence[tuple[str, Sequence[Dot]]], *, title: str, x_title: str
     for i, (name, dots) in enumerate(rows):
         middle = 12 + i * step
         kind = "own" if any(not d.hollow for d in dots) else ""
+
+        # Longer names would run into the axis.
         short = name if len(name) < 21 else name[:19] + "…"
         parts.append(_text(left, middle + 4, short, "end", kind))
         parts.append(f'<line class="grid" x1="{left + 4}" x2="{WIDTH - _RIGHT}" {_level(middle)}/>')
@@ -217,6 +225,7 @@ def marker(role: str, x: float, y: float, hollow: bool = False) -> str:
     A diamond for the teacher, a circle for distilled, a triangle for fine-tuned, a square for
     exported models, a cross for baselines.
     """
+    # The shape tells roles apart without colour.
     kind = f'class="dot {role}{" hollow" if hollow else ""}"'
     if role == "teacher":
         return f'<path {kind} d="M{x:.1f} {y - 6:.1f}l6 6l-6 6l-6 -6z"/>'
@@ -257,9 +266,12 @@ def log_scale(values: Iterable[float], start: float, end: float) -> Scale:
     if high / low < 1.5:
         low, high = low / 1.3, high * 1.3
 
+    # Whole decades around the values; ticks outside the range are dropped.
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     round_values = [m * 10.0**p for p in powers for m in (1, 2, 5)]
     ticks = [value for value in round_values if low <= value <= high]
+
+    # A narrow range may hold no round value, a wide one too many: then decades alone.
     if len(ticks) < 2:
         ticks = [low * (high / low) ** share for share in (0.1, 0.5, 0.9)]
     if len(ticks) > 7:
@@ -271,6 +283,7 @@ def _frame(x: Scale, y: Scale, x_title: str, y_title: str, height: int) -> str:
     """Draw both axes with their ticks and titles."""
     base, right = height - _BOTTOM, WIDTH - _RIGHT
 
+    # Lines of the grid under everything else.
     parts = []
     for tick in y.ticks:
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{right}" {_level(y(tick))}/>')
@@ -289,6 +302,7 @@ def _frame(x: Scale, y: Scale, x_title: str, y_title: str, height: int) -> str:
 
 def _steps(front: Sequence[tuple[float, float]], x: Scale, y: Scale) -> str:
     """Write the corners of the front: level to the next cost, then up to its score."""
+    # Between two points of the front one gets the cheaper one's score.
     corners = [f"{x(front[0][0]):.1f},{y(front[0][1]):.1f}"]
     for (_, before), (cost, score) in pairwise(front):
         corners += [f"{x(cost):.1f},{y(before):.1f}", f"{x(cost):.1f},{y(score):.1f}"]
@@ -307,6 +321,8 @@ def _front_boxes(front: Sequence[tuple[float, float]], x: Scale, y: Scale) -> li
 def _ruler_label(line: Ruler, y: float, taken: list[Box]) -> str:
     """Label a level on the end and side of it where there is room; the place is then taken."""
     width = _CHAR * len(line.label)
+
+    # The left end, the right end, the middle; above the line or below it.
     lefts = (_LEFT + 4, WIDTH - _RIGHT - width - 2, (WIDTH - width) / 2)
     places: list[Box] = [
         (left, top, left + width, top + 12) for left in lefts for top in (y - 15, y + 3)
@@ -330,9 +346,11 @@ def _dot_label(text: str, x: float, y: float, taken: list[Box], height: int) -> 
                 continue  # that would lie on the dot
             places += [(left, top, left + width, top + 12) for top in (y - 6 - far, y - 6 + far)]
 
+    # A label outside the axes would be cut off; one that hides something is still read.
     inside = [box for box in places if _inside(box, height)]
     best = _freest(inside or places, taken)
 
+    # A label far away needs a line to its dot.
     lead = ""
     if abs((best[1] + best[3]) / 2 - y) > 14:
         end = min(max(x, best[0]), best[2])

@@ -34,6 +34,7 @@ def find_study(study: str, *places: Path | None) -> StudyFiles:
     Raises:
         ConfigError: there is no such study, or it has no record yet.
     """
+    # A path is meant literally; a name is looked up where commands write by default.
     candidates = [Path(study), Path("runs") / study, Path("results") / f"{study}.jsonl"]
     existing = [path for path in candidates if path.exists()]
     if not existing:
@@ -43,11 +44,14 @@ def find_study(study: str, *places: Path | None) -> StudyFiles:
     # A recipe may keep its records elsewhere; its folder of runs then has none.
     existing += [path for folder in existing if (path := _kept_elsewhere(folder)) is not None]
     for source in existing:
+        # The first place that holds records wins; an empty folder may have them elsewhere.
         known = records.read_records(source)
         if not known:
             continue
         name = known[-1].study
         folder = _runs_folder(name, *(path for path in existing if path.is_dir()), *places)
+
+        # Exports of a study are recorded beside the models; the study may list them already.
         exported = folder / "exported" if folder else None
         more = records.read_records(exported) if exported and exported.is_dir() else []
         keys = {record.key for record in known}
@@ -62,6 +66,8 @@ def _kept_elsewhere(folder: Path) -> Path | None:
     recipe = folder / "recipe.toml"
     if not recipe.is_file():
         return None
+
+    # Only these two keys are needed, and old recipes may fail today's checks.
     tables = tomllib.loads(recipe.read_text(encoding="utf-8"))
     if "results" not in tables:
         return None
@@ -71,6 +77,7 @@ def _kept_elsewhere(folder: Path) -> Path | None:
 
 def _runs_folder(study: str, *places: Path | None) -> Path | None:
     """Return the folder with the study's runs: one of the places, else runs/STUDY; None if none."""
+    # A folder without any of these holds a recipe or a report, but no runs.
     parts = ("students", "teachers", "exported")
     folders = [place for place in (*places, Path("runs") / study) if place is not None]
     return next((p for p in folders if any((p / part).is_dir() for part in parts)), None)

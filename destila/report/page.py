@@ -42,9 +42,12 @@ def study_page(
         MissingExtraError: jinja2 is not installed.
     """
     rows = group_rows(records)
+
+    # Rows may be empty: a page of a study that has only begun is still drawn.
     main = score_name(rows[0].first.main) if rows else ""
     trained = [row for row in rows if row.role not in ("baseline", "exported")]
 
+    # One name per slot of the template; a missing one is an error there.
     values = {
         "study": study,
         "main": main,
@@ -69,6 +72,8 @@ def render(template: str, values: dict[str, Any]) -> str:
         MissingExtraError: jinja2 is not installed.
     """
     jinja2 = require("jinja2", "report")
+
+    # Names of models and labels are a user's text: all of it is escaped.
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_template_file),
         autoescape=True,
@@ -76,6 +81,8 @@ def render(template: str, values: dict[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+    # Inside the page, as it may load nothing.
     shared = {"style": _template_file("page.css"), "script": _template_file("page.js")}
     html: str = environment.get_template(template).render(shared | values)
     return html
@@ -89,6 +96,7 @@ def _template_file(file: str) -> str:
 
 def sort_value(cell: str) -> str:
     """Return what a column is sorted by: the leading number; "" for a dash; else the text."""
+    # Missing values sort last in both directions.
     if cell == NONE:
         return ""
     number = _NUMBER.match(cell)
@@ -129,6 +137,7 @@ def _axis_values(axis: Axis, main: str) -> dict[str, Any]:
         if row is not None
     ]
 
+    # The table below says the same in numbers, for readers without the figure.
     svg = figure.scatter(
         dots,
         title=f"{main} against {axis.title}; the table below has the values",
@@ -162,9 +171,11 @@ def _dot(marked: Marked, axis: Axis) -> Dot:
 
 def _dot_label(marked: Marked, axis: Axis) -> str:
     """Return a dot's label; "" for those that a crowded figure shows on hover alone."""
+    # In a crowd only what the text speaks of has a label: front, teacher, baselines.
     special = marked.row.role in ("teacher", "baseline") or marked.point in axis.front
     if len(axis.points) > _CROWD and not special:
         return ""
+
     # The shape of an exported model's marker says its role already.
     return re.sub(r"-(distilled|finetuned)(?=[ -]|$)", "", marked.row.model)
 
@@ -173,6 +184,7 @@ def _curve_panels(
     rows: Sequence[ReportRow], logs: dict[str, runs.LogCurves], main: str
 ) -> list[dict[str, Any]]:
     """Draw two panels per model: dev score and loss over steps; [] where no run left a log."""
+    # Roles of one model share a panel, which shows what the teacher changes.
     by_model: dict[str, list[tuple[str, runs.LogCurves]]] = {}
     for row in rows:
         for record in row.records:
@@ -210,6 +222,7 @@ def _score_curve(role: str, log: runs.LogCurves) -> Curve:
 
 def _loss_curve(role: str, log: runs.LogCurves) -> Curve:
     """Draw the training loss as means over about forty segments: single batches are noise."""
+    # Fewer than forty steps are drawn one by one.
     size = max(1, len(log.loss) // 40)
     parts = [log.loss[i : i + size] for i in range(0, len(log.loss), size)]
     xs = [part[-1][0] for part in parts]
@@ -221,6 +234,8 @@ def _loss_panel(model: str, losses: Sequence[Curve]) -> str:
     """Draw the losses of a model; "" without any."""
     if not losses:
         return ""
+
+    # All runs of the model share the axis.
     values = [value for curve in losses for value in curve.ys]
     return figure.curves(
         losses,
@@ -236,11 +251,14 @@ def _published_figure(rows: Sequence[ReportRow]) -> str:
     """Draw published main scores (hollow) and ours (filled); "" where nothing is published."""
     if not rows:
         return ""
+
+    # Only the main score can be compared along one axis.
     main, dataset = rows[0].first.main, rows[0].first.dataset
     published = [p for p in reference.published_scores(dataset) if p.score == main]
     if not published:
         return ""
 
+    # Models by line; ours are marked, so that nobody takes one for the other.
     lines: dict[str, list[Dot]] = {}
     for p in published:
         hover = f"{p.model}, {p.training}, {p.table}: {points(p.value)}"
@@ -251,6 +269,7 @@ def _published_figure(rows: Sequence[ReportRow]) -> str:
         dot = Dot(100 * row.main, 0, row.role, hover=hover)
         lines.setdefault(f"{row.model} (ours)", []).append(dot)
 
+    # The best model first.
     ordered = sorted(lines.items(), key=lambda item: -max(dot.x for dot in item[1]))
     title = (
         f"{score_name(main)} of published models (hollow) and of this study (filled); "
@@ -261,6 +280,7 @@ def _published_figure(rows: Sequence[ReportRow]) -> str:
 
 def _label_table(rows: Sequence[ReportRow]) -> dict[str, Any] | None:
     """Draw up F1 of every label in every row; None where no record has it."""
+    # Records of an older form have no counts per label.
     known = [row for row in rows if row.first.details.get("per_label")]
     if not known:
         return None
@@ -277,6 +297,7 @@ def _label_table(rows: Sequence[ReportRow]) -> dict[str, Any] | None:
 
 def _mean_of_label(row: ReportRow, label: str) -> str:
     """Average the F1 of a label over seeds; a dash where a record lacks it."""
+    # A mean over some of the seeds would not be comparable.
     values = [r.details.get("per_label", {}).get(label, {}).get("f1") for r in row.records]
     return NONE if not values or None in values else points(sum(values) / len(values))
 
@@ -286,9 +307,13 @@ def _confusions(rows: Sequence[ReportRow], folder: Path | None) -> list[dict[str
     known = [row for row in rows if row.first.details.get("confusion")]
     if not known:
         return []
+
+    # The counts alone do not name their labels.
     labels = runs.labels_of([record for row in known for record in row.records], folder)
     baseline = best_baseline(rows)
     encoders = [row for row in known if row is not baseline]
+
+    # The reader's first question is about the best encoder: one table is open.
     best = max(encoders, key=lambda row: row.main, default=known[0])
 
     tables = []

@@ -29,6 +29,7 @@ class Point:
     cost: float
 
     def __post_init__(self) -> None:
+        """Refuse what has no place in the figure."""
         if not (np.isfinite(self.score) and np.isfinite(self.cost) and self.cost > 0):
             raise DataError(
                 f"'{self.name}': score {self.score} and cost {self.cost} must be finite, "
@@ -39,7 +40,8 @@ class Point:
 def front(points: Sequence[Point]) -> list[Point]:
     """Return the points no other one beats, cheapest first, scores rising; of equals the first.
 
-    A point is beaten by another that costs no more and scores no less, and is better in one of the two.
+    A point is beaten by another that costs no more and scores no less, and is better in one of
+    the two.
     """
     kept: list[Point] = []
 
@@ -61,7 +63,10 @@ def hypervolume(points: Sequence[Point], *, score: float, cost: float) -> float:
         score: of the reference.
         cost: of the reference.
     """
+    # Beaten points lie inside the rectangles of others.
     better = front([p for p in points if p.score > score and p.cost < cost])
+
+    # Each point of the front adds a strip: its gain in score over the next cheaper one.
     heights = np.diff([score, *(p.score for p in better)])
     widths = np.log2(cost / np.array([p.cost for p in better], dtype=np.float64))
     return float(heights @ widths)
@@ -73,12 +78,15 @@ def distances(points: Sequence[Point]) -> list[tuple[Point, float]]:
     Both axes are scaled to [0, 1]. Positive: outside the chord, a good trade. [] when the front has
     fewer than three points.
     """
+    # Two points are the ends of the chord; a distance needs a third.
     kept = front(points)
     if len(kept) < 3:
         return []
 
     halvings = -np.log2([p.cost for p in kept])
     scores = np.array([p.score for p in kept])
+
+    # To [0, 1]: cost falls from left to right, so that up and right is better.
     x = (halvings - halvings[-1]) / (halvings[0] - halvings[-1])
     y = (scores - scores[0]) / (scores[-1] - scores[0])
     return list(zip(kept, ((x + y - 1) / np.sqrt(2)).tolist(), strict=True))
@@ -86,14 +94,17 @@ def distances(points: Sequence[Point]) -> list[tuple[Point, float]]:
 
 def knee(points: Sequence[Point]) -> Point | None:
     """Return the point of the front farthest outside the chord; None when there is none outside."""
+    # Rounding may leave a point on the chord a hair outside it.
     best = max(distances(points), key=lambda pair: pair[1], default=None)
     return best[0] if best and best[1] > 1e-12 else None
 
 
 def retained_at(points: Sequence[Point], teacher: Point, factor: float) -> float | None:
-    """Return the best share of the teacher's score at least `factor` times cheaper; None if none."""
+    """Return the best share of the teacher's score at a saving of `factor`; None without one."""
     if not teacher.score:
         return None
+
+    # The saving is a minimum: what is cheaper still counts too.
     cheap = [p for p in points if teacher.cost >= factor * p.cost]
     return max((p.score / teacher.score for p in cheap), default=None)
 

@@ -52,6 +52,7 @@ class ReportRow:
 
     def latency(self, protocol: str) -> Latency | None:
         """Return the medians over seeds of median and 95th percentile; None when not measured."""
+        # Medians, as a busy machine spoils single seeds upwards.
         timed = [x for record in self.records for x in record.latency if x.protocol == protocol]
         if not timed:
             return None
@@ -80,6 +81,7 @@ def group_rows(records: Iterable[Record]) -> list[ReportRow]:
     seed was recorded more than once (the recipe was changed), the last counts, and seeds of a model
     with other settings than its last record's are not averaged with it.
     """
+    # Dev records are of use only before anything was tested.
     every = list(records)
     tested = [record for record in every if record.split == "test"] or every
 
@@ -91,6 +93,7 @@ def group_rows(records: Iterable[Record]) -> list[ReportRow]:
         groups.setdefault(name, {})[record.seed] = record
         settings[name] = record.config
 
+    # Averaging over settings would hide what the last change did.
     rows = []
     for name, seeds in groups.items():
         alike = [seeds[seed] for seed in sorted(seeds) if seeds[seed].config == settings[name]]
@@ -102,6 +105,8 @@ def model_of(record: Record) -> str:
     """Return the name under which a record's seeds are one model; see `ReportRow`."""
     if record.role != "exported":
         return record.model
+
+    # The folder of an exported model names run, seed and candidate in one.
     run = re.sub(rf"-s{record.seed}(?=-|$)", "", record.run)
     candidate = str(record.details.get("candidate", ""))
     return run if run.endswith(candidate) else f"{run} {candidate}"
@@ -110,11 +115,14 @@ def model_of(record: Record) -> str:
 def protocols(rows: Sequence[ReportRow]) -> list[str]:
     """List the latency protocols that any row has, in order of first appearance."""
     records = [record for row in rows for record in row.records]
+
+    # A dict keeps the order in which protocols were measured.
     return list(dict.fromkeys(x.protocol for record in records for x in record.latency))
 
 
 def teacher_of(rows: Sequence[ReportRow]) -> ReportRow | None:
     """Return the teacher that the distilled students name, else the best one; None without any."""
+    # A study may compare teachers; students are measured against their own.
     teachers = [row for row in rows if row.role == "teacher"]
     students = [record for row in rows if row.role == "distilled" for record in row.records]
     named = {record.details.get("teacher") for record in students}
@@ -124,9 +132,11 @@ def teacher_of(rows: Sequence[ReportRow]) -> ReportRow | None:
 
 
 def speed_up(row: ReportRow, baseline: ReportRow | None, protocol: str) -> float | None:
-    """Divide a baseline's time by a row's; None unless both were timed under the same conditions."""
+    """Divide a baseline's time by a row's; None unless their conditions were the same."""
     if baseline is None:
         return None
+
+    # Times of two machines, or of other threads, say nothing about the models.
     own, other = row.latency(protocol), baseline.latency(protocol)
     if own is None or other is None or not comparable(own.conditions, other.conditions):
         return None

@@ -39,6 +39,8 @@ def read_logs(folder: Path | None) -> dict[str, LogCurves]:
     """
     if folder is None:
         return {}
+
+    # Only trainings leave a log.
     parts = ("teachers", "students")
     paths = [path for part in parts for path in sorted(folder.glob(f"{part}/*/{LOG_FILE}"))]
     return {path.parent.name: _read_log(path) for path in paths}
@@ -53,12 +55,16 @@ def log_of(record: Record, logs: dict[str, LogCurves]) -> LogCurves | None:
     dev = record.details.get("dev", {}).get(record.main)
     if log is None or dev is None:
         return log
+
+    # A run folder may be trained again after its record was written.
     return log if any(abs(value - dev) < 1e-9 for _, value in log.main) else None
 
 
 def model_folders(folder: Path, record: Record) -> list[Path]:
     """List where a record's model is looked for, in this order."""
     run, seeded = record.run, f"{record.run}-s{record.seed}"
+
+    # Exports lie in a room of their own, without checkpoints.
     if record.role == "exported":
         return [folder / "exported" / run]
     part = "teachers" if record.role == "teacher" else "students"
@@ -69,6 +75,8 @@ def labels_of(records: Sequence[Record], folder: Path | None) -> tuple[str, ...]
     """Name the study's labels in the order of the confusion counts; numbers where nobody knows."""
     tables = [record.details["confusion"] for record in records if record.details.get("confusion")]
     size = len(tables[0]) if tables else 0
+
+    # Names are right only when there are as many as the counts have rows.
     for names in _label_sources(records, folder):
         if len(names) == size:
             return tuple(str(name) for name in names)
@@ -77,10 +85,12 @@ def labels_of(records: Sequence[Record], folder: Path | None) -> tuple[str, ...]
 
 def _label_sources(records: Sequence[Record], folder: Path | None) -> Iterator[Sequence[str]]:
     """Yield label names by all who could know them, the surest first."""
+    # What a record states itself is surest.
     for record in records:
         yield record.details.get("labels", ())
         yield list(record.details.get("per_label", ()))
 
+    # Then the model folders, if they still exist.
     if folder is not None:
         for record in records:
             places = model_folders(folder, record)
@@ -90,15 +100,18 @@ def _label_sources(records: Sequence[Record], folder: Path | None) -> Iterator[S
                 if (path / "config.json").is_file()
             )
 
+    # The data set itself may define its labels.
     if records and records[0].dataset in plugins.names("datasets"):
         yield plugins.find("datasets", records[0].dataset, "LABELS").LABELS or ()
 
 
 def _read_log(path: Path) -> LogCurves:
     """Read the log of one run."""
+    # A log mixes steps and evaluations, each with some of the keys.
     lines = read_log(path)
 
     def curve(key: str) -> tuple[tuple[float, float], ...]:
+        """Take one key over steps, wherever a line has it."""
         logged = [x for x in lines if key in x and "step" in x]
         return tuple((float(x["step"]), float(x[key])) for x in logged)
 

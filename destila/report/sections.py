@@ -24,6 +24,8 @@ def sections(rows: Sequence[ReportRow], *, beside: str | None = None) -> list[Se
     """
     if not rows:
         return []
+
+    # The order of the report: numbers, costs, what follows from them, how it was measured.
     makers = (
         sections_measured.scores_section,
         sections_measured.cost_section,
@@ -43,6 +45,8 @@ def opening_sentence(rows: Sequence[ReportRow]) -> str:
     """Name the data set, the task, the main score, and say how scores are printed."""
     if not rows:
         return "No records yet: `destila run RECIPE` makes them."
+
+    # All records of a study share data set, task and main score.
     first = rows[0].first
     tested = f", {len(first.items):,} examples" if first.items else ""
     return (
@@ -53,7 +57,8 @@ def opening_sentence(rows: Sequence[ReportRow]) -> str:
 
 
 def verdicts(rows: Sequence[ReportRow]) -> list[str]:
-    """Conclude: a sentence for every gain of distilling, and whether the baseline wins."""
+    """Write the conclusions: one for every gain of distilling, and whether the baseline wins."""
+    # These sentences are what the command prints, too.
     gain = [sections_compared.gain_sentence(each) for each in gains(rows)]
     baseline = [sections_compared.baseline_sentence(each) for each in against_baseline(rows)]
     return gain + baseline

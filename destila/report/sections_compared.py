@@ -18,6 +18,8 @@ def gains_section(rows: Sequence[ReportRow]) -> Section | None:
     differences = gains(rows)
     if not differences:
         return None
+
+    # The verdict stands in the second column, before the numbers that it comes from.
     header = ["student", "reading", "distilled", "fine-tuned"]
     header += ["difference", "95 % interval", "seeds"]
     body = [
@@ -41,7 +43,8 @@ def against_section(rows: Sequence[ReportRow], *, model: str | None) -> Section 
 
 
 def baseline_section(rows: Sequence[ReportRow]) -> Section | None:
-    """Say whether the baseline wins; None without one."""
+    """Draw up whether the baseline wins; None without one."""
+    # A study without a baseline leaves the question open, and says nothing.
     if not any(row.role == "baseline" for row in rows):
         return None
     sentences = [baseline_sentence(each) for each in against_baseline(rows)]
@@ -53,7 +56,7 @@ def baseline_section(rows: Sequence[ReportRow]) -> Section | None:
 
 
 def gain_sentence(each: Difference) -> str:
-    """Say what distilling a student gains."""
+    """State what distilling a student gains."""
     seeds = min(each.seeds)
     return (
         f"Distilling {each.a.model} instead of fine-tuning it: {signed(each.mean)} points of "
@@ -63,7 +66,7 @@ def gain_sentence(each: Difference) -> str:
 
 
 def baseline_sentence(each: Difference) -> str:
-    """Say whether the best student beats a baseline."""
+    """State whether the best student beats a baseline."""
     student = f"{each.a.model} ({each.a.role}) {points(each.a.main)}"
     baseline = f"{each.b.model} {points(each.b.main)}"
     how = (
@@ -71,6 +74,7 @@ def baseline_sentence(each: Difference) -> str:
         f"95 % interval {interval_cell(each)}"
     )
 
+    # Beaten is claimed only where the interval lies above 0.
     verdict = "The baseline is beaten"
     if each.mean < 0:
         verdict = "The baseline wins"
@@ -81,6 +85,7 @@ def baseline_sentence(each: Difference) -> str:
 
 def published_section(rows: Sequence[ReportRow]) -> Section | None:
     """Draw up published scores on the same data above ours; None where nothing was published."""
+    # Published scores of another kind have nothing beside them here.
     dataset, present = rows[0].first.dataset, scores_in(rows)
     published = [p for p in reference.published_scores(dataset) if p.score in present]
     if not published:
@@ -95,6 +100,8 @@ def published_section(rows: Sequence[ReportRow]) -> Section | None:
 
     # Known faults are footnotes.
     notes = list(dict.fromkeys(p.note for p in published if p.note))
+
+    # Published rows first, ours below, with dashes where the other side has no number.
     cells = {(p.model, (p.table, p.training, p.score)): p for p in published}
     body = []
     for model in dict.fromkeys(p.model for p in published):
@@ -108,6 +115,7 @@ def published_section(rows: Sequence[ReportRow]) -> Section | None:
         scores = [score_cell(row, key) for key in measured]
         body.append([row.model, row.role, *[NONE] * len(columns), *scores])
 
+    # Sources below the table, so that every number can be looked up.
     tables = reference.published_tables()
     keys = dict.fromkeys(column[0] for column in columns)
     bullets = [f"{key}: {tables[key].title}. {tables[key].note}" for key in keys]
@@ -116,13 +124,16 @@ def published_section(rows: Sequence[ReportRow]) -> Section | None:
         "Published by others, not measured here: their training sets, tokenizers, seeds and "
         "versions differ from ours."
     )
+
+    # A reader must know where only the test set is the same.
     if dataset in reference.SAME_TEST:
         opening += f" Same test set as {reference.SAME_TEST[dataset]}, other training text."
     return Section("published", "Published", opening, header, body, bullets=bullets)
 
 
 def conditions_section(rows: Sequence[ReportRow]) -> Section:
-    """Say under what conditions everything was measured, each once."""
+    """List under what conditions everything was measured, each once."""
+    # Equal conditions are written once.
     records = [record for row in rows for record in row.records]
 
     measured: dict[str, list[str]] = {}

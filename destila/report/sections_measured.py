@@ -27,6 +27,8 @@ _SHORT = {"latency": "time", "size": "size", "macs": "MACs"}
 def scores_section(rows: Sequence[ReportRow]) -> Section:
     """Draw up every score of every model, and its share of the teacher's."""
     main, teacher, present = rows[0].first.main, teacher_of(rows), scores_in(rows)
+
+    # The main score stands first, the others in the order of `SCORE_NAMES`.
     keys = [main, *(key for key in SCORE_NAMES if key in present and key != main)]
     names = [score_name(key) for key in keys]
     header = ["model", "role", "seeds", "parameters", *names, "of the teacher"]
@@ -42,6 +44,8 @@ def scores_section(rows: Sequence[ReportRow]) -> Section:
 def cost_section(rows: Sequence[ReportRow]) -> Section:
     """Draw up parameters, size, MACs, times and memory."""
     teacher, timed = teacher_of(rows), protocols(rows)
+
+    # A column only for what some row has.
     macs = [key for key in MACS if any(key in row.first.macs for row in rows)]
     header = ["model", "role", "parameters", "MB", *(MACS[key] for key in macs)]
     for protocol in timed:
@@ -60,6 +64,7 @@ def cost_section(rows: Sequence[ReportRow]) -> Section:
         line.append(f"{row.peak_memory_bytes / 1e6:.0f}" if row.peak_memory_bytes else NONE)
         body.append(line)
 
+    # Notes explain only the columns that are there.
     notes = ["MB: the model on disk. Peak memory: of the process that ran the model."]
     if macs:
         notes.append(
@@ -76,6 +81,7 @@ def cost_section(rows: Sequence[ReportRow]) -> Section:
 
 def tradeoff_section(rows: Sequence[ReportRow]) -> Section | None:
     """Draw up the front, its knee and its hypervolumes, per cost; None without encoders."""
+    # One line per cost, as the front differs between them.
     costs = axes(rows)
     if not costs:
         return None
@@ -91,6 +97,7 @@ def tradeoff_section(rows: Sequence[ReportRow]) -> Section | None:
         line += [share_cell(axis.retained_at(factor)) for factor in FACTORS]
         body.append(line)
 
+    # The measures are not common knowledge, so the table explains them itself.
     notes = [
         "Front: encoders that no other one beats in score and cost. Hypervolume: area between the "
         "front and the point (baseline's score, teacher's cost), in points of score × halvings of "
@@ -98,6 +105,8 @@ def tradeoff_section(rows: Sequence[ReportRow]) -> Section | None:
         "share of the teacher's score at that saving or more. "
         "Definitions: docs/reference/tradeoff.md."
     ]
+
+    # An area of 0 on every axis needs a sentence: it looks like a fault.
     baseline = costs[0].baseline
     if baseline is not None and not any(axis.above_baseline for axis in costs):
         notes.append(
@@ -109,6 +118,7 @@ def tradeoff_section(rows: Sequence[ReportRow]) -> Section | None:
 
 def retained_section(rows: Sequence[ReportRow]) -> Section | None:
     """Draw up what share of the teacher's score is kept for what saving; None without a teacher."""
+    # Savings are relative to the teacher: an axis that lacks it says nothing here.
     costs = [axis for axis in axes(rows) if axis.reference is not None]
     if not costs:
         return None
@@ -119,6 +129,7 @@ def retained_section(rows: Sequence[ReportRow]) -> Section | None:
 
     body = []
     for row in rows:
+        # A baseline is not on the front, and the teacher saves nothing.
         if row.role == "baseline" or row is teacher:
             continue
         retained = row.main / teacher.main if teacher and teacher.main else None
@@ -140,6 +151,8 @@ def quantised_section(rows: Sequence[ReportRow]) -> Section | None:
     exported = [row for row in rows if row.role == "exported"]
     if not exported:
         return None
+
+    # Exports share the main score of the study.
     main = exported[0].first.main
     header = ["model", "candidate", score_name(main), "drop in points", "MB"]
     header += ["int8 products", "batch-stable"]
@@ -147,6 +160,8 @@ def quantised_section(rows: Sequence[ReportRow]) -> Section | None:
     body = []
     for row in exported:
         details = row.first.details
+
+        # An export that was not checked has no drop.
         drops = [float(r.details["drop"]) for r in row.records if r.details.get("drop") is not None]
         products = NONE
         if {"int8_products", "products"} <= {*details}:
@@ -168,6 +183,7 @@ def quantised_section(rows: Sequence[ReportRow]) -> Section | None:
 
 def _saving(axis: Axis, row: ReportRow) -> list[str]:
     """Write what a row saves on an axis, and what it loses per halving of the cost."""
+    # A row that was timed under other conditions is on the axis but not in the front.
     point = next((m.point for m in axis.points if m.row is row and m.among), None)
     if point is None or axis.reference is None:
         return [NONE, NONE]

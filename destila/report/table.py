@@ -14,6 +14,7 @@ from destila.report.tradeoff import protocol_of
 
 def study_markdown(records: Sequence[Record], study: str, *, beside: str | None = None) -> str:
     """Write the whole report; `beside` names a student that all others are compared with too."""
+    # The page draws the same sections; Markdown and page cannot differ.
     rows = group_rows(records)
     drawn = [section_markdown(section) for section in sections.sections(rows, beside=beside)]
     return "\n\n".join([f"# {study}", sections.opening_sentence(rows), *drawn]) + "\n"
@@ -27,6 +28,8 @@ def terminal_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
         real texts, else of the papers' protocol), speed_up; None where not measured.
     """
     rows = group_rows(records)
+
+    # Speed-ups are against the teacher, as in the report.
     teacher, protocol = teacher_of(rows), protocol_of(rows)
 
     short = []
@@ -51,6 +54,7 @@ def terminal_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
 
 def markdown_table(header: Sequence[str], body: Iterable[Sequence[str]]) -> str:
     """Write a Markdown table; the columns after the second are set to the right."""
+    # Names read from the left, numbers compare from the right.
     marks = ["---" if i < 2 else "---:" for i in range(len(header))]
     return "\n".join("| " + " | ".join(line) + " |" for line in [header, marks, *body])
 

@@ -70,13 +70,15 @@ class Axis:
         return next((marked.point for marked in self.points if marked.row is self.teacher), None)
 
     def retained_at(self, factor: float) -> float | None:
-        """Return the best share of the teacher's score at a saving of `factor`; None without one."""
+        """Return the best share of the teacher's score at such a saving; None without one."""
         return pareto.retained_at(self.among, self.reference, factor) if self.reference else None
 
 
 def axes(rows: Sequence[ReportRow]) -> list[Axis]:
     """Return latency, size and MACs of a study, those that any encoder has; [] without encoders."""
     protocol = protocol_of(rows)
+
+    # A cost of 0 in a record means that it was not measured.
     times = [_milliseconds(row, protocol) for row in rows]
     sizes = [row.first.size_bytes / 1e6 or None for row in rows]
     macs = [row.first.macs.get("total_512", 0) / 1e9 or None for row in rows]
@@ -109,6 +111,7 @@ def _axis(
     rows: Sequence[ReportRow], key: str, title: str, unit: str, costs: Sequence[float | None]
 ) -> Axis:
     """Draw up one axis from the costs of the rows; None where a row has no such cost."""
+    # Both are references of the measures below.
     teacher, baseline = teacher_of(rows), best_baseline(rows)
     marked = tuple(
         Marked(row, Point(name_of(row), row.main, cost), _enters(row, teacher, key, rows))
@@ -129,6 +132,7 @@ def _axis(
 
 def _enters(row: ReportRow, teacher: ReportRow | None, key: str, rows: Sequence[ReportRow]) -> bool:
     """Tell whether a row enters the front: times must be of the teacher's conditions."""
+    # A baseline runs on other terms: it is drawn, and compared by score alone.
     if row.role == "baseline":
         return False
     if key != "latency" or teacher is None:

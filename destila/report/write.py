@@ -1,4 +1,4 @@
-"""The report of a study, or of pre-trainings, as Markdown and one HTML page, from what was saved."""
+"""The report of a study, or of pre-trainings, as Markdown and a page, from what was saved."""
 
 from __future__ import annotations
 
@@ -37,6 +37,8 @@ def write_report(
         MissingExtraError: jinja2 is not installed; the Markdown is there.
     """
     chosen = Path(out) if out else None
+
+    # Logs of pre-trainings have another form than records of a study: they come first.
     for folder in (Path(study), Path("runs") / study):
         if runs := pretraining_log.read_pretrain_logs(folder):
             if against is not None:
@@ -45,12 +47,14 @@ def write_report(
                 )
             return _write_pretrainings(folder, runs, chosen)
 
+    # The Markdown is written before the page, which needs an optional package.
     files = find_study(study, chosen.parent if chosen else None)
     target = chosen or _default_place(files.source)
     markdown, html = target.with_suffix(".md"), target.with_suffix(".html")
     _write(markdown, table.study_markdown(files.records, files.name, beside=against))
     _write(html, page.study_page(files.records, files.name, files.folder, beside=against))
 
+    # The terminal shows the conclusions, and where to read on.
     verdicts = sections.verdicts(group_rows(files.records))
     return {
         "study": files.name,

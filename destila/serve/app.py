@@ -6,7 +6,8 @@
     GET  /health /ready /metrics            for those who run it
     GET  /                                  a page to try the models
 
-Answers are the objects of `destila predict`, to the last bit. Errors are problem objects (RFC 9457).
+Answers are the objects of `destila predict`, to the last bit. Errors are problem objects
+(RFC 9457).
 """
 
 from __future__ import annotations
@@ -66,7 +67,10 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        """Close the pool when the application stops."""
         yield
+
+        # The pool first answers what it took. Joining its threads blocks, hence a thread for that.
         await asyncio.to_thread(pool.close)
 
     app = FastAPI(
@@ -78,8 +82,11 @@ def create_app(
         redoc_url=None,
     )
     server = Server(pool, limits or Limits(), metrics)
+
+    # Refusals of ours and of the framework both become problem objects.
     app.add_exception_handler(RefusedError, answer_refused)
     app.add_exception_handler(HTTPException, answer_http_error)
+    # The guard stands around the routes: it also counts and logs what no route answers.
     app.add_middleware(Guard, token=token, metrics=metrics)
 
     app.state.pool = pool
@@ -104,20 +111,24 @@ class Server:
     async def predict(self, name: str, request: Request) -> Response:
         """Answer one request: an object for a text, a list for a list."""
         self.check_model(name)
+        # A body is read with its own limits: the framework's parser has none.
         value = parse(await read_body(request.stream(), self.limits))
         items = check_items(value, self.limits)
 
+        # A full queue refuses the whole request, so a client never gets half of its answers.
         try:
             jobs = self.pool.submit(name, items)
         except QueueFullError as error:
             raise RefusedError(503, f"{error}: try again") from None
         answers = await self.collect(jobs)
 
+        # An object is answered by an object, a list by a list, also a list of one.
         self.metrics.texts.labels(name).inc(len(answers))
         return json_response(answers if isinstance(value, list) else answers[0])
 
     async def collect(self, jobs: list[Job]) -> list[dict[str, Any]]:
         """Wait for the answers of a request; those not begun when time is over are given up."""
+        # One deadline for the request as a whole, not one for each of its texts.
         waiting = asyncio.gather(*(asyncio.wrap_future(job.answer) for job in jobs))
         try:
             return list(await asyncio.wait_for(waiting, self.limits.seconds))
@@ -137,26 +148,33 @@ class Server:
 
         A line that cannot be answered gets an error object in its place; the others go on.
         """
+        # Answers come in the order of the lines, whichever worker is done first.
         ahead: deque[Job | RefusedError] = deque()
         number = 0
         try:
             async for line in read_lines(request.stream(), self.limits):
                 ahead.append(await self.take_line(name, line, number))
                 number += 1
+                # Two texts per worker keep all of them busy and the memory bounded.
                 if len(ahead) > 2 * self.pool.workers:
                     yield await self.answer_line(name, ahead.popleft())
         except RefusedError as error:  # the stream cannot be read on: say so as its last line
             ahead.append(error)
+
+        # The client has sent everything: what is still in work is answered too.
         while ahead:
             yield await self.answer_line(name, ahead.popleft())
 
     async def take_line(self, name: str, line: bytes, number: int) -> Job | RefusedError:
-        """Queue the text of a line; wait for a place while the queue is full."""
+        """Take the text of a line into the queue; wait for a place while the queue is full."""
+        # A bad line keeps its place: its error comes in order, with its number from 1.
         try:
             item = check_item(parse(line), number, self.limits)
         except RefusedError as error:
             return RefusedError(error.status, error.detail, line=number + 1)
+        # A stream has no second try: it slows its client down instead of refusing a line.
         while True:
+            # A text that the model cannot take costs its own line and no other.
             try:
                 return self.pool.submit(name, [item], first=number)[0]
             except QueueFullError:
@@ -216,12 +234,12 @@ def add_operator_routes(app: FastAPI, metrics: Metrics) -> None:
 
     @app.get("/health", tags=["operations"])
     async def health() -> Response:
-        """Say that the process lives."""
+        """Answer as long as the process lives."""
         return json_response({"status": "ok"})
 
     @app.get("/ready", tags=["operations"])
     async def ready() -> Response:
-        """Say that models are loaded; the pool opens them before the application exists."""
+        """Answer once models are loaded; the pool opens them before the application exists."""
         return json_response({"status": "ready"})
 
     @app.get("/metrics", tags=["operations"])
@@ -233,13 +251,17 @@ def add_operator_routes(app: FastAPI, metrics: Metrics) -> None:
 def add_page(app: FastAPI) -> None:
     """Add the page to try the models; it asks nobody but this server."""
     kinds = {"index.html": "text/html", "page.css": "text/css", "page.js": "text/javascript"}
+    # The browser itself then stops whatever would ask another host.
     policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'"
 
     def route(file: str, kind: str) -> Callable[[], Any]:
+        """Make the route of one file of the page."""
+        # Read once: the page does not change while the server runs.
         content = files("destila.serve").joinpath("page", file).read_bytes()
         headers = {"Content-Security-Policy": policy, "X-Content-Type-Options": "nosniff"}
 
         async def serve_file() -> Response:
+            """Send the file."""
             return Response(content, media_type=f"{kind}; charset=utf-8", headers=headers)
 
         return serve_file
@@ -268,14 +290,18 @@ class Guard:
             await self.app(scope, receive, send)
             return
 
+        # 500 stands for a route that fails before it answers at all.
         started, status = time.perf_counter(), 500
 
+        # The status is known only once the response begins.
         async def noted(message: Message) -> None:
+            """Pass a message on, and note the status it starts with."""
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
             await send(message)
 
+        # Refusals pass through the same sender, so that they are counted too.
         if self.token is None or scope["path"] in OPEN_PATHS or knows(scope, self.token):
             await self.app(scope, receive, noted)
         else:
@@ -286,9 +312,11 @@ class Guard:
 
     def note(self, scope: Scope, status: int, seconds: float) -> None:
         """Count and log a request that is done."""
+        # The route's pattern, not the path: strangers' paths would make endless series.
         route = getattr(scope.get("route"), "path", "other")
         self.metrics.requests.labels(scope["method"], route, str(status)).inc()
         self.metrics.seconds.labels(route).observe(seconds)
+        # No text and no query is logged: texts are the clients' own.
         facts = {"method": scope["method"], "path": scope["path"], "status": status}
         log.info(json.dumps(facts | {"ms": round(1000 * seconds, 2)}))
 
@@ -301,6 +329,7 @@ class LinesResponse(Response):
     def __init__(self, lines: AsyncIterator[bytes]) -> None:
         super().__init__()
         self.lines = lines
+        # The length is not known before the last line.
         del self.headers["content-length"]
 
     async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
@@ -314,6 +343,7 @@ class LinesResponse(Response):
 
 def knows(scope: Scope, token: str) -> bool:
     """Compare the token in constant time."""
+    # Comparing byte by byte would tell by its time how much of a guess is right.
     sent = Headers(scope=scope).get("Authorization", "")
     return hmac.compare_digest(sent.encode(), f"Bearer {token}".encode())
 

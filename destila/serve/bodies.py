@@ -46,6 +46,7 @@ async def read_body(chunks: AsyncIterator[bytes], limits: Limits) -> bytes:
         RefusedError: 413 when it is longer than the limit.
 
     """
+    # The size is checked while reading: a declared length may be wrong or missing.
     body = bytearray()
     async for chunk in chunks:
         body += chunk
@@ -61,16 +62,19 @@ async def read_lines(chunks: AsyncIterator[bytes], limits: Limits) -> AsyncItera
         RefusedError: 413 when a line is longer than the limit.
 
     """
+    # A chunk of the network ends anywhere, so its last line waits for the next one.
     rest = bytearray()
     async for chunk in chunks:
         rest += chunk
         *lines, tail = rest.split(b"\n")
         rest = bytearray(tail)
+        # Also the unfinished line is bounded, or one without an end would fill the memory.
         if max(map(len, [*lines, rest])) > limits.body_bytes:
             raise RefusedError(413, f"a line is longer than {limits.body_bytes} bytes")
         for line in lines:
             if line.strip():
                 yield bytes(line)
+    # The last line may lack its newline.
     if rest.strip():
         yield bytes(rest)
 
@@ -82,6 +86,7 @@ def parse(body: bytes) -> Any:
         RefusedError: 400 when it is not JSON in UTF-8, or too deep, or holds an endless integer.
 
     """
+    # Too deep a nesting ends the parser's recursion, which is no ValueError.
     try:
         return json.loads(body.decode("utf-8"))
     except RecursionError:
@@ -97,6 +102,7 @@ def check_items(value: Any, limits: Limits) -> list[Item]:
         RefusedError: 422 for anything else, for too many texts, and for one that is too long.
 
     """
+    # One text goes the way of a list, so that both are checked alike.
     values = value if isinstance(value, list) else [value]
     if not values:
         raise RefusedError(422, "the list of texts is empty")
@@ -121,6 +127,7 @@ def check_item(value: Any, number: int, limits: Limits) -> Item:
         RefusedError: 422 when it is no such thing, or too long.
 
     """
+    # A string is short for an object with nothing but a text.
     if isinstance(value, str):
         parts: dict[str, Any] = {"text": value}
     elif isinstance(value, dict):
@@ -130,11 +137,13 @@ def check_item(value: Any, number: int, limits: Limits) -> Item:
             422, f"text {number + 1} is {describe_value(value)}: send a string or an object"
         )
 
+    # A misspelt key would else be ignored, and the answer silently be another one.
     unknown = [key for key in parts if key not in PARTS]
     if unknown:
         known = ", ".join(PARTS)
         raise RefusedError(422, f"text {number + 1} has the key '{unknown[0]}': known are {known}")
 
+    # All parts count together: a model reads a pair as one text.
     clean = {key: clean_part(part, key, number) for key, part in parts.items()}
     length = sum(len(p) if isinstance(p, str) else sum(map(len, p)) for p in clean.values())
     if length > limits.characters:
@@ -151,8 +160,10 @@ def clean_part(part: Any, key: str, number: int) -> str | list[str]:
         RefusedError: 422 when it is not a string (for `words`, not a list of strings).
 
     """
+    # Numbers are common as ids; answers name them as strings. A boolean is an int to Python.
     if key == "id" and isinstance(part, int) and not isinstance(part, bool):
         return str(part)
+    # Words are the one part that is a list.
     if key == "words":
         if isinstance(part, list) and all(isinstance(word, str) for word in part):
             return [make_whole(word) for word in part]

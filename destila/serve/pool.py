@@ -55,6 +55,8 @@ class WorkerPool:
         self.folders = dict(folders)
         self.workers = workers
         self.capacity = capacity
+
+        # All threads share these: they change under the lock of `_changed` alone.
         self.waiting = 0
         self._turns: deque[deque[Job]] = deque()
         self._changed = threading.Condition()
@@ -76,7 +78,7 @@ class WorkerPool:
         return {name: (each.predictor.task.name, each.labels) for name, each in opened.items()}
 
     def submit(self, model: str, items: Sequence[Item], *, first: int = 0) -> list[Job]:
-        """Queue the texts of one request and return their jobs, in order.
+        """Take the texts of one request into the queue and return their jobs, in order.
 
         Args:
             model: one of the pool's models.
@@ -88,6 +90,7 @@ class WorkerPool:
 
         """
         jobs = [Job(model, item, first + i, Future()) for i, item in enumerate(items)]
+        # All of a request's texts are taken, or none.
         with self._changed:
             if self._closed or self.waiting + len(jobs) > self.capacity:
                 raise QueueFullError(f"{self.waiting} texts wait, at most {self.capacity} may")
@@ -98,6 +101,7 @@ class WorkerPool:
 
     def close(self) -> None:
         """Answer what was taken, take nothing more, and end the threads."""
+        # Threads that wait for a text wake up, to see that none will come.
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -105,6 +109,8 @@ class WorkerPool:
             thread.join()
 
     def _open_all(self) -> dict[str, Labeller]:
+        """Open every model for one thread; raise ModelError for a folder that is not exported."""
+        # A folder of weights would need torch, which the server does without.
         for name, folder in self.folders.items():
             if not is_exported(folder):
                 raise ModelError(
@@ -118,6 +124,7 @@ class WorkerPool:
         while (job := self._next()) is not None:
             if not job.answer.set_running_or_notify_cancel():
                 continue  # its request has gone
+            # A text that cannot be labelled fails its own job; the thread goes on with the next.
             try:
                 answers = labellers[job.model].predict([job.item], first=job.number)
                 job.answer.set_result(next(answers))
@@ -127,10 +134,13 @@ class WorkerPool:
     def _next(self) -> Job | None:
         """Wait for a text and return it; None when the pool is closed and nothing waits."""
         with self._changed:
+            # A wake-up may be false, or another thread was quicker: look again.
             while not self._turns and not self._closed:
                 self._changed.wait()
             if not self._turns:
                 return None
+
+            # One text of the request whose turn it is.
             request = self._turns.popleft()
             job = request.popleft()
             if request:

@@ -51,6 +51,7 @@ class PretrainLog:
             key: such as "order_gain" or "loss".
             over: "tokens" or "seconds", which stand beside each value.
         """
+        # Scores are in evaluations, everything else in steps.
         lines = self.evaluations if key in PRETRAIN_SCORES else self.steps
         return [(line[over], line[key]) for line in lines if math.isfinite(line.get(key, math.nan))]
 
@@ -70,12 +71,15 @@ def read_pretrain_logs(folder: Path) -> list[PretrainLog]:
 
     A line that a kill tore is left out.
     """
+    # A single run has its log in the folder itself.
     paths = [folder / LOG_FILE, *sorted(folder.glob(f"*/{LOG_FILE}"))]
     logs = [_read(path) for path in paths if path.is_file()]
     return [log for log in logs if log.steps or log.evaluations]
 
 
 def _read(path: Path) -> PretrainLog:
+    """Read the log of one run."""
+    # A line that lacks one of these was cut off, or is of another kind of run.
     lines = [line for line in read_log(path) if {"step", "tokens", "seconds"} <= line.keys()]
     return PretrainLog(
         name=path.parent.name,

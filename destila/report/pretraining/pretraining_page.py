@@ -108,6 +108,7 @@ def pretrain_html(
     Raises:
         MissingExtraError: jinja2 is not installed.
     """
+    # Runs are told apart by colour alone, in the order of their names.
     roles = [f"s{i % _COLOURS}" for i in range(len(runs))]
     lines = [figure.legend_line(role) for role in roles]
     panels = [_draw(panel, runs, roles) for panel in PRETRAIN_PANELS]
@@ -125,6 +126,7 @@ def pretrain_html(
 
 def _draw(panel: Panel, runs: Sequence[PretrainLog], roles: Sequence[str]) -> dict[str, str] | None:
     """Draw a figure with its caption; None when no run has at least two values for it."""
+    # All runs of a panel share the axis.
     unit, x_title = _axis(panel, runs)
     smooth = panel.key == "loss"
     curves, events = [], []
@@ -143,6 +145,7 @@ def _draw(panel: Panel, runs: Sequence[PretrainLog], roles: Sequence[str]) -> di
     if not curves:
         return None
 
+    # The axis begins at the lowest value, not at 0: changes are small at the end.
     lowest = min(min(curve.ys) for curve in curves)
     highest = max(max(curve.ys) for curve in curves)
     svg = figure.curves(
@@ -160,6 +163,8 @@ def _axis(panel: Panel, runs: Sequence[PretrainLog]) -> tuple[float, str]:
     """Choose the unit of the x axis, in tokens or seconds, and its name."""
     if panel.over == "tokens":
         return 1e6, "million tokens"
+
+    # Minutes until three hours: up to there hours would be fractions.
     longest = 0.0
     for run in runs:
         longest = max([longest, *(x for x, _ in run.series(panel.key, over=panel.over))])
@@ -168,6 +173,7 @@ def _axis(panel: Panel, runs: Sequence[PretrainLog]) -> tuple[float, str]:
 
 def _means(series: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     """Average some steps at a time, each mean at the last of its steps."""
+    # The last step stands for its mean, so that no curve runs ahead of its data.
     size = max(1, len(series) // _PARTS)
     parts = [series[i : i + size] for i in range(0, len(series), size)]
     return [(part[-1][0], sum(y for _, y in part) / len(part)) for part in parts]

@@ -49,6 +49,7 @@ def write_pretrain_report(folder: Path, out: Path | None = None) -> list[Path]:
             f"{folder} has no {LOG_FILE} of a pre-training: 'destila pretrain RECIPE' makes one"
         )
 
+    # The Markdown does not wait for the optional package.
     path = (out or folder / "report").with_suffix(".md")
     write_text(path, pretrain_markdown(runs, folder.name))
     if find_spec("jinja2") is None:
@@ -126,6 +127,8 @@ def pretrain_sections(runs: Sequence[PretrainLog]) -> list[Section]:
     for run in runs:
         cells = [_cell(key, run.latest(key)) for key in keys]
         ends.append([run.name, *_progress(run.last), _speed(run), *cells])
+
+    # How far each run came, side by side.
     header = ["run", *progress, "tokens per second", *titles]
     sections = [Section("end", "In the end", header=header, body=ends)]
 
@@ -153,6 +156,7 @@ def pretrain_rows(runs: Sequence[PretrainLog]) -> list[dict[str, Any]]:
     """
     rows = []
     for run in runs:
+        # The last value of each score, which may be of an earlier evaluation.
         latest = {key: run.latest(key) for key in PRETRAIN_SCORES}
         last = run.last
         rows.append(
@@ -173,6 +177,8 @@ def _order_sentence(run: PretrainLog) -> str:
     if not gains:
         return ""
     tokens, gain = gains[-1]
+
+    # A run may read order for a while and lose it again.
     since = next((at for at, value in gains if value >= READS_ORDER), None)
     if since is None or gain < READS_ORDER:
         return (
@@ -191,17 +197,20 @@ def _progress(line: LogLine) -> list[str]:
 
 
 def _speed(run: PretrainLog) -> str:
+    """Format the mean tokens per second; a dash before any time has gone by."""
     line = run.last
     return f"{line['tokens'] / line['seconds']:,.0f}" if line["seconds"] > 0 else NONE
 
 
 def _cell(key: str, value: float | None) -> str:
+    """Format a score: ratios as points, the others as they are, a dash for None."""
     if value is None:
         return NONE
     return f"{value:.3f}" if key in _PLAIN else points(value)
 
 
 def _millions(tokens: float) -> str:
+    """Format tokens in millions."""
     return f"{tokens / 1e6:,.2f}"
 
 

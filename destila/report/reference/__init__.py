@@ -30,7 +30,8 @@ class Published:
     value: ratio 0-1. training: finetuned or distilled. note: a known fault, empty where none is
     known. settings: what else its table tells (learning rate, batch, teacher, dev loss...).
 
-    Example: `Published("lrec2022", "test", "albeto-tiny", "finetuned", "xnli_es", "accuracy", 0.6856)`.
+    Example: `Published("lrec2022", "test", "albeto-tiny", "finetuned", "xnli_es", "accuracy",
+    0.6856)`.
     """
 
     table: str
@@ -82,6 +83,7 @@ def published_tables() -> dict[str, Table]:
 
 def _rows(name: str, dataset: str | None) -> list[Published]:
     """Read the rows of a file, of one data set or of all."""
+    # One of ours may be tested on another's published test set.
     wanted = SAME_TEST.get(dataset, dataset) if dataset else None
     return [
         _published(row) for row in _file(name)["rows"] if wanted is None or row["dataset"] == wanted
@@ -90,6 +92,7 @@ def _rows(name: str, dataset: str | None) -> list[Published]:
 
 def _published(row: Mapping[str, Any]) -> Published:
     """Make one published score of its row; keys that it does not know are settings."""
+    # Tables print different settings, so they stay together under one key.
     own = ("table", "split", "model", "training", "dataset", "score")
     rest = {key: value for key, value in row.items() if key not in (*own, "value", "note")}
     named = {key: row[key] for key in own}
