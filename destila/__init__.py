@@ -46,8 +46,8 @@ __all__ = [
 def load(folder: str | Path, *, threads: int | None = None) -> Labeller:
     """Return the model in a folder, ready to label: `load("best").predict(["Vivo en Sevilla."])`.
 
-    A folder of `destila export` runs in onnxruntime or OpenVINO, without torch; one with weights runs
-    in torch.
+    A folder of `destila export` runs in onnxruntime or OpenVINO, without torch; one with weights
+    runs in torch.
 
     Args:
         folder: with a task head and label names.
@@ -119,7 +119,7 @@ def _command(name: str, **options: Any) -> dict[str, Any]:
 
 
 def __getattr__(name: str) -> Any:
-    """Import `Recipe` when it is first asked for: it needs pydantic, which labelling does without."""
+    """Import `Recipe` on its first use: it needs pydantic, which labelling does without."""
     if name == "Recipe":
         from destila.study.planning.recipe import Recipe
 

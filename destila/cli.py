@@ -1,11 +1,11 @@
 """The command line: a command for each file of `commands/`, and the only place that prints.
 
 A command is one file with `Config` (its options: name, type, default, help), `run(config)`, a first
-line that is its help, `PANEL`, and where the plain card will not do, `show(result)`. Options are made
-from `Config` here, so none is declared twice. Only the command that is called is imported.
+line that is its help, `PANEL`, and where the plain card will not do, `show(result)`. Options are
+made from `Config` here, so none is declared twice. Only the command that is called is imported.
 
-Exit 0 done, 1 our error (one line, no traceback), 2 wrong usage. `--json` prints one JSON object and
-nothing else on standard output; progress and notes go to standard error.
+Exit 0 done, 1 our error (one line, no traceback), 2 wrong usage. `--json` prints one JSON object
+and nothing else on standard output; progress and notes go to standard error.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def _root(
 
 
 def _not_called() -> None:
-    """Stand in for a command that is listed and not called."""
+    """Take the place of a command that is listed and not called."""
 
 
 def _callback(name: str) -> Callable[..., None]:
@@ -132,8 +132,8 @@ def _run(module: ModuleType, options: dict[str, Any], *, as_json: bool) -> None:
 def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
     """Return the typer parameter of a field of a `Config`.
 
-    A required field is an argument and any other one an option, unless `opt` says otherwise; a tuple
-    may be given several times, or as a list with commas where `opt` says so.
+    A required field is an argument and any other one an option, unless `opt` says otherwise; a
+    tuple may be given several times, or as a list with commas where `opt` says so.
     """
     hints = _hints(field)
     kind, repeated = _type_of(field.annotation)
@@ -182,13 +182,13 @@ def _hints(field: FieldInfo) -> Mapping[str, Any]:
 
 
 def _is_plain(field: FieldInfo) -> bool:
-    """Say whether a field fits on a command line; a table of options does not."""
+    """Tell whether a field fits on a command line; a table of options does not."""
     kind, _ = _type_of(field.annotation)
     return kind in _PLAIN or get_origin(kind) is Literal
 
 
 def _type_of(annotation: Any) -> tuple[Any, bool]:
-    """Return the type of one value and whether there may be several: `tuple[int, ...] | None` -> int, True."""
+    """Return the type of one value and whether there may be several: `int, True` for a tuple."""
     if get_origin(annotation) in (Union, UnionType):
         annotation = next(part for part in get_args(annotation) if part is not type(None))
     if get_origin(annotation) is tuple and get_args(annotation)[1:] == (Ellipsis,):

@@ -80,9 +80,9 @@ class RecipeOptions(Options):
 def load_config(kind: type[C], path: Path | str, overrides: Sequence[str] = ()) -> C:
     """Return the config in a TOML file, with `a.b=value` overrides applied.
 
-    `extends = "other.toml"`, a path beside the file, takes all of another file and changes what this
-    one says: tables key by key (unless it names another plug-in in `use`), anything else whole, lists
-    of tables too.
+    `extends = "other.toml"`, a path beside the file, takes all of another file and changes what
+    this one says: tables key by key (unless it names another plug-in in `use`), anything else
+    whole, lists of tables too.
 
     Raises:
         ConfigError: when a file is missing or no TOML, or a key or a value is wrong.
@@ -248,7 +248,7 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
 def _write_table(
     config: BaseModel, prefix: str, lines: list[str], *, help: bool, reproduction: bool
 ) -> None:
-    """Append the lines of a table: its own keys first, as TOML wants them, then the tables in it."""
+    """Append the lines of a table: its own keys first, as TOML wants them, then its tables."""
     tables: list[tuple[str, Any]] = []
     for name, field in type(config).model_fields.items():
         value = getattr(config, name)

@@ -14,8 +14,8 @@ from pathlib import Path
 def available(root: Path = Path("/")) -> int:
     """Return how many threads this process may keep busy.
 
-    It is the smaller of its processor affinity and its container's quota. `root` is where `/proc` and
-    `/sys` are.
+    It is the smaller of its processor affinity and its container's quota. `root` is where `/proc`
+    and `/sys` are.
     """
     affinity = os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):  # Linux alone

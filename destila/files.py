@@ -77,7 +77,7 @@ def stream_text(file: IO[bytes], name: str, *, encoding: str = "utf-8") -> Itera
 
 
 def read_log(path: str | Path) -> list[dict[str, Any]]:
-    """Return the objects of a log of JSON lines, but for lines that a kill tore; [] without a file."""
+    """Return the objects of a log of JSON lines, without lines that a kill tore; [] for no file."""
     path = Path(path)
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     values = map(_json, lines)

@@ -75,12 +75,13 @@ def spellings(name: str) -> list[str]:
     """Return every spelling under which a published model may be stored, the given one first.
 
     `CenIA/distillbert-x` also gives `dccuchile/distilbert-x`;
-    `dccuchile/albert-base-4-spanish-finetuned-ner` also gives `...-distilled-ner` (only base-n: a tiny
-    `finetuned` and a tiny `distilled` are two models).
+    `dccuchile/albert-base-4-spanish-finetuned-ner` also gives `...-distilled-ner` (only base-n: a
+    tiny `finetuned` and a tiny `distilled` are two models).
     """
     organisation, slash, body = name.rpartition("/")
 
-    # The author's own first names: albert-base-spanish-4 is albert-base-4-spanish of the organisation.
+    # The author's own first names: albert-base-spanish-4 is albert-base-4-spanish of the
+    # organisation.
     moved = re.fullmatch(r"albert-base-spanish-(\d+)(.*)", body)
     if organisation == "josecannete" and moved:
         return [name, *spellings(f"dccuchile/albert-base-{moved[1]}-spanish{moved[2]}")]
@@ -118,7 +119,7 @@ def offline() -> bool:
 
 
 def _snapshot(name: str, what: str, places: str) -> Path:
-    """Return the folder of a hub repository, fetched if need be, under the first spelling that exists.
+    """Return the folder of a hub repository, by the first spelling that exists.
 
     Args:
         name: of the repository.

@@ -1,7 +1,7 @@
 """What a model folder says about itself, without its weights: config.json, labels, task. No torch.
 
-Folders written by destila and by transformers are read alike; destila.json, where there is one, adds
-what a config.json has no place for (text options, provenance).
+Folders written by destila and by transformers are read alike; destila.json, where there is one,
+adds what a config.json has no place for (text options, provenance).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from destila.errors import ModelError
 
 SPAN_LABELS = ("start", "end")
-"""What the two logits of a question answering head say of a token; transformers leaves them unnamed."""
+"""What two logits of a question answering head say of a token; transformers names neither."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class FolderInfo:
     Args:
         path: of the folder.
         config: config.json.
-        labels: in the order of the logits; None: config.json names none. They may be only `LABEL_0`...
+        labels: in the order of the logits, perhaps only `LABEL_0`...; None: config.json has none.
         task: the kind of its head, of HEADS, such as "tag"; None: the folder has no such head.
         architecture: as config.json names it, such as "BertForTokenClassification", or "".
         extra: destila.json; {} in folders of others.

@@ -35,7 +35,7 @@ def test_five_lines_lead_from_a_file_to_answers(reviews, untrained):
     teacher = untrained("classify", LABELS, "teacher", layers=2)
 
     study = destila.distil(reviews, teacher=teacher)
-    model = destila.load(study.folder / "students" / "student-distil-s1" / "best")
+    model = destila.load(study.folder / "students" / "student-distilled-s0" / "best")
     answers = model.predict(["Quiero un vuelo a Bogotá", "La actriz salva el guion"])
 
     assert [row["model"] for row in study.table]

@@ -23,15 +23,18 @@ def run(config: Config, progress: Progress = silent) -> dict[str, Any]:
     """Return `study`, `criterion`, `main` and `teachers`, the best first.
 
     A teacher has `model`, `dev`, `dev_loss` and `behind`: how far it is from the best by the
-    criterion (score points, or loss). Teachers that need it are fine-tuned first; `destila run` uses
-    the same ones.
+    criterion (score points, or loss). Teachers that need it are fine-tuned first; `destila run`
+    uses the same ones.
     """
     recipe = read_recipe(config.recipe, config.set)
     study = load_study(recipe)
     check_study(study)
 
+    # A teacher without a head for these labels is fine-tuned before it can be scored.
     teachers = list_teachers(study)
     make_ready(study, teachers, progress)
+
+    # How far behind: a loss is better when it is lower, a score when it is higher.
     ranked = teachers.ranked()
     best = ranked[0]
     by_loss = recipe.choose == "loss"
@@ -44,6 +47,8 @@ def run(config: Config, progress: Progress = silent) -> dict[str, Any]:
         }
         for teacher in ranked
     ]
+
+    # The score that `criterion` looks at is the task's main one.
     return {
         "study": recipe.name,
         "criterion": recipe.choose,

@@ -24,13 +24,16 @@ class Config(Options):
 
 def run(config: Config, progress: Progress = silent) -> dict[str, Any]:
     """Make a corpus; return its manifest and `made`, whether it had to be made."""
+    # A recipe or files: the options say which steps are made.
     options = read_corpus_options(
         config.sources, out=config.out, tokenizer=config.tokenizer, sets=config.set
     )
+
     return build_corpus(options, progress)
 
 
 def show(result: dict[str, Any]) -> dict[str, Any]:
     """Return the counts of every step as rows."""
+    # In the order of the steps: how many texts each one left.
     rows = [{"step": step, "count": count} for step, count in result["counts"].items()]
     return {"title": "corpus written", "rows": rows}

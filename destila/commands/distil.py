@@ -16,4 +16,5 @@ class Config(RecipeOptions):
 
 def run(config: Config, progress: Progress = silent) -> StudyResult:
     """Distil the students and return the study's report so far."""
+    # The baseline and fine-tuned students are another command's.
     return run_study(read_recipe(config.recipe, config.set), progress, methods=("distil",))

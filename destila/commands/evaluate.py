@@ -26,8 +26,11 @@ class Config(RecipeOptions):
 
 def run(config: Config, progress: Progress = silent) -> dict[str, Any]:
     """Return the Record as a dict; nothing is added to the study's records."""
+    # Only the split that is scored has to be there.
     recipe = read_recipe(config.recipe, config.set)
     study = load_study(recipe, needs=(config.split,))
+
+    # Any finished model is read like a teacher: by its folder alone.
     spec = TeacherSpec(model=config.model, name=Path(config.model).name)
     return asdict(evaluate_folder(study, spec, config.split, progress))
 

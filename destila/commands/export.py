@@ -67,6 +67,7 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
         ModelError: a proof fails; nothing is then left behind.
         ConfigError: options disagree.
     """
+    # What cannot work is refused before anything is loaded.
     source = hub.resolve(arguments.model)
     out = export_place(source, arguments.out)
     if (arguments.auto_keep or arguments.sensitivity) and arguments.recipe is None:
@@ -84,6 +85,7 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
         training=own or (study.training if study else []),
         dev=study.dev_score(loaded, arguments.max_drop) if study else None,
     )
+
     plan = ExportPlan(
         kinds=arguments.kinds,
         seconds=arguments.seconds if arguments.runtime == "auto" else None,
@@ -93,12 +95,14 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
         allow_unstable=arguments.allow_unstable,
     )
 
+    # The folder appears whole under its name, or not at all.
     with store.new_folder(out, what="export") as folder:
         store.write_description(loaded.model, loaded.tokenizer, folder, read_folder(source).extra)
         facts, runs = write_candidates(folder, builder, plan, source=source, progress=progress)
         record = study.record(folder, source, runs, loaded) if study else None
         write_card(folder, out.name, source, runs, record)
 
+    # Recorded only now, when the folder of the record exists.
     if study and record:
         study.append(record)
     return {"folder": str(out), **facts, "record": record.run if record else None}
@@ -106,7 +110,9 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
 
 def show(result: dict[str, Any]) -> dict[str, Any]:
     """Return one short row per candidate."""
+    # What the file is, what proves it, and what it costs in score.
     what, proven = ("name", "file", "bytes"), ("int8_products", "products", "parity")
     keys = (*what, *proven, "score", "drop", "stable")
     rows = [{key: candidate[key] for key in keys} for candidate in result["candidates"]]
+
     return {"title": f"exported to {result['folder']}", "rows": rows}

@@ -16,4 +16,5 @@ class Config(RecipeOptions):
 
 def run(config: Config, progress: Progress = silent) -> StudyResult:
     """Fine-tune the students and return the study's report so far; no teacher is trained."""
+    # Without the method "distil" no teacher is needed.
     return run_study(read_recipe(config.recipe, config.set), progress, methods=("fine-tune",))

@@ -27,7 +27,7 @@ class Config(Options):
 
 
 def run(config: Config) -> dict[str, Any]:
-    """Write the recipe; return its path, the task, the columns, the labels and the examples' number.
+    """Write the recipe; return its path, the task, columns, labels and numbers of examples.
 
     Raises:
         DataError: the file cannot be read as examples.
@@ -37,6 +37,7 @@ def run(config: Config) -> dict[str, Any]:
     recipe = recipe_for(data, Path(config.data), config.teacher)
     path = Path(config.out or f"{recipe.name}.toml")
 
+    # The same recipe again is no reason to stop; another one may hold somebody's changes.
     text = to_toml(recipe, reproduction=False)
     if path.exists() and path.read_text(encoding="utf-8") != text:
         raise ConfigError(
@@ -45,7 +46,9 @@ def run(config: Config) -> dict[str, Any]:
         )
     write_text(path, text)
 
+    # The files of the splits are no columns.
     files = ("train", "dev", "test")
+    # What was detected, for the user to check before anything is trained.
     return {
         "path": str(path),
         "task": data.task,

@@ -3,8 +3,8 @@
 Nothing is built, and torch is not imported.
 
 models     {"models": [{"name", "layers", "hidden", "parameters", "gmacs_linear_512",
-           "gmacs_total_512"}]}: parameters with a 3-label classifier; billions of multiply-accumulates
-           for one input of 512 tokens, without and with the products inside attention
+           "gmacs_total_512"}]}: parameters with a 3-label classifier; billions of multiply-
+           accumulates for one input of 512 tokens, without and with those inside attention
 cache      {"root", "megabytes", "cache": [{"folder", "megabytes", ...}]}: teacher caches with their
            source, task, rows, dtype and problem; other folders of the cache by size alone
 recipes, datasets, losses, tasks    {WHAT: [{"name", "about"}]}, recipes with their "path"
@@ -54,6 +54,7 @@ def show(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def _model(name: str) -> dict[str, Any]:
+    """Return what the formulas say of a preset."""
     config = PRESETS[name]
     return {
         "name": name,
@@ -67,6 +68,7 @@ def _model(name: str) -> dict[str, Any]:
 
 def _plugins(room: str) -> list[dict[str, str]]:
     """Return the modules of a room that define what makes a plug-in, each with what it is."""
+    # Their sources are parsed, not imported.
     sources = {name: plugins.describe(room, name) for name in plugins.names(room)}
     return [
         {"name": name, "about": source.about}

@@ -70,6 +70,7 @@ def run(arguments: Config) -> dict[str, Any]:
         ConfigError: a preset is to read texts, or a model is shorter than a `length`.
     """
     threads = arguments.threads or threads_available()
+    # Every model runs with the same threads, from loading on.
     with using_threads(threads, torch.get_num_threads, torch.set_num_threads) as used:
         targets = [
             open_target(
@@ -81,11 +82,14 @@ def run(arguments: Config) -> dict[str, Any]:
             )
             for name in arguments.models
         ]
+
+        # A preset has no texts of its own: then random ids are all there is.
         texts: list[Example] = []
         if arguments.texts is not None:
             texts = texts_of(arguments.texts, pairs=task_of(targets[0].head).has_pairs)
         examples = spread(texts, arguments.limit)
 
+        # Which calls are timed: texts, fixed lengths, batches, sentences of CoNLL-2002.
         protocols = plan_protocols(
             targets,
             examples,
@@ -106,6 +110,7 @@ def run(arguments: Config) -> dict[str, Any]:
             repeats=arguments.repeats,
             threads=used,
         )
+
     models = [record_to_json(record) for record in records]
     return models[0] if len(models) == 1 else {"models": models, "ratios": ratios}
 

@@ -37,17 +37,20 @@ def run(config: Config) -> dict[str, Any]:
             is within the budget (it says what is nearest), the winner's folder is not here, or
             `out` exists or cannot be written.
     """
+    # The choice: from the records alone.
     study = find_study(config.study, Path(config.out).parent if config.out else None)
     budget = Budget(max_ms=config.max_ms, max_mb=config.max_mb, min_score=config.min_score)
     every = group_rows(study.records)
     picked = pick(every, study.records, budget, study.name)
 
+    # The copy: the study may have been trained elsewhere, so its folder may be missing.
     out = None
     if config.copy_folder:
         out = Path(config.out or f"{study.name}-{picked.record.run}")
         folder = study.folder or Path("runs") / study.name
         copy_model(picked, folder_of(picked.record, folder), out)
 
+    # A model is a mean over seeds; the folder is that of one of them.
     seeds = {"run": picked.record.run, "seed": picked.record.seed}
     return {
         "study": study.name,
@@ -63,4 +66,5 @@ def show(result: dict[str, Any]) -> dict[str, Any]:
     keys = ("model", "role", "score", "latency_ms", "size_mb", "why")
     every = [result["winner"] | {"why": "picked"}, *result["lost"]]
     rows = [{key: model[key] for key in keys} for model in every]
+
     return {"title": f"study {result['study']}", "rows": rows, "lines": result["lines"]}

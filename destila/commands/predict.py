@@ -50,18 +50,24 @@ def run(
     """
     if config.text and config.file:
         raise ConfigError(f"give texts in {config.file} or with --text, not both")
+
+    # Where the texts come from.
     if config.text:
         lines = config.text
     elif lines is None:
         lines = stream_text(sys.stdin.buffer, "standard input")
 
+    # "-" is standard input, as elsewhere on the command line.
     source: dict[str, Any] = {
         "file": None if config.file == "-" else config.file,
         "lines": lines,
         "jsonl": False if config.text else config.jsonl,  # an option is a text, whatever it holds
         "threads": config.threads,
     }
+
+    # Without a file the answers go out one by one, as they come.
     if config.out is None:
         return label_texts(config.model, **source)
+
     count = label_into_file(config.model, config.out, progress=progress, **source)
     return {"out": config.out, "texts": count}

@@ -1,8 +1,9 @@
 """List the published models, their published costs beside ours.
 
-Parameters and multiply-accumulates are by formula and equal the published integers. Times are of this machine; each
-preset takes turns with BETO (A B A B), so that the ratio holds even where the machine is not quiet. The sentences of
-the thesis have as many tokens as a byte-pair vocabulary of 31,000 pieces, learned from the training text, gives them.
+Parameters and multiply-accumulates are by formula and equal the published integers. Times are of
+this machine; each preset takes turns with BETO (A B A B), so that the ratio holds even where the
+machine is not quiet. The sentences of the thesis have as many tokens as a byte-pair vocabulary of
+31,000 pieces, learned from the training text, gives them.
 """
 
 from __future__ import annotations
@@ -15,12 +16,11 @@ from destila.config import Options, opt
 from destila.cpu import available as threads_available
 from destila.errors import ConfigError
 from destila.measuring.latency import using_threads
-from destila.measuring.protocols import NER
 from destila.measuring.published_tables import (
-    MACS_LENGTHS,
     PUBLISHED_MODELS,
     count_preset,
     ner_sentence_lengths,
+    preset_row,
     time_preset,
 )
 from destila.plugins import nearest
@@ -44,10 +44,10 @@ class Config(Options):
 
 
 def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
-    """Return `{"models": [{"name", "parameters", "macs", "macs_speed_up", "published", ...}], "rows"}`.
+    """Return `models` (name, parameters, macs, macs_speed_up, published, ...) and `rows`.
 
-    macs: `linear_L` and `total_L` at 128, 256 and 512 tokens (`models.macs`). published: as printed,
-    by the names that `reference.published_tables()` explains; {} where nothing is.
+    macs: `linear_L` and `total_L` at 128, 256 and 512 tokens (`models.macs`). published: as
+    printed, by the names that `reference.published_tables()` explains; {} where nothing is.
 
     Raises:
         ConfigError: a preset is not known.
@@ -64,7 +64,7 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
     ]
     if arguments.latency or arguments.ner:
         _time(arguments, models, progress)
-    return {"models": models, "rows": [_row(model) for model in models]}
+    return {"models": models, "rows": [preset_row(model) for model in models]}
 
 
 def _time(arguments: Config, models: list[dict[str, Any]], progress: Progress) -> None:
@@ -84,36 +84,3 @@ def _time(arguments: Config, models: list[dict[str, Any]], progress: Progress) -
                 warmup=arguments.warmup,
                 threads=used,
             )
-
-
-def _row(model: dict[str, Any]) -> dict[str, Any]:
-    """Return what a terminal shows of a preset: ours and published, side by side."""
-    published = model["published"]
-    row = {
-        "model": model["name"],
-        "parameters": _pair(model["parameters"], published.get("params")),
-    }
-    for length in MACS_LENGTHS:
-        ours = model["macs"][f"linear_{length}"]
-        row[f"MACs {length}"] = _pair(ours, published.get("macs", {}).get(str(length)))
-    row["with attention, 512"] = f"{model['macs']['total_512']:,}"
-    row["speed-up by MACs"] = _pair(model["macs_speed_up"], published.get("macs_speed_up"))
-
-    for latency in model.get("latency", []):
-        name = latency["protocol"]
-        printed = published.get("latency_ms", {}).get("cpu") if name != NER else None
-        row[f"{name} ms"] = _pair(round(latency["median_ms"], 2), printed)
-        interval = f"[{latency['low']:.2f}, {latency['high']:.2f}]"
-        row[f"{name} speed-up"] = f"{latency['speed_up']:.2f} {interval}"
-    if "ner_100_seconds" in model:
-        seconds = round(model["ner_100_seconds"], 2)
-        row["100 sentences, s"] = _pair(seconds, published.get("ner_100_seconds"))
-    return row
-
-
-def _pair(ours: float, published: float | None) -> str:
-    """Return our number and the published one behind it, "=" where they are equal."""
-    text = f"{ours:,}" if isinstance(ours, int) else f"{ours:.2f}"
-    if published is None:
-        return f"{text} (-)"
-    return f"{text} (=)" if published == ours else f"{text} ({published:,})"

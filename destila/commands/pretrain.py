@@ -54,7 +54,7 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
         ModelError: the model or the teacher cannot be loaded.
         TrainingError: the loss diverges again and again, or a checkpoint cannot be written.
     """
-    kept_memory.keep_heap()
+    kept_memory.keep_heap()  # for the whole process, so before anything is loaded
     runs = variants(arguments.recipe, arguments.set)
     first = runs[0][1]
     several = len(runs) > 1 or bool(first.runs)
@@ -64,6 +64,7 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
             "drop it or its [[runs]]"
         )
 
+    # One run lies in the study's folder itself, several lie below it.
     study = Path(first.out) / first.name
     main = processes().is_main_process
     rows: list[dict[str, Any]] = []
@@ -81,6 +82,7 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
         if record is None:
             lines.append(f"{name}: not at its end yet; the same command goes on")
             continue
+
         spent = {"tokens": record.details["tokens"], "minutes": record.seconds / 60}
         rows.append({"run": name, **spent, **record.scores})
         lines.append(f"model: {folder / 'model'}")

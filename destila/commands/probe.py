@@ -27,8 +27,10 @@ def run(arguments: Config) -> dict[str, Any]:
         ConfigError: a data set is unknown, or is not scored as the probe wants.
         ModelError: the model cannot be loaded.
     """
+    # The head is only there because a model is loaded with one.
     loaded = hf.load(arguments.model, task="tag", labels=("O",))
     probe = prepare_probe(arguments, loaded.tokenizer, loaded.max_length)
+
     scores = probe.scores(loaded.model.encoder)
     return {"model": arguments.model, "scores": scores, "notes": list(probe.notes)}
 

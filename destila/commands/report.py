@@ -19,7 +19,8 @@ class Config(Options):
     )
     out: str | None = opt(
         None,
-        "Markdown file, the page beside it; none = report.md in the folder, reports/NAME.md of a file",
+        "Markdown file, the page beside it; none = report.md in the folder, reports/NAME.md of a "
+        "file",
     )
     against: str | None = opt(None, "a student that all others are compared with, too")
 

@@ -31,6 +31,7 @@ def run(config: Config, progress: Progress = silent) -> StudyResult:
     Raises:
         ConfigError: the recipe is wrong, or names its own teachers and one is given.
     """
+    # A data file gets a recipe first, which the user can read and change afterwards.
     path = config.recipe
     if not path.endswith(".toml"):
         path = init.run(init.Config(data=path, teacher=config.teacher))["path"]

@@ -41,6 +41,7 @@ def run(config: Config) -> dict[str, Any]:
         ModelError: a folder is no exported model.
 
     """
+    # What is missing is said before a model is loaded.
     for package in ("fastapi", "uvicorn", "prometheus_client"):
         require(package, "serve")
     import uvicorn
@@ -49,12 +50,14 @@ def run(config: Config) -> dict[str, Any]:
     from destila.serve.bodies import Limits
     from destila.serve.pool import WorkerPool
 
+    # One session a worker and model; a wrong folder stops the start.
     folders = name_models(config.models)
     workers = config.workers or cpu.available()
     pool = WorkerPool(folders, workers=workers, capacity=config.queue)
     limits = Limits(config.max_body, config.max_texts, config.max_characters, config.timeout)
     app = create_app(pool, limits=limits, token=os.environ.get(TOKEN) or None)
 
+    # Until SIGTERM; then what was taken is answered, within the time of a request.
     server = uvicorn.Config(
         app,
         host=config.host,
@@ -75,15 +78,16 @@ def name_models(models: tuple[str, ...]) -> dict[str, Path]:
 
     Raises:
         ConfigError: two models have one name.
-
     """
     folders: dict[str, Path] = {}
     for given in models:
+        # NAME=FOLDER, or a folder alone.
         name, equals, place = given.partition("=")
         folder = hub.resolve(place if equals else given)
         if not equals:
             path = folder.resolve()
             name = path.parent.name if path.name == "best" else path.name
+
         if name in folders:
             raise ConfigError(f"two models are called '{name}': give names, as in NAME={folder}")
         folders[name] = folder

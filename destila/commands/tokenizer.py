@@ -25,11 +25,13 @@ class Config(TokenizerOptions):
 
 def run(config: Config, progress: Progress = silent) -> dict[str, Any]:
     """Train and write a tokenizer; return what was trained and how it fits a sample of the text."""
+    # `Config` has the files besides; the library takes the options alone.
     options = {name: getattr(config, name) for name in TokenizerOptions.model_fields}
     return train_tokenizer(
         config.files,
         config.out,
         TokenizerOptions(**options),
         columns=config.column,
+        # How many lines there are is not known before they are read.
         progress=lambda lines: progress("lines read", lines, 0),
     )

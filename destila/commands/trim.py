@@ -60,9 +60,11 @@ def run(arguments: Config) -> dict[str, Any]:
         ConfigError: `out` is the model's own folder.
         DataError: there is no text to choose pieces by.
     """
+    # A model cannot be read and written at once.
     source = hub.resolve(arguments.model)
     if Path(arguments.out).resolve() == source.resolve():
         raise ConfigError(f"--out {arguments.out} is the model itself: give another folder")
+
     loaded = hf.load(source, head_required=True)
     old, words = loaded.tokenizer, task_of_folder(read_folder(source)).needs_words
 
@@ -80,6 +82,7 @@ def run(arguments: Config) -> dict[str, Any]:
     else:
         elsewhere = held_out_share(old, used, list(texts()), size=arguments.size, words=words)
 
+    # The folder, and what it saves.
     store.save_model(smaller, trimmed.tokenizer, arguments.out, extra=read_folder(source).extra)
     sizes = [sum(p.numel() for p in model.parameters()) for model in (loaded.model, smaller)]
     return {

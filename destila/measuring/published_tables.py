@@ -129,3 +129,38 @@ def _random_sentences(targets: Sequence[TimingTarget], lengths: Sequence[int]) -
     calls = tuple([protocols.random_call(target, n) for n in lengths] for target in targets)
     words = (describe_lengths(lengths, "random ids"),) * len(targets)
     return Protocol(name=NER, calls=calls, length=words, repeats=NER_REPEATS)
+
+
+def preset_row(model: dict[str, Any]) -> dict[str, Any]:
+    """Return what a terminal shows of a preset: ours and published, side by side."""
+    published = model["published"]
+    row = {
+        "model": model["name"],
+        "parameters": _pair(model["parameters"], published.get("params")),
+    }
+    # By formula: equal to the published integers, or marked.
+    for length in MACS_LENGTHS:
+        ours = model["macs"][f"linear_{length}"]
+        row[f"MACs {length}"] = _pair(ours, published.get("macs", {}).get(str(length)))
+    row["with attention, 512"] = f"{model['macs']['total_512']:,}"
+    row["speed-up by MACs"] = _pair(model["macs_speed_up"], published.get("macs_speed_up"))
+
+    # Measured: no two machines agree, so only the ratio to BETO can be compared.
+    for latency in model.get("latency", []):
+        name = latency["protocol"]
+        printed = published.get("latency_ms", {}).get("cpu") if name != NER else None
+        row[f"{name} ms"] = _pair(round(latency["median_ms"], 2), printed)
+        interval = f"[{latency['low']:.2f}, {latency['high']:.2f}]"
+        row[f"{name} speed-up"] = f"{latency['speed_up']:.2f} {interval}"
+    if "ner_100_seconds" in model:
+        seconds = round(model["ner_100_seconds"], 2)
+        row["100 sentences, s"] = _pair(seconds, published.get("ner_100_seconds"))
+    return row
+
+
+def _pair(ours: float, published: float | None) -> str:
+    """Return our number and the published one behind it, "=" where they are equal."""
+    text = f"{ours:,}" if isinstance(ours, int) else f"{ours:.2f}"
+    if published is None:
+        return f"{text} (-)"
+    return f"{text} (=)" if published == ours else f"{text} ({published:,})"
