@@ -43,7 +43,8 @@ def hand(name, s, t, temperature=1.0):
     return sum((a - b) ** 2 for a, b in zip(s, t, strict=True)) / len(s)
 
 
-def test_the_room_holds_the_terms_of_the_house_and_no_private_file():
+def test_the_room_holds_the_terms_and_no_private_file():
+    """The room holds the terms of the house and no private file."""
     assert {"hard", "kl", "mse", "soft_ce"} <= set(plugins.names("losses"))
     assert not [name for name in plugins.names("losses") if name.startswith("_")]
 
@@ -70,7 +71,8 @@ def test_a_signal_term_is_the_sum_of_the_formula_over_units(name, temperature):
 
 
 @pytest.mark.parametrize("name", SIGNAL_TERMS)
-def test_axis_1_compares_unmasked_units_and_averages_the_columns(name):
+def test_axis_1_compares_unmasked_units_column_by_column(name):
+    """Axis 1 compares unmasked units and averages the columns."""
     student, teacher, mask = case()
     expected = 0.0
     for b in range(2):
@@ -104,7 +106,8 @@ def test_all_masked_gives_zero_with_a_gradient_of_zero(name, axis):
 
 @pytest.mark.parametrize("axis", [1, 2])
 @pytest.mark.parametrize("name", SIGNAL_TERMS)
-def test_the_gradient_reaches_only_the_student_and_only_unmasked_units(name, axis):
+def test_the_gradient_reaches_unmasked_units_of_the_student(name, axis):
+    """The gradient reaches only the student and only unmasked units."""
     student, teacher, mask = case()
     term(name).fn(student, teacher, mask, axis).backward()
     assert teacher.grad is None
@@ -113,7 +116,8 @@ def test_the_gradient_reaches_only_the_student_and_only_unmasked_units(name, axi
 
 
 @pytest.mark.parametrize("name", SIGNAL_TERMS)
-def test_a_value_that_is_not_a_number_in_a_masked_unit_does_no_harm(name):
+def test_nan_in_a_masked_unit_does_no_harm(name):
+    """A value that is not a number in a masked unit does no harm."""
     student, teacher, mask = case()
     clean = term(name).fn(student, teacher, mask, 2).item()
     with torch.no_grad():
@@ -146,7 +150,8 @@ def test_a_sum_over_two_batches_is_the_sum_of_their_terms(name):
     assert whole.item() == pytest.approx(parts.item(), rel=1e-6)
 
 
-def test_soft_ce_is_kl_plus_the_teachers_entropy_and_has_the_same_gradient():
+def test_soft_ce_is_kl_plus_the_teachers_entropy():
+    """`soft_ce` is KL plus the teacher's entropy and has the same gradient."""
     student, teacher, mask = case()
     (kl,) = torch.autograd.grad(term("kl", temperature=2.0).fn(student, teacher, mask, 2), student)
     (ce,) = torch.autograd.grad(
@@ -190,7 +195,8 @@ def test_hard_over_units_takes_one_gold_unit_per_column():
     assert term("hard").fn(student, target, mask, 1).item() == pytest.approx(expected, rel=1e-5)
 
 
-def test_balanced_weights_average_to_one_over_the_training_units():
+def test_balanced_weights_average_to_one():
+    """Balanced weights average to one over the training units."""
     counts = [6, 3, 1]
     losses = [
         term("hard", counts, class_weights="balanced").fn(
@@ -203,7 +209,8 @@ def test_balanced_weights_average_to_one_over_the_training_units():
     assert losses[2].item() == pytest.approx(6 * losses[0].item(), rel=1e-6)
 
 
-def test_a_class_the_training_set_lacks_does_not_break_balanced_weights():
+def test_balanced_weights_bear_a_class_without_examples():
+    """A class the training set lacks does not break balanced weights."""
     loss = term("hard", [4, 0], class_weights="balanced").fn(
         torch.zeros(1, 1, 2), torch.tensor([[0]]), torch.tensor([[True]]), 2
     )
@@ -225,7 +232,8 @@ def test_weights_that_cannot_be_used_are_refused_by_name(options, counts, words)
         term("hard", counts, **options)
 
 
-def test_as_many_weights_as_classes_are_needed_when_the_loss_is_computed():
+def test_as_many_weights_as_classes_are_needed():
+    """As many weights as classes are needed when the loss is computed."""
     student, _, mask = case()
     with pytest.raises(errors.ConfigError, match="2 numbers for 4 classes"):
         term("hard", class_weights=[1.0, 2.0]).fn(

@@ -47,7 +47,8 @@ def said(batch, seed=0) -> Output:
     )
 
 
-def test_counts_are_labelled_units_for_gold_and_owned_units_for_a_teacher():
+def test_counts_are_of_labelled_or_owned_units():
+    """Counts are labelled units for gold and owned units for a teacher."""
     batch = collate(WINDOWS, 0, teacher=teach)
     assert build_loss(BOTH).counts(tag.TASK, batch) == [3, 4]
     assert build_loss(BOTH).counts(tag.TagTask(every_piece=True), batch) == [3, 4]

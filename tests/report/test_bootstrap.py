@@ -17,7 +17,8 @@ def test_equal_sides_differ_by_nothing():
     assert paired_difference(counts(right), counts(right), "accuracy") == (0, 0, 0)
 
 
-def test_the_mean_is_the_observed_difference_averaged_over_seeds():
+def test_the_mean_is_the_difference_averaged_over_seeds():
+    """The mean is the observed difference averaged over seeds."""
     a = np.concatenate([counts([1, 1, 1, 0]), counts([1, 1, 0, 0])])
     b = np.concatenate([counts([1, 0, 0, 0]), counts([0, 0, 0, 0])])
     mean, low, high = paired_difference(a, b, "accuracy")
@@ -25,7 +26,8 @@ def test_the_mean_is_the_observed_difference_averaged_over_seeds():
     assert low <= mean <= high
 
 
-def test_the_interval_of_one_seed_is_that_of_the_normal_approximation():
+def test_the_interval_of_one_seed_is_the_normal_one():
+    """The interval of one seed is that of the normal approximation."""
     generator = np.random.default_rng(1)
     a, b = generator.random(2000) < 0.8, generator.random(2000) < 0.7
     mean, low, high = paired_difference(counts(a), counts(b), "accuracy", draws=4000)

@@ -91,7 +91,8 @@ def test_what_is_not_known_is_called_unknown():
     )
 
 
-def test_a_folder_describes_itself_and_a_shipped_data_set_its_licence(tmp_path, record):
+def test_a_folder_describes_itself(tmp_path, record):
+    """A folder describes itself and a shipped data set its licence."""
     config = {"architectures": ["BertForTokenClassification"], "id2label": {"0": "O", "1": "B-PER"}}
     (tmp_path / "config.json").write_text(json.dumps(config))
     (tmp_path / "destila.json").write_text(json.dumps({"task": "tag", "max_length": 32}))
@@ -106,7 +107,8 @@ def test_a_folder_describes_itself_and_a_shipped_data_set_its_licence(tmp_path, 
     assert describe_folder(tmp_path, "mine").task == "tag"
 
 
-def test_the_interval_holds_the_score_and_narrows_with_more_examples(record):
+def test_the_interval_narrows_with_more_examples(record):
+    """The interval holds the score and narrows with more examples."""
     small, large = (
         interval([record(right=6 * n, total=10 * n).items], "accuracy") for n in (3, 300)
     )

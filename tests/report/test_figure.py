@@ -72,7 +72,8 @@ def test_the_front_goes_level_first_and_then_up():
     assert y3 < y2
 
 
-def test_dots_of_one_name_side_by_side_share_a_label_and_far_ones_do_not():
+def test_dots_of_one_name_side_by_side_share_a_label():
+    """Dots of one name side by side share a label and far ones do not."""
     def labels(gap):
         dots = [
             Dot(1, 10, "distilled", "tiny"),
@@ -101,7 +102,8 @@ def test_a_line_without_a_dot_at_its_height_is_inside_too():
 
 @pytest.mark.parametrize("log", [True, False])
 @given(low=st.floats(1e-6, 1e6), factor=st.floats(1, 1e4))
-def test_scales_have_ticks_within_their_range_and_keep_their_order(log, low, factor):
+def test_scales_have_ticks_within_their_range(log, low, factor):
+    """Scales have ticks within their range and keep their order."""
     scale = (figure.log_scale if log else figure.linear_scale)([low, low * factor], 0, 100)
     assert len(scale.ticks) >= 2
     assert all(scale.low <= t <= scale.high for t in scale.ticks)

@@ -188,7 +188,8 @@ def tab(port, study, tmp_path):
     made.close()
 
 
-def test_the_page_complains_about_nothing_and_asks_the_network_for_nothing(tab):
+def test_the_page_logs_and_fetches_nothing(tab):
+    """The page complains about nothing and asks the network for nothing."""
     tab.run("document.querySelectorAll('thead button').forEach((b) => b.click())")
     methods = [e["method"] for e in tab.events]
     assert "Page.loadEventFired" in methods
@@ -211,7 +212,8 @@ def test_the_page_could_not_ask_the_network_if_it_tried(tab):
 
 
 @pytest.mark.parametrize("width", [320, 360, 400, 1280])
-def test_nothing_is_wider_than_the_window_but_inside_a_box_of_its_own(tab, width):
+def test_nothing_is_wider_than_the_window(tab, width):
+    """Nothing is wider than the window but inside a box of its own."""
     tab.call(
         "Emulation.setDeviceMetricsOverride",
         width=width,
@@ -234,7 +236,8 @@ COLUMN = """(title) => {
 }"""
 
 
-def test_a_click_on_a_heading_sorts_by_it_and_another_turns_it_round(tab):
+def test_a_click_on_a_heading_sorts_by_it(tab):
+    """A click on a heading sorts by it and another turns it round."""
     click = "[...document.querySelectorAll('#scores thead button')].find((b) => b.textContent === 'entity F1').click()"
     assert tab.run(f"({COLUMN})('entity F1')") == [
         "none",

@@ -95,7 +95,8 @@ def test_the_unit_of_the_cost_does_not_matter(points, power):
 
 
 @given(POINTS)
-def test_the_knee_is_on_the_front_inside_its_ends_and_farthest_from_the_chord(points):
+def test_the_knee_is_farthest_from_the_chord(points):
+    """The knee is on the front inside its ends and farthest from the chord."""
     found, measured = knee(points), distances(points)
     if found is None:
         assert all(d <= 1e-12 for _, d in measured)
@@ -125,7 +126,8 @@ def test_a_front_on_its_chord_has_no_knee():
     assert knee([Point("a", 0.1, 1), Point("b", 0.2, 2)]) is None
 
 
-def test_a_student_that_beats_its_teacher_loses_less_than_nothing():
+def test_a_student_that_beats_its_teacher_has_a_gain():
+    """A student that beats its teacher loses less than nothing."""
     assert lost_per_halving(Point("s", 0.99, 4), TEACHER) == pytest.approx(-0.05)
     assert lost_per_halving(Point("slow", 0.99, 16), TEACHER) is None
 
@@ -138,6 +140,7 @@ def test_nothing_is_divided_by_a_teacher_that_scores_nothing():
 @pytest.mark.parametrize(
     ("score", "cost"), [(0.5, 0.0), (0.5, -1.0), (math.nan, 1.0), (0.5, math.inf)]
 )
-def test_a_point_without_a_finite_score_and_a_positive_cost_is_refused(score, cost):
+def test_a_point_needs_a_finite_score_and_a_positive_cost(score, cost):
+    """A point without a finite score and a positive cost is refused."""
     with pytest.raises(DataError, match="'m': score"):
         Point("m", score, cost)

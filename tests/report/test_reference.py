@@ -28,7 +28,8 @@ def slides(model, training):
         for t, v in cost.get("mean_score", {}).items()
     ],
 )
-def test_the_mean_of_eight_published_scores_is_the_published_mean(model, training, mean):
+def test_the_mean_of_published_scores_is_published(model, training, mean):
+    """The mean of eight published scores is the published mean."""
     values = slides(model, training)
     assert len(values) == 8
     assert 100 * fmean(values) == pytest.approx(mean, abs=0.0101)

@@ -26,7 +26,8 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_a_log_has_its_losses_and_evaluations_and_no_line_that_was_cut_off(folder):
+def test_a_log_has_its_losses_and_evaluations(folder):
+    """A log has its losses and evaluations and no line that was cut off."""
     log = runs.read_logs(folder)["distilled-tiny-0"]
     assert (log.loss, log.main, log.dev_loss) == (
         ((10, 2.0), (20, 1.0)),
@@ -43,7 +44,8 @@ def test_a_teachers_folder_names_its_seed(folder, record):
     assert runs.log_of(record("teacher", "big"), runs.read_logs(folder)).run == "teacher-big-0-s0"
 
 
-def test_the_log_of_a_later_training_is_not_shown_with_an_earlier_record(folder, record):
+def test_a_later_log_is_not_shown_with_an_earlier_record(folder, record):
+    """The log of a later training is not shown with an earlier record."""
     logs = runs.read_logs(folder)
     assert runs.log_of(record(details={"dev": {"accuracy": 0.6}}), logs) is not None
     assert runs.log_of(record(details={"dev": {"accuracy": 0.1}}), logs) is None
@@ -68,7 +70,8 @@ def test_labels_are_named_by_whoever_knows_as_many(record, details, dataset, exp
     assert runs.labels_of([record(details=details, dataset=dataset)], None) == expected
 
 
-def test_labels_are_read_from_a_model_folder_when_the_record_has_only_types(record, tmp_path):
+def test_labels_are_read_from_a_model_folder(record, tmp_path):
+    """Labels are read from a model folder when the record has only types."""
     made = record(details={"confusion": [[1] * 3] * 3, "per_label": {"PER": {}}})
     best = tmp_path / "students" / made.run / "best"
     best.mkdir(parents=True)

@@ -57,7 +57,8 @@ def test_rows_are_averaged_over_seeds_and_ordered_by_role(study):
     assert group_rows(study)[1].spread("accuracy") == pytest.approx(0.01)
 
 
-def test_a_seed_that_was_recorded_twice_counts_once_with_its_last_record(record):
+def test_a_seed_that_was_recorded_twice_counts_once(record):
+    """A seed that was recorded twice counts once with its last record."""
     found = group_rows([record(right=1, key="old"), record(right=9, key="new")])
     assert (len(found), found[0].seeds, found[0].main) == (1, (0,), 0.9)
 
@@ -243,13 +244,15 @@ def test_reporting_does_not_load_torch():
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
-def test_seeds_with_other_settings_are_not_averaged_with_the_last_ones(record):
+def test_seeds_with_other_settings_are_not_averaged(record):
+    """Seeds with other settings are not averaged with the last ones."""
     old = [record(seed=seed, right=1, config={"hidden": 16}) for seed in (0, 1, 2)]
     (row,) = group_rows([*old, record(seed=0, right=9, config={"hidden": 32})])
     assert (row.seeds, row.main) == ((0,), 0.9)
 
 
-def test_every_student_is_compared_with_a_named_one_on_common_seeds(record):
+def test_students_are_compared_with_a_named_one(record):
+    """Every student is compared with a named one on common seeds."""
     made = [record(model="plain", seed=seed, right=40, total=100) for seed in (0, 1)]
     made += [record(model="hidden", seed=seed, right=90, total=100) for seed in (1, 2)]
     made += [

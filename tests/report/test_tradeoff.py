@@ -43,7 +43,8 @@ def test_there_is_an_axis_for_each_cost_that_was_measured(example, record):
     assert axes(group_rows([record("baseline", "tfidf")])) == []
 
 
-def test_the_papers_protocol_is_used_where_no_real_texts_were_timed(record, latency):
+def test_the_papers_protocol_stands_in_for_real_texts(record, latency):
+    """The papers' protocol is used where no real texts were timed."""
     made = [record(latency=(latency(80.0, "papers-512"),))]
     assert axes(group_rows(made))[0].title == "latency, papers-512"
 
@@ -55,7 +56,8 @@ def test_times_under_other_conditions_stay_off_the_front(example, record, latenc
     assert "X (distilled)" not in [p.name for p in axis.front]
 
 
-def test_a_baseline_that_nobody_beats_leaves_no_area_and_is_named(record):
+def test_a_baseline_that_nobody_beats_leaves_no_area(record):
+    """A baseline that nobody beats leaves no area and is named."""
     made = [
         record("teacher", "T", right=6),
         record("distilled", "A", right=5),
@@ -79,7 +81,8 @@ def test_without_a_teacher_there_is_a_front_but_no_reference(record):
     assert [p.name for p in axis.front] == ["tiny (distilled)"]
 
 
-def test_an_exported_model_is_a_row_of_its_own_with_what_it_lost(record):
+def test_an_exported_model_is_a_row_of_its_own(record):
+    """An exported model is a row of its own with what it lost."""
     made = [
         record("teacher", "T", right=9),
         *(record("distilled", "tiny", seed, right=8) for seed in (0, 1)),
@@ -111,6 +114,7 @@ def test_an_exported_model_is_a_row_of_its_own_with_what_it_lost(record):
     assert "| tiny-distilled int8 | int8 | 70.00 ± 0.00 | +1.00 | 0.00 | 8 of 8 | yes |" in text
 
 
-def test_a_teacher_that_scores_nothing_retains_nothing_to_speak_of(record):
+def test_nothing_is_retained_of_a_teacher_that_scores_zero(record):
+    """A teacher that scores nothing retains nothing to speak of."""
     made = [record("teacher", "T", right=0), record("distilled", "A", right=1)]
     assert "| A | distilled | – | 1.00× | – |" in table.study_markdown(made, "toy")

@@ -26,7 +26,8 @@ def encode(tokenizer, *examples: Example, max_length: int = 32):
 # from a text to windows
 
 
-def test_an_example_is_framed_by_specials_and_its_unit_sits_at_the_first_token(tokenizer):
+def test_an_example_is_framed_by_specials(tokenizer):
+    """An example is framed by specials and its unit sits at the first token."""
     f = encode(tokenizer, Example("x", TEXT, target="b"), max_length=64).features[0]
     assert f.input_ids[0] == tokenizer.cls_id
     assert f.input_ids[-1] == tokenizer.sep_id
@@ -34,7 +35,8 @@ def test_an_example_is_framed_by_specials_and_its_unit_sits_at_the_first_token(t
     assert (f.owned.tolist(), f.target.tolist(), f.start) == ([True], [1], 0)
 
 
-def test_spans_cover_the_original_text_in_order_and_specials_have_none(tokenizer):
+def test_spans_cover_the_original_text_in_order(tokenizer):
+    """Spans cover the original text in order and specials have none."""
     f = encode(tokenizer, Example("x", TEXT), max_length=64).features[0]
     assert f.spans[0].tolist() == f.spans[-1].tolist() == [0, 0]
     inner = f.spans[1:-1]
@@ -52,7 +54,8 @@ def test_the_second_text_has_spans_of_its_own(tokenizer):
     assert f.spans[:, 0].tolist().count(0) >= 2
 
 
-def test_no_target_is_ignored_and_an_unknown_label_names_example_and_nearest(tokenizer):
+def test_an_unknown_label_names_example_and_nearest(tokenizer):
+    """No target is ignored and an unknown label names example and nearest."""
     assert encode(tokenizer, Example("x", "hola")).features[0].target.tolist() == [IGNORE]
     with pytest.raises(
         DataError, match=r"example 'x' has the label 'positivo', .*Did you mean 'positiva'"
@@ -74,7 +77,8 @@ def test_an_empty_text_is_only_specials(tokenizer):
     assert f.input_ids.tolist() == [tokenizer.cls_id, tokenizer.sep_id]
 
 
-def test_longest_first_truncation_of_pairs_is_that_of_transformers(tokenizer, tmp_path, caplog):
+def test_pairs_are_truncated_as_transformers_does(tokenizer, tmp_path, caplog):
+    """Longest first truncation of pairs is that of transformers."""
     transformers = pytest.importorskip("transformers")
     caplog.set_level(logging.ERROR)
     tokenizer.save(tmp_path)
@@ -89,7 +93,8 @@ def test_longest_first_truncation_of_pairs_is_that_of_transformers(tokenizer, tm
         assert [f.input_ids.tolist() for f in ours] == wanted
 
 
-def test_a_window_longer_than_the_tokenizers_model_is_refused_with_the_remedy(tokenizer):
+def test_a_window_longer_than_the_tokenizers_is_refused(tokenizer):
+    """A window longer than the tokenizer's model is refused with the remedy."""
     with pytest.raises(
         TokenizerError, match=r"max_length = 65 .* at most 64 tokens: lower max_length"
     ):
@@ -108,7 +113,8 @@ def test_a_window_longer_than_the_tokenizers_model_is_refused_with_the_remedy(to
     ),
     blank=st.sampled_from([" ", "  ", " \n", "\u00a0 "]),
 )
-def test_a_long_text_is_read_from_a_beginning_with_the_tokens_of_the_whole(tokenizer, words, blank):
+def test_a_long_text_is_read_from_a_beginning(tokenizer, words, blank):
+    """A long text is read from a beginning with the tokens of the whole."""
     text = blank.join(words)
     [whole] = tokenizer.text([text])
     room = 12 - tokenizer.special_count(False)

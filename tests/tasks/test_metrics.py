@@ -106,7 +106,8 @@ def test_confident_and_always_right_has_no_calibration_error():
     assert metrics.ece(["a", "b"], ("a", "b"), np.array([[1.0, 0.0], [0.0, 1.0]])) == 0
 
 
-def test_calibration_error_is_the_gap_of_confidence_and_accuracy():
+def test_calibration_error_is_a_gap_to_accuracy():
+    """Calibration error is the gap of confidence and accuracy."""
     # one bin, (14/15, 1]: confidence 0.95, half right
     rows = np.array([[0.95, 0.05], [0.95, 0.05]])
     assert metrics.ece(["a", "b"], ("a", "b"), rows) == pytest.approx(0.45)

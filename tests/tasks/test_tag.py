@@ -110,7 +110,8 @@ def test_rows_number_the_examples_across_chunks(tokenizer, monkeypatch):
 # from logits to scores
 
 
-def test_entities_join_their_words_and_average_their_probabilities():
+def test_entities_join_their_words():
+    """Entities join their words and average their probabilities."""
     words = ((0, 2), (3, 8), (9, 14), (15, 21))
     prediction = Prediction(("O", "B-PER", "I-PER", "B-LOC"), np.full((4, 5), 0.2, np.float32))
     prediction.probabilities[1, 1], prediction.probabilities[2, 2] = 0.9, 0.7
@@ -126,7 +127,8 @@ def test_labels_that_are_not_bio_give_one_span_per_word():
     assert [(span, label) for span, label, _ in found] == [((0, 2), "DET"), ((3, 7), "NOUN")]
 
 
-def test_offsets_are_code_points_of_the_text_whatever_stands_before():
+def test_offsets_are_code_points_of_the_text():
+    """Offsets are code points of the text whatever stands before."""
     text = "👩‍👧 José e Íñigo, en A Coruña 🙂"
     words = tuple(
         (text.index(w), text.index(w) + len(w)) for w in ("José", "e", "Íñigo", "en", "A", "Coruña")
@@ -248,7 +250,8 @@ def test_first_labelling_meets_one_label_per_owned_word(tags):
     )
 
 
-def test_all_labelling_meets_the_words_label_on_each_of_its_sub_tokens(tags):
+def test_all_labelling_labels_each_sub_token(tags):
+    """All labelling meets the word's label on each of its sub tokens."""
     logits = numbered(2, 8, 5)
     assert SUBTOKENS.targets(tags).tolist() == [
         [IGNORE, 4, 4, 2, IGNORE, IGNORE, IGNORE, IGNORE],

@@ -23,14 +23,16 @@ def test_every_unit_is_owned_exactly_once_and_in_order(lengths, capacity):
 
 
 @given(LENGTHS, CAPACITY)
-def test_no_window_holds_more_tokens_than_its_capacity_and_every_one_advances(lengths, capacity):
+def test_no_window_holds_more_than_its_capacity(lengths, capacity):
+    """No window holds more tokens than its capacity and every one advances."""
     windows = plan(lengths, capacity)
     assert all(sum(lengths[w.start : w.end]) <= capacity for w in windows)
     assert all(a.start < b.start and a.end < b.end for a, b in pairwise(windows))
 
 
 @given(LENGTHS, CAPACITY)
-def test_a_unit_is_owned_by_the_window_in_which_it_is_farthest_from_a_cut(lengths, capacity):
+def test_a_unit_is_owned_where_it_is_farthest_from_a_cut(lengths, capacity):
+    """A unit is owned by the window in which it is farthest from a cut."""
     windows = plan(lengths, capacity)
 
     def context(unit: int, w: Window) -> float:
@@ -54,7 +56,8 @@ def test_a_text_without_units_is_one_empty_window():
     assert plan([], 5) == [Window(0, 0, 0, 0)]
 
 
-def test_neighbours_share_a_quarter_of_a_window_and_split_it_in_the_middle():
+def test_neighbours_share_a_quarter_of_a_window():
+    """Neighbours share a quarter of a window and split it in the middle."""
     first, second, *_ = plan([1] * 100, 40)
     assert (first.end, second.start) == (40, 30)
     assert first.own_end == second.own_start == 35

@@ -68,7 +68,8 @@ def widened(span):
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_the_default_is_the_best_of_all_pairs_by_log_odds_added_up_over_the_tokens_of_words(seed):
+def test_the_default_is_the_best_pair_by_log_odds_of_words(seed):
+    """The default is the best of all pairs by log odds added up over the tokens of words."""
     windows, scores = read(seed), {}
     for f, value in windows:
         mine = {}
@@ -108,7 +109,8 @@ EDGES = "El equi|po, de «Bo|gotá» (nin\u0303|o), ganó en 19|98, 3|,5 a 1.9|9
         ("98.", "1.998."),
     ],
 )
-def test_the_default_cuts_no_word_and_leaves_marks_where_the_model_puts_them(cut, whole):
+def test_the_default_cuts_no_word(cut, whole):
+    """The default cuts no word and leaves marks where the model puts them."""
     pieces, at = [], 0
     for run in re.findall(r"[^\s|«»(),.]+|[«»(),.]", EDGES):
         context = EDGES.replace("|", "")
@@ -163,7 +165,8 @@ def test_squad_is_run_squads_reading(seed):
         assert (found.labels == ("",)) == (null - best[0] > threshold)
 
 
-def test_squad_looks_only_at_the_best_starts_and_ends_of_all_tokens():
+def test_squad_looks_at_the_best_starts_and_ends_alone():
+    """Squad looks only at the best starts and ends of all tokens."""
     f = window(0, 10)
     value = np.zeros((len(f.input_ids), 2), np.float32)
     value[1:3] = 9  # the question has the best two starts and ends

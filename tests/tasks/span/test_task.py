@@ -48,7 +48,8 @@ def random(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def test_the_logit_of_a_unit_adds_up_the_probabilities_of_its_tokens(batch):
+def test_a_unit_adds_up_the_probabilities_of_its_tokens(batch):
+    """The logit of a unit adds up the probabilities of its tokens."""
     logits = random(2, 7, 2)
     signal = TASK.signal(Output(logits), batch)
     for c in range(2):
@@ -85,7 +86,8 @@ def test_the_gradient_of_a_unit_is_the_softmax_of_its_tokens(batch):
     assert torch.allclose(logits.grad.float(), expected, atol=1e-6)
 
 
-def test_questions_and_separators_get_no_gradient_and_nothing_is_nan(batch):
+def test_questions_and_separators_get_no_gradient(batch):
+    """Questions and separators get no gradient and nothing is NaN."""
     logits = random(2, 7, 2).requires_grad_()
     TASK.signal(Output(logits), batch).logits.sum().backward()
     outside = batch.unit < 0
@@ -93,7 +95,8 @@ def test_questions_and_separators_get_no_gradient_and_nothing_is_nan(batch):
     assert bool((logits.grad[~outside] > 0).all())
 
 
-def test_gold_answers_meet_the_tokens_of_the_context_and_the_first(batch):
+def test_gold_answers_meet_the_tokens_of_the_context(batch):
+    """Gold answers meet the tokens of the context and the first."""
     logits = random(2, 7, 2)
     said = TASK.supervised(Output(logits), batch)
     assert said.logits is logits
@@ -136,7 +139,8 @@ def test_a_whole_planned_window_is_taught_as_it_is():
 
 
 @pytest.mark.parametrize("cells", [[4, 5, 6], [4, 7, 8], [4, 6, 7], [4]])
-def test_mass_outside_a_narrower_window_goes_to_no_answer_and_nothing_is_renormalised(cells):
+def test_mass_outside_a_narrower_window_goes_to_no_answer(cells):
+    """Mass outside a narrower window goes to no answer and nothing is renormalised."""
     row = np.random.default_rng(1).normal(size=(12, 2)).astype(np.float32)
     said = TASK.teacher_logits(row, window(list(range(len(cells))), cells=cells, planned=(4, 9)))
     whole = np.exp(row[4:9]) / np.exp(row[4:9]).sum(0)
@@ -154,7 +158,8 @@ def test_the_cached_row_is_not_written_to():
     ] == pytest.approx([math.log(2)] * 2)
 
 
-def test_a_unit_the_teacher_does_not_hold_is_masked_in_the_batch():
+def test_a_unit_the_teacher_does_not_hold_is_masked():
+    """A unit the teacher does not hold is masked in the batch."""
     f = window([0, -1, 1, 2])
     row = np.array([[0, 0], [ABSENT, ABSENT], [1, 2]], np.float16)
     batch = collate([f], 0, teacher=lambda f: TASK.teacher_logits(row, f))
@@ -189,7 +194,8 @@ def test_one_token_per_unit_diverges_as_the_tokens_do(seed):
     )
 
 
-def test_tokens_that_differ_inside_units_that_agree_cost_nothing(batch):
+def test_tokens_inside_units_that_agree_cost_nothing(batch):
+    """Tokens that differ inside units that agree cost nothing."""
     student = random(2, 7, 2)
     moved = student.clone()
     total = torch.logsumexp(student[0, 3:5], 0)

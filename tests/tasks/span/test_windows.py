@@ -74,7 +74,8 @@ def test_plan_and_cells_are_the_same_for_every_tokenizer(wordpiece, unigram, bpe
 
 
 @pytest.mark.parametrize("unit", ["unit", "token", "position"])
-def test_a_planned_window_that_does_not_fit_is_read_in_parts_that_cover_it(tokenizer, unit):
+def test_a_window_that_does_not_fit_is_read_in_parts(tokenizer, unit):
+    """A planned window that does not fit is read in parts that cover it."""
     found = encode([example()], tokenizer, max_length=48, window=30, stride=30, unit=unit)
     assert found.notes["narrowed"] >= 1
     assert max(len(f.input_ids) for f in found.features) <= 48
@@ -120,7 +121,8 @@ def test_the_target_is_the_tokens_of_the_answer(tokenizer, answer):
             assert f.spans[last, 0] < end <= f.spans[last, 1]
 
 
-def test_questions_without_answer_point_at_the_first_token_and_unlabelled_ones_nowhere(tokenizer):
+def test_questions_without_answer_point_at_the_first_token(tokenizer):
+    """Questions without answer point at the first token and unlabelled ones nowhere."""
     features = encode([example(""), example()], tokenizer).features
     assert {(f.row, *f.target.tolist()) for f in features} == {(0, 0, 0), (1, IGNORE, IGNORE)}
 
@@ -144,7 +146,8 @@ def test_answers_inside_a_token_are_counted(wordpiece):
     )
 
 
-def test_a_context_is_tokenised_once_however_many_questions_it_has(tokenizer, monkeypatch):
+def test_a_context_is_tokenised_once(tokenizer, monkeypatch):
+    """A context is tokenised once however many questions it has."""
     seen, text = [], tokenizer.text
     monkeypatch.setattr(tokenizer, "text", lambda texts: seen.extend(texts) or text(texts))
     monkeypatch.setattr("destila.tasks.span.windows._CHUNK", 3)

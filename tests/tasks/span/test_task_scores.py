@@ -1,4 +1,4 @@
-"""The reader of questions: logits per unit, loss, scores, and the tables of a report."""
+"""The task of questions: logits per unit, loss, scores, and the tables of a report."""
 
 from __future__ import annotations
 
@@ -98,7 +98,8 @@ def test_a_window_read_in_parts_is_joined_as_log_odds(tokenizer, unit):
 
 
 @pytest.mark.parametrize("unit", ["unit", "token", "position"])
-def test_the_loss_is_the_cross_entropy_of_the_targets_in_training(tokenizer, unit):
+def test_the_loss_is_the_cross_entropy_of_training(tokenizer, unit):
+    """The loss is the cross entropy of the targets in training."""
     task = SpanTask(SpanOptions(window=8, stride=4, unit=unit))
     asked = [example(), Example("n", "¿Y?", CONTEXT, answers=()), Example("u", "¿Y?", CONTEXT)]
     features, values = windows(task, asked, tokenizer)

@@ -95,7 +95,8 @@ def both(task, features, tokenizer):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_units_diverge_at_most_as_much_as_the_tokens_of_1000_texts(read, kind):
+def test_units_diverge_no_more_than_their_tokens(read, kind):
+    """Units diverge at most as much as the tokens of 1000 texts."""
     tokenizer, features = read[kind]
     units, tokens, sums, mask, real = both(UNITS, features, tokenizer)
     assert len({f.row for f in features}) == TEXTS
@@ -117,7 +118,7 @@ def test_with_one_unit_per_token_units_diverge_as_tokens_do(read, lines, kind):
 
 
 @pytest.mark.parametrize(("teacher", "student"), PAIRS)
-def test_a_teachers_row_is_a_distribution_over_the_units_of_every_student(read, teacher, student):
+def test_a_teachers_row_is_a_distribution_over_units(read, teacher, student):
     """Nothing is renormalised away and units keep their probability."""
     said, features = read[teacher][1], read[student][1]
     rows = UNITS.unit_logits(said, logits_of(said, 3))
@@ -140,7 +141,8 @@ def test_some_students_read_narrower_windows_than_planned(read):
 
 
 @pytest.mark.parametrize(("teacher", "student"), PAIRS)
-def test_a_student_that_agrees_on_units_costs_nothing_whatever_its_tokens(read, teacher, student):
+def test_a_student_that_agrees_on_units_costs_nothing(read, teacher, student):
+    """A student that agrees on units costs nothing whatever its tokens."""
     said, (tokenizer, features) = read[teacher][1], read[student]
     rows = UNITS.unit_logits(said, logits_of(said, 4))
     batch = collate(

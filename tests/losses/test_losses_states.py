@@ -59,7 +59,8 @@ WAYS = [
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_term_carries_its_file_name_formula_and_masked_case(name):
+def test_every_term_says_its_formula_and_masked_case(name):
+    """Every term carries its file name formula and masked case."""
     module = importlib.import_module(f"destila.losses.{name}")
     assert term(name).name == name
     assert "All masked" in module.__doc__
@@ -77,7 +78,8 @@ def test_all_masked_is_zero_with_a_gradient_of_zero(name, options):
 
 
 @pytest.mark.parametrize(("name", "options"), WAYS)
-def test_gradients_reach_the_student_and_never_the_teacher_or_what_is_masked(name, options):
+def test_gradients_reach_the_student_alone(name, options):
+    """Gradients reach the student and never the teacher or what is masked."""
     made, given = term(name, **options), setting()
     mine, theirs = both(made, given)
     made.fn(mine, theirs, MASK, 2).backward()
@@ -127,7 +129,8 @@ def test_the_sum_over_a_batch_is_the_sum_over_its_examples(name, options):
     torch.testing.assert_close(whole, sum(parts))
 
 
-def test_hidden_is_the_mean_over_the_width_summed_over_tokens_and_layers():
+def test_hidden_is_a_mean_over_the_width_summed_over_tokens():
+    """Hidden is the mean over the width summed over tokens and layers."""
     made, given = term("hidden"), setting()
     assert made.student == (("hidden", 0), ("hidden", 1), ("hidden", 2))
     assert made.teacher == (("hidden", 0), ("hidden", 2), ("hidden", 4))
@@ -205,7 +208,8 @@ def test_layers_meet_as_the_recipe_says(layers, student, teacher, expected):
     assert [(m, n) for (_, m), (_, n) in zip(made.student, made.teacher, strict=True)] == expected
 
 
-def test_maps_are_there_where_widths_differ_and_new_weights_depend_on_the_seed_alone():
+def test_maps_are_there_where_widths_differ():
+    """Maps are there where widths differ and new weights depend on the seed alone."""
     wide = setting(shape(hidden=8), shape(layers=4, hidden=12))
     assert term("hidden").module is None
     each, shared = term("hidden", wide).module, term("hidden", wide, shared=True, bias=False).module
@@ -248,7 +252,8 @@ def test_pads_count_where_a_published_code_counts_them():
     )
 
 
-def test_other_tokens_meet_at_units_and_terms_that_cannot_are_refused():
+def test_other_tokens_meet_at_units():
+    """Other tokens meet at units and terms that cannot are refused."""
     apart = setting(
         shape(name="alumno", tokenizer="bpe"),
         shape(4, name="maestro", tokenizer="wordpiece"),
