@@ -17,7 +17,7 @@ from pathlib import Path
 from destila import plugins
 from destila.model_folder import HEADS, read_folder
 from destila.records import Record
-from destila.report.bootstrap import interval
+from destila.report.differences.bootstrap import interval
 from destila.report.words import (
     SCORE_NAMES,
     in_megabytes,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from destila.report.compare import Difference
+from destila.report.differences.compare import Difference
 from destila.report.rows import ReportRow
 from destila.report.words import NONE, points, signed
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from destila.report import sections_compared, sections_measured
-from destila.report.compare import against_baseline, gains
+from destila.report.differences.compare import against_baseline, gains
 from destila.report.rows import ReportRow
 from destila.report.section import Section
 from destila.report.words import score_name

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from destila.report import reference
-from destila.report.compare import Difference, against, against_baseline, gains
+from destila.report.differences.compare import Difference, against, against_baseline, gains
 from destila.report.rows import ReportRow
 from destila.report.section import Section, interval_cell, score_cell, scores_in
 from destila.report.words import NONE, points, say_conditions, score_name, signed

@@ -7,7 +7,7 @@ import pytest
 
 from destila.errors import DataError
 from destila.report import sections, table
-from destila.report.compare import against, against_baseline, gains
+from destila.report.differences.compare import against, against_baseline, gains
 from destila.report.rows import group_rows, speed_up, teacher_of
 
 

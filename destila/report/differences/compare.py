@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from destila.errors import DataError
 from destila.records import Record
-from destila.report.bootstrap import paired_difference
+from destila.report.differences.bootstrap import paired_difference
 from destila.report.rows import ReportRow
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from destila.errors import DataError
-from destila.report.bootstrap import paired_difference
+from destila.report.differences.bootstrap import paired_difference
 
 
 def counts(right):

@@ -1,0 +1,1 @@
+"""Differences between models of a study, with their intervals."""
