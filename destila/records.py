@@ -1,7 +1,8 @@
 """Records <-> JSON lines, one evaluated model per line.
 
-A file of records only grows. Appending rewrites it under a lock and renames it, so that several runs can share
-one file and a kill or a full disk leaves the old one. The last line with a key is the one that counts.
+A file of records only grows. Appending rewrites it under a lock and renames it, so that several
+runs can share one file and a kill or a full disk leaves the old one. The last line with a key is
+the one that counts.
 """
 
 from __future__ import annotations
@@ -27,8 +28,11 @@ RECORD_FILE = "record.jsonl"
 class Conditions:
     """Where and how a number was measured; a measured number without it cannot be constructed.
 
-    Example: Conditions(device="cpu", cpu="Xeon 8481C", instructions="avx512", threads=1, batch=1, length="median 31
-    tokens", dtype="float32", backend="torch", versions={"torch": "2.9.0"}, warmup=10, repeats=300)
+    Example: one processor thread, text by text:
+
+        Conditions(device="cpu", cpu="Xeon 8481C", instructions="avx512", threads=1, batch=1,
+                   length="median 31 tokens", dtype="float32", backend="torch",
+                   versions={"torch": "2.9.0"}, warmup=10, repeats=300)
     """
 
     device: str
@@ -46,7 +50,7 @@ class Conditions:
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Milliseconds per example: median and 95th percentile over `conditions.repeats` timed calls."""
+    """Milliseconds per example: median and 95th percentile over the timed calls."""
 
     protocol: str
     median_ms: float
@@ -61,17 +65,20 @@ class Record:
     key: fingerprint of everything the run depends on; a recorded key is not run again.
     role: teacher, distilled, finetuned, baseline, exported, evaluated, measured or pretrained.
     main: the key of the task's main score.
-    scores: fixed keys, ratios 0-1 (accuracy, macro_f1, mcc, entity_f1, pos_accuracy, chunk_f1, ece, agreement).
+    scores: fixed keys, ratios 0-1 (accuracy, macro_f1, mcc, entity_f1, pos_accuracy, chunk_f1, ece,
+        agreement).
     details: per_label, confusion, dev scores, notes.
-    items: additive counts per test example behind the main score, for paired bootstraps; see `tasks.metrics`.
+    items: additive counts per test example behind the main score, for paired bootstraps; see
+        `tasks.metrics`.
 
     Example: a student of 5 M parameters, as one line of `record.jsonl`, shortened:
 
-        {"key": "9c1f...", "study": "ner", "run": "student-distilled-s0", "role": "distilled", "model": "student",
-         "task": "tag", "dataset": "conll2002", "split": "test", "main": "entity_f1", "scores": {"entity_f1": 0.81},
-         "params": 5123456, "size_bytes": 20493824, "macs": {"total_128": 71000000}, "latency": [...],
-         "peak_memory_bytes": 310000000, "seed": 0, "seconds": 512.3, "conditions": {...}, "config": {...},
-         "code": "0.2.0", "details": {...}, "items": [[1, 1, 2], ...]}
+        {"key": "9c1f...", "study": "ner", "run": "student-distilled-s0", "role": "distilled",
+         "model": "student", "task": "tag", "dataset": "conll2002", "split": "test",
+         "main": "entity_f1", "scores": {"entity_f1": 0.81}, "params": 5123456,
+         "size_bytes": 20493824, "macs": {"total_128": 71000000}, "latency": [...],
+         "peak_memory_bytes": 310000000, "seed": 0, "seconds": 512.3, "conditions": {...},
+         "config": {...}, "code": "0.2.0", "details": {...}, "items": [[1, 1, 2], ...]}
     """
 
     key: str
@@ -161,7 +168,14 @@ class Provenance:
 
 
 def record_of(model: str, scores: SplitScores, cost: Cost, provenance: Provenance) -> Record:
-    """Return the Record of a model; the only place that builds one, but for reading a file."""
+    """Return the Record of a model; the only place that builds one, but for reading a file.
+
+    Args:
+        model: its name.
+        scores: what it scores; their details win over those of the provenance.
+        cost: what it costs.
+        provenance: where it comes from.
+    """
     parts: dict[str, Any] = {}
     for part in (scores, cost, provenance):
         parts |= {f.name: getattr(part, f.name) for f in dataclasses.fields(part)}
@@ -171,7 +185,7 @@ def record_of(model: str, scores: SplitScores, cost: Cost, provenance: Provenanc
 
 
 def read_records(path: Path | str) -> list[Record]:
-    """Read the records of a .jsonl file, or of every `record.jsonl` below a study's folder, none if there is none.
+    """Read the records of a .jsonl file, or of every `record.jsonl` below a study's folder.
 
     Of several records of one key the last counts, in its own place.
 
@@ -182,17 +196,23 @@ def read_records(path: Path | str) -> list[Record]:
     if not path.exists():
         raise DataError(f"no records at {path}: give a study's folder or a .jsonl file of records")
 
+    # the later of two records of one key takes its own place, not that of the first
     files = sorted(path.rglob(RECORD_FILE)) if path.is_dir() else [path]
     records: dict[str, Record] = {}
     for file in files:
         for record in _lines(file):
-            records.pop(record.key, None)  # a dict keeps the place of the first
+            records.pop(record.key, None)
             records[record.key] = record
+
     return list(records.values())
 
 
 def write_records(path: Path | str, records: Iterable[Record]) -> None:
-    """Write a .jsonl file of records, replaced as a whole; raise DataError when a number is not finite."""
+    """Write a .jsonl file of records, replaced as a whole.
+
+    Raises:
+        DataError: a number is not finite.
+    """
     text = "".join(record_line(record) + "\n" for record in records)
     write_text(path, text)
 
@@ -212,7 +232,8 @@ def check_record_path(path: Path) -> None:
 
 
 def append_record(path: Path | str, record: Record) -> None:
-    """Add one record to a .jsonl file, which is created when missing; safe for several processes."""
+    """Add one record to a .jsonl file, created when missing; safe for several processes."""
+    # a record that cannot be written leaves the file alone
     path = Path(path)
     line = record_line(record) + "\n"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -241,7 +262,7 @@ def record_line(record: Record) -> str:
 
 
 def record_to_json(record: Record) -> dict[str, Any]:
-    """Make the documented object of `--json`: a record's fields, latencies and conditions as nested objects."""
+    """Make the documented object of `--json`, with latencies and conditions as nested objects."""
     shallow = {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
     return {
         **shallow,
@@ -256,6 +277,7 @@ def record_from_json(data: Mapping[str, Any], where: str = "record") -> Record:
 
     where: names the object in messages.
     """
+    # nested objects first
     plain = dict(data)
     if "latency" in plain:
         plain["latency"] = tuple(_latency(part, f"{where}.latency") for part in plain["latency"])
@@ -263,11 +285,13 @@ def record_from_json(data: Mapping[str, Any], where: str = "record") -> Record:
         plain["conditions"] = _make(Conditions, plain["conditions"], f"{where}.conditions")
     if "items" in plain:
         plain["items"] = tuple(tuple(item) for item in plain["items"])
+
     made: Record = _make(Record, plain, where)
     return made
 
 
 def _latency(part: Any, where: str) -> Latency:
+    """Build a Latency from an object, its conditions first."""
     if isinstance(part, Mapping) and "conditions" in part:
         part = {**part, "conditions": _make(Conditions, part["conditions"], f"{where}.conditions")}
     made: Latency = _make(Latency, part, where)
@@ -279,6 +303,7 @@ def _make(kind: type[Any], data: Any, where: str) -> Any:
     if not isinstance(data, Mapping):
         raise DataError(f"{where}: expected an object, found {type(data).__name__}")
 
+    # name everything that is wrong at once
     fields = {field.name: field for field in dataclasses.fields(kind)}
     required = {name for name, field in fields.items() if _required(field)}
     missing, unknown = sorted(required - data.keys()), sorted(data.keys() - fields.keys())
@@ -290,6 +315,7 @@ def _make(kind: type[Any], data: Any, where: str) -> Any:
 
 
 def _required(field: dataclasses.Field[Any]) -> bool:
+    """Tell whether a field has no default."""
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
@@ -298,6 +324,7 @@ def _lines(file: Path) -> Iterator[Record]:
     for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
         if not line.strip():
             continue
+
         where = f"{file}:{number}"
         try:
             data = json.loads(line)
@@ -305,6 +332,7 @@ def _lines(file: Path) -> Iterator[Record]:
             raise DataError(
                 f"{where} is not a JSON object ({error.msg}): delete the line to go on"
             ) from error
+
         yield record_from_json(data, where)
 
 

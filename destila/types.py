@@ -1,9 +1,9 @@
 """The records that flow through the library and the sockets that plug-ins fill.
 
 Records are frozen dataclasses. Characters are the coordinate (every token remembers its span of the
-original text, which nothing edits after loading) and *units* are the currency in which a teacher and a
-student with different tokenizers are compared: the example itself (classification), a word (tagging), a run of
-characters between blanks of the context (question answering).
+original text, which nothing edits after loading) and *units* are the currency in which a teacher
+and a student with different tokenizers are compared: the example itself (classification), a word
+(tagging), a run of characters between blanks of the context (question answering).
 
 Sizes: B batch, L tokens, U units, C classes, H hidden, A attention heads.
 """
@@ -28,8 +28,10 @@ UnitLogits = list[np.ndarray]
 State = tuple[str, int]
 """What a layer holds, and which layer, counted from 1; layer 0 is the embedding output.
 
-hidden: the layer's output; query, key, value: inside its attention, all heads side by side; [B, L, H]. attention: its
-weights after the softmax, scores: the scaled products before it, 0 where the key is padding; [B, A, L, L].
+hidden: the layer's output, [B, L, H].
+query, key, value: inside its attention, all heads side by side, [B, L, H].
+attention: its weights after the softmax, [B, A, L, L].
+scores: the scaled products before the softmax, 0 where the key is padding, [B, A, L, L].
 logits: of layer 0, the model's answer.
 """
 
@@ -47,7 +49,8 @@ class Example:
     pair: the second text of a pair; the context of a question.
     words: spans of `text`, in order, for tagging; empty otherwise.
     target: a label name (classification), one label name per word (tagging), or None.
-    answers: spans of `pair` that answer the question `text`, () when it has no answer there; None when unlabelled.
+    answers: spans of `pair` that answer the question `text`, () when it has no answer there; None
+        when unlabelled.
     meta: anything worth keeping; never given to a model.
     """
 
@@ -78,15 +81,18 @@ class Dataset:
 class Features:
     """One window of one example, encoded by one tokenizer.
 
-    row: position of the example in the encoded list. window: number of the window in its example.
+    row: position of the example in the encoded list.
+    window: number of the window in its example.
     unit: local unit of each token, -1 for specials and for tokens outside any unit.
     start: the example's unit that local unit 0 is (units of a window are consecutive).
-    owned: the units this window answers for; a unit in several windows is owned where it has most context.
-    target: class id of each local unit, IGNORE where there is none or it is not owned; for questions the tokens at
-        which the answer starts and ends, [2].
-    cells: of a question's window, where in the example's row of unit logits each local unit stands; the first is
-        "no answer in this window". planned: the cells [start, end) of the window that all tokenizers share; it may hold
-        more units than this tokenizer can read at once.
+    owned: the units this window answers for; a unit in several windows is owned where it has most
+        context.
+    target: class id of each local unit, IGNORE where there is none or it is not owned; for
+        questions the tokens at which the answer starts and ends, [2].
+    cells: of a question's window, where in the example's row of unit logits each local unit stands;
+        the first is "no answer in this window".
+    planned: the cells [start, end) of the window that all tokenizers share; it may hold more units
+        than this tokenizer can read at once.
 
     Example: "Ana vive" with tags PER, O and a tokenizer that cuts "vive" in two:
 
@@ -110,7 +116,10 @@ class Features:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """Features of a list of examples and what was lost on the way (`truncated` examples, `windows`...)."""
+    """Features of a list of examples, and what was lost on the way.
+
+    notes: counts under the task's own names, such as `truncated` examples or `windows`.
+    """
 
     features: Sequence[Features]
     notes: Mapping[str, int]
@@ -134,17 +143,21 @@ class Batch:
     teacher: the teacher's Signal for the same units, when one is distilled from.
     teacher_states: its inner states at the same positions, when a term compares them.
 
-    Packed rows hold several texts (`pretraining/data/packing.py`). positions: of each token within its own; None: 0 to
-    L - 1. pair: the number of its text in the row, 0 for padding; tokens see those of equal number; None: the row is one
-    text. order: a sentence-order label at the first token of a text, IGNORE elsewhere.
-    In masked language modelling the unit is the token: target is the piece to find, and unit_mask says at which tokens
-    the model is asked for one.
+    Packed rows hold several texts (`pretraining/data/packing.py`):
+
+    positions: of each token within its own text; None: 0 to L - 1.
+    pair: the number of its text in the row, 0 for padding; tokens see those of equal number; None:
+        the row is one text.
+    order: a sentence-order label at the first token of a text, IGNORE elsewhere.
+
+    In masked language modelling the unit is the token: target is the piece to find, and unit_mask
+    says at which tokens the model is asked for one.
 
     Example: the features above, alone in a batch that is padded to six tokens:
 
         Batch(features=(features,), input_ids=[[2, 17, 8, 9, 3, 0]], mask=[[True] * 5 + [False]],
-              type_ids=[[0] * 6], unit=[[-1, 0, 1, 1, -1, -1]], first=[[1, 2]], unit_mask=[[True, True]],
-              target=[[1, 0]])
+              type_ids=[[0] * 6], unit=[[-1, 0, 1, 1, -1, -1]], first=[[1, 2]],
+              unit_mask=[[True, True]], target=[[1, 0]])
     """
 
     features: Sequence[Features]
@@ -164,12 +177,15 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class TeacherStates:
-    """A teacher's inner states at the positions of a batch; `pool` (see `losses.term.Term`) says what a position is.
+    """A teacher's inner states at the positions of a batch.
+
+    What a position is, the `pool` says by which masks and states are kept; see `losses.term.Term`.
 
     masks: by pool, bool [B, P]: positions that count and that both models have.
     states: by pool, what was asked for, [B, P, ...]; empty until the teacher has been asked.
-    batch, place: the teacher's own windows of these examples where its tokens are others, and for every unit of the
-    student's batch its place among all their units, i64 [B, U], -1 where the teacher does not have it.
+    batch: the teacher's own windows of these examples, where its tokens are others.
+    place: for every unit of the student's batch its place among all units of those windows, i64
+        [B, U], -1 where the teacher does not have it.
     """
 
     masks: Mapping[str, Tensor]
@@ -180,10 +196,12 @@ class TeacherStates:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """A model's answer: logits [B, L, C] (tagging, questions) or [B, C] (classification), and the states asked for.
+    """A model's answer.
 
-    Of a masked language model: logits [1, N, V] of the N tokens in the batch's unit_mask, and order [K, 2], logits of the
-    K texts whose sentence order is asked for.
+    logits: [B, L, C] (tagging, questions) or [B, C] (classification); of a masked language model
+        [1, N, V], for the N tokens in the batch's unit_mask.
+    states: those that were asked for.
+    order: [K, 2], logits of the K texts whose sentence order is asked for.
     """
 
     logits: Tensor
@@ -195,7 +213,8 @@ class Output:
 class Prediction:
     """Labels and probabilities of one example.
 
-    labels: one per unit. probabilities: [U, C], rows sum to 1.
+    labels: one per unit.
+    probabilities: [U, C], rows sum to 1.
     """
 
     labels: tuple[str, ...]
@@ -204,10 +223,11 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Answer(Prediction):
-    """The answer to a question: `pair[start:end]`, which is also `labels[0]`; "" at 0, 0 for no answer.
+    """The answer to a question: `pair[start:end]`, which is also `labels[0]`; "" at 0, 0 for none.
 
-    probability: of this answer. null_probability: that the context holds none. best: (start, end, probability) of
-    the next best answers, best first, this one included.
+    probability: of this answer.
+    null_probability: that the context holds none.
+    best: (start, end, probability) of the next best answers, best first, this one included.
     """
 
     start: int = 0
@@ -218,19 +238,27 @@ class Answer(Prediction):
 
 
 class Task(Protocol):
-    """A family of tasks: what a unit is, how text becomes features, which logits meet which labels, what is scored.
+    """A family of tasks: what a unit is, how text becomes features, what is learned and scored.
 
-    `destila/tasks/<name>.py` defines one as `TASK`; a class that names this protocol as its base inherits the
-    answers of a plain task. `rows` below are what `join_windows` returns, one per example.
+    `destila/tasks/<name>.py` defines one as `TASK`; a class that names this protocol as its base
+    inherits the answers of a plain task. `rows` below are what `join_windows` returns, one per
+    example.
 
-    name: finds the task again, the file's name or a path. head: kind of a model's head, of `model_folder.HEADS`.
-    axis: the axis of Signal.logits that is a distribution: 2, classes of a unit; 1, units of an example.
+    name: finds the task again, the file's name or a path.
+    head: kind of a model's head, of `model_folder.HEADS`.
+    axis: the axis of Signal.logits that is a distribution: 2, classes of a unit; 1, units of an
+        example.
     unit_rule: how tokens become units; teachers whose rows are to be shared must agree on it.
-    whole_example: the example is its only unit. needs_words: an example has words, not just a text.
-    has_pairs: an example may have a second text. asks_questions: its text is a question about that second one.
-    truncates: long texts are cut; else they are read in windows. equal_tokens: the setting because of which a student
-    must read the teacher's tokens, "" when it need not. baseline: plug-in of what one could have instead.
-    summary: what a model of the task does, with {labels} for their number. sample_row: a row that `read_row` reads.
+    summary: what a model of the task does, with {labels} for their number.
+    sample_row: a row that `read_row` reads.
+    whole_example: the example is its only unit.
+    needs_words: an example has words, not just a text.
+    has_pairs: an example may have a second text.
+    asks_questions: its text is a question about that second one.
+    truncates: long texts are cut; else they are read in windows.
+    equal_tokens: the setting because of which a student must read the teacher's tokens, "" when it
+        need not.
+    baseline: plug-in of what one could have instead.
     """
 
     name: str
@@ -248,23 +276,32 @@ class Task(Protocol):
     baseline: str | None = None
 
     def with_settings(self, settings: Mapping[str, Any]) -> Task:  # noqa: ARG002
-        """Return the task as a recipe or a model folder sets it up; raise ConfigError for a wrong setting."""
+        """Return the task as a recipe or a model folder sets it up.
+
+        Raises:
+            ConfigError: a setting is wrong.
+        """
         return self
 
     def settings(self) -> dict[str, Any]:
-        """Return the settings that change what is encoded, learned or decoded: part of a study's key."""
+        """Return the settings that change what is encoded, learned or decoded: part of a key."""
         return {}
 
     def facts(self) -> dict[str, Any]:
-        """Return what a model folder must keep of the settings, so that texts are read as in training."""
+        """Return the settings that a model folder keeps, so that texts are read as in training."""
         return {}
 
     def advice(self, examples: Sequence[Example]) -> str:  # noqa: ARG002
-        """Say what is likely wrong with the settings for some training examples; "" when nothing is."""
+        """Say what is likely wrong with the settings for training examples; "" when nothing is."""
         return ""
 
     def check_teacher(self, name: str, longest: int) -> None:  # noqa: ARG002
-        """Raise ConfigError for a teacher that reads too few tokens at once; longest: 0 where nobody knows."""
+        """Raise ConfigError for a teacher that reads too few tokens at once.
+
+        Args:
+            name: the teacher's, for the message.
+            longest: tokens that it reads at most, 0 where nobody knows.
+        """
         return
 
     def check_fit(
@@ -274,11 +311,15 @@ class Task(Protocol):
         *,
         max_length: int,  # noqa: ARG002
     ) -> None:
-        """Raise what `encode` would raise for some examples, where that can be known without encoding them."""
+        """Raise what `encode` would raise, where that can be known without encoding."""
         return
 
     def read_row(self, row: Mapping[str, Any], number: int) -> Example:
-        """Read a user's row, an object with `text` or what the task has instead; raise DataError."""
+        """Read a user's row, an object with `text` or what the task has instead.
+
+        Raises:
+            DataError: something is missing; messages count rows from `number` + 1.
+        """
 
     def encode(
         self,
@@ -333,7 +374,7 @@ class Task(Protocol):
         predictions: Sequence[Prediction],
         labels: Sequence[str],
     ) -> list[list[int]]:
-        """Count what is behind the main score in every example, additively; see `tasks.metrics.items`."""
+        """Count what is behind the main score in every example; see `tasks.metrics.items`."""
 
     def details(
         self,
@@ -350,20 +391,28 @@ class Task(Protocol):
         """Return a model's logits per unit."""
 
     def targets(self, batch: Batch) -> Tensor:
-        """Return gold ids, IGNORE where there is nothing to learn: classes [B, U'], or for axis 1 places [B, C]."""
+        """Return gold ids, IGNORE where there is nothing to learn.
+
+        They are classes [B, U'], or for axis 1 places [B, C].
+        """
 
     def supervised(self, output: Output, batch: Batch) -> Signal:
         """Return the logits that meet `targets`, and where they count."""
 
     def teacher_logits(self, row: np.ndarray, feature: Features) -> np.ndarray:
-        """Return the teacher's logits [U, C] for the units of a window, from its row of the whole example."""
+        """Return the teacher's logits [U, C] for the units of a window.
+
+        Args:
+            row: the teacher's, of the whole example; see `unit_logits`.
+            feature: the student's window.
+        """
 
 
 class Predictor(Protocol):
-    """Anything that turns examples into predictions: torch today, other runtimes with the same shape."""
+    """Anything that turns examples into predictions: torch, or another runtime."""
 
     labels: tuple[str, ...]
     task: Task
 
     def predict(self, examples: Sequence[Example]) -> Iterator[Prediction]:
-        """Predictions in the order of the examples."""
+        """Yield predictions in the order of the examples."""

@@ -39,10 +39,10 @@ def task_of_folder(info: FolderInfo) -> Task:
 
 
 def check_shipped(info: FolderInfo) -> None:
-    """Raise ModelError when a folder's task is in a file of the user's, which others do not have."""
+    """Raise ModelError when a folder's task is in a file of the user's own."""
     name = str(info.extra.get("task") or info.task)
     if name.endswith(".py"):
         raise ModelError(
-            f"{info.path} is a model of the task in {name}: an exported folder has to run where that"
-            f" file is not, so only models of {', '.join(plugins.names('tasks'))} are exported"
+            f"{info.path} is a model of the task in {name}: an exported folder has to run where"
+            f" that file is not, so only models of {', '.join(plugins.names('tasks'))} are exported"
         )

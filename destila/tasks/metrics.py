@@ -65,7 +65,6 @@ def classification(
     }
     if probabilities is not None:
         scores["ece"] = ece(gold, labels, probabilities)
-
     return scores
 
 
@@ -314,12 +313,12 @@ def scores_of_items(main: str, counts: np.ndarray) -> np.ndarray:
 
 
 def _split(tag: str) -> tuple[str, str]:
-    """Split a tag into prefix and type: `B-PER` is (B, PER), `NOUN` (N, OUN), a bare letter has `_`."""
+    """Split a tag into prefix and type: `B-PER` is (B, PER), `NOUN` is (N, OUN), `X` (X, _)."""
     return tag[0], tag[1:].split("-", maxsplit=1)[-1] or "_"
 
 
 def _ends(before: str, kind_before: str, prefix: str, kind: str) -> bool:
-    """Tell whether an entity ends between two tags; a port of seqeval's rule, letters E and S included."""
+    """Tell whether an entity ends between two tags; a port of seqeval's rule, with E and S."""
     if before in "ES":
         return True
     if before in "BI" and prefix in "BSO":
@@ -345,7 +344,7 @@ def _prf(true_positives: float, predicted: float, gold: float) -> tuple[float, f
 
 
 def _paired(gold: Labels, predicted: Labels) -> tuple[list[str], list[str]]:
-    """Flatten both sides to unit labels; raise DataError when they do not line up or hold nothing."""
+    """Flatten both sides to unit labels; raise DataError when they do not line up or are empty."""
     # as many examples, and in each as many words
     if len(gold) != len(predicted):
         raise DataError(

@@ -140,7 +140,7 @@ class TagTask(Task):
     def join_windows(
         self, features: Sequence[Features], values: Sequence[np.ndarray]
     ) -> UnitLogits:
-        """Return logits [U, C] of every example; each word is taken from the window that owns it."""
+        """Return logits [U, C] of every example, each word's from the window that owns it."""
         # how many words every example has
         words: dict[int, int] = {}
         for f in features:
@@ -367,7 +367,6 @@ def _word_classes(example: Example, ids: Mapping[str, int]) -> np.ndarray:
             f"example '{example.id}' has {len(example.words)} words and"
             f" {len(example.target)} labels"
         )
-
     return np.array([class_id(example, label, ids) for label in example.target], np.int32)
 
 

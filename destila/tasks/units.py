@@ -45,7 +45,6 @@ def plan(lengths: Sequence[int], capacity: int, *, overlap: float = 0.25) -> lis
     bounds = _bounds(lengths, capacity, overlap)
     overlaps = [(later[0], earlier[1]) for earlier, later in pairwise(bounds)]
     cuts = [0, *(_middle(lengths, start, end) for start, end in overlaps), len(lengths)]
-
     return [Window(s, e, cuts[i], cuts[i + 1]) for i, (s, e) in enumerate(bounds)]
 
 

@@ -61,7 +61,7 @@ def question(
 
 
 def scores(answers: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, float]:
-    """Compute exact_match and f1 (official), exact_match_es and f1_es (Spanish), means over questions.
+    """Compute the mean exact_match and f1 (official), exact_match_es and f1_es (Spanish).
 
     Where some questions have no reference, all are counted as in v2, and has_answer_em,
     has_answer_f1 (over questions with a reference) and no_answer_accuracy (over the others) are
@@ -107,5 +107,5 @@ def _f1(guess: list[str], gold: list[str], *, v2: bool) -> float:
 
 @cache
 def _is_punctuation(character: str) -> bool:
-    """Tell whether a character is punctuation, of Unicode or of ASCII (which counts $ and + too)."""
+    """Tell whether a character is punctuation, of Unicode or of ASCII (which has $ and + too)."""
     return unicodedata.category(character).startswith("P") or character in _ASCII

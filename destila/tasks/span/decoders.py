@@ -1,4 +1,4 @@
-"""Start and end logits of a question's windows -> its answer, with exact places in the original text.
+"""Start and end logits of a question's windows -> its answer, at its place in the original text.
 
 Three decoders, at token level. A start and an end are tokens of the context in one window, the end
 not before the start, at most `max_answer` tokens apart; the answer is what stands between them in
@@ -143,7 +143,12 @@ def _grouped(spans: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndar
     return spans, scores, np.flatnonzero(changes)
 
 
-def _squad(windows: Windows, context: str, longest: int, options: SpanOptions) -> _Candidates:  # noqa: ARG001
+def _squad(
+    windows: Windows,
+    context: str,  # noqa: ARG001
+    longest: int,
+    options: SpanOptions,
+) -> _Candidates:
     """Collect the n best answers by raw logits, as run_squad does."""
     null = min(float(v[0].sum()) for _, v in windows)
     spans, scores = _joined([_grid(f, v, longest, options) for f, v in windows])
@@ -153,7 +158,12 @@ def _squad(windows: Windows, context: str, longest: int, options: SpanOptions) -
     return _Candidates(spans[order], scores[order], null, _log_sum(np.append(scores[order], null)))
 
 
-def _pipeline(windows: Windows, context: str, longest: int, options: SpanOptions) -> _Candidates:  # noqa: ARG001
+def _pipeline(
+    windows: Windows,
+    context: str,  # noqa: ARG001
+    longest: int,
+    options: SpanOptions,
+) -> _Candidates:
     """Collect all answers by probability, a softmax per window, as transformers' pipeline does."""
     bands, null = [], np.inf
     for f, value in windows:
@@ -250,7 +260,7 @@ def _best(
 
 
 def _top(scores: np.ndarray, count: int) -> np.ndarray:
-    """Find the indices of the highest scores, best first: at least `count`, if there are as many."""
+    """Find the indices of the highest scores, best first: at least `count`, if there are."""
     if len(scores) <= count:
         return np.argsort(-scores, kind="stable")
 

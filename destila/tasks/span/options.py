@@ -1,4 +1,4 @@
-"""What a recipe says about question answering: its windows over contexts, and how answers are found."""
+"""What a recipe says about question answering: windows over contexts, and how answers are found."""
 
 from __future__ import annotations
 
@@ -30,6 +30,6 @@ class SpanOptions(Options):
     nbest: int = opt(20, "answers that are kept, best first", ge=1, reproduction=True)
     null_threshold: float | None = opt(
         None,
-        "no answer when its score exceeds the best answer's by more than this; none = always answer, "
-        "0.0 for data with questions that have no answer",
+        "no answer when its score exceeds the best answer's by more than this; none = always"
+        " answer, 0.0 for data with questions that have no answer",
     )

@@ -60,13 +60,19 @@ _LENGTHS = (
 
 @dataclass(frozen=True, slots=True)
 class QuestionLogits:
-    """What a model says about one question: its windows and their start and end logits, float32 [L, 2] each."""
+    """What a model says about one question.
+
+    windows: its windows, each with start and end logits, float32 [L, 2].
+    """
 
     windows: tuple[tuple[Features, np.ndarray], ...]
 
 
 class SpanTask(Task):
-    """The question answering task: units are the words of the context, and unit 0 of each window, "not here"."""
+    """The question answering task.
+
+    Units are the words of the context, and unit 0 of each window, "not here".
+    """
 
     name = "span"
     head = "span"
@@ -135,7 +141,7 @@ class SpanTask(Task):
         check_fit(examples, tokenizer, max_length=max_length)
 
     def check_teacher(self, name: str, longest: int) -> None:
-        """Raise ConfigError for a teacher that reads fewer tokens at once than a window advances."""
+        """Raise ConfigError for a teacher that reads fewer tokens than a window advances."""
         if longest and longest < (self.options.stride or 1):
             raise ConfigError(
                 f"teacher '{name}' reads at most {longest} tokens, fewer than the stride of"
@@ -144,14 +150,14 @@ class SpanTask(Task):
             )
 
     def advice(self, examples: Sequence[Example]) -> str:
-        """Say what is likely wrong with the settings for some training questions; "" when nothing is."""
+        """Say what is likely wrong with the settings for training questions; "" when nothing is."""
         impossible = sum(e.answers == () for e in examples)
         if not impossible or self.options.null_threshold is not None:
             return ""
-
         return (
             f"{impossible} training questions have no answer, and every question will be answered:"
-            " set span.null_threshold, for example to 0.0, so that models may say that there is none"
+            " set span.null_threshold, for example to 0.0, so that models may say that there is"
+            " none"
         )
 
     # from a model's logits to scores
@@ -260,7 +266,10 @@ class SpanTask(Task):
         predictions: Sequence[Prediction],
         labels: Sequence[str],  # noqa: ARG002
     ) -> dict[str, Any]:
-        """Count the `unanswered`, and group scores by_answer_length: words of the shortest reference."""
+        """Count the `unanswered`, and group scores by_answer_length.
+
+        The length is that of the shortest reference, in words.
+        """
         answers, references = _texts(predictions), _references(examples)
         table = answer_scores.per_question(answers, references, answer_scores.official)  # [N, 2]
         shortest = [min(golds, key=_count_words, default="") for golds in references]
@@ -289,7 +298,7 @@ class SpanTask(Task):
         return Signal(log_sum_units(output.logits, batch.unit, units), batch.unit_mask)
 
     def targets(self, batch: Batch) -> Tensor:
-        """Return the tokens at which the answer starts and ends [B, 2]; 0 where the window holds none."""
+        """Return the tokens at which the answer starts and ends [B, 2]; 0 where none is held."""
         return batch.target
 
     def supervised(self, output: Output, batch: Batch) -> Signal:

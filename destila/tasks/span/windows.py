@@ -170,7 +170,7 @@ def encode_span(
 
 
 def check_fit(examples: Sequence[Example], tokenizer: Tokenizer, *, max_length: int) -> None:
-    """Raise what `encode_span` would raise for these questions and contexts, without making their windows."""
+    """Raise what `encode_span` would raise for these questions, without making their windows."""
     check_length(tokenizer, max_length)
     for _ in _read(examples, tokenizer, _frame(tokenizer, max_length)):
         pass
@@ -250,7 +250,6 @@ class _Question:
         if self.rule == "position":
             frame = self.frame
             return frame.before + len(self.question.ids) + frame.between + tokens + frame.after
-
         return 1 + (end - start if self.rule == "unit" else tokens)
 
     def _feature(
@@ -339,7 +338,7 @@ class _Question:
 def _read_contexts(
     chunk: Sequence[Example], known: dict[str, _Context], tokenizer: Tokenizer
 ) -> dict[str, _Context]:
-    """Tokenise the contexts of some questions that are not known yet; raise DataError for a blank one."""
+    """Tokenise the contexts that are not known yet; raise DataError for a blank one."""
     for example in chunk:
         if not example.pair or example.pair.isspace():
             raise DataError(
