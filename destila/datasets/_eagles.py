@@ -51,6 +51,8 @@ def upos(leaf: Leaf, following: Sequence[Leaf] = ()) -> str:
     `following` are the next tokens, which decide about `ir`.
     """
     tag = leaf.tag.lower()
+
+    # `lo que`: an article to EAGLES, a pronoun to UD.
     if tag.startswith("da") and leaf.form.lower() == "lo":
         return "PRON"
 
@@ -71,6 +73,7 @@ def _before_verb(following: Sequence[Leaf]) -> bool:
 
 def written_words(form: str) -> list[str]:
     """Return the written words of a token: `a_pesar_de` has three."""
+    # A token of underscores alone keeps its form.
     return [part for part in BRACKETS.get(form, form).split("_") if part] or [form]
 
 
@@ -79,6 +82,7 @@ def lexicon(sentences: Iterable[Sequence[Leaf]]) -> dict[str, str]:
 
     It tags the parts of multiword tokens.
     """
+    # Multiword tokens are left out: their parts have no tags of their own.
     counts: dict[str, Counter[str]] = {}
     for sentence in sentences:
         for i, leaf in enumerate(sentence):
@@ -96,6 +100,7 @@ def ud_words(sentence: Sequence[Leaf], known: Mapping[str, str]) -> list[Word]:
     words: list[Word] = []
     for i, leaf in enumerate(sentence):
         written = written_words(leaf.form)
+
         # A token of one word, or a multiword token with the tags of its parts.
         if len(written) == 1:
             tag = upos(leaf, sentence[i + 1 : i + 3])
@@ -107,6 +112,7 @@ def ud_words(sentence: Sequence[Leaf], known: Mapping[str, str]) -> list[Word]:
 
 def _with_contracted(form: str, leaf: Leaf, tag: str) -> tuple[str, ...]:
     """Return the tag of a token, and those of the article or the clitics that are joined to it."""
+    # `al` and `del` hold an article, which UD splits off.
     if tag == "ADP" and form.lower() in ("al", "del"):
         return ("ADP", "DET")
 
@@ -129,6 +135,8 @@ def _tags_of_part(part: str, leaf: Leaf, known: Mapping[str, str]) -> tuple[str,
     tag = known.get(lower)
     if leaf.tag.startswith("np"):
         return (tag if tag in FUNCTION else "PROPN",)
+
+    # The lexicon knows few of the many numbers.
     if part[0].isdigit():
         return ("NUM",)
     return (tag or ("NUM" if leaf.tag[0] == "Z" else "NOUN"),)
@@ -136,5 +144,6 @@ def _tags_of_part(part: str, leaf: Leaf, known: Mapping[str, str]) -> tuple[str,
 
 def _without_accents(form: str) -> str:
     """Return a form in lower case without accents: `dándole` -> `dandole`."""
+    # NFD puts accents behind their letters, as characters of their own.
     decomposed = unicodedata.normalize("NFD", form.lower())
     return "".join(c for c in decomposed if not unicodedata.combining(c))

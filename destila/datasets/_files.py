@@ -31,6 +31,7 @@ def find_folder(root: str | None, name: str, source: str) -> Path:
     Raises:
         DataError: there is no such folder.
     """
+    # The hub is asked only where the user names it: loading stays offline otherwise.
     if root is not None and root.startswith(HUB):
         return _from_hub(root.removeprefix(HUB))
 
@@ -49,6 +50,8 @@ def find_folder(root: str | None, name: str, source: str) -> Path:
 def _from_hub(repository: str) -> Path:
     """Fetch a data set repository, or take it from the local cache."""
     hub = require("huggingface_hub", "train")
+
+    # The client's errors are many and do not say what to do.
     try:
         return Path(hub.snapshot_download(repository, repo_type="dataset"))
     except (OSError, ValueError) as error:
@@ -60,6 +63,7 @@ def _from_hub(repository: str) -> Path:
 
 def find_file(folder: Path, *names: str) -> Path | None:
     """Return the first of the names (plain or .gz) that exists in a folder, None without one."""
+    # The order of the names is that of preference, a plain file before a packed one.
     for name in names:
         for path in (folder / name, folder / f"{name}.gz"):
             if path.is_file():
@@ -79,6 +83,7 @@ def need_file(folder: Path, *names: str) -> Path:
 
 def encoding_of(path: Path) -> str:
     """Return `utf-8`, or `latin-1` where a file is not valid UTF-8 (as originals of that time)."""
+    # Latin-1 decodes any bytes, so only a failure of UTF-8 tells them apart.
     try:
         for _ in open_text(path):
             pass

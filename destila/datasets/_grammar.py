@@ -65,6 +65,7 @@ class Sentence:
     @property
     def entities(self) -> tuple[tuple[CharSpan, str], ...]:
         """Span of code points and kind of every entity, in order."""
+        # Spans follow from the lengths, so that no part needs to know its place.
         ends = accumulate(len(text) for text, _ in self.parts)
         return tuple(
             ((end - len(text), end), kind)
@@ -93,6 +94,7 @@ class Grammar:
             split: "dev" and "test" draw now and then from alternatives that no other split uses, so
                 that a score says something about wordings and names never seen in training.
         """
+        # Forms of an alternative, for agreement, are divided by bars; the first is the plain one.
         parts: list[Part] = []
         first_form = self._draw(rule, rng, split).partition("|")[0]
         self._expand(first_form, None, rng, split, parts)
@@ -102,6 +104,7 @@ class Grammar:
         self, text: str, kind: str | None, rng: random.Random, split: str, parts: list[Part]
     ) -> None:
         """Add a text to the parts, its slots filled; kind: of the entity that it stands in."""
+        # Draws of this text, so that what is written twice agrees.
         drawn: dict[str, str] = {}
         end = 0
         for slot in _SLOT.finditer(text):
@@ -129,6 +132,7 @@ class Grammar:
 
     def _places(self, rng: random.Random, split: str) -> set[int]:
         """Return the positions modulo 8 of the alternatives of a held rule that are drawn from."""
+        # The split's own alternatives now and then, those of everybody else otherwise.
         if split in _KEPT and rng.random() < self.unseen:
             return {_KEPT[split]}
         return set(range(8)) - set(_KEPT.values())
@@ -143,6 +147,7 @@ def _append(parts: list[Part], text: str, kind: str | None) -> None:
     """Add a text to the parts, contracted with what stands before it."""
     if not text:
         return
+
     # `de el` becomes `del`, `y` before an i becomes `e`.
     if parts:
         before, before_kind = parts[-1]
@@ -159,6 +164,7 @@ def _append(parts: list[Part], text: str, kind: str | None) -> None:
 
 def _capitalise(parts: Sequence[Part]) -> Sentence:
     """Put capitals where sentences start."""
+    # A sentence may start inside an entity, or across two parts.
     text = "".join(part for part, _ in parts)
     text = _START.sub(lambda match: match[0][:-1] + match[1].upper(), text)
 
@@ -178,6 +184,7 @@ def careless(sentence: Sentence, rng: random.Random, *, slips: float = 0.1) -> S
         rng: chooses words and slips.
         slips: the share of words of four letters or more that get one misspelling.
     """
+    # Spans still hold: slips change the parts, and the text is made of them.
     parts = [(_hurry(part, rng, slips), kind) for part, kind in sentence.parts]
     return Sentence(tuple(part for part in parts if part[0]))
 
@@ -185,17 +192,21 @@ def careless(sentence: Sentence, rng: random.Random, *, slips: float = 0.1) -> S
 def _hurry(text: str, rng: random.Random, slips: float) -> str:
     """Write a text in a hurry."""
     text = re.sub("[¿¡]", "", text).lower()
+
+    # ñ is a letter of its own; other marks are what people leave out.
     text = "".join(c if c == "ñ" else _without_accents(c) for c in text)
     return re.sub(r"\w{4,}", lambda m: _slip(m[0], rng) if rng.random() < slips else m[0], text)
 
 
 def _without_accents(character: str) -> str:
+    """Return a character without its accents."""
     decomposed = unicodedata.normalize("NFD", character)
     return "".join(c for c in decomposed if not unicodedata.combining(c))
 
 
 def _slip(word: str, rng: random.Random) -> str:
     """Put a common Spanish misspelling into a word, or without one swap two letters."""
+    # Misspellings by sound are the commonest, letters in the wrong order come next.
     fitting = [(wrong, right) for right, wrong in _SLIPS if right in word]
     if fitting and rng.random() < 0.6:
         wrong, right = fitting[int(rng.random() * len(fitting))]
@@ -208,6 +219,7 @@ def _slip(word: str, rng: random.Random) -> str:
 
 def sentence_key(text: str) -> str:
     """Return what makes two sentences the same: letters and digits, without case or accents."""
+    # Sentences that differ in accents alone would leak from test into train.
     plain = unicodedata.normalize("NFD", text.casefold())
     return "".join(c for c in plain if c.isalnum())
 

@@ -22,6 +22,7 @@ def read_questions(path: Path, split: str, notes: Counter[str]) -> list[Example]
     Raises:
         DataError: another split has such questions, or all are so.
     """
+    # Scores need labels, and so does a training file: only a part of it may lack them.
     examples = read_squad(path, split, notes)
     unlabelled = [e.id for e in examples if e.answers is None]
     if unlabelled and (split != "train" or len(unlabelled) == len(examples)):
@@ -39,6 +40,7 @@ def group_key(examples: Sequence[Example]) -> Callable[[Example], str]:
 
     It is their article, or their context where there are few articles.
     """
+    # Questions on one text share words, so they must not be on both sides.
     if len({e.meta["title"] for e in examples}) >= ARTICLES:
         return lambda e: str(e.meta["title"])
     return lambda e: e.pair or ""

@@ -21,6 +21,7 @@ LONGEST_LABEL = 60
 
 def position(key: str) -> float:
     """Return a number in [0, 1) that depends on a string alone."""
+    # Not Python's own hash, which changes from process to process.
     digest = hashlib.blake2b(key.encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64
 
@@ -35,6 +36,7 @@ def split_by_hash(
     ends = list(zip(shares, accumulate(shares.values()), strict=True))
     last = ends[-1][0]  # rounding may leave its end a little below the total
 
+    # By hash, so that a row keeps its split when others are added.
     splits: dict[str, list[Example]] = {name: [] for name in shares}
     for example in examples:
         # The split whose part of [0, total) the place lies in.
@@ -62,6 +64,7 @@ def fill_splits(
         shares = {"train": 1 - 0.1 * len(missing)} | dict.fromkeys(missing, 0.1)
         splits = splits | split_by_hash(splits["train"], shares, key)
 
+    # An empty split would fail much later, without a reason.
     for name in ("train", "dev", "test"):
         if not splits[name]:
             raise DataError(
@@ -88,6 +91,8 @@ def check_labels(labels: Sequence[str], where: str, option: str) -> None:
             f"{len(labels)}, {mean:.0f} characters on average): set data.{option} to the column of "
             "the label"
         )
+
+    # One label would give a model that always says the same.
     if distinct < 2:
         raise DataError(
             f"{where}: every label is '{''.join(set(labels))}': there is nothing to tell apart"
@@ -114,6 +119,7 @@ def finish(
         DataError: a label is not among `labels`, with the split and the example.
     """
     known = tuple(labels) if labels is not None else tuple(sorted(count_labels(splits["train"])))
+
     # A label that no model can learn is refused before anything is trained.
     allowed = set(known)
     for split, examples in splits.items():
@@ -130,6 +136,7 @@ def finish(
 
 def unit_labels(example: Example) -> tuple[str, ...]:
     """Return the labels of an example, one per unit."""
+    # A span task has answers instead of labels.
     if example.target is None:
         return ()
     return (example.target,) if isinstance(example.target, str) else example.target

@@ -49,6 +49,8 @@ def load(options: Options) -> Dataset:
     for split in ("train", "dev", "test"):
         name = f"es_ancora-ud-{split}.conllu"
         path = find_file(folder, name) if split == "train" else need_file(folder, name)
+
+        # Train may be missing: dev and test are enough to test a tagger.
         if path is None:
             notes["splits without a file (train)"] += 1
             continue
@@ -59,6 +61,7 @@ def load(options: Options) -> Dataset:
 
 def conllu_examples(sentences: Iterable[ConlluSentence], notes: Counter[str]) -> list[Example]:
     """Make examples of CoNLL-U sentences; count multiword tokens and skipped empty nodes."""
+    # Both are counted, as they explain why words differ in number from tokens.
     examples = []
     for sentence in sentences:
         notes["multiword tokens"] += sentence.multiword

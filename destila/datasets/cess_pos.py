@@ -61,6 +61,7 @@ def load(options: Options) -> Dataset:
     known = lexicon(chain.from_iterable(trees.values()))
 
     splits: dict[str, list[Example]] = {"train": []}
+
     # Dev and test are AnCora's, unless CESS-ESP itself is divided.
     if options.ancora != "":
         ancora = ancora_pos.load(ancora_pos.Options(root=options.ancora))
@@ -73,6 +74,7 @@ def load(options: Options) -> Dataset:
         listed = _read_overlap(folder)
         held = {e.text for e in chain.from_iterable(splits.values())}
 
+    # What overlaps is recognised by the list or by its text.
     notes: Counter[str] = Counter()
     for name, sentences in trees.items():
         for number, sentence in enumerate(sentences):
@@ -88,6 +90,7 @@ def load(options: Options) -> Dataset:
 
 def _example(name: str, words: Sequence[Word], notes: Counter[str]) -> Example:
     """Make an example of surfaces and the tags of the words that each stands for."""
+    # One surface with several tags is what UD calls a multiword token.
     shared = sum(len(tags) > 1 for _, tags in words)
     notes["tokens read as several words with one surface"] += shared
     text, spans = join_words((surface, len(tags)) for surface, tags in words)
@@ -129,6 +132,7 @@ def _sentences(text: str) -> Iterator[list[Leaf]]:
 
 def _read_overlap(folder: Path) -> set[tuple[str, int]]:
     """Read file and number of the sentences that AnCora's dev and test hold too."""
+    # The list is part of the data: without it train would hold test sentences.
     path = need_file(folder, "overlap_with_ud_ancora.tsv")
     rows = tsv_rows(open_text(path), str(path), ["tbf_file"], ["sentence_index"])
     return {(row["tbf_file"], int(row["sentence_index"])) for _, row in rows}

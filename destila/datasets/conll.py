@@ -53,11 +53,15 @@ def load(options: Options) -> Dataset:
     for split, path in {"train": options.train, "dev": options.dev, "test": options.test}.items():
         if path is None:
             continue
+
+        # Files differ in columns and separators, so both are options.
         rows = read_tagged(
             open_text(Path(path)), path, word=options.word, tag=options.tag, separator=separator
         )
         sentences = list(rows)
         splits[split] = _examples(split, sentences, notes)
+
+        # A wrong column shows at once: its "tags" are words.
         if split == "train":
             tags = list(chain.from_iterable(sentence.tags for sentence in sentences))
             check_labels(tags, f"{path}, column {options.tag}", "tag")
@@ -68,6 +72,7 @@ def _examples(
     split: str, sentences: Sequence[TaggedSentence], notes: Counter[str]
 ) -> list[Example]:
     """Make examples of sentences, with their tags in IOB2 when they mark entities."""
+    # Words are joined by spaces; their spans lead back to the columns.
     examples = []
     rows = zip(sentences, _entity_tags(sentences, notes), strict=True)
     for number, (sentence, tags) in enumerate(rows, 1):
@@ -79,6 +84,7 @@ def _examples(
 
 def _entity_tags(sentences: Sequence[TaggedSentence], notes: Counter[str]) -> list[tuple[str, ...]]:
     """Return the tags of one file in IOB2 when they mark entities, else as they are."""
+    # Tags that mark no entities, such as parts of speech, stay as they are.
     rows = [sentence.tags for sentence in sentences]
     marks = {tag[:2] for tag in set(chain.from_iterable(rows)) - {"O"}}
     if not marks or not marks <= {"B-", "I-", *_BIOES}:

@@ -46,6 +46,7 @@ def load(options: Options) -> Dataset:
         encoding = encoding_of(path)
         notes["files read as Latin-1"] += encoding == "latin-1"
 
+        # Repairs are counted, not made: published scores are on these very tags.
         examples: list[Example] = []
         for sentence in read_tagged(open_text(path, encoding=encoding), str(path), separator=" "):
             text, words = join_words((word, 1) for word in sentence.words)

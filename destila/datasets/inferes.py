@@ -63,6 +63,7 @@ def load(options: Options) -> Dataset:
 
 def _split_by_topic(examples: list[Example]) -> dict[str, list[Example]]:
     """Divide pairs by topic: the last two are test, the fourth is dev, the rest train."""
+    # By number, so that the order does not depend on the rows.
     topics = sorted({e.meta["topic"] for e in examples}, key=_topic_order)
     if len(topics) < 6:
         raise DataError(
@@ -70,6 +71,7 @@ def _split_by_topic(examples: list[Example]) -> dict[str, list[Example]]:
             '"published"'
         )
 
+    # Whole topics, as premises of one topic share their words.
     split_of = dict.fromkeys(topics, "train")
     split_of |= {topics[3]: "dev"} | dict.fromkeys(topics[-2:], "test")
     splits: dict[str, list[Example]] = {"train": [], "dev": [], "test": []}
@@ -79,6 +81,7 @@ def _split_by_topic(examples: list[Example]) -> dict[str, list[Example]]:
 
 
 def _topic_order(topic: str) -> tuple[int, str]:
+    """Return the place of a topic, by its number."""
     return (int(topic) if topic.isdigit() else 0, topic)
 
 
@@ -86,6 +89,7 @@ def _examples(path: Path, name: str, notes: Counter[str]) -> list[Example]:
     """Read the pairs of a file."""
     examples = []
     for number, row in csv_rows(path, needed=_COLUMNS):
+        # Blanks are collapsed, so that copies of a pair are equal.
         premise, hypothesis = (" ".join(row[key].split()) for key in ("Premise", "Hypothesis"))
         if not premise or not hypothesis:
             notes["pairs with an empty sentence, dropped"] += 1

@@ -53,6 +53,7 @@ def load(options: Options) -> Dataset:
     notes: Counter[str] = Counter()
     splits = {}
     for split, stem in stems.items():
+        # The generator writes no ending; copies add one.
         path = need_file(folder, stem, f"{stem}.tsv", f"{stem}.txt")
         splits[split] = list(_examples(path, split, notes))
     return finish("mldoc", TASK, LABELS, splits, notes)
@@ -97,6 +98,7 @@ def _examples(path: Path, split: str, notes: Counter[str]) -> Iterator[Example]:
 
 def _decode(text: str, path: Path, number: int, notes: Counter[str]) -> str:
     """Decode a text that was written as a Python bytes literal; return any other as it is."""
+    # Generators run with Python 3 write texts as b'...'.
     if not _BYTES.fullmatch(text):
         return text
     try:

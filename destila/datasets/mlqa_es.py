@@ -41,6 +41,8 @@ def load(options: Options) -> Dataset:
         DataError: a file is missing or damaged.
     """
     folder = find_folder(options.root, "mlqa_es", "MLQA_V1 and mlqa-translate-train")
+
+    # Train is a download of its own, and may be missing.
     need_file(folder, _FILES["dev"])
     notes: Counter[str] = Counter()
     splits = {}

@@ -61,6 +61,7 @@ def load(options: Options) -> Dataset:
         meta = {"title": title, "content": content}
         examples.append(Example(f"line-{number}", text, target=classes.pop(), meta=meta))
 
+    # By content, so that the option `title` does not change the splits.
     splits = split_by_hash(examples, _SHARES, lambda e: e.meta["content"])
     return finish("news_topics", TASK, LABELS, splits, notes)
 
@@ -71,6 +72,7 @@ def _rows_by_content(
     """Read the rows of the file, those of one content together."""
     by_content: dict[str, list[tuple[int, dict[str, str]]]] = {}
     for number, row in csv_rows(path, needed=_COLUMNS):
+        # The source cuts contents and says how much is missing, in a mark at the end.
         content = " ".join(_TAIL.sub("", row["CONTENIDO"]).split())
         notes["contents whose cut mark was taken off"] += bool(_TAIL.search(row["CONTENIDO"]))
         if not row["CATEGORÍA"].strip():

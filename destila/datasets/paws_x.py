@@ -43,6 +43,8 @@ class Options(_Options):
 
     @model_validator(mode="after")
     def _fold_exists(self) -> Options:
+        """Refuse a fold that is not one of the folds."""
+        # The two options are checked together, before any file is read.
         if self.fold >= self.folds:
             raise ValueError(f"fold {self.fold} does not exist: folds are 0 to {self.folds - 1}")
         return self
@@ -60,6 +62,7 @@ def load(options: Options) -> Dataset:
     dev = _examples(need_file(folder, "dev_2k.tsv"), "dev", keep, notes)
     test = _examples(need_file(folder, "test_2k.tsv"), "test", keep, notes)
 
+    # The published training file is machine-translated, and large: it is optional.
     translated = find_file(folder, "translated_train.tsv")
     if translated is not None:
         train = _examples(translated, "train", keep, notes)
@@ -78,6 +81,7 @@ def _examples(path: Path, split: str, keep: bool, notes: Counter[str]) -> list[E
     rows = tsv_rows(open_text(path), str(path), ["id"], ["sentence1"], ["sentence2"], ["label"])
     examples = []
     for number, row in rows:
+        # Blanks around a cell would hide the placeholder.
         cells = (row[name].strip() for name in ("sentence1", "sentence2", "label"))
         first, second, label = cells
         if label not in LABELS:

@@ -46,5 +46,7 @@ def load(options: Options) -> Dataset:
         for split, path in paths.items()
         if path is not None
     }
+
+    # Whole articles or paragraphs go to one side.
     splits = fill_splits(splits, options.train, group_key(splits["train"]))
     return finish("squad", TASK, LABELS, splits, notes)

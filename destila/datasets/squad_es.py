@@ -78,6 +78,7 @@ def _without_shared(
     examples: Sequence[Example], test: Sequence[Example], notes: Counter[str]
 ) -> list[Example]:
     """Drop the examples whose paragraph has a question of the test set."""
+    # Both keep SQuAD's ids, which XQuAD took its paragraphs from.
     ids = {e.id for e in test}
     shared = {e.pair for e in examples if e.id in ids}
     kept = [e for e in examples if e.pair not in shared]
@@ -87,4 +88,5 @@ def _without_shared(
 
 
 def _title(example: Example) -> str:
+    """Return the title of a question's article."""
     return str(example.meta["title"])

@@ -112,6 +112,7 @@ def load(options: Options) -> Dataset:
 
 def read_table(path: str, delimiter: str | None = None) -> list[TableRow]:
     """Read all rows of a table file; raise DataError when there is none."""
+    # A header alone is a file that was cut off, or a wrong one.
     rows = list(table_rows(Path(path), delimiter=delimiter))
     if not rows:
         raise DataError(f"{path} has a header but no rows: give a file with examples")
@@ -124,6 +125,7 @@ def choose_columns(rows: Sequence[TableRow], options: Options) -> Columns:
     Raises:
         DataError: there is no such column, or none for the text or the label.
     """
+    # A misspelt option is an error, not a reason to guess.
     path, names = options.train, list(rows[0][1])
     for name in (options.text, options.pair, options.label, options.id):
         if name and name not in names:
@@ -140,6 +142,7 @@ def choose_columns(rows: Sequence[TableRow], options: Options) -> Columns:
         others = [name for name in names if name != text and name.lower() not in known]
         label = min(others, key=lambda name: _count_values(rows, name), default=None)
 
+    # With one column there is nothing left for the other role.
     if text is None or label is None:
         raise DataError(
             f"{path}: a table needs a text and a label column, it has {', '.join(names)}: set text "
@@ -163,6 +166,8 @@ def _check_header(rows: Sequence[TableRow], columns: Columns, path: str) -> None
     """Raise DataError when the first line is an example rather than the names of the columns."""
     if table_kind(Path(path)) not in ("csv", "tsv"):
         return
+
+    # A header that is an example repeats its own label somewhere below.
     if any(row.get(columns.label) == columns.label for _, row in rows):
         raise DataError(
             f"{path}: the first line is an example ('{columns.label}' is a label): put column "
@@ -172,6 +177,7 @@ def _check_header(rows: Sequence[TableRow], columns: Columns, path: str) -> None
 
 def _check_keys(rows: Sequence[TableRow], columns: Columns, path: str) -> None:
     """Raise DataError for a row without one of the columns."""
+    # JSON lines may differ in their keys from row to row.
     for number, row in rows:
         for key in (columns.text, columns.label, columns.pair):
             if key is not None and key not in row:
@@ -193,6 +199,8 @@ def _examples(
         if not text.strip() or (pair is not None and not pair.strip()):
             notes[f"{split} rows without text, dropped"] += 1
             continue
+
+        # A row without a label is of no use: in train it may go, in test it changes the score.
         if not label and split == "test":
             raise DataError(
                 f"{path}, line {number}: a test row without a label cannot be scored: label it or "
@@ -202,6 +210,7 @@ def _examples(
             notes[f"{split} rows without label, dropped"] += 1
             continue
 
+        # Line numbers lead back to the file where rows have no id.
         name = _cell(row, columns.id, path, number) if columns.id else ""
         name = name or f"{split}-{number}"
         examples.append(Example(name, text, pair=pair, target=label, meta={"line": number}))
@@ -210,6 +219,7 @@ def _examples(
 
 def _cell(row: Mapping[str, Any], key: str, path: str, number: int) -> str:
     """Return a cell as text; raise DataError for a list or an object."""
+    # Several labels per row are another task, which this is not.
     value = row.get(key)
     if isinstance(value, list | dict):
         raise DataError(
@@ -221,6 +231,7 @@ def _cell(row: Mapping[str, Any], key: str, path: str, number: int) -> str:
 
 def _named(names: Sequence[str], known: Sequence[str]) -> str | None:
     """Return the column whose lower-case name comes first in `known`."""
+    # People write headers in capitals; the known names are in order of preference.
     lower = {name.lower(): name for name in names}
     return next((lower[name] for name in known if name in lower), None)
 

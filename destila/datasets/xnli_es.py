@@ -79,6 +79,7 @@ def load(options: Options) -> Dataset:
 def _examples(path: Path, split: str, notes: Counter[str]) -> Iterator[Example]:
     """Yield the Spanish pairs of a file."""
     for number, row in tsv_rows(open_text(path), str(path), *_COLUMNS):
+        # The file of all languages has them in one column.
         if row.get("language", _LANGUAGE) != _LANGUAGE:
             notes["rows in other languages, dropped"] += 1
             continue
@@ -86,12 +87,15 @@ def _examples(path: Path, split: str, notes: Counter[str]) -> Iterator[Example]:
             notes["pairs with an empty sentence, dropped"] += 1
             continue
 
+        # Copies write labels as numbers, or as the original's words.
         label = _NAMES.get(row["label"], row["label"])
         if label not in LABELS:
             raise DataError(
                 f"{path}, line {number}: label '{row['label']}' is none of {', '.join(LABELS)} or "
                 "0, 1, 2"
             )
+
+        # Ids and genres are kept where a copy has them, to look examples up.
         name = row.get("pairID") or f"{split}-{number}"
         meta = {key: row[key] for key in ("promptID", "genre") if row.get(key)}
         yield Example(name, row["premise"], pair=row["hypothesis"], target=label, meta=meta)
