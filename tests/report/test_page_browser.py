@@ -2,133 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import os
-import shutil
-import socket
-import struct
-import subprocess
-import time
-import urllib.request
-from itertools import count
 
 import pytest
 
 from destila.report import page
+from tests.fixtures.browser import Tab, needs_chromium, port  # noqa: F401 - port is a fixture
 
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="no chromium, chromium-browser or google-chrome on PATH"
-)
-
-
-class Tab:
-    """A tab of a headless Chromium by its DevTools protocol: a WebSocket (RFC 6455), text frames only."""
-
-    def __init__(self, port):
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/json") as answer:
-            address = next(
-                t["webSocketDebuggerUrl"] for t in json.load(answer) if t["type"] == "page"
-            )
-        path = address.split(f":{port}", 1)[1]
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=60)
-        self.file = self.socket.makefile("rb")
-        key = base64.b64encode(os.urandom(16)).decode()
-        head = f"Host: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13"
-        self.socket.sendall(
-            f"GET {path} HTTP/1.1\r\n{head}\r\nSec-WebSocket-Key: {key}\r\n\r\n".encode()
-        )
-        while self.file.readline().strip():
-            pass
-        self.numbers, self.events = count(1), []
-
-    def call(self, method, **params):
-        """The result of a command; events that arrive before it are kept."""
-        number = next(self.numbers)
-        self._send(json.dumps({"id": number, "method": method, "params": params}).encode())
-        while (answer := self._receive()).get("id") != number:
-            self.events.append(answer)
-        assert "error" not in answer, answer
-        return answer["result"]
-
-    def until(self, event):
-        """Wait for an event."""
-        while not any(e["method"] == event for e in self.events):
-            self.events.append(self._receive())
-
-    def run(self, code):
-        """The value of an expression in the page."""
-        answer = self.call("Runtime.evaluate", expression=code, returnByValue=True)
-        assert "exceptionDetails" not in answer, answer
-        return answer["result"].get("value")
-
-    def press(self, key, code):
-        for kind in ("keyDown", "keyUp"):
-            text = {"text": "\r"} if key == "Enter" and kind == "keyDown" else {}
-            self.call(
-                "Input.dispatchKeyEvent",
-                type=kind,
-                key=key,
-                code=key,
-                windowsVirtualKeyCode=code,
-                **text,
-            )
-
-    def close(self):
-        self.file.close()
-        self.socket.close()
-
-    def _send(self, data):
-        mask = os.urandom(4)
-        size = (
-            struct.pack(">BB", 0x81, 0x80 | len(data))
-            if len(data) < 126
-            else struct.pack(">BBH", 0x81, 0xFE, len(data))
-        )
-        self.socket.sendall(size + mask + bytes(b ^ mask[i % 4] for i, b in enumerate(data)))
-
-    def _receive(self):
-        parts, final = [], False
-        while not final:
-            first, size = self.file.read(2)
-            size &= 0x7F
-            size = {126: ">H", 127: ">Q"}.get(size, size)
-            if isinstance(size, str):
-                (size,) = struct.unpack(size, self.file.read(struct.calcsize(size)))
-            parts.append(self.file.read(size))
-            final = bool(first & 0x80)
-        return json.loads(b"".join(parts))
-
-
-@pytest.fixture(scope="module")
-def port(tmp_path_factory):
-    """The DevTools port of a Chromium without a window, without a network."""
-    profile = tmp_path_factory.mktemp("profile")
-    flags = [
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--remote-debugging-port=0",
-        f"--user-data-dir={profile}",
-    ]
-    flags += ["--no-first-run", "--disable-background-networking", "--remote-allow-origins=*"]
-    process = subprocess.Popen(
-        [CHROMIUM, *flags, "about:blank"], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
-    )
-    told, deadline = profile / "DevToolsActivePort", time.monotonic() + 60
-    while (
-        not (told.exists() and "\n" in told.read_text())
-        and process.poll() is None
-        and time.monotonic() < deadline
-    ):
-        time.sleep(0.05)
-    assert told.exists(), "chromium did not start"
-    yield int(told.read_text().split()[0])
-    process.terminate()
-    process.wait(timeout=30)
+pytestmark = needs_chromium
 
 
 @pytest.fixture
@@ -159,7 +40,7 @@ def study(record, latency):
 
 
 @pytest.fixture
-def tab(port, study, tmp_path):
+def tab(port, study, tmp_path):  # noqa: F811
     """The page of the study, with learning curves, on a phone of 360 by 740."""
     for record in study:
         part = "teachers" if record.role == "teacher" else "students"
@@ -207,8 +88,8 @@ def test_the_page_logs_and_fetches_nothing(tab):
 def test_the_page_could_not_ask_the_network_if_it_tried(tab):
     tab.run("document.body.append(Object.assign(new Image(), {src: 'http://127.0.0.1:9/x.png'}))")
     tab.until("Log.entryAdded")
-    said = [e["params"]["entry"]["text"] for e in tab.events if e["method"] == "Log.entryAdded"]
-    assert any("Content Security Policy" in text for text in said)
+    texts = [e["params"]["entry"]["text"] for e in tab.events if e["method"] == "Log.entryAdded"]
+    assert any("Content Security Policy" in text for text in texts)
 
 
 @pytest.mark.parametrize("width", [320, 360, 400, 1280])

@@ -97,12 +97,12 @@ def test_the_unit_of_the_cost_does_not_matter(points, power):
 @given(POINTS)
 def test_the_knee_is_farthest_from_the_chord(points):
     """The knee is on the front inside its ends and farthest from the chord."""
-    found, measured = knee(points), distances(points)
-    if found is None:
+    bend, measured = knee(points), distances(points)
+    if bend is None:
         assert all(d <= 1e-12 for _, d in measured)
     else:
-        assert found in front(points)[1:-1]
-        assert max(measured, key=lambda pair: pair[1])[0] == found
+        assert bend in front(points)[1:-1]
+        assert max(measured, key=lambda pair: pair[1])[0] == bend
 
 
 def test_the_worked_example():

@@ -12,12 +12,12 @@ EIGHT = ("mldoc", "paws_x", "xnli_es", "ancora_pos", "conll2002", "mlqa", "sqac"
 
 
 def slides(model, training):
-    found = [
+    rows = [
         p
         for p in reference.published_scores()
         if (p.table, p.model, p.training) == ("slides-2023", model, training)
     ]
-    return [p.value for p in found if p.dataset in EIGHT and p.score != "exact_match"]
+    return [p.value for p in rows if p.dataset in EIGHT and p.score != "exact_match"]
 
 
 @pytest.mark.parametrize(
@@ -36,12 +36,12 @@ def test_the_mean_of_published_scores_is_published(model, training, mean):
 
 
 def test_the_xlarge_taggers_are_the_corrected_ones():
-    found = {
+    rows = {
         p.score: p
         for p in reference.published_scores()
         if p.model == "albeto-xlarge" and p.table == "slides-2023" and p.note
     }
-    assert {score: p.value for score, p in found.items()} == {
+    assert {score: p.value for score, p in rows.items()} == {
         "chunk_f1": 0.982,
         "entity_f1": 0.8142,
     }
@@ -49,12 +49,12 @@ def test_the_xlarge_taggers_are_the_corrected_ones():
 
 @pytest.mark.parametrize("dataset", ["xnli_es", "ancora_pos", "conll2002"])
 def test_collapsed_runs_are_marked(dataset):
-    found = [
+    rows = [
         p
         for p in reference.published_scores(dataset)
         if p.model == "roberta-bne-large" and p.table == "slides-2023"
     ]
-    assert ["collapsed" in p.note for p in found] == [True]
+    assert ["collapsed" in p.note for p in rows] == [True]
 
 
 def test_published_speed_ups_are_truncated_ratios_of_macs():

@@ -41,9 +41,9 @@ def study(record, latency):
 
 
 def line(text, start):
-    found = [row for row in text.splitlines() if row.startswith(start)]
-    assert len(found) >= 1, text
-    return found
+    rows = [row for row in text.splitlines() if row.startswith(start)]
+    assert len(rows) >= 1, text
+    return rows
 
 
 def test_rows_are_averaged_over_seeds_and_ordered_by_role(study):
@@ -59,8 +59,8 @@ def test_rows_are_averaged_over_seeds_and_ordered_by_role(study):
 
 def test_a_seed_that_was_recorded_twice_counts_once(record):
     """A seed that was recorded twice counts once with its last record."""
-    found = group_rows([record(right=1, key="old"), record(right=9, key="new")])
-    assert (len(found), found[0].seeds, found[0].main) == (1, (0,), 0.9)
+    rows = group_rows([record(right=1, key="old"), record(right=9, key="new")])
+    assert (len(rows), rows[0].seeds, rows[0].main) == (1, (0,), 0.9)
 
 
 def test_only_the_test_split_is_reported_when_there_is_one(record):
@@ -87,17 +87,17 @@ def test_cost_has_both_counts_of_macs_and_the_speed_up(study):
 
 
 def test_times_under_other_conditions_are_not_divided(record, latency):
-    found = group_rows([record("teacher", "big", latency=(latency(20.0, threads=8),)), record()])
-    assert speed_up(found[1], found[0], "real") is None
+    rows = group_rows([record("teacher", "big", latency=(latency(20.0, threads=8),)), record()])
+    assert speed_up(rows[1], rows[0], "real") is None
 
 
 def test_the_gain_of_distilling_has_an_interval_and_a_reading(study):
-    found = gains(group_rows(study))
-    assert [(d.a.role, d.b.role, d.seeds, d.reading) for d in found] == [
+    differences = gains(group_rows(study))
+    assert [(d.a.role, d.b.role, d.seeds, d.reading) for d in differences] == [
         ("distilled", "finetuned", (3, 3), "gain")
     ]
-    assert found[0].mean == pytest.approx(0.2)
-    assert 0 < found[0].low < 0.2 < found[0].high
+    assert differences[0].mean == pytest.approx(0.2)
+    assert 0 < differences[0].low < 0.2 < differences[0].high
     assert "| tiny | gain | 81.00 | 61.00 | +20.00 | [+" in table.study_markdown(study, "toy")
 
 
@@ -118,8 +118,8 @@ def test_a_loss_is_called_a_loss(record):
 
 def test_records_without_items_have_no_interval(record):
     made = [record("distilled", right=8, items=()), record("finetuned", right=6)]
-    found = gains(group_rows(made))[0]
-    assert (found.mean, found.low, found.reading) == (pytest.approx(0.2), None, "no interval")
+    differences = gains(group_rows(made))[0]
+    assert (differences.mean, differences.low, differences.reading) == (pytest.approx(0.2), None, "no interval")
     assert "| tiny | no interval | 80.00 | 60.00 | +20.00 | – | 1 |" in table.study_markdown(
         made, "toy"
     )
@@ -217,8 +217,8 @@ def test_an_empty_study_says_so():
 
 
 def test_terminal_rows_are_short(study):
-    found = table.terminal_rows(study)
-    assert found[1] == {
+    rows = table.terminal_rows(study)
+    assert rows[1] == {
         "model": "tiny",
         "role": "distilled",
         "params": 1000,
@@ -259,15 +259,15 @@ def test_students_are_compared_with_a_named_one(record):
         record("finetuned", "plain", right=40, total=100),
         record("teacher", "big", right=99, total=100),
     ]
-    found = against(group_rows(made), "plain")
-    told = {(d.a.model, d.a.role): (d.reading, round(d.mean, 6), min(d.seeds)) for d in found}
-    assert told == {
+    differences = against(group_rows(made), "plain")
+    readings = {(d.a.model, d.a.role): (d.reading, round(d.mean, 6), min(d.seeds)) for d in differences}
+    assert readings == {
         ("hidden", "distilled"): ("gain", 0.5, 1),
         ("plain", "finetuned"): ("no difference shown", 0.0, 1),
     }
-    said = table.study_markdown(made, "toy", beside="plain")
-    assert "## Against plain" in said
-    assert "| hidden | distilled | gain | 90.00 | +50.00 | [+" in said
+    text = table.study_markdown(made, "toy", beside="plain")
+    assert "## Against plain" in text
+    assert "| hidden | distilled | gain | 90.00 | +50.00 | [+" in text
     assert "## Against" not in table.study_markdown(made, "toy")
 
 

@@ -36,9 +36,9 @@ def lines(gains, *, bits=2.0, event=False):
         yield {**when, "event": EVENT}
 
 
-def write(folder, found, *, torn=False):
+def write(folder, lines, *, torn=False):
     folder.mkdir(parents=True, exist_ok=True)
-    text = "".join(json.dumps(line) + "\n" for line in found)
+    text = "".join(json.dumps(line) + "\n" for line in lines)
     (folder / "log.jsonl").write_text(
         text + ('{"step": 99, "tok' if torn else ""), encoding="utf-8"
     )
@@ -74,8 +74,8 @@ def test_a_folder_without_a_log_is_refused(tmp_path):
 
 
 def test_it_says_who_reads_word_order_since_when(folder):
-    found = pretraining_report.pretrain_verdicts(pretraining_log.read_pretrain_logs(folder))
-    assert found == [
+    sentences = pretraining_report.pretrain_verdicts(pretraining_log.read_pretrain_logs(folder))
+    assert sentences == [
         "bags: does not read word order after 1.50 million tokens (order gain 0.03).",
         "order: reads word order, first seen after 1.50 million tokens (order gain now 0.90).",
         "Fewest bits per character in the end: order, 0.450.",
