@@ -64,12 +64,10 @@ def train(plan: TrainPlan, progress: Progress = silent) -> TrainedModel:
         progress: called at every step, with the run's name and epoch.
 
     Raises:
-        ConfigError: the model cannot read windows of the recipe's length, or the models cannot
-            meet.
+        ConfigError: the model cannot read such long windows, or the models cannot meet.
         TrainingError: the loss is not finite, or a classifier collapsed.
     """
-    done = finished(plan)
-    if done is not None:
+    if (done := finished(plan)) is not None:
         return done
 
     # A stage starts from the weights of the stage before it.
@@ -78,8 +76,7 @@ def train(plan: TrainPlan, progress: Progress = silent) -> TrainedModel:
     # The folder is this training's own, whatever another one left in it.
     writes = processes().is_main_process
     if writes:
-        _clear_folder(plan)
-        write_text(plan.folder / "config.toml", _filled_options(plan))
+        _prepare_folder(plan)
     processes().wait_for_everyone()
 
     # The student, what it reads, and what it learns from.
@@ -89,12 +86,9 @@ def train(plan: TrainPlan, progress: Progress = silent) -> TrainedModel:
     encoded = study.encodings.training(examples, student.tokenizer)
     supervision = supervise(plan, student, examples, encoded.features, progress)
     loss = supervision.loss
+    padded = study.recipe.max_length if loss.padded else 0
     data = TrainData(
-        encoded.features,
-        student.tokenizer.pad_id,
-        supervision.logits,
-        supervision.states,
-        study.recipe.max_length if loss.padded else 0,
+        encoded.features, student.tokenizer.pad_id, supervision.logits, supervision.states, padded
     )
     evaluate = Evaluator(plan, student.model, student.tokenizer, answers=loss.answers)
 
@@ -122,12 +116,12 @@ def train(plan: TrainPlan, progress: Progress = silent) -> TrainedModel:
                 store.save_model(student.model, student.tokenizer, best_folder, extra=study.facts)
         if writes:
             book.write(step)
-            epochs = f"epoch {step.epoch + 1}/{plan.options.epochs}"
-            progress(f"{plan.name}: {epochs}", step.step, step.steps)
+            epoch = f"epoch {step.epoch + 1}/{plan.options.epochs}"
+            progress(f"{plan.name}: {epoch}", step.step, step.steps)
     processes().wait_for_everyone()
     assert best is not None, "a run ends with an evaluation"
 
-    # Written last: from here on the training is done.
+    # Done, and written down last.
     notes = {**encoded.notes, "features": len(encoded.features)}
     trained = TrainedModel(
         key=plan.key,
@@ -138,10 +132,7 @@ def train(plan: TrainPlan, progress: Progress = silent) -> TrainedModel:
         notes=notes | _note_constant(plan, best, answers=loss.answers),
     )
     if writes:
-        # Without the folder, so that a study can be moved.
-        facts = asdict(trained)
-        del facts["folder"]
-        write_json(plan.folder / "trained.json", facts)
+        _write_result(plan, trained)
         state.unlink(missing_ok=True)
     processes().wait_for_everyone()
     return trained
@@ -255,8 +246,16 @@ def _note_constant(plan: TrainPlan, best: Evaluation, *, answers: bool) -> dict[
     return {"constant": 1}
 
 
-def _clear_folder(plan: TrainPlan) -> None:
-    """Remove what a training with other inputs left; keep what this one left, to go on with it."""
+def _write_result(plan: TrainPlan, trained: TrainedModel) -> None:
+    """Write `trained.json`; from here on the training is done."""
+    # Without the folder, so that a study can be moved.
+    facts = asdict(trained)
+    del facts["folder"]
+    write_json(plan.folder / "trained.json", facts)
+
+
+def _prepare_folder(plan: TrainPlan) -> None:
+    """Write the options; remove what a training with other inputs left, keep its own."""
     folder = plan.folder
     folder.mkdir(parents=True, exist_ok=True)
     for partial in folder.glob(".best.*"):  # a kill in the middle of saving
@@ -268,6 +267,7 @@ def _clear_folder(plan: TrainPlan) -> None:
         for name in ("state.safetensors", "log.jsonl", "trained.json"):
             (folder / name).unlink(missing_ok=True)
         marker.write_text(plan.key)
+    write_text(folder / "config.toml", _filled_options(plan))
 
 
 def _filled_options(plan: TrainPlan) -> str:

@@ -13,9 +13,9 @@ ROOT = Path(__file__).parents[2]
 
 
 def room_of(name: str) -> str:
-    """Return the room of a dotted name; two rooms have a room of their own inside."""
+    """Return the room of a dotted name; two rooms have rooms of their own inside."""
     parts = name.split(".")
-    if parts[1:3] in (["pretraining", "data"], ["study", "planning"]):
+    if ".".join(parts[1:3]) in ("pretraining.data", "study.planning", "study.intake"):
         return ".".join(parts[1:3])
     return parts[1] if len(parts) > 1 else parts[0]
 

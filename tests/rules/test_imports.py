@@ -30,6 +30,7 @@ ROWS = (
     ("measuring", "study.planning"),
     ("exporting", "report", "serve"),
     ("study", "pretraining"),
+    ("study.intake",),
     ("commands",),
     ("cli",),
     ("__main__", "destila"),
