@@ -3,7 +3,8 @@
 kind         what differs
 bert         token types, pooler
 roberta      positions start at pad_id + 1; its classifier has a dense layer of its own
-albert       one block shared by all layers; embeddings of their own width, projected to hidden
+albert       embeddings of their own width, projected to hidden; one block shared by all layers, or
+             with `own_blocks` one each: a BERT whose token table is factorised
 distilbert   no token types, no pooler; its classifier has a dense layer with relu
 """
 
@@ -38,6 +39,9 @@ class EncoderConfig(Options):
     embedding: int = opt(..., "width of the embeddings; differs from hidden in albert only", ge=1)
     hidden: int = opt(..., "width of the hidden states", ge=1)
     layers: int = opt(..., "layers; in albert, how often the one block runs", ge=1)
+    own_blocks: bool = opt(
+        False, "albert: every layer has a block of its own (num_hidden_groups = layers)"
+    )
     heads: int = opt(..., "attention heads; divides hidden", ge=1)
     ffn: int = opt(..., "width inside the feed-forward part", ge=1)
     activation: Activation = opt(..., "gelu (erf), gelu_new (tanh approximation) or relu")
@@ -60,6 +64,10 @@ class EncoderConfig(Options):
                 f"embedding = {self.embedding} must equal hidden = {self.hidden} "
                 "unless kind is albert"
             )
+        if self.own_blocks and self.kind != "albert":
+            raise ValueError(
+                f"own_blocks is for albert: in {self.kind} every layer has a block of its own anyhow"
+            )
         if (self.types == 0) != (self.kind == "distilbert"):
             raise ValueError(f"types = {self.types}: distilbert has 0, the other kinds at least 1")
         if self.max_length < 3:
@@ -71,7 +79,7 @@ class EncoderConfig(Options):
     @property
     def shared(self) -> bool:
         """Whether all layers are one block."""
-        return self.kind == "albert"
+        return self.kind == "albert" and not self.own_blocks
 
     @property
     def first_position(self) -> int:

@@ -95,10 +95,11 @@ _TASK = {
     **{kind: head.architecture for kind, head in HEADS.items()},
     "mlm": "ForMaskedLM",
     "pretrain": "ForPreTraining",
+    "encoder": "Model",
 }
 
 # variants that this encoder does not have
-_FIXED = {"num_hidden_groups": 1, "inner_group_num": 1, "position_embedding_type": "absolute"}
+_FIXED = {"inner_group_num": 1, "position_embedding_type": "absolute"}
 
 
 def read_hf_config(data: Mapping[str, Any], *, where: str) -> EncoderConfig:
@@ -134,6 +135,7 @@ def read_hf_config(data: Mapping[str, Any], *, where: str) -> EncoderConfig:
     values["activation"] = _ACTIVATIONS[values["activation"]]
 
     values["eos_id"] = _first(values.get("eos_id"))
+    values["own_blocks"] = _own_blocks(data, values, where)
 
     missing = [
         key for ours, key in fields.items() if ours not in values and not ours.endswith("_id")
@@ -146,13 +148,41 @@ def read_hf_config(data: Mapping[str, Any], *, where: str) -> EncoderConfig:
         raise ModelError(str(error)) from error
 
 
+def _own_blocks(data: Mapping[str, Any], values: Mapping[str, Any], where: str) -> bool:
+    """Say whether an ALBERT has as many groups, here blocks, as layers.
+
+    Args:
+        data: what the config.json holds.
+        values: our fields, as far as they are known.
+        where: the folder, for errors.
+
+    Raises:
+        ModelError: several layers share each of several groups.
+    """
+    groups = data.get("num_hidden_groups") or 1
+    if values["kind"] != "albert" or groups == 1:
+        return False
+    if groups != values.get("layers"):
+        raise ModelError(
+            f"{where}: config.json has num_hidden_groups = {groups}, "
+            "only 1 or as many as layers are supported"
+        )
+    return True
+
+
 def _first(value: Any) -> Any:
     """Return the first of several end tokens, as some files list them; else what is there."""
     return value[0] if isinstance(value, list) and value else value
 
 
 def hf_config_of(config: EncoderConfig, task: str, labels: Sequence[str]) -> dict[str, Any]:
-    """Return the config.json under which transformers' Auto classes load a model of ours."""
+    """Return the config.json under which transformers' Auto classes load a model of ours.
+
+    Args:
+        config: of the encoder.
+        task: of the model's head; "encoder": it is stored without one.
+        labels: of the head.
+    """
     data: dict[str, Any] = {
         "architectures": [_CLASS[config.kind] + _TASK[task]],
         "model_type": config.kind,
@@ -163,13 +193,14 @@ def hf_config_of(config: EncoderConfig, task: str, labels: Sequence[str]) -> dic
     # what the task adds
     if task in ("mlm", "pretrain"):
         data["tie_word_embeddings"] = True
-    else:
+    elif task != "encoder":
         data["id2label"] = {str(i): label for i, label in enumerate(labels)}
         data["label2id"] = {label: i for i, label in enumerate(labels)}
 
     # what the architecture adds
     if config.kind == "albert":
-        data |= {"num_hidden_groups": 1, "inner_group_num": 1}
+        groups = 1 if config.shared else config.layers
+        data |= {"num_hidden_groups": groups, "inner_group_num": 1}
     if config.kind == "distilbert":
         data["sinusoidal_pos_embds"] = False
 

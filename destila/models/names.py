@@ -52,7 +52,7 @@ _BLOCK = {
 _LAYER = {
     "bert": "encoder.layer.{}",
     "roberta": "encoder.layer.{}",
-    "albert": "encoder.albert_layer_groups.0.albert_layers.0",
+    "albert": "encoder.albert_layer_groups.{}.albert_layers.0",
     "distilbert": "transformer.layer.{}",
 }
 

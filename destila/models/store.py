@@ -38,6 +38,7 @@ def save_model(
     *,
     extra: Mapping[str, Any] | None = None,
     half: bool = False,
+    headless: bool = False,
 ) -> None:
     """Write a model folder, replacing an older one only when the new one is complete.
 
@@ -47,6 +48,7 @@ def save_model(
         folder: to write.
         extra: JSON-able facts for destila.json, beside `task` and `labels`.
         half: store weights in 16 bits (f16), for a file to share; loaded they are 32 bits again.
+        headless: store the encoder alone, because nothing has trained its head.
 
     Raises:
         ModelError: the disk refuses; the older folder is then still there.
@@ -54,7 +56,11 @@ def save_model(
     dtype = torch.float16 if half else torch.float32
     with new_folder(Path(folder), what="model") as partial:
         # weights under their names in Hugging Face models
-        parameters = dict(model.named_parameters())
+        parameters = {
+            name: value
+            for name, value in model.named_parameters()
+            if not headless or name.startswith("encoder.")
+        }
         table = names.weight_names(model.config, model.task, parameters)
         tensors = {
             table[name]: value.detach().to(dtype).cpu().contiguous()
@@ -62,7 +68,7 @@ def save_model(
         }
         weights = partial / "model.safetensors"
         save_file(tensors, weights, metadata={"format": "pt"})
-        write_description(model, tokenizer, partial, dict(extra or {}))
+        write_description(model, tokenizer, partial, dict(extra or {}), headless=headless)
 
         # safetensors keeps its file from everybody else, and a service runs as somebody else
         weights.chmod((partial / "config.json").stat().st_mode)
@@ -95,7 +101,12 @@ def new_folder(folder: Path, *, what: str) -> Iterator[Path]:
 
 
 def write_description(
-    model: Model | MaskedModel, tokenizer: Tokenizer, folder: Path, extra: Mapping[str, Any]
+    model: Model | MaskedModel,
+    tokenizer: Tokenizer,
+    folder: Path,
+    extra: Mapping[str, Any],
+    *,
+    headless: bool = False,
 ) -> None:
     """Write the files beside the weights: config.json, destila.json and the tokenizer.
 
@@ -104,12 +115,14 @@ def write_description(
         tokenizer: what it reads with.
         folder: where the files go.
         extra: facts for destila.json.
+        headless: the weights are the encoder's alone.
     """
-    config = hf_config.hf_config_of(model.config, model.task, model.labels)
+    head = "encoder" if headless else model.task
+    config = hf_config.hf_config_of(model.config, head, model.labels)
     _write_json(folder / "config.json", config)
 
     # the task is its head's, unless one of the user's own has that kind of head
-    task = extra.get("task", model.task)
+    task = extra.get("task", head)
     facts = {"destila": __version__, "task": task, "labels": list(model.labels)}
     _write_json(folder / "destila.json", {**extra, **facts})
 

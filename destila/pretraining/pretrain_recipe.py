@@ -29,6 +29,12 @@ class ModelTable(Options):
     layers: int | tuple[int, ...] | None = opt(
         None, "of a folder: layers to keep, or how many; of a preset: layers"
     )
+    embedding: int | None = opt(
+        None,
+        "of a bert folder: factorise its token table to this width, "
+        "so that a small model of a large vocabulary is small",
+        ge=1,
+    )
     order: bool = opt(True, "a head for sentence order (albert, bert)")
     positions: Literal["as they are", "sinusoids"] = opt(
         "as they are", "sinusoids at the scale of the token table instead of small random values"
@@ -40,7 +46,10 @@ class ModelTable(Options):
 
 
 class TeacherTable(Options):
-    """A masked language model with the same vocabulary that runs beside the student."""
+    """A model with the same vocabulary that runs beside the student.
+
+    The term `kl` needs a masked language model; terms that compare inner states take any encoder.
+    """
 
     model: str = opt("", "folder or hub name; empty = no teacher: pre-training")
     layers: int | tuple[int, ...] | None = opt(None, "layers to keep, or how many; none = all")

@@ -20,6 +20,7 @@ import torch
 from destila import config, records
 from destila.errors import ConfigError
 from destila.files import locked, write_json, write_text
+from destila.losses.weighted import build_loss
 from destila.measuring import machine
 from destila.measuring.size import weights_bytes
 from destila.model_folder import read_folder
@@ -89,7 +90,14 @@ def run_pretraining(
         # The model is there to be used even when the run is not at its end.
         spent = {} if last is None else _progress_of(last)
         facts = {"recipe": recipe.name, "run": name, "key": key, **spent}
-        store.save_model(model, prepared.tokenizer, folder / "model", extra={"pretraining": facts})
+        headless = not build_loss(recipe.terms).answers  # no term has trained the head
+        store.save_model(
+            model,
+            prepared.tokenizer,
+            folder / "model",
+            extra={"pretraining": facts},
+            headless=headless,
+        )
         if last is not None and last.stopped != "done":
             return None
 
@@ -109,9 +117,11 @@ def share_model(model_folder: Path, out: Path, *, order: bool) -> None:
         out: folder to write.
         order: whether the model has a head for sentence order.
     """
-    model, tokenizer, _ = hf.load_masked(model_folder, order=order)
-    facts = {"pretraining": read_folder(model_folder).extra["pretraining"]}
-    store.save_model(model, tokenizer, out, extra=facts, half=True)
+    model, tokenizer, _ = hf.load_masked(model_folder, order=order, head_required=False)
+    info = read_folder(model_folder)
+    facts = {"pretraining": info.extra["pretraining"]}
+    headless = info.architecture.endswith("Model")
+    store.save_model(model, tokenizer, out, extra=facts, half=True, headless=headless)
 
 
 def run_key(recipe: PretrainRecipe, prepared: Prepared) -> str:
@@ -123,6 +133,9 @@ def run_key(recipe: PretrainRecipe, prepared: Prepared) -> str:
     settings = recipe.model_dump(mode="json", exclude=apart)
     for free in ("save_minutes", "keep", "parallel"):
         del settings["train"][free]
+    # An option that is younger than many runs names itself only where it is used.
+    if settings["model"]["embedding"] is None:
+        del settings["model"]["embedding"]
     shards = [corpus.manifest["fingerprint"] for corpus in prepared.corpora]
     return config.fingerprint(
         settings, prepared.tokenizer.fingerprint, shards, start_fingerprints(recipe)

@@ -14,12 +14,14 @@ from destila.losses.term import LossContext, ModelShape
 from destila.losses.weighted import WeightedLoss, build_loss
 from destila.models import hf, mlm
 from destila.models.encoder import STATES
+from destila.models.factorise import factorise_embeddings
 from destila.models.mlm import MaskedModel
 from destila.models.positions import start_as_sinusoids
 from destila.models.presets import PRESETS
 from destila.models.weights import weights_fingerprint
 from destila.pretraining.corpora import Prepared
 from destila.pretraining.data import word_vectors
+from destila.pretraining.data.batch_stream import count_corpus_pieces
 from destila.pretraining.pretrain_recipe import PretrainRecipe
 from destila.progress import Progress
 from destila.teachers.live_states import LiveStates
@@ -66,7 +68,10 @@ def set_up(recipe: PretrainRecipe, prepared: Prepared, progress: Progress) -> Se
             "[teacher] is given, but no term compares with it: "
             "add 'kl', 'cosine', 'hidden' or 'relation'"
         )
-    teacher, tokenizer, _ = hf.load_masked(recipe.teacher.model, layers=recipe.teacher.layers)
+    # Only a term that compares distributions needs the teacher's head.
+    teacher, tokenizer, _ = hf.load_masked(
+        recipe.teacher.model, layers=recipe.teacher.layers, head_required=plain.needs_signal
+    )
     _check_same_pieces(prepared.tokenizer, tokenizer)
     context = LossContext(
         student=_shape(model, "student"),
@@ -109,7 +114,14 @@ def _build_model(recipe: PretrainRecipe, prepared: Prepared, progress: Progress)
             seed=recipe.seed,
         )
         _check_same_pieces(prepared.tokenizer, tokenizer)
+        if table.embedding is not None:
+            model = factorise_embeddings(model, table.embedding, _piece_counts(prepared))
     else:
+        if table.embedding is not None:
+            raise ConfigError(
+                "model.embedding factorises the token table of a folder's weights, and here they "
+                "are new: give the width of the embeddings in model.shape, or a folder as source"
+            )
         shape: Any = table.shape if table.shape is not None else table.source
         config = hf.config_for(shape, prepared.tokenizer, table.layers)
         model = mlm.build_masked_model(config, recipe.seed, order=table.order)
@@ -125,6 +137,16 @@ def _build_model(recipe: PretrainRecipe, prepared: Prepared, progress: Progress)
     if table.positions == "sinusoids":
         start_as_sinusoids(model.encoder)
     return model
+
+
+def _piece_counts(prepared: Prepared) -> np.ndarray:
+    """Count how often pieces occur in the corpora, i64 [V].
+
+    The frame, which shards leave out, counts as often as the commonest piece.
+    """
+    counts = count_corpus_pieces(prepared.corpora, prepared.tokenizer.vocab_size)
+    counts[[prepared.tokenizer.cls_id, prepared.tokenizer.sep_id]] = counts.max()
+    return counts
 
 
 def _check_stages(recipe: PretrainRecipe, model: MaskedModel) -> None:

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from destila import config, records
 from destila.commands import pretrain
-from destila.errors import ConfigError, DataError
+from destila.errors import ConfigError, DataError, ModelError
 from destila.files import locked
 from destila.models import hf
 from destila.pretraining import pretrain_recipe
@@ -388,3 +389,40 @@ def test_two_processes_make_the_model_of_one(tmp_path, text, parallel):
     one, two = weights("runs/one/model"), weights("runs/two/model")
     assert max(float((one[name] - two[name]).abs().max().detach()) for name in one) < 1e-4
     assert [r.run for r in records.read_records("results/two.jsonl")] == ["two"]
+
+
+def test_a_teacher_without_a_head_teaches_by_its_states(tmp_path, text):
+    """A headless teacher serves terms of states alone, and its student is saved without a head."""
+    shape = {**SHAPE, "kind": "bert", "embedding": 24}
+    run(recipe(tmp_path / "t.toml", text, name="teacher", model={"shape": shape}))
+    tensors = load_file("runs/teacher/model/model.safetensors")
+    body = {name: value for name, value in tensors.items() if not name.startswith("cls.")}
+    save_file(body, "runs/teacher/model/model.safetensors", metadata={"format": "pt"})
+    changes = {
+        "tokenizer": "runs/teacher/model",
+        "teacher": {"model": "runs/teacher/model", "layers": [0]},
+        "model": {
+            "source": "runs/teacher/model",
+            "shape": None,
+            "layers": [1],
+            "embedding": 8,
+            "order": False,
+        },
+        "feed": {"form": "lines", "masking": {"rate": 0.05, "mask": 0.0, "random": 0.0}},
+        "terms": [{"use": "hidden", "layers": [[0, 0], [1, 1]]}],
+    }
+    run(recipe(tmp_path / "s.toml", text, name="student", **changes))
+    with pytest.raises(ModelError, match="has no masked-language-model head"):
+        hf.load_masked("runs/student/model")
+    student = hf.load_masked("runs/student/model", head_required=False)[0]
+    assert (student.config.kind, student.config.embedding) == ("albert", 8)
+    assert not student.config.own_blocks
+    with pytest.raises(ModelError, match="has no masked-language-model head"):
+        run(
+            recipe(tmp_path / "u.toml", text, name="other", **{**changes, "terms": [{"use": "kl"}]})
+        )
+
+
+def test_a_table_without_weights_is_not_factorised(tmp_path, text):
+    with pytest.raises(ConfigError, match=r"model\.embedding factorises"):
+        run(recipe(tmp_path / "r.toml", text, model={"embedding": 8}))

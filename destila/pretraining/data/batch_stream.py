@@ -138,7 +138,7 @@ class BatchStream:
         # Smoothing needs to know how rare each piece is.
         self._weights = None
         if options.masking.smoothing:
-            counts = _count_pieces(corpora, tokenizer.vocab_size)
+            counts = count_corpus_pieces(corpora, tokenizer.vocab_size)
             self._weights = piece_weights(counts, self._marks, options.masking.smoothing)
         self._last: tuple[tuple[object, ...], _Block] | None = None
 
@@ -378,7 +378,7 @@ def _check(corpora: Sequence[Shards], options: FeedOptions) -> None:
         )
 
 
-def _count_pieces(corpora: Sequence[Shards], size: int) -> np.ndarray:
+def count_corpus_pieces(corpora: Sequence[Shards], size: int) -> np.ndarray:
     """Count how often each of `size` pieces occurs, i64 [V]."""
     counts = np.zeros(size, np.int64)
     for corpus in corpora:
