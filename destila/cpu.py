@@ -1,4 +1,6 @@
-"""How many threads this process may keep busy: its container's share, not the host's processors.
+"""What this process may use of its processor: how many threads, and whether it is one of AMD.
+
+Threads are its container's share, not the host's processors.
 
 Half a container's threads waiting for a quota that the other half used up makes everything slower
 than one thread.
@@ -22,6 +24,14 @@ def available(root: Path = Path("/")) -> int:
         affinity = len(os.sched_getaffinity(0))
 
     return max(1, min([affinity, *(math.ceil(quota) for quota in _quotas(root))]))
+
+
+def is_amd(root: Path = Path("/")) -> bool:
+    """Say whether the processor is one of AMD; False where /proc/cpuinfo names none.
+
+    `root` is where `/proc` is.
+    """
+    return "AuthenticAMD" in _read(root / "proc/cpuinfo")
 
 
 def _quotas(root: Path) -> list[float]:

@@ -39,3 +39,13 @@ def test_a_part_of_a_processor_rounds_up(tmp_path):
     write(tmp_path, "proc/self/cgroup", "0::/\n")
     write(tmp_path, "sys/fs/cgroup/cpu.max", "150000 100000\n")
     assert cpu.available(tmp_path) == min(2, cpu.available(tmp_path / "nothing"))
+
+
+@pytest.mark.parametrize(("vendor", "amd"), [("AuthenticAMD", True), ("GenuineIntel", False)])
+def test_the_maker_is_read_from_cpuinfo(tmp_path, vendor, amd):
+    write(tmp_path, "proc/cpuinfo", f"processor\t: 0\nvendor_id\t: {vendor}\n")
+    assert cpu.is_amd(tmp_path) == amd
+
+
+def test_without_a_cpuinfo_no_maker_is_known(tmp_path):
+    assert not cpu.is_amd(tmp_path)

@@ -76,7 +76,7 @@ class PretrainOptions(Options):
         1, "micro-batches a step is computed in; changes memory, not the result", ge=1
     )
     precision: Literal["auto", "fp32", "bf16"] = opt(
-        "auto", "auto = bf16 autocast where the processor has it in hardware"
+        "auto", "auto = bf16 autocast where the processor multiplies it faster"
     )
     checkpointing: bool = opt(
         False, "compute the inside of each layer again in the backward pass, to save memory"

@@ -30,7 +30,7 @@ class TrainOptions(Options):
     beta2: float = opt(0.999, "AdamW's second moment decay", gt=0, lt=1, reproduction=True)
     eps: float = opt(1e-8, "AdamW's epsilon", gt=0)
     precision: Literal["auto", "fp32", "bf16"] = opt(
-        "auto", "auto = bf16 autocast where the processor has it in hardware"
+        "auto", "auto = bf16 autocast where the processor multiplies it faster"
     )
     shuffle: bool = opt(
         True,

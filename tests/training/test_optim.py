@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+from destila import cpu
 from destila.training.optim import autocast_precision, build_optimizer, lr_at
 from destila.training.options import TrainOptions
 
@@ -73,7 +74,18 @@ def test_a_chosen_precision_is_kept(asked, given):
     assert autocast_precision(asked, torch.device("cpu")) == given
 
 
-@pytest.mark.parametrize("hardware", [True, False])
-def test_auto_is_bf16_where_the_processor_has_it(hardware, monkeypatch):
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: hardware)
-    assert autocast_precision("auto", torch.device("cpu")) == ("bf16" if hardware else "no")
+@pytest.mark.parametrize(
+    ("amx", "avx512_bf16", "amd", "precision"),
+    [
+        (True, True, False, "bf16"),
+        (False, True, True, "bf16"),
+        (False, True, False, "no"),  # Intel without AMX has bf16, and multiplies it slower
+        (False, False, True, "no"),
+        (False, False, False, "no"),
+    ],
+)
+def test_auto_is_bf16_where_it_is_faster(amx, avx512_bf16, amd, precision, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512_bf16)
+    monkeypatch.setattr(cpu, "is_amd", lambda: amd)
+    assert autocast_precision("auto", torch.device("cpu")) == precision
