@@ -63,6 +63,7 @@ def make_app(arguments: list[str]) -> typer.Typer:
     )
     app.callback(invoke_without_command=True)(_root)
 
+    # Only the module of the command that is called is imported.
     called = next((word for word in arguments if not word.startswith("-")), None)
     sources = {name: plugins.describe("commands", name) for name in plugins.names("commands")}
     panels = {
@@ -102,6 +103,7 @@ def _callback(name: str) -> Callable[..., None]:
         options = {key: _value(fields[key], value) for key, value in values.items()}
         _run(module, options, as_json=json)
 
+    # typer reads options from the signature and the annotations.
     parameters.append(_keyword("json", Annotated[bool, as_json], default=False))
     callback.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     callback.__annotations__ = {each.name: each.annotation for each in parameters}
@@ -113,6 +115,7 @@ def _run(module: ModuleType, options: dict[str, Any], *, as_json: bool) -> None:
     from destila.config import build_config
     from destila.progress import bar
 
+    # What was not given keeps the default of `Config`.
     given = {key: value for key, value in options.items() if value is not None}
     config = build_config(module.Config, given, where="command line")
     takes_progress = "progress" in inspect.signature(module.run).parameters
@@ -157,11 +160,13 @@ def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
         off = f"/--no-{flag[2:]}" if field.default is True else ""
         info = typer.Option(f"{flag}{off}", **about)
 
+    # typer takes a parameter without a default as required.
     missing = inspect.Parameter.empty if field.is_required() else default
     return _keyword(name, Annotated[kind, info], default=missing)
 
 
 def _keyword(name: str, annotation: Any, *, default: Any) -> inspect.Parameter:
+    """Return a keyword-only parameter."""
     kind = inspect.Parameter.KEYWORD_ONLY
     return inspect.Parameter(name, kind, default=default, annotation=annotation)
 
@@ -197,6 +202,7 @@ def _type_of(annotation: Any) -> tuple[Any, bool]:
 
 
 def _print_json(value: Any) -> None:
+    """Print a value as one line of JSON."""
     print(json.dumps(value, ensure_ascii=False, default=str))
 
 
@@ -223,6 +229,7 @@ def _print_card(card: Mapping[str, Any]) -> None:
         rest = {key: value for key, value in card.items() if key not in ("lines", "title")}
         rows = [{"key": key, "value": value} for key, value in _flat(rest)]
 
+    # The columns are the keys of the first row.
     if rows:
         table = Table(title=card.get("title"), title_justify="left")
         for column in rows[0]:

@@ -103,6 +103,7 @@ def build_config(
     for override in overrides:
         _apply(data, override)
 
+    # Three problems at most: one mistake often causes many.
     try:
         return kind.model_validate(data)
     except ValidationError as error:
@@ -141,6 +142,7 @@ def _read(path: Path, through: tuple[Path, ...] = ()) -> dict[str, Any]:
         path: of the file.
         through: the files that extend this one.
     """
+    # A recipe that another one extends has another remedy than one that the user named.
     if not path.is_file():
         remedy = ": 'destila init DATA' writes one, 'destila list recipes' shows the shipped ones"
         if through:
@@ -155,6 +157,7 @@ def _read(path: Path, through: tuple[Path, ...] = ()) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from error
 
+    # The file below is read first; what this one says is laid over it.
     other = data.pop("extends", None)
     if other is None:
         return data
@@ -170,6 +173,7 @@ def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     """
     if above.get("use", below.get("use")) != below.get("use"):
         return above
+    # Only tables that both files have are merged key by key.
     both = {key for key in above if isinstance(above[key], dict)}
     both &= {key for key in below if isinstance(below[key], dict)}
     return {**below, **above, **{key: _merge(below[key], above[key]) for key in both}}
@@ -191,6 +195,7 @@ def _apply(data: dict[str, Any], override: str) -> None:
     for part in parts:
         node = node[int(part)] if _is_index(node, part) else _child(node, part, key)
 
+    # The value goes into a list at its number, or into a table at its name.
     if _is_index(node, last):
         node[int(last)] = value
     elif isinstance(node, dict):
@@ -200,10 +205,12 @@ def _apply(data: dict[str, Any], override: str) -> None:
 
 
 def _is_index(node: Any, part: str) -> bool:
+    """Tell whether a part of a key is the number of an item that a list has."""
     return isinstance(node, list) and part.isdigit() and int(part) < len(node)
 
 
 def _child(node: Any, part: str, key: str) -> Any:
+    """Return the table under a part of a key, an empty one where there is none yet."""
     if not isinstance(node, dict):
         raise ConfigError(f"--set {key}: '{part}' is not inside a table (lists are indexed from 0)")
     return node.setdefault(part, {})
@@ -213,6 +220,7 @@ def _describe(kind: type[BaseModel], error: Any) -> str:
     """Return what is wrong with a key, in our words."""
     path = ".".join(str(p) for p in error["loc"])
     if error["type"] == "extra_forbidden":
+        # The nearest name is looked for in the table that the key stands in.
         owner = _owner(kind, error["loc"][:-1])
         known = sorted(owner.model_fields) if owner else []
         return f"unknown key '{path}'.{nearest(str(error['loc'][-1]), known)}"
@@ -239,6 +247,7 @@ def _owner(kind: type[BaseModel], loc: Sequence[int | str]) -> type[BaseModel] |
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """Return the model that a type is or holds, such as M of `tuple[M, ...] | None`."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     inner = map(_model_in, get_args(annotation))
@@ -260,6 +269,7 @@ def _write_table(
         note = f"  # {field.description}" if help and field.description else ""
         lines.append(f"# {name} ={note}" if value is None else f"{name} = {_value(value)}{note}")
 
+    # A list of tables is [[name]] for each of them.
     for name, value in tables:
         path = f"{prefix}{name}"
         several = isinstance(value, Sequence)
@@ -269,11 +279,13 @@ def _write_table(
 
 
 def _is_list_of_tables(value: Any) -> bool:
+    """Tell whether a value is written as [[tables]]."""
     is_list = isinstance(value, Sequence) and not isinstance(value, str)
     return is_list and len(value) > 0 and isinstance(value[0], BaseModel)
 
 
 def _only_reproduces(field: FieldInfo) -> bool:
+    """Tell whether `opt` marks a field as one that only reproduces published code."""
     hints = field.json_schema_extra
     return isinstance(hints, dict) and bool(hints.get(_REPRODUCTION))
 
@@ -287,15 +299,18 @@ def _value(value: Any) -> str:
         return "{" + ", ".join(pairs) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(_value, value)) + "]"
+    # 1e3 is written 1000.0, so that it is read as a float again.
     if isinstance(value, float) and abs(value) < 1e15 and value == int(value):
         return f"{value:.1f}"
     return repr(value) if isinstance(value, int | float) else _string(str(value))
 
 
 def _key(key: str) -> str:
+    """Return a key as TOML writes it, bare where that is allowed."""
     return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _string(key)
 
 
 def _string(text: str) -> str:
+    """Return a text as a basic string of TOML."""
     quoted = json.dumps(text, ensure_ascii=False)
     return quoted.replace("\x7f", "\\u007f")  # the one that TOML escapes and JSON does not

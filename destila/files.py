@@ -245,7 +245,7 @@ def _lines(
 
 
 def _remedy(first: bytes) -> str:
-    """Say what helps when a file that begins like this cannot be decoded."""
+    """Return what helps when a file that begins like this cannot be decoded."""
     if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "Convert it: iconv -f utf-16 -t utf-8"
     if b"\x00" in first:

@@ -111,6 +111,7 @@ def _labels(config: Mapping[str, Any], path: Path) -> tuple[str, ...] | None:
     if not names:  # transformers leaves `LABEL_i` of two labels out
         return None
 
+    # Labels in the order of the logits: ids are 0, 1, 2, ...
     ids = sorted(int(i) for i in names if str(i).isdigit())
     if ids != list(range(len(names))):
         raise ModelError(
@@ -131,6 +132,7 @@ def read_object(path: Path) -> dict[str, Any]:
     Raises:
         ModelError: the file is no JSON, or holds something else.
     """
+    # A copy that was cut off is the usual reason for a file that is no JSON.
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:

@@ -63,6 +63,7 @@ def find(room: str, use: str, *needs: str) -> ModuleType:
     Raises:
         ConfigError: when nothing fits; it says the nearest name, or what is missing.
     """
+    # A path is the user's own file, a name one of ours.
     if use.endswith(".py"):
         module = _from_path(Path(use))
     else:
@@ -74,6 +75,7 @@ def find(room: str, use: str, *needs: str) -> ModuleType:
             )
         module = importlib.import_module(f"destila.{room}.{use}")
 
+    # What a plug-in lacks is said here, not where it is used.
     missing = [name for name in needs if not hasattr(module, name)]
     if missing:
         raise ConfigError(f"plug-in '{use}' of {room} does not define {', '.join(missing)}")
@@ -86,6 +88,7 @@ def describe(room: str, name: str) -> Description:
     path = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
     tree = ast.parse(path.read_text(encoding="utf-8"))
 
+    # Names at the top level alone: a plug-in is known by those.
     defined: set[str] = set()
     constants: dict[str, Any] = {}
     for node in tree.body:
