@@ -72,7 +72,6 @@ def build(options: Options, setting: LossContext) -> Term:
         # a pair counts when both its query and its key are real
         out = ~(mask[:, None, :, None] & mask[:, None, None, :])  # [B, 1, L, L]
         keys = mask.sum(-1)[:, None, None].clamp(min=1)  # [B, 1, 1]
-
         sums = []
         for m, n in chosen:
             a, b = student[kind, m].float(), teacher[kind, n].detach().float()  # [B, A, L, L]

@@ -62,7 +62,6 @@ def build(options: Options, setting: LossContext) -> Term:
         # the wanted distribution: e / K everywhere, and the rest of the mass at the gold entry
         smooth = smoothing * rows.keep / rows.keep.sum(-1, keepdim=True).clamp(min=1)
         wanted = smooth.scatter_add(-1, gold, torch.full_like(log_q, 1 - smoothing))  # [..., K]
-
         loss = -(wanted * log_q * _fit(weights, log_q)).sum(-1)
         return rows.total(loss.masked_fill(~live, 0.0))
 

@@ -54,7 +54,8 @@ def build(options: Options, setting: LossContext) -> Term:
     temperature = options.temperature
 
     def over_classes(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
-        # only units that count are copied: with a vocabulary as classes, all rows would not fit
+        # only units that count are copied: with a vocabulary as classes, the general way below
+        # would take six copies of all rows
         log_q = F.log_softmax(student[mask].float() / temperature, -1)  # [N, C]
         log_p = F.log_softmax(teacher[mask].float() / temperature, -1)  # [N, C]
         return F.kl_div(log_q, log_p, log_target=True, reduction="sum")
@@ -68,6 +69,7 @@ def build(options: Options, setting: LossContext) -> Term:
         return rows.total((p * (log_p - log_q)).sum(-1))
 
     def fn(student: Tensor, teacher: Tensor, mask: Tensor, axis: int) -> Tensor:
+        assert axis in (1, 2), f"a Signal is a distribution over axis 1 or 2, not {axis}"
         compare = over_classes if axis == 2 else over_units
         return compare(student, teacher.detach(), mask) * temperature**2
 

@@ -118,7 +118,6 @@ def build_loss(
     if not specs:
         raise ConfigError("the loss has no terms: give at least one {use = ...}")
     setting = replace(setting or LossContext(), class_counts=class_counts)
-
     terms = []
     for spec in specs:
         # what every table has
@@ -145,7 +144,6 @@ def _check_tokens(term: Term, setting: LossContext) -> None:
     student, teacher = setting.student, setting.teacher
     if not term.same_tokens or setting.same_tokens or student is None or teacher is None:
         return
-
     raise ConfigError(
         f"term '{term.name}' compares token with token, but teacher '{teacher.name}' reads with"
         f" {teacher.tokenizer} and student '{student.name}' with {student.tokenizer}: train the"
