@@ -105,7 +105,7 @@ def _about(path: Path) -> str:
 
 def _cache() -> dict[str, Any]:
     """Return teacher caches, one by one, and every other folder of the cache by its size."""
-    from destila.teachers.cache import list_caches  # only this list needs it
+    from destila.teachers.cache_list import list_caches  # only this list needs it
 
     root = cache_root()
     entries: list[dict[str, Any]] = [dict(entry) for entry in list_caches()]

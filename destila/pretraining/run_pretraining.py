@@ -32,9 +32,10 @@ from destila.pretraining.data.batch_stream import BatchStream
 from destila.pretraining.evaluator import PretrainEvaluator
 from destila.pretraining.objective import OBJECTIVE
 from destila.pretraining.packed import Batches
-from destila.pretraining.pretrain_loop import PretrainStep, load_weights, pretrain
+from destila.pretraining.pretrain_loop import PretrainStep, pretrain
 from destila.pretraining.pretrain_recipe import PretrainRecipe
 from destila.pretraining.setup import empty_like, set_up, start_fingerprints
+from destila.pretraining.train_setup import load_weights
 from destila.progress import Progress, silent
 from destila.records import Cost, Provenance, Record, SplitScores, record_of
 from destila.training.optim import autocast_precision

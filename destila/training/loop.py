@@ -169,20 +169,7 @@ def fit(
     if position.stopped:
         return
 
-    context = TrainContext(
-        accelerator=accelerator,
-        model=accelerator.prepare_model(model) if accelerator.num_processes > 1 else model,
-        optimizer=optim,
-        task=task,
-        loss=loss,
-        autocast=torch.bfloat16
-        if autocast_precision(options.precision, device) == "bf16"
-        else None,
-        seed=seed,
-        clip=options.clip,
-        states=data.states,
-    )
-
+    context = _context(accelerator, model, optim, task, loss, data, options, seed)
     per_epoch = math.ceil(len(data.features) / options.batch_size)
     steps = per_epoch * options.epochs
     lengths = np.array([len(f.input_ids) for f in data.features])
@@ -205,24 +192,14 @@ def fit(
         _check_finite(result, number, lr)
         apply_gradients(context, lr)
         position = replace(position, step=number + 1)
-        step = Step(
-            step=number + 1,
-            steps=steps,
-            epoch=epoch,
-            loss=result.loss,
-            parts=result.parts,
-            lr=lr,
-            tokens=result.tokens,
-        )
+        step = _describe(result, number=number, steps=steps, epoch=epoch, lr=lr)
 
         # evaluations are spread evenly over the epochs, and one is last
         due = number + 1 == steps or _is_due(number + 1, per_epoch, options)
         if due:
             evaluation = _of_first_process(accelerator, evaluate())
-            warm = number >= options.warmup * steps
-            position, best = _judge(position, evaluation, options, warm=warm)
-            if number + 1 == steps and not position.stopped:
-                position = replace(position, stopped="done")
+            warm, last = number >= options.warmup * steps, number + 1 == steps
+            position, best = _judge(position, evaluation, options, warm=warm, last=last)
             step = replace(step, evaluation=evaluation, best=best, stopped=position.stopped)
 
         yield step
@@ -234,6 +211,45 @@ def fit(
             saved = time.monotonic()
         if position.stopped:
             return
+
+
+def _context(
+    accelerator: Accelerator,
+    model: nn.Module,
+    optim: torch.optim.Optimizer,
+    task: Task,
+    loss: WeightedLoss,
+    data: TrainData,
+    options: TrainOptions,
+    seed: int,
+) -> TrainContext:
+    """Gather what stays the same from step to step."""
+    several = accelerator.num_processes > 1
+    bf16 = autocast_precision(options.precision, accelerator.device) == "bf16"
+    return TrainContext(
+        accelerator=accelerator,
+        model=accelerator.prepare_model(model) if several else model,
+        optimizer=optim,
+        task=task,
+        loss=loss,
+        autocast=torch.bfloat16 if bf16 else None,
+        seed=seed,
+        clip=options.clip,
+        states=data.states,
+    )
+
+
+def _describe(result: StepResult, *, number: int, steps: int, epoch: int, lr: float) -> Step:
+    """Describe a step that was made, as the caller logs it."""
+    return Step(
+        step=number + 1,
+        steps=steps,
+        epoch=epoch,
+        loss=result.loss,
+        parts=result.parts,
+        lr=lr,
+        tokens=result.tokens,
+    )
 
 
 def _resume(
@@ -288,7 +304,12 @@ def _of_first_process(accelerator: Accelerator, evaluation: Evaluation) -> Evalu
 
 
 def _judge(
-    position: TrainPosition, evaluation: Evaluation, options: TrainOptions, *, warm: bool
+    position: TrainPosition,
+    evaluation: Evaluation,
+    options: TrainOptions,
+    *,
+    warm: bool,
+    last: bool,
 ) -> tuple[TrainPosition, bool]:
     """Return the position after an evaluation, and whether its weights are to be kept.
 
@@ -297,6 +318,7 @@ def _judge(
         evaluation: of that step's weights.
         options: the criterion, and how many evaluations may pass without a better one.
         warm: whether warm-up is over; a constant prediction before is no collapse.
+        last: whether no step comes behind this one.
 
     Raises:
         TrainingError: the scores are not finite, or the classifier has collapsed.
@@ -321,13 +343,15 @@ def _judge(
     criterion = -evaluation.loss if options.select == "loss" else evaluation.main
     better = criterion > position.best
     worse = 0 if better else position.worse + 1
-    out_of_patience = options.patience is not None and worse > options.patience
+    stopped = "done" if last else ""
+    if options.patience is not None and worse > options.patience:
+        stopped = "patience"
 
     position = replace(
         position,
         best=max(criterion, position.best),
         worse=worse,
         constant=constant,
-        stopped="patience" if out_of_patience else "",
+        stopped=stopped,
     )
     return position, better or options.select == "last"

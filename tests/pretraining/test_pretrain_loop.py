@@ -12,8 +12,9 @@ from destila.config import build_config
 from destila.errors import ConfigError, TrainingError
 from destila.losses.weighted import build_loss
 from destila.pretraining import pretrain_loop as training
-from destila.pretraining.pretrain_loop import learning_rate
+from destila.pretraining import train_setup
 from destila.pretraining.pretrain_options import PretrainOptions
+from destila.pretraining.train_setup import learning_rate
 
 SMALL = {
     "stages": [{"steps": 40, "length": 12, "rows": 8}],
@@ -125,7 +126,7 @@ def test_rows_of_a_step_are_computed_with_those_of_their_length(pretoy, tmp_path
     ],
 )
 def test_weights_without_a_gradient_are_known_beforehand(pretoy, terms, stages, used):
-    assert training._all_used(pretoy.model(), build_loss(terms), options(stages=stages)) is used
+    assert train_setup._all_used(pretoy.model(), build_loss(terms), options(stages=stages)) is used
 
 
 def test_checkpointing_draws_the_same_dropout_twice(pretoy, tmp_path):

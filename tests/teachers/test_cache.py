@@ -14,6 +14,7 @@ import pytest
 from destila.errors import CacheError
 from destila.teachers import cache as module
 from destila.teachers.cache import Cache
+from destila.teachers.cache_list import list_caches
 from destila.types import Example
 
 SPEC = module.cache_spec(
@@ -364,11 +365,11 @@ def test_the_estimate_is_what_the_disk_then_holds(tmp_path):
 
 def test_entries_lists_sizes_and_names_what_is_broken(tmp_path, monkeypatch):
     monkeypatch.setenv("DESTILA_CACHE", str(tmp_path))
-    assert module.list_caches() == []
+    assert list_caches() == []
     good = Cache.open(None, SPEC, 3)
     good.fill([example(i) for i in range(30)], Teacher())
     (tmp_path / "teacher" / "junk").mkdir()
-    first, second = module.list_caches()
+    first, second = list_caches()
     assert first["folder"] == str(good.folder)
     assert (first["rows"], first["source"], first["task"], first["problem"]) == (
         30,

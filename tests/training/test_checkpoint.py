@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from destila.errors import TrainingError
-from destila.pretraining.pretrain_loop import load_weights
+from destila.pretraining.train_setup import load_weights
 from destila.training import state
 from destila.training.checkpoint import Checkpoints
 
