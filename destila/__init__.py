@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from destila.errors import (
     CacheError,
@@ -19,6 +19,7 @@ from destila.version import __version__
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import Any
 
     from destila.inference.labeller import Labeller
     from destila.study.intake.distil_data import FinishedStudy
