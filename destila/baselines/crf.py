@@ -39,6 +39,7 @@ class Crf:
         return [self._predict_one(example) for example in examples]
 
     def _predict_one(self, example: Example) -> Prediction:
+        """Tag one example; its probabilities are [U, C]."""
         probabilities = np.zeros((len(example.words), len(self.labels)))  # [U, C]
         if not example.words:
             return Prediction((), probabilities)
@@ -134,6 +135,7 @@ def _shape(word: str) -> str:
 
 
 def _shape_of(character: str) -> str:
+    """Return the class of a character: capital, small letter, digit, or itself."""
     if character.isupper():
         return "X"
     if character.isalpha():

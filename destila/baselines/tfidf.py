@@ -96,6 +96,7 @@ def tfidf_matrix(vectorizers: Sequence[Any], examples: Sequence[Example]) -> Any
     sparse = require("scipy.sparse", "baseline")
 
     def features_of(texts: list[str]) -> Any:
+        """Return the features of single texts, [N, F]."""
         return sparse.hstack([v.transform(texts) for v in vectorizers], format="csr")
 
     first = features_of([example.text for example in examples])  # [N, F]
