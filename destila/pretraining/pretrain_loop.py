@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from accelerate import Accelerator
@@ -46,7 +46,6 @@ from destila.training.step import (
 )
 from destila.types import Batch
 
-M = TypeVar("M", bound=nn.Module)
 Evaluate = Callable[[int], Mapping[str, float]]
 
 
