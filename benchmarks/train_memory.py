@@ -124,7 +124,11 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--layers", type=int, default=6)
     parser.add_argument(
-        "--kept", type=int, nargs="+", default=[kept_memory.KERNELS_KEPT, 1024], help="numbers to compare"
+        "--kept",
+        type=int,
+        nargs="+",
+        default=[kept_memory.KERNELS_KEPT, 1024],
+        help="numbers to compare",
     )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--evaluate", action="store_true", help="predict the dev split at the end")

@@ -10,7 +10,7 @@ Sizes: B batch, L tokens, U units, C classes, H hidden, A attention heads.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -406,13 +406,3 @@ class Task(Protocol):
             row: the teacher's, of the whole example; see `unit_logits`.
             feature: the student's window.
         """
-
-
-class Predictor(Protocol):
-    """Anything that turns examples into predictions: torch, or another runtime."""
-
-    labels: tuple[str, ...]
-    task: Task
-
-    def predict(self, examples: Sequence[Example]) -> Iterator[Prediction]:
-        """Yield predictions in the order of the examples."""

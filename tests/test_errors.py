@@ -284,9 +284,7 @@ def test_weights_that_are_cut_short(refused, model):
 # the disk
 
 
-def test_a_full_disk_leaves_the_old_checkpoint(
-    refused, recipe, monkeypatch, capsys
-):
+def test_a_full_disk_leaves_the_old_checkpoint(refused, recipe, monkeypatch, capsys):
     """A limit on the size of files stands in for the full disk: the write really stops half way."""
     path = recipe()
     best = Path("runs/malo/students/student-finetuned-s0/best")

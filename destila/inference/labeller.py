@@ -14,10 +14,9 @@ from typing import Any
 from destila import hub
 from destila.errors import require
 from destila.inference.exported import is_exported
-from destila.inference.predictor import RuntimePredictor
+from destila.inference.predictor import Predictor, RuntimePredictor
 from destila.model_folder import FolderInfo, read_folder
 from destila.tasks import task_of_folder
-from destila.types import Predictor
 
 TEXTS_AT_ONCE = 256
 """Texts read before they are labelled: memory stays constant whatever the size of the input."""

@@ -1,4 +1,4 @@
-"""A Predictor without torch: the task around a graph, every window a call of its own.
+"""What predicts, and a predictor without torch: the task around a graph, every window a call of its own.
 
 A text's answer must not depend on its neighbours, and the scales of dynamic int8 are those of the
 whole call. So nothing is ever padded or put together: each window is one call, of exactly its
@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -24,7 +24,17 @@ from destila.inference.session import Feeds, Session, feeds, open_session
 from destila.model_folder import HEADS, FolderInfo, read_folder
 from destila.tasks import task_of_folder
 from destila.tokenizer import tokenizer as tokenizers
-from destila.types import Example, Features, Prediction
+from destila.types import Example, Features, Prediction, Task
+
+
+class Predictor(Protocol):
+    """Anything that turns examples into predictions: torch, or another runtime."""
+
+    labels: tuple[str, ...]
+    task: Task
+
+    def predict(self, examples: Sequence[Example]) -> Iterator[Prediction]:
+        """Yield predictions in the order of the examples."""
 
 
 class RuntimePredictor:

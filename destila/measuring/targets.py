@@ -21,7 +21,7 @@ from torch import nn
 from destila import hub
 from destila.errors import ConfigError
 from destila.inference.exported import is_exported
-from destila.inference.predictor import RuntimePredictor
+from destila.inference.predictor import Predictor, RuntimePredictor
 from destila.inference.session import TokenWindow, feeds
 from destila.measuring.latency import Call
 from destila.measuring.size import weights_bytes
@@ -33,7 +33,7 @@ from destila.models.presets import PRESETS, count_parameters
 from destila.tasks import task_of, task_of_folder
 from destila.tokenizer.tokenizer import Tokenizer
 from destila.training.predict import TorchPredictor
-from destila.types import Batch, Predictor, Task
+from destila.types import Batch, Task
 
 _T = TypeVar("_T")
 

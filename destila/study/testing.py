@@ -14,7 +14,7 @@ import torch
 from destila.cpu import available as threads_available
 from destila.errors import ConfigError
 from destila.files import write_text
-from destila.inference.predictor import RuntimePredictor
+from destila.inference.predictor import Predictor, RuntimePredictor
 from destila.measuring import machine, memory, protocols
 from destila.measuring.latency import PAPERS_LENGTH, using_threads
 from destila.measuring.protocols import Protocol
@@ -22,7 +22,7 @@ from destila.measuring.sample_texts import spread
 from destila.measuring.targets import TimingTarget, predictor_target
 from destila.records import Cost, Latency, Provenance, Record, SplitScores, record_of
 from destila.study.planning.data import Study
-from destila.types import Example, Prediction, Predictor
+from destila.types import Example, Prediction
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from destila.errors import ModelError
 from destila.model_folder import FolderInfo
 from destila.types import Task
 
-SHARED = ("classes", "metrics", "units", "user_rows")
+SHARED = ("classes", "ece", "metrics", "units", "user_rows")
 """Modules of this room that are no tasks."""
 
 

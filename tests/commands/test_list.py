@@ -45,9 +45,7 @@ def test_plug_ins_are_listed_with_what_they_are():
     assert "conll2002" in {e["name"] for e in verb.run(verb.Config(what="datasets"))["datasets"]}
 
 
-def test_recipes_are_listed_with_their_first_comment(
-    tmp_path: Path, monkeypatch
-):
+def test_recipes_are_listed_with_their_first_comment(tmp_path: Path, monkeypatch):
     """Those of the working folder are among them."""
     (tmp_path / "recipes").mkdir()
     (tmp_path / "recipes" / "zzz-mine.toml").write_text("# Lo mío.\nx = 1\n", encoding="utf-8")

@@ -74,6 +74,7 @@ def test_the_front_goes_level_first_and_then_up():
 
 def test_dots_of_one_name_side_by_side_share_a_label():
     """Dots of one name side by side share a label and far ones do not."""
+
     def labels(gap):
         dots = [
             Dot(1, 10, "distilled", "tiny"),

@@ -119,7 +119,11 @@ def test_a_loss_is_called_a_loss(record):
 def test_records_without_items_have_no_interval(record):
     made = [record("distilled", right=8, items=()), record("finetuned", right=6)]
     differences = gains(group_rows(made))[0]
-    assert (differences.mean, differences.low, differences.reading) == (pytest.approx(0.2), None, "no interval")
+    assert (differences.mean, differences.low, differences.reading) == (
+        pytest.approx(0.2),
+        None,
+        "no interval",
+    )
     assert "| tiny | no interval | 80.00 | 60.00 | +20.00 | – | 1 |" in table.study_markdown(
         made, "toy"
     )
@@ -260,7 +264,9 @@ def test_students_are_compared_with_a_named_one(record):
         record("teacher", "big", right=99, total=100),
     ]
     differences = against(group_rows(made), "plain")
-    readings = {(d.a.model, d.a.role): (d.reading, round(d.mean, 6), min(d.seeds)) for d in differences}
+    readings = {
+        (d.a.model, d.a.role): (d.reading, round(d.mean, 6), min(d.seeds)) for d in differences
+    }
     assert readings == {
         ("hidden", "distilled"): ("gain", 0.5, 1),
         ("plain", "finetuned"): ("no difference shown", 0.0, 1),

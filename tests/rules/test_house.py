@@ -158,7 +158,10 @@ def broken_names(modules: list[Any]) -> set[str]:
     for module in modules:
         allowed = PLUG_IN_NAMES if module.room in {*PLUG_INS, "destila"} else {"Config", "Options"}
         for name in definitions(module.tree):
-            if not name.startswith("_") and name not in {*allowed, "log"}:  # every room has a logger
+            if not name.startswith("_") and name not in {
+                *allowed,
+                "log",
+            }:  # every room has a logger
                 where[name].add(module.name)
     assert len(where) > 300
     return {name for name, files in where.items() if len(files) > 1}

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,12 +25,12 @@ from destila.errors import ConfigError, DataError
 from destila.tasks import metrics
 from destila.tasks.span import answer_scores
 from destila.tasks.span.decoders import answer, context_tokens
+from destila.tasks.span.join_units import join_units
 from destila.tasks.span.options import SpanOptions
 from destila.tasks.span.windows import check_fit, encode_span, place_answer, window_size
 from destila.tasks.user_rows import string_of
 from destila.tokenizer.tokenizer import Tokenizer
 from destila.types import (
-    ABSENT,
     Answer,
     Batch,
     CharSpan,
@@ -113,7 +112,7 @@ class SpanTask(Task):
 
     # from a text to windows
 
-    def read_row(self, row: Mapping[str, Any], number: int) -> Example:
+    def readjoin_units(self, row: Mapping[str, Any], number: int) -> Example:
         """Read a user's row: `question` and `context`, or `text` and `pair`; raise DataError."""
         question = "text" if "text" in row and "question" not in row else "question"
         context = "pair" if "pair" in row else "context"
@@ -178,7 +177,7 @@ class SpanTask(Task):
         A unit without a token is ABSENT. A planned window that was read in parts is joined as
         log-odds against each part's own unit 0, their mean where two parts hold a unit.
         """
-        return [_row(question.windows) for question in self.join_windows(features, values)]
+        return [join_units(question.windows) for question in self.join_windows(features, values)]
 
     def decode(
         self,
@@ -336,52 +335,6 @@ class SpanTask(Task):
         low, high = context_tokens(feature, self.options.unit)
         ends = place_answer(feature.spans[low:high], example.pair or "", example.answers[0])
         return (ends[0] + low, ends[1] + low) if ends else (0, 0)
-
-
-def window_units(feature: Features, value: np.ndarray) -> np.ndarray:
-    """Add up the probabilities of tokens to those of units, as logits f32 [U, 2].
-
-    Args:
-        feature: a window of L tokens.
-        value: their start and end logits [L, 2]; a unit without a token is ABSENT.
-    """
-    units = np.full((len(feature.owned), 2), ABSENT, np.float32)
-
-    # tokens of a unit stand side by side, and units are in order
-    kept = feature.unit >= 0
-    unit = feature.unit[kept]
-    starts = np.flatnonzero(np.diff(unit, prepend=-1))
-    units[unit[starts]] = np.logaddexp.reduceat(value[kept], starts, axis=0)
-    return units
-
-
-def _row(windows: Sequence[tuple[Features, np.ndarray]]) -> np.ndarray:
-    """Join the windows of a question, f32 [cells, 2]."""
-    # cells of a planned window are [low, high), so the last one ends the row
-    row = np.full((max(f.planned[1] for f, _ in windows), 2), ABSENT, np.float32)
-    for _, group in groupby(windows, key=lambda pair: pair[0].window):
-        parts = [(feature, window_units(feature, value)) for feature, value in group]
-
-        # a window that was read at once needs no joining
-        low, high = parts[0][0].planned
-        row[low:high] = parts[0][1] if len(parts) == 1 else _log_odds(parts, high - low)
-    return row
-
-
-def _log_odds(parts: Sequence[tuple[Features, np.ndarray]], cells: int) -> np.ndarray:
-    """Join the parts of a planned window as log-odds [cells, 2] against each part's unit 0.
-
-    Args:
-        parts: features of the window and their logits [U, 2].
-        cells: of the window; every one is in some part, and those in several are averaged.
-    """
-    total, count = np.zeros((cells, 2), np.float32), np.zeros((cells, 1), np.float32)
-    for feature, logits in parts:
-        own = np.asarray(feature.cells) - feature.planned[0]  # [U]
-        total[own] += np.where(logits > ABSENT, logits - logits[0], ABSENT)
-        count[own] += 1
-
-    return total / count
 
 
 def _count_words(text: str) -> int:

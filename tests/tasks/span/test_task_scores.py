@@ -9,8 +9,9 @@ import pytest
 
 from destila.errors import ConfigError, DataError
 from destila.tasks import task_of
+from destila.tasks.span.join_units import window_units
 from destila.tasks.span.options import SpanOptions
-from destila.tasks.span.task import SpanTask, window_units
+from destila.tasks.span.task import SpanTask
 from destila.tokenizer.tokenizer import parse_tokenizer
 from destila.types import ABSENT, Answer, Example
 
