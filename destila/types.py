@@ -116,10 +116,7 @@ class Features:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """Features of a list of examples, and what was lost on the way.
-
-    notes: counts under the task's own names, such as `truncated` examples or `windows`.
-    """
+    """Features of a list of examples, and counts of what was lost (`truncated`, `windows`)."""
 
     features: Sequence[Features]
     notes: Mapping[str, int]
@@ -400,9 +397,4 @@ class Task(Protocol):
         """Return the logits that meet `targets`, and where they count."""
 
     def teacher_logits(self, row: np.ndarray, feature: Features) -> np.ndarray:
-        """Return the teacher's logits [U, C] for the units of a window.
-
-        Args:
-            row: the teacher's, of the whole example; see `unit_logits`.
-            feature: the student's window.
-        """
+        """Return the teacher's logits [U, C] for a student's window, from its row of the example."""

@@ -138,13 +138,6 @@ def train(plan: TrainPlan, progress: Progress = silent) -> TrainedModel:
     return trained
 
 
-def _write_result(plan: TrainPlan, trained: TrainedModel) -> None:
-    """Write what a training came to, without its folder, so that a study can be moved."""
-    facts = asdict(trained)
-    del facts["folder"]
-    write_json(plan.folder / "trained.json", facts)
-
-
 def finished(plan: TrainPlan) -> TrainedModel | None:
     """Return the result of a plan that is done; None while it is not, or had other inputs."""
     path, folder = plan.folder / "trained.json", plan.folder / "best"

@@ -112,7 +112,7 @@ class SpanTask(Task):
 
     # from a text to windows
 
-    def readjoin_units(self, row: Mapping[str, Any], number: int) -> Example:
+    def read_row(self, row: Mapping[str, Any], number: int) -> Example:
         """Read a user's row: `question` and `context`, or `text` and `pair`; raise DataError."""
         question = "text" if "text" in row and "question" not in row else "question"
         context = "pair" if "pair" in row else "context"
