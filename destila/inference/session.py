@@ -59,10 +59,10 @@ class Session:
         try:
             return self._run(chosen)
         except Exception as error:  # neither library raises anything narrower
-            ids = chosen["input_ids"]
             raise ModelError(
-                f"{self.file} cannot read these ids (up to {int(ids.max(initial=0))}, "
-                f"{ids.shape[-1]} tokens): is the tokenizer its own? {_first_line(error)}"
+                f"{self.file} cannot read these ids (up to "
+                f"{int(chosen['input_ids'].max(initial=0))}, {chosen['input_ids'].shape[-1]} "
+                f"tokens): is the tokenizer its own? {_first_line(error)}"
             ) from error
 
 
@@ -123,8 +123,9 @@ def _onnxruntime(file: Path, threads: int, callers: int) -> Session:
             str(file), options, providers=["CPUExecutionProvider"]
         )
     except Exception as error:  # the library raises nothing narrower
-        library = f"onnxruntime {onnxruntime.__version__}"
-        raise ModelError(_refusal(file, str(error), library)) from error
+        raise ModelError(
+            _refusal(file, str(error), f"onnxruntime {onnxruntime.__version__}")
+        ) from error
 
     # A graph of ours has one output; `_checked` refuses others by their shape.
     outputs = opened.get_outputs()

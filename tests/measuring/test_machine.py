@@ -40,8 +40,8 @@ def test_instruction_sets_come_in_a_fixed_order():
 
 def test_the_code_version_of_a_checkout_is_a_commit(monkeypatch, tmp_path):
     write(tmp_path, ".git/HEAD", "ref: refs/heads/main")
-    write(tmp_path, "destila/__init__.py", "")
-    monkeypatch.setattr(machine.destila, "__file__", str(tmp_path / "destila/__init__.py"))
+    write(tmp_path, "destila/version.py", "")
+    monkeypatch.setattr(machine.own_version, "__file__", str(tmp_path / "destila/version.py"))
     answers = {"rev-parse": "abc123", "status": " M file"}
     monkeypatch.setattr(machine, "_git", lambda folder, verb, *rest: answers[verb])
     machine.code_version.cache_clear()
@@ -51,7 +51,7 @@ def test_the_code_version_of_a_checkout_is_a_commit(monkeypatch, tmp_path):
 
 def test_the_code_version_outside_a_checkout(monkeypatch, tmp_path):
     """Outside a checkout it is the package's version."""
-    monkeypatch.setattr(machine.destila, "__file__", str(tmp_path / "destila/__init__.py"))
+    monkeypatch.setattr(machine.own_version, "__file__", str(tmp_path / "destila/version.py"))
     machine.code_version.cache_clear()
-    assert machine.code_version() == machine.destila.__version__
+    assert machine.code_version() == machine.own_version.__version__
     machine.code_version.cache_clear()

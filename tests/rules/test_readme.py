@@ -16,10 +16,11 @@ FENCE = re.compile(r"^```[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 def commands(program: str) -> list[list[str]]:
-    """Arguments of every line in a code fence that calls a program, comments cut off."""
-    text = "\n".join(
-        fence for page in PAGES for fence in FENCE.findall(page.read_text(encoding="utf-8"))
-    )
+    """Return the arguments of every call of a program, in fences and in cells of tables."""
+    texts = [page.read_text(encoding="utf-8") for page in PAGES]
+    fences = [fence for text in texts for fence in FENCE.findall(text)]
+    cells = [cell for text in texts for cell in re.findall(r"^\| `([^`]+)` \|", text, re.MULTILINE)]
+    text = "\n".join([*fences, *cells])
     text = text.replace("\\\n", " ")
     lines = (re.sub(r"^\s*(\$ )?(\.venv/bin/)?", "", line) for line in text.splitlines())
     return [
