@@ -2,9 +2,10 @@
 
     python benchmarks/cache_memory.py [--rows 1000000] [--units 40] [--classes 9] [--dtype float16]
 
-Prints one JSON line. Reading happens in a fresh process, which samples its own `smaps_rollup` (Linux): anonymous
-pages are memory the process needs; file-backed pages belong to the cache file and the system can drop them at
-any time, so they are reported apart. The bar: anonymous memory grows by less than 200 MB at 1,000,000 x 40 x 9.
+Prints one JSON line. Reading happens in a fresh process, which samples its own `smaps_rollup`
+(Linux): anonymous pages are memory the process needs; file-backed pages belong to the cache file
+and the system can drop them at any time, so they are reported apart. The bar: anonymous memory
+grows by less than 200 MB at 1,000,000 x 40 x 9.
 """
 
 from __future__ import annotations

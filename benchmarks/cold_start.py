@@ -1,10 +1,11 @@
 """Start of an exported model without torch: time from a new process to its first prediction, memory, install size.
 
-Bars: ALBETO tiny in int8 in 0.6 s and 150 MB of resident memory; 250 MB for the core install. The model is an exported
-folder, or ALBETO tiny with random weights and a tokenizer that is given (weights do not change the cost, the size of
-the vocabulary does). Starts through Python, starts through the command line and an empty process take turns. With
---install the package and its core dependencies go into a new virtual environment, and everything is measured with its
-Python, where torch is missing.
+Bars: ALBETO tiny in int8 in 0.6 s and 150 MB of resident memory; 250 MB for the core install. The
+model is an exported folder, or ALBETO tiny with random weights and a tokenizer that is given
+(weights do not change the cost, the size of the vocabulary does). Starts through Python, starts
+through the command line and an empty process take turns. With --install the package and its core
+dependencies go into a new virtual environment, and everything is measured with its Python, where
+torch is missing.
 
     python benchmarks/cold_start.py FOLDER [--repeats 11] [--install]
     python benchmarks/cold_start.py --tokenizer FOLDER

@@ -2,14 +2,15 @@
 
     python benchmarks/corpus.py [FILES] [--tokenizer mini-es] [--megabytes 300] [--repeats 2]
 
-Takes equal parts of the files up to so many million characters, more of the others where one is shorter. The contestant
-encodes the text's lines, already in memory, in batches of 10,000 (`encode_batch`, all threads) and keeps nothing; only
-that is timed. Ours is the whole command, from the start of its process to the manifest. Memory is the largest sum, over
-the command's processes, of their proportional share (PSS) and of resident pages (RSS, shared pages counted for each),
-sampled 10 times a second. Processor seconds of both, all processes and threads, say the same where other work shares the
-machine. At the end a run is killed halfway and started again; its files must be those of the undisturbed run. Prints one
-JSON line. The bars: under 1 GB; ratio at least 0.7 with exact and 0.45 with near-duplicate removal too; resumed to the
-same bytes.
+Takes equal parts of the files up to so many million characters, more of the others where one is
+shorter. The contestant encodes the text's lines, already in memory, in batches of 10,000
+(`encode_batch`, all threads) and keeps nothing; only that is timed. Ours is the whole command, from
+the start of its process to the manifest. Memory is the largest sum, over the command's processes,
+of their proportional share (PSS) and of resident pages (RSS, shared pages counted for each),
+sampled 10 times a second. Processor seconds of both, all processes and threads, say the same where
+other work shares the machine. At the end a run is killed halfway and started again; its files must
+be those of the undisturbed run. Prints one JSON line. The bars: under 1 GB; ratio at least 0.7 with
+exact and 0.45 with near-duplicate removal too; resumed to the same bytes.
 """
 
 from __future__ import annotations

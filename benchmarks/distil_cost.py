@@ -1,8 +1,8 @@
 """What a distillation epoch with a cached teacher costs, against a fine-tuning epoch of the same student.
 
-An ALBETO-tiny-shaped student with random weights: a tagger on CoNLL-2002, or question answering on SQuAD-es. The cache
-is filled with random logits first (reading them costs what reading real ones does). Both epochs run in turn A B A B; the
-result is the median of the paired ratios.
+An ALBETO-tiny-shaped student with random weights: a tagger on CoNLL-2002, or question answering on
+SQuAD-es. The cache is filled with random logits first (reading them costs what reading real ones
+does). Both epochs run in turn A B A B; the result is the median of the paired ratios.
 
     python benchmarks/distil_cost.py [--task tag|span] [--rounds 5] [--examples 1024] [--threads 2]
 """

@@ -1,22 +1,29 @@
 """Latency of one text at a time: the exported int8 model against PyTorch, onnxruntime and OpenVINO, and the limit.
 
-Bars of the issue "Fast on ordinary hardware", in one run: ratios of medians, batch 1, the same threads for all. Every
-contestant of a preset holds the same weights and reads the same token ids: CoNLL-2002 test sentences, joined and cut
-to exactly 32, 128 and 512 tokens, with its library's own defaults for how threads wait. Contestants take turns A B C A
-B C, and each turn is the same for all:
+Bars of the issue "Fast on ordinary hardware", in one run: ratios of medians, batch 1, the same
+threads for all. Every contestant of a preset holds the same weights and reads the same token ids:
+CoNLL-2002 test sentences, joined and cut to exactly 32, 128 and 512 tokens, with its library's own
+defaults for how threads wait. Contestants take turns A B C A B C, and each turn is the same for
+all:
 
-rest       onnxruntime's threads spin for up to 35 ms after a call (processor time of a sleep, measured); a contestant
+rest       onnxruntime's threads spin for up to 35 ms after a call (processor time of a sleep,
+measured); a contestant
            that starts while those of the one before still do has one processor less
-warm-up    not timed: threads asleep, and a cache that holds another model's weights. A model of a millisecond needs
-           some tens of calls for it, one is not enough (tiny at 32 tokens was timed a quarter too slow)
-timed      calls that fill a fixed time, and no fewer than a large model needs for a median: the steady state of small
+warm-up    not timed: threads asleep, and a cache that holds another model's weights. A model of a
+millisecond needs
+           some tens of calls for it, one is not enough (tiny at 32 tokens was timed a quarter too
+           slow)
+timed      calls that fill a fixed time, and no fewer than a large model needs for a median: the
+steady state of small
            models too, which is what a stream of texts meets
 
-The weights are random with the shape of the published model, since those are not part of this project: every block
-normalises its states, so values keep their usual range, and the work does not depend on them. The scores that int8
-costs are measured by `destila export` on trained models, not here.
+The weights are random with the shape of the published model, since those are not part of this
+project: every block normalises its states, so values keep their usual range, and the work does not
+depend on them. The scores that int8 costs are measured by `destila export` on trained models, not
+here.
 
-    python benchmarks/inference.py [--quick] [--threads 2] [--turns 15] [--presets albeto-tiny,albeto-base-6]
+    python benchmarks/inference.py [--quick] [--threads 2] [--turns 15] [--presets
+    albeto-tiny,albeto-base-6]
                                    [--lengths 32,128,512] [--task tag] [--clock wall] [--json FILE]
 """
 

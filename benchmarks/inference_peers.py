@@ -1,8 +1,8 @@
 """The contestants of `benchmarks/inference.py`: one model, opened by transformers, onnxruntime and OpenVINO, and by us.
 
-Peers get what an expert gives them: the exporter's graph pre-processed and quantised per channel; OpenVINO with its
-latency hint, bf16, and int8 calibrated by NNCF on the same sentences, inputs and outputs shared with it. Ours is the
-runtime that users get, `destila.inference.session`.
+Peers get what an expert gives them: the exporter's graph pre-processed and quantised per channel;
+OpenVINO with its latency hint, bf16, and int8 calibrated by NNCF on the same sentences, inputs and
+outputs shared with it. Ours is the runtime that users get, `destila.inference.session`.
 """
 
 from __future__ import annotations

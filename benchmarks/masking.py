@@ -1,9 +1,11 @@
 """What masking and packing do to real text, against what they should: shares, whole words, spans, labels, speed.
 
-Words are told apart by the text (runs of letters and digits), not by the pieces whose rule is on trial: every run that
-lies in one half of a pair must be chosen whole or not at all. Speed is in seconds of one core's processor time.
+Words are told apart by the text (runs of letters and digits), not by the pieces whose rule is on
+trial: every run that lies in one half of a pair must be chosen whole or not at all. Speed is in
+seconds of one core's processor time.
 
-    python benchmarks/masking.py [--tokens 10000000] [--length 128] [--rate 0.15] [--cap 20] [--words whole]
+    python benchmarks/masking.py [--tokens 10000000] [--length 128] [--rate 0.15] [--cap 20]
+    [--words whole]
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """Tokens per second of pre-training ALBETO tiny, paired with transformers' AlbertForMaskedLM and its own collator in one run.
 
-The same shape with 31,000 rows of vocabulary, the same text and tokenizer, as many rows of as many tokens per step,
-bf16, masking at 15 % while training; contestants run in turn A B A B and are compared by the median of paired ratios.
-Theirs learns masked words alone, of blocks that are cut anywhere (no padding, as transformers' own example has it), with
-AdamW; ours masked words and sentence order, of packed pairs, with LAMB. Only real tokens count. The first steps of every
-turn are not timed; evaluation, checkpoints and logging are off on both sides.
+The same shape with 31,000 rows of vocabulary, the same text and tokenizer, as many rows of as many
+tokens per step, bf16, masking at 15 % while training; contestants run in turn A B A B and are
+compared by the median of paired ratios. Theirs learns masked words alone, of blocks that are cut
+anywhere (no padding, as transformers' own example has it), with AdamW; ours masked words and
+sentence order, of packed pairs, with LAMB. Only real tokens count. The first steps of every turn
+are not timed; evaluation, checkpoints and logging are off on both sides.
 
     python benchmarks/pretrain.py [--rounds 3] [--steps 12] [--rows 64] [--length 128] [--threads 2]
         [--optimizer lamb] [--heap kept]

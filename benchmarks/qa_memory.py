@@ -2,10 +2,11 @@
 
     python benchmarks/qa_memory.py [--questions 100000] [--max-length 256]
 
-Questions and contexts are those of SQuAD-es; copies differ by a number at the end, so that no context is tokenised for
-another. Prints one JSON line. Anonymous pages are memory the process needs; file-backed pages belong to the mapped
-file of windows and the system can drop them. The bar: under 1 GB of anonymous memory for 100,000 questions, torch, the
-examples and the process itself included.
+Questions and contexts are those of SQuAD-es; copies differ by a number at the end, so that no
+context is tokenised for another. Prints one JSON line. Anonymous pages are memory the process
+needs; file-backed pages belong to the mapped file of windows and the system can drop them. The bar:
+under 1 GB of anonymous memory for 100,000 questions, torch, the examples and the process itself
+included.
 """
 
 from __future__ import annotations

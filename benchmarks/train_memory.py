@@ -1,12 +1,14 @@
 """Anonymous memory of a training by stage, and how much of it is kernels that oneDNN keeps for shapes of batches.
 
-An encoder of our format is fine-tuned for some steps on SQuAD-es or CoNLL-2002, each time in a fresh process: with as
-many kernels kept as training keeps by itself, and with 1,024, oneDNN's own number. The weights must end as the same
-bits. After every stage and every ten steps: anonymous megabytes, and what of the C heap is in use and what is free
-between (Linux with glibc 2.33 or later). Tokens are counted per second of processor time, which other programs disturb
-less than the clock.
+An encoder of our format is fine-tuned for some steps on SQuAD-es or CoNLL-2002, each time in a
+fresh process: with as many kernels kept as training keeps by itself, and with 1,024, oneDNN's own
+number. The weights must end as the same bits. After every stage and every ten steps: anonymous
+megabytes, and what of the C heap is in use and what is free between (Linux with glibc 2.33 or
+later). Tokens are counted per second of processor time, which other programs disturb less than the
+clock.
 
-    python benchmarks/train_memory.py [--task span|tag] [--steps 60] [--layers 6] [--kept 64 1024] [--threads 1]
+    python benchmarks/train_memory.py [--task span|tag] [--steps 60] [--layers 6] [--kept 64 1024]
+    [--threads 1]
 """
 
 from __future__ import annotations

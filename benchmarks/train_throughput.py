@@ -1,9 +1,10 @@
 """Useful tokens per second of fine-tuning, paired with transformers' Trainer in one run.
 
-An ALBETO-tiny-shaped encoder (random weights) is fine-tuned on CoNLL-2002 by our loop and by Trainer in its fp32
-default, in bf16, and in bf16 with grouping by length. Same windows, same token ids, same batch size and dynamic
-padding; contestants run in turn A B C D A B C D and are compared by the median of paired ratios. Only real
-(unpadded) tokens count. Evaluation and saving are off on all sides.
+An ALBETO-tiny-shaped encoder (random weights) is fine-tuned on CoNLL-2002 by our loop and by
+Trainer in its fp32 default, in bf16, and in bf16 with grouping by length. Same windows, same token
+ids, same batch size and dynamic padding; contestants run in turn A B C D A B C D and are compared
+by the median of paired ratios. Only real (unpadded) tokens count. Evaluation and saving are off on
+all sides.
 
     python benchmarks/train_throughput.py [--rounds 3] [--sentences 1536] [--threads 2]
 """

@@ -397,4 +397,4 @@ class Task(Protocol):
         """Return the logits that meet `targets`, and where they count."""
 
     def teacher_logits(self, row: np.ndarray, feature: Features) -> np.ndarray:
-        """Return the teacher's logits [U, C] for a student's window, from its row of the example."""
+        """Return the teacher's logits [U, C] for a window, from its row of the example."""

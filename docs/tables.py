@@ -164,9 +164,9 @@ def draw_results() -> str:
         "",
         "<!-- Drawn from results/*.jsonl by `make tables`. -->",
         "",
-        "Scores x100 on test, mean and standard deviation over seeds. Milliseconds are medians over",
-        "test texts one by one, tokenising and decoding included. What led to them, and what failed,",
-        "stands in [the log](log/2026-11.md).",
+        "Scores x100 on test, mean and standard deviation over seeds. Milliseconds are medians",
+        "over test texts one by one, tokenising and decoding included. What led to them, and what",
+        "failed, stands in [the log](log/2026-11.md).",
     ]
     for path in sorted(RESULTS.glob("*.jsonl")):
         known = records.read_records(path)

@@ -14,7 +14,8 @@ from destila.tokenizer.train import BETO, learn
 
 pytest_plugins = ["tests.fixtures.studies", "tests.fixtures.corpora", "tests.fixtures.toys"]
 
-# The same examples on every machine: a run is green or red for a reason. HYPOTHESIS=search looks for new ones.
+# The same examples on every machine: a run is green or red for a reason. HYPOTHESIS=search looks
+# for new ones.
 settings.register_profile("fixed", derandomize=True, deadline=None)
 settings.register_profile("search", max_examples=2000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS", "fixed"))

@@ -29,7 +29,7 @@ def choose_runtime(
     windows: Sequence[TokenWindow],
     seconds: float,
 ) -> dict[str, Any]:
-    """Return the fastest candidate and thread count, one text after another, and all that was tried.
+    """Return the fastest candidate and thread count, text after text, and all that was tried.
 
     Args:
         folder: of the export.

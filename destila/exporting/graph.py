@@ -27,7 +27,7 @@ class Graph:
         self.initializers: dict[str, onnx.TensorProto] = {}
 
     def constant(self, name: str, value: np.ndarray) -> str:
-        """Store a constant and return its name; one that is there is kept, so weights are shared."""
+        """Store a constant and return its name; one that is there already is shared."""
         if name not in self.initializers:
             # ONNX stores rows one behind the other; a transposed view is copied.
             contiguous = np.asarray(value, order="C")

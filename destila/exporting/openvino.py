@@ -100,7 +100,7 @@ def quantise_ir(converted: Any, calibration: Sequence[dict[str, np.ndarray]]) ->
 
 
 def save_ir(converted: Any, path: Path, *, half: bool) -> None:
-    """Write `path`, which ends in `.xml`, and a `.bin` beside it; half: float weights in 16 bits."""
+    """Write `path` (.xml) and a `.bin` beside it; half: float weights in 16 bits."""
     require("openvino", EXTRA).save_model(converted, str(path), compress_to_fp16=half)
 
 

@@ -1,4 +1,4 @@
-"""What an export must show before it is kept: torch's answers, and the products and size it should have.
+"""What an export must show before it is kept: torch's answers, its products and its size.
 
 Every check reads the saved file. A text is always a call of its own here, as it is for the user.
 """

@@ -1,4 +1,4 @@
-"""Label a stream of texts (lines, a file, standard input), also into a file that a killed run goes on with.
+"""Label a stream of texts, also into a file that a killed run goes on with.
 
 Input: plain text (one text per line; for classifiers, `text<TAB>pair` is a pair, for questions
 `question<TAB>context`), or JSONL with `text`, and optionally `id`, `pair` or, for taggers, `words`

@@ -1,4 +1,4 @@
-"""What predicts, and a predictor without torch: the task around a graph, every window a call of its own.
+"""What predicts, and a predictor without torch: every window a call of its own.
 
 A text's answer must not depend on its neighbours, and the scales of dynamic int8 are those of the
 whole call. So nothing is ever padded or put together: each window is one call, of exactly its

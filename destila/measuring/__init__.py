@@ -1,1 +1,1 @@
-"""What a model costs: bytes, milliseconds and memory, each with the conditions it was measured under."""
+"""What a model costs: bytes, milliseconds and memory, each with its conditions."""

@@ -1,4 +1,4 @@
-"""Several models side by side: the protocols that suit them, and a Record without scores of each."""
+"""Several models side by side: protocols that suit them, and a Record without scores of each."""
 
 from __future__ import annotations
 

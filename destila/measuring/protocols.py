@@ -1,4 +1,4 @@
-"""What is timed: the same calls for every model, under protocols that are never mixed in one column.
+"""What is timed: the same calls for every model, under protocols that are never mixed.
 
 real         one text after another, batch 1, from the text to the labels
 real-model   the same texts, the model alone on encoded input

@@ -1,4 +1,4 @@
-"""Texts to measure on: the first ones of a user's file, a sample spread over many, a file of them."""
+"""Texts to measure on: the first of a user's file, a sample spread over many, a file of them."""
 
 from __future__ import annotations
 

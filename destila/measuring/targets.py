@@ -188,7 +188,7 @@ def predictor_target(
 
 
 def required_task(target: TimingTarget) -> tuple[Task, Tokenizer]:
-    """Return task and tokenizer of a model that is to read texts; raise ConfigError for a preset."""
+    """Return task and tokenizer of a model that reads texts; raise ConfigError for a preset."""
     if target.task is None or target.tokenizer is None:
         raise ConfigError(_cannot_read(target))
     return target.task, target.tokenizer

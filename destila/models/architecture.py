@@ -66,7 +66,7 @@ class EncoderConfig(Options):
             )
         if self.own_blocks and self.kind != "albert":
             raise ValueError(
-                f"own_blocks is for albert: in {self.kind} every layer has a block of its own anyhow"
+                f"own_blocks is for albert: in {self.kind} every layer has its own block anyhow"
             )
         if (self.types == 0) != (self.kind == "distilbert"):
             raise ValueError(f"types = {self.types}: distilbert has 0, the other kinds at least 1")

@@ -57,7 +57,7 @@ class OrderHead(nn.Module):
 
 
 class MaskedModel(nn.Module):
-    """An encoder and its masked-language-model head, made by `build_masked_model` and `hf.load_masked`."""
+    """An encoder and its masked-language-model head; see `build_masked_model`."""
 
     labels: tuple[str, ...] = ()
 

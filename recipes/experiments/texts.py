@@ -6,7 +6,8 @@ news    CESS-ESP without its overlap with AnCora, COALAS (train, dev), fake news
         development), news topics, questions on COVID-19 (train)
 wiki    SQuAD-es without XQuAD's paragraphs, InferES, PAWS-X dev
 other   XNLI dev, topics of Argentine laws (train, five sentences a document)
-corpus  a sample of `corpus_es`: 60 lines of every novel, every 25th press conference, every 30th law
+corpus  a sample of `corpus_es`: 60 lines of every novel, every 25th press conference, every 30th
+law
 
 An empty line ends a document. Sentences that are in any dev or test part of a data set are left
 out.

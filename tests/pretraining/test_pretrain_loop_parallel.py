@@ -11,7 +11,8 @@ import sys
 import pytest
 from safetensors.torch import load_file
 
-# epsilon above the noise: without it the optimiser turns a gradient of rounding errors into a full step
+# epsilon above the noise: without it the optimiser turns a gradient of rounding errors into a full
+# step
 OPTIONS = {
     "stages": [{"steps": 50, "length": 10, "rows": 9}],
     "lr": 0.02,

@@ -1,7 +1,7 @@
 """The house in order: small rooms without circles, one name for one thing, constructors that only construct.
 
-What still breaks a rule stands in `pending.txt`, one case a line, and goes when it is mended; a new case fails at
-once.
+What still breaks a rule stands in `pending.txt`, one case a line, and goes when it is mended; a new
+case fails at once.
 """
 
 from __future__ import annotations

@@ -49,8 +49,8 @@ def test_the_names_of_tasks_are_known() -> None:
 def test_nothing_outside_the_room_asks_a_task_for_its_name(modules: list[Any]) -> None:
     """A task says what it is by its properties; a comparison would have to be found again for every new task.
 
-    A data set's `TASK = "tag"` names the task that it needs and is no question; neither are head kinds that a call
-    passes on.
+    A data set's `TASK = "tag"` names the task that it needs and is no question; neither are head
+    kinds that a call passes on.
     """
     others = [m for m in modules if m.room != "tasks" and m.name not in EXCEPT]
     wrong = [

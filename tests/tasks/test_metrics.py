@@ -120,7 +120,8 @@ def test_calibration_error_weights_bins_by_their_size():
 
 
 def test_a_bin_holds_its_upper_edge():
-    # 0.6 = 9/15 belongs to (8/15, 9/15] with 0.58, so their gaps +0.4 and -0.58 cancel inside one bin
+    # 0.6 = 9/15 belongs to (8/15, 9/15] with 0.58, so their gaps +0.4 and -0.58 cancel inside one
+    # bin
     rows = np.array([[0.6, 0.4], [0.58, 0.42]])
     assert metrics.ece(["a", "b"], ("a", "b"), rows) == pytest.approx(0.09)
 

@@ -114,7 +114,7 @@ class StoredFeatures(Sequence[Features]):
 
 
 def _cells(h: Head, units: int) -> np.ndarray:
-    """Number the cells of a window's units in its example's row, i32 [units]."""
+    """Count off the cells of a window's units in its example's row, i32 [units]."""
     # first those before the context, then the context's from where this window starts to read
     cells = np.arange(h.low, h.low + units, dtype=np.int32)
     cells[h.before :] += h.skipped

@@ -21,7 +21,8 @@ SHORT = Packing(length=64)
 def packed(tokenizer: Tokenizer, lines: list[str], copies: int) -> tuple[PackedRows, np.ndarray]:
     """Rows of the lines in many orders, and the number of the run of letters each token is of, -1 for none.
 
-    The numbers come from the text, not from the pieces; both are packed alike because only lengths decide.
+    The numbers come from the text, not from the pieces; both are packed alike because only lengths
+    decide.
     """
     found = []
     for line, pieces in zip(lines, tokenizer.text(lines), strict=True):
