@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from destila.config import RecipeOptions
+from destila.errors import ConfigError
 from destila.progress import Progress, silent
 from destila.study.planning.recipe import read_recipe
 from destila.study.run import StudyResult, run_study
@@ -15,6 +16,14 @@ class Config(RecipeOptions):
 
 
 def run(config: Config, progress: Progress = silent) -> StudyResult:
-    """Distil the students and return the study's report so far."""
+    """Distil the students and return the study's report so far.
+
+    Raises:
+        ConfigError: the recipe has no teachers.
+    """
+    recipe = read_recipe(config.recipe, config.set)
+    if not recipe.teachers:
+        raise ConfigError(f"recipe '{recipe.name}' has no [[teachers]]: give at least one")
+
     # The baseline and fine-tuned students are another command's.
-    return run_study(read_recipe(config.recipe, config.set), progress, methods=("distil",))
+    return run_study(recipe, progress, methods=("distil",))

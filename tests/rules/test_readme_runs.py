@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -20,10 +21,11 @@ from tests.rules.test_readme import FENCE, ROOT, cut_at_pipe
 
 pytestmark = pytest.mark.slow
 
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+CELLS = re.findall(r"^\| `(destila [^`]+)` \|", README, re.MULTILINE)
 LINES = [
     line.split("#")[0].strip()
-    for fence in FENCE.findall((ROOT / "README.md").read_text(encoding="utf-8"))
-    for line in fence.splitlines()
+    for line in [*"\n".join(FENCE.findall(README)).splitlines(), *CELLS]
     if line.startswith("destila ")
 ]
 SMALL_DATA = {"train": 80, "dev": 20, "test": 20, "unlabelled": 10}
@@ -76,7 +78,8 @@ def place(tmp_path, monkeypatch, lines, bpe) -> Path:
     pretraining = Path("recipes") / "start" / "albeto-tiny.toml"
     (tmp_path / pretraining).write_text(small_pretraining(ROOT / pretraining), encoding="utf-8")
     rows = [f'"{line} {i}",{"sí" if i % 2 else "no"}' for i in range(4) for line in lines]
-    Path("data.csv").write_text("\n".join(["text,label", *rows]) + "\n", encoding="utf-8")
+    for name in ("data.csv", "reviews.csv"):
+        Path(name).write_text("\n".join(["text,label", *rows]) + "\n", encoding="utf-8")
     Path("new.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     documents = "\n\n".join(["\n".join(lines)] * 20)
     Path("corpus.txt.zst").write_bytes(zstandard.ZstdCompressor().compress(documents.encode()))
@@ -104,11 +107,14 @@ def test_the_commands_of_the_readme_run(place, monkeypatch, capsys) -> None:
     for line in LINES:
         words = cut_at_pipe(shlex.split(line)[1:])
         if "NAME" in line:
-            first = min(p.name for p in (place / "runs" / "data" / "students").iterdir())
+            first = min(p.name for p in (place / "runs" / "reviews" / "students").iterdir())
             words = [word.replace("NAME", first) for word in words]
         destila(words, monkeypatch)
         out = capsys.readouterr().out
         assert out.strip(), line
         if words[0] == "predict":
-            assert out.count("\n") == len(Path("new.txt").read_text(encoding="utf-8").splitlines())
+            asked = words.count("--text") or len(
+                place.joinpath("new.txt").read_text("utf-8").splitlines()
+            )
+            assert out.count("\n") == asked
     shutil.rmtree(place / "cache")
