@@ -223,10 +223,13 @@ def _print_card(card: Mapping[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    # Sentences to show, or, of a tokenizer, how many lines of text it has read.
     lines = card.get("lines", ())
+    sentences = lines if isinstance(lines, list | tuple) else ()
     rows = card.get("rows")
     if rows is None:
-        rest = {key: value for key, value in card.items() if key not in ("lines", "title")}
+        hidden = ("lines", "title") if sentences else ("title",)
+        rest = {key: value for key, value in card.items() if key not in hidden}
         rows = [{"key": key, "value": value} for key, value in _flat(rest)]
 
     # The columns are the keys of the first row.
@@ -237,8 +240,8 @@ def _print_card(card: Mapping[str, Any]) -> None:
         for row in rows:
             table.add_row(*map(_cell, row.values()))
         Console(width=None if sys.stdout.isatty() else _WIDTH).print(table)
-    for line in lines:
-        print(line)
+    for sentence in sentences:
+        print(sentence)
 
 
 def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
