@@ -32,13 +32,25 @@ NOTE = "<!-- Drawn from the code by `make map`; change it there. -->"
 
 def main() -> None:
     """Write every page, or check that it is up to date."""
-    parser = argparse.ArgumentParser(description="Draw pages of the documentation from the code.")
-    parser.add_argument("--check", action="store_true", help="write nothing; fail if a page is old")
+    files = {PAGES / name: draw for name, draw in pages().items()}
+    write_or_check(files, "Draw pages of the documentation from the code.", "make map")
+
+
+def write_or_check(files: dict[Path, Callable[[], str]], what: str, remedy: str) -> None:
+    """Write files as they are drawn now, or, with `--check`, fail where one is not.
+
+    Args:
+        files: every file and the function that draws it.
+        what: the script does, for its help.
+        remedy: the command that brings them up to date.
+    """
+    parser = argparse.ArgumentParser(description=what)
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if a file is old")
     check = parser.parse_args().check
 
     old = []
-    for name, draw in pages().items():
-        path, text = PAGES / name, draw()
+    for path, draw in files.items():
+        text = draw()
         if check and (not path.exists() or path.read_text(encoding="utf-8") != text):
             old.append(str(path.relative_to(ROOT)))
         elif not check:
@@ -46,7 +58,7 @@ def main() -> None:
             path.write_text(text, encoding="utf-8")
 
     if old:
-        sys.exit(f"not up to date: {', '.join(old)}; run `make map`")
+        sys.exit(f"not up to date: {', '.join(old)}; run `{remedy}`")
 
 
 def pages() -> dict[str, Callable[[], str]]:

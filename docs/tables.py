@@ -10,10 +10,10 @@ Nothing is typed in by hand: a number that is not in `results/*.jsonl` cannot ap
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+from generate import ROOT, write_or_check
 
 from destila import records
 from destila.report.figure import Dot, scatter
@@ -21,7 +21,6 @@ from destila.report.pareto import Point, front
 from destila.report.rows import ReportRow, group_rows
 from destila.report.words import role_name, say_conditions, score_name
 
-ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results"
 BEGIN, END = "<!-- table: drawn by `make tables` -->", "<!-- end of table -->"
 
@@ -52,21 +51,7 @@ text { font: 11px sans-serif; fill: #444 }
 
 def main() -> None:
     """Write the three files, or check that they are up to date."""
-    parser = argparse.ArgumentParser(description="Draw tables of results from the records.")
-    parser.add_argument("--check", action="store_true", help="write nothing; fail if one is old")
-    check = parser.parse_args().check
-
-    old = []
-    for path, draw in files().items():
-        text = draw()
-        if check and (not path.exists() or path.read_text(encoding="utf-8") != text):
-            old.append(str(path.relative_to(ROOT)))
-        elif not check:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-
-    if old:
-        sys.exit(f"not up to date: {', '.join(old)}; run `make tables`")
+    write_or_check(files(), "Draw tables of results from the records.", "make tables")
 
 
 def files() -> dict[Path, Callable[[], str]]:
@@ -101,7 +86,7 @@ def headline() -> str:
     }
 
     lines = [
-        f"| CoNLL-2002, one thread | {score} | MB | ms per text |",
+        f"| CoNLL-2002 | {score} | MB | ms per text |",
         "| --- | ---: | ---: | ---: |",
     ]
     for key, title in titles.items():
@@ -138,7 +123,7 @@ def draw_picture() -> str:
     picture = scatter(
         dots,
         title="Score against milliseconds per text",
-        x_title="ms per text, one thread",
+        x_title="ms per text",
         y_title=score_name(every[0].first.main),
         front=best,
     )
@@ -205,9 +190,12 @@ def megabytes(row: ReportRow) -> str:
 
 
 def milliseconds(row: ReportRow) -> str:
-    """Write the median milliseconds per text; a dash where the model was not timed."""
+    """Write the median milliseconds per text, and the threads where they are not one."""
     latency = row.latency(PROTOCOL)
-    return f"{latency.median_ms:.2f}" if latency else "–"
+    if latency is None:
+        return "–"
+    threads = latency.conditions.threads
+    return f"{latency.median_ms:.2f}" + (f" ({threads} threads)" if threads != 1 else "")
 
 
 if __name__ == "__main__":

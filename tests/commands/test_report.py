@@ -8,44 +8,7 @@ import pytest
 from destila import records
 from destila.commands import report
 from destila.errors import ConfigError, DataError
-from destila.measuring import machine
-from destila.records import Record
-
-
-def record(role, right):
-    where = machine.conditions(
-        device="cpu",
-        threads=1,
-        batch=1,
-        length="x",
-        dtype="float32",
-        backend="torch",
-        warmup=0,
-        repeats=0,
-    )
-    return Record(
-        key=role,
-        study="toy",
-        run=role,
-        role=role,
-        model="tiny",
-        task="classify",
-        dataset="toy",
-        split="test",
-        main="accuracy",
-        scores={"accuracy": right / 4},
-        params=10,
-        size_bytes=40,
-        macs={},
-        latency=(),
-        peak_memory_bytes=0,
-        seed=0,
-        seconds=0.0,
-        conditions=where,
-        config={},
-        code="abc",
-        items=tuple((int(i < right), 1) for i in range(4)),
-    )
+from tests.fixtures.toy_records import toy_record as record
 
 
 def test_a_folder_gets_its_report_beside_the_records(tmp_path):

@@ -3,45 +3,8 @@
 from __future__ import annotations
 
 from destila import records
-from destila.measuring import machine
-from destila.records import Record
 from destila.report.find import find_study
-
-
-def record(role, right):
-    where = machine.conditions(
-        device="cpu",
-        threads=1,
-        batch=1,
-        length="x",
-        dtype="float32",
-        backend="torch",
-        warmup=0,
-        repeats=0,
-    )
-    return Record(
-        key=role,
-        study="toy",
-        run=role,
-        role=role,
-        model="tiny",
-        task="classify",
-        dataset="toy",
-        split="test",
-        main="accuracy",
-        scores={"accuracy": right / 4},
-        params=10,
-        size_bytes=40,
-        macs={},
-        latency=(),
-        peak_memory_bytes=0,
-        seed=0,
-        seconds=0.0,
-        conditions=where,
-        config={},
-        code="abc",
-        items=tuple((int(i < right), 1) for i in range(4)),
-    )
+from tests.fixtures.toy_records import toy_record as record
 
 
 def test_records_kept_elsewhere(tmp_path, monkeypatch):
