@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -22,6 +22,7 @@ from destila.errors import ConfigError
 from destila.plugins import nearest
 
 _REPRODUCTION = "reproduction"
+_LATER = "later"
 
 
 class Options(BaseModel):
@@ -42,6 +43,7 @@ def opt(
     commas: bool = False,
     metavar: str = "",
     reproduction: bool = False,
+    later: bool = False,
     **limits: Any,
 ) -> Any:
     """Declare a field with its help: `lr: float = opt(5e-5, "peak learning rate", gt=0)`.
@@ -55,6 +57,7 @@ def opt(
         commas: on the command line, one list with commas rather than an option given several times.
         metavar: what help shows for its value.
         reproduction: it only reproduces published code; `init` leaves it out.
+        later: it came after results were recorded; at its default no key of a result names it.
         limits: of pydantic: gt, ge, lt, le, min_length, ...
     """
     marks = {
@@ -63,6 +66,7 @@ def opt(
         "commas": commas,
         "metavar": metavar,
         _REPRODUCTION: reproduction,
+        _LATER: later,
     }
     hints: dict[str, Any] = {key: value for key, value in marks.items() if value}
     return Field(default, description=help, json_schema_extra=hints or None, **limits)
@@ -119,6 +123,36 @@ def fingerprint(*parts: Any) -> str:
     plain = [p.model_dump(mode="json") if isinstance(p, BaseModel) else p for p in parts]
     text = json.dumps(plain, sort_keys=True, ensure_ascii=False, default=str)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def key_values(options: BaseModel, *, exclude: Collection[str] = ()) -> dict[str, Any]:
+    """Return the values of options that name a result.
+
+    A field marked `later` is left out at its default, at any depth, so that a new option renames no
+    older result.
+
+    Args:
+        options: filled.
+        exclude: fields of the options themselves that change no result.
+    """
+    values = {}
+    for name, field in type(options).model_fields.items():
+        value = getattr(options, name)
+        later = isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get(_LATER)
+        if name not in exclude and not (later and value == field.default):
+            values[name] = _key_value(value)
+    return values
+
+
+def _key_value(value: Any) -> Any:
+    """Return a value of options, or of what they hold, as a key names it."""
+    if isinstance(value, BaseModel):
+        return key_values(value)
+    if isinstance(value, dict):
+        return {key: _key_value(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_key_value(each) for each in value]
+    return value
 
 
 def to_toml(config: BaseModel, *, help: bool = True, reproduction: bool = True) -> str:

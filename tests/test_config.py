@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import model_validator
 
-from destila.config import Options, build_config, fingerprint, load_config, opt, to_toml
+from destila.config import Options, build_config, fingerprint, key_values, load_config, opt, to_toml
 from destila.errors import ConfigError
 
 
@@ -230,3 +230,24 @@ def test_what_cannot_be_extended_is_said(text, said, tmp_path):
     (tmp_path / "broken.toml").write_text("title = ")
     with pytest.raises(ConfigError, match=said):
         load_config(Net, tmp_path / "a.toml")
+
+
+def test_a_later_option_renames_no_result_at_its_default():
+    class Older(Options):
+        rate: float = opt(1.0, "a rate")
+        layers: tuple[Layer, ...] = opt((Layer(name="x"),), "tables")
+
+    class LaterLayer(Layer):
+        depth: int = opt(2, "a depth", later=True)
+
+    class Newer(Older):
+        head_rate: float | None = opt(None, "another rate", later=True)
+        layers: tuple[LaterLayer, ...] = opt((LaterLayer(name="x"),), "tables")
+
+    older = fingerprint(key_values(Older()))
+    assert older == fingerprint(Older()) == fingerprint(key_values(Newer()))
+    assert fingerprint(key_values(Newer(head_rate=2.0))) != older
+    assert fingerprint(key_values(Newer(layers=(LaterLayer(name="x", depth=3),)))) != older
+    assert "head_rate" not in key_values(Newer()) and "rate" not in key_values(
+        Newer(), exclude={"rate"}
+    )

@@ -27,9 +27,10 @@ class Key:
         values = {}
         for field in fields(self):
             value = getattr(self, field.name)
-            # `model_dump`, so that options count by their values.
             if field.default is MISSING or value != field.default:
-                values[field.name] = value.model_dump() if isinstance(value, BaseModel) else value
+                # Options count by their values.
+                options = isinstance(value, BaseModel)
+                values[field.name] = config.key_values(value) if options else value
 
         return config.fingerprint(type(self).__name__, values)
 

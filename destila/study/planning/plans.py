@@ -16,6 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from destila import config
 from destila.errors import ConfigError
 from destila.losses.weighted import build_loss
 from destila.models.weights import weights_fingerprint
@@ -116,10 +117,10 @@ class TrainPlan:
         # How often the state is saved changes no result, so it is no part of the key.
         return RunKey(
             data=self.study.key,
-            model=self.spec.model_dump(exclude=HOW_TRAINED),
+            model=config.key_values(self.spec, exclude=HOW_TRAINED),
             weights=weights_fingerprint(model) if model else "",
             tokenizer=named,
-            options=self.options.model_dump(exclude={"save_minutes"}),
+            options=config.key_values(self.options, exclude={"save_minutes"}),
             seed=self.seed,
             terms=self.terms,
             code=_own_terms(self.terms),

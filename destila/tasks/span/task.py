@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from destila.config import build_config
+from destila.config import build_config, key_values
 from destila.errors import ConfigError, DataError
 from destila.tasks import metrics
 from destila.tasks.span import answer_scores
@@ -104,7 +104,7 @@ class SpanTask(Task):
 
     def settings(self) -> dict[str, Any]:
         """Return the `span` table, its plan of windows settled."""
-        return self.options.model_dump()
+        return key_values(self.options)
 
     def facts(self) -> dict[str, Any]:
         """Return the `span` table, without which texts would be read in other windows."""
