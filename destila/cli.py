@@ -3,9 +3,12 @@
 A command is one file with `Config` (its options: name, type, default, help), `run(config)`, a first
 line that is its help, `PANEL`, and where the plain card will not do, `show(result)`. Options are
 made from `Config` here, so none is declared twice. Only the command that is called is imported.
+`RESUMES = True` says that the same command goes on after it was stopped; the name of an option,
+that it does so with that option.
 
-Exit 0 done, 1 our error (one line, no traceback), 2 wrong usage. `--json` prints one JSON object
-and nothing else on standard output; progress and notes go to standard error.
+Exit 0 done, 1 our error (one line, no traceback) or a result that names what `failed`, 2 wrong
+usage, 130 and 143 stopped by Ctrl-C or SIGTERM (one line). `--json` prints one JSON object and
+nothing else on standard output; progress and notes go to standard error.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ import typer
 
 from destila import plugins
 from destila.errors import DestilaError
+from destila.stopping import RememberedProgress, Stopped, catching_signals
 from destila.version import __version__
 
 if TYPE_CHECKING:
@@ -37,9 +41,13 @@ _WIDTH = 160
 
 
 def main() -> None:
-    """Run the command line; turn our errors into one line and exit code 1."""
+    """Run the command line; turn our errors and signals into one line and an exit code."""
     try:
-        make_app(sys.argv[1:])(prog_name="destila")
+        with catching_signals():
+            make_app(sys.argv[1:])(prog_name="destila")
+    except Stopped as error:
+        _print_error(error)
+        sys.exit(error.code)
     except (DestilaError, OSError) as error:
         if isinstance(error, BrokenPipeError):  # the reader of a pipe has gone: `| head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -120,16 +128,35 @@ def _run(module: ModuleType, options: dict[str, Any], *, as_json: bool) -> None:
     config = build_config(module.Config, given, where="command line")
     takes_progress = "progress" in inspect.signature(module.run).parameters
 
-    with bar(as_json or logging.getLogger("destila").level == logging.ERROR) as progress:
-        result = module.run(config, progress) if takes_progress else module.run(config)
+    try:
+        with bar(as_json or logging.getLogger("destila").level == logging.ERROR) as drawn:
+            progress = RememberedProgress(drawn)
+            result = module.run(config, progress) if takes_progress else module.run(config)
 
-    if isinstance(result, Iterator):  # answers, one after the other as they come
-        for item in result:
-            _print_json(item)
-    elif as_json:
+        if isinstance(result, Iterator):  # answers, one after the other as they come
+            for item in result:
+                _print_json(item)
+    except Stopped as error:
+        # Where it was stopped, and what the same command does.
+        resumes = getattr(module, "RESUMES", False)
+        if isinstance(resumes, str):  # only with that option
+            resumes = getattr(config, resumes) is not None
+        then = "the same command goes on" if resumes else "nothing is left half written"
+        error.args = (f"stopped{progress.place()}; {then}",)
+        raise
+
+    if isinstance(result, Iterator):
+        return
+    if as_json:
         _print_json(result)
     elif result is not None:
         _print_card(module.show(result) if hasattr(module, "show") else result)
+
+    # Some of the work failed, and the rest was worth showing.
+    if isinstance(result, Mapping) and result.get("failed"):
+        for line in result["failed"]:
+            print(f"failed: {line}", file=sys.stderr)
+        raise typer.Exit(1)
 
 
 def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
@@ -206,11 +233,13 @@ def _print_json(value: Any) -> None:
     print(json.dumps(value, ensure_ascii=False, default=str))
 
 
-def _print_error(error: Exception) -> None:
+def _print_error(error: BaseException) -> None:
     """Print an error as one line, or as one object."""
     message = " ".join(line.strip() for line in str(error).splitlines())
     if "--json" in sys.argv:
         _print_json({"error": {"kind": type(error).__name__, "message": message}})
+    elif isinstance(error, Stopped):
+        print(message, file=sys.stderr)
     else:
         print(f"error: {message}", file=sys.stderr)
 

@@ -143,7 +143,8 @@ def replacing(path: str | Path, *, folder: bool = False) -> Iterator[Path]:
     """Hand out a temporary path that takes the place of `path` when the block ends well.
 
     A kill or an error leaves what was there before. The temporary path lies beside `path`, so that
-    the last step is one rename on one disk.
+    the last step is one rename on one disk. What a kill leaves under its name goes when the same
+    path is written again.
 
     Args:
         path: the file or folder to write; the folder above it is made when it is missing.
@@ -151,23 +152,79 @@ def replacing(path: str | Path, *, folder: bool = False) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-
-    try:
-        if folder:
-            temporary.mkdir()
+    with _own_temporary(path, folder=folder) as temporary:
+        try:
             yield temporary
-            _put_folder(temporary, path)
-        else:
-            yield temporary
+            if folder:
+                # The older folder gets the temporary name, which nobody else may then take.
+                with _try_lock(path):
+                    _put_folder(temporary, path)
+                    shutil.rmtree(temporary, ignore_errors=True)
+                return
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
             temporary.replace(path)
+        finally:
+            if folder:
+                shutil.rmtree(temporary, ignore_errors=True)
+            else:
+                temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _own_temporary(path: Path, *, folder: bool) -> Iterator[Path]:
+    """Hand out an empty file or folder beside a path that no other process writes.
+
+    It is `.NAME.tmp`, so that the next one finds what a kill has left there, and a name of its own
+    where another process holds that one at this moment.
+    """
+    usual = path.with_name(f".{path.name}.tmp")
+    usual.mkdir(exist_ok=True) if folder else usual.touch()
+    with _try_lock(usual) as held:
+        if held:
+            # What lies there was left by a kill: of those who hold a lock none is dead.
+            _empty(usual)
+            yield usual
+            return
+
+    own = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    own.mkdir() if folder else own.touch(exist_ok=False)
+    yield own
+
+
+@contextmanager
+def _try_lock(place: Path) -> Iterator[bool]:
+    """Hold a file or folder unless another process does; yield whether this one holds it."""
+    if sys.platform == "win32":  # no flock
+        yield False
+        return
+
+    import fcntl
+
+    try:
+        handle = os.open(place, os.O_RDONLY)
+    except FileNotFoundError:  # renamed by another process, or never there
+        yield False
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Another process may have renamed it since it was opened.
+        held = place.exists() and os.fstat(handle).st_ino == place.stat().st_ino
+    except BlockingIOError:
+        held = False
+    try:
+        yield held
     finally:
-        if folder:
-            shutil.rmtree(temporary, ignore_errors=True)
-        else:
-            temporary.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _empty(place: Path) -> None:
+    """Remove the content of a file or folder."""
+    if not place.is_dir():
+        os.truncate(place, 0)
+        return
+    for old in place.iterdir():
+        shutil.rmtree(old) if old.is_dir() else old.unlink()
 
 
 def write_text(path: str | Path, text: str) -> None:

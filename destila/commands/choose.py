@@ -10,9 +10,11 @@ from destila.study.checks import check_study
 from destila.study.planning.data import load_study
 from destila.study.planning.plans import list_teachers
 from destila.study.planning.recipe import read_recipe
+from destila.study.run import holding
 from destila.study.training import make_ready
 
 PANEL = "A study"
+RESUMES = True
 
 
 class Config(RecipeOptions):
@@ -32,7 +34,8 @@ def run(config: Config, progress: Progress = silent) -> dict[str, Any]:
 
     # A teacher without a head for these labels is fine-tuned before it can be scored.
     teachers = list_teachers(study)
-    make_ready(study, teachers, progress)
+    with holding(study):
+        make_ready(study, teachers, progress)
 
     # How far behind: a loss is better when it is lower, a score when it is higher.
     ranked = teachers.ranked()

@@ -9,6 +9,7 @@ from destila.corpus.build_corpus import build_corpus, read_corpus_options
 from destila.progress import Progress, silent
 
 PANEL = "Raw text"
+RESUMES = True
 
 
 class Config(Options):

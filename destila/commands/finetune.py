@@ -8,6 +8,7 @@ from destila.study.planning.recipe import read_recipe
 from destila.study.run import StudyResult, run_study
 
 PANEL = "A study"
+RESUMES = True
 
 
 class Config(RecipeOptions):

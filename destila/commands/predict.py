@@ -16,6 +16,7 @@ from destila.inference.label_texts import label_into_file, label_texts
 from destila.progress import Progress, silent
 
 PANEL = "A finished model"
+RESUMES = "out"
 
 
 class Config(Options):

@@ -26,6 +26,7 @@ from destila.training import kept_memory
 from destila.training.processes import processes
 
 PANEL = "Raw text"
+RESUMES = True
 
 
 class Config(RecipeOptions):

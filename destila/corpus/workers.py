@@ -23,6 +23,7 @@ from destila.corpus.chunks import Chunk, ChunkOptions, make_chunk
 from destila.corpus.documents import documents
 from destila.errors import DataError
 from destila.files import replacing, write_text
+from destila.stopping import ignore_interrupts
 from destila.tokenizer.tokenizer import Tokenizer, load_tokenizer
 from destila.tokenizer.word_cache import WordCache
 
@@ -208,6 +209,7 @@ def _tokenizer(folder: str) -> tuple[Tokenizer, WordCache]:
 def _begin() -> None:
     """Set up a worker: one of as many as there are cores, so the library's threads are off."""
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    ignore_interrupts()
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

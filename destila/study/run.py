@@ -11,11 +11,13 @@ it stopped, and a recipe that gained a student costs that student alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from destila import config
-from destila.files import write_json, write_text
+from destila.files import locked, waiting, write_json, write_text
 from destila.measuring import machine
 from destila.progress import Progress, silent
 from destila.report.write import write_report
@@ -27,6 +29,8 @@ from destila.study.planning.recipe import Recipe
 from destila.study.recording import record_baseline, record_teacher, student_record
 from destila.study.training import train, train_teachers
 from destila.training.processes import processes
+
+log = logging.getLogger(__name__)
 
 StudyResult = dict[str, Any]
 """What the command line shows of a study: `study`, `report`, `page`, `rows` and `lines`."""
@@ -61,6 +65,16 @@ def run_study(
     study = load_study(recipe)
     check_study(study)
 
+    with holding(study):
+        return _run(study, progress, methods, tested=tested)
+
+
+def _run(
+    study: Study, progress: Progress, methods: Sequence[Method], *, tested: bool
+) -> StudyResult:
+    """Do what `run_study` does with a study that no other process works on."""
+    recipe = study.recipe
+
     # Nothing is trained to plan: teachers are known by their keys until they are ready.
     teachers = list_teachers(study, methods)
     plans = plan_students(study, teachers, methods)  # one per seed, student and method
@@ -87,6 +101,26 @@ def run_study(
             study.reuse_record(plan.key)
 
     return report_study(study, tested=tested)
+
+
+@contextmanager
+def holding(study: Study) -> Iterator[None]:
+    """Hold a study's folder, so that no other process trains in it; wait for one that does.
+
+    What the other one has finished by then is not done again.
+    """
+    # Of several processes that train together, the first one holds it for all.
+    if not processes().is_main_process:
+        processes().wait_for_everyone()
+        study.read_again()
+        yield
+        return
+
+    study.folder.mkdir(parents=True, exist_ok=True)
+    with locked(study.folder / ".lock", waiting(log, "works", study.folder)):
+        processes().wait_for_everyone()
+        study.read_again()
+        yield
 
 
 def save_recipe(study: Study) -> None:

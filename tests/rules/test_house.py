@@ -31,6 +31,7 @@ PLUG_IN_NAMES = {
     "run",
     "show",
     "PANEL",
+    "RESUMES",
 }
 BANNED = {"found", "said", "told", "heard", "mine", "theirs"}
 WRITERS = {

@@ -21,6 +21,7 @@ ROWS = (
         "model_folder",
         "cpu",
         "progress",
+        "stopping",
         "version",
     ),
     ("tokenizer", "losses", "baselines", "formats"),

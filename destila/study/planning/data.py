@@ -102,6 +102,11 @@ class Study:
         records.append_record(self.records_path, record)
         self.recorded[record.key] = record
 
+    def read_again(self) -> None:
+        """Read the records again, which another process may have added to."""
+        self.recorded.clear()
+        self.recorded.update(_recorded(self.recipe))
+
     def reuse_record(self, key: str) -> None:
         """Write a record again when another took its place: a recipe was changed back."""
         # The report shows the last record of each row.
@@ -135,15 +140,20 @@ def load_study(recipe: Recipe, *, needs: Sequence[str] = SPLITS) -> Study:
     # Windows, tokenizers and unlabelled texts are made when they are first asked for.
     task = task_of(dataset.task, recipe.model_dump())
     folder = recipe.folder / "tokenizers"
-    path = _records_path(recipe)
     return Study(
         recipe=recipe,
         dataset=dataset,
         task=task,
         encodings=Encodings(dataset, task, max_length=recipe.max_length, folder=folder),
         unlabelled=UnlabelledTexts(dataset),
-        recorded={r.key: r for r in records.read_records(path)} if path.exists() else {},
+        recorded=_recorded(recipe),
     )
+
+
+def _recorded(recipe: Recipe) -> dict[str, Record]:
+    """Return the records of a study by their keys, the newest last."""
+    path = _records_path(recipe)
+    return {r.key: r for r in records.read_records(path)} if path.exists() else {}
 
 
 def _records_path(recipe: Recipe) -> Path:

@@ -198,9 +198,9 @@ class Teachers:
         # Equal texts were perhaps asked about in another study, which shares the cache. Of those
         # that are missing, the first ones tell how long the others will take.
         missing = [examples[i] for i in cache.missing(examples)]
-        if missing:
-            started = time.monotonic()
-            asked = cache.fill(missing[:_TIMED_TEXTS], predictor.logits)
+        started = time.monotonic()
+        asked = cache.fill(missing[:_TIMED_TEXTS], predictor.logits)
+        if asked:  # 0 too where another process filled them while this one waited for its turn
             seconds = (time.monotonic() - started) / asked
             need = estimate_cache(missing, classes, dtype, seconds)
             log.info(
@@ -212,14 +212,12 @@ class Teachers:
             )
 
         # The others; what is cached by now is skipped.
-        cache.fill(
+        asked += cache.fill(
             examples,
             predictor.logits,
             progress=lambda done, total: progress("teacher outputs", done, total),
         )
-        log.info(
-            "teacher calls: %d (of %d texts, the others were cached)", len(missing), len(examples)
-        )
+        log.info("teacher calls: %d (of %d texts, the others were cached)", asked, len(examples))
         return cache.rows(examples)
 
     def _load(self, teacher: RankedTeacher) -> Teacher:
