@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_
 import typer
 
 from destila import plugins
-from destila.errors import DestilaError
+from destila.errors import DestilaError, explain_missing
 from destila.stopping import RememberedProgress, Stopped, catching_signals
 from destila.version import __version__
 
@@ -53,6 +53,12 @@ def main() -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(0)
         _print_error(error)
+        sys.exit(1)
+    except ModuleNotFoundError as error:  # a command is imported with all that it needs
+        missing = explain_missing(error)
+        if missing is None:
+            raise
+        _print_error(missing)
         sys.exit(1)
 
 

@@ -18,6 +18,32 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
+EXTRAS = {
+    "accelerate": "train",
+    "huggingface_hub": "train",
+    "onnx": "train",
+    "safetensors": "train",
+    "torch": "train",
+    "transformers": "train",
+    "zstandard": "train",
+    "jinja2": "report",
+    "fastapi": "serve",
+    "prometheus_client": "serve",
+    "starlette": "serve",
+    "uvicorn": "serve",
+    "nncf": "openvino",
+    "openvino": "openvino",
+    "pyarrow": "corpus",
+    "rensa": "corpus",
+    "gensim": "pretrain",
+    "ray": "ray",
+    "pycrfsuite": "baseline",
+    "scipy": "baseline",
+    "sklearn": "baseline",
+    "sklearn_crfsuite": "baseline",
+}
+"""The extra of `pyproject.toml` that installs a package, by the name it is imported by."""
+
 
 class DestilaError(Exception):
     """Root of every error that is the input's fault rather than ours."""
@@ -63,7 +89,15 @@ def require(module: str, extra: str) -> ModuleType:
         # The package is there, and lacks something itself: that error says more than ours.
         if error.name != module.split(".")[0]:
             raise
+        raise _missing(module, extra) from error
 
-        raise MissingExtraError(
-            f"this needs the package '{module}': pip install 'destila[{extra}]'"
-        ) from error
+
+def explain_missing(error: ModuleNotFoundError) -> MissingExtraError | None:
+    """Return the error that says which extra installs a missing package; None for another one."""
+    package = (error.name or "").split(".")[0]
+    return _missing(package, EXTRAS[package]) if package in EXTRAS else None
+
+
+def _missing(package: str, extra: str) -> MissingExtraError:
+    """Make the one line for a package that is not installed."""
+    return MissingExtraError(f"this needs the package '{package}': pip install 'destila[{extra}]'")

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import torch
 from pydantic import field_validator
 
 from destila.config import Options, opt
 from destila.cpu import available as threads_available
-from destila.measuring.latency import using_threads
 from destila.measuring.measure_models import comparison_rows, measure_models, plan_protocols
+from destila.measuring.open_target import open_target, using_torch_threads
 from destila.measuring.sample_texts import spread, texts_of
-from destila.measuring.targets import open_target
 from destila.records import record_to_json
 from destila.tasks import task_of
 from destila.types import Example
@@ -71,7 +69,7 @@ def run(arguments: Config) -> dict[str, Any]:
     """
     threads = arguments.threads or threads_available()
     # Every model runs with the same threads, from loading on.
-    with using_threads(threads, torch.get_num_threads, torch.set_num_threads) as used:
+    with using_torch_threads(arguments.models, threads) as used:
         targets = [
             open_target(
                 name,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-import torch
-
 from destila import config
+from destila.errors import require
 from destila.measuring import machine, memory, protocols
 from destila.measuring.energy import energy_of
 from destila.measuring.latency import PAPERS_LENGTH, ratios_to_first
@@ -95,7 +95,7 @@ def measure_models(
     latencies: list[list[Latency]] = [[] for _ in targets]
     ratios: list[dict[str, Any]] = []
 
-    with torch.inference_mode():
+    with _without_gradients(targets):
         # All models take turns, protocol by protocol.
         for protocol in plan:
             times, timed = protocols.time_protocol(
@@ -139,6 +139,14 @@ def comparison_rows(result: Mapping[str, Any]) -> list[dict[str, Any]]:
                 row["times faster"] = f"{ratio['speed_up']:.2f} {interval}"
             rows.append(row)
     return sorted(rows, key=lambda row: row["protocol"])
+
+
+def _without_gradients(targets: Sequence[TimingTarget]) -> AbstractContextManager[None]:
+    """Return what switches torch's gradients off, where a target is torch's."""
+    if all(target.backend != "torch" for target in targets):
+        return nullcontext()
+    mode: AbstractContextManager[None] = require("torch", "train").inference_mode()
+    return mode
 
 
 def _energy(target: TimingTarget, examples: Sequence[Example], repeats: int) -> dict[str, Any]:

@@ -22,7 +22,8 @@ from destila.measuring.protocols import (
     Protocol,
     describe_lengths,
 )
-from destila.measuring.targets import TimingTarget, preset_target
+from destila.measuring.targets import TimingTarget
+from destila.measuring.torch_targets import preset_target
 from destila.models.macs import count_macs
 from destila.models.presets import PRESETS, count_parameters
 from destila.tokenizer.train import learn

@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,16 @@ from destila.report.section import Section
 from destila.report.tradeoff import Axis, Marked, axes, best_baseline
 from destila.report.words import NONE, in_megabytes, points, role_name, score_name
 
+NO_PAGE = "no page without jinja2: pip install 'destila[report]'"
+"""What is said where the page cannot be drawn."""
+
 _CROWD = 10  # dots that can all be labelled
 _NUMBER = re.compile(r"^[+-]?\d[\d,]*(\.\d+)?")
+
+
+def can_draw() -> bool:
+    """Tell whether the optional package that sets pages is installed."""
+    return find_spec("jinja2") is not None
 
 
 def study_page(

@@ -29,12 +29,11 @@ def write_report(
 
     Returns:
         study, report and page (paths), rows (see `table.terminal_rows`), lines to show. Without
-        jinja2 the page of pre-trainings is None.
+        jinja2 there is no page: None.
 
     Raises:
         ConfigError: there is no such study, or `out` cannot be written.
         DataError: it has no records yet, or a damaged one.
-        MissingExtraError: jinja2 is not installed; the Markdown is there.
     """
     chosen = Path(out) if out else None
 
@@ -47,21 +46,25 @@ def write_report(
                 )
             return _write_pretrainings(folder, runs, chosen)
 
-    # The Markdown is written before the page, which needs an optional package.
     files = find_study(study, chosen.parent if chosen else None)
     target = chosen or _default_place(files.source)
-    markdown, html = target.with_suffix(".md"), target.with_suffix(".html")
+    markdown = target.with_suffix(".md")
     _write(markdown, table.study_markdown(files.records, files.name, beside=against))
-    _write(html, page.study_page(files.records, files.name, files.folder, beside=against))
+
+    # The page needs an optional package, and the Markdown does not wait for it.
+    html = None
+    if page.can_draw():
+        html = target.with_suffix(".html")
+        _write(html, page.study_page(files.records, files.name, files.folder, beside=against))
 
     # The terminal shows the conclusions, and where to read on.
     verdicts = sections.verdicts(group_rows(files.records))
     return {
         "study": files.name,
         "report": str(markdown),
-        "page": str(html),
+        "page": str(html) if html else None,
         "rows": table.terminal_rows(files.records),
-        "lines": [*verdicts, f"report: {markdown}", f"page: {html}"],
+        "lines": [*verdicts, f"report: {markdown}", f"page: {html}" if html else page.NO_PAGE],
     }
 
 

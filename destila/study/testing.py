@@ -19,7 +19,8 @@ from destila.measuring import machine, memory, protocols
 from destila.measuring.latency import PAPERS_LENGTH, using_threads
 from destila.measuring.protocols import Protocol
 from destila.measuring.sample_texts import spread
-from destila.measuring.targets import TimingTarget, predictor_target
+from destila.measuring.targets import TimingTarget
+from destila.measuring.torch_targets import predictor_target
 from destila.records import Cost, Latency, Provenance, Record, SplitScores, record_of
 from destila.study.planning.data import Study
 from destila.types import Example, Prediction

@@ -3,11 +3,12 @@ from __future__ import annotations
 import json
 
 import pytest
+import torch
 
 from destila import records
 from destila.commands import export, measure
 from destila.errors import ConfigError, DataError
-from destila.measuring import protocols, sample_texts, targets
+from destila.measuring import open_target, protocols, sample_texts
 from destila.models import heads, presets, store
 from destila.models.architecture import EncoderConfig
 
@@ -119,7 +120,7 @@ def test_several_models_are_compared_with_the_first(folder, tmp_path):
 
 
 def test_windows_too_short_for_the_specials_are_refused(folder):
-    model = targets.open_target(str(folder), task="tag", labels=3, threads=1)
+    model = open_target.open_target(str(folder), task="tag", labels=3, threads=1)
     with pytest.raises(ConfigError, match="length = 2"):
         protocols.fixed_length([model], sample_texts.texts_of(__file__, pairs=False), 2, 1)
 
@@ -131,7 +132,7 @@ def test_a_model_is_opened_several_times_to_know_its_load_time(folder):
 
 
 def test_a_gpu_that_is_not_there_is_said(folder, monkeypatch):
-    monkeypatch.setattr(targets.torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ConfigError, match="finds no GPU"):
         measure.run(measure.Config(models=(str(folder),), device="cuda", **QUICK))
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from destila.errors import DataError
 from destila.files import write_text
 from destila.pretraining.data.word_order import READS_ORDER
+from destila.report.page import NO_PAGE, can_draw
 from destila.report.pretraining import pretraining_page
 from destila.report.pretraining.pretraining_log import (
     PRETRAIN_SCORES,
@@ -52,8 +52,8 @@ def write_pretrain_report(folder: Path, out: Path | None = None) -> list[Path]:
     # The Markdown does not wait for the optional package.
     path = (out or folder / "report").with_suffix(".md")
     write_text(path, pretrain_markdown(runs, folder.name))
-    if find_spec("jinja2") is None:
-        log.info("no page without jinja2: pip install 'destila[report]'")
+    if not can_draw():
+        log.info(NO_PAGE)
         return [path]
 
     page = path.with_suffix(".html")
