@@ -29,7 +29,7 @@ TEXT = "María García trabaja en el Banco de España, en Sevilla, desde 1998."
 SAY = "import time; print('at', time.monotonic())"
 STARTS = {
     "empty": SAY,
-    "python": f"import sys, destila; next(destila.load(sys.argv[1]).predict([{TEXT!r}])); {SAY}",
+    "python": f"import sys, destila; destila.load(sys.argv[1]).predict({TEXT!r}); {SAY}",
     "command": f"""
 import atexit, sys
 folder = sys.argv[1]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from destila.inference.labeller import Labeller
+    from destila.objects.finished_model import FinishedModel
     from destila.study.intake.distil_data import FinishedStudy
     from destila.study.planning.recipe import Recipe
 
@@ -44,8 +44,8 @@ __all__ = [
 ]
 
 
-def load(folder: str | Path, *, threads: int | None = None) -> Labeller:
-    """Return the model in a folder, ready to label: `load("best").predict(["Vivo en Sevilla."])`.
+def load(folder: str | Path, *, threads: int | None = None) -> FinishedModel:
+    """Return the model in a folder, ready to label: `load("best").predict("Vivo en Sevilla.")`.
 
     A folder of `destila export` runs in onnxruntime or OpenVINO, without torch; one with weights
     runs in torch.
@@ -57,9 +57,11 @@ def load(folder: str | Path, *, threads: int | None = None) -> Labeller:
     Raises:
         ModelError: the folder has no task head with label names, or is damaged.
     """
-    from destila.inference.labeller import Labeller  # loads onnxruntime or torch: only when needed
+    from destila.objects.finished_model import (
+        FinishedModel,
+    )  # loads onnxruntime or torch: only when needed
 
-    return Labeller(folder, threads=threads)
+    return FinishedModel(folder, threads=threads)
 
 
 def distil(

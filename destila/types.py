@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from destila.results import Result
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -344,10 +346,8 @@ class Task(Protocol):
     ) -> list[Prediction]:
         """Make predictions from rows."""
 
-    def to_json(
-        self, example: Example, prediction: Prediction, labels: Sequence[str]
-    ) -> dict[str, Any]:
-        """Write a prediction as the documented object that `destila predict` prints."""
+    def to_result(self, example: Example, prediction: Prediction, labels: Sequence[str]) -> Result:
+        """Make what a user gets of a prediction; `to_dict` of it is what `predict` prints."""
 
     def loss(
         self, examples: Sequence[Example], rows: Sequence[Any], labels: Sequence[str]

@@ -39,7 +39,7 @@ def test_five_lines_lead_from_a_file_to_answers(reviews, untrained):
     answers = model.predict(["Quiero un vuelo a Bogotá", "La actriz salva el guion"])
 
     assert [row["model"] for row in study.table]
-    assert all(answer["label"] in LABELS for answer in answers)
+    assert all(answer.label in LABELS for answer in answers)
     assert {record.role for record in study.records} >= {"teacher", "distilled"}
 
 

@@ -124,4 +124,5 @@ def _label_from(
     # Texts that are labelled already are read, so that numbers stay, but not asked about.
     pairs = labeller.predictor.task.has_pairs
     texts = read_texts(source, jsonl=jsonl, where=file or "standard input", pairs=pairs)
-    return labeller.predict(islice(texts, skip, None), first=skip)
+    answers = labeller.answers(islice(texts, skip, None), first=skip)
+    return (answer.to_dict() for answer in answers)

@@ -16,6 +16,7 @@ from destila.errors import require
 from destila.inference.exported import is_exported
 from destila.inference.predictor import Predictor, RuntimePredictor
 from destila.model_folder import FolderInfo, read_folder
+from destila.results import Result
 from destila.tasks import task_of_folder
 
 TEXTS_AT_ONCE = 256
@@ -43,10 +44,8 @@ class Labeller:
         """Label names in the order of the model's classes."""
         return self.predictor.labels
 
-    def predict(
-        self, texts: Iterable[str | dict[str, Any]], *, first: int = 0
-    ) -> Iterator[dict[str, Any]]:
-        """Yield one object per text (see docs/reference/json.md), in order, read lazily.
+    def answers(self, texts: Iterable[str | dict[str, Any]], *, first: int = 0) -> Iterator[Result]:
+        """Yield what the model says of each text, in order, read lazily.
 
         Args:
             texts: strings, or dicts with `text` (or `words`) and optionally `id` and `pair`.
@@ -62,7 +61,7 @@ class Labeller:
 
             predictions = self.predictor.predict(examples)
             for example, prediction in zip(examples, predictions, strict=True):
-                yield task.to_json(example, prediction, self.labels)
+                yield task.to_result(example, prediction, self.labels)
 
 
 def _load_torch(info: FolderInfo) -> Predictor:

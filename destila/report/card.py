@@ -220,10 +220,7 @@ def _with_destila(info: CardInfo) -> str:
     # A task of single texts or pairs shows the single text and mentions the pair.
     either = task is not None and task.has_pairs and alone
     pairs = '  # a pair: {"text": ..., "pair": ...}' if either else ""
-    return (
-        'import destila\nmodel = destila.load("FOLDER")\n'
-        f"print(list(model.predict([{text}]))){pairs}"
-    )
+    return f'import destila\nmodel = destila.load("FOLDER")\nprint(model.predict({text})){pairs}'
 
 
 def _with_transformers(task: Task, weights: str) -> str:

@@ -21,7 +21,7 @@ from destila.inference.exported import is_exported
 from destila.inference.labeller import Labeller
 
 Item = str | dict[str, Any]
-"""A text, or an object with its parts, as `Labeller.predict` takes them."""
+"""A text, or an object with its parts, as `Labeller.answers` takes them."""
 
 
 class QueueFullError(Exception):
@@ -126,8 +126,8 @@ class WorkerPool:
                 continue  # its request has gone
             # A text that cannot be labelled fails its own job; the thread goes on with the next.
             try:
-                answers = labellers[job.model].predict([job.item], first=job.number)
-                job.answer.set_result(next(answers))
+                answers = labellers[job.model].answers([job.item], first=job.number)
+                job.answer.set_result(next(answers).to_dict())
             except (DestilaError, ValueError) as error:
                 job.answer.set_exception(error)
 

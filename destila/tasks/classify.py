@@ -2,8 +2,7 @@
 
 A task is one object with three parts: from a text to windows (`encode`), from a model's logits to
 scores (`join_windows`, `decode`, `score`), and what training compares (`signal`, `targets`). This
-is
-the simplest of them: one window per example, one unit per window, one label per unit.
+is the simplest of them: one window per example, one unit per window, one label per unit.
 
 Texts are truncated, the longest of a pair first as the published systems do, and the encoding
 counts how often.
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from destila.results import LabelResult
 from destila.tasks import metrics
 from destila.tasks.classes import CHUNK, best_classes, check_length, class_id, gold_loss
 from destila.tasks.user_rows import string_of
@@ -132,18 +132,18 @@ class ClassifyTask(Task):
         """Choose one label per example, with its distribution."""
         return best_classes(rows, labels)
 
-    def to_json(
+    def to_result(
         self, example: Example, prediction: Prediction, labels: Sequence[str]
-    ) -> dict[str, Any]:
-        """Write a prediction as the documented object: text, label and every probability."""
+    ) -> LabelResult:
+        """Make the label of a text, with every probability."""
         chances = zip(labels, prediction.probabilities[0], strict=True)
-        return {
-            "id": example.id,
-            "text": example.text,
-            **({} if example.pair is None else {"pair": example.pair}),
-            "label": prediction.labels[0],
-            "probabilities": {label: round(float(p), 6) for label, p in chances},
-        }
+        return LabelResult(
+            example.id,
+            example.text,
+            prediction.labels[0],
+            {label: round(float(p), 6) for label, p in chances},
+            pair=example.pair,
+        )
 
     def loss(
         self, examples: Sequence[Example], rows: Sequence[Any], labels: Sequence[str]

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from destila.errors import DataError, TokenizerError
+from destila.results import SpansResult, TextSpan
 from destila.tasks import metrics
 from destila.tasks.classes import CHUNK, best_classes, check_length, class_id, gold_loss
 from destila.tasks.units import Window, plan
@@ -169,21 +170,15 @@ class TagTask(Task):
         """Choose one label per word, with its distribution."""
         return best_classes(rows, labels)
 
-    def to_json(
+    def to_result(
         self, example: Example, prediction: Prediction, labels: Sequence[str]
-    ) -> dict[str, Any]:
-        """Write a prediction as the documented object; offsets are code points of the text."""
+    ) -> SpansResult:
+        """Make the labelled spans of a text; offsets are code points."""
         spans = [
-            {
-                "start": start,
-                "end": end,
-                "label": label,
-                "text": example.text[start:end],
-                "probability": round(chance, 6),
-            }
+            TextSpan(start, end, label, example.text[start:end], round(chance, 6))
             for (start, end), label, chance in labelled_spans(example.words, prediction, labels)
         ]
-        return {"id": example.id, "text": example.text, "spans": spans}
+        return SpansResult(example.id, example.text, tuple(spans))
 
     def loss(
         self, examples: Sequence[Example], rows: Sequence[Any], labels: Sequence[str]

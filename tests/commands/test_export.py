@@ -71,7 +71,7 @@ def test_an_export_is_complete_and_answers_as_the_model(model, tmp_path):
         == result["candidates"]
     )
     examples = [Example(str(i), text) for i, text in enumerate(TEXTS)]
-    ours = [row["probabilities"] for row in Labeller(model).predict(TEXTS)]
+    ours = [row.probabilities for row in Labeller(model).answers(TEXTS)]
     found = RuntimePredictor(tmp_path / "out", candidate="fp32").predict(examples)
     for prediction, row in zip(found, ours, strict=True):
         np.testing.assert_allclose(
@@ -321,5 +321,5 @@ def test_a_spoilt_export_is_one_clear_error(model, tmp_path, spoil, says):
     exported(model, tmp_path / "out")
     spoil(tmp_path / "out")
     with pytest.raises(DestilaError, match=says) as caught:
-        list(Labeller(tmp_path / "out").predict(["Hola"]))
+        list(Labeller(tmp_path / "out").answers(["Hola"]))
     assert "\n" not in str(caught.value)

@@ -146,9 +146,10 @@ def test_a_text_is_labelled_alike_alone_and_in_company(untrained):
 
 def test_the_same_from_python(untrained):
     model = untrained("classify", ("no", "sí"))
-    labeller = destila.load(model)
-    assert labeller.labels == ("no", "sí")
-    assert list(labeller.predict(["hola", {"text": "adiós", "id": "x"}])) == [
+    loaded = destila.load(model)
+    assert loaded.labels == ("no", "sí")
+    answers = loaded.predict(["hola", {"text": "adiós", "id": "x"}])
+    assert [answer.to_dict() for answer in answers] == [
         *of(model, ["hola"]), {**of(model, ["adiós"])[0], "id": "x"}
     ]  # fmt: skip
 

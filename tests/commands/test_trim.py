@@ -36,7 +36,7 @@ def test_the_answers_on_its_own_text_are_the_same(trimmed, lines, tmp_path, kind
     model, said = trimmed(kind=kind)
     old, new = (destila.load(folder).predict(lines[:6]) for folder in (model, tmp_path / "small"))
     for one, other in zip(old, new, strict=True):
-        assert one["probabilities"] == pytest.approx(other["probabilities"], abs=2e-6)
+        assert one.probabilities == pytest.approx(other.probabilities, abs=2e-6)
     assert said["pieces"][1] < said["pieces"][0]
     assert said["size_bytes"][1] < said["size_bytes"][0]
     assert said["parameters"][0] - said["parameters"][1] == 16 * (
@@ -48,11 +48,9 @@ def test_the_answers_on_its_own_text_are_the_same(trimmed, lines, tmp_path, kind
 def test_taggers_are_counted_word_by_word(trimmed, lines, tmp_path):
     """And the smaller folder keeps what the folder says."""
     model, _ = trimmed("tag", ("O", "B-PER", "I-PER"))
-    old, new = (
-        list(destila.load(folder).predict(lines[:6])) for folder in (model, tmp_path / "small")
-    )
-    assert [[(s["start"], s["end"], s["label"]) for s in o["spans"]] for o in old] == [
-        [(s["start"], s["end"], s["label"]) for s in o["spans"]] for o in new
+    old, new = (destila.load(folder).predict(lines[:6]) for folder in (model, tmp_path / "small"))
+    assert [[(s.start, s.end, s.label) for s in o.spans] for o in old] == [
+        [(s.start, s.end, s.label) for s in o.spans] for o in new
     ]
     assert json.loads((tmp_path / "small/destila.json").read_text())["max_length"] == 32
 

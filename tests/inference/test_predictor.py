@@ -31,9 +31,10 @@ def close(one, other) -> bool:
 @pytest.mark.parametrize("task", TASKS)
 def test_the_fp32_graph_says_what_torch_says(exported, asked, task):
     folder = exported(task, default="fp32")
-    one = list(destila.load(folder).predict(asked(task)))
-    other = list(destila.load(folder.parent / "torch").predict(asked(task)))
-    assert isinstance(destila.load(folder).predictor, RuntimePredictor)
+    exact = Labeller(folder)
+    one = [answer.to_dict() for answer in exact.answers(asked(task))]
+    other = [answer.to_dict() for answer in Labeller(folder.parent / "torch").answers(asked(task))]
+    assert isinstance(exact.predictor, RuntimePredictor)
     assert all(close(a, b) for a, b in zip(one, other, strict=True))
 
 
@@ -41,7 +42,8 @@ def test_the_fp32_graph_says_what_torch_says(exported, asked, task):
 def test_every_kind_of_encoder_runs(exported, asked, kind):
     folder = exported("pair", default="fp32", kind=kind)
     one, other = (
-        list(destila.load(f).predict(asked("pair"))) for f in (folder, folder.parent / "torch")
+        [answer.to_dict() for answer in Labeller(f).answers(asked("pair"))]
+        for f in (folder, folder.parent / "torch")
     )
     assert all(close(a, b) for a, b in zip(one, other, strict=True))
 

@@ -21,6 +21,7 @@ ROWS = (
         "model_folder",
         "cpu",
         "progress",
+        "results",
         "stopping",
         "version",
     ),
@@ -33,7 +34,7 @@ ROWS = (
     ("study", "pretraining"),
     ("study.intake",),
     ("commands",),
-    ("cli",),
+    ("cli", "objects"),
     ("__main__", "destila"),
 )
 ROW = {room: row for row, rooms in enumerate(ROWS) for room in rooms}

@@ -121,7 +121,7 @@ def test_a_task_of_the_user_trains_and_predicts(tiny, tmp_path, fast_testing) ->
 
     (student,) = (tmp_path / "runs" / "tiny" / "students").glob("student-distilled*")
     (answer,) = destila.load(student / "best").predict(["Ana vive en Lima"])
-    assert answer["text"] == "Ana vive en Lima"
+    assert answer.text == "Ana vive en Lima"
 
     with pytest.raises(
         ModelError, match=r"the task in .*sentences\.py: an exported folder has to run"

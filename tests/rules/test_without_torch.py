@@ -24,7 +24,7 @@ PYTHON = """
 import json, sys, destila
 model = destila.load(sys.argv[1])
 for item in model.predict(json.load(open(sys.argv[2]))):
-    print(json.dumps(item, ensure_ascii=False))
+    print(json.dumps(item.to_dict(), ensure_ascii=False))
 """
 CLI = """
 import sys
@@ -36,7 +36,7 @@ main()
 
 LIGHT = """
 import sys, destila
-next(destila.load(sys.argv[1]).predict(["hola"]))
+destila.load(sys.argv[1]).predict("hola")
 print(*(name for name in ("pydantic", "typer", "rich", "destila.config") if name in sys.modules))
 """
 

@@ -8,6 +8,7 @@ import time
 import pytest
 
 import destila
+from destila.results import RefusedResult
 from destila.serve.bodies import Limits
 
 MALFORMED = {
@@ -34,7 +35,7 @@ def test_answers_are_those_of_python(client, asked, task):
     with client(task, workers=2) as server:
         texts = asked(task)[:12]
         folder = next(iter(_pool(server).folders.values()))
-        expected = list(destila.load(folder).predict(texts))
+        expected = [answer.to_dict() for answer in destila.load(folder).predict(texts)]
         sent = [{"id": str(i), **_object(text)} for i, text in enumerate(texts)]
         many = server.post(f"/v1/models/{task}/predict", json=sent)
         assert (many.status_code, many.json()) == (200, expected)
@@ -108,8 +109,8 @@ def test_a_full_queue_says_when_to_come_again(client):
 
 def test_time_is_bounded(client, monkeypatch):
     """A request whose texts are not answered in time is given up."""
-    slow = "destila.serve.pool.Labeller.predict"
-    monkeypatch.setattr(slow, lambda *_, **__: time.sleep(1) or iter([{}]))
+    slow, answer = "destila.serve.pool.Labeller.answers", RefusedResult("0", "late")
+    monkeypatch.setattr(slow, lambda *_, **__: time.sleep(1) or iter([answer]))
     with client("classify", limits=Limits(seconds=0.05)) as server:
         response = server.post("/v1/models/classify/predict", json=["hola", "adiós"])
         assert (response.status_code, "fewer texts" in response.text) == (504, True)

@@ -52,7 +52,7 @@ def test_a_study_runs_from_json_to_answers(questions, tmp_path, trained, caplog)
         {"id": "x", "question": "¿Dónde vive Ana?", "context": context},
         {"text": "¿De qué año?", "pair": context},
     ]
-    answers = list(Labeller(folder).predict(texts))
+    answers = [answer.to_dict() for answer in Labeller(folder).answers(texts)]
     assert [a["id"] for a in answers] == ["x", "1"]
     for answer in answers:
         keys = ["id", "answer", "start", "end", "probability", "null_probability"]

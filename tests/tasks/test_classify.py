@@ -135,9 +135,9 @@ def test_rows_number_the_examples_across_chunks(tokenizer, monkeypatch):
 
 
 def test_a_classification_lists_every_probability_by_label():
-    found = CLASSIFY.to_json(
+    found = CLASSIFY.to_result(
         Example("1", "hola"), Prediction(("sí",), np.array([[0.25, 0.75]])), ("no", "sí")
-    )
+    ).to_dict()
     assert found == {
         "id": "1",
         "text": "hola",
@@ -148,7 +148,7 @@ def test_a_classification_lists_every_probability_by_label():
 
 def test_a_pair_is_repeated_in_the_answer():
     prediction = Prediction(("no",), np.array([[0.6, 0.4]]))
-    assert CLASSIFY.to_json(Example("1", "a", pair="b"), prediction, ("no", "sí"))["pair"] == "b"
+    assert CLASSIFY.to_result(Example("1", "a", pair="b"), prediction, ("no", "sí")).pair == "b"
 
 
 def test_a_classifier_is_scored_with_its_calibration():

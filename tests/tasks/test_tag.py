@@ -133,11 +133,11 @@ def test_offsets_are_code_points_of_the_text():
     words = tuple(
         (text.index(w), text.index(w) + len(w)) for w in ("José", "e", "Íñigo", "en", "A", "Coruña")
     )
-    found = TAG.to_json(
+    found = TAG.to_result(
         Example("7", text, words=words),
         said("B-PER", "O", "B-PER", "O", "B-LOC", "I-LOC"),
         BIO,
-    )
+    ).to_dict()
     assert list(found) == ["id", "text", "spans"]
     assert [list(span) for span in found["spans"]] == [
         ["start", "end", "label", "text", "probability"]
@@ -153,10 +153,9 @@ def test_offsets_are_code_points_of_the_text():
 
 def test_a_decomposed_accent_counts_as_its_own_code_point():
     text = "Jose\u0301 come"
-    (span,) = TAG.to_json(Example("0", text, words=((0, 5), (6, 10))), said("B-PER", "O"), BIO)[
-        "spans"
-    ]
-    assert (span["start"], span["end"], span["text"]) == (0, 5, "Jose\u0301")
+    example = Example("0", text, words=((0, 5), (6, 10)))
+    (span,) = TAG.to_result(example, said("B-PER", "O"), BIO).spans
+    assert (span.start, span.end, span.text) == (0, 5, "Jose\u0301")
 
 
 def test_a_tagger_is_scored_by_entities_when_its_labels_are_bio():

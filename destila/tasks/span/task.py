@@ -22,6 +22,7 @@ import numpy as np
 
 from destila.config import build_config, key_values
 from destila.errors import ConfigError, DataError
+from destila.results import AnswerResult
 from destila.tasks import metrics
 from destila.tasks.span import answer_scores
 from destila.tasks.span.decoders import answer, context_tokens
@@ -191,22 +192,22 @@ class SpanTask(Task):
             for example, row in zip(examples, rows, strict=True)
         ]
 
-    def to_json(
+    def to_result(
         self,
         example: Example,
         prediction: Prediction,
         labels: Sequence[str],  # noqa: ARG002
-    ) -> dict[str, Any]:
-        """Write an answer as the documented object; offsets are code points of the context."""
+    ) -> AnswerResult:
+        """Make the answer to a question; offsets are code points of the context."""
         assert isinstance(prediction, Answer)
-        return {
-            "id": example.id,
-            "answer": prediction.labels[0],
-            "start": prediction.start,
-            "end": prediction.end,
-            "probability": round(prediction.probability, 6),
-            "null_probability": round(prediction.null_probability, 6),
-        }
+        return AnswerResult(
+            example.id,
+            prediction.labels[0],
+            prediction.start,
+            prediction.end,
+            probability=round(prediction.probability, 6),
+            null_probability=round(prediction.null_probability, 6),
+        )
 
     def loss(
         self,

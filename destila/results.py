@@ -1,0 +1,158 @@
+"""What a finished model says of one text: an object with named parts, one class for each task.
+
+`to_dict` gives the object that `destila predict` prints (docs/reference/json.md). Offsets are code
+points, half-open; probabilities are ratios, rounded to six digits as they are printed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, Protocol
+
+_LEFT_OUT = ("pair", "warning")
+"""Parts that the printed object has only where there is something to say."""
+
+
+class Result(Protocol):
+    """Anything that is said of one text.
+
+    id: of the text, its number where it was given none.
+    warning: what was not read as it stands, such as a word longer than the window; None: nothing.
+    """
+
+    @property
+    def id(self) -> str:
+        """Name of the text."""
+
+    @property
+    def warning(self) -> str | None:
+        """What was cut or replaced; None: nothing."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the printed object."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelResult:
+    """The label of a text, or of a pair of texts.
+
+    Example: `LabelResult("0", "Me encantó.", "positivo", {"positivo": 0.98, "negativo": 0.02})`.
+    """
+
+    id: str
+    text: str
+    label: str
+    probabilities: Mapping[str, float]
+    pair: str | None = None
+    warning: str | None = None
+
+    @property
+    def probability(self) -> float:
+        """Probability of the label."""
+        return self.probabilities[self.label]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the printed object."""
+        return _in_order(self, "id", "text", "pair", "label", "probabilities")
+
+
+@dataclass(frozen=True, slots=True)
+class LabelsResult:
+    """All labels of a text, or of a pair, that apply: none, one or several.
+
+    Probabilities are those of each label for itself, and do not add up to 1.
+    """
+
+    id: str
+    text: str
+    labels: tuple[str, ...]
+    probabilities: Mapping[str, float]
+    pair: str | None = None
+    warning: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the printed object."""
+        return _in_order(self, "id", "text", "pair", "labels", "probabilities")
+
+
+@dataclass(frozen=True, slots=True)
+class TextSpan:
+    """A labelled part of a text: `text` is what stands at [start, end)."""
+
+    start: int
+    end: int
+    label: str
+    text: str
+    probability: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the printed object."""
+        return _in_order(self)
+
+
+@dataclass(frozen=True, slots=True)
+class SpansResult:
+    """The labelled spans of a text: entities, or one for every word."""
+
+    id: str
+    text: str
+    spans: tuple[TextSpan, ...]
+    warning: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the printed object."""
+        return _in_order(self)
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerResult:
+    """The answer to a question, `context[start:end]`; "" where the context holds none.
+
+    null_probability: that the context holds no answer.
+    """
+
+    id: str
+    answer: str
+    start: int
+    end: int
+    probability: float
+    null_probability: float
+    warning: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the printed object."""
+        return _in_order(self)
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedResult:
+    """A text that could not be answered, and why; the others of its list are answered."""
+
+    id: str
+    error: str
+    warning: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the printed object."""
+        return _in_order(self)
+
+
+def _in_order(result: Any, *first: str) -> dict[str, Any]:
+    """Return the parts of a result as a printed object, some of them first."""
+    names = dict.fromkeys([*first, *(part.name for part in fields(result))])
+    values = {name: getattr(result, name) for name in names}
+    return {
+        name: _plain(value)
+        for name, value in values.items()
+        if value is not None or name not in _LEFT_OUT
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Return a part as JSON knows it."""
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, Mapping):
+        return dict(value)
+    return _in_order(value) if is_dataclass(value) else value
