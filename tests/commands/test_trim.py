@@ -74,7 +74,7 @@ def test_rows_of_json_count_every_string_of_theirs(trimmed, tmp_path, untrained)
             model=str(model), texts=(str(tmp_path / "texts.jsonl"),), out=str(tmp_path / "small")
         )
     )
-    tokenizer = destila.load(model).predictor.tokenizer
+    tokenizer = destila.load(model).labeller.predictor.tokenizer
     words = ["niño", "España", "Sevilla", "qué", "Málaga"]
     assert said["tokens"] == int(np.sum([len(p.ids) for p in tokenizer.text(words)]))
 
