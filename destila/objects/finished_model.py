@@ -11,7 +11,7 @@ from typing import Any, overload
 
 from destila import hub
 from destila.inference.labeller import Labeller
-from destila.objects.rows import TextRow, is_one, text_rows
+from destila.objects.text_rows import TextRow, is_one, text_rows
 from destila.results import Result
 
 
