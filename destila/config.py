@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import tomllib
 from collections.abc import Collection, Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -20,9 +19,19 @@ from pydantic.fields import FieldInfo
 
 from destila.errors import ConfigError
 from destila.plugins import nearest
+from destila.reading.escaping import shown
+from destila.reading.values import (
+    MOST_TOML_BYTES,
+    MalformedError,
+    is_whole_number,
+    parse_toml,
+    read_utf8,
+)
 
 _REPRODUCTION = "reproduction"
 _LATER = "later"
+_TOML_REMEDY = "a recipe is a text of UTF-8 (convert it, e.g. iconv -f latin1 -t utf-8)"
+_MOST_EXTENDED = 16  # files by way of which one extends another
 
 
 class Options(BaseModel):
@@ -182,14 +191,16 @@ def _read(path: Path, through: tuple[Path, ...] = ()) -> dict[str, Any]:
         if through:
             remedy = f", which {through[-1]} extends: give its path from the folder of that file"
         raise ConfigError(f"no recipe at {path}{remedy}")
-    if path.resolve() in (each.resolve() for each in through):
+    if path.resolve() in (each.resolve() for each in through) or len(through) > _MOST_EXTENDED:
         way = ", ".join(map(str, through))
         raise ConfigError(f"{path} extends itself, by way of {way}: drop one `extends`")
 
+    text = read_utf8(path, ConfigError, remedy=_TOML_REMEDY, most_bytes=MOST_TOML_BYTES)
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        data = parse_toml(text)
+    except MalformedError as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from error
+    _check_own_code(data, path, through)
 
     # The file below is read first; what this one says is laid over it.
     other = data.pop("extends", None)
@@ -198,6 +209,26 @@ def _read(path: Path, through: tuple[Path, ...] = ()) -> dict[str, Any]:
     if not isinstance(other, str):
         raise ConfigError(f"{path}: key 'extends' = {other!r}: give the path of one recipe")
     return _merge(_read(path.parent / other, (*through, path)), data)
+
+
+def _check_own_code(data: Any, path: Path, through: tuple[Path, ...]) -> None:
+    """Raise ConfigError where a file that the user did not name brings code of its own.
+
+    A recipe may name a plug-in by its path. One that it extends may do so only from the folder of
+    the recipe, which is the user's; any other may have been fetched from anywhere.
+    """
+    if not through or path.resolve().is_relative_to(through[0].resolve().parent):
+        return
+    if isinstance(data, dict):
+        use = data.get("use")
+        if isinstance(use, str) and use.endswith(".py"):
+            raise ConfigError(
+                f"{path}, which {through[-1]} extends, runs code of its own (use = {shown(use)}): "
+                f"name that file in {through[0]}, or keep both in one folder"
+            )
+        data = list(data.values())
+    for each in data if isinstance(data, list) else ():
+        _check_own_code(each, path, through)
 
 
 def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
@@ -219,8 +250,8 @@ def _apply(data: dict[str, Any], override: str) -> None:
     if not equals or not key:
         raise ConfigError(f"--set {override}: write it as key.subkey=value")
     try:
-        value = tomllib.loads(f"x = {raw}")["x"]
-    except tomllib.TOMLDecodeError:
+        value = parse_toml(f"x = {raw}")["x"]
+    except MalformedError:
         value = raw  # a bare word is a string: --set data.use=conll2002
 
     # Down to the table, or the list, that holds the last part of the key.
@@ -240,7 +271,7 @@ def _apply(data: dict[str, Any], override: str) -> None:
 
 def _is_index(node: Any, part: str) -> bool:
     """Tell whether a part of a key is the number of an item that a list has."""
-    return isinstance(node, list) and part.isdigit() and int(part) < len(node)
+    return isinstance(node, list) and is_whole_number(part) and int(part) < len(node)
 
 
 def _child(node: Any, part: str, key: str) -> Any:
@@ -264,7 +295,7 @@ def _describe(kind: type[BaseModel], error: Any) -> str:
     message: str = error["msg"].removeprefix("Value error, ")
     if not path:  # about the whole file, which is no value to show
         return message
-    return f"key '{path}' = {error['input']!r}: {message}"
+    return f"key '{path}' = {shown(error['input'])}: {message}"
 
 
 def _owner(kind: type[BaseModel], loc: Sequence[int | str]) -> type[BaseModel] | None:

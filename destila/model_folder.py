@@ -6,16 +6,21 @@ adds what a config.json has no place for (text options, provenance).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from destila.errors import ModelError
+from destila.reading.escaping import shown
+from destila.reading.shapes import DestilaFile, ModelConfigFile, read_shape
+from destila.reading.values import is_whole_number
 
 SPAN_LABELS = ("start", "end")
 """What two logits of a question answering head say of a token; transformers names neither."""
+
+REMEDY = "copy the folder or make it again"
+"""What helps when a file of a model folder is damaged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +100,10 @@ def read_folder(path: Path | str) -> FolderInfo:
     if not (path / "config.json").is_file():
         raise ModelError(f"{path} is not a model folder: it has no config.json")
 
-    config = read_object(path / "config.json")
-    extra = read_object(path / "destila.json") if (path / "destila.json").is_file() else {}
+    config = read_shape(path / "config.json", ModelConfigFile, ModelError, remedy=REMEDY)
+    extra: dict[str, Any] = {}
+    if (path / "destila.json").is_file():
+        extra = read_shape(path / "destila.json", DestilaFile, ModelError, remedy=REMEDY)
 
     # The transformers class tells the head: BertForTokenClassification ends like that of "tag".
     architecture = str((config.get("architectures") or [""])[0])
@@ -112,11 +119,11 @@ def _labels(config: Mapping[str, Any], path: Path) -> tuple[str, ...] | None:
         return None
 
     # Labels in the order of the logits: ids are 0, 1, 2, ...
-    ids = sorted(int(i) for i in names if str(i).isdigit())
+    ids = sorted(int(i) for i in names if is_whole_number(i))
     if ids != list(range(len(names))):
         raise ModelError(
             f"{path}/config.json: id2label must number its labels 0 to {len(names) - 1}, "
-            f"got {list(names)}"
+            f"got {shown(list(names))}"
         )
 
     # Two ids of one label would be two classes that nobody can tell apart.
@@ -124,25 +131,3 @@ def _labels(config: Mapping[str, Any], path: Path) -> tuple[str, ...] | None:
     if len(set(labels)) != len(labels):
         raise ModelError(f"{path}/config.json: id2label names a label twice: {', '.join(labels)}")
     return labels
-
-
-def read_object(path: Path) -> dict[str, Any]:
-    """Return the object in a JSON file of a model folder.
-
-    Raises:
-        ModelError: the file is no JSON, or holds something else.
-    """
-    # A copy that was cut off is the usual reason for a file that is no JSON.
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ModelError(
-            f"{path} is not valid JSON ({error}): copy the folder or make it again"
-        ) from error
-
-    if not isinstance(data, dict):
-        raise ModelError(
-            f"{path} must hold a JSON object, not {type(data).__name__}: "
-            "copy the folder or make it again"
-        )
-    return data

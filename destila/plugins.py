@@ -2,6 +2,10 @@
 
 `use = "kl"` is `destila/losses/kl.py`; `use = "./my_loss.py"` is the user's own file. There is no
 decorator and no registry.
+
+A file is run only because a user named it, in a recipe or in `DESTILA_PLUGINS` (several are parted
+as in `PATH`); a model folder that names one cannot have it run. Its failures are shown as its file,
+line and message.
 """
 
 from __future__ import annotations
@@ -10,15 +14,23 @@ import ast
 import hashlib
 import importlib
 import importlib.util
+import logging
+import os
 import pkgutil
 import sys
+import traceback
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, TracebackType
 from typing import Any
 
-from destila.errors import ConfigError
+from destila.errors import ConfigError, DestilaError
+
+log = logging.getLogger(__name__)
+NAMED = "DESTILA_PLUGINS"
+"""Environment variable: files that the user has named, for this process and its children."""
+_PREFIX = "destila_plugin_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +76,7 @@ def find(room: str, use: str, *needs: str) -> ModuleType:
         ConfigError: when nothing fits; it says the nearest name, or what is missing.
     """
     # A path is the user's own file, a name one of ours.
-    if use.endswith(".py"):
+    if is_path(use):
         module = _from_path(Path(use))
     else:
         known = names(room)
@@ -80,6 +92,52 @@ def find(room: str, use: str, *needs: str) -> ModuleType:
     if missing:
         raise ConfigError(f"plug-in '{use}' of {room} does not define {', '.join(missing)}")
     return module
+
+
+def is_path(use: str) -> bool:
+    """Tell whether a name of a plug-in is the path of a file."""
+    return use.endswith(".py")
+
+
+def is_named(path: Path) -> bool:
+    """Tell whether the user has named a file of code, in a recipe or in `DESTILA_PLUGINS`."""
+    named = [Path(each) for each in os.environ.get(NAMED, "").split(os.pathsep) if each]
+    return path.resolve() in [each.resolve() for each in named]
+
+
+class PlugInFaults:
+    """A block in which an error of a user's plug-in becomes one line: its file, line and message.
+
+    Errors of ours, and those that no plug-in had a part in, go through.
+    """
+
+    def __enter__(self) -> None:
+        """Begin the block."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End the block; raise ConfigError for an error that passed through a plug-in."""
+        if kind is None or not issubclass(kind, Exception) or issubclass(kind, DestilaError):
+            return
+        assert error is not None
+        if issubclass(kind, SyntaxError) and str(error.filename).endswith(".py"):
+            raise ConfigError(
+                f"{error.filename} is not valid Python: {error.msg}, line {error.lineno}"
+            ) from error
+
+        # The last line of a plug-in before the error is the one to look at.
+        lines = [
+            (frame.f_code.co_filename, line)
+            for frame, line in traceback.walk_tb(trace)
+            if str(frame.f_globals.get("__name__")).startswith(_PREFIX)
+        ]
+        if lines:
+            file, line = lines[-1]
+            raise ConfigError(f"{file}, line {line}: {kind.__name__}: {error}") from error
 
 
 def describe(room: str, name: str) -> Description:
@@ -113,17 +171,19 @@ def _from_path(path: Path) -> ModuleType:
         raise ConfigError(f"no plug-in file at {path}: give an existing .py file")
 
     place = hashlib.blake2b(str(path.resolve()).encode(), digest_size=6).hexdigest()
-    name = f"destila_plugin_{path.stem}_{place}"  # two files of one name stay apart
+    name = f"{_PREFIX}{path.stem}_{place}"  # two files of one name stay apart
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ConfigError(f"{path} cannot be imported as a Python module")
 
+    # Said once, and passed on: a child process measures a model of the user's own task.
+    if not is_named(path):
+        log.warning("running the code of %s, which was named as a plug-in", path)
+        named = [os.environ.get(NAMED, ""), str(path.resolve())]
+        os.environ[NAMED] = os.pathsep.join(filter(None, named))
+
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and pydantic look their own module up
-    try:
+    with PlugInFaults():
         spec.loader.exec_module(module)
-    except SyntaxError as error:
-        raise ConfigError(
-            f"{path} is not valid Python: {error.msg}, line {error.lineno}"
-        ) from error
     return module

@@ -8,20 +8,28 @@ the one that counts.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from destila.errors import ConfigError, DataError
-from destila.files import locked, write_text
+from destila.files import locked, open_text, write_text
+from destila.reading.shapes import fitted
+from destila.reading.values import MalformedError, parse_json
 
 RECORD_FILE = "record.jsonl"
 """Name of the file inside a run folder."""
+
+_REMEDY = "delete the line to go on"
+_LARGEST = 1 << 62  # of any number: beyond it no count is real
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,36 +280,105 @@ def record_to_json(record: Record) -> dict[str, Any]:
     }
 
 
-def record_from_json(data: Mapping[str, Any], where: str = "record") -> Record:
-    """Make the record of a JSON object; raise DataError when a field is missing or unknown.
+def record_from_json(data: Any, where: str = "record") -> Record:
+    """Make the record of a JSON object.
 
-    where: names the object in messages.
+    Args:
+        data: what `record_to_json` returns.
+        where: names the object in messages.
+
+    Raises:
+        DataError: a field is missing, unknown or of another kind.
     """
-    # nested objects first
-    plain = dict(data)
-    if "latency" in plain:
-        plain["latency"] = tuple(_latency(part, f"{where}.latency") for part in plain["latency"])
-    if "conditions" in plain:
-        plain["conditions"] = _make(Conditions, plain["conditions"], f"{where}.conditions")
-    if "items" in plain:
-        plain["items"] = tuple(tuple(item) for item in plain["items"])
+    # First the names, all that is wrong at once, then the kinds of what they hold.
+    _check_names(Record, data, where)
+    _check_names(Conditions, data["conditions"], f"{where}.conditions")
+    latencies = data["latency"] if isinstance(data["latency"], list | tuple) else []
+    for part in latencies:
+        _check_names(Latency, part, f"{where}.latency")
+        _check_names(Conditions, part["conditions"], f"{where}.latency.conditions")
+    fitted(_line_model(), data, where, DataError, remedy=_REMEDY)
+    _check_items(data.get("items", []), where)
 
-    made: Record = _make(Record, plain, where)
-    return made
-
-
-def _latency(part: Any, where: str) -> Latency:
-    """Build a Latency from an object, its conditions first."""
-    if isinstance(part, Mapping) and "conditions" in part:
-        part = {**part, "conditions": _make(Conditions, part["conditions"], f"{where}.conditions")}
-    made: Latency = _make(Latency, part, where)
-    return made
+    latency = [{**each, "conditions": Conditions(**each["conditions"])} for each in latencies]
+    nested = {
+        "conditions": Conditions(**data["conditions"]),
+        "latency": tuple(Latency(**each) for each in latency),
+        "items": tuple(map(tuple, data.get("items", ()))),
+    }
+    return Record(**{**data, **nested})
 
 
-def _make(kind: type[Any], data: Any, where: str) -> Any:
-    """Build a dataclass from an object; raise DataError when its keys are not the fields."""
+class _Details(BaseModel):
+    """What reports read of a record's details; all else may be anything."""
+
+    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
+
+    dev: dict[str, float] = {}
+    labels: list[str] = []
+    per_label: dict[str, dict[str, float]] = {}
+    confusion: list[list[Annotated[int, Field(ge=0)]]] = []
+    teacher: str | None = None
+    candidate: str | None = None
+    of: str | None = None
+    drop: float | None = None
+    stable: bool | None = None
+    int8_products: int | None = None
+    products: int | None = None
+    tokens: int | None = None
+
+
+@functools.cache
+def _line_model() -> type[BaseModel]:
+    """Return the pydantic model of a line: the fields of Record, with the kinds they are said."""
+    return _model_of(Record, details=(_Details, _Details()), items=(list[Any], []))
+
+
+def _model_of(kind: type[Any], **changes: Any) -> type[BaseModel]:
+    """Return a pydantic model with the fields of a dataclass.
+
+    Args:
+        kind: the dataclass.
+        changes: fields that are another type, as (type, default).
+    """
+    hints = get_type_hints(kind)
+    fields: dict[str, Any] = {
+        f.name: (_kind_of(hints[f.name]), ... if _required(f) else None)
+        for f in dataclasses.fields(kind)
+    }
+    config = ConfigDict(strict=True, allow_inf_nan=False, extra="forbid")
+    return create_model(kind.__name__, __config__=config, **{**fields, **changes})
+
+
+def _kind_of(hint: Any) -> Any:
+    """Return the type that a field has in a line of JSON; counts and times are not negative."""
+    if dataclasses.is_dataclass(hint):
+        return _model_of(hint)  # type: ignore[arg-type]
+    if hint in (int, float):
+        return Annotated[hint, Field(lt=_LARGEST, gt=-_LARGEST)]
+
+    inner = [_kind_of(each) for each in get_args(hint)]
+    if get_origin(hint) is Sequence:
+        return list[inner[0]]  # type: ignore[valid-type]
+    return dict[inner[0], inner[1]] if inner else hint  # type: ignore[valid-type]
+
+
+def _check_items(items: list[Any], where: str) -> None:
+    """Raise DataError unless the counts of all examples are as many; ten thousands, so quickly."""
+    if not items:
+        return
+    is_table = set(map(type, items)) == {list} and len(set(map(len, items))) == 1
+    if is_table and set(map(type, chain.from_iterable(items))) == {int}:
+        counts = set(chain.from_iterable(items))
+        if min(counts) >= 0 and max(counts) < _LARGEST:
+            return
+    raise DataError(f"{where}: key 'items' must hold as many counts for every example: {_REMEDY}")
+
+
+def _check_names(kind: type[Any], data: Any, where: str) -> None:
+    """Raise DataError where the keys of an object are not the fields of a dataclass."""
     if not isinstance(data, Mapping):
-        raise DataError(f"{where}: expected an object, found {type(data).__name__}")
+        raise DataError(f"{where}: expected an object, found {type(data).__name__}: {_REMEDY}")
 
     # name everything that is wrong at once
     fields = {field.name: field for field in dataclasses.fields(kind)}
@@ -310,8 +387,7 @@ def _make(kind: type[Any], data: Any, where: str) -> Any:
     problems = [f"lacks {missing}"] if missing else []
     problems += [f"has unknown {unknown}"] if unknown else []
     if problems:
-        raise DataError(f"{where} {' and '.join(problems)}")
-    return kind(**data)
+        raise DataError(f"{where} {' and '.join(problems)}: {_REMEDY}")
 
 
 def _required(field: dataclasses.Field[Any]) -> bool:
@@ -321,17 +397,17 @@ def _required(field: dataclasses.Field[Any]) -> bool:
 
 def _lines(file: Path) -> Iterator[Record]:
     """Yield the records of a file; raise DataError with the line of one that is damaged."""
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+    # A file that another process has only just made is empty.
+    lines = open_text(file) if file.stat().st_size else ()
+    for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
 
         where = f"{file}:{number}"
         try:
-            data = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise DataError(
-                f"{where} is not a JSON object ({error.msg}): delete the line to go on"
-            ) from error
+            data = parse_json(line)
+        except MalformedError as error:
+            raise DataError(f"{where} is not a JSON object ({error}): {_REMEDY}") from error
 
         yield record_from_json(data, where)
 

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from destila.errors import ModelError
-from destila.model_folder import read_object
 from destila.plugins import nearest
+from destila.reading.escaping import shown
+from destila.reading.shapes import ExportFile, read_shape
 
 GRAPH = "model.onnx"
 FACTS = "export.json"
@@ -61,17 +62,17 @@ def choose_graph(folder: Path, candidate: str | None = None) -> Choice:
         return Choice("model", folder / GRAPH)
 
     # What the export wrote.
-    facts = read_object(folder / FACTS)
-    try:
-        graphs = {
-            c["name"]: Choice(c["name"], folder / c["file"], c["kind"]) for c in facts["candidates"]
-        }
-        default = graphs[facts["default"]]
-        winner: dict[str, Any] = facts.get("runtime") or {}
-    except (KeyError, TypeError) as error:
+    facts = read_shape(folder / FACTS, ExportFile, ModelError, remedy="export again")
+    graphs = {
+        c["name"]: Choice(c["name"], folder / c["file"], c["kind"]) for c in facts["candidates"]
+    }
+    default = graphs.get(facts["default"])
+    winner: dict[str, Any] = facts.get("runtime") or {}
+    if default is None:
         raise ModelError(
-            f"{folder / FACTS} is no description of an export ({error!r}): export again"
-        ) from error
+            f"{folder / FACTS}: default = {shown(facts['default'])} is none of its candidates "
+            f"({', '.join(graphs)}): export again"
+        )
 
     # The one asked for, whatever was measured.
     if candidate is not None:

@@ -7,6 +7,7 @@ name, or the path of a `.py` file that defines one. No torch is imported until a
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from destila import plugins
@@ -34,14 +35,25 @@ def task_of(name: str, settings: Mapping[str, Any] | None = None) -> Task:
 
 
 def task_of_folder(info: FolderInfo) -> Task:
-    """Find the task of a model folder that has a head, with the settings it was trained with."""
-    return task_of(str(info.extra.get("task") or info.task), info.extra)
+    """Find the task of a model folder that has a head, with the settings it was trained with.
+
+    Raises:
+        ModelError: its task is a file of code that the user has not named; a folder may come from
+            anywhere.
+    """
+    name = str(info.extra.get("task") or info.task)
+    if plugins.is_path(name) and not plugins.is_named(Path(name)):
+        raise ModelError(
+            f"{info.path} is a model of the task in {name}, and no model folder has code run: "
+            f"where you trust that file, set {plugins.NAMED}={name}"
+        )
+    return task_of(name, info.extra)
 
 
 def check_shipped(info: FolderInfo) -> None:
     """Raise ModelError when a folder's task is in a file of the user's own."""
     name = str(info.extra.get("task") or info.task)
-    if name.endswith(".py"):
+    if plugins.is_path(name):
         raise ModelError(
             f"{info.path} is a model of the task in {name}: an exported folder has to run where"
             f" that file is not, so only models of {', '.join(plugins.names('tasks'))} are exported"
