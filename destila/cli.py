@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import io
 import json
 import logging
 import os
@@ -27,6 +28,7 @@ import typer
 
 from destila import plugins
 from destila.errors import DestilaError, explain_missing
+from destila.reading.escaping import escaped_json, plain
 from destila.stopping import RememberedProgress, Stopped, catching_signals
 from destila.version import __version__
 
@@ -42,6 +44,7 @@ _WIDTH = 160
 
 def main() -> None:
     """Run the command line; turn our errors and signals into one line and an exit code."""
+    _prepare()
     try:
         with catching_signals():
             make_app(sys.argv[1:])(prog_name="destila")
@@ -60,6 +63,25 @@ def main() -> None:
             raise
         _print_error(missing)
         sys.exit(1)
+
+
+def _prepare() -> None:
+    """Make the output UTF-8 whatever the locale says, and child processes safe.
+
+    Python puts the working folder first on a child's path, so that a `random.py` beside the user's
+    data would be run in place of the library's.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    os.environ["PYTHONSAFEPATH"] = "1"
+
+
+class _OneText(logging.Formatter):
+    """Writes a note without what a terminal would obey."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return plain(super().format(record))
 
 
 def make_app(arguments: list[str]) -> typer.Typer:
@@ -97,7 +119,9 @@ def _root(
     if version:
         print(__version__)
         raise typer.Exit
-    logging.basicConfig(level=logging.ERROR if quiet else logging.WARNING, format="%(message)s")
+    notes = logging.StreamHandler()
+    notes.setFormatter(_OneText("%(message)s"))
+    logging.basicConfig(level=logging.ERROR if quiet else logging.WARNING, handlers=[notes])
     logging.getLogger("destila").setLevel(logging.ERROR if quiet else logging.INFO)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
 
@@ -135,7 +159,10 @@ def _run(module: ModuleType, options: dict[str, Any], *, as_json: bool) -> None:
     takes_progress = "progress" in inspect.signature(module.run).parameters
 
     try:
-        with bar(as_json or logging.getLogger("destila").level == logging.ERROR) as drawn:
+        with (
+            plugins.PlugInFaults(),
+            bar(as_json or logging.getLogger("destila").level == logging.ERROR) as drawn,
+        ):
             progress = RememberedProgress(drawn)
             result = module.run(config, progress) if takes_progress else module.run(config)
 
@@ -161,7 +188,7 @@ def _run(module: ModuleType, options: dict[str, Any], *, as_json: bool) -> None:
     # Some of the work failed, and the rest was worth showing.
     if isinstance(result, Mapping) and result.get("failed"):
         for line in result["failed"]:
-            print(f"failed: {line}", file=sys.stderr)
+            print(f"failed: {plain(str(line))}", file=sys.stderr)
         raise typer.Exit(1)
 
 
@@ -236,7 +263,7 @@ def _type_of(annotation: Any) -> tuple[Any, bool]:
 
 def _print_json(value: Any) -> None:
     """Print a value as one line of JSON."""
-    print(json.dumps(value, ensure_ascii=False, default=str))
+    print(escaped_json(json.dumps(value, ensure_ascii=False, default=str)))
 
 
 def _print_error(error: BaseException) -> None:
@@ -245,9 +272,9 @@ def _print_error(error: BaseException) -> None:
     if "--json" in sys.argv:
         _print_json({"error": {"kind": type(error).__name__, "message": message}})
     elif isinstance(error, Stopped):
-        print(message, file=sys.stderr)
+        print(plain(message), file=sys.stderr)
     else:
-        print(f"error: {message}", file=sys.stderr)
+        print(f"error: {plain(message)}", file=sys.stderr)
 
 
 def _print_card(card: Mapping[str, Any]) -> None:
@@ -257,6 +284,7 @@ def _print_card(card: Mapping[str, Any]) -> None:
     """
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     # Sentences to show, or, of a tokenizer, how many lines of text it has read.
     lines = card.get("lines", ())
@@ -269,14 +297,16 @@ def _print_card(card: Mapping[str, Any]) -> None:
 
     # The columns are the keys of the first row.
     if rows:
-        table = Table(title=card.get("title"), title_justify="left")
+        # Text, because a plain string would be read for markup such as [red].
+        title = Text(plain(str(card["title"]))) if card.get("title") else None
+        table = Table(title=title, title_justify="left")
         for column in rows[0]:
-            table.add_column(str(column), overflow="fold")
+            table.add_column(Text(plain(str(column))), overflow="fold")
         for row in rows:
-            table.add_row(*map(_cell, row.values()))
+            table.add_row(*(Text(plain(_cell(value))) for value in row.values()))
         Console(width=None if sys.stdout.isatty() else _WIDTH).print(table)
     for sentence in sentences:
-        print(sentence)
+        print(plain(str(sentence)))
 
 
 def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

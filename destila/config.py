@@ -19,7 +19,7 @@ from pydantic.fields import FieldInfo
 
 from destila.errors import ConfigError
 from destila.plugins import nearest
-from destila.reading.escaping import shown
+from destila.reading.escaping import short_value
 from destila.reading.values import (
     MOST_TOML_BYTES,
     MalformedError,
@@ -223,8 +223,9 @@ def _check_own_code(data: Any, path: Path, through: tuple[Path, ...]) -> None:
         use = data.get("use")
         if isinstance(use, str) and use.endswith(".py"):
             raise ConfigError(
-                f"{path}, which {through[-1]} extends, runs code of its own (use = {shown(use)}): "
-                f"name that file in {through[0]}, or keep both in one folder"
+                f"{path}, which {through[-1]} extends, runs code of its own "
+                f"(use = {short_value(use)}): name that file in {through[0]}, or keep both in "
+                "one folder"
             )
         data = list(data.values())
     for each in data if isinstance(data, list) else ():
@@ -295,7 +296,7 @@ def _describe(kind: type[BaseModel], error: Any) -> str:
     message: str = error["msg"].removeprefix("Value error, ")
     if not path:  # about the whole file, which is no value to show
         return message
-    return f"key '{path}' = {shown(error['input'])}: {message}"
+    return f"key '{path}' = {short_value(error['input'])}: {message}"
 
 
 def _owner(kind: type[BaseModel], loc: Sequence[int | str]) -> type[BaseModel] | None:

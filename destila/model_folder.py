@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from destila.errors import ModelError
-from destila.reading.escaping import shown
+from destila.reading.escaping import short_value
 from destila.reading.shapes import DestilaFile, ModelConfigFile, read_shape
 from destila.reading.values import is_whole_number
 
@@ -123,7 +123,7 @@ def _labels(config: Mapping[str, Any], path: Path) -> tuple[str, ...] | None:
     if ids != list(range(len(names))):
         raise ModelError(
             f"{path}/config.json: id2label must number its labels 0 to {len(names) - 1}, "
-            f"got {shown(list(names))}"
+            f"got {short_value(list(names))}"
         )
 
     # Two ids of one label would be two classes that nobody can tell apart.

@@ -124,7 +124,7 @@ class PlugInFaults:
         if kind is None or not issubclass(kind, Exception) or issubclass(kind, DestilaError):
             return
         assert error is not None
-        if issubclass(kind, SyntaxError) and str(error.filename).endswith(".py"):
+        if isinstance(error, SyntaxError) and str(error.filename).endswith(".py"):
             raise ConfigError(
                 f"{error.filename} is not valid Python: {error.msg}, line {error.lineno}"
             ) from error

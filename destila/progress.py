@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from destila.reading.escaping import plain
+
 Progress = Callable[[str, int, int], None]
 """Called with (what, done, total); total 0: not known."""
 
@@ -30,7 +32,7 @@ def bar(quiet: bool) -> Iterator[Progress]:
     from rich.progress import Progress as Drawing
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),  # names may hold [red]
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
@@ -38,5 +40,5 @@ def bar(quiet: bool) -> Iterator[Progress]:
     with Drawing(*columns, console=Console(stderr=True), transient=True) as drawn:
         task = drawn.add_task("")  # one bar, which every stage takes over
         yield lambda what, done, total: drawn.update(
-            task, description=what, completed=done, total=total or None
+            task, description=plain(what), completed=done, total=total or None
         )

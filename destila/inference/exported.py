@@ -13,7 +13,7 @@ from typing import Any
 
 from destila.errors import ModelError
 from destila.plugins import nearest
-from destila.reading.escaping import shown
+from destila.reading.escaping import short_value
 from destila.reading.shapes import ExportFile, read_shape
 
 GRAPH = "model.onnx"
@@ -70,8 +70,8 @@ def choose_graph(folder: Path, candidate: str | None = None) -> Choice:
     winner: dict[str, Any] = facts.get("runtime") or {}
     if default is None:
         raise ModelError(
-            f"{folder / FACTS}: default = {shown(facts['default'])} is none of its candidates "
-            f"({', '.join(graphs)}): export again"
+            f"{folder / FACTS}: default = {short_value(facts['default'])} is none of its "
+            f"candidates ({', '.join(graphs)}): export again"
         )
 
     # The one asked for, whatever was measured.

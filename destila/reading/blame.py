@@ -1,4 +1,4 @@
-"""One guard around a library that reads a stranger's file: whatever it raises is one error of ours."""
+"""A guard around a library that reads a stranger's file: what it raises is one error of ours."""
 
 from __future__ import annotations
 

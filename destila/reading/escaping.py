@@ -26,6 +26,11 @@ def plain(text: str) -> str:
     return _CONTROLS.sub(_code, text)
 
 
+def escaped_json(text: str) -> str:
+    r"""Return a line of JSON in which a terminal has nothing to obey; it means the same."""
+    return text if text.isascii() else _CONTROLS.sub(_json_code, text)
+
+
 def markdown(text: str) -> str:
     """Return a text for Markdown, where no character of it is markup and it stays on one line."""
     text = " ".join(plain(text).split())
@@ -33,7 +38,7 @@ def markdown(text: str) -> str:
     return _MARKDOWN.sub(r"\\\1", text)
 
 
-def shown(value: Any) -> str:
+def short_value(value: Any) -> str:
     """Return a value as an error shows it: as Python writes it, cut where it is long."""
     # Only the head of a long text or list is written at all.
     if isinstance(value, str | bytes):
@@ -51,3 +56,7 @@ def _code(match: re.Match[str]) -> str:
     r"""Return a character as Python writes it: `\x1b`, `\u202e`."""
     number = ord(match[0])
     return f"\\x{number:02x}" if number < 256 else f"\\u{number:04x}"
+
+
+def _json_code(match: re.Match[str]) -> str:
+    return f"\\u{ord(match[0]):04x}"

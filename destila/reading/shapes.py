@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from destila.errors import DestilaError
-from destila.reading.escaping import shown
+from destila.reading.escaping import short_value
 from destila.reading.values import read_json_object
 
 FILE_NAME = r"^[\p{L}\p{N}_][\p{L}\p{N}_. +=@,()-]*$"
@@ -160,6 +160,6 @@ def _describe_fault(fault: Mapping[str, Any]) -> str:
     if fault["type"] == "missing":
         return f"key '{key}' is missing"
     if fault["type"] == "string_pattern_mismatch":
-        return f"key '{key}' = {shown(fault['input'])} is not the plain name of a file"
+        return f"key '{key}' = {short_value(fault['input'])} is not the plain name of a file"
     message = str(fault["msg"])
-    return f"key '{key}' = {shown(fault['input'])}: {message[:1].lower()}{message[1:]}"
+    return f"key '{key}' = {short_value(fault['input'])}: {message[:1].lower()}{message[1:]}"

@@ -1,7 +1,8 @@
 """JSON and TOML of strangers -> plain values, with limits on depth, size and kinds of numbers.
 
-No other file parses text that somebody else may have written. What comes out is at most `MOST_DEPTH`
-containers deep, holds no NaN, and no half of a surrogate pair, which no file could be written with.
+No other file parses text that somebody else may have written. What comes out is at most
+`MOST_DEPTH` containers deep, holds no NaN, and no half of a surrogate pair, which no file in UTF-8
+could hold.
 """
 
 from __future__ import annotations
@@ -101,9 +102,8 @@ def read_utf8(
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as fault:
-        raise error(
-            f"{path} is not UTF-8: byte {fault.start} is 0x{fault.object[fault.start]:02x}: {remedy}"
-        ) from fault
+        byte = f"byte {fault.start} is 0x{fault.object[fault.start]:02x}"
+        raise error(f"{path} is not UTF-8: {byte}: {remedy}") from fault
 
 
 def read_json(path: Path, error: type[DestilaError], *, remedy: str, unique: bool = False) -> Any:

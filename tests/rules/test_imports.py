@@ -24,6 +24,7 @@ ROWS = (
         "results",
         "stopping",
         "version",
+        "reading",
     ),
     ("tokenizer", "losses", "baselines", "formats"),
     ("tasks", "datasets", "corpus", "models"),
