@@ -13,7 +13,7 @@ from typing import Any
 
 from destila.errors import ModelError
 from destila.reading.escaping import short_value
-from destila.reading.shapes import DestilaFile, ModelConfigFile, read_shape
+from destila.reading.shapes import DESTILA_FILE, MODEL_CONFIG_FILE, read_shape
 from destila.reading.values import is_whole_number
 
 SPAN_LABELS = ("start", "end")
@@ -100,10 +100,10 @@ def read_folder(path: Path | str) -> FolderInfo:
     if not (path / "config.json").is_file():
         raise ModelError(f"{path} is not a model folder: it has no config.json")
 
-    config = read_shape(path / "config.json", ModelConfigFile, ModelError, remedy=REMEDY)
+    config = read_shape(path / "config.json", MODEL_CONFIG_FILE, ModelError, remedy=REMEDY)
     extra: dict[str, Any] = {}
     if (path / "destila.json").is_file():
-        extra = read_shape(path / "destila.json", DestilaFile, ModelError, remedy=REMEDY)
+        extra = read_shape(path / "destila.json", DESTILA_FILE, ModelError, remedy=REMEDY)
 
     # The transformers class tells the head: BertForTokenClassification ends like that of "tag".
     architecture = str((config.get("architectures") or [""])[0])

@@ -15,21 +15,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field
 
 from destila.errors import ConfigError, DataError
 from destila.files import locked, open_text, write_text
-from destila.reading.shapes import fitted
+from destila.reading.json_lines import LARGEST, check_line, check_names, line_model
 from destila.reading.values import MalformedError, parse_json
 
 RECORD_FILE = "record.jsonl"
 """Name of the file inside a run folder."""
 
 _REMEDY = "delete the line to go on"
-_LARGEST = 1 << 62  # of any number: beyond it no count is real
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -291,13 +290,15 @@ def record_from_json(data: Any, where: str = "record") -> Record:
         DataError: a field is missing, unknown or of another kind.
     """
     # First the names, all that is wrong at once, then the kinds of what they hold.
-    _check_names(Record, data, where)
-    _check_names(Conditions, data["conditions"], f"{where}.conditions")
+    check = functools.partial(check_names, error=DataError, remedy=_REMEDY)
+    check(Record, data, where)
+    check(Conditions, data["conditions"], f"{where}.conditions")
     latencies = data["latency"] if isinstance(data["latency"], list | tuple) else []
     for part in latencies:
-        _check_names(Latency, part, f"{where}.latency")
-        _check_names(Conditions, part["conditions"], f"{where}.latency.conditions")
-    fitted(_line_model(), data, where, DataError, remedy=_REMEDY)
+        check(Latency, part, f"{where}.latency")
+        check(Conditions, part["conditions"], f"{where}.latency.conditions")
+    model = line_model(Record, details=_Details, items=list)
+    check_line(model, data, where, DataError, remedy=_REMEDY)
     _check_items(data.get("items", []), where)
 
     latency = [{**each, "conditions": Conditions(**each["conditions"])} for each in latencies]
@@ -328,41 +329,6 @@ class _Details(BaseModel):
     tokens: int | None = None
 
 
-@functools.cache
-def _line_model() -> type[BaseModel]:
-    """Return the pydantic model of a line: the fields of Record, with the kinds they are said."""
-    return _model_of(Record, details=(_Details, _Details()), items=(list[Any], []))
-
-
-def _model_of(kind: type[Any], **changes: Any) -> type[BaseModel]:
-    """Return a pydantic model with the fields of a dataclass.
-
-    Args:
-        kind: the dataclass.
-        changes: fields that are another type, as (type, default).
-    """
-    hints = get_type_hints(kind)
-    fields: dict[str, Any] = {
-        f.name: (_kind_of(hints[f.name]), ... if _required(f) else None)
-        for f in dataclasses.fields(kind)
-    }
-    config = ConfigDict(strict=True, allow_inf_nan=False, extra="forbid")
-    return create_model(kind.__name__, __config__=config, **{**fields, **changes})
-
-
-def _kind_of(hint: Any) -> Any:
-    """Return the type that a field has in a line of JSON; counts and times are not negative."""
-    if dataclasses.is_dataclass(hint):
-        return _model_of(hint)  # type: ignore[arg-type]
-    if hint in (int, float):
-        return Annotated[hint, Field(lt=_LARGEST, gt=-_LARGEST)]
-
-    inner = [_kind_of(each) for each in get_args(hint)]
-    if get_origin(hint) is Sequence:
-        return list[inner[0]]  # type: ignore[valid-type]
-    return dict[inner[0], inner[1]] if inner else hint  # type: ignore[valid-type]
-
-
 def _check_items(items: list[Any], where: str) -> None:
     """Raise DataError unless the counts of all examples are as many; ten thousands, so quickly."""
     if not items:
@@ -370,29 +336,9 @@ def _check_items(items: list[Any], where: str) -> None:
     is_table = set(map(type, items)) == {list} and len(set(map(len, items))) == 1
     if is_table and set(map(type, chain.from_iterable(items))) == {int}:
         counts = set(chain.from_iterable(items))
-        if min(counts) >= 0 and max(counts) < _LARGEST:
+        if min(counts) >= 0 and max(counts) < LARGEST:
             return
     raise DataError(f"{where}: key 'items' must hold as many counts for every example: {_REMEDY}")
-
-
-def _check_names(kind: type[Any], data: Any, where: str) -> None:
-    """Raise DataError where the keys of an object are not the fields of a dataclass."""
-    if not isinstance(data, Mapping):
-        raise DataError(f"{where}: expected an object, found {type(data).__name__}: {_REMEDY}")
-
-    # name everything that is wrong at once
-    fields = {field.name: field for field in dataclasses.fields(kind)}
-    required = {name for name, field in fields.items() if _required(field)}
-    missing, unknown = sorted(required - data.keys()), sorted(data.keys() - fields.keys())
-    problems = [f"lacks {missing}"] if missing else []
-    problems += [f"has unknown {unknown}"] if unknown else []
-    if problems:
-        raise DataError(f"{where} {' and '.join(problems)}: {_REMEDY}")
-
-
-def _required(field: dataclasses.Field[Any]) -> bool:
-    """Tell whether a field has no default."""
-    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
 def _lines(file: Path) -> Iterator[Record]:

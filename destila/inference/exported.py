@@ -14,7 +14,7 @@ from typing import Any
 from destila.errors import ModelError
 from destila.plugins import nearest
 from destila.reading.escaping import short_value
-from destila.reading.shapes import ExportFile, read_shape
+from destila.reading.shapes import EXPORT_FILE, read_shape
 
 GRAPH = "model.onnx"
 FACTS = "export.json"
@@ -62,7 +62,7 @@ def choose_graph(folder: Path, candidate: str | None = None) -> Choice:
         return Choice("model", folder / GRAPH)
 
     # What the export wrote.
-    facts = read_shape(folder / FACTS, ExportFile, ModelError, remedy="export again")
+    facts = read_shape(folder / FACTS, EXPORT_FILE, ModelError, remedy="export again")
     graphs = {
         c["name"]: Choice(c["name"], folder / c["file"], c["kind"]) for c in facts["candidates"]
     }

@@ -1,126 +1,107 @@
-"""What the JSON files of a model folder must look like, as pydantic models.
+"""What the JSON files of a model folder must look like, and one check of them all.
 
-Keys that nothing here reads may hold anything; those that are read have the right kind, and numbers
-that decide how much memory is taken have limits. A file is checked and then used as it is.
+A shape is written as the file is: `str` and the other types stand for a value of that type, a list
+for a list of such values, a dictionary for an object, `Keyed` for an object whose keys are data, a
+tuple for one of several. Keys that no shape names may hold anything, a key may be missing or null
+unless it is `Needed`, and numbers that decide how much memory is taken have limits. A file is
+checked and then used as it is. No pydantic here: a first prediction does not wait for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from typing import Any
 
 from destila.errors import DestilaError
 from destila.reading.escaping import short_value
 from destila.reading.values import read_json_object
 
-FILE_NAME = r"^[\p{L}\p{N}_][\p{L}\p{N}_. +=@,()-]*$"
-"""A file beside the one that names it: no separator, no `..` above it, no control character."""
-
-MOST_PIECES = 1 << 24
-"""Rows of a token table; published ones have a million at most."""
-
 MOST_THREADS = 1024
+MOST_ROWS = 1 << 31
+_FILE_NAME = re.compile(r"\w[\w. +=@,()-]{0,199}")
 
 
-class _File(BaseModel):
-    """Base of every file: keys that are not named may be anything, values are not converted."""
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A whole number within limits."""
 
-    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False, frozen=True)
-
-
-F = TypeVar("F", bound=BaseModel)
-_Count = Annotated[int, Field(ge=0, le=1 << 31)]
-_Name = Annotated[str, Field(pattern=FILE_NAME, max_length=200)]
-_Label = str | int | float | bool
+    least: int = 0
+    most: int = MOST_ROWS
 
 
-class ModelConfigFile(_File):
-    """config.json of a model folder, as far as it is read without the model's own reader."""
+@dataclass(frozen=True, slots=True)
+class Keyed:
+    """An object whose keys are data, such as labels; every value has one shape."""
 
-    architectures: list[str] | None = None
-    model_type: str | None = None
-    problem_type: str | None = None
-    id2label: dict[str, _Label] | None = None
-    hidden_act: str | None = None
-    activation: str | None = None
-    is_decoder: bool | None = None
-    max_position_embeddings: _Count | None = None
-    num_hidden_layers: _Count | None = None
-    num_hidden_groups: _Count | None = None
-    num_attention_heads: _Count | None = None
-    hidden_size: _Count | None = None
-    vocab_size: _Count | None = None
+    value: Any
 
 
-class DestilaFile(_File):
-    """destila.json: what a config.json has no place for."""
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """What a key must hold, so that it cannot be missing."""
 
-    task: str | None = None
-    labels: list[str] | None = None
-    max_length: Annotated[int, Field(ge=3, le=1 << 31)] | None = None
-    columns: dict[str, str] | None = None
+    value: Any
 
 
-class _Graph(_File):
-    """A graph that an export lists."""
-
-    name: _Name
-    file: _Name
-    kind: str
+class BesideName:
+    """The name of a file beside the one that names it: no separator, no `..`, nothing hidden."""
 
 
-class _Runtime(_File):
-    """The graph that was fastest on a machine."""
+Label = (str, int, float, bool)
+_TOKEN = (str, {"content": Needed(str)})
 
-    name: str | None = None
-    threads: Annotated[int, Field(ge=1, le=MOST_THREADS)] | None = None
+MODEL_CONFIG_FILE = {
+    "architectures": [str],
+    "model_type": str,
+    "problem_type": str,
+    "id2label": Keyed(Label),
+    "hidden_act": str,
+    "activation": str,
+    "is_decoder": bool,
+    "max_position_embeddings": Whole(),
+    "num_hidden_layers": Whole(),
+    "num_hidden_groups": Whole(),
+    "num_attention_heads": Whole(),
+    "hidden_size": Whole(),
+    "vocab_size": Whole(),
+}
+"""config.json, as far as it is read without the model's own reader."""
 
+DESTILA_FILE = {
+    "task": str,
+    "labels": [str],
+    "max_length": Whole(3),
+    "columns": Keyed(str),
+}
+"""destila.json: what a config.json has no place for."""
 
-class ExportFile(_File):
-    """export.json: the graphs of an exported folder."""
+EXPORT_FILE = {
+    "candidates": Needed([{"name": Needed(str), "file": Needed(BesideName), "kind": Needed(str)}]),
+    "default": Needed(str),
+    "runtime": {"name": str, "threads": Whole(1, MOST_THREADS)},
+}
+"""export.json: the graphs of an exported folder."""
 
-    candidates: Annotated[list[_Graph], Field(min_length=1)]
-    default: str
-    runtime: _Runtime | None = None
+WEIGHT_INDEX_FILE = {"weight_map": Needed(Keyed(BesideName))}
+"""model.safetensors.index.json: which part of the weights lies in which file."""
 
-
-class WeightIndexFile(_File):
-    """model.safetensors.index.json: which part of the weights lies in which file."""
-
-    weight_map: Annotated[dict[str, _Name], Field(min_length=1)]
-
-
-class _Token(_File):
-    """A special token that is written as an object."""
-
-    content: str
-
-
-_AnyToken = str | _Token | None
-
-
-class TokenizerConfigFile(_File):
-    """tokenizer_config.json, or special_tokens_map.json."""
-
-    tokenizer_class: str | None = None
-    do_lower_case: bool | None = None
-    strip_accents: bool | None = None
-    keep_accents: bool | None = None
-    tokenize_chinese_chars: bool | None = None
-    add_prefix_space: bool | None = None
-    model_max_length: int | float | None = None
-    pad_token: _AnyToken = None
-    unk_token: _AnyToken = None
-    cls_token: _AnyToken = None
-    sep_token: _AnyToken = None
-    mask_token: _AnyToken = None
+TOKENIZER_CONFIG_FILE = {
+    "tokenizer_class": str,
+    "do_lower_case": bool,
+    "strip_accents": bool,
+    "keep_accents": bool,
+    "tokenize_chinese_chars": bool,
+    "add_prefix_space": bool,
+    "model_max_length": float,
+    **{f"{role}_token": _TOKEN for role in ("pad", "unk", "cls", "sep", "mask")},
+}
+"""tokenizer_config.json, or special_tokens_map.json."""
 
 
 def read_shape(
-    path: Path, kind: type[BaseModel], error: type[DestilaError], *, remedy: str
+    path: Path, shape: dict[str, Any], error: type[DestilaError], *, remedy: str
 ) -> dict[str, Any]:
     """Return the object in a JSON file that has a shape.
 
@@ -128,38 +109,94 @@ def read_shape(
         DestilaError: of the kind `error`: the file is no JSON object, or a key has another kind.
     """
     content = read_json_object(path, error, remedy=remedy)
-    fitted(kind, content, str(path), error, remedy=remedy)
+    check_shape(content, shape, str(path), error, remedy=remedy)
     return content
 
 
-def fitted(
-    kind: type[F], value: Any, where: str, error: type[DestilaError], *, remedy: str = ""
-) -> F:
-    """Return a value as a pydantic model.
+def check_shape(
+    value: Any, shape: Any, where: str, error: type[DestilaError], *, remedy: str
+) -> None:
+    """Check a value of JSON against a shape.
 
     Args:
-        kind: the model.
-        value: an object.
-        where: what holds it, for the error.
+        value: as `parse_json` returns it.
+        shape: see the head of this file.
+        where: what holds the value, for the error.
         error: raised where it does not fit.
         remedy: the end of the error.
 
     Raises:
         DestilaError: of the kind `error`; it names the key, its value and what is expected.
     """
-    try:
-        return kind.model_validate(value)
-    except ValidationError as fault:
-        first = fault.errors(include_url=False)[0]
-        raise error(f"{where}: {_describe_fault(first)}{remedy and f': {remedy}'}") from fault
+    fault = _fault(value, shape, "")
+    if fault:
+        raise error(f"{where}: {fault}: {remedy}")
 
 
-def _describe_fault(fault: Mapping[str, Any]) -> str:
-    """Return what is wrong with a key in our words."""
-    key = ".".join(str(part) for part in fault["loc"])
-    if fault["type"] == "missing":
-        return f"key '{key}' is missing"
-    if fault["type"] == "string_pattern_mismatch":
-        return f"key '{key}' = {short_value(fault['input'])} is not the plain name of a file"
-    message = str(fault["msg"])
-    return f"key '{key}' = {short_value(fault['input'])}: {message[:1].lower()}{message[1:]}"
+def _fault(value: Any, shape: Any, key: str) -> str:
+    """Return what is wrong with a value, "" where it fits."""
+    if isinstance(shape, tuple):
+        return (
+            "" if any(not _fault(value, each, key) for each in shape) else _said(value, shape, key)
+        )
+    if isinstance(shape, dict) and isinstance(value, dict):
+        return _fault_of_object(value, shape, key)
+
+    # A value of another kind than the shape's, or one outside of its limits.
+    if not _fits(value, shape):
+        return _said(value, shape, key)
+    inner: list[tuple[Any, Any]] = []
+    if isinstance(shape, list):
+        inner = list(enumerate(value))
+    elif isinstance(shape, Keyed):
+        inner = list(value.items())
+    of = shape.value if isinstance(shape, Keyed) else shape[0] if inner else None
+    faults = (_fault(each, of, f"{key}.{place}") for place, each in inner)
+    return next(filter(None, faults), "")
+
+
+def _fault_of_object(value: dict[str, Any], shape: dict[str, Any], key: str) -> str:
+    """Return what is wrong with the keys of an object, "" where they fit."""
+    for name, expected in shape.items():
+        place, given = f"{key}.{name}".removeprefix("."), value.get(name)
+        needed = isinstance(expected, Needed)
+        if given is None and needed:
+            return f"key '{place}' is missing"
+        if given is not None:
+            fault = _fault(given, expected.value if needed else expected, place)
+            if fault:
+                return fault
+    return ""
+
+
+def _fits(value: Any, shape: Any) -> bool:
+    """Tell whether a value has the kind of a shape, whatever it holds inside."""
+    if isinstance(shape, Whole):
+        return type(value) is int and shape.least <= value <= shape.most
+    if shape is BesideName:
+        return isinstance(value, str) and _FILE_NAME.fullmatch(value) is not None
+    if isinstance(shape, list):
+        return isinstance(value, list)
+    if isinstance(shape, dict | Keyed):
+        return isinstance(value, dict)
+    if shape is float:
+        return type(value) in (int, float)
+    return type(value) is shape
+
+
+def _said(value: Any, shape: Any, key: str) -> str:
+    return f"key '{key}' = {short_value(value)} must be {_kind(shape)}"
+
+
+def _kind(shape: Any) -> str:
+    """Return what a shape expects, in words."""
+    if isinstance(shape, tuple):
+        return " or ".join(map(_kind, shape))
+    if isinstance(shape, Whole):
+        return f"a whole number from {shape.least:,} to {shape.most:,}"
+    if isinstance(shape, list):
+        return f"a list of {_kind(shape[0])}"
+    if isinstance(shape, dict | Keyed):
+        return "an object"
+    words = {str: "a text", bool: "true or false", int: "a whole number", float: "a number"}
+    return words.get(shape, "the plain name of a file in that folder")
