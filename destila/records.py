@@ -75,7 +75,7 @@ class Record:
     scores: fixed keys, ratios 0-1 (accuracy, macro_f1, mcc, entity_f1, pos_accuracy, chunk_f1, ece,
         agreement).
     details: per_label, confusion, dev scores, notes.
-    items: additive counts per test example behind the main score, for paired bootstraps; see
+    items: additive counts per test example behind the main score, for paired intervals; see
         `tasks.metrics`.
 
     Example: a student of 5 M parameters, as one line of `record.jsonl`, shortened:

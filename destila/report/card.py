@@ -17,7 +17,7 @@ from pathlib import Path
 from destila import plugins
 from destila.model_folder import HEADS, read_folder
 from destila.records import Record
-from destila.report.differences.bootstrap import interval
+from destila.report.differences.intervals import interval
 from destila.report.words import (
     SCORE_NAMES,
     in_megabytes,
@@ -280,7 +280,7 @@ def _scores(info: CardInfo) -> str:
     tested = f"{len(record.items):,} examples of " if record.items else ""
     note = (
         f"On {tested}the {record.split} split of {record.dataset}, seed {record.seed}. "
-        "Interval: bootstrap over examples."
+        "Interval: over examples."
     )
     return "\n\n".join(["## Scores", "\n".join(lines), note])
 

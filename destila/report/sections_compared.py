@@ -10,7 +10,10 @@ from destila.report.rows import ReportRow
 from destila.report.section import Section, interval_cell, score_cell, scores_in
 from destila.report.words import NONE, points, say_conditions, score_name, signed
 
-_BOOTSTRAP = "Paired bootstrap over test examples and seeds, 2,000 draws; differences in points."
+_INTERVAL = (
+    "95 % interval over test examples and seeds, paired (Student's, by the number of seeds); "
+    "differences in points."
+)
 
 
 def gains_section(rows: Sequence[ReportRow]) -> Section | None:
@@ -27,7 +30,7 @@ def gains_section(rows: Sequence[ReportRow]) -> Section | None:
         for each in differences
     ]
     title = "What distilling gains over fine-tuning"
-    return Section("gains", title, header=header, body=body, notes=_BOOTSTRAP)
+    return Section("gains", title, header=header, body=body, notes=_INTERVAL)
 
 
 def against_section(rows: Sequence[ReportRow], *, model: str | None) -> Section | None:
@@ -39,7 +42,7 @@ def against_section(rows: Sequence[ReportRow], *, model: str | None) -> Section 
         [each.a.model, each.a.role, each.reading, points(each.a.main), *_cells(each)]
         for each in against(rows, model)
     ]
-    return Section("against", f"Against {model}", header=header, body=body, notes=_BOOTSTRAP)
+    return Section("against", f"Against {model}", header=header, body=body, notes=_INTERVAL)
 
 
 def baseline_section(rows: Sequence[ReportRow]) -> Section | None:

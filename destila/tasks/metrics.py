@@ -9,8 +9,8 @@ the two are not comparable.
 Expected calibration error: Guo et al. 2017, equation 3, 15 bins of equal width on the top class.
 Matthews correlation for many classes: Gorodkin 2004, equation 8.
 
-Every main score is also a function of additive counts per example (`items`), so that a bootstrap
-can resample examples without the labels.
+Every main score is also a function of additive counts per example (`items`), so that an interval
+needs no labels.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from destila.report.card import CardInfo, describe_folder, model_card
-from destila.report.differences.bootstrap import interval
+from destila.report.differences.intervals import interval
 
 TORCH = frozenset({"config.json", "model.safetensors", "tokenizer.json"})
 ONNX = frozenset({"config.json", "model.onnx", "tokenizer.json"})

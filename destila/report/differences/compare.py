@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from destila.errors import DataError
 from destila.records import Record
-from destila.report.differences.bootstrap import paired_difference
+from destila.report.differences.intervals import paired_difference
 from destila.report.rows import ReportRow
 
 
@@ -15,8 +15,8 @@ from destila.report.rows import ReportRow
 class Difference:
     """The main score of `a` minus that of `b`, as ratios.
 
-    low, high: 95 % paired-bootstrap interval over test items and seeds; None where a record has no
-    items. seeds: how many entered on each side.
+    low, high: 95 % interval over test items and seeds; None where a record has no items.
+    seeds: how many entered on each side.
     """
 
     a: ReportRow
