@@ -18,9 +18,10 @@ import secrets
 import shutil
 import sys
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
@@ -30,12 +31,25 @@ _CHUNK = 1 << 20
 _PACKED = 1 << 14
 """Bytes of a .zst file unpacked at once; text that repeats itself may be 10,000 times as long."""
 
+LINE_LIMIT = 1 << 29
+"""Bytes of the longest line that is read; a whole SQuAD file is one line."""
+
+_UNPACKED, _RATIO = 1 << 30, 200
+"""A packed file may unpack to so many bytes, or to so many times its own."""
+
+_ASCII = "\n,;\t\"'{"
+"""What text is divided by, which most encodings write as the same bytes."""
+
 _EXCHANGE = 2  # RENAME_EXCHANGE of renameat2(2)
 _HERE = -100  # AT_FDCWD: paths are relative to the working folder
 
 
 def open_text(
-    path: str | Path, *, encoding: str = "utf-8", longest: int | None = None
+    path: str | Path,
+    *,
+    encoding: str = "utf-8",
+    longest: int = LINE_LIMIT,
+    replace: bool = False,
 ) -> Iterator[str]:
     """Return the lines of a text file without their line ends, decompressed on the fly.
 
@@ -45,24 +59,38 @@ def open_text(
         path: a plain, .gz, .xz or .zst file.
         encoding: of the decompressed bytes.
         longest: bytes of a line beyond which the file is refused as no text, so that memory stays
-            bounded; None: any.
+            bounded.
+        replace: bytes that are not in the encoding become U+FFFD rather than an error.
 
     Raises:
-        DataError: at once for a missing, empty or damaged file; on reaching it for a byte that is
-            not in the encoding (with its offset in the decompressed file).
+        DataError: at once for a missing, empty or damaged file or an unknown encoding; on reaching
+            it for a byte that is not in the encoding (with its offset in the decompressed file).
     """
     path = Path(path)
-    if path.is_dir():
-        raise DataError(f"{path} is a folder: give a text file (plain, .gz, .xz or .zst)")
-    if not path.is_file():
-        raise DataError(f"no file at {path}: check the path")
-
-    chunks = _chunks(path)
+    chunks = open_bytes(path)
     first = next(chunks, b"")
     if not first:
         raise DataError(f"{path} is empty: give a file with text")
 
-    return _lines(path, first, chunks, encoding, longest)
+    # Lines are cut as bytes, which needs line ends as ASCII has them.
+    if not _keeps_ascii(encoding):
+        chunks = _as_utf8(path, chain((first,), chunks), encoding, replace=replace)
+        first, encoding = next(chunks), "utf-8"
+    return _lines(path, first, chunks, encoding, longest, replace=replace)
+
+
+def open_bytes(path: Path) -> Iterator[bytes]:
+    """Return the decompressed bytes of a plain, .gz, .xz or .zst file, in chunks.
+
+    Raises:
+        DataError: at once for a missing file or a folder; on reaching it where an archive is
+            damaged, or unpacks to far more than text does.
+    """
+    if path.is_dir():
+        raise DataError(f"{path} is a folder: give a text file (plain, .gz, .xz or .zst)")
+    if not path.is_file():
+        raise DataError(f"no file at {path}: check the path")
+    return _bounded(path) if path.suffix in (".gz", ".xz", ".zst") else _chunks(path)
 
 
 def stream_text(file: IO[bytes], name: str, *, encoding: str = "utf-8") -> Iterator[str]:
@@ -272,52 +300,107 @@ def _lines(
     first: bytes,
     chunks: Iterator[bytes],
     encoding: str,
-    longest: int | None = None,
+    longest: int = LINE_LIMIT,
+    *,
+    replace: bool = False,
 ) -> Iterator[str]:
     """Yield the decoded lines of byte chunks that end anywhere; the first one is known."""
-    rest = first.removeprefix(codecs.BOM_UTF8)
-    offset = len(first) - len(rest)
     remedy = _remedy(first)
+    errors = "replace" if replace else "strict"
+    mark = len(codecs.BOM_UTF8) if first.startswith(codecs.BOM_UTF8) else 0
 
-    while True:
-        # Whole lines go out; the tail waits for the next chunk.
-        *whole, tail = rest.split(b"\n")
+    # The parts of a line that has not ended yet are joined once, when it ends.
+    held: list[bytes] = []
+    size, offset = 0, 0
+    for chunk in chain((first,), chunks):
+        *whole, tail = chunk.split(b"\n")
+        if whole:
+            whole[0] = b"".join((*held, whole[0]))
+            held, size = [], 0
         for line in whole:
-            yield _decode(path, line.removesuffix(b"\r"), offset, encoding, remedy)
+            text = line[mark:].removesuffix(b"\r")
+            yield _decode(path, text, offset + mark, (encoding, errors), remedy)
             offset += len(line) + 1
+            mark = 0
 
-        if longest is not None and len(tail) > longest:
+        held.append(tail)
+        size += len(tail)
+        if size > longest:
             raise DataError(
                 f"{path} has a line of over {longest:,} bytes at byte {offset}: "
                 "is it text, in lines?"
             )
 
-        chunk = next(chunks, b"")
-        if not chunk:
-            break
-        rest = tail + chunk
+    if rest := b"".join(held)[mark:]:  # a last line without a line end
+        text = rest.removesuffix(b"\r")
+        yield _decode(path, text, offset + mark, (encoding, errors), remedy)
 
-    if tail:  # a last line without a line end
-        yield _decode(path, tail.removesuffix(b"\r"), offset, encoding, remedy)
+
+def _keeps_ascii(encoding: str) -> bool:
+    """Tell whether an encoding writes line ends and separators as the bytes of ASCII.
+
+    Raises:
+        DataError: there is no such encoding of text.
+    """
+    try:
+        return _ASCII.encode(encoding) == _ASCII.encode("ascii")
+    except (LookupError, UnicodeError, ValueError) as error:
+        raise DataError(
+            f"encoding '{encoding}' is unknown: give one such as utf-8, utf-16, cp1252 or latin-1"
+        ) from error
+
+
+def _as_utf8(
+    path: Path, chunks: Iterable[bytes], encoding: str, *, replace: bool
+) -> Iterator[bytes]:
+    """Yield chunks of another encoding as UTF-8."""
+    decoder = codecs.getincrementaldecoder(encoding)("replace" if replace else "strict")
+    done = 0
+    for chunk in chain(chunks, (b"",)):
+        try:
+            text = decoder.decode(chunk, final=not chunk)
+        except UnicodeError as error:
+            place = done + getattr(error, "start", 0)
+            raise DataError(
+                f"{path} is not {encoding}: near byte {place}: {error}. Give its encoding"
+            ) from error
+        done += len(chunk)
+        yield text.encode("utf-8", "replace")
 
 
 def _remedy(first: bytes) -> str:
     """Return what helps when a file that begins like this cannot be decoded."""
     if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "Convert it: iconv -f utf-16 -t utf-8"
+        return "Give encoding utf-16, or convert it: iconv -f utf-16 -t utf-8"
     if b"\x00" in first:
         return "It holds zero bytes, so it is no text: give a text file"
-    return "Convert it, e.g. iconv -f latin1 -t utf-8"
+    return "Repair the byte, or convert the file, e.g. iconv -f cp1252 -t utf-8"
 
 
-def _decode(path: Path | str, line: bytes, offset: int, encoding: str, remedy: str) -> str:
+def _decode(
+    path: Path | str, line: bytes, offset: int, encoding: tuple[str, str], remedy: str
+) -> str:
     try:
-        return line.decode(encoding)
+        return line.decode(*encoding)
     except UnicodeDecodeError as error:
         byte, value = offset + error.start, line[error.start]
         raise DataError(
-            f"{path} is not {encoding}: byte {byte} is 0x{value:02x}. {remedy}"
+            f"{path} is not {encoding[0]}: byte {byte} is 0x{value:02x}. {remedy}"
         ) from error
+
+
+def _bounded(path: Path) -> Iterator[bytes]:
+    """Yield the bytes of a packed file, unless they are far more than text packs to."""
+    most = max(_UNPACKED, _RATIO * path.stat().st_size)
+    size = 0
+    for chunk in _chunks(path):
+        size += len(chunk)
+        if size > most:
+            raise DataError(
+                f"{path} unpacks to over {most:,} bytes, {_RATIO} times its own size and more: "
+                "that is no text; unpack it yourself and look"
+            )
+        yield chunk
 
 
 def _chunks(path: Path) -> Iterator[bytes]:

@@ -70,6 +70,8 @@ class Dataset:
     """Splits of examples with one label order.
 
     notes: what the loader dropped or repaired, as `what -> how many`; printed by `destila data`.
+    columns: of a table, which column is what (`text`, `pair`, `label`, `id`), so that a model can
+        read such a table again.
     """
 
     name: str
@@ -77,6 +79,7 @@ class Dataset:
     labels: tuple[str, ...]
     splits: Mapping[str, Sequence[Example]]
     notes: Mapping[str, int] = field(default_factory=dict)
+    columns: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

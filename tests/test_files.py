@@ -78,8 +78,8 @@ def test_a_wrong_byte_is_named_with_its_place(tmp_path, monkeypatch, size, mark)
 @pytest.mark.parametrize(
     ("content", "remedy"),
     [
-        ("año\n".encode("latin-1"), "iconv -f latin1"),
-        ("año\n".encode("utf-16"), "iconv -f utf-16"),
+        ("año\n".encode("latin-1"), "iconv -f cp1252"),
+        ("año\n".encode("utf-16"), "encoding utf-16.* iconv -f utf-16"),
         (b"bien\n\xff\x00", "holds zero bytes, so it is no text"),
     ],
     ids=["latin-1", "utf-16", "binary"],
@@ -147,3 +147,32 @@ def test_a_stream_gives_its_lines_as_they_arrive():
     assert next(lines) == "uno"
     with pytest.raises(DataError, match="here is not utf-8: byte 5 is 0xf1"):
         next(lines)
+
+
+def test_a_line_of_any_length_takes_linear_time(tmp_path, monkeypatch):
+    """A line of many chunks is joined once."""
+    monkeypatch.setattr(files, "_CHUNK", 100)
+    (tmp_path / "a.txt").write_bytes(b"a" * 2_000_000 + b"\nb")
+    assert [len(line) for line in open_text(tmp_path / "a.txt")] == [2_000_000, 1]
+
+
+def test_a_line_that_is_too_long_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_CHUNK", 100)
+    (tmp_path / "a.txt").write_bytes(b"uno\n" + b"a" * 1000)
+    lines = open_text(tmp_path / "a.txt", longest=500)
+    assert next(lines) == "uno"
+    with pytest.raises(DataError, match="has a line of over 500 bytes at byte 4"):
+        next(lines)
+
+
+def test_an_archive_that_unpacks_without_end_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "a.gz").write_bytes(gzip.compress(b"hola\n" * 100_000, mtime=0))
+    assert sum(1 for _ in open_text(tmp_path / "a.gz")) == 100_000
+    monkeypatch.setattr(files, "_UNPACKED", 1000)
+    with pytest.raises(DataError, match=r"a\.gz unpacks to over"):
+        list(open_text(tmp_path / "a.gz"))
+
+
+def test_wrong_bytes_can_be_replaced(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"uno\na\xf1o\n")
+    assert list(open_text(tmp_path / "a.txt", replace=True)) == ["uno", "a\ufffdo"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from destila.config import opt
 from destila.errors import DataError, require
-from destila.files import data_root, open_text
+from destila.files import data_root
 
 HUB = "hub:"
 
@@ -79,14 +79,3 @@ def need_file(folder: Path, *names: str) -> Path:
             f"{folder} has no {' or '.join(names)}: put the published file there, or set data.root"
         )
     return path
-
-
-def encoding_of(path: Path) -> str:
-    """Return `utf-8`, or `latin-1` where a file is not valid UTF-8 (as originals of that time)."""
-    # Latin-1 decodes any bytes, so only a failure of UTF-8 tells them apart.
-    try:
-        for _ in open_text(path):
-            pass
-    except DataError:
-        return "latin-1"
-    return "utf-8"

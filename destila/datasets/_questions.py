@@ -14,7 +14,9 @@ ARTICLES = 30
 """With fewer articles a tenth of them is no fair part: paragraphs are divided instead."""
 
 
-def read_questions(path: Path, split: str, notes: Counter[str]) -> list[Example]:
+def read_questions(
+    path: Path, split: str, notes: Counter[str], encoding: str | None = None
+) -> list[Example]:
     """Read the labelled questions of a file; see `read_squad`.
 
     Questions without labels are dropped from train and counted.
@@ -23,7 +25,7 @@ def read_questions(path: Path, split: str, notes: Counter[str]) -> list[Example]
         DataError: another split has such questions, or all are so.
     """
     # Scores need labels, and so does a training file: only a part of it may lack them.
-    examples = read_squad(path, split, notes)
+    examples = read_squad(path, split, notes, encoding)
     unlabelled = [e.id for e in examples if e.answers is None]
     if unlabelled and (split != "train" or len(unlabelled) == len(examples)):
         raise DataError(

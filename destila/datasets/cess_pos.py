@@ -13,7 +13,6 @@ words. With `ancora = ""`, all three are CESS-ESP by hash.
 from __future__ import annotations
 
 import re
-import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import chain
@@ -28,6 +27,7 @@ from destila.datasets._files import find_folder, need_file, root_option
 from destila.datasets._split import fill_splits, finish
 from destila.errors import DataError
 from destila.files import open_text
+from destila.formats.archives import open_zip
 from destila.formats.columns import join_words, tsv_rows
 from destila.formats.conllu import UPOS
 from destila.types import Dataset, Example
@@ -100,12 +100,9 @@ def _example(name: str, words: Sequence[Word], notes: Counter[str]) -> Example:
 
 def _read_trees(path: Path) -> dict[str, list[list[Leaf]]]:
     """Read the sentences of every tree file in the archive."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = [name for name in sorted(archive.namelist()) if name.endswith(".tbf")]
-            texts = {name: archive.read(name).decode("latin-1") for name in names}
-    except zipfile.BadZipFile as error:
-        raise DataError(f"{path} is not a whole zip archive: get cess_esp.zip again") from error
+    with open_zip(path, remedy="get cess_esp.zip again") as archive:
+        names = [name for name in sorted(archive.namelist()) if name.endswith(".tbf")]
+        texts = {name: archive.read(name).decode("latin-1") for name in names}
     if not texts:
         raise DataError(f"{path} holds no .tbf files: get cess_esp.zip again")
     return {name: list(_sentences(text)) for name, text in texts.items()}

@@ -12,13 +12,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from itertools import chain
-from pathlib import Path
 from typing import Literal
 
 from destila.config import Options as _Options
 from destila.config import opt
 from destila.datasets._split import check_labels, fill_splits, finish
-from destila.files import open_text
+from destila.formats.charset import text_lines
 from destila.formats.columns import TaggedSentence, is_iob1, join_words, read_tagged, to_iob2
 from destila.types import Dataset, Example
 
@@ -39,6 +38,7 @@ class Options(_Options):
     separator: Literal["blank", "space", "tab"] = opt(
         "blank", "between columns: any run of blanks, exactly one space, or exactly one tab"
     )
+    encoding: str | None = opt(None, "of the files, such as cp1252; none = recognised", later=True)
 
 
 def load(options: Options) -> Dataset:
@@ -55,9 +55,8 @@ def load(options: Options) -> Dataset:
             continue
 
         # Files differ in columns and separators, so both are options.
-        rows = read_tagged(
-            open_text(Path(path)), path, word=options.word, tag=options.tag, separator=separator
-        )
+        lines = text_lines(path, options.encoding)
+        rows = read_tagged(lines, path, word=options.word, tag=options.tag, separator=separator)
         sentences = list(rows)
         splits[split] = _examples(split, sentences, notes)
 

@@ -14,9 +14,10 @@ from __future__ import annotations
 from collections import Counter
 
 from destila.config import Options as _Options
-from destila.datasets._files import encoding_of, find_folder, need_file, root_option
+from destila.datasets._files import find_folder, need_file, root_option
 from destila.datasets._split import finish
 from destila.files import open_text
+from destila.formats.charset import detect_encoding
 from destila.formats.columns import join_words, read_tagged, to_iob2
 from destila.types import Dataset, Example
 
@@ -43,8 +44,8 @@ def load(options: Options) -> Dataset:
     for split, name in _FILES.items():
         # Originals are Latin-1, common copies UTF-8.
         path = need_file(folder, name)
-        encoding = encoding_of(path)
-        notes["files read as Latin-1"] += encoding == "latin-1"
+        encoding = detect_encoding(path)
+        notes["files read as Latin-1"] += encoding != "utf-8"
 
         # Repairs are counted, not made: published scores are on these very tags.
         examples: list[Example] = []

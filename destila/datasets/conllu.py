@@ -8,14 +8,13 @@ sentences together. Multiword tokens as in `ancora_pos`.
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 from typing import Literal
 
 from destila.config import Options as _Options
 from destila.config import opt
 from destila.datasets._split import fill_splits, finish
 from destila.datasets.ancora_pos import conllu_examples
-from destila.files import open_text
+from destila.formats.charset import text_lines
 from destila.formats.conllu import MultiwordRule, read_conllu
 from destila.types import Dataset
 
@@ -33,6 +32,7 @@ class Options(_Options):
     mwt: MultiwordRule = opt(
         "words", "multiword tokens: true syntactic words, or '_' lines before their parts"
     )
+    encoding: str | None = opt(None, "of the files, such as cp1252; none = recognised", later=True)
 
 
 def load(options: Options) -> Dataset:
@@ -46,7 +46,7 @@ def load(options: Options) -> Dataset:
     for split, path in {"train": options.train, "dev": options.dev, "test": options.test}.items():
         if path is None:
             continue
-        lines = open_text(Path(path))
+        lines = text_lines(path, options.encoding)
         sentences = read_conllu(lines, path, column=options.column, mwt=options.mwt)
         splits[split] = conllu_examples(sentences, notes)
     return finish("conllu", TASK, LABELS, fill_splits(splits, options.train), notes)

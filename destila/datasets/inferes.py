@@ -21,7 +21,7 @@ from destila.config import opt
 from destila.datasets._files import find_folder, need_file, root_option
 from destila.datasets._split import finish, split_by_hash
 from destila.errors import DataError
-from destila.formats.tables import csv_rows
+from destila.formats.tables import table_rows
 from destila.types import Dataset, Example
 
 TASK = "classify"
@@ -88,7 +88,7 @@ def _topic_order(topic: str) -> tuple[int, str]:
 def _examples(path: Path, name: str, notes: Counter[str]) -> list[Example]:
     """Read the pairs of a file."""
     examples = []
-    for number, row in csv_rows(path, needed=_COLUMNS):
+    for number, row in table_rows(path, needed=_COLUMNS):
         # Blanks are collapsed, so that copies of a pair are equal.
         premise, hypothesis = (" ".join(row[key].split()) for key in ("Premise", "Hypothesis"))
         if not premise or not hypothesis:

@@ -16,7 +16,7 @@ from pathlib import Path
 from destila.config import Options as _Options
 from destila.datasets._files import find_folder, need_file, root_option
 from destila.datasets._split import finish
-from destila.formats.tables import json_rows
+from destila.formats.tables import table_rows
 from destila.types import Dataset, Example
 
 TASK = "classify"
@@ -57,7 +57,7 @@ def load(options: Options) -> Dataset:
 
 def _examples(path: Path, notes: Counter[str]) -> Iterator[Example]:
     """Yield the documents of a file."""
-    for _, row in json_rows(path, needed=("id", "label", "text")):
+    for _, row in table_rows(path, needed=("id", "label", "text")):
         if not row["text"].strip():
             notes["documents without text, dropped"] += 1
             continue

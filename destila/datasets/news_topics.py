@@ -18,7 +18,7 @@ from destila.config import Options as _Options
 from destila.config import opt
 from destila.datasets._files import find_folder, need_file, root_option
 from destila.datasets._split import finish, split_by_hash
-from destila.formats.tables import csv_rows
+from destila.formats.tables import table_rows
 from destila.types import Dataset, Example
 
 TASK = "classify"
@@ -71,7 +71,7 @@ def _rows_by_content(
 ) -> dict[str, list[tuple[int, dict[str, str]]]]:
     """Read the rows of the file, those of one content together."""
     by_content: dict[str, list[tuple[int, dict[str, str]]]] = {}
-    for number, row in csv_rows(path, needed=_COLUMNS):
+    for number, row in table_rows(path, needed=_COLUMNS):
         # The source cuts contents and says how much is missing, in a mark at the end.
         content = " ".join(_TAIL.sub("", row["CONTENIDO"]).split())
         notes["contents whose cut mark was taken off"] += bool(_TAIL.search(row["CONTENIDO"]))

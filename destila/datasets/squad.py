@@ -31,6 +31,7 @@ class Options(_Options):
     train: str = opt(..., "SQuAD JSON file, plain, .gz or .zst")
     dev: str | None = opt(None, "none = a tenth of train's articles, by hash")
     test: str | None = opt(None, "none = a tenth of train's articles, by hash")
+    encoding: str | None = opt(None, "of the files, such as cp1252; none = recognised", later=True)
 
 
 def load(options: Options) -> Dataset:
@@ -42,7 +43,7 @@ def load(options: Options) -> Dataset:
     notes: Counter[str] = Counter()
     paths = {"train": options.train, "dev": options.dev, "test": options.test}
     splits = {
-        split: read_questions(Path(path), split, notes)
+        split: read_questions(Path(path), split, notes, options.encoding)
         for split, path in paths.items()
         if path is not None
     }

@@ -1,6 +1,6 @@
 """A user's own table: one or two texts and a label per row.
 
-CSV (`,` `;` or tab), TSV, JSON lines or a JSON list, plain, .gz or .zst.
+CSV (`,` `;` or tab), TSV, JSON lines or a JSON list, plain, .gz, .xz or .zst, or Excel (.xlsx).
 
 source: yours   licence: yours
 notes: columns are found by their names, else by their content, or named in the options. In tab
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from destila.config import Options as _Options
 from destila.config import opt
 from destila.datasets._split import check_labels, fill_splits, finish
 from destila.errors import DataError
-from destila.formats.tables import table_kind, table_rows
+from destila.formats.tables import TableRow, table_kind, table_rows
 from destila.plugins import nearest
 from destila.types import Dataset, Example
 
@@ -46,9 +46,6 @@ _ID_NAMES = (
     "id", "pairid", "guid", "identifier", "identificador",
 )  # fmt: skip
 
-TableRow = tuple[int, dict[str, Any]]
-"""Line number, and column -> value."""
-
 
 class Options(_Options):
     """Files and columns."""
@@ -67,6 +64,8 @@ class Options(_Options):
     delimiter: str | None = opt(
         None, "of a CSV file; none = the one of , ; tab that the header has most"
     )
+    encoding: str | None = opt(None, "of the files, such as cp1252; none = recognised", later=True)
+    sheet: str | None = opt(None, "of an Excel file; none = the first", later=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +76,10 @@ class Columns:
     label: str
     pair: str | None = None
     id: str | None = None
+
+    def names(self) -> dict[str, str]:
+        """Return the columns that there are, by what they are."""
+        return {role: name for role, name in asdict(self).items() if name is not None}
 
 
 def load(options: Options) -> Dataset:
@@ -93,7 +96,7 @@ def load(options: Options) -> Dataset:
             continue
 
         # The columns of train are those of all files.
-        rows = read_table(path, options.delimiter)
+        rows = read_table(path, options)
         columns = columns or choose_columns(rows, options)
         _check_header(rows, columns, path)
         _check_keys(rows, columns, path)
@@ -107,13 +110,21 @@ def load(options: Options) -> Dataset:
                 )
             labels = [str(e.target) for e in splits[split]]
             check_labels(labels, f"{path}, column '{columns.label}'", "label")
-    return finish("table", TASK, LABELS, fill_splits(splits, options.train), notes)
+    data = finish("table", TASK, LABELS, fill_splits(splits, options.train), notes)
+    return replace(data, columns=columns.names() if columns else {})
 
 
-def read_table(path: str, delimiter: str | None = None) -> list[TableRow]:
+def read_table(path: str, options: Options) -> list[TableRow]:
     """Read all rows of a table file; raise DataError when there is none."""
+    rows = list(
+        table_rows(
+            path,
+            delimiter=options.delimiter,
+            encoding=options.encoding,
+            sheet=options.sheet,
+        )
+    )
     # A header alone is a file that was cut off, or a wrong one.
-    rows = list(table_rows(Path(path), delimiter=delimiter))
     if not rows:
         raise DataError(f"{path} has a header but no rows: give a file with examples")
     return rows
@@ -164,7 +175,7 @@ def choose_columns(rows: Sequence[TableRow], options: Options) -> Columns:
 
 def _check_header(rows: Sequence[TableRow], columns: Columns, path: str) -> None:
     """Raise DataError when the first line is an example rather than the names of the columns."""
-    if table_kind(Path(path)) not in ("csv", "tsv"):
+    if table_kind(Path(path)) in ("json", "jsonl"):
         return
 
     # A header that is an example repeats its own label somewhere below.

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from destila.errors import DataError
-from destila.files import open_text
+from destila.formats.charset import text_lines
 from destila.types import CharSpan, Example
 
 _KINDS: dict[type, str] = {list: "a list", str: "a text"}
@@ -32,7 +32,9 @@ class _Question:
     content: dict[str, Any]
 
 
-def read_squad(path: Path | str, split: str, notes: Counter[str]) -> list[Example]:
+def read_squad(
+    path: Path | str, split: str, notes: Counter[str], encoding: str | None = None
+) -> list[Example]:
     """Read the questions of a file in order.
 
     An example's text is the question, its pair the context, its answers the places of the answers.
@@ -44,13 +46,14 @@ def read_squad(path: Path | str, split: str, notes: Counter[str]) -> list[Exampl
         path: JSON file, packed or not.
         split: names questions without an id, and the notes.
         notes: what was repaired or dropped is counted into it.
+        encoding: of the file; None recognises it.
 
     Raises:
         DataError: the file is of another shape, with the position, or no question of it is left.
     """
     examples: list[Example] = []
     seen: Counter[str] = Counter()
-    for question in _questions(path):
+    for question in _questions(path, encoding):
         text = _get(question.content, "question", str, question.where, path)
 
         # Ids are unique in a split.
@@ -85,14 +88,14 @@ def read_squad(path: Path | str, split: str, notes: Counter[str]) -> list[Exampl
     return examples
 
 
-def is_squad(path: Path | str) -> bool:
+def is_squad(path: Path | str, encoding: str | None = None) -> bool:
     """Tell whether a file is JSON whose object has articles with paragraphs.
 
     Raises:
         DataError: the file cannot be read.
     """
     try:
-        content = json.loads("\n".join(open_text(path)))
+        content = json.loads("\n".join(text_lines(path, encoding)))
     except json.JSONDecodeError:
         return False
     data = content.get("data") if isinstance(content, dict) else None
@@ -101,10 +104,10 @@ def is_squad(path: Path | str) -> bool:
     return isinstance(data[0], dict) and "paragraphs" in data[0]
 
 
-def _questions(path: Path | str) -> Iterator[_Question]:
+def _questions(path: Path | str, encoding: str | None) -> Iterator[_Question]:
     """Yield every question of a file with its context."""
     try:
-        content = json.loads("\n".join(open_text(path)))
+        content = json.loads("\n".join(text_lines(path, encoding)))
     except json.JSONDecodeError as error:
         raise DataError(
             f"{path}, line {error.lineno}, column {error.colno} (character {error.pos}) is not "

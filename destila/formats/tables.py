@@ -1,72 +1,147 @@
-"""Rows of tables in files: CSV in its variants, TSV, JSON lines and a JSON list, plain or packed.
+"""Rows of tables in files: CSV in its variants, TSV, JSON lines, a JSON list, Excel.
 
-Every row comes with the line number it ends at, so that a fault can be named.
+All are read as a stream. Every row comes with the line number it ends at, so that a fault can be
+named; a fault ends the file or, for who labels a million rows, stands in the place of its row.
 """
 
 from __future__ import annotations
 
 import csv
 import json
+import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from destila.errors import DataError
-from destila.files import open_text
+from destila.formats.charset import text_lines
+from destila.formats.excel import sheet_rows
+from destila.formats.json_lists import json_items
 from destila.plugins import nearest
 
 DELIMITERS = (",", ";", "\t")
 _KINDS = {
+    ".csv": "csv",
     ".tsv": "tsv",
     ".tab": "tsv",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".json": "json",
+    ".xlsx": "xlsx",
+    ".xlsm": "xlsx",
 }
 # Characters; the csv module's own limit of 131,072 is shorter than some documents.
 _LONGEST_FIELD = 2**27
 
+TableRow = tuple[int, dict[str, Any]]
+"""Line number, and column -> value."""
+
+RowOrFault = tuple[int, dict[str, Any] | DataError]
+"""Line number, and the row or what is wrong with it."""
+
+_Cells = tuple[int, list[str] | DataError]
+
 
 def table_kind(path: Path) -> str:
-    """Return `csv`, `tsv`, `jsonl` or `json` by a file's ending, `csv` for any other."""
-    suffixes = [s.lower() for s in path.suffixes if s.lower() not in (".gz", ".zst")]
-    return _KINDS.get(suffixes[-1], "csv") if suffixes else "csv"
+    """Return `csv`, `tsv`, `jsonl`, `json` or `xlsx` by a file's ending, `csv` for any other."""
+    return _KINDS.get(_ending(path), "csv")
+
+
+def is_table(path: Path | str) -> bool:
+    """Tell whether a file is a table by its ending, packed or not."""
+    return _ending(Path(path)) in _KINDS
 
 
 def table_rows(
-    path: Path, *, delimiter: str | None = None, needed: Sequence[str] = ()
-) -> Iterator[tuple[int, dict[str, Any]]]:
+    path: Path | str,
+    *,
+    delimiter: str | None = None,
+    encoding: str | None = None,
+    sheet: str | None = None,
+    needed: Sequence[str] = (),
+) -> Iterator[TableRow]:
     """Yield the rows of any table file as (line number, column -> value).
 
-    See `csv_rows` and `json_rows` for the arguments.
-    """
-    kind = table_kind(path)
-    if kind in ("json", "jsonl"):
-        return json_rows(path, needed=needed)
-    return csv_rows(path, delimiter="\t" if kind == "tsv" else delimiter, needed=needed)
-
-
-def csv_rows(
-    path: Path, *, delimiter: str | None = None, needed: Sequence[str] = ()
-) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield the rows of a CSV file with a header line.
-
-    A `"` quotes a field (which may then hold line ends) unless the delimiter is a tab: there it is
-    a character like any other.
+    Numbers count lines, or the items of a JSON list. The values of CSV and Excel are texts.
 
     Args:
-        path: of the file.
-        delimiter: None takes the one of `,` `;` tab that the header has most.
+        path: of the file, its ending telling the kind.
+        delimiter: of a CSV file; None takes the one of `,` `;` tab that the header has most.
+        encoding: of the text; None recognises it.
+        sheet: of a workbook; None takes the first.
         needed: columns that must be there.
 
     Raises:
-        DataError: a column is missing, a row is of another width or a quote is never closed.
+        DataError: on reaching it, for a file or row that is no table, a name that stands twice in
+            the header or a column that is missing.
     """
-    # The header decides about the delimiter.
-    lines = open_text(path)
+    rows = rows_and_faults(
+        path, delimiter=delimiter, encoding=encoding, sheet=sheet, needed=needed, replace=False
+    )
+    for number, row in rows:
+        if isinstance(row, DataError):
+            raise row
+        yield number, row
+
+
+def rows_and_faults(
+    path: Path | str,
+    *,
+    delimiter: str | None = None,
+    encoding: str | None = None,
+    sheet: str | None = None,
+    needed: Sequence[str] = (),
+    replace: bool = True,
+) -> Iterator[RowOrFault]:
+    """Yield the rows of any table file, and in the place of a faulty row its error.
+
+    What is wrong with the whole file is raised here too.
+
+    Args:
+        path: these are those of `table_rows`.
+        delimiter: of a CSV file.
+        encoding: of the text.
+        sheet: of a workbook.
+        needed: columns that must be there.
+        replace: bytes that are not in the encoding become U+FFFD rather than an error.
+    """
+    path = Path(path)
+    kind = table_kind(path)
+    if kind == "xlsx":
+        return _named(sheet_rows(path, sheet), needed, path, short=True)
+
+    # Text: one look at its bytes for the encoding, then line by line.
+    lines = text_lines(path, encoding, replace=replace)
+    if kind in ("json", "jsonl"):
+        return _objects(lines, needed, path)
+    cells = _csv_cells(lines, "\t" if kind == "tsv" else delimiter, path)
+    return _named(cells, needed, path)
+
+
+def _ending(path: Path) -> str:
+    """Return the ending that tells the kind of a file, in small letters."""
+    suffixes = [s.lower() for s in path.suffixes if s.lower() not in (".gz", ".xz", ".zst")]
+    return suffixes[-1] if suffixes else ""
+
+
+def _csv_cells(lines: Iterator[str], delimiter: str | None, path: Path) -> Iterator[_Cells]:
+    """Yield the cells of the lines of a CSV file, the header first.
+
+    A `"` quotes a field (which may then hold line ends) unless the delimiter is a tab: there it is
+    a character like any other.
+    """
+    # The header decides about the delimiter; Excel may name it in a line of its own.
     header = next(lines)
+    before = 0
+    if match := re.fullmatch(r"sep=(.)", header):
+        header, delimiter, before = next(lines, ""), delimiter or match[1], 1
     delimiter = delimiter or max(DELIMITERS, key=header.count)
+    if len(delimiter) != 1 or delimiter in '"\r\n':
+        raise DataError(
+            f"{path}: delimiter {delimiter!r}: give one character that is no quote and no line end"
+        )
 
     # The csv module wants the line ends back, which fields may hold.
     csv.field_size_limit(_LONGEST_FIELD)
@@ -77,62 +152,103 @@ def csv_rows(
         strict=True,
     )
 
-    # Needed columns are looked for before any row is read.
-    names = [name.strip() for name in _next_row(reader, path) or []]
+    while True:
+        try:
+            cells: list[str] | DataError | None = next(reader, None)
+        except csv.Error as error:
+            cells = DataError(
+                f"{path}, line {before + reader.line_num}: {error}: a quote is opened and not "
+                "closed, or stands inside a field"
+            )
+        if cells is None:
+            return
+        if cells:
+            yield before + reader.line_num, cells
+
+
+def _named(
+    rows: Iterator[_Cells], needed: Sequence[str], path: Path, *, short: bool = False
+) -> Iterator[RowOrFault]:
+    """Yield rows of cells as columns and values; the first row has the names.
+
+    Args:
+        rows: number and cells.
+        needed: columns that must be there.
+        path: of the file.
+        short: empty cells at the end of a row are not there (as in a workbook).
+    """
+    _, header = next(rows, (1, [""]))
+    if isinstance(header, DataError):
+        raise header
+    names = _names(header, path)
     for name in needed:
         if name not in names:
             raise DataError(f"{path}: no column '{name}'.{nearest(name, names)}")
 
-    # Every row has as many cells as the header.
-    while (cells := _next_row(reader, path)) is not None:
-        if not cells:
+    width = len(names)
+    for number, cells in rows:
+        if isinstance(cells, DataError):
+            yield number, cells
             continue
-        if len(cells) != len(names):
-            raise DataError(
-                f"{path}, line {reader.line_num}: {len(cells)} columns, the header has {len(names)}"
-                f" ({', '.join(names)[:80]}): repair the row, or quote a text that holds "
-                f"{delimiter!r}"
-            )
-        yield reader.line_num, dict(zip(names, cells, strict=True))
+
+        if short:
+            cells = [*cells, *[""] * (width - len(cells))]
+            cells = cells if any(cells[width:]) else cells[:width]
+        if len(cells) == width:
+            yield number, dict(zip(names, cells, strict=True))
+            continue
+        yield (
+            number,
+            DataError(
+                f"{path}, line {number}: {len(cells)} columns, the header has {width} "
+                f"({', '.join(names)[:80]}): repair the row, or quote a text that holds the "
+                "delimiter"
+            ),
+        )
 
 
-def json_rows(path: Path, *, needed: Sequence[str] = ()) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the objects of a JSON lines file, or of a file that is one JSON list.
-
-    Numbers count lines, or the objects of the list.
+def _names(header: Sequence[str], path: Path) -> list[str]:
+    """Return the names of the columns; one that has none is called by its number.
 
     Raises:
-        DataError: a line is not an object or lacks a needed key.
+        DataError: a name stands twice, so that one column would hide the other.
     """
-    rows = _json_list(path) if table_kind(path) == "json" else _json_lines(path)
-    for number, row in rows:
-        if not isinstance(row, dict):
-            raise DataError(
-                f"{path}, line {number}: {type(row).__name__} instead of an object with keys"
-            )
-        for key in needed:
-            if key not in row:
-                raise DataError(
-                    f"{path}, line {number}: no key '{key}'.{nearest(key, sorted(row))}"
-                )
-        yield number, row
-
-
-def _json_lines(path: Path) -> Iterator[tuple[int, Any]]:
-    """Yield the value of every line that is not blank."""
-    for number, line in enumerate(open_text(path), 1):
-        if line.strip():
-            yield number, _parse(line, f"{path}, line {number}")
-
-
-def _json_list(path: Path) -> Iterator[tuple[int, Any]]:
-    """Yield the values of a JSON list."""
-    values = _parse("\n".join(open_text(path)), str(path))
-    if not isinstance(values, list):
+    names = [name.strip() or f"column {n}" for n, name in enumerate(header, 1)]
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        places = " and ".join(str(n) for n, name in enumerate(names, 1) if name == twice[0])
         raise DataError(
-            f"{path}: the file must be a list of objects; one object per line is called .jsonl"
+            f"{path}: the header names '{twice[0]}' more than once (columns {places}): give each "
+            "column its own name"
         )
-    yield from enumerate(values, 1)
+    return names
+
+
+def _objects(lines: Iterator[str], needed: Sequence[str], path: Path) -> Iterator[RowOrFault]:
+    """Yield the objects of JSON lines, or of a file that is one JSON list."""
+    texts: Iterator[tuple[int, str]]
+    if table_kind(path) == "json":
+        texts = enumerate(json_items(lines, str(path)), 1)
+        what = "item"
+    else:
+        texts = ((n, line) for n, line in enumerate(lines, 1) if line.strip())
+        what = "line"
+    for number, text in texts:
+        try:
+            yield number, _object(text, needed, f"{path}, {what} {number}")
+        except DataError as error:
+            yield number, error
+
+
+def _object(text: str, needed: Sequence[str], where: str) -> dict[str, Any]:
+    """Return the object that a text is; raise DataError for another value or a missing key."""
+    row = _parse(text, where)
+    if not isinstance(row, dict):
+        raise DataError(f"{where}: {type(row).__name__} instead of an object with keys")
+    for key in needed:
+        if key not in row:
+            raise DataError(f"{where}: no key '{key}'.{nearest(key, sorted(row))}")
+    return row
 
 
 def _parse(text: str, where: str) -> Any:
@@ -142,15 +258,3 @@ def _parse(text: str, where: str) -> Any:
         raise DataError(
             f"{where}: not JSON ({error}): repair it, or give the file the ending of what it is"
         ) from error
-
-
-def _next_row(reader: Any, path: Path) -> list[str] | None:
-    """Read the next row, None at the end."""
-    try:
-        row: list[str] | None = next(reader, None)
-    except csv.Error as error:
-        raise DataError(
-            f"{path}, line {reader.line_num}: {error}: a quote is opened and not closed, or stands "
-            "inside a field"
-        ) from error
-    return row

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import openpyxl
 import pytest
 
 from destila.datasets import table
@@ -149,3 +150,28 @@ def test_several_labels_in_one_cell_are_refused(tmp_path):
             text="text",
             label="label",
         )
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16"])
+def test_files_of_other_encodings_are_read(tmp_path, encoding):
+    path = tmp_path / "datos.csv"
+    path.write_bytes(_rows().replace("mensaje", "niño “x”").encode(encoding))
+    assert "niño “x”" in _load(str(path)).splits["train"][0].text
+    assert _load(str(path), encoding=encoding).splits == _load(str(path)).splits
+
+
+def test_a_data_set_says_which_column_is_what(tmp_path):
+    text = "premise,hypothesis,gold_label\n" + "".join(f"P {n},H {n},{n % 2}\n" for n in range(60))
+    assert _load(_csv(tmp_path, text)).columns == {
+        "text": "premise",
+        "pair": "hypothesis",
+        "label": "gold_label",
+    }
+
+
+def test_an_excel_file_is_a_table(tmp_path):
+    book = openpyxl.Workbook()
+    for row in _rows().splitlines():
+        book.active.append(row.split(","))
+    book.save(tmp_path / "datos.xlsx")
+    assert _load(str(tmp_path / "datos.xlsx")).labels == ("pregunta", "queja")

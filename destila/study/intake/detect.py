@@ -188,7 +188,8 @@ def _tag_column(lines: Sequence[str], separator: str) -> int:
 
 def _table_columns(path: str) -> dict[str, Any]:
     """Return the columns of text, pair, label and id, as the loader of tables chooses them."""
-    columns = table.choose_columns(table.read_table(path), table.Options(train=path))
+    options = table.Options(train=path)
+    columns = table.choose_columns(table.read_table(path, options), options)
     names = {"text": columns.text, "pair": columns.pair or "", "label": columns.label}
     return names | ({"id": columns.id} if columns.id else {})
 

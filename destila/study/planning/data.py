@@ -70,10 +70,13 @@ class Study:
     @property
     def facts(self) -> dict[str, Any]:
         """What a trained model's folder says of itself, so that it is read everywhere as here."""
+        # A model of a table is asked about tables of the same columns.
+        columns = dict(self.dataset.columns)
         return {
             "task": self.dataset.task,
             "labels": list(self.labels),
             "max_length": self.recipe.max_length,
+            **({"columns": columns} if columns else {}),
             **self.task.facts(),
         }
 

@@ -8,7 +8,8 @@ from collections.abc import Container
 from dataclasses import dataclass
 
 from destila.errors import ConfigError, DataError
-from destila.files import find_data, open_text
+from destila.files import find_data
+from destila.formats.charset import text_lines
 from destila.progress import Progress
 from destila.study.planning.keys import AugmentKey
 from destila.study.planning.recipe import AugmentOptions, DistilOptions
@@ -154,7 +155,7 @@ def sample_unlabelled(name: str, limit: int, known: Container[str]) -> list[str]
     lines: list[str] = []
     draw = random.Random(0)
     seen = 0
-    for raw in open_text(path):
+    for raw in text_lines(path):
         line = raw.strip()
         if not line or line in known:
             continue

@@ -1,0 +1,119 @@
+"""Excel workbooks (.xlsx): the rows of one sheet as texts, read as a stream by openpyxl."""
+
+from __future__ import annotations
+
+import warnings
+import zipfile
+import zlib
+from collections.abc import Iterator
+from datetime import date, time
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from destila.errors import DataError, require
+from destila.formats.archives import open_zip
+from destila.plugins import nearest
+
+_ENCRYPTED = b"\xd0\xcf\x11\xe0"
+"""What both old and encrypted workbooks begin with."""
+
+# A damaged workbook fails in the parts of the format that openpyxl meets first.
+_DAMAGE = (
+    zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, TypeError, AttributeError,
+    IndexError, SyntaxError,
+)  # fmt: skip
+
+
+def sheet_rows(path: Path, sheet: str | None = None) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows of a sheet that hold anything, as (row number, texts of its cells).
+
+    A formula is the value that was last computed of it, a whole number has no decimals, a date is
+    written as 2026-11-28.
+
+    Args:
+        path: of the workbook.
+        sheet: its name; None: the first one.
+
+    Raises:
+        DataError: the file is no workbook, or has no such sheet.
+        MissingExtraError: openpyxl is not installed.
+    """
+    openpyxl = require("openpyxl", "excel")
+    _check(path)
+    book = _open(openpyxl, path)
+    try:
+        # The dimensions that a file declares are often wrong: what is there is read.
+        worksheet = _sheet(book, sheet, path)
+        worksheet.reset_dimensions()
+        rows = enumerate(worksheet.iter_rows(values_only=True), 1)
+        while (row := _next(rows, path)) is not None:
+            cells = [_text(value, openpyxl) for value in row[1]]
+            if any(cells):
+                yield row[0], cells
+    finally:
+        book.close()
+
+
+def _check(path: Path) -> None:
+    """Raise DataError for what is no workbook, before it is unpacked."""
+    if not path.is_file():
+        raise DataError(f"no file at {path}: check the path")
+    with path.open("rb") as file:
+        if file.read(4) == _ENCRYPTED:
+            raise DataError(
+                f"{path} is an old Excel file or has a password: save it as .xlsx without one, or "
+                "as CSV UTF-8"
+            )
+    with open_zip(path, remedy="save it again as .xlsx, or as CSV UTF-8"):
+        pass
+
+
+def _open(openpyxl: ModuleType, path: Path) -> Any:
+    """Open a workbook for reading alone."""
+    # Warnings are of styles and extensions, which nobody reads here.
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return openpyxl.load_workbook(path, read_only=True, data_only=True)
+    except _DAMAGE as error:
+        raise _damaged(path, error) from error
+
+
+def _sheet(book: Any, name: str | None, path: Path) -> Any:
+    """Return the sheet of a name, or the first one."""
+    names = [sheet.title for sheet in book.worksheets]
+    if not names:
+        raise DataError(f"{path} has no sheet with cells: save the table as .xlsx or as CSV UTF-8")
+    if name is not None and name not in names:
+        raise DataError(
+            f"{path}: no sheet '{name}', it has {', '.join(names)[:200]}.{nearest(name, names)}"
+        )
+    return book.worksheets[names.index(name) if name is not None else 0]
+
+
+def _next(rows: Iterator[tuple[int, Any]], path: Path) -> tuple[int, Any] | None:
+    """Return the next row, None at the end."""
+    try:
+        return next(rows, None)
+    except _DAMAGE as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> DataError:
+    return DataError(
+        f"{path} is damaged or no Excel workbook ({type(error).__name__}: {str(error)[:80]}): save "
+        "it again as .xlsx, or as CSV UTF-8"
+    )
+
+
+def _text(value: Any, openpyxl: ModuleType) -> str:
+    """Return a cell's value as text, "" for an empty one."""
+    if value is None:
+        return ""
+    if isinstance(value, date | time):  # a datetime is a date; at midnight it has no time of day
+        return value.isoformat().removesuffix("T00:00:00")
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    # Characters that XML cannot hold, such as the carriage return, are written `_x000D_`.
+    return str(openpyxl.utils.escape.unescape(value)) if isinstance(value, str) else str(value)
