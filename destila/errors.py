@@ -27,6 +27,7 @@ EXTRAS = {
     "transformers": "train",
     "zstandard": "train",
     "jinja2": "report",
+    "openpyxl": "excel",
     "fastapi": "serve",
     "prometheus_client": "serve",
     "starlette": "serve",
