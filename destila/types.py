@@ -69,9 +69,7 @@ class Example:
 class Dataset:
     """Splits of examples with one label order.
 
-    notes: what the loader dropped or repaired, as `what -> how many`; printed by `destila data`.
-    columns: of a table, which column is what (`text`, `pair`, `label`, `id`), so that a model can
-        read such a table again.
+    `notes` count what was dropped or repaired; `columns` name a table's text, pair, label and id.
     """
 
     name: str

@@ -11,6 +11,7 @@ import zstandard
 from destila import files
 from destila.errors import DataError
 from destila.files import open_text, write_text
+from destila.reading import unpacked
 
 TEXT = "El niño\n\nhacía frío 😀\r\nfin"
 LINES = ["El niño", "", "hacía frío 😀", "fin"]
@@ -38,7 +39,7 @@ def test_frames_that_follow_each_other_are_all_read(tmp_path):
 def test_lines_are_whole_wherever_the_chunks_end(tmp_path, monkeypatch):
     (tmp_path / "a.txt").write_text(TEXT, encoding="utf-8", newline="")
     for size in (1, 2, 3, 7):
-        monkeypatch.setattr(files, "_CHUNK", size)
+        monkeypatch.setattr(unpacked, "_CHUNK", size)
         assert list(open_text(tmp_path / "a.txt")) == LINES
 
 
@@ -46,7 +47,7 @@ def test_packed_files_are_whole_wherever_the_reads_end(tmp_path, monkeypatch):
     pack = zstandard.ZstdCompressor().compress
     (tmp_path / "a.zst").write_bytes(pack(TEXT[:5].encode()) + pack(b"") + pack(TEXT[5:].encode()))
     for size in (1, 2, 7, 30):
-        monkeypatch.setattr(files, "_PACKED", size)
+        monkeypatch.setattr(unpacked, "_PACKED", size)
         assert list(open_text(tmp_path / "a.zst")) == LINES
 
 
@@ -68,7 +69,7 @@ def test_another_encoding_can_be_asked_for(tmp_path):
 @pytest.mark.parametrize("size", [4, 1 << 20])
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
 def test_a_wrong_byte_is_named_with_its_place(tmp_path, monkeypatch, size, mark):
-    monkeypatch.setattr(files, "_CHUNK", size)
+    monkeypatch.setattr(unpacked, "_CHUNK", size)
     content = mark + "año\ncasa\n".encode() + "ñandú\n".encode("latin-1")
     (tmp_path / "a.txt").write_bytes(content)
     with pytest.raises(DataError, match=rf"a\.txt is not utf-8: byte {len(mark) + 10} is 0xf1"):
@@ -151,13 +152,13 @@ def test_a_stream_gives_its_lines_as_they_arrive():
 
 def test_a_line_of_any_length_takes_linear_time(tmp_path, monkeypatch):
     """A line of many chunks is joined once."""
-    monkeypatch.setattr(files, "_CHUNK", 100)
+    monkeypatch.setattr(unpacked, "_CHUNK", 100)
     (tmp_path / "a.txt").write_bytes(b"a" * 2_000_000 + b"\nb")
     assert [len(line) for line in open_text(tmp_path / "a.txt")] == [2_000_000, 1]
 
 
 def test_a_line_that_is_too_long_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "_CHUNK", 100)
+    monkeypatch.setattr(unpacked, "_CHUNK", 100)
     (tmp_path / "a.txt").write_bytes(b"uno\n" + b"a" * 1000)
     lines = open_text(tmp_path / "a.txt", longest=500)
     assert next(lines) == "uno"
@@ -168,7 +169,7 @@ def test_a_line_that_is_too_long_is_refused(tmp_path, monkeypatch):
 def test_an_archive_that_unpacks_without_end_is_refused(tmp_path, monkeypatch):
     (tmp_path / "a.gz").write_bytes(gzip.compress(b"hola\n" * 100_000, mtime=0))
     assert sum(1 for _ in open_text(tmp_path / "a.gz")) == 100_000
-    monkeypatch.setattr(files, "_UNPACKED", 1000)
+    monkeypatch.setattr(unpacked, "_UNPACKED", 1000)
     with pytest.raises(DataError, match=r"a\.gz unpacks to over"):
         list(open_text(tmp_path / "a.gz"))
 

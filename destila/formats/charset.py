@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from destila.errors import DataError
-from destila.files import open_bytes, open_text
+from destila.files import open_text
+from destila.reading.unpacked import open_bytes
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),

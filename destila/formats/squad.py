@@ -8,7 +8,6 @@ or dropped is counted; a file of another shape is one error with its place.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any
 
 from destila.errors import DataError
 from destila.formats.charset import text_lines
+from destila.reading.values import MalformedError, parse_json
 from destila.types import CharSpan, Example
 
 _KINDS: dict[type, str] = {list: "a list", str: "a text"}
@@ -95,8 +95,8 @@ def is_squad(path: Path | str, encoding: str | None = None) -> bool:
         DataError: the file cannot be read.
     """
     try:
-        content = json.loads("\n".join(text_lines(path, encoding)))
-    except json.JSONDecodeError:
+        content = parse_json("\n".join(text_lines(path, encoding)))
+    except MalformedError:
         return False
     data = content.get("data") if isinstance(content, dict) else None
     if not isinstance(data, list) or not data:
@@ -107,11 +107,10 @@ def is_squad(path: Path | str, encoding: str | None = None) -> bool:
 def _questions(path: Path | str, encoding: str | None) -> Iterator[_Question]:
     """Yield every question of a file with its context."""
     try:
-        content = json.loads("\n".join(text_lines(path, encoding)))
-    except json.JSONDecodeError as error:
+        content = parse_json("\n".join(text_lines(path, encoding)))
+    except MalformedError as error:
         raise DataError(
-            f"{path}, line {error.lineno}, column {error.colno} (character {error.pos}) is not "
-            f"valid JSON: {error.msg}. Repair the file or fetch it again"
+            f"{path} is not valid JSON ({error}): repair the file or fetch it again"
         ) from error
     if not isinstance(content, dict):
         raise DataError(

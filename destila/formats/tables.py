@@ -7,7 +7,6 @@ named; a fault ends the file or, for who labels a million rows, stands in the pl
 from __future__ import annotations
 
 import csv
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -20,6 +19,7 @@ from destila.formats.charset import text_lines
 from destila.formats.excel import sheet_rows
 from destila.formats.json_lists import json_items
 from destila.plugins import nearest
+from destila.reading.values import MalformedError, parse_json
 
 DELIMITERS = (",", ";", "\t")
 _KINDS = {
@@ -242,19 +242,15 @@ def _objects(lines: Iterator[str], needed: Sequence[str], path: Path) -> Iterato
 
 def _object(text: str, needed: Sequence[str], where: str) -> dict[str, Any]:
     """Return the object that a text is; raise DataError for another value or a missing key."""
-    row = _parse(text, where)
+    try:
+        row = parse_json(text, missing=True)
+    except MalformedError as error:
+        raise DataError(
+            f"{where}: not JSON ({error}): repair it, or give the file the ending of what it is"
+        ) from error
     if not isinstance(row, dict):
         raise DataError(f"{where}: {type(row).__name__} instead of an object with keys")
     for key in needed:
         if key not in row:
             raise DataError(f"{where}: no key '{key}'.{nearest(key, sorted(row))}")
     return row
-
-
-def _parse(text: str, where: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise DataError(
-            f"{where}: not JSON ({error}): repair it, or give the file the ending of what it is"
-        ) from error

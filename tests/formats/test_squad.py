@@ -127,7 +127,7 @@ def test_a_question_without_text_is_dropped(write):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('{"data": [\n{"title" "a"}]}', r"line 2, column 10 \(character 20\) is not valid JSON"),
+        ('{"data": [\n{"title" "a"}]}', r"is not valid JSON \(.* at line 2\)"),
         ("[1]", "an object with 'data'"),
         ("{}", "the file has no 'data': it must be a list"),
         ('{"data": [3]}', r"data\[0\] is a int"),
