@@ -26,6 +26,18 @@ def available(root: Path = Path("/")) -> int:
     return max(1, min([affinity, *(math.ceil(quota) for quota in _quotas(root))]))
 
 
+def threads(asked: int | None = None) -> int:
+    """Return how many threads to compute with: those asked for, else `OMP_NUM_THREADS`, else all.
+
+    All are those of `available`. A value of the variable that is no whole number from 1 up says
+    nothing.
+    """
+    if asked:
+        return asked
+    told = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return int(told) if told.isascii() and told.isdigit() and int(told) else available()
+
+
 def is_amd(root: Path = Path("/")) -> bool:
     """Say whether the processor is one of AMD; False where /proc/cpuinfo names none.
 

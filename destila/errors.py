@@ -6,7 +6,7 @@
     ├── TokenizerError   a tokenizer file, or a text it cannot encode
     ├── ModelError       weights, a model folder, a hub name
     ├── CacheError       a teacher cache on disk
-    ├── TrainingError    training that cannot go on (not finite, collapsed, state on disk)
+    ├── TrainingError    training that cannot go on (not finite, state on disk)
     └── MissingExtraError     an optional package that is not installed
 
 The command line prints them without a traceback and exits with 1; `--json` prints

@@ -1,8 +1,8 @@
 """Records <-> JSON lines, one evaluated model per line.
 
-A file of records only grows. Appending rewrites it under a lock and renames it, so that several
-runs can share one file and a kill or a full disk leaves the old one. The last line with a key is
-the one that counts.
+A file of records grows, and a record may be written again. Either rewrites it under a lock and
+renames it, so that several runs can share one file and a kill or a full disk leaves the old one.
+The last line with a key is the one that counts.
 """
 
 from __future__ import annotations
@@ -252,6 +252,24 @@ def append_record(path: Path | str, record: Record) -> None:
         write_text(path, text + line)
 
 
+def replace_records(path: Path | str, new: Sequence[Record]) -> None:
+    """Write records of a .jsonl file again in the places of those of their keys.
+
+    Those that are not there yet come last; safe for several processes.
+    """
+    path = Path(path)
+    lines = {record.key: record_line(record) for record in new}
+    with locked(path):
+        text = path.read_text(encoding="utf-8")
+        kept: dict[str, str] = {}
+        for number, line in enumerate(text.splitlines(), start=1):
+            if line.strip():
+                key = _key_of(line, f"{path}:{number}")
+                kept.pop(key, None)  # the last record of a key is the one that counts
+                kept[key] = lines.get(key, line)
+        write_text(path, "".join(line + "\n" for line in (kept | lines).values()))
+
+
 def record_line(record: Record) -> str:
     """Write a record as one line of JSON; raise DataError when a number is not finite."""
     try:
@@ -356,6 +374,14 @@ def _lines(file: Path) -> Iterator[Record]:
             raise DataError(f"{where} is not a JSON object ({error}): {_REMEDY}") from error
 
         yield record_from_json(data, where)
+
+
+def _key_of(line: str, where: str) -> str:
+    """Return the key of a line of records; raise DataError when it has none."""
+    try:
+        return str(json.loads(line)["key"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{where} is not a record: delete the line to go on") from error
 
 
 def _plain(value: Any) -> Any:

@@ -258,7 +258,7 @@ class Task(Protocol):
     truncates: long texts are cut; else they are read in windows.
     equal_tokens: the setting because of which a student must read the teacher's tokens, "" when it
         need not.
-    baseline: plug-in of what one could have instead.
+    baselines: plug-ins of what one could have instead.
     """
 
     name: str
@@ -273,7 +273,7 @@ class Task(Protocol):
     asks_questions: bool = False
     truncates: bool = False
     equal_tokens: str = ""
-    baseline: str | None = None
+    baselines: tuple[str, ...] = ()
 
     def with_settings(self, settings: Mapping[str, Any]) -> Task:  # noqa: ARG002
         """Return the task as a recipe or a model folder sets it up.

@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 from pydantic import field_validator
 
+from destila import cpu
 from destila.config import Options, opt
-from destila.cpu import available as threads_available
 from destila.measuring.measure_models import comparison_rows, measure_models, plan_protocols
 from destila.measuring.open_target import open_target, using_torch_threads
 from destila.measuring.sample_texts import spread, texts_of
@@ -45,7 +45,7 @@ class Config(Options):
     ner: bool = opt(False, "also the 100 test sentences of CoNLL-2002, five times")
     repeats: int = opt(20, "timed calls per window of a fixed length", ge=1)
     warmup: int = opt(10, "untimed calls before", ge=0)
-    threads: int | None = opt(None, "threads; none = all that this process may use", ge=1)
+    threads: int | None = opt(None, "threads; none = OMP_NUM_THREADS, else all there are", ge=1)
     device: Literal["cpu", "cuda"] = opt(
         "cpu", "where torch models run; a GPU is waited for inside the timed part"
     )
@@ -67,7 +67,7 @@ def run(arguments: Config) -> dict[str, Any]:
     Raises:
         ConfigError: a preset is to read texts, or a model is shorter than a `length`.
     """
-    threads = arguments.threads or threads_available()
+    threads = cpu.threads(arguments.threads)
     # Every model runs with the same threads, from loading on.
     with using_torch_threads(arguments.models, threads) as used:
         targets = [

@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
+from destila import cpu
 from destila.config import Options, opt
-from destila.cpu import available as threads_available
 from destila.errors import ConfigError
 from destila.measuring.latency import using_threads
 from destila.measuring.published_tables import (
@@ -40,7 +40,7 @@ class Config(Options):
     )
     repeats: int = opt(5, "timed calls", ge=1)
     warmup: int = opt(2, "untimed calls before", ge=0)
-    threads: int | None = opt(None, "threads; none = all that this process may use", ge=1)
+    threads: int | None = opt(None, "threads; none = OMP_NUM_THREADS, else all there are", ge=1)
 
 
 def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
 
 def _time(arguments: Config, models: list[dict[str, Any]], progress: Progress) -> None:
     """Add the times of this machine to the models."""
-    threads = arguments.threads or threads_available()
+    threads = cpu.threads(arguments.threads)
     lengths = ner_sentence_lengths() if arguments.ner else []
     with (
         using_threads(threads, torch.get_num_threads, torch.set_num_threads) as used,

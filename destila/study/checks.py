@@ -31,8 +31,19 @@ def check_study(study: Study) -> None:
         TokenizerError: a question or a word is too long for a window.
     """
     records.check_record_path(study.records_path)
+    _check_class_weights(study)
     _check_terms(study)
     check_questions(study)
+
+
+def _check_class_weights(study: Study) -> None:
+    """Raise ConfigError when the class weights of [train] do not fit the labels."""
+    weights = study.recipe.train.class_weights
+    if weights == "none":
+        return
+    if study.task.axis != 2:
+        raise ConfigError("train.class_weights: answers to questions have no classes: leave it out")
+    build_loss([{"use": "hard", "class_weights": weights}], class_counts=study.class_counts)
 
 
 def _check_terms(study: Study) -> None:

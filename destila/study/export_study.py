@@ -27,7 +27,7 @@ from destila.report import card
 from destila.study.planning.data import load_study
 from destila.study.planning.keys import ExportKey
 from destila.study.planning.recipe import read_recipe
-from destila.study.testing import TestedModel, test
+from destila.study.testing import TestedModel, test, timed_alone
 from destila.training.predict import window_logits
 from destila.types import Example
 
@@ -132,7 +132,9 @@ class ExportStudy:
             folder=folder,
             dtype=_DTYPES.get(candidate.kind, "int8"),
         )
-        return test(self.study, tested, self.study.folder / "tested" / f"{run}-{candidate.name}")
+        place = self.study.folder / "tested" / f"{run}-{candidate.name}"
+        record = test(self.study, tested, place)
+        return timed_alone(self.study, tested, record, self.study.dataset.splits["test"])
 
     def append(self, record: Record) -> None:
         """Add a record to those of the study, where reports and `pick` find it."""

@@ -22,33 +22,47 @@ from destila.study.planning.keys import BaselineKey, EvaluationKey
 from destila.study.planning.plans import TrainPlan
 from destila.study.planning.recipe import ModelSpec, TeacherSpec
 from destila.study.planning.teachers import Teachers, load_for_study, predictor_of
-from destila.study.testing import TestedModel, test
+from destila.study.testing import TestedModel, test, timed_alone
 from destila.study.training import TrainedModel
 
 log = logging.getLogger(__name__)
 
 
-def record_baseline(study: Study, progress: Progress = silent) -> None:
-    """Fit, test and record the classical model that a user could have instead."""
+def record_baselines(study: Study, progress: Progress = silent) -> dict[str, TestedModel]:
+    """Fit, test and record what a user could have instead: a classical model, the usual label.
+
+    Returns:
+        Those that were fitted now, by key.
+    """
     # Questions have no classical model to compare with.
-    name = study.task.baseline
-    if name is None:
+    if not study.task.baselines:
         log.info("no classical model answers questions: the study has no baseline")
-        return
 
-    # Fitted once for these data.
-    key = BaselineKey(data=study.key, model=name).digest
-    if key in study.recorded:
-        study.reuse_record(key)
-        return
+    fitted = {}
+    for name in study.task.baselines:
+        key = baseline_key(study, name)
+        if key in study.recorded:
+            study.reuse_record(key)
+            continue
+        progress(f"baseline: {name}", 0, 0)
+        fitted[key] = fit_baseline(study, name)
+        folder = _folder(study, fitted[key], progress)
+        # Memory is that of a folder, which a baseline has none of.
+        study.record(test(study, fitted[key], folder, measured=False))
+    return fitted
 
-    # Seconds and bytes are part of what a user compares.
-    progress(f"baseline: {name}", 0, 0)
+
+def baseline_key(study: Study, name: str) -> str:
+    """Return the key of a baseline: fitted once for these data."""
+    return BaselineKey(data=study.key, model=name).digest
+
+
+def fit_baseline(study: Study, name: str) -> TestedModel:
+    """Fit a baseline; seconds and bytes are part of what a user compares."""
     started = time.monotonic()
-    train = study.dataset.splits["train"]
-    fitted = baseline_of(name).fit(train, study.labels)
-    tested = TestedModel(
-        key=key,
+    fitted = baseline_of(name).fit(study.dataset.splits["train"], study.labels)
+    return TestedModel(
+        key=baseline_key(study, name),
         run=f"baseline-{name}",
         role="baseline",
         model=name,
@@ -61,7 +75,6 @@ def record_baseline(study: Study, progress: Progress = silent) -> None:
         config={},
         details={},
     )
-    study.record(test(study, tested, _folder(study, tested, progress)))
 
 
 def record_teacher(study: Study, teachers: Teachers, progress: Progress = silent) -> None:
@@ -84,7 +97,7 @@ def record_teacher(study: Study, teachers: Teachers, progress: Progress = silent
     ]
 
     # Its predictions are made already, for the agreement of students.
-    tested = _tested_folder(study, best.folder, best.spec, label_map=best.label_map)
+    tested = open_folder(study, best.folder, best.spec, label_map=best.label_map)
     tested = replace(
         tested,
         key=best.key,
@@ -115,7 +128,7 @@ def student_record(
     """
     # What is known of every trained model.
     study = plan.study
-    tested = _tested_folder(study, trained.folder, plan.spec)
+    tested = open_folder(study, trained.folder, plan.spec)
     settings: dict[str, Any] = {"terms": plan.terms, "train": plan.options.model_dump()}
     details = {"dev": trained.dev, "dev_loss": trained.dev_loss, "notes": trained.notes}
 
@@ -163,12 +176,13 @@ def evaluate_folder(
     # Known by its files: it may come from anywhere.
     folder = hub.resolve(spec.model or "")
     key = EvaluationKey(data=study.key, weights=weights_fingerprint(folder), split=split).digest
-    tested = _tested_folder(study, folder, spec)
+    tested = open_folder(study, folder, spec)
     tested = replace(tested, key=key, run=spec.label, role="evaluated")
-    return test(study, tested, _folder(study, tested, progress), split=split)
+    record = test(study, tested, _folder(study, tested, progress), split=split)
+    return timed_alone(study, tested, record, study.dataset.splits[split])
 
 
-def _tested_folder(
+def open_folder(
     study: Study, folder: Path, spec: ModelSpec, label_map: Mapping[str, str] | None = None
 ) -> TestedModel:
     """Return what a model folder says of itself; the caller adds which run it is.

@@ -17,17 +17,27 @@ from contextlib import contextmanager
 from typing import Any
 
 from destila import config
+from destila.errors import TrainingError
 from destila.files import locked, waiting, write_json, write_text
 from destila.measuring import machine
 from destila.progress import Progress, silent
 from destila.report.write import write_report
 from destila.study.checks import check_study
 from destila.study.estimate import log_estimate
+from destila.study.failures import Failures
 from destila.study.planning.data import Study, load_study
-from destila.study.planning.plans import METHODS, Method, list_teachers, plan_students
+from destila.study.planning.plans import (
+    METHODS,
+    Method,
+    TrainPlan,
+    list_teachers,
+    plan_students,
+)
 from destila.study.planning.recipe import Recipe
-from destila.study.recording import record_baseline, record_teacher, student_record
-from destila.study.training import train, train_teachers
+from destila.study.planning.teachers import Teachers
+from destila.study.recording import record_baselines, record_teacher, student_record
+from destila.study.timing import time_study
+from destila.study.training import lost_model, train, train_teachers
 from destila.training.processes import processes
 
 log = logging.getLogger(__name__)
@@ -54,12 +64,13 @@ def run_study(
             on a quiet machine.
 
     Returns:
-        What the command line shows; empty on processes that only help to train.
+        What the command line shows, with `failed`: a line for each model that could not be made.
+        Empty on processes that only help to train.
 
     Raises:
         ConfigError: the recipe asks for what cannot be; most such errors come before any training.
         DataError: a split has no examples, or a record is damaged.
-        TrainingError: a loss is not finite, or a classifier collapsed.
+        DestilaError: no student could be made at all; the report has what was made before.
     """
     # Every error that needs no training shows here, in seconds, not after a night.
     study = load_study(recipe)
@@ -79,28 +90,77 @@ def _run(
     teachers = list_teachers(study, methods)
     plans = plan_students(study, teachers, methods)  # one per seed, student and method
     save_recipe(study)
+    forget_lost(teachers, plans)
     log_estimate(study, teachers, plans)
 
     # Of several processes that train together, one tests and writes.
     records_models = processes().is_main_process and tested
 
     # What students are compared with: a classical model, and the best teacher on dev.
+    failures, fitted = Failures(), {}
     if records_models and recipe.baseline and "baseline" in methods:
-        record_baseline(study, progress)
-    train_teachers(study, teachers, plans, progress)
-    if records_models and recipe.teachers and "distil" in methods:
-        record_teacher(study, teachers, progress)
+        with failures.noted("baseline"):
+            fitted = record_baselines(study, progress)
+    with failures.noted("teachers"):
+        train_teachers(study, teachers, plans, progress)
+        if records_models and recipe.teachers and "distil" in methods:
+            record_teacher(study, teachers, progress)
+
+    # Where dev decided who teaches, students are known by their keys only now.
+    if teachers.ready:
+        forget_lost(teachers, plans)
+
+    # One student after the other; what one of them cannot do is no reason to lose the others.
+    lost = 0
+    for plan in plans:
+        with failures.noted(plan.name) as attempt:
+            _make_student(plan, teachers, progress, records_models=records_models)
+        lost += attempt.failed
+
+    # Times compare models only when they were taken together, under one load of the machine.
+    if records_models:
+        time_study(study, teachers, plans, fitted, progress)
+
+    # The report shows what there is, also where nothing is left to go on with.
+    result = report_study(study, tested=tested)
+    if plans and lost == len(plans):
+        raise failures.first
+    return {**result, "failed": failures.lines} if failures.lines else result
+
+
+def forget_lost(teachers: Teachers, plans: Sequence[TrainPlan]) -> None:
+    """Forget the records of students whose models are cut or gone, so that they are made again."""
+    for plan in plans:
+        unknown = plan.teaching and teachers.is_open(plan.teaching.options) and not teachers.ready
+        if not unknown and plan.key in plan.study.recorded and (what := lost_model(plan)):
+            log.warning("%s was recorded, but %s: it is trained again", plan.name, what)
+            del plan.study.recorded[plan.key]
+
+
+def _make_student(
+    plan: TrainPlan, teachers: Teachers, progress: Progress, *, records_models: bool
+) -> None:
+    """Train, test and record a student, unless that was done.
+
+    Raises:
+        TrainingError: its teacher could not be made.
+    """
+    # Where dev decides who teaches, even the student's key is known only with its teachers.
+    study, teaching = plan.study, plan.teaching
+    if teaching is not None and teachers.is_open(teaching.options) and not teachers.ready:
+        raise TrainingError("its teacher could not be made")
 
     # A student that is recorded already is neither trained nor tested again.
-    for plan in plans:
-        if plan.key not in study.recorded:
-            trained = train(plan, progress)
-            if records_models:
-                study.record(student_record(plan, trained, teachers, progress))
-        elif records_models:
+    if plan.key in study.recorded:
+        if records_models:
             study.reuse_record(plan.key)
+        return
+    if teaching is not None and not teachers.ready:
+        raise TrainingError("its teacher could not be made")
 
-    return report_study(study, tested=tested)
+    trained = train(plan, progress)
+    if records_models:
+        study.record(student_record(plan, trained, teachers, progress))
 
 
 @contextmanager

@@ -1,34 +1,50 @@
-"""A finished model on a split: scores, size, MACs, latency, memory -> one Record."""
+"""A finished model on a split: scores, size, MACs, memory -> one Record."""
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from destila.cpu import available as threads_available
+from destila import cpu
 from destila.errors import ConfigError
 from destila.files import write_text
 from destila.inference.predictor import Predictor, RuntimePredictor
-from destila.measuring import machine, memory, protocols
+from destila.measuring import machine, memory
 from destila.measuring.latency import PAPERS_LENGTH, using_threads
-from destila.measuring.protocols import Protocol
+from destila.measuring.load import watched_load
+from destila.measuring.protocols import (
+    Protocol,
+    model_alone,
+    random_length,
+    real_texts,
+    time_protocol,
+)
 from destila.measuring.sample_texts import spread
 from destila.measuring.targets import TimingTarget
 from destila.measuring.torch_targets import predictor_target
 from destila.records import Cost, Latency, Provenance, Record, SplitScores, record_of
 from destila.study.planning.data import Study
+from destila.study.wrong import write_wrong
 from destila.types import Example, Prediction
 
 log = logging.getLogger(__name__)
 
 _WARMUP, _RANDOM_REPEATS = 10, 20
 """Untimed calls before each protocol, and timed ones on random ids."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredTimes:
+    """Times of several models, in their order, and the load of the machine meanwhile."""
+
+    latency: list[list[Latency]]
+    load: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +95,9 @@ def test(
     split: str = "test",
     measured: bool = True,
 ) -> Record:
-    """Return the Record of a model on a split; write its labels to `folder/predictions.jsonl`.
+    """Return the Record of a model on a split, without times; write its labels into a folder.
+
+    `predictions.jsonl` has the labels of every example, `wrong.jsonl` the worst mistakes.
 
     Args:
         study: its data, task and options.
@@ -88,7 +106,7 @@ def test(
         predictions: of the split, where they are known already; None: they are made here.
         teacher: the teacher's on the same examples, for the agreement; None: there is none.
         split: "test" or "dev".
-        measured: time it too, and measure its memory.
+        measured: measure its memory too.
     """
     # Labels first, which are kept on disk whatever becomes of the measurements.
     examples = study.dataset.splits[split]
@@ -100,6 +118,7 @@ def test(
     if teacher is not None:
         scores["agreement"] = study.task.agreement(predictions, teacher)
     _write_predictions(folder / "predictions.jsonl", examples, predictions)
+    write_wrong(folder / "wrong.jsonl", examples, predictions, study.labels)
 
     return record_of(
         tested.model,
@@ -135,32 +154,84 @@ def _write_predictions(
     write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
-def _cost(study: Study, tested: TestedModel, examples: Sequence[Example]) -> Cost:
-    """Return what a model costs under the recipe's protocols; without examples no times."""
+def threads_of(study: Study, tested: TestedModel) -> int:
+    """Return the threads with which a model is timed: the recipe's, else this process's."""
     # A session of a runtime has its own threads, which cannot be changed any more.
-    options, predictor = study.recipe.measure, tested.predictor
-    threads = options.threads or threads_available()
-    if isinstance(predictor, RuntimePredictor):
-        threads = predictor.threads
+    if isinstance(tested.predictor, RuntimePredictor):
+        return tested.predictor.threads
+    return cpu.threads(study.recipe.measure.threads)
 
-    # Times on texts from all over the split.
-    target = predictor_target(
-        predictor,
+
+def target_of(study: Study, tested: TestedModel) -> TimingTarget:
+    """Return a model ready to be timed."""
+    return predictor_target(
+        tested.predictor,
         study.task,
         name=tested.run,
         params=tested.params,
         size_bytes=tested.size_bytes,
         dtype=tested.dtype,
     )
-    latency: list[Latency] = []
-    if options.texts and examples:
-        chosen = spread(examples, options.texts)
-        latency = _time(target, chosen, study, threads)
 
+
+def time_together(
+    study: Study, models: Sequence[TestedModel], examples: Sequence[Example]
+) -> MeasuredTimes:
+    """Time models in turns under the recipe's protocols, each model under those that it allows.
+
+    Args:
+        study: its options and lengths count.
+        models: open already.
+        examples: of the split; texts from all over it are timed.
+    """
+    options = study.recipe.measure
+    targets = [target_of(study, model) for model in models]
+    examples = spread(examples, options.texts)
+    threads = threads_of(study, models[0])
+    latency: list[list[Latency]] = [[] for _ in models]
+
+    # The model without its tokenizer where it can be called alone, and 512 ids where it reads them.
+    alone = [i for i, target in enumerate(targets) if target.forward is not None]
+    long = [i for i in alone if options.padded_512 and targets[i].longest >= PAPERS_LENGTH]
+    plans: list[tuple[Sequence[int], Callable[[list[TimingTarget]], Protocol]]] = [
+        (range(len(targets)), lambda some: real_texts(some, examples, options.repeats)),
+        (alone, lambda some: model_alone(some, examples, options.repeats)),
+        (long, lambda some: random_length(some, PAPERS_LENGTH, _RANDOM_REPEATS)),
+    ]
+
+    with (
+        watched_load() as load,
+        using_threads(threads, torch.get_num_threads, torch.set_num_threads),
+        torch.no_grad(),
+    ):
+        for chosen, plan in plans:
+            some = [targets[i] for i in chosen]
+            if not some:
+                continue
+            _, timed = time_protocol(some, plan(some), warmup=_WARMUP, threads=threads)
+            for i, each in zip(chosen, timed, strict=True):
+                latency[i].append(each)
+    return MeasuredTimes(latency, {**load, "together": len(models)})
+
+
+def timed_alone(
+    study: Study, tested: TestedModel, record: Record, examples: Sequence[Example]
+) -> Record:
+    """Return the record of a model with its times, taken without any other model beside it."""
+    if not study.recipe.measure.texts:
+        return record
+    times = time_together(study, [tested], examples)
+    details = {**record.details, "timing": times.load}
+    return replace(record, latency=times.latency[0], details=details)
+
+
+def _cost(study: Study, tested: TestedModel, examples: Sequence[Example]) -> Cost:
+    """Return what a model costs, without times; without examples no memory either."""
     # What must be equal for times to be comparable.
+    target = target_of(study, tested)
     conditions = machine.conditions(
         device=target.device,
-        threads=threads,
+        threads=threads_of(study, tested),
         batch=1,
         length=f"max {study.recipe.max_length}",
         dtype=target.dtype,
@@ -173,30 +244,8 @@ def _cost(study: Study, tested: TestedModel, examples: Sequence[Example]) -> Cos
         size_bytes=tested.size_bytes,
         macs=tested.macs,
         conditions=conditions,
-        latency=latency,
         peak_memory_bytes=_peak_memory(tested.folder, examples) or 0 if examples else 0,
     )
-
-
-def _time(
-    target: TimingTarget, examples: Sequence[Example], study: Study, threads: int
-) -> list[Latency]:
-    """Return the latency under each protocol that the model allows."""
-    options, targets = study.recipe.measure, [target]
-    latencies: list[Latency] = []
-
-    with using_threads(threads, torch.get_num_threads, torch.set_num_threads), torch.no_grad():
-        # Whole texts always; the model without its tokenizer where it can be called alone.
-        plans: list[Protocol] = [protocols.real_texts(targets, examples, options.repeats)]
-        if target.forward is not None:
-            plans.append(protocols.model_alone(targets, examples, options.repeats))
-        if options.padded_512 and target.longest >= PAPERS_LENGTH:
-            plans.append(protocols.random_length(targets, PAPERS_LENGTH, _RANDOM_REPEATS))
-
-        for plan in plans:
-            _, timed = protocols.time_protocol(targets, plan, warmup=_WARMUP, threads=threads)
-            latencies += timed
-    return latencies
 
 
 def _peak_memory(folder: Path | None, examples: Sequence[Example]) -> int | None:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,10 +29,14 @@ from destila.study.planning.plans import TrainPlan, plan_teacher
 from destila.study.planning.recipe import TeacherSpec
 from destila.study.planning.teachers import RankedTeacher, Teachers, judge_teacher, needs_finetuning
 from destila.study.supervision import supervise
+from destila.study.wholeness import TRAINED, describe_files, read_trained, run_damage
 from destila.training.loop import Evaluation, TrainData, fit
 from destila.training.processes import processes
 
 log = logging.getLogger(__name__)
+
+_MOST = 0.8
+"""Share of the training units from which on one label is called most of the data."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +68,7 @@ def train(plan: TrainPlan, progress: Progress = silent) -> TrainedModel:
 
     Raises:
         ConfigError: the model cannot read such long windows, or the models cannot meet.
-        TrainingError: the loss is not finite, or a classifier collapsed.
+        TrainingError: the loss is not finite.
     """
     if (done := finished(plan)) is not None:
         return done
@@ -140,15 +143,28 @@ def train(plan: TrainPlan, progress: Progress = silent) -> TrainedModel:
 
 def finished(plan: TrainPlan) -> TrainedModel | None:
     """Return the result of a plan that is done; None while it is not, or had other inputs."""
-    path, folder = plan.folder / "trained.json", plan.folder / "best"
-    if not path.exists():
+    if not (plan.folder / TRAINED).exists():
         return None
 
-    # Written last, so what it names is complete.
-    facts = json.loads(path.read_text(encoding="utf-8"))
-    if facts["key"] != plan.key or not folder.is_dir():
+    # Written last, so what it names was complete; somebody may have deleted or cut it since.
+    facts = read_trained(plan.folder)
+    if facts["key"] != plan.key or run_damage(plan.folder):
         return None
-    return TrainedModel(folder=folder, **facts)
+    facts.pop("files", None)
+    return TrainedModel(folder=plan.folder / "best", **facts)
+
+
+def lost_model(plan: TrainPlan) -> str:
+    """Say what of a trained model is gone or cut; "" where it is whole, or was never here.
+
+    Records may come without models: a recipe with `results` keeps them apart.
+    """
+    if not plan.folder.exists():
+        return "" if plan.study.recipe.results else f"{plan.folder} is gone"
+    if not (plan.folder / TRAINED).exists() or read_trained(plan.folder)["key"] != plan.key:
+        return ""  # not finished, or another training's by now
+    damage = run_damage(plan.folder)
+    return f"{plan.folder / 'best'}: {damage}" if damage else ""
 
 
 def load_student(plan: TrainPlan, start: Path | None = None) -> hf.Loaded:
@@ -204,8 +220,25 @@ def train_teachers(
     # The recipe's own choice too: it is the teacher that every student is compared with.
     choices = [recipe.distil, *(teaching.options for teaching in distilled)]
     undecided = any(teachers.is_open(options) for options in choices)
-    if undecided or any(plan.key not in study.recorded for plan in plans):
+    todo = undecided or any(plan.key not in study.recorded for plan in plans)
+    if _lost_teacher(study, teachers) or todo:
         make_ready(study, teachers, progress)
+
+
+def _lost_teacher(study: Study, teachers: Teachers) -> bool:
+    """Tell whether a teacher that was fine-tuned here is damaged, and say so.
+
+    One that is gone altogether was perhaps removed to save room: it is made again when a student
+    needs it.
+    """
+    lost = False
+    for spec in study.recipe.teachers:
+        if spec.label in teachers.keys and needs_finetuning(study, spec):
+            plan = plan_teacher(study, spec)
+            if plan.folder.exists() and (what := lost_model(plan)):
+                log.warning("%s: it is trained again", what)
+                lost = True
+    return lost
 
 
 def make_ready(study: Study, teachers: Teachers, progress: Progress = silent) -> None:
@@ -238,12 +271,28 @@ def _note_constant(plan: TrainPlan, best: Evaluation, *, answers: bool) -> dict[
         return {}
 
     log.warning(
-        "%s gives every unit of dev the same label: it has learned nothing of use. "
-        "Lower lr (now %g), train longer, or warm up longer",
+        "%s gives every unit of dev the same label: it has learned nothing of use. %s",
         plan.name,
-        plan.options.lr,
+        _constant_remedy(plan),
     )
     return {"constant": 1}
+
+
+def _constant_remedy(plan: TrainPlan) -> str:
+    """Say what helps a model that gives every unit one label."""
+    rate = f"Lower lr (now {plan.options.lr:g}), train longer, or warm up longer"
+
+    # Where one label is nearly all there is, to say it always is what plain training asks for.
+    study = plan.study
+    counts = dict(zip(study.labels, study.class_counts, strict=True))
+    label = max(counts, key=lambda each: counts[each])
+    share = counts[label] / max(1, sum(counts.values()))
+    if share < _MOST or plan.options.class_weights != "none":
+        return rate
+    return (
+        f"'{label}' is {share:.0%} of train: give class_weights = 'balanced' under [train], and "
+        f"metric = 'macro_f1' where the data are classified. Else: {rate.lower()}"
+    )
 
 
 def _write_result(plan: TrainPlan, trained: TrainedModel) -> None:
@@ -251,22 +300,26 @@ def _write_result(plan: TrainPlan, trained: TrainedModel) -> None:
     # Without the folder, so that a study can be moved.
     facts = asdict(trained)
     del facts["folder"]
-    write_json(plan.folder / "trained.json", facts)
+    # With what the files weigh, so that one that is cut or gone is noticed.
+    write_json(plan.folder / TRAINED, {**facts, "files": describe_files(trained.folder)})
 
 
 def _prepare_folder(plan: TrainPlan) -> None:
     """Write the options; remove what a training with other inputs left, keep its own."""
     folder = plan.folder
     folder.mkdir(parents=True, exist_ok=True)
-    for partial in folder.glob(".best.*"):  # a kill in the middle of saving
-        shutil.rmtree(partial)
-
     # The key of the training that the folder belongs to.
     marker = folder / "key"
     if not marker.exists() or marker.read_text() != plan.key:
-        for name in ("state.safetensors", "log.jsonl", "trained.json"):
+        for name in ("state.safetensors", "log.jsonl", TRAINED):
             (folder / name).unlink(missing_ok=True)
-        marker.write_text(plan.key)
+        write_text(marker, plan.key)
+
+    # A model that was finished and has been lost since is trained from the beginning.
+    elif (folder / TRAINED).exists():
+        (folder / "state.safetensors").unlink(missing_ok=True)
+        (folder / "log.jsonl").unlink(missing_ok=True)
+        (folder / TRAINED).unlink()
     write_text(folder / "config.toml", _filled_options(plan))
 
 

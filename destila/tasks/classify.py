@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from destila.errors import ConfigError
 from destila.results import LabelResult
 from destila.tasks import metrics
 from destila.tasks.classes import CHUNK, best_classes, check_length, class_id, gold_loss
@@ -37,12 +38,19 @@ from destila.types import (
 if TYPE_CHECKING:
     from torch import Tensor
 
+SCORES = ("accuracy", "macro_f1")
+"""The scores that may be the main one; the first unless a recipe says otherwise."""
+
 _LETTERS = 10
 """Characters per token that a text is cut to before it is tokenised; Spanish has 4 to 5."""
 
 
 class ClassifyTask(Task):
-    """The classification task; it has no settings, so one object serves everybody."""
+    """The classification task.
+
+    Args:
+        metric: the main score, of `SCORES`; "" for the first of them.
+    """
 
     name = "classify"
     head = "classify"
@@ -51,9 +59,27 @@ class ClassifyTask(Task):
     whole_example = True
     has_pairs = True
     truncates = True
-    baseline = "tfidf"
+    baselines = ("tfidf", "majority")
     summary = "gives a Spanish text (or a pair of texts) one of {labels} labels"
     sample_row: Mapping[str, str] = {"text": "Vivo en Sevilla desde 1992."}
+
+    def __init__(self, metric: str = "") -> None:
+        self.metric = metric
+
+    # what a recipe or a model folder says
+
+    def with_settings(self, settings: Mapping[str, Any]) -> ClassifyTask:
+        """Return the task with the main score that a recipe or a model folder names."""
+        metric = settings.get("metric") or ""
+        if metric and metric not in SCORES:
+            raise ConfigError(f"metric = '{metric}': classification has {' and '.join(SCORES)}")
+        return ClassifyTask(metric)
+
+    def settings(self) -> dict[str, Any]:
+        """Return the main score where it is not the usual one: it decides what is kept."""
+        return {"metric": self.metric} if self.metric not in ("", SCORES[0]) else {}
+
+    facts = settings
 
     # from a text to windows
 
@@ -154,8 +180,8 @@ class ClassifyTask(Task):
         return gold_loss(golds, rows, labels)
 
     def main_score(self, labels: Sequence[str]) -> str:  # noqa: ARG002
-        """Name the key of the main score: accuracy."""
-        return "accuracy"
+        """Name the key of the main score: accuracy, unless the recipe chose another."""
+        return self.metric or SCORES[0]
 
     def score(
         self,
@@ -173,8 +199,9 @@ class ClassifyTask(Task):
         predictions: Sequence[Prediction],
         labels: Sequence[str],
     ) -> list[list[int]]:
-        """Count [right, 1] of every example."""
-        return metrics.items(self.main_score(labels), _golds(examples), _names(predictions))
+        """Count [right, 1] of every example, or what the chosen score is made of."""
+        main = self.main_score(labels)
+        return metrics.items(main, _golds(examples), _names(predictions), labels)
 
     def details(
         self,

@@ -218,15 +218,19 @@ def agreement(one: Labels, other: Labels) -> float:
     return _equal(flat_one, flat_other) / len(flat_one)
 
 
-def items(main: str, gold: Labels, predicted: Labels) -> list[list[int]]:
+def items(
+    main: str, gold: Labels, predicted: Labels, labels: Sequence[str] = ()
+) -> list[list[int]]:
     """Count what is behind a main score in every example, so that counts add up over examples.
 
-    accuracy and pos_accuracy: [right, all]; entity_f1: [true positives, predicted, gold].
+    accuracy and pos_accuracy: [right, all]; entity_f1: [true positives, predicted, gold]; macro_f1:
+    the same three of every label, [true positives of C labels, predicted, gold].
 
     Args:
         main: the key of the main score.
         gold: labels of every example.
         predicted: as many.
+        labels: all there are, in order; macro_f1 needs them.
 
     Raises:
         DataError: the two sides do not line up.
@@ -237,6 +241,15 @@ def items(main: str, gold: Labels, predicted: Labels) -> list[list[int]]:
     pairs = zip(gold, predicted, strict=True)
     if main == "accuracy":
         return [[int(label == guess), 1] for label, guess in pairs]
+    if main == "macro_f1":
+        return [
+            [
+                *(int(name == label == guess) for name in labels),
+                *(int(name == guess) for name in labels),
+                *(int(name == label) for name in labels),
+            ]
+            for label, guess in pairs
+        ]
     if main == "pos_accuracy":
         return [[_equal(tags, guess), len(tags)] for tags, guess in pairs]
 
@@ -268,14 +281,26 @@ def scores_of_items(main: str, counts: np.ndarray) -> np.ndarray:
         top, bottom = counts[..., 0], counts[..., 1]
     elif main == "entity_f1":
         top, bottom = 2 * counts[..., 0], counts[..., 1] + counts[..., 2]
+    elif main == "macro_f1":
+        return _macro_of_items(counts)
     else:
         raise ConfigError(
-            f"score '{main}' has no additive counts: use accuracy, pos_accuracy or entity_f1"
+            f"score '{main}' has no additive counts: use accuracy, macro_f1, pos_accuracy or "
+            "entity_f1"
         )
 
     # a score of nothing is 0
     nothing = np.zeros(np.shape(top))
     result: np.ndarray = np.divide(top, bottom, out=nothing, where=np.asarray(bottom) > 0)
+    return result
+
+
+def _macro_of_items(counts: np.ndarray) -> np.ndarray:
+    """Average F1 over the labels that occur on either side, from counts [..., 3 * C]."""
+    true, predicted, gold = np.split(counts, 3, axis=-1)  # [..., C] each
+    sizes = predicted + gold
+    f1 = np.divide(2 * true, sizes, out=np.zeros(np.shape(true)), where=sizes > 0)
+    result: np.ndarray = f1.sum(axis=-1) / np.maximum(1, (sizes > 0).sum(axis=-1))
     return result
 
 

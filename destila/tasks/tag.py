@@ -54,7 +54,7 @@ class TagTask(Task):
     axis = 2
     unit_rule = "first sub-token"
     needs_words = True
-    baseline = "crf"
+    baselines = ("crf",)
     summary = "gives every word of a Spanish text one of {labels} labels"
     sample_row: Mapping[str, str] = {"text": "Vivo en Sevilla desde 1992."}
 

@@ -17,6 +17,7 @@ minutes.
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -46,8 +47,10 @@ from destila.training.step import (
 )
 from destila.types import Batch, Features, Task
 
-_COLLAPSED_AFTER = 3
-"""Evaluations after warm-up with one constant prediction until a classifier has collapsed."""
+log = logging.getLogger(__name__)
+
+_WARNED_AFTER = 3
+"""Evaluations after warm-up with one constant prediction until a classifier is warned of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,7 @@ class Evaluation:
     """One evaluation on the dev split.
 
     main: the task's main score.
-    constant: every prediction is the same class, which is a collapse when it lasts.
+    constant: every prediction is the same class, which is warned of when it lasts.
     uniform: every unit has the same label, which is worth a word at the end; a tagger may begin so.
     """
 
@@ -157,7 +160,7 @@ def fit(
         key: what the run depends on; a state of another key is refused.
 
     Raises:
-        TrainingError: the loss is not finite, a classifier collapses, or `state` is another run's.
+        TrainingError: the loss is not finite, or `state` is another run's.
     """
     # the model, what is optimised, and where an earlier run got to
     accelerator = processes.accelerator()
@@ -321,7 +324,7 @@ def _judge(
         last: whether no step comes behind this one.
 
     Raises:
-        TrainingError: the scores are not finite, or the classifier has collapsed.
+        TrainingError: the scores are not finite.
     """
     if not (math.isfinite(evaluation.main) and math.isfinite(evaluation.loss)):
         raise TrainingError(
@@ -330,13 +333,16 @@ def _judge(
             f"the weights have grown out of bounds. Lower lr (now {options.lr:g}) or set clip"
         )
 
-    # a classifier that says one class again and again has collapsed
+    # a classifier that says one class again and again may recover, and is worth a word
     constant = position.constant + 1 if evaluation.constant and warm else 0
-    if constant >= _COLLAPSED_AFTER:
-        raise TrainingError(
-            f"the classifier has collapsed: at {constant} evaluations in a row every dev "
-            f"prediction was the same class (step {position.step}). "
-            f"Lower lr (now {options.lr:g}), raise batch_size, or warm up longer"
+    if constant == _WARNED_AFTER:
+        log.warning(
+            "at %d evaluations in a row every dev prediction was the same class (step %d); it goes "
+            "on. Where one class is most of the data: class_weights = 'balanced' under [train]; "
+            "else lower lr (now %g), raise batch_size, or warm up longer",
+            constant,
+            position.step,
+            options.lr,
         )
 
     # a tie is not better

@@ -49,6 +49,12 @@ class TrainOptions(Options):
     patience: int | None = opt(
         None, "stop after more than this many evaluations without improvement; none = never"
     )
+    class_weights: Literal["none", "balanced"] | tuple[float, ...] = opt(
+        "none",
+        "of every term `hard` that says nothing itself: none, balanced (rare classes count more), "
+        "or one weight per label in label order",
+        later=True,
+    )
     save_minutes: float = opt(
         2.0, "minutes between saved states for resuming; evaluations save too", ge=0
     )

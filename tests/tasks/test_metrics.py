@@ -148,9 +148,17 @@ def test_a_score_of_no_counts_is_zero():
     assert metrics.score_of_items("entity_f1", [0, 0, 0]) == 0
 
 
-def test_macro_f1_has_no_additive_counts():
-    with pytest.raises(ConfigError, match="macro_f1"):
-        metrics.score_of_items("macro_f1", [1, 2])
+def test_macro_f1_is_a_function_of_added_counts():
+    """The counts of all labels, added over examples, give the score itself; absent ones do not count."""
+    labels, gold, guess = ("a", "b", "c", "d"), list("aabbbca"), list("abbbccc")
+    counts = metrics.items("macro_f1", gold, guess, labels)
+    score = metrics.classification(gold, guess, labels)["macro_f1"]
+    assert metrics.score_of_items("macro_f1", np.sum(counts, axis=0)) == pytest.approx(score)
+
+
+def test_mcc_has_no_additive_counts():
+    with pytest.raises(ConfigError, match="no additive counts"):
+        metrics.score_of_items("mcc", [1, 2, 3])
 
 
 def test_per_label_of_bio_is_per_entity_type():

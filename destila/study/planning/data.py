@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from destila import datasets, records
-from destila.errors import DataError
+from destila.errors import ConfigError, DataError
 from destila.records import Record
 from destila.study.planning.encodings import Encodings
 from destila.study.planning.keys import DataKey, example_rows
@@ -105,6 +105,11 @@ class Study:
         records.append_record(self.records_path, record)
         self.recorded[record.key] = record
 
+    def replace_records(self, new: Sequence[Record]) -> None:
+        """Write records in the places of those of their keys, on disk too."""
+        records.replace_records(self.records_path, new)
+        self.recorded.update({record.key: record for record in new})
+
     def read_again(self) -> None:
         """Read the records again, which another process may have added to."""
         self.recorded.clear()
@@ -130,6 +135,7 @@ def load_study(recipe: Recipe, *, needs: Sequence[str] = SPLITS) -> Study:
 
     Raises:
         DataError: a split has no examples, or a record is damaged.
+        ConfigError: the data have no such score as the recipe's `metric`.
     """
     # A split that is missing is better known now than after a training.
     dataset = datasets.load(recipe.data)
@@ -142,6 +148,8 @@ def load_study(recipe: Recipe, *, needs: Sequence[str] = SPLITS) -> Study:
 
     # Windows, tokenizers and unlabelled texts are made when they are first asked for.
     task = task_of(dataset.task, recipe.model_dump())
+    if recipe.metric not in (None, main := task.main_score(dataset.labels)):
+        raise ConfigError(f"metric = '{recipe.metric}': with these labels only {main} can be it")
     folder = recipe.folder / "tokenizers"
     return Study(
         recipe=recipe,

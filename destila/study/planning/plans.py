@@ -102,6 +102,14 @@ class TrainPlan:
     labelled: bool = True
     start: TrainPlan | None = None
 
+    def __post_init__(self) -> None:
+        """Give every term `hard` the class weights of the options, unless it says its own."""
+        weights = self.options.class_weights
+        if weights != "none":
+            weighted = {"class_weights": weights}
+            terms = [weighted | term if term.get("use") == "hard" else term for term in self.terms]
+            object.__setattr__(self, "terms", tuple(terms))
+
     @property
     def name(self) -> str:
         """The name of the run, which is that of its folder."""

@@ -270,7 +270,7 @@ class MeasureOptions(Options):
     texts: int = opt(100, "test texts timed one by one; 0 does not measure latency", ge=0)
     repeats: int = opt(3, "how often each is timed", ge=1)
     padded_512: bool = opt(True, "also the papers' protocol: 512 random ids, batch 1")
-    threads: int | None = opt(None, "threads; none = all that this process may use")
+    threads: int | None = opt(None, "threads; none = OMP_NUM_THREADS, else all there are")
 
 
 class Recipe(Options):
@@ -290,6 +290,12 @@ class Recipe(Options):
         "score", "the teacher is chosen by its main dev score, or by its dev loss"
     )
     students: tuple[StudentSpec, ...] = opt(..., "what is distilled", min_length=1)
+    metric: str | None = opt(
+        None,
+        "main score, by which models are chosen and compared; none = the task's own; "
+        "macro_f1 counts rare classes as much as others",
+        later=True,
+    )
     train: TrainOptions = opt(TrainOptions(), "training of teachers and students")
     distil: DistilOptions = opt(DistilOptions(), "distillation")
     seeds: tuple[int, ...] = opt((0,), min_length=1, help="students are trained once per seed")
