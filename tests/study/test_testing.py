@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
+from destila import cpu
 from destila.errors import ConfigError
-from destila.measuring.targets import TimingTarget
 from destila.study import testing
 from destila.types import Example
 
@@ -61,22 +62,30 @@ def test_memory_that_cannot_be_measured_is_a_warning(tmp_path, monkeypatch, capl
 
 
 def test_a_baseline_is_timed_from_text_to_label_alone(study, tested):
-    """A CRF has no model that stands apart from its reading."""
+    """A CRF has no model that stands apart from its reading, and reads no 512 ids."""
+    times = testing.time_together(study, [tested, replace(tested, run="other")], EXAMPLES)
+    for latency in times.latency:
+        assert [each.protocol for each in latency] == ["real"]
+        assert latency[0].conditions.backend == "sklearn"
+        assert latency[0].conditions.repeats == 6  # three texts, twice
+    assert times.load["together"] == 2
+    assert times.load["processors"] >= 1
+
+
+def test_the_cost_of_a_baseline_has_neither_times_nor_memory(study, tested):
+    """Times come later, with those of all others; memory is that of a folder."""
     cost = testing._cost(study, tested, EXAMPLES)
-    assert [latency.protocol for latency in cost.latency] == ["real"]
+    assert not cost.latency
     assert cost.conditions.backend == "sklearn"
     assert cost.peak_memory_bytes == 0
 
 
-def test_without_examples_or_texts_nothing_is_timed(study, tested):
-    assert testing._cost(study, tested, []).latency == []
-    study.recipe.measure.texts = 0
-    assert testing._cost(study, tested, EXAMPLES).latency == []
-
-
-def test_a_short_model_is_not_timed_on_512_ids(study):
-    """An encoder without so many positions has no papers-512."""
-    target = TimingTarget(
-        name="short", head="tag", labels=("O",), params=1, size_bytes=1, predictor=Baseline()
-    )
-    assert [x.protocol for x in testing._time(target, EXAMPLES, study, 1)] == ["real"]
+def test_threads_are_the_recipe_s_else_the_environment_s(study, tested, monkeypatch):
+    """Only then all that the process may use."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert testing.threads_of(study, tested) == 1
+    study.recipe.measure.threads = None
+    assert testing.threads_of(study, tested) == 3
+    for useless in ("", "zwei", "0"):
+        monkeypatch.setenv("OMP_NUM_THREADS", useless)
+        assert testing.threads_of(study, tested) == cpu.available()

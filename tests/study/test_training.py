@@ -171,7 +171,7 @@ def test_leftovers_of_other_settings_are_not_resumed(plan):
 def test_what_a_kill_left_half_written_is_removed(plan):
     """A half-saved model does not stay."""
     made = plan("train.epochs=1")
-    (made.folder / ".best.x.tmp").mkdir(parents=True)
+    (made.folder / ".best.tmp" / "old").mkdir(parents=True)
     train(made)
     assert not list(made.folder.glob(".best*"))
 
