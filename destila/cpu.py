@@ -34,8 +34,8 @@ def threads(asked: int | None = None) -> int:
     """
     if asked:
         return asked
-    told = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    return int(told) if told.isascii() and told.isdigit() and int(told) else available()
+    value = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return int(value) if value.isascii() and value.isdigit() and int(value) else available()
 
 
 def is_amd(root: Path = Path("/")) -> bool:

@@ -11,7 +11,7 @@ from destila.study.planning.data import load_study
 from destila.study.planning.plans import list_teachers
 from destila.study.planning.recipe import read_recipe
 from destila.study.run import holding
-from destila.study.training import make_ready
+from destila.study.runs.training import make_ready
 
 PANEL = "A study"
 RESUMES = True

@@ -13,7 +13,7 @@ from destila.study.planning.data import Study
 from destila.study.planning.plans import HOW_TRAINED, TrainPlan, plan_teacher
 from destila.study.planning.recipe import StudentSpec
 from destila.study.planning.teachers import Teachers, needs_finetuning
-from destila.study.training import finished, load_student
+from destila.study.runs.training import finished, load_student
 from destila.training.loop import Evaluation, TrainData, fit
 
 log = logging.getLogger(__name__)

@@ -22,8 +22,8 @@ from destila.study.planning.keys import BaselineKey, EvaluationKey
 from destila.study.planning.plans import TrainPlan
 from destila.study.planning.recipe import ModelSpec, TeacherSpec
 from destila.study.planning.teachers import Teachers, load_for_study, predictor_of
+from destila.study.runs.training import TrainedModel
 from destila.study.testing import TestedModel, test, timed_alone
-from destila.study.training import TrainedModel
 
 log = logging.getLogger(__name__)
 

@@ -36,8 +36,8 @@ from destila.study.planning.plans import (
 from destila.study.planning.recipe import Recipe
 from destila.study.planning.teachers import Teachers
 from destila.study.recording import record_baselines, record_teacher, student_record
+from destila.study.runs.training import lost_model, train, train_teachers
 from destila.study.timing import time_study
-from destila.study.training import lost_model, train, train_teachers
 from destila.training.processes import processes
 
 log = logging.getLogger(__name__)

@@ -31,7 +31,7 @@ ROWS = (
     ("training",),
     ("inference", "teachers", "pretraining.data"),
     ("measuring", "study.planning"),
-    ("exporting", "report", "serve"),
+    ("exporting", "report", "serve", "study.runs"),
     ("study", "pretraining"),
     ("study.intake",),
     ("commands",),

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from destila.study import training
+from destila.study.runs import training
 from tests.fixtures.studies import records_of, run_recipe
 from tests.study.planning.test_recipe import SHAPE, cell
 

@@ -16,7 +16,7 @@ import torch
 from destila.errors import ModelError, TrainingError
 from destila.model_folder import read_folder
 from destila.study.planning.plans import TrainPlan
-from destila.study.training import finished, train
+from destila.study.runs.training import finished, train
 from tests.fixtures.studies import plans_of
 
 ALONE = (
@@ -141,7 +141,7 @@ def test_a_finished_training_is_not_done_again(plan, monkeypatch):
     """Its result is read; one with another seed is not there."""
     made = plan()
     done = train(made)
-    monkeypatch.setattr("destila.study.training.fit", None)
+    monkeypatch.setattr("destila.study.runs.training.fit", None)
     assert train(made) == done
     assert finished(plan()) == done
     assert finished(replace(made, seed=1)) is None

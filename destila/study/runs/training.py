@@ -23,13 +23,13 @@ from destila.errors import ConfigError
 from destila.files import write_json, write_text
 from destila.models import hf, store
 from destila.progress import Progress, silent
-from destila.study.logbook import Evaluator, Logbook
 from destila.study.planning.data import Study
 from destila.study.planning.plans import TrainPlan, plan_teacher
 from destila.study.planning.recipe import TeacherSpec
 from destila.study.planning.teachers import RankedTeacher, Teachers, judge_teacher, needs_finetuning
-from destila.study.supervision import supervise
-from destila.study.wholeness import TRAINED, describe_files, read_trained, run_damage
+from destila.study.runs.logbook import Evaluator, Logbook
+from destila.study.runs.supervision import supervise
+from destila.study.runs.wholeness import TRAINED, describe_files, read_trained, run_damage
 from destila.training.loop import Evaluation, TrainData, fit
 from destila.training.processes import processes
 

@@ -8,8 +8,8 @@ import shutil
 import pytest
 
 from destila.errors import DataError
-from destila.study.training import finished, lost_model, train
-from destila.study.wholeness import describe_files, run_damage
+from destila.study.runs.training import finished, lost_model, train
+from destila.study.runs.wholeness import describe_files, run_damage
 from tests.fixtures.studies import plans_of, records_of, run_recipe
 
 ONCE = ("teachers=[]", "train.epochs=1", "baseline=false")
