@@ -91,7 +91,6 @@ def make_app(arguments: list[str]) -> typer.Typer:
     imported.
     """
     app = typer.Typer(
-        add_completion=False,
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
@@ -100,7 +99,7 @@ def make_app(arguments: list[str]) -> typer.Typer:
     app.callback(invoke_without_command=True)(_root)
 
     # Only the module of the command that is called is imported.
-    called = next((word for word in arguments if not word.startswith("-")), None)
+    called = next((word for word in arguments or _completed_words() if word[:1] != "-"), None)
     sources = {name: plugins.describe("commands", name) for name in plugins.names("commands")}
     panels = {
         name: source.constants.get("PANEL", COMMAND_PANELS[-1]) for name, source in sources.items()
@@ -109,6 +108,12 @@ def make_app(arguments: list[str]) -> typer.Typer:
         callback = _callback(name) if name == called else _not_called
         app.command(name, help=sources[name].about, rich_help_panel=panels[name])(callback)
     return app
+
+
+def _completed_words() -> list[str]:
+    """Return the words after the program's name that a shell wants to have completed."""
+    line = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS") or ""
+    return line.split()[1:]
 
 
 def _root(
@@ -121,9 +126,25 @@ def _root(
         raise typer.Exit
     notes = logging.StreamHandler()
     notes.setFormatter(_OneText("%(message)s"))
+    notes.addFilter(_FirstTime())
     logging.basicConfig(level=logging.ERROR if quiet else logging.WARNING, handlers=[notes])
     logging.getLogger("destila").setLevel(logging.ERROR if quiet else logging.INFO)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+
+
+class _FirstTime(logging.Filter):
+    """Lets a note through once: a study opens one model many times, and says the same each time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._written: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Tell whether a record says something new."""
+        text = record.getMessage()
+        new = text not in self._written
+        self._written.add(text)
+        return new
 
 
 def _not_called() -> None:
@@ -278,50 +299,9 @@ def _print_error(error: BaseException) -> None:
 
 
 def _print_card(card: Mapping[str, Any]) -> None:
-    """Print a table of the rows of a result and its lines below.
-
-    A result without rows is itself the table, of keys and values.
-    """
+    """Print a card; `terminal.py` says what it is."""
     from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
 
-    # Sentences to show, or, of a tokenizer, how many lines of text it has read.
-    lines = card.get("lines", ())
-    sentences = lines if isinstance(lines, list | tuple) else ()
-    rows = card.get("rows")
-    if rows is None:
-        hidden = ("lines", "title") if sentences else ("title",)
-        rest = {key: value for key, value in card.items() if key not in hidden}
-        rows = [{"key": key, "value": value} for key, value in _flat(rest)]
+    from destila.terminal import draw_card
 
-    # The columns are the keys of the first row.
-    if rows:
-        # Text, because a plain string would be read for markup such as [red].
-        title = Text(plain(str(card["title"]))) if card.get("title") else None
-        table = Table(title=title, title_justify="left")
-        for column in rows[0]:
-            table.add_column(Text(plain(str(column))), overflow="fold")
-        for row in rows:
-            table.add_row(*(Text(plain(_cell(value))) for value in row.values()))
-        Console(width=None if sys.stdout.isatty() else _WIDTH).print(table)
-    for sentence in sentences:
-        print(plain(str(sentence)))
-
-
-def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the leaves of a nested object with their dotted keys."""
-    if not isinstance(value, dict):
-        yield prefix, value
-        return
-    for key, inner in value.items():
-        yield from _flat(inner, f"{prefix}.{key}" if prefix else str(key))
-
-
-def _cell(value: Any) -> str:
-    """Return a value as a table shows it."""
-    if isinstance(value, float):
-        return f"{value:.4f}"
-    if isinstance(value, int) and not isinstance(value, bool):
-        return f"{value:,}"
-    return str(value)
+    draw_card(card, Console(width=None if sys.stdout.isatty() else _WIDTH))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from destila.commands._cards import command_line
 from destila.config import RecipeOptions
 from destila.progress import Progress, silent
 from destila.study.checks import check_study
@@ -22,7 +23,7 @@ class Config(RecipeOptions):
 
 
 def run(config: Config, progress: Progress = silent) -> dict[str, Any]:
-    """Return `study`, `criterion`, `main` and `teachers`, the best first.
+    """Return `study`, `recipe`, `criterion`, `main` and `teachers`, the best first.
 
     A teacher has `model`, `dev`, `dev_loss` and `behind`: how far it is from the best by the
     criterion (score points, or loss). Teachers that need it are fine-tuned first; `destila run`
@@ -54,6 +55,7 @@ def run(config: Config, progress: Progress = silent) -> dict[str, Any]:
     # The score that `criterion` looks at is the task's main one.
     return {
         "study": recipe.name,
+        "recipe": config.recipe,
         "criterion": recipe.choose,
         "main": study.main,
         "teachers": rows,
@@ -63,4 +65,5 @@ def run(config: Config, progress: Progress = silent) -> dict[str, Any]:
 def show(result: dict[str, Any]) -> dict[str, Any]:
     """Return the teachers as rows."""
     title = f"teachers by {result['criterion']} on dev ({result['main']})"
-    return {"title": title, "rows": result["teachers"]}
+    following = command_line("run", result["recipe"])
+    return {"title": title, "rows": result["teachers"], "next": following}

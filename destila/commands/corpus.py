@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from destila.commands._cards import command_line
 from destila.config import Options, opt
 from destila.corpus.build_corpus import build_corpus, read_corpus_options
 from destila.progress import Progress, silent
@@ -37,4 +38,5 @@ def show(result: dict[str, Any]) -> dict[str, Any]:
     """Return the counts of every step as rows."""
     # In the order of the steps: how many texts each one left.
     rows = [{"step": step, "count": count} for step, count in result["counts"].items()]
-    return {"title": "corpus written", "rows": rows}
+    following = command_line("pretrain", "recipes/start/albeto-tiny.toml")
+    return {"title": "corpus written", "rows": rows, "next": following}

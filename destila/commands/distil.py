@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from destila.commands._cards import study_card
 from destila.config import RecipeOptions
 from destila.errors import ConfigError
 from destila.progress import Progress, silent
@@ -28,3 +31,8 @@ def run(config: Config, progress: Progress = silent) -> StudyResult:
 
     # The baseline and fine-tuned students are another command's.
     return run_study(recipe, progress, methods=("distil",))
+
+
+def show(result: StudyResult) -> dict[str, Any]:
+    """Return the study's models as rows, and its conclusions."""
+    return study_card(result)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from destila import hub
+from destila.commands._cards import SAMPLE, command_line
 from destila.config import Options, opt
 from destila.errors import ConfigError
 from destila.exporting.build import CandidateName, builder_of
@@ -115,4 +116,5 @@ def show(result: dict[str, Any]) -> dict[str, Any]:
     keys = (*what, *proven, "score", "drop", "stable")
     rows = [{key: candidate[key] for key in keys} for candidate in result["candidates"]]
 
-    return {"title": f"exported to {result['folder']}", "rows": rows}
+    following = command_line("predict", result["folder"], "--text", SAMPLE)
+    return {"title": f"exported to {result['folder']}", "rows": rows, "next": following}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from destila.commands._cards import study_card
 from destila.config import RecipeOptions
 from destila.progress import Progress, silent
 from destila.study.planning.recipe import read_recipe
@@ -19,3 +22,8 @@ def run(config: Config, progress: Progress = silent) -> StudyResult:
     """Fine-tune the students and return the study's report so far; no teacher is trained."""
     # Without the method "distil" no teacher is needed.
     return run_study(read_recipe(config.recipe, config.set), progress, methods=("fine-tune",))
+
+
+def show(result: StudyResult) -> dict[str, Any]:
+    """Return the study's models as rows, and its conclusions."""
+    return study_card(result)

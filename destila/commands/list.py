@@ -12,16 +12,17 @@ recipes, datasets, losses, tasks    {WHAT: [{"name", "about"}]}, recipes with th
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
 from destila import plugins
+from destila.commands._cards import command_line
 from destila.config import Options, opt
-from destila.errors import ConfigError
 from destila.hub import cache_root
 from destila.models.macs import count_macs
 from destila.models.presets import PRESETS, count_parameters
+from destila.study.planning.recipe_list import list_recipes
+from destila.terminal import in_units_of_bytes
 
 _NEEDS = {"datasets": "load", "losses": "build", "tasks": "TASK"}
 
@@ -41,7 +42,7 @@ def run(config: Config) -> dict[str, Any]:
     if config.what == "models":
         return {"models": [_model(name) for name in PRESETS]}
     if config.what == "recipes":
-        return {"recipes": _recipes()}
+        return {"recipes": list_recipes()}
     if config.what == "cache":
         return _cache()
     return {config.what: _plugins(config.what)}
@@ -50,7 +51,21 @@ def run(config: Config) -> dict[str, Any]:
 def show(result: dict[str, Any]) -> dict[str, Any]:
     """Return what is listed as rows."""
     what = next(key for key, value in result.items() if isinstance(value, list))
-    return {"title": what, "rows": result[what]}
+    lines = [] if result[what] else [f"no {what}"]
+    if what == "cache":
+        lines.append(f"{in_units_of_bytes(1e6 * result['megabytes'])} in {result['root']}")
+    return {"title": what, "rows": result[what], "lines": lines, "next": _following(result, what)}
+
+
+def _following(result: dict[str, Any], what: str) -> str:
+    """Return what to type next with the first of what is listed; "" where nothing is natural."""
+    items = result[what]
+    if what == "recipes" and items:
+        demos = [item for item in items if item["name"].startswith("demo")]
+        return command_line("run", (demos or items)[0]["path"])
+    if what == "models" and items:
+        return command_line("measure", items[0]["name"])
+    return ""
 
 
 def _model(name: str) -> dict[str, Any]:
@@ -75,32 +90,6 @@ def _plugins(room: str) -> list[dict[str, str]]:
         for name, source in sources.items()
         if _NEEDS[room] in source.names
     ]
-
-
-def _recipes() -> list[dict[str, str]]:
-    """Return the recipes of the working folder, the source tree and the package.
-
-    A name is listed once, where it is met first.
-    """
-    package = Path(plugins.__file__).parent
-    recipes: dict[str, dict[str, str]] = {}
-    for folder in (Path("recipes"), package.parent / "recipes", package / "recipes"):
-        for path in sorted(folder.rglob("*.toml")):
-            recipe = {"name": path.stem, "path": str(path), "about": _about(path)}
-            recipes.setdefault(path.stem, recipe)
-    return [recipes[name] for name in sorted(recipes)]
-
-
-def _about(path: Path) -> str:
-    """Return the comment a recipe starts with; raise ConfigError when it is not TOML."""
-    try:
-        text = path.read_text(encoding="utf-8")
-        tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}") from error
-
-    first = text.lstrip().split("\n", 1)[0]
-    return first.lstrip("# ").rstrip() if first.startswith("#") else ""
 
 
 def _cache() -> dict[str, Any]:

@@ -12,8 +12,10 @@ from typing import Any, Literal
 from pydantic import field_validator
 
 from destila import cpu
+from destila.commands._cards import after_measuring
 from destila.config import Options, opt
-from destila.measuring.measure_models import comparison_rows, measure_models, plan_protocols
+from destila.measuring.measure_models import measure_models, plan_protocols
+from destila.measuring.measured_card import measured_card
 from destila.measuring.open_target import open_target, using_torch_threads
 from destila.measuring.sample_texts import spread, texts_of
 from destila.records import record_to_json
@@ -114,5 +116,5 @@ def run(arguments: Config) -> dict[str, Any]:
 
 
 def show(result: dict[str, Any]) -> dict[str, Any]:
-    """Return the facts of one model, or a row for each protocol and model of several."""
-    return {"rows": comparison_rows(result)} if "models" in result else result
+    """Return the times as rows and the rest in sentences."""
+    return measured_card(result) | {"next": after_measuring(result)}

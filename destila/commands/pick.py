@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from destila.commands._cards import SAMPLE, command_line
 from destila.config import Options, opt
 from destila.report.find import find_study
 from destila.report.rows import group_rows
+from destila.report.words import role_name
 from destila.study.budget import Budget, copy_model, folder_of, pick, summary
 
 PANEL = "A study"
@@ -65,6 +67,15 @@ def show(result: dict[str, Any]) -> dict[str, Any]:
     """Return the winner and the losers as rows."""
     keys = ("model", "role", "score", "latency_ms", "size_mb", "why")
     every = [result["winner"] | {"why": "picked"}, *result["lost"]]
-    rows = [{key: model[key] for key in keys} for model in every]
+    rows = [
+        {key: model[key] for key in keys} | {"role": role_name(model["role"])} for model in every
+    ]
 
-    return {"title": f"study {result['study']}", "rows": rows, "lines": result["lines"]}
+    # What was copied can be tried at once, or made smaller first.
+    following = ""
+    if result["out"] and result["winner"]["role"] == "exported":
+        following = command_line("predict", result["out"], "--text", SAMPLE)
+    elif result["out"] and result["winner"]["role"] != "baseline":
+        following = command_line("export", result["out"])
+    title = f"study {result['study']}"
+    return {"title": title, "rows": rows, "lines": result["lines"], "next": following}

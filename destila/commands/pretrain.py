@@ -16,6 +16,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from destila.commands._cards import command_line
 from destila.config import RecipeOptions, opt
 from destila.errors import ConfigError
 from destila.pretraining.pretrain_recipe import variants
@@ -47,7 +48,7 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
     Of several processes, the first one returns rows and lines.
 
     Returns:
-        study (its name), rows (one per finished run) and lines to print.
+        study (its name), folder, rows (one per finished run) and lines to print.
 
     Raises:
         ConfigError: the recipe contradicts itself, or its folder is another run's.
@@ -90,4 +91,12 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
 
     if main:
         lines += [f"report: {path}" for path in write_pretrain_report(study)]
-    return {"study": study.name, "rows": rows, "lines": lines}
+    return {"study": study.name, "folder": str(study), "rows": rows, "lines": lines}
+
+
+def show(result: dict[str, Any]) -> dict[str, Any]:
+    """Return the runs as rows, and the models that were written."""
+    following = command_line("report", result["folder"])
+    return {"title": f"study {result['study']}", "next": following} | {
+        key: result[key] for key in ("rows", "lines")
+    }

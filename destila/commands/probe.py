@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from destila.commands._cards import command_line
 from destila.config import opt
 from destila.models import hf
 from destila.pretraining.probe import ProbeOptions, prepare_probe
@@ -38,4 +39,10 @@ def run(arguments: Config) -> dict[str, Any]:
 def show(result: dict[str, Any]) -> dict[str, Any]:
     """Return the scores as rows, and the notes below."""
     rows = [{"score": name, "value": value} for name, value in result["scores"].items()]
-    return {"title": f"probe of {result['model']}", "rows": rows, "lines": result["notes"]}
+    following = command_line("init", "data.csv", "--teacher", result["model"])
+    return {
+        "title": f"probe of {result['model']}",
+        "rows": rows,
+        "lines": result["notes"],
+        "next": following,
+    }

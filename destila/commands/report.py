@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from destila.commands._cards import study_card
 from destila.config import Options, opt
 from destila.report.write import write_report
 
@@ -28,3 +29,8 @@ class Config(Options):
 def run(config: Config) -> dict[str, Any]:
     """Write both reports; `report.write.write_report` says what is returned and raised."""
     return write_report(config.study, out=config.out, against=config.against)
+
+
+def show(result: dict[str, Any]) -> dict[str, Any]:
+    """Return its models as rows, and its conclusions."""
+    return study_card(result)

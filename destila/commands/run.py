@@ -5,7 +5,10 @@ A data file does for a recipe: `init` writes the recipe first.
 
 from __future__ import annotations
 
+from typing import Any
+
 from destila.commands import init
+from destila.commands._cards import study_card
 from destila.config import RecipeOptions, opt
 from destila.errors import ConfigError
 from destila.progress import Progress, silent
@@ -43,3 +46,8 @@ def run(config: Config, progress: Progress = silent) -> StudyResult:
 
     recipe = read_recipe(path, config.set)
     return run_study(recipe, progress, tested=not config.train_only)
+
+
+def show(result: StudyResult) -> dict[str, Any]:
+    """Return the study's models as rows, and its conclusions."""
+    return study_card(result)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from destila.commands._cards import command_line
 from destila.config import opt
 from destila.corpus.train_tokenizer import TokenizerOptions, train_tokenizer
 from destila.progress import Progress, silent
@@ -35,3 +36,10 @@ def run(config: Config, progress: Progress = silent) -> dict[str, Any]:
         # How many lines there are is not known before they are read.
         progress=lambda lines: progress("lines read", lines, 0),
     )
+
+
+def show(result: dict[str, Any]) -> dict[str, Any]:
+    """Return the facts of the tokenizer, and what it is for."""
+    following = command_line("corpus", "text.txt", "--tokenizer", result["out"], "--out", "corpus")
+    facts = {key: value for key, value in result.items() if key != "lines"}
+    return {"title": "tokenizer written", "lines read": result["lines"], **facts, "next": following}

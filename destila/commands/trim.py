@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from destila import hub
+from destila.commands._cards import command_line
 from destila.config import Options, opt
 from destila.errors import ConfigError, DataError
 from destila.inference.user_texts import strings_of
@@ -20,6 +21,7 @@ from destila.model_folder import read_folder
 from destila.models import hf, store
 from destila.models.prune import keep_rows
 from destila.tasks import task_of_folder
+from destila.terminal import cell
 from destila.tokenizer.trim_vocabulary import (
     changed_share,
     count_pieces,
@@ -53,8 +55,9 @@ def run(arguments: Config) -> dict[str, Any]:
     """Write the smaller folder and return what it saves and what it costs.
 
     Returns:
-        `pieces`, `parameters` and `size_bytes` as [before, after], the `tokens` read, and the share
-        of changed tokens: `changed_share` on the task's texts, `changed_share_elsewhere` on others.
+        `out`, `model`; `pieces`, `parameters` and `size_bytes` as [before, after]; the `tokens`
+        read, and the share of changed tokens: `changed_share` on the task's texts,
+        `changed_share_elsewhere` on others.
 
     Raises:
         ConfigError: `out` is the model's own folder.
@@ -87,6 +90,7 @@ def run(arguments: Config) -> dict[str, Any]:
     sizes = [sum(p.numel() for p in model.parameters()) for model in (loaded.model, smaller)]
     return {
         "out": arguments.out,
+        "model": str(source),
         "pieces": [old.vocab_size, trimmed.tokenizer.vocab_size],
         "parameters": sizes,
         "size_bytes": [weights_bytes(source), weights_bytes(Path(arguments.out))],
@@ -94,3 +98,21 @@ def run(arguments: Config) -> dict[str, Any]:
         "changed_share": changed_share(old, trimmed, texts(), words=words),
         "changed_share_elsewhere": elsewhere,
     }
+
+
+def show(result: dict[str, Any]) -> dict[str, Any]:
+    """Return sizes before and after as rows, and what it costs in sentences."""
+    rows = [
+        {"": key.removesuffix("_bytes"), **dict(zip(("before", "after"), sizes, strict=True))}
+        for key in ("pieces", "parameters", "size_bytes")
+        if (sizes := [cell(key, size) for size in result[key]])
+    ]
+    here, elsewhere = (
+        cell(key, result[key]) for key in ("changed_share", "changed_share_elsewhere")
+    )
+    lines = [
+        f"{result['tokens']:,} tokens read: {here} of them become others, "
+        f"and {elsewhere} on text that had no part in the choice."
+    ]
+    following = command_line("measure", result["model"], result["out"])
+    return {"title": f"trimmed to {result['out']}", "rows": rows, "lines": lines, "next": following}

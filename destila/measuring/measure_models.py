@@ -123,24 +123,6 @@ def measure_models(
     return records, ratios
 
 
-def comparison_rows(result: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return one short row per protocol and model of a result of several models."""
-    ratios = {(r["protocol"], r["model"]): r for r in result["ratios"]}
-    names = result["models"][0]["config"]["models"]
-
-    rows = []
-    for name, record in zip(names, result["models"], strict=True):
-        for latency in record["latency"]:
-            ratio = ratios.get((latency["protocol"], name))
-            times = {key: round(latency[key], 3) for key in ("median_ms", "p95_ms")}
-            row = {"protocol": latency["protocol"], "model": name, **times, "times faster": ""}
-            if ratio:
-                interval = f"[{ratio['low']:.2f}, {ratio['high']:.2f}]"
-                row["times faster"] = f"{ratio['speed_up']:.2f} {interval}"
-            rows.append(row)
-    return sorted(rows, key=lambda row: row["protocol"])
-
-
 def _without_gradients(targets: Sequence[TimingTarget]) -> AbstractContextManager[None]:
     """Return what switches torch's gradients off, where a target is torch's."""
     if all(target.backend != "torch" for target in targets):

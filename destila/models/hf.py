@@ -48,13 +48,13 @@ class LoadReport:
     reason: str = ""
 
     def log_to(self, logger: logging.Logger, where: str) -> None:
-        """Log what is not as it was in the folder `where`."""
-        if self.new_head:
-            logger.info("%s: new head, because %s", where, self.reason)
-        if self.missing:
-            logger.info("%s: new weights: %s", where, ", ".join(self.missing))
-        if self.extra:
-            logger.info("%s: unused weights: %s", where, ", ".join(self.extra))
+        """Log in one line what is not as it was in the folder `where`."""
+        notes = [f"new head, because {self.reason}"] if self.new_head else []
+        for kind, listed in (("new", self.missing), ("unused", self.extra)):
+            if listed:
+                notes.append(f"{len(listed)} {kind} weights ({_few(listed)})")
+        if notes:
+            logger.info("%s: %s", where, "; ".join(notes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +201,12 @@ def load_masked(
     )
     report.log_to(log, where)
     return model, tokenizer, report
+
+
+def _few(names: Sequence[str]) -> str:
+    """Write the first names of a list and how many more there are."""
+    more = len(names) - 2
+    return ", ".join(names[:2]) + (f" and {more} more" if more > 0 else "")
 
 
 def _new(

@@ -11,11 +11,10 @@ import re
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from destila.errors import require
+from destila.errors import MissingExtraError, require
 from destila.records import Record
 from destila.report import figure, reference, runs, sections
 from destila.report.figure import Curve, Dot, Ruler
@@ -33,7 +32,11 @@ _NUMBER = re.compile(r"^[+-]?\d[\d,]*(\.\d+)?")
 
 def can_draw() -> bool:
     """Tell whether the optional package that sets pages is installed."""
-    return find_spec("jinja2") is not None
+    try:
+        require("jinja2", "report")
+    except MissingExtraError:
+        return False
+    return True
 
 
 def study_page(

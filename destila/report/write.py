@@ -28,8 +28,8 @@ def write_report(
         against: a student that all others are compared with, too.
 
     Returns:
-        study, report and page (paths), rows (see `table.terminal_rows`), lines to show. Without
-        jinja2 there is no page: None.
+        study, source (where its records are), report and page (paths), rows (see
+        `table.terminal_rows`), lines to show. Without jinja2 there is no page: None.
 
     Raises:
         ConfigError: there is no such study, or `out` cannot be written.
@@ -61,6 +61,7 @@ def write_report(
     verdicts = sections.verdicts(group_rows(files.records))
     return {
         "study": files.name,
+        "source": str(files.folder or files.source),
         "report": str(markdown),
         "page": str(html) if html else None,
         "rows": table.terminal_rows(files.records),
@@ -84,6 +85,7 @@ def _write_pretrainings(
 
     return {
         "study": folder.name,
+        "source": str(folder),
         "report": paths[0],
         "page": paths[1] if len(paths) > 1 else None,
         "rows": pretraining_report.pretrain_rows(runs),

@@ -23,6 +23,7 @@ ROWS = (
         "progress",
         "results",
         "stopping",
+        "terminal",
         "version",
         "reading",
     ),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
 import pytest
 
+from destila import plugins
 from tests.inference.conftest import asked, exported  # noqa: F401
 
 BLOCK = """
@@ -15,7 +17,7 @@ import importlib.abc, sys
 
 class Blocked(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {"torch", "transformers", "accelerate", "safetensors", "onnx", "huggingface_hub", "zstandard"}:
+        if name.split(".")[0] in {"torch", "transformers", "accelerate", "safetensors", "onnx", "huggingface_hub", "zstandard", "jinja2", "sklearn", "scipy", "pyarrow", "fastapi", "uvicorn"}:
             raise ModuleNotFoundError(f"{name} is not installed here", name=name)
 
 sys.meta_path.insert(0, Blocked())
@@ -34,6 +36,22 @@ main()
 """
 
 
+EVERY = """
+import contextlib, io, json, sys
+from destila.cli import main
+answers = {}
+for name, arguments in json.load(open(sys.argv[1])):
+    sys.argv = ["destila", name, *arguments]
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            main()
+            code = 0
+        except SystemExit as stop:
+            code = stop.code or 0
+    answers[" ".join([name, *arguments])] = [code, out.getvalue(), err.getvalue()]
+print(json.dumps(answers))
+"""
 LIGHT = """
 import sys, destila
 destila.load(sys.argv[1]).predict("hola")
@@ -71,6 +89,66 @@ def test_the_block_blocks_and_weights_alone_ask_for_torch(exported):  # noqa: F8
     assert failed.stderr.splitlines() == [
         "error: this needs the package 'torch': pip install 'destila[train]'"
     ]
+
+
+def test_every_command_works_or_names_its_extra(exported, tmp_path):  # noqa: F811
+    folder = str(exported("classify"))
+    (tmp_path / "data.csv").write_text("text,label\nuno,a\ndos,b\n", encoding="utf-8")
+    (tmp_path / "texts.txt").write_text("uno\ndos\n", encoding="utf-8")
+    texts, recipe = str(tmp_path / "texts.txt"), "recipes/demo/demo-intents.toml"
+    study = "results/topics-news.jsonl"
+    works = {
+        "list": [["models"], ["recipes"], ["tasks"], ["losses"], ["datasets"], ["cache"]],
+        "predict": [[folder, "--text", "hola"]],
+        "measure": [
+            [folder, "--repeats", "1"],
+            [folder, folder, "--texts", texts, "--length", "8"],
+        ],
+        "report": [[study, "--out", str(tmp_path / "r.md")]],
+        "pick": [[study, "--no-copy"]],
+    }
+    needs = {
+        "choose": [recipe],
+        "corpus": [
+            str(tmp_path / "a.parquet"),
+            "--tokenizer",
+            folder,
+            "--out",
+            str(tmp_path / "c"),
+        ],
+        "data": [recipe],
+        "distil": [recipe],
+        "evaluate": [recipe, "--model", folder],
+        "export": [folder],
+        "finetune": [recipe],
+        "init": [str(tmp_path / "data.csv"), "--out", str(tmp_path / "r.toml")],
+        "presets": [],
+        "pretrain": ["recipes/start/albeto-tiny.toml"],
+        "probe": [folder],
+        "run": [recipe],
+        "serve": [folder],
+        "tokenizer": [str(tmp_path / "b.parquet"), "--out", str(tmp_path / "t")],
+        "trim": [folder, "--texts", texts, "--out", str(tmp_path / "small")],
+    }
+    (tmp_path / "a.parquet").write_bytes(b"PAR1")
+    (tmp_path / "b.parquet").write_bytes(b"PAR1")
+    assert {*works, *needs} <= {*plugins.names("commands")}
+    calls = [(name, one) for name, several in works.items() for one in several]
+    calls += [(name, [*one, *more]) for name, one in needs.items() for more in ([], ["--json"])]
+    (tmp_path / "asked.json").write_text(json.dumps(calls))
+
+    done = said(EVERY, str(tmp_path / "asked.json"))
+    assert done.returncode == 0, done.stderr
+    for command, (code, out, err) in json.loads(done.stdout).items():
+        assert "Traceback" not in out + err, command
+        if command.split()[0] in works:
+            assert code == 0, (command, err)
+        elif code:
+            line = json.loads(out)["error"]["message"] if "--json" in command else err
+            assert re.search(r"needs the package '\w+': pip install 'destila\[\w+\]'", line), (
+                command
+            )
+            assert len(line.strip().splitlines()) == 1, (command, line)
 
 
 def test_a_first_prediction_waits_for_no_library_that_reads_recipes_or_prints(exported):  # noqa: F811
