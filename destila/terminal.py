@@ -98,15 +98,16 @@ def cell(key: str, value: Any) -> str:
 
 
 def in_figures(value: float) -> str:
-    """Write a number with three significant figures and never an exponent: 170, 40.4, 0.573."""
+    """Write a number in three figures, without an exponent: 170, 40.4, 0.573, 0.006, 0.0000512."""
     if not math.isfinite(value):
         return str(value)
     if value == 0 or (isinstance(value, int) and not isinstance(value, bool)):
         return f"{value:,.0f}"
 
-    # Digits behind the point that make three in all; a learning rate has them further right.
+    # Three digits behind the point at most, but for what would then be lost, as a learning rate.
     magnitude = math.floor(math.log10(abs(value)))
-    return f"{value:,.{max(0, 2 - magnitude)}f}"
+    digits = 2 - magnitude if magnitude < -3 else min(3, max(0, 2 - magnitude))
+    return f"{value:,.{digits}f}"
 
 
 def in_milliseconds(value: float) -> str:

@@ -16,8 +16,8 @@ from pathlib import Path
 from generate import ROOT, write_or_check
 
 from destila import records
-from destila.report.figure import Dot, scatter
-from destila.report.pareto import Point, front
+from destila.report.drawing.figure import Dot, scatter
+from destila.report.drawing.pareto import Point, front
 from destila.report.rows import ReportRow, group_rows
 from destila.report.words import role_name, say_conditions, score_name
 

@@ -20,9 +20,10 @@ from destila.records import Record
 from destila.report.differences.intervals import interval
 from destila.report.words import (
     SCORE_NAMES,
+    conditions_of,
     in_megabytes,
+    list_conditions,
     points,
-    say_conditions,
     score_name,
     with_commas,
 )
@@ -355,11 +356,7 @@ def _conditions(info: CardInfo) -> str:
     if info.record is None:
         return ""
 
-    # Equal conditions are listed once, with everything that was measured under them.
-    measured = {say_conditions(info.record.conditions): ["scores"]}
-    for latency in info.record.latency:
-        measured.setdefault(say_conditions(latency.conditions), []).append(latency.protocol)
-    lines = [f"- {', '.join(what)}: {text}" for text, what in measured.items()]
+    lines = [f"- {line}" for line in list_conditions(conditions_of(info.record))]
     return "\n".join(["## Conditions", "", *lines, f"- code {info.record.code}"])
 
 

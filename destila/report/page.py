@@ -16,17 +16,27 @@ from typing import Any
 
 from destila.errors import MissingExtraError, require
 from destila.records import Record
-from destila.report import figure, reference, runs, sections
-from destila.report.figure import Curve, Dot, Ruler
+from destila.report import mistakes, reference, runs, sections
+from destila.report.drawing import figure
+from destila.report.drawing.figure import Curve, Dot, Ruler
+from destila.report.drawing.tradeoff import Axis, Marked, axes
 from destila.report.rows import ROLES, ReportRow, group_rows
 from destila.report.section import Section
-from destila.report.tradeoff import Axis, Marked, axes, best_baseline
-from destila.report.words import NONE, in_megabytes, points, role_name, score_name
+from destila.report.words import NONE, points, role_name, score_name
 
 NO_PAGE = "no page without jinja2: pip install 'destila[report]'"
 """What is said where the page cannot be drawn."""
 
 _CROWD = 10  # dots that can all be labelled
+_CONFUSION = (
+    "Gold labels in rows, given labels in columns; the shade is the share of the gold label. "
+    "Words for taggers, else texts; the first seed."
+)
+_CURVES = (
+    "One line per seed. The score is that of the dev split, at the same scale for all models; the "
+    "training loss is a mean over some batches on a logarithmic axis, and is that of each "
+    "training's own terms: lines of different roles are not comparable in it."
+)
 _NUMBER = re.compile(r"^[+-]?\d[\d,]*(\.\d+)?")
 
 
@@ -59,22 +69,39 @@ def study_page(
     main = score_name(rows[0].first.main) if rows else ""
     trained = [row for row in rows if row.role not in ("baseline", "exported")]
 
+    curves = _curve_panels(rows, runs.read_logs(folder), main)
+
     # One name per slot of the template; a missing one is an error there.
     values = {
         "study": study,
         "main": main,
         "opening": sections.opening_sentence(rows),
         "verdicts": sections.verdicts(rows),
-        "sections": [section_values(each) for each in sections.sections(rows, beside=beside)],
+        "sections": _page_sections(rows, curves=bool(curves), beside=beside),
         "legend": _legend(rows),
         "curve_legend": _legend(trained),
         "axes": [_axis_values(axis, main) for axis in axes(rows)],
-        "curves": _curve_panels(rows, runs.read_logs(folder), main),
+        "curves": curves,
         "published": _published_figure(rows),
-        "labels": _label_table(rows),
-        "details": _confusions(rows, folder),
+        "details": mistakes.confusions(rows, folder),
     }
     return render("page.html", values)
+
+
+def _page_sections(
+    rows: Sequence[ReportRow], *, curves: bool, beside: str | None
+) -> list[dict[str, Any]]:
+    """List the sections of the page: those of the report, and two that are drawn on it alone."""
+    every = sections.sections(rows, beside=beside)
+
+    # Confusions belong to the labels; curves say how the numbers came about.
+    if any(row.first.details.get("confusion") for row in rows):
+        place = next(i for i, each in enumerate(every) if each.key in ("wrong", "cost"))
+        every.insert(place, Section("confusion", "Confusion", _CONFUSION))
+    if curves:
+        place = next(i for i, each in enumerate(every) if each.key in ("published", "conditions"))
+        every.insert(place, Section("curves", "Learning curves", _CURVES))
+    return [section_values(each) for each in every]
 
 
 def render(template: str, values: dict[str, Any]) -> str:
@@ -288,61 +315,3 @@ def _published_figure(rows: Sequence[ReportRow]) -> str:
         "the table below has the values"
     )
     return figure.strip(ordered, title=title, x_title=f"{score_name(main)} ×100")
-
-
-def _label_table(rows: Sequence[ReportRow]) -> dict[str, Any] | None:
-    """Draw up F1 of every label in every row; None where no record has it."""
-    # Records of an older form have no counts per label.
-    known = [row for row in rows if row.first.details.get("per_label")]
-    if not known:
-        return None
-    per_label = known[0].first.details["per_label"]
-    header = ["label", "examples", *(f"{row.model} {role_name(row.role)}" for row in known)]
-
-    body = []
-    for label, counts in per_label.items():
-        cells = [label, f"{counts.get('support', 0):,.0f}"]
-        cells += [_mean_of_label(row, label) for row in known]
-        body.append([_cell(text) for text in cells])
-    return {"header": header, "body": body}
-
-
-def _mean_of_label(row: ReportRow, label: str) -> str:
-    """Average the F1 of a label over seeds; a dash where a record lacks it."""
-    # A mean over some of the seeds would not be comparable.
-    values = [r.details.get("per_label", {}).get(label, {}).get("f1") for r in row.records]
-    return NONE if not values or None in values else points(sum(values) / len(values))
-
-
-def _confusions(rows: Sequence[ReportRow], folder: Path | None) -> list[dict[str, Any]]:
-    """Draw up the confusion of each row's first seed, the best encoder's open."""
-    known = [row for row in rows if row.first.details.get("confusion")]
-    if not known:
-        return []
-
-    # The counts alone do not name their labels.
-    labels = runs.labels_of([record for row in known for record in row.records], folder)
-    baseline = best_baseline(rows)
-    encoders = [row for row in known if row is not baseline]
-
-    # The reader's first question is about the best encoder: one table is open.
-    best = max(encoders, key=lambda row: row.main, default=known[0])
-
-    tables = []
-    for row in known:
-        # Every count with its share of the gold label.
-        body = []
-        for line in row.first.details["confusion"]:
-            total = sum(line)
-            body.append([(n, n / total if total else 0.0) for n in line])
-        tables.append(
-            {
-                "name": f"{row.model}, {role_name(row.role)}",
-                "seed": row.first.seed,
-                "size": in_megabytes(row.first.size_bytes),
-                "labels": labels,
-                "body": body,
-                "open": row is best,
-            }
-        )
-    return tables

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median, stdev
 
 from destila.records import Conditions, Latency, Record
+from destila.report.words import role_name
 
 ROLES = ("teacher", "distilled", "finetuned", "exported", "baseline")
 """In the order in which reports show them."""
+_TAIL = 5
+"""A 95th percentile so many times the median is the machine's, not the model's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,11 @@ class ReportRow:
         """Return a score of every seed; [] when one lacks it."""
         values = [record.scores[score] for record in self.records if score in record.scores]
         return values if len(values) == len(self.records) else []
+
+
+def name_of(row: ReportRow) -> str:
+    """Name a row by model and role, as two rows may be one model in two roles."""
+    return f"{row.model} ({role_name(row.role)})"
 
 
 def group_rows(records: Iterable[Record]) -> list[ReportRow]:
@@ -141,6 +150,13 @@ def speed_up(row: ReportRow, baseline: ReportRow | None, protocol: str) -> float
     if own is None or other is None or not comparable(own.conditions, other.conditions):
         return None
     return other.median_ms / own.median_ms
+
+
+def is_disturbed(latency: Latency) -> bool:
+    """Tell whether other work slowed a measurement: a long tail, or more load than cores."""
+    load = getattr(latency.conditions, "load", None)
+    busy = load is not None and load > (os.cpu_count() or 1)
+    return busy or latency.p95_ms > _TAIL * latency.median_ms
 
 
 def comparable(a: Conditions, b: Conditions) -> bool:

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from destila.records import Latency
 from destila.report.differences.compare import Difference
-from destila.report.rows import ReportRow
+from destila.report.rows import ReportRow, is_disturbed
 from destila.report.words import NONE, points, signed
+
+BUSY = "†"
+"""Marks a time that was taken on a busy machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,14 @@ def score_cell(row: ReportRow, key: str) -> str:
     if mean is None:
         return NONE
     return points(mean) + (f" ± {points(spread)}" if spread is not None else "")
+
+
+def time_cell(latency: Latency | None) -> str:
+    """Write a time as median and 95th percentile, marked where the machine was busy."""
+    if latency is None:
+        return NONE
+    mark = f" {BUSY}" if is_disturbed(latency) else ""
+    return f"{latency.median_ms:.2f} ({latency.p95_ms:.2f}){mark}"
 
 
 def share_cell(value: float | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from destila.report import sections_compared, sections_measured
+from destila.report import headline, mistakes, sections_compared, sections_measured
 from destila.report.differences.compare import against_baseline, gains
 from destila.report.rows import ReportRow
 from destila.report.section import Section
@@ -25,16 +25,19 @@ def sections(rows: Sequence[ReportRow], *, beside: str | None = None) -> list[Se
     if not rows:
         return []
 
-    # The order of the report: numbers, costs, what follows from them, how it was measured.
+    # What to take, how good it is and where it fails; then costs; then where the numbers are from.
     makers = (
+        headline.headline_section,
         sections_measured.scores_section,
+        sections_compared.gains_section,
+        partial(sections_compared.against_section, model=beside),
+        sections_compared.baseline_section,
+        mistakes.labels_section,
+        mistakes.wrong_section,
         sections_measured.cost_section,
         sections_measured.tradeoff_section,
         sections_measured.retained_section,
         sections_measured.quantised_section,
-        sections_compared.gains_section,
-        partial(sections_compared.against_section, model=beside),
-        sections_compared.baseline_section,
         sections_compared.published_section,
         sections_compared.conditions_section,
     )

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from destila.report import reference
 from destila.report.differences.compare import Difference, against, against_baseline, gains
-from destila.report.rows import ReportRow
+from destila.report.rows import ReportRow, name_of
 from destila.report.section import Section, interval_cell, score_cell, scores_in
-from destila.report.words import NONE, points, say_conditions, score_name, signed
+from destila.report.words import NONE, conditions_of, list_conditions, points, score_name, signed
 
 _INTERVAL = (
     "95 % interval over test examples and seeds, paired (Student's, by the number of seeds); "
@@ -37,9 +37,9 @@ def against_section(rows: Sequence[ReportRow], *, model: str | None) -> Section 
     """Draw up every student beside one; None where none was asked for."""
     if model is None:
         return None
-    header = ["student", "role", "reading", "score", "difference", "95 % interval", "seeds"]
+    header = ["student", "reading", "score", "difference", "95 % interval", "seeds"]
     body = [
-        [each.a.model, each.a.role, each.reading, points(each.a.main), *_cells(each)]
+        [name_of(each.a), each.reading, points(each.a.main), *_cells(each)]
         for each in against(rows, model)
     ]
     return Section("against", f"Against {model}", header=header, body=body, notes=_INTERVAL)
@@ -70,7 +70,7 @@ def gain_sentence(each: Difference) -> str:
 
 def baseline_sentence(each: Difference) -> str:
     """State whether the best student beats a baseline."""
-    student = f"{each.a.model} ({each.a.role}) {points(each.a.main)}"
+    student = f"{name_of(each.a)} {points(each.a.main)}"
     baseline = f"{each.b.model} {points(each.b.main)}"
     how = (
         f"{score_name(each.a.first.main)}, difference {signed(each.mean)} points, "
@@ -97,26 +97,25 @@ def published_section(rows: Sequence[ReportRow]) -> Section | None:
     # A column per published table and way of training, then one per score of ours.
     columns = list(dict.fromkeys((p.table, p.training, p.score) for p in published))
     measured = list(dict.fromkeys(p.score for p in published))
-    header = ["model", "role"]
+    header = ["model", *(f"measured here, {score_name(score)}" for score in measured)]
     header += [f"{table}, {training}, {score_name(score)}" for table, training, score in columns]
-    header += [f"measured here, {score_name(score)}" for score in measured]
 
     # Known faults are footnotes.
     notes = list(dict.fromkeys(p.note for p in published if p.note))
 
-    # Published rows first, ours below, with dashes where the other side has no number.
+    # Ours first, published rows below, with dashes where the other side has no number.
     cells = {(p.model, (p.table, p.training, p.score)): p for p in published}
-    body = []
+    body = [
+        [name_of(row), *(score_cell(row, key) for key in measured), *[NONE] * len(columns)]
+        for row in rows
+    ]
     for model in dict.fromkeys(p.model for p in published):
-        line = [model, "published"]
+        line = [f"{model} (published)", *[NONE] * len(measured)]
         for column in columns:
             cell = cells.get((model, column))
             mark = f" [{notes.index(cell.note) + 1}]" if cell and cell.note else ""
             line.append(f"{points(cell.value)}{mark}" if cell else NONE)
-        body.append(line + [NONE] * len(measured))
-    for row in rows:
-        scores = [score_cell(row, key) for key in measured]
-        body.append([row.model, row.role, *[NONE] * len(columns), *scores])
+        body.append(line)
 
     # Sources below the table, so that every number can be looked up.
     tables = reference.published_tables()
@@ -130,22 +129,15 @@ def published_section(rows: Sequence[ReportRow]) -> Section | None:
 
     # A reader must know where only the test set is the same.
     if dataset in reference.SAME_TEST:
-        opening += f" Same test set as {reference.SAME_TEST[dataset]}, other training text."
+        opening += f" The test set is that of {reference.SAME_TEST[dataset]}."
     return Section("published", "Published", opening, header, body, bullets=bullets)
 
 
 def conditions_section(rows: Sequence[ReportRow]) -> Section:
     """List under what conditions everything was measured, each once."""
-    # Equal conditions are written once.
     records = [record for row in rows for record in row.records]
-
-    measured: dict[str, list[str]] = {}
-    for record in records:
-        measured.setdefault(say_conditions(record.conditions), []).append("scores")
-        for latency in record.latency:
-            measured.setdefault(say_conditions(latency.conditions), []).append(latency.protocol)
-
-    lines = [f"{', '.join(dict.fromkeys(what))}: {text}" for text, what in measured.items()]
+    measured = [pair for record in records for pair in conditions_of(record)]
+    lines = list_conditions(measured)
     code = ", ".join(sorted({record.code for record in records}))
     seeds = ", ".join(str(seed) for seed in sorted({record.seed for record in records}))
     return Section("conditions", "Conditions", bullets=[*lines, f"code {code}; seeds {seeds}"])

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from destila.report.pareto import lost_per_halving
-from destila.report.rows import ReportRow, protocols, speed_up, teacher_of
-from destila.report.section import Section, score_cell, scores_in, share_cell
-from destila.report.tradeoff import FACTORS, Axis, axes
+from destila.report.drawing.pareto import lost_per_halving
+from destila.report.drawing.tradeoff import FACTORS, Axis, axes, protocol_of
+from destila.report.rows import ReportRow, name_of, protocols, speed_up, teacher_of
+from destila.report.section import BUSY, Section, score_cell, scores_in, share_cell, time_cell
 from destila.report.words import (
     MACS,
     NONE,
@@ -22,50 +22,59 @@ from destila.report.words import (
 
 _SHORT = {"latency": "time", "size": "size", "macs": "MACs"}
 """An axis in one word."""
+_FEWEST = 4
+"""Encoders from which on a table of the trade-off says more than the scores and costs do."""
 
 
 def scores_section(rows: Sequence[ReportRow]) -> Section:
     """Draw up every score of every model, and its share of the teacher's."""
     main, teacher, present = rows[0].first.main, teacher_of(rows), scores_in(rows)
 
-    # The main score stands first, the others in the order of `SCORE_NAMES`.
-    keys = [main, *(key for key in SCORE_NAMES if key in present and key != main)]
-    names = [score_name(key) for key in keys]
-    header = ["model", "role", "seeds", "parameters", *names, "of the teacher"]
+    # The main score stands first, the others in the order of `SCORE_NAMES`; of two scores that are
+    # equal throughout (accuracy of parts of speech) the first is enough.
+    columns: dict[str, list[str]] = {}
+    for key in [main, *(key for key in SCORE_NAMES if key in present and key != main)]:
+        column = [score_cell(row, key) for row in rows]
+        if column not in columns.values():
+            columns[score_name(key)] = column
+    header = ["model", *columns, "of the teacher", "seeds"]
 
     body = []
-    for row in rows:
+    for row, *cells in zip(rows, *columns.values(), strict=True):
         share = row.main / teacher.main if teacher and teacher.main else None
-        line = [row.model, row.role, str(len(row.seeds)), with_commas(row.first.params)]
-        body.append([*line, *(score_cell(row, key) for key in keys), share_cell(share)])
+        body.append([name_of(row), *cells, share_cell(share), str(len(row.seeds))])
     return Section("scores", "Scores", header=header, body=body)
 
 
 def cost_section(rows: Sequence[ReportRow]) -> Section:
-    """Draw up parameters, size, MACs, times and memory."""
+    """Draw up size, times, memory and MACs; the time that models are compared by comes first."""
     teacher, timed = teacher_of(rows), protocols(rows)
+    compared = protocol_of(rows)
+    timed = sorted(timed, key=lambda protocol: protocol != compared)
 
     # A column only for what some row has.
     macs = [key for key in MACS if any(key in row.first.macs for row in rows)]
-    header = ["model", "role", "parameters", "MB", *(MACS[key] for key in macs)]
+    header = ["model", "MB"]
     for protocol in timed:
-        header += [f"ms {protocol} (p95)", "speed-up"]
-    header.append("peak memory MB")
+        header += [f"ms {protocol} (p95)", *["speed-up"] * (protocol == compared)]
+    header += ["peak memory MB", *(MACS[key] for key in macs), "parameters"]
 
     body = []
     for row in rows:
         first = row.first
-        line = [row.model, row.role, with_commas(first.params), in_megabytes(first.size_bytes)]
-        line += [f"{first.macs[key] / 1e9:.2f}" if key in first.macs else NONE for key in macs]
+        line = [name_of(row), in_megabytes(first.size_bytes)]
         for protocol in timed:
-            latency = row.latency(protocol)
-            times = f"{latency.median_ms:.2f} ({latency.p95_ms:.2f})" if latency else NONE
-            line += [times, as_factor(speed_up(row, teacher, protocol))]
+            line.append(time_cell(row.latency(protocol)))
+            if protocol == compared:
+                line.append(as_factor(speed_up(row, teacher, protocol)))
         line.append(f"{row.peak_memory_bytes / 1e6:.0f}" if row.peak_memory_bytes else NONE)
-        body.append(line)
+        line += [f"{first.macs[key] / 1e9:.2f}" if key in first.macs else NONE for key in macs]
+        body.append([*line, with_commas(first.params)])
 
     # Notes explain only the columns that are there.
     notes = ["MB: the model on disk. Peak memory: of the process that ran the model."]
+    if any(BUSY in cell for line in body for cell in line):
+        notes.append(f"{BUSY} Taken on a busy machine: time it again before relying on it.")
     if macs:
         notes.append(
             "GMACs at 512 tokens: linear = linear layers and layer norms, the papers' count; "
@@ -73,8 +82,9 @@ def cost_section(rows: Sequence[ReportRow]) -> Section:
         )
     if timed:
         notes.append(
-            "ms: median and 95th percentile per example. Speed-up: median of the teacher divided "
-            "by that of the model, blank where they were timed under different conditions."
+            f"ms: median and 95th percentile per example. Speed-up ({compared}): median of the "
+            "teacher divided by that of the model, a dash where they were timed under different "
+            "conditions."
         )
     return Section("cost", "Cost", header=header, body=body, notes=" ".join(notes))
 
@@ -85,6 +95,10 @@ def tradeoff_section(rows: Sequence[ReportRow]) -> Section | None:
     costs = axes(rows)
     if not costs:
         return None
+
+    # Of a front of one or two models the figure says all.
+    if max(len(axis.among) for axis in costs) < _FEWEST:
+        return Section("tradeoff", "Trade-off")
     header = ["cost", "front, cheapest first", "knee"]
     header += ["hypervolume above the baseline", "hypervolume above 0"]
     header += [f"retained at {factor}×" for factor in FACTORS]
@@ -120,10 +134,10 @@ def retained_section(rows: Sequence[ReportRow]) -> Section | None:
     """Draw up what share of the teacher's score is kept for what saving; None without a teacher."""
     # Savings are relative to the teacher: an axis that lacks it says nothing here.
     costs = [axis for axis in axes(rows) if axis.reference is not None]
-    if not costs:
+    if not costs or max(len(axis.among) for axis in costs) < _FEWEST:
         return None
     teacher = costs[0].teacher
-    header = ["model", "role", "score retained"]
+    header = ["model", "score retained"]
     for axis in costs:
         header += [f"{_SHORT[axis.key]} saved", "lost per halving"]
 
@@ -134,7 +148,7 @@ def retained_section(rows: Sequence[ReportRow]) -> Section | None:
             continue
         retained = row.main / teacher.main if teacher and teacher.main else None
         savings = [cell for axis in costs for cell in _saving(axis, row)]
-        body.append([row.model, row.role, share_cell(retained), *savings])
+        body.append([name_of(row), share_cell(retained), *savings])
     if not body:
         return None
 

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from destila.reading.escaping import markdown
 from destila.records import Record
 from destila.report import sections
+from destila.report.drawing.tradeoff import protocol_of
 from destila.report.rows import group_rows, speed_up, teacher_of
 from destila.report.section import Section
-from destila.report.tradeoff import protocol_of
 
 
 def study_markdown(records: Sequence[Record], study: str, *, beside: str | None = None) -> str:
     """Write the whole report; `beside` names a student that all others are compared with too."""
     # The page draws the same sections; Markdown and page cannot differ.
     rows = group_rows(records)
-    drawn = [section_markdown(section) for section in sections.sections(rows, beside=beside)]
+    every = sections.sections(rows, beside=beside)
+    drawn = [section_markdown(each) for each in every if each.header or each.bullets]
     return "\n\n".join([f"# {study}", sections.opening_sentence(rows), *drawn]) + "\n"
 
 
@@ -53,10 +55,11 @@ def terminal_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
 
 
 def markdown_table(header: Sequence[str], body: Iterable[Sequence[str]]) -> str:
-    """Write a Markdown table; the columns after the second are set to the right."""
+    """Write a Markdown table; the columns after the first are set to the right."""
     # Names read from the left, numbers compare from the right.
-    marks = ["---" if i < 2 else "---:" for i in range(len(header))]
-    return "\n".join("| " + " | ".join(line) + " |" for line in [header, marks, *body])
+    marks = ["---", *["---:"] * (len(header) - 1)]
+    lines = [[markdown(cell) for cell in line] for line in (header, *body)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in [lines[0], marks, *lines[1:]])
 
 
 def section_markdown(section: Section) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from destila.records import Conditions
+from collections.abc import Sequence
+
+from destila.records import Conditions, Record
 
 SCORE_NAMES = {
     "accuracy": "accuracy",
@@ -65,9 +67,46 @@ def as_factor(factor: float | None) -> str:
 
 def say_conditions(c: Conditions) -> str:
     """Write conditions in one line."""
-    versions = ", ".join(f"{package} {version}" for package, version in c.versions.items())
+    return "; ".join(_parts(c))
+
+
+def conditions_of(record: Record) -> list[tuple[str, Conditions]]:
+    """List what a record has measured, each with its conditions: scores, and protocols of time."""
+    times = [(latency.protocol, latency.conditions) for latency in record.latency]
+    return [("scores", record.conditions), *times]
+
+
+def list_conditions(measured: Sequence[tuple[str, Conditions]]) -> list[str]:
+    """Write the conditions of measurements: first what all share, then each difference once.
+
+    Args:
+        measured: what was measured, and how; see `conditions_of`.
+    """
+    parts = [_parts(conditions) for _, conditions in measured]
+    shared = [len(set(same)) == 1 for same in zip(*parts, strict=True)]
+
+    # What was measured under equal conditions stands in one line.
+    lines: dict[str, list[str]] = {}
+    for (what, _), own in zip(measured, parts, strict=True):
+        rest = "; ".join(part for part, common in zip(own, shared, strict=True) if not common)
+        lines.setdefault(rest, []).append(what)
+    different = [
+        f"{', '.join(dict.fromkeys(what))}: {rest}" for rest, what in lines.items() if rest
+    ]
+    common = "; ".join(part for part, common in zip(parts[0], shared, strict=True) if common)
+    return [f"all: {common}", *different] if common else different
+
+
+def _parts(c: Conditions) -> tuple[str, ...]:
+    """Write conditions in parts, in one order."""
     return (
-        f"{c.device}; {c.cpu} ({c.instructions}); {c.threads} threads; batch {c.batch}; "
-        f"length {c.length}; {c.dtype}; {c.backend}; warm-up {c.warmup}, repeats {c.repeats}; "
-        f"{versions}"
+        c.device,
+        f"{c.cpu} ({c.instructions})",
+        f"{c.threads} thread{'s' * (c.threads != 1)}",
+        f"batch {c.batch}",
+        f"length {c.length}",
+        c.dtype,
+        c.backend,
+        f"warm-up {c.warmup}, repeats {c.repeats}",
+        ", ".join(f"{package} {version}" for package, version in c.versions.items()),
     )

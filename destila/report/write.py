@@ -9,6 +9,7 @@ from destila.errors import ConfigError
 from destila.files import write_text
 from destila.report import page, sections, table
 from destila.report.find import find_study
+from destila.report.headline import headline_sentence
 from destila.report.pretraining import pretraining_log, pretraining_report
 from destila.report.rows import group_rows
 
@@ -58,14 +59,16 @@ def write_report(
         _write(html, page.study_page(files.records, files.name, files.folder, beside=against))
 
     # The terminal shows the conclusions, and where to read on.
-    verdicts = sections.verdicts(group_rows(files.records))
+    rows = group_rows(files.records)
+    where = [f"report: {markdown}", f"page: {html}" if html else page.NO_PAGE]
+    conclusions = [headline_sentence(rows), *sections.verdicts(rows), *where]
     return {
         "study": files.name,
         "source": str(files.folder or files.source),
         "report": str(markdown),
         "page": str(html) if html else None,
         "rows": table.terminal_rows(files.records),
-        "lines": [*verdicts, f"report: {markdown}", f"page: {html}" if html else page.NO_PAGE],
+        "lines": [line for line in conclusions if line],
     }
 
 

@@ -20,8 +20,8 @@ from destila.inference import exported
 from destila.measuring.latency import REAL
 from destila.records import Record
 from destila.report import card, runs
-from destila.report.rows import ReportRow
-from destila.report.tradeoff import best_baseline, name_of
+from destila.report.drawing.tradeoff import best_baseline
+from destila.report.rows import ReportRow, name_of
 from destila.report.words import score_name as name_of_score
 
 _ROLES = ("teacher", "distilled", "finetuned", "exported")

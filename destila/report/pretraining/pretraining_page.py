@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from destila.report import figure
-from destila.report.figure import Curve
+from destila.report.drawing import figure
+from destila.report.drawing.figure import Curve
 from destila.report.page import render, section_values
 from destila.report.pretraining.pretraining_log import PretrainLog
 from destila.report.section import Section

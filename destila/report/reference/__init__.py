@@ -19,8 +19,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-SAME_TEST = {"cess_pos": "ancora_pos"}
-"""Data sets of ours that are tested on a published test set but trained on other text."""
+SAME_TEST = {"cess_pos": "ancora_pos", "mlqa_es": "mlqa", "squad_es": "xquad_es"}
+"""Data sets of ours that are tested on a published test set of another name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from destila.errors import DataError
-from destila.report.pareto import (
+from destila.report.drawing.pareto import (
     Point,
     distances,
     front,

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from destila.measuring.latency import PAPERS, REAL
-from destila.report import pareto
-from destila.report.pareto import Point
-from destila.report.rows import ReportRow, comparable, protocols, teacher_of
+from destila.report.drawing import pareto
+from destila.report.drawing.pareto import Point
+from destila.report.rows import ReportRow, comparable, name_of, protocols, teacher_of
 
 FACTORS = (2, 4, 8, 16)
 """Savings at which the retained score is shown."""
@@ -94,11 +94,6 @@ def axes(rows: Sequence[ReportRow]) -> list[Axis]:
 def protocol_of(rows: Sequence[ReportRow]) -> str:
     """Return the protocol that latencies are compared by: real texts, else the papers'."""
     return PAPERS if REAL not in protocols(rows) and PAPERS in protocols(rows) else REAL
-
-
-def name_of(row: ReportRow) -> str:
-    """Name a row by model and role."""
-    return f"{row.model} ({row.role})"
 
 
 def best_baseline(rows: Sequence[ReportRow]) -> ReportRow | None:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from destila.report import figure
-from destila.report.figure import Curve, Dot, Ruler
+from destila.report.drawing import figure
+from destila.report.drawing.figure import Curve, Dot, Ruler
 
 PLAIN = st.characters(exclude_categories=["Cc", "Cs", "Cn", "Co"])
 

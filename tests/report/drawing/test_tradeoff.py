@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from destila.report import table
+from destila.report.drawing.tradeoff import axes
 from destila.report.rows import group_rows
-from destila.report.tradeoff import axes
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""Score against cost, as numbers and as pictures."""
