@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from destila.files import read_log
 from destila.report import runs
 from destila.report.rows import ReportRow, name_of
 from destila.report.section import Section
 from destila.report.words import NONE, in_megabytes, points
 
-MOST_WRONG = "most_wrong"
-"""Key of a record's details: the test examples that a model was surest of, and wrong."""
+WRONG_FILE = "wrong.jsonl"
+"""The test examples that a model was surest of, and wrong; in the folder of its test."""
+_SHOWN = 20
+"""As many of them are shown."""
 
 
 def labels_section(rows: Sequence[ReportRow]) -> Section | None:
@@ -35,20 +38,38 @@ def labels_section(rows: Sequence[ReportRow]) -> Section | None:
     )
 
 
-def wrong_section(rows: Sequence[ReportRow]) -> Section | None:
-    """Draw up the worst test examples of the best encoder; None where no record has any."""
-    row = best_encoder([row for row in rows if row.first.details.get(MOST_WRONG)])
-    if row is None:
+def wrong_section(rows: Sequence[ReportRow], folder: Path | None) -> Section | None:
+    """Draw up the worst test examples of the best encoder; None where they were not kept.
+
+    Args:
+        rows: of a study.
+        folder: of the study, which keeps them beside the records: texts may not be published.
+    """
+    row = best_encoder(rows)
+    if row is None or folder is None:
+        return None
+    path = folder / "tested" / row.first.run / WRONG_FILE
+    examples = read_log(path) if path.is_file() else []
+    if not examples:
         return None
 
-    body = []
-    for example in row.first.details[MOST_WRONG]:
-        sure = example.get("probability")
-        share = NONE if sure is None else f"{100 * sure:.0f} %"
-        body.append([str(example["gold"]), str(example["given"]), share, str(example["text"])])
     opening = f"Test examples that {name_of(row)} was surest of, and wrong; the first seed."
     header = ["gold", "given", "probability", "text"]
+    body = [_wrong_cells(example) for example in examples[:_SHOWN]]
     return Section("wrong", "Most wrong test examples", opening, header, body)
+
+
+def _wrong_cells(example: Mapping[str, Any]) -> list[str]:
+    """Write an example: of a tagger the words that it got wrong."""
+    words = example.get("words")
+    if words:
+        gold = ", ".join(f"{word} {tag}" for word, tag, _ in words)
+        given = ", ".join(f"{word} {tag}" for word, _, tag in words)
+    else:
+        gold, given = str(example.get("gold", NONE)), str(example.get("predicted", NONE))
+    sure = example.get("probability")
+    text = " | ".join(str(example[key]) for key in ("text", "pair") if example.get(key))
+    return [gold, given, NONE if sure is None else f"{100 * sure:.0f} %", text]
 
 
 def best_encoder(rows: Sequence[ReportRow]) -> ReportRow | None:

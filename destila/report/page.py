@@ -20,7 +20,7 @@ from destila.report import mistakes, reference, runs, sections
 from destila.report.drawing import figure
 from destila.report.drawing.figure import Curve, Dot, Ruler
 from destila.report.drawing.tradeoff import Axis, Marked, axes
-from destila.report.rows import ROLES, ReportRow, group_rows
+from destila.report.rows import ROLES, ReportRow, group_rows, name_of
 from destila.report.section import Section
 from destila.report.words import NONE, points, role_name, score_name
 
@@ -77,7 +77,7 @@ def study_page(
         "main": main,
         "opening": sections.opening_sentence(rows),
         "verdicts": sections.verdicts(rows),
-        "sections": _page_sections(rows, curves=bool(curves), beside=beside),
+        "sections": _page_sections(rows, folder, curves=bool(curves), beside=beside),
         "legend": _legend(rows),
         "curve_legend": _legend(trained),
         "axes": [_axis_values(axis, main) for axis in axes(rows)],
@@ -89,15 +89,19 @@ def study_page(
 
 
 def _page_sections(
-    rows: Sequence[ReportRow], *, curves: bool, beside: str | None
+    rows: Sequence[ReportRow], folder: Path | None, *, curves: bool, beside: str | None
 ) -> list[dict[str, Any]]:
-    """List the sections of the page: those of the report, and two that are drawn on it alone."""
+    """List the sections of the page: those of the report, and three that are drawn on it alone."""
     every = sections.sections(rows, beside=beside)
 
-    # Confusions belong to the labels; curves say how the numbers came about.
+    # Mistakes stand before the costs.
+    costs = next((i for i, each in enumerate(every) if each.key == "cost"), 0)
+    if wrong := mistakes.wrong_section(rows, folder):
+        every.insert(costs, wrong)
     if any(row.first.details.get("confusion") for row in rows):
-        place = next(i for i, each in enumerate(every) if each.key in ("wrong", "cost"))
-        every.insert(place, Section("confusion", "Confusion", _CONFUSION))
+        every.insert(costs, Section("confusion", "Confusion", _CONFUSION))
+
+    # Curves say how the numbers came about.
     if curves:
         place = next(i for i, each in enumerate(every) if each.key in ("published", "conditions"))
         every.insert(place, Section("curves", "Learning curves", _CURVES))
@@ -304,7 +308,7 @@ def _published_figure(rows: Sequence[ReportRow]) -> str:
         dot = Dot(100 * p.value, 0, p.training, hover=hover, hollow=True)
         lines.setdefault(p.model, []).append(dot)
     for row in rows:
-        hover = f"{row.model} ({row.role}), measured here: {points(row.main)}"
+        hover = f"{name_of(row)}, measured here: {points(row.main)}"
         dot = Dot(100 * row.main, 0, row.role, hover=hover)
         lines.setdefault(f"{row.model} (ours)", []).append(dot)
 

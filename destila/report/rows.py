@@ -80,7 +80,7 @@ class ReportRow:
 
 def name_of(row: ReportRow) -> str:
     """Name a row by model and role, as two rows may be one model in two roles."""
-    return f"{row.model} ({role_name(row.role)})"
+    return row.model if row.model == row.role else f"{row.model} ({role_name(row.role)})"
 
 
 def group_rows(records: Iterable[Record]) -> list[ReportRow]:

@@ -33,7 +33,6 @@ def sections(rows: Sequence[ReportRow], *, beside: str | None = None) -> list[Se
         partial(sections_compared.against_section, model=beside),
         sections_compared.baseline_section,
         mistakes.labels_section,
-        mistakes.wrong_section,
         sections_measured.cost_section,
         sections_measured.tradeoff_section,
         sections_measured.retained_section,

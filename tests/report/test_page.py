@@ -63,15 +63,15 @@ def test_the_page_is_well_formed_and_names_nothing_outside(study):
 def test_the_page_has_every_section_of_the_markdown_and_its_own(study):
     ids = Checked(page.study_page(study, "toy")).ids
     assert ids == [
+        "headline",
         "scores",
-        "cost",
-        "tradeoff",
-        "retained",
         "gains",
         "baseline",
-        "conditions",
         "labels",
         "confusion",
+        "cost",
+        "tradeoff",
+        "conditions",
     ]
 
 
@@ -91,14 +91,14 @@ def test_an_empty_study_has_a_page_that_says_so():
 
 def test_records_without_latency_macs_or_details_have_a_page(record):
     made = page.study_page([record(latency=(), macs={}, items=())], "toy")
-    assert Checked(made).ids == ["scores", "cost", "tradeoff", "conditions"]
+    assert Checked(made).ids == ["headline", "scores", "cost", "tradeoff", "conditions"]
     assert made.count("<figure>") == 1
 
 
 def test_the_confusion_of_the_best_model_is_open(study):
     made = page.study_page(study, "toy")
     opened = re.findall(r"<details open>\s*<summary>(.*?)</summary>", made)
-    assert opened == ["big, teacher (seed 0)"]
+    assert opened == ["tiny (distilled) (seed 0)"]
     assert made.count("<details>") == 3
 
 
@@ -144,7 +144,7 @@ def test_published_scores_stand_beside_ours(record):
     ]
     text = page.study_page(made, "toy")
     assert "<title>albeto-xlarge, finetuned, slides-2023: 81.42</title>" in text
-    assert "<title>tiny (finetuned), measured here: 60.00</title>" in text
+    assert "<title>tiny (fine-tuned), measured here: 60.00</title>" in text
 
 
 @pytest.mark.parametrize(

@@ -105,3 +105,12 @@ def test_the_grid_keeps_its_settings():
     assert tiny.settings["lr"] == 5e-5
     assert tiny.settings["batch"] == 64
     assert tiny.split == "dev"
+
+
+@pytest.mark.parametrize(
+    ("ours", "test_set", "count"), [("mlqa_es", "mlqa", 56), ("squad_es", "xquad_es", 56)]
+)
+def test_questions_stand_beside_the_published_rows_of_their_test_set(ours, test_set, count):
+    shown = reference.published_scores(ours)
+    assert {p.dataset for p in shown} == {test_set}
+    assert len(shown) == count

@@ -69,19 +69,19 @@ def test_only_the_test_split_is_reported_when_there_is_one(record):
 
 def test_the_report_has_a_line_per_model_and_role(study):
     text = table.study_markdown(study, "toy")
-    assert line(text, "| tiny | distilled | 3 |") == [
-        "| tiny | distilled | 3 | 1,000 | 81.00 ± 1.00 | – | 90.00 ± 0.00 | 85.3 % |"
-    ]
+    scores = text[text.index("## Scores") :]
+    assert line(scores, "| tiny (distilled) |")[0] == (
+        "| tiny (distilled) | 81.00 ± 1.00 | – | 90.00 ± 0.00 | 85.3 % | 3 |"
+    )
 
 
 def test_cost_has_both_counts_of_macs_and_the_speed_up(study):
     text = table.study_markdown(study, "toy")
     assert (
-        "| tiny | distilled | 1,000 | 0.00 | 2.00 | 2.50 | 4.00 (8.00) | 5.00× | – | – | 300 |"
-        in text
+        "| tiny (distilled) | 0.00 | 4.00 (8.00) | 5.00× | – | 300 | 2.00 | 2.50 | 1,000 |" in text
     )
     assert (
-        "| big | teacher | 9,000 | 0.00 | 2.00 | 2.50 | 20.00 (40.00) | 1.00× | 80.00 (160.00) | 1.00× | 300 |"
+        "| big (teacher) | 0.00 | 20.00 (40.00) | 1.00× | 80.00 (160.00) | 300 | 2.00 | 2.50 | 9,000 |"
         in text
     )
 
@@ -135,7 +135,7 @@ def test_a_baseline_that_wins_is_said_plainly(record):
         record("baseline", "tfidf", right=90, total=100),
     ]
     assert (
-        "- The baseline wins: tfidf 90.00 against tiny (finetuned) 60.00, the best student"
+        "- The baseline wins: tfidf 90.00 against tiny (fine-tuned) 60.00, the best student"
         in table.study_markdown(made, "toy")
     )
 
@@ -167,10 +167,10 @@ def test_published_numbers_stand_apart_and_are_labelled(record):
     ]
     text = table.study_markdown(made, "toy")
     assert "Published by others, not measured here" in text
-    xlarge = line(text, "| albeto-xlarge | published |")[0]
+    xlarge = line(text, "| albeto-xlarge (published) |")[0]
     assert "81.42 [" in xlarge
     assert "83.06" not in xlarge
-    assert line(text, "| roberta-bne-large | published |")[0].count("21.47 [") == 1
+    assert line(text, "| roberta-bne-large (published) |")[0].count("21.47 [") == 1
 
 
 def test_scores_that_were_not_measured_are_not_set_beside(record):
@@ -280,3 +280,22 @@ def test_students_are_compared_with_a_named_one(record):
 def test_a_student_that_is_not_there_is_named(record):
     with pytest.raises(DataError, match="no student 'plein' in these records: there are tiny"):
         against(group_rows([record()]), "plein")
+
+
+def test_two_scores_that_are_equal_are_one_column(record):
+    rows = group_rows([record(main="pos_accuracy", scores={"pos_accuracy": 0.9, "accuracy": 0.9})])
+    header = sections.sections(rows)[1].header
+    assert header == ["model", "POS accuracy", "of the teacher", "seeds"]
+
+
+def test_what_conditions_share_is_written_once(record, latency):
+    text = table.study_markdown([record(latency=(latency(4.0, length="max 31"),))], "toy")
+    assert "- all: cpu; toy processor (avx2); 2 threads; batch 1; float32; torch;" in text
+    assert "- scores: length max 128" in text
+    assert "- real: length max 31" in text
+
+
+def test_a_name_cannot_break_a_table(record):
+    text = table.study_markdown([record(model="a|b<i>")], "to_y")
+    assert "| a\\|b&lt;i&gt; (distilled) |" in text
+    assert text.startswith("# to\\_y\n")

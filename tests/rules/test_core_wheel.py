@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import venv
 from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from destila import plugins
 from tests.rules.conftest import ROOT
@@ -22,19 +23,15 @@ IGNORED = shutil.ignore_patterns(".git", "runs", "build", "*.egg-info", ".venv",
 
 def core_distributions() -> set[str]:
     """Names of what `pip install destila` brings with it, from what is installed here."""
-    import tomllib
-
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     waiting, known = list(project["dependencies"]), set()
     while waiting:
-        line = waiting.pop()
-        name = re.split(r"[^\w.-]", line)[0].lower().replace("_", "-")
+        needed = Requirement(waiting.pop())
         # What only an extra, or another system, would install is not here.
-        foreign = re.search(r"extra ==|win32|Windows|python_(full_)?version <", line)
-        if name in known or foreign:
+        if needed.name in known or (needed.marker and not needed.marker.evaluate({"extra": ""})):
             continue
-        known.add(name)
-        waiting += metadata.requires(name) or []
+        known.add(needed.name)
+        waiting += metadata.requires(needed.name) or []
     return known
 
 

@@ -34,7 +34,7 @@ def test_the_worked_example_is_what_a_report_says(example):
         "| latency, real | B (distilled), A (distilled), T (teacher) | A (distilled) | 42.0 | 252.0 "
         "| 95.6 % | 95.6 % | 88.9 % | – |" in text
     )
-    assert "| C | finetuned | 93.3 % | 2.00× | 6.67 % | 2.00× | 6.67 % | 2.00× | 6.67 % |" in text
+    assert "| C (fine-tuned) | 93.3 % | 2.00× | 6.67 % | 2.00× | 6.67 % | 2.00× | 6.67 % |" in text
 
 
 def test_there_is_an_axis_for_each_cost_that_was_measured(example, record):
@@ -116,5 +116,6 @@ def test_an_exported_model_is_a_row_of_its_own(record):
 
 def test_nothing_is_retained_of_a_teacher_that_scores_zero(record):
     """A teacher that scores nothing retains nothing to speak of."""
-    made = [record("teacher", "T", right=0), record("distilled", "A", right=1)]
-    assert "| A | distilled | – | 1.00× | – |" in table.study_markdown(made, "toy")
+    students = [record("distilled", name, right=1) for name in "ABC"]
+    made = [record("teacher", "T", right=0), *students]
+    assert "| A (distilled) | – | 1.00× | – |" in table.study_markdown(made, "toy")
