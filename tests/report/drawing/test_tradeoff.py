@@ -60,7 +60,7 @@ def test_a_baseline_that_nobody_beats_leaves_no_area(record):
     """A baseline that nobody beats leaves no area and is named."""
     made = [
         record("teacher", "T", right=6),
-        record("distilled", "A", right=5),
+        *(record("distilled", name, right=5) for name in "ABC"),
         record("baseline", "F", right=9),
     ]
     assert [axis.above_baseline for axis in axes(group_rows(made))] == [0.0, 0.0, 0.0]
