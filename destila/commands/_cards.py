@@ -9,7 +9,7 @@ from typing import Any
 
 from destila.report.words import role_name, score_name
 
-SAMPLE = "Un texto nuevo."
+NEW_TEXT = "Un texto nuevo."
 """The text of a suggested command, for the user to replace."""
 
 
@@ -61,7 +61,7 @@ def after_measuring(result: Mapping[str, Any]) -> str:
         return command_line("init", "data.csv", "--teacher", "NAME")
     if record["conditions"]["backend"] == "torch":
         return command_line("export", name)
-    return command_line("predict", name, "--text", SAMPLE)
+    return command_line("predict", name, "--text", NEW_TEXT)
 
 
 def _pick_command(result: Mapping[str, Any]) -> str:

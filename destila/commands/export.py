@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from destila import hub
-from destila.commands._cards import SAMPLE, command_line
+from destila.commands._cards import NEW_TEXT, command_line
 from destila.config import Options, opt
 from destila.errors import ConfigError
 from destila.exporting.build import CandidateName, builder_of
@@ -116,5 +116,5 @@ def show(result: dict[str, Any]) -> dict[str, Any]:
     keys = (*what, *proven, "score", "drop", "stable")
     rows = [{key: candidate[key] for key in keys} for candidate in result["candidates"]]
 
-    following = command_line("predict", result["folder"], "--text", SAMPLE)
+    following = command_line("predict", result["folder"], "--text", NEW_TEXT)
     return {"title": f"exported to {result['folder']}", "rows": rows, "next": following}

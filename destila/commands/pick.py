@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from destila.commands._cards import SAMPLE, command_line
+from destila.commands._cards import NEW_TEXT, command_line
 from destila.config import Options, opt
 from destila.report.find import find_study
 from destila.report.rows import group_rows
@@ -74,7 +74,7 @@ def show(result: dict[str, Any]) -> dict[str, Any]:
     # What was copied can be tried at once, or made smaller first.
     following = ""
     if result["out"] and result["winner"]["role"] == "exported":
-        following = command_line("predict", result["out"], "--text", SAMPLE)
+        following = command_line("predict", result["out"], "--text", NEW_TEXT)
     elif result["out"] and result["winner"]["role"] != "baseline":
         following = command_line("export", result["out"])
     title = f"study {result['study']}"

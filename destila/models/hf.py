@@ -52,7 +52,7 @@ class LoadReport:
         notes = [f"new head, because {self.reason}"] if self.new_head else []
         for kind, listed in (("new", self.missing), ("unused", self.extra)):
             if listed:
-                notes.append(f"{len(listed)} {kind} weights ({_few(listed)})")
+                notes.append(f"{len(listed)} {kind} weights, the first {listed[0]}")
         if notes:
             logger.info("%s: %s", where, "; ".join(notes))
 
@@ -201,12 +201,6 @@ def load_masked(
     )
     report.log_to(log, where)
     return model, tokenizer, report
-
-
-def _few(names: Sequence[str]) -> str:
-    """Write the first names of a list and how many more there are."""
-    more = len(names) - 2
-    return ", ".join(names[:2]) + (f" and {more} more" if more > 0 else "")
 
 
 def _new(

@@ -110,7 +110,7 @@ def test_the_grid_keeps_its_settings():
 @pytest.mark.parametrize(
     ("ours", "test_set", "count"), [("mlqa_es", "mlqa", 56), ("squad_es", "xquad_es", 56)]
 )
-def test_questions_stand_beside_the_published_rows_of_their_test_set(ours, test_set, count):
+def test_questions_stand_beside_rows_of_their_test_set(ours, test_set, count):
     shown = reference.published_scores(ours)
     assert {p.dataset for p in shown} == {test_set}
     assert len(shown) == count

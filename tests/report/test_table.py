@@ -273,7 +273,7 @@ def test_students_are_compared_with_a_named_one(record):
     }
     text = table.study_markdown(made, "toy", beside="plain")
     assert "## Against plain" in text
-    assert "| hidden | distilled | gain | 90.00 | +50.00 | [+" in text
+    assert "| hidden (distilled) | gain | 90.00 | +50.00 | [+" in text
     assert "## Against" not in table.study_markdown(made, "toy")
 
 
