@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from destila import plugins
+from destila.measuring.load import timing_doubt
 from destila.model_folder import HEADS, read_folder
+from destila.reading.escaping import markdown
 from destila.records import Record
 from destila.report.differences.intervals import interval
 from destila.report.words import (
@@ -125,7 +127,7 @@ def _task(info: CardInfo) -> Task | None:
 def model_card(info: CardInfo) -> str:
     """Write the card."""
     # What a reader asks first comes first: what it does, how to run it, how good it is.
-    parts = [_yaml_head(info), f"# {info.title}", _opening(info), _how_to_run(info)]
+    parts = [_yaml_head(info), f"# {markdown(info.title)}", _opening(info), _how_to_run(info)]
 
     # Sections that have nothing to say are empty, and left out.
     parts += [_scores(info), _cost(info), _data(info), _use(info), _licences(info)]
@@ -166,8 +168,8 @@ def _opening(info: CardInfo) -> str:
 
     # A model without a record may come from anywhere.
     if info.record:
-        data = info.record.dataset
-        teacher = info.record.details.get("teacher") or "a larger teacher"
+        data = markdown(info.record.dataset)
+        teacher = markdown(str(info.record.details.get("teacher") or "a larger teacher"))
         origin = {
             "distilled": f"Distilled from {teacher} on {data}.",
             "finetuned": f"Fine-tuned on the gold labels of {data}.",
@@ -179,7 +181,7 @@ def _opening(info: CardInfo) -> str:
     # One paragraph each: what it is, its labels, what was done to it.
     parts = [" ".join(line for line in lines if line)]
     if info.labels:
-        parts.append(f"Labels: {', '.join(info.labels)}.")
+        parts.append(f"Labels: {', '.join(map(markdown, info.labels))}.")
     parts.append("\n".join(f"- {note}" for note in info.notes))
     return "\n\n".join(part for part in parts if part)
 
@@ -306,6 +308,8 @@ def _cost(info: CardInfo) -> str:
         )
     if not record.latency:
         lines.append("- latency: not measured")
+    if doubt := timing_doubt(record):
+        lines.append(f"- these times are doubtful: {doubt}")
 
     # A baseline has no layers to count.
     if "total_512" in record.macs:
@@ -318,7 +322,7 @@ def _data(info: CardInfo) -> str:
     """Name the data and its source."""
     if info.record is None:
         return f"## Data\n\nUnknown: no record names the data. Source: {info.data_source}."
-    data = info.record.dataset
+    data = markdown(info.record.dataset)
     return f"## Data\n\nTrained, chosen and tested on {data}. Source: {info.data_source}."
 
 

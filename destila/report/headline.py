@@ -11,6 +11,8 @@ from destila.report.rows import ReportRow, name_of, speed_up, teacher_of
 from destila.report.section import Section, interval_cell, score_cell, share_cell, time_cell
 from destila.report.words import NONE, as_factor, in_megabytes, points, score_name, signed
 
+_MAJORITY = "majority"
+"""The baseline that always gives the most frequent label."""
 _EXPORT_DROP = 0.01 + 1e-9
 """Most of the main score that an export may lose to be taken instead of its model."""
 
@@ -38,14 +40,13 @@ def headline_section(rows: Sequence[ReportRow]) -> Section | None:
     if row is None:
         return None
     teacher, protocol = teacher_of(rows), protocol_of(rows)
-    latency = row.latency(protocol)
 
     # A cell for each question that a reader comes with.
     facts = {
         "model": name_of(row),
         score_name(row.first.main): score_cell(row, row.first.main),
         "MB": in_megabytes(row.first.size_bytes),
-        "ms (p95)": time_cell(latency),
+        "ms (p95)": time_cell(row, protocol),
         "of the teacher": share_cell(row.main / teacher.main if teacher and teacher.main else None),
         "speed-up": as_factor(speed_up(row, teacher, protocol)),
         "over its twin": _gain(_over_twin(row, rows)),
@@ -76,6 +77,8 @@ def headline_sentence(rows: Sequence[ReportRow]) -> str:
 
 def _why(row: ReportRow, rows: Sequence[ReportRow]) -> str:
     """Say why this row is taken."""
+    if row.role == "baseline" and row.model == _MAJORITY:
+        return "No student beats the most frequent label: none of them is worth taking yet."
     if row.role == "baseline":
         return "The baseline scores as much as the best student or more, and costs less."
     if row.role == "exported":

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median, stdev
 
+from destila.measuring.load import timing_doubt
 from destila.records import Conditions, Latency, Record
 from destila.report.words import role_name
 
 ROLES = ("teacher", "distilled", "finetuned", "exported", "baseline")
 """In the order in which reports show them."""
-_TAIL = 5
-"""A 95th percentile so many times the median is the machine's, not the model's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +64,12 @@ class ReportRow:
             p95_ms=median(x.p95_ms for x in timed),
             conditions=timed[0].conditions,
         )
+
+    @property
+    def doubt(self) -> str:
+        """Why the times of this row cannot be believed; "" where nothing speaks against them."""
+        doubts = (timing_doubt(record) for record in self.records)
+        return next((doubt for doubt in doubts if doubt), "")
 
     @property
     def peak_memory_bytes(self) -> int:
@@ -150,13 +154,6 @@ def speed_up(row: ReportRow, baseline: ReportRow | None, protocol: str) -> float
     if own is None or other is None or not comparable(own.conditions, other.conditions):
         return None
     return other.median_ms / own.median_ms
-
-
-def is_disturbed(latency: Latency) -> bool:
-    """Tell whether other work slowed a measurement: a long tail, or more load than cores."""
-    load = getattr(latency.conditions, "load", None)
-    busy = load is not None and load > (os.cpu_count() or 1)
-    return busy or latency.p95_ms > _TAIL * latency.median_ms
 
 
 def comparable(a: Conditions, b: Conditions) -> bool:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from destila.records import Latency
 from destila.report.differences.compare import Difference
-from destila.report.rows import ReportRow, is_disturbed
+from destila.report.rows import ReportRow
 from destila.report.words import NONE, points, signed
 
 BUSY = "†"
-"""Marks a time that was taken on a busy machine."""
+"""Marks a time that cannot be believed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +39,12 @@ def score_cell(row: ReportRow, key: str) -> str:
     return points(mean) + (f" ± {points(spread)}" if spread is not None else "")
 
 
-def time_cell(latency: Latency | None) -> str:
-    """Write a time as median and 95th percentile, marked where the machine was busy."""
+def time_cell(row: ReportRow, protocol: str) -> str:
+    """Write a time as median and 95th percentile, marked where it cannot be believed."""
+    latency = row.latency(protocol)
     if latency is None:
         return NONE
-    mark = f" {BUSY}" if is_disturbed(latency) else ""
+    mark = f" {BUSY}" if row.doubt else ""
     return f"{latency.median_ms:.2f} ({latency.p95_ms:.2f}){mark}"
 
 

@@ -64,7 +64,7 @@ def cost_section(rows: Sequence[ReportRow]) -> Section:
         first = row.first
         line = [name_of(row), in_megabytes(first.size_bytes)]
         for protocol in timed:
-            line.append(time_cell(row.latency(protocol)))
+            line.append(time_cell(row, protocol))
             if protocol == compared:
                 line.append(as_factor(speed_up(row, teacher, protocol)))
         line.append(f"{row.peak_memory_bytes / 1e6:.0f}" if row.peak_memory_bytes else NONE)
@@ -73,8 +73,9 @@ def cost_section(rows: Sequence[ReportRow]) -> Section:
 
     # Notes explain only the columns that are there.
     notes = ["MB: the model on disk. Peak memory: of the process that ran the model."]
-    if any(BUSY in cell for line in body for cell in line):
-        notes.append(f"{BUSY} Taken on a busy machine: time it again before relying on it.")
+    doubts = [f"{name_of(row)}: {row.doubt}" for row in rows if row.doubt]
+    if doubts:
+        notes.append(f"{BUSY} Time these again before relying on them: {'; '.join(doubts)}.")
     if macs:
         notes.append(
             "GMACs at 512 tokens: linear = linear layers and layer norms, the papers' count; "
@@ -101,14 +102,15 @@ def tradeoff_section(rows: Sequence[ReportRow]) -> Section | None:
         return Section("tradeoff", "Trade-off")
     header = ["cost", "front, cheapest first", "knee"]
     header += ["hypervolume above the baseline", "hypervolume above 0"]
-    header += [f"retained at {factor}×" for factor in FACTORS]
+    factors = [n for n in FACTORS if any(axis.retained_at(n) is not None for axis in costs)]
+    header += [f"retained at {factor}×" for factor in factors]
 
     body = []
     for axis in costs:
         line = [axis.title, ", ".join(point.name for point in axis.front)]
         line.append(axis.knee.name if axis.knee else NONE)
         line += [_area(axis.above_baseline), _area(axis.above_zero)]
-        line += [share_cell(axis.retained_at(factor)) for factor in FACTORS]
+        line += [share_cell(axis.retained_at(factor)) for factor in factors]
         body.append(line)
 
     # The measures are not common knowledge, so the table explains them itself.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from destila.report import sections
 from destila.report.headline import headline_section, headline_sentence
 from destila.report.rows import group_rows
 
@@ -62,6 +63,20 @@ def test_an_export_is_taken_where_it_loses_little(record, right, taken):
         ]
     )
     assert f"({taken})" in facts(rows)["model"]
+
+
+def test_a_student_that_beats_no_constant_answer_is_not_praised(record):
+    rows = group_rows([record("distilled", right=5), record("baseline", "majority", right=6)])
+    assert "none of them is worth taking" in headline_section(rows).notes
+
+
+def test_a_time_of_a_busy_machine_is_marked(record):
+    load = {"others": 2.0, "processors": 2, "load_average": 3.0}
+    rows = group_rows([record(details={"timing": load})])
+    assert facts(rows)["ms (p95)"] == "4.00 (8.00) †"
+    notes = next(each.notes for each in sections.sections(rows) if each.key == "cost")
+    assert "† Time these again" in notes
+    assert "tiny (distilled): timed while other programs kept 2.0 of 2 processors busy" in notes
 
 
 def test_a_teacher_alone_has_no_headline(roles):
