@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from destila.errors import CacheError
 from destila.teachers.cache import CACHE_FORMAT, teacher_cache_root
@@ -23,6 +26,38 @@ def list_caches(root: Path | None = None) -> list[dict[str, Any]]:
     folders = sorted(root.iterdir()) if root.is_dir() else []
     caches = [_describe_cache(folder) for folder in folders if folder.is_dir()]
     return sorted(caches, key=lambda cache: -cache["megabytes"])
+
+
+def caches_of(teachers: Iterable[Path], root: Path | None = None) -> list[Path]:
+    """Return the folders of the caches that some teachers have filled, as far as caches tell.
+
+    Args:
+        teachers: folders of their models, where they were when they were asked.
+        root: None: `teacher_cache_root()`.
+    """
+    root = teacher_cache_root() if root is None else root
+    known = {teacher.resolve() for teacher in teachers}
+    folders = sorted(root.iterdir()) if known and root.is_dir() else []
+    return [folder for folder in folders if folder.is_dir() and _source_of(folder) in known]
+
+
+def cache_damage(folder: Path) -> str:
+    """Read all of a cache, and say what is wrong with it; "" for nothing."""
+    try:
+        meta = read_meta(folder, CACHE_FORMAT)
+        Segment(folder).data(np.dtype(meta["dtype"]))
+    except CacheError as error:
+        return str(error)
+    return ""
+
+
+def _source_of(folder: Path) -> Path | None:
+    """Return the folder of the model that filled a cache; None where the cache does not tell."""
+    try:
+        source = read_meta(folder, CACHE_FORMAT)["spec"].get("source")
+    except CacheError:
+        return None
+    return Path(source).resolve() if source else None
 
 
 def _describe_cache(folder: Path) -> dict[str, Any]:

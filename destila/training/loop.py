@@ -21,8 +21,9 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -82,6 +83,7 @@ class Evaluation:
     main: the task's main score.
     constant: every prediction is the same class, which is warned of when it lasts.
     uniform: every unit has the same label, which is worth a word at the end; a tagger may begin so.
+    facts: what the folder of the evaluated weights says of them.
     """
 
     main: float
@@ -89,6 +91,7 @@ class Evaluation:
     scores: Mapping[str, float]
     constant: bool = False
     uniform: bool = False
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from destila.study.planning.plans import TrainPlan
+from destila.study.runs.thresholds import dev_thresholds
 from destila.tokenizer.tokenizer import Tokenizer
 from destila.training.loop import Evaluation, Step
 from destila.training.optim import autocast_precision
@@ -63,6 +64,9 @@ class Evaluator:
 
         # One label for everything: of a classifier that goes on, a collapse.
         predicted = {label for prediction in predictions for label in prediction.labels}
+        thresholds = []
+        if task.axis == 2 and task.whole_example:
+            thresholds = dev_thresholds(self.examples, predictions)
         uniform = task.axis == 2 and len(labels) > 1 and len(predicted) == 1
         return Evaluation(
             main=scores[self.study.main],
@@ -70,6 +74,7 @@ class Evaluator:
             scores=scores,
             constant=uniform and task.whole_example and self.answers,
             uniform=uniform,
+            facts={"thresholds": thresholds} if thresholds else {},
         )
 
 

@@ -116,7 +116,8 @@ def train(plan: TrainPlan, progress: Progress = silent) -> TrainedModel:
             best = step.evaluation
             if writes:
                 best_folder = plan.folder / "best"
-                store.save_model(student.model, student.tokenizer, best_folder, extra=study.facts)
+                facts = {**study.facts, **(best.facts if best else {})}
+                store.save_model(student.model, student.tokenizer, best_folder, extra=facts)
         if writes:
             book.write(step)
             epoch = f"epoch {step.epoch + 1}/{plan.options.epochs}"
