@@ -67,17 +67,14 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Splits of examples with one label order.
-
-    `notes` count what was dropped or repaired; `columns` name a table's text, pair, label and id.
-    """
+    """Splits of examples with one label order; `notes` count what was dropped or repaired."""
 
     name: str
     task: str
     labels: tuple[str, ...]
     splits: Mapping[str, Sequence[Example]]
     notes: Mapping[str, int] = field(default_factory=dict)
-    columns: Mapping[str, str] = field(default_factory=dict)
+    columns: Mapping[str, str] = field(default_factory=dict)  # of a table: "text" -> its column
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

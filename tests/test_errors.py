@@ -161,7 +161,7 @@ def test_a_wrong_encoding_names_the_byte(refused, recipe, model):
         kind, said = refused(*command)
         assert kind == "DataError"
         assert "latin.csv is not utf-8: byte 22 is 0xf1" in said
-    assert "byte 12" in refused("predict", model(), "latin.csv")[1]
+    assert "byte 22" in refused("predict", model(), "latin.csv")[1]
 
 
 def test_a_row_with_too_few_columns_names_its_line(refused, recipe):

@@ -5,25 +5,37 @@ Every option is written out with its help, but for those that only reproduce pub
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
-from destila.config import Options, opt, to_toml
+from destila.config import opt, to_toml
+from destila.datasets._split import count_labels
 from destila.errors import ConfigError
 from destila.files import write_text
-from destila.study.intake.detect import detect, recipe_for
+from destila.study.intake.detect import (
+    IMBALANCED,
+    Detected,
+    FileChoices,
+    detect,
+    is_here,
+    largest_share,
+    recipe_for,
+)
 
 PANEL = "A study"
 
+log = logging.getLogger(__name__)
 
-class Config(Options):
+
+class Config(FileChoices):
     """Which data, and who teaches."""
 
-    data: str = opt(..., "CSV, TSV, JSON, column, CoNLL-U or SQuAD file")
+    data: str = opt(..., "CSV, TSV, Excel, JSON lines, CoNLL, CoNLL-U or SQuAD JSON file")
     teacher: str | None = opt(
         None, "folder or hub name of the teacher; none = a teacher trained from scratch"
     )
-    out: str | None = opt(None, "recipe to write; none = <name of the data file>.toml here")
+    out: str | None = opt(None, "recipe to write; none = <name of the study>.toml here")
 
 
 def run(config: Config) -> dict[str, Any]:
@@ -33,36 +45,71 @@ def run(config: Config) -> dict[str, Any]:
         DataError: the file cannot be read as examples.
         ConfigError: another recipe is in the way.
     """
-    data = detect(config.data)
-    recipe = recipe_for(data, Path(config.data), config.teacher)
+    data = detect(config.data, config)
+    recipe = recipe_for(data, Path(config.data), config.teacher, config)
     path = Path(config.out or f"{recipe.name}.toml")
 
     # The same recipe again is no reason to stop; another one may hold somebody's changes.
     text = to_toml(recipe, reproduction=False)
-    if path.exists() and path.read_text(encoding="utf-8") != text:
+    if path.is_dir():
+        raise ConfigError(f"{path} is a folder: give --out a file")
+    if path.exists() and path.read_bytes() != text.encode():
         raise ConfigError(
             f"{path} exists and says something else: run it (destila run {path}), move it, "
-            "or give --out"
+            "or give --out or --name"
         )
     write_text(path, text)
 
+    # What was chosen is said by `run` too, which writes a recipe on its way.
+    remarks = [*data.remarks, *_remarks(data, config)]
+    for remark in remarks:
+        log.info(remark)
+
     # The files of the splits are no columns.
     files = ("train", "dev", "test")
-    # What was detected, for the user to check before anything is trained.
     return {
         "path": str(path),
         "task": data.task,
         "use": data.use,
         "columns": {k: v for k, v in data.options.items() if k not in files},
         "labels": list(data.labels),
+        "label_counts": dict(count_labels(data.dataset.splits["train"])),
         "rows": {name: len(examples) for name, examples in data.dataset.splits.items()},
         "notes": dict(data.dataset.notes),
+        "remarks": remarks,
     }
 
 
 def show(result: dict[str, Any]) -> dict[str, Any]:
-    """Return the facts of the recipe as rows."""
+    """Return what was detected, for the user to check before anything is trained."""
+    counts = result["label_counts"]
+    shown = {
+        "recipe": result["path"],
+        "task": result["task"],
+        **{what: value for what, value in result["columns"].items() if value != ""},
+        "labels": ", ".join(f"{each} ({counts.get(each, 0):,})" for each in result["labels"]),
+        "examples": ", ".join(f"{split} {n:,}" for split, n in result["rows"].items()),
+        **result["notes"],
+    }
     return {
         "title": "recipe written",
-        "rows": [{"key": key, "value": value} for key, value in result.items()],
+        "rows": [{"key": key, "value": value} for key, value in shown.items()],
+        "next": [f"destila data {result['path']}", f"destila run {result['path']}"],
     }
+
+
+def _remarks(data: Detected, config: Config) -> list[str]:
+    """Return what a user should know of a recipe that was written."""
+    remarks = []
+    share = largest_share(data.dataset)
+    if share > IMBALANCED:
+        remarks.append(
+            f"{share:.0%} of train have one label: the recipe weights the classes "
+            "(train.class_weights) and its main score is macro_f1"
+        )
+    if config.teacher is not None and not is_here(config.teacher):
+        remarks.append(
+            f"teacher '{config.teacher}' is no folder here or under DESTILA_MODELS: 'destila run' "
+            "will ask the hub for it"
+        )
+    return remarks

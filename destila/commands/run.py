@@ -12,18 +12,23 @@ from destila.commands._cards import study_card
 from destila.config import RecipeOptions, opt
 from destila.errors import ConfigError
 from destila.progress import Progress, silent
+from destila.study.intake.detect import FileChoices
 from destila.study.planning.recipe import read_recipe
 from destila.study.run import StudyResult, run_study
+
+_OF_A_FILE = {*FileChoices.model_fields, "teacher", "out"}
+"""What `init` is given where a data file takes the place of a recipe."""
 
 PANEL = "A study"
 RESUMES = True
 
 
-class Config(RecipeOptions):
-    """Which study, and how far."""
+class Config(RecipeOptions, FileChoices):
+    """Which study, and how far; with a data file, what its recipe says."""
 
     recipe: str = opt(..., "recipe (TOML), or a data file")
     teacher: str | None = opt(None, "teacher, when a data file is given: folder or hub name")
+    out: str | None = opt(None, "recipe to write for a data file; none = <name>.toml here")
     train_only: bool = opt(
         False, "train everything and leave tests and measurements for a quiet machine"
     )
@@ -37,11 +42,13 @@ def run(config: Config, progress: Progress = silent) -> StudyResult:
     """
     # A data file gets a recipe first, which the user can read and change afterwards.
     path = config.recipe
+    given = config.model_dump(include=_OF_A_FILE, exclude_none=True)
     if not path.endswith(".toml"):
-        path = init.run(init.Config(data=path, teacher=config.teacher))["path"]
-    elif config.teacher is not None:
+        path = init.run(init.Config(data=path, **given))["path"]
+    elif given:
         raise ConfigError(
-            f"--teacher goes with a data file; {path} names its own under [[teachers]]"
+            f"--{next(iter(given))} goes with a data file; {path} says it itself: change it there, "
+            "or with --set"
         )
 
     recipe = read_recipe(path, config.set)

@@ -1,7 +1,8 @@
 """Deterministic splits by hash and the last checks of every loader.
 
 A split by hash depends on the text alone: it does not change when rows are added, and equal texts
-stay together, so that no split holds a copy of another's.
+stay together, so that no split holds a copy of another's. Where it would leave a split empty or, in
+a small set, without a label, `_repair.py` moves what is needed.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 
+from destila.datasets._repair import repair_splits, unit_labels
 from destila.errors import DataError
 from destila.plugins import nearest
 from destila.types import Dataset, Example
@@ -46,13 +48,17 @@ def split_by_hash(
 
 
 def fill_splits(
-    splits: dict[str, list[Example]], where: str, key: Callable[[Example], str] = lambda e: e.text
+    splits: dict[str, list[Example]],
+    where: str,
+    notes: Counter[str],
+    key: Callable[[Example], str] = lambda e: e.text,
 ) -> dict[str, list[Example]]:
     """Return train, dev and test: what is missing is cut out of train by hash, a tenth each.
 
     Args:
         splits: train, and what else there is.
         where: what messages call the data.
+        notes: what was moved is counted into it.
         key: of an example; equal keys go together.
 
     Raises:
@@ -62,7 +68,15 @@ def fill_splits(
     missing = [name for name in ("dev", "test") if name not in splits]
     if missing:
         shares = {"train": 1 - 0.1 * len(missing)} | dict.fromkeys(missing, 0.1)
-        splits = splits | split_by_hash(splits["train"], shares, key)
+        cut = split_by_hash(splits["train"], shares, key)
+        if len({key(example) for example in splits["train"]}) < len(shares):
+            raise DataError(
+                f"{where}: fewer than {len(shares)} different texts or groups, so that a split "
+                "would be empty; give more rows, or a file of its own for each split"
+            )
+        moved = repair_splits(splits["train"], cut, key, position)
+        notes["examples moved so that each split has each label where it can"] += moved
+        splits = splits | cut
 
     # An empty split would fail much later, without a reason.
     for name in ("train", "dev", "test"):
@@ -132,14 +146,6 @@ def finish(
                     "to train."
                 )
     return Dataset(name, task, known, splits, {what: n for what, n in notes.items() if n})
-
-
-def unit_labels(example: Example) -> tuple[str, ...]:
-    """Return the labels of an example, one per unit."""
-    # A span task has answers instead of labels.
-    if example.target is None:
-        return ()
-    return (example.target,) if isinstance(example.target, str) else example.target
 
 
 def count_labels(examples: Sequence[Example]) -> Counter[str]:

@@ -85,7 +85,7 @@ def load(options: Options) -> Dataset:
                 notes["sentences equal to an AnCora dev or test sentence, dropped"] += 1
             else:
                 splits["train"].append(example)
-    return finish("cess_pos", TASK, LABELS, fill_splits(splits, str(folder)), notes)
+    return finish("cess_pos", TASK, LABELS, fill_splits(splits, str(folder), notes), notes)
 
 
 def _example(name: str, words: Sequence[Word], notes: Counter[str]) -> Example:

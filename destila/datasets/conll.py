@@ -64,7 +64,7 @@ def load(options: Options) -> Dataset:
         if split == "train":
             tags = list(chain.from_iterable(sentence.tags for sentence in sentences))
             check_labels(tags, f"{path}, column {options.tag}", "tag")
-    return finish("conll", TASK, LABELS, fill_splits(splits, options.train), notes)
+    return finish("conll", TASK, LABELS, fill_splits(splits, options.train, notes), notes)
 
 
 def _examples(

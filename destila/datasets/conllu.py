@@ -49,4 +49,4 @@ def load(options: Options) -> Dataset:
         lines = text_lines(path, options.encoding)
         sentences = read_conllu(lines, path, column=options.column, mwt=options.mwt)
         splits[split] = conllu_examples(sentences, notes)
-    return finish("conllu", TASK, LABELS, fill_splits(splits, options.train), notes)
+    return finish("conllu", TASK, LABELS, fill_splits(splits, options.train, notes), notes)

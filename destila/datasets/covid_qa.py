@@ -45,5 +45,5 @@ def load(options: Options) -> Dataset:
 
     notes: Counter[str] = Counter()
     splits = {split: read_questions(path, split, notes) for split, path in paths.items()}
-    splits = fill_splits(splits, str(train), group_key(splits["train"]))
+    splits = fill_splits(splits, str(train), notes, group_key(splits["train"]))
     return finish("covid_qa", TASK, LABELS, splits, notes)

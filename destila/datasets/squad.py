@@ -49,5 +49,5 @@ def load(options: Options) -> Dataset:
     }
 
     # Whole articles or paragraphs go to one side.
-    splits = fill_splits(splits, options.train, group_key(splits["train"]))
+    splits = fill_splits(splits, options.train, notes, group_key(splits["train"]))
     return finish("squad", TASK, LABELS, splits, notes)

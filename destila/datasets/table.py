@@ -110,7 +110,7 @@ def load(options: Options) -> Dataset:
                 )
             labels = [str(e.target) for e in splits[split]]
             check_labels(labels, f"{path}, column '{columns.label}'", "label")
-    data = finish("table", TASK, LABELS, fill_splits(splits, options.train), notes)
+    data = finish("table", TASK, LABELS, fill_splits(splits, options.train, notes), notes)
     return replace(data, columns=columns.names() if columns else {})
 
 
@@ -147,11 +147,13 @@ def choose_columns(rows: Sequence[TableRow], options: Options) -> Columns:
     others = [name for name in names if name != label]
     text = options.text or _named(others, _TEXT_NAMES)
     if text is None:
-        text = max(others, key=lambda name: _mean_length(rows, name), default=None)
+        text = max(others, key=lambda name: mean_length(rows, name), default=None)
     if label is None:
         known = {*_ID_NAMES, *_PAIR_NAMES}
         others = [name for name in names if name != text and name.lower() not in known]
-        label = min(others, key=lambda name: _count_values(rows, name), default=None)
+        # A column that always says the same tells nothing apart.
+        counts = {name: count_values(rows, name) for name in others}
+        label = min(others, key=lambda name: (counts[name] < 2, counts[name]), default=None)
 
     # With one column there is nothing left for the other role.
     if text is None or label is None:
@@ -247,11 +249,11 @@ def _named(names: Sequence[str], known: Sequence[str]) -> str | None:
     return next((lower[name] for name in known if name in lower), None)
 
 
-def _mean_length(rows: Sequence[TableRow], name: str) -> float:
+def mean_length(rows: Sequence[TableRow], name: str) -> float:
     """Return the mean length of a column's cells, in characters."""
     return sum(len(str(row.get(name) or "")) for _, row in rows) / len(rows)
 
 
-def _count_values(rows: Sequence[TableRow], name: str) -> int:
+def count_values(rows: Sequence[TableRow], name: str) -> int:
     """Count the different values of a column."""
     return len({str(row.get(name)) for _, row in rows})

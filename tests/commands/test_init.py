@@ -7,7 +7,7 @@ import json
 import pytest
 
 from destila import datasets
-from destila.commands.init import Config, run
+from destila.commands.init import Config, run, show
 from destila.errors import ConfigError, DataError
 from destila.study.intake.detect import detect
 from destila.study.planning.recipe import read_recipe
@@ -160,3 +160,78 @@ def test_the_recipe_is_named_after_its_data(tmp_path, monkeypatch):
 def test_a_file_without_examples_is_an_error(tmp_path, text, what):
     with pytest.raises(DataError, match=what):
         detect(_file(tmp_path, "a.csv", text))
+
+
+TWEETS = "id,event,tweet,offensive,emotion\n" + "".join(
+    f"{n},{'abcde'[n % 5]},Un mensaje bastante largo número {n},{n % 2},{'xyz'[n % 3]}\n"
+    for n in range(60)
+)
+
+
+def test_a_guess_is_said_with_how_to_choose_another_column(tmp_path):
+    path = _file(tmp_path, "a.csv", TWEETS)
+    (remark,) = detect(path).remarks
+    assert remark == (
+        "the label is column 'offensive' (2 values); it could also be 'event' (5), 'emotion' (3): "
+        "choose with --label 'event'"
+    )
+    result = run(Config(data=path, label="emotion", out=str(tmp_path / "r.toml")))
+    assert (result["labels"], result["remarks"]) == (["x", "y", "z"], [])
+    assert result["columns"]["label"] == "emotion"
+
+
+def test_columns_of_what_is_no_table_cannot_be_chosen(tmp_path):
+    with pytest.raises(ConfigError, match="is no table"):
+        run(Config(data=_file(tmp_path, "a.conllu", CONLLU), label="x"))
+
+
+def test_another_encoding_is_said_and_written(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes(CSV.replace("mensaje", "niño cuesta 5 €").encode("cp1252"))
+    out = str(tmp_path / "r.toml")
+    assert run(Config(data=str(path), out=out))["remarks"] == [f"{path} is read as cp1252"]
+    assert read_recipe(out).data["encoding"] == "cp1252"
+    assert "5 €" in datasets.load(read_recipe(out).data).splits["train"][0].text
+
+
+def test_name_and_metric_are_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run(Config(data=_file(tmp_path, "a.csv", CSV), name="mio", metric="macro_f1"))
+    assert (read_recipe("mio.toml").name, read_recipe("mio.toml").metric) == ("mio", "macro_f1")
+
+
+def test_one_label_for_nearly_all_asks_for_weights_and_macro_f1(tmp_path):
+    rows = "".join(f"El mensaje número {n},{'sí' if n % 15 == 0 else 'no'}\n" for n in range(90))
+    out = str(tmp_path / "r.toml")
+    result = run(Config(data=_file(tmp_path, "a.csv", "frase,tema\n" + rows), out=out))
+    assert "% of train have one label" in result["remarks"][0]
+    assert read_recipe(out).metric == "macro_f1"
+    assert read_recipe(out).train.class_weights == "balanced"
+
+
+def test_a_teacher_that_is_not_here_is_said(tmp_path):
+    out = str(tmp_path / "r.toml")
+    result = run(Config(data=_file(tmp_path, "a.csv", CSV), teacher="noexiste", out=out))
+    assert "teacher 'noexiste' is no folder here" in result["remarks"][0]
+
+
+def test_what_is_in_the_way_of_a_recipe_may_be_binary(tmp_path):
+    out = tmp_path / "r.toml"
+    out.write_bytes(b"\xff\x00")
+    with pytest.raises(ConfigError, match="exists and says something else"):
+        run(Config(data=_file(tmp_path, "a.csv", CSV), out=str(out)))
+    assert out.read_bytes() == b"\xff\x00"
+
+
+@pytest.mark.parametrize("rows", [10, 20, 30])
+def test_few_rows_are_enough(tmp_path, rows):
+    text = "frase,tema\n" + "".join(f"El mensaje {n},{'ab'[n % 2]}\n" for n in range(rows))
+    for examples in detect(_file(tmp_path, "a.csv", text)).dataset.splits.values():
+        assert {e.target for e in examples} == {"a", "b"}
+
+
+def test_the_card_has_no_objects(tmp_path):
+    result = run(Config(data=_file(tmp_path, "a.csv", CSV), out=str(tmp_path / "r.toml")))
+    cells = [row["value"] for row in show(result)["rows"]]
+    assert all(isinstance(cell, str | int) for cell in cells)
+    assert not any("{" in str(cell) for cell in cells)

@@ -84,10 +84,8 @@ def test_json_lines_with_number_labels_are_read(tmp_path):
 
 def test_rows_without_text_or_label_are_dropped_and_counted(tmp_path):
     data = _load(_csv(tmp_path, _rows() + " ,queja\nHola,\n"))
-    assert data.notes == {
-        "train rows without text, dropped": 1,
-        "train rows without label, dropped": 1,
-    }
+    assert data.notes["train rows without text, dropped"] == 1
+    assert data.notes["train rows without label, dropped"] == 1
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -17,14 +18,17 @@ from typing import Any, get_args
 import numpy as np
 
 from destila import datasets
+from destila.config import Options, opt
 from destila.datasets import table
-from destila.files import open_text
+from destila.errors import ConfigError
 from destila.formats import tables
+from destila.formats.charset import detect_encoding, text_lines
 from destila.formats.columns import DOCSTART
 from destila.formats.squad import is_squad
 from destila.hub import spellings
 from destila.model_folder import read_folder
 from destila.models.architecture import ArchitectureKind
+from destila.study.intake.other_columns import other_labels, other_texts
 from destila.study.planning.recipe import (
     DistilOptions,
     Recipe,
@@ -34,10 +38,14 @@ from destila.study.planning.recipe import (
 )
 from destila.tasks import metrics, task_of
 from destila.tasks.span.options import SpanOptions
+from destila.training.options import TrainOptions
 from destila.types import Dataset
 
 _LOOK = 2000
 """Lines that are looked at to tell the kind of a file."""
+
+IMBALANCED = 0.8
+"""Share of the most frequent label above which accuracy is no fair score."""
 
 _TRAIN = re.compile("train(ing)?")
 _PARTS = {"dev": ("dev", "valid", "validation", "val", "testa"), "test": ("test", "testb")}
@@ -45,6 +53,20 @@ _WINDOWS = (64, 128, 256, 512)
 _LONGEST_QUESTION = 256
 _TOKENS_PER_WORD = 1.5
 _SEPARATORS = {"tab": "\t", "space": " ", "blank": None}
+
+
+class FileChoices(Options):
+    """What a user says of a data file; what is not said is detected."""
+
+    text: str | None = opt(None, "column of the text; none = found by name or content")
+    pair: str | None = opt(None, "column of the second text; none = found by name, '' = no pair")
+    label: str | None = opt(None, "column of the label; none = found by name or content")
+    encoding: str | None = opt(None, "of the data file, such as cp1252; none = recognised")
+    sheet: str | None = opt(None, "of an Excel file; none = the first")
+    metric: str | None = opt(
+        None, "score that chooses models; none = the task's, macro_f1 where one label has over 80 %"
+    )
+    name: str | None = opt(None, "of the study; none = that of the data file")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +79,7 @@ class Detected:
         options: of the plug-in: files and columns.
         labels: in the order of every model's logits.
         dataset: the examples themselves.
+        remarks: what was chosen where a user may want something else, in sentences.
     """
 
     use: str
@@ -64,25 +87,46 @@ class Detected:
     options: dict[str, Any]
     labels: tuple[str, ...]
     dataset: Dataset
+    remarks: tuple[str, ...] = ()
 
 
-def detect(path: str) -> Detected:
+def detect(path: str, choices: FileChoices | None = None) -> Detected:
     """Return kind, task, columns and labels of a data file.
 
     A file named train... takes its dev and test neighbours along.
 
+    Args:
+        path: of the file.
+        choices: what the user says of it; None: nothing.
+
     Raises:
         DataError: when the file holds no examples.
+        ConfigError: when columns are chosen of a file that is no table.
     """
+    choices = choices or FileChoices()
+    files = {"train": path} | _neighbours(Path(path))
+    encoding, remarks = _encoding_of(files, choices)
+
     # The first lines tell the kind; the loader then reads the whole file as the recipe will.
-    lines = list(islice(open_text(path), _LOOK))
-    use, columns = _kind_of(path, lines)
-    options = {"train": path} | _neighbours(Path(path)) | columns
+    lines = []
+    if tables.table_kind(Path(path)) != "xlsx":
+        lines = list(islice(text_lines(path, encoding), _LOOK))
+    use, columns = _kind_of(path, lines, encoding)
+    options = files | columns | ({"encoding": encoding} if encoding else {})
+    if use == "table":
+        given = choices.model_dump(include={"text", "pair", "label", "sheet"}, exclude_none=True)
+        options, more = _table_options(options | given)
+        remarks += more
+    elif choices.text or choices.pair or choices.label:
+        raise ConfigError(f"{path} is no table ({use}): --text, --pair and --label choose columns")
+
     dataset = datasets.load({"use": use} | options)
-    return Detected(use, dataset.task, options, dataset.labels, dataset)
+    return Detected(use, dataset.task, options, dataset.labels, dataset, tuple(remarks))
 
 
-def recipe_for(data: Detected, path: Path, teacher: str | None) -> Recipe:
+def recipe_for(
+    data: Detected, path: Path, teacher: str | None, choices: FileChoices | None = None
+) -> Recipe:
     """Return a recipe with our defaults for detected data.
 
     Args:
@@ -90,7 +134,9 @@ def recipe_for(data: Detected, path: Path, teacher: str | None) -> Recipe:
         path: the file; the study is named after it.
         teacher: folder or hub name; None: teacher and student start from scratch, with a tokenizer
             of their own text.
+        choices: what the user says; None: nothing.
     """
+    choices = choices or FileChoices()
     # A small BERT, for whatever starts from scratch.
     positions, distil = 512, DistilOptions()
     shape = {"kind": "bert", "hidden": 256, "heads": 4, "ffn": 1024}
@@ -100,7 +146,7 @@ def recipe_for(data: Detected, path: Path, teacher: str | None) -> Recipe:
         student = StudentSpec(name="student", shape=shape | {"layers": 2}, tokenizer=own)
     else:
         # The student is the first third of the teacher's layers (4 where they cannot be counted).
-        known = _config_of(teacher)
+        known = _config_of(teacher) or {}
         layers = int(known.get("num_hidden_layers") or known.get("n_layers") or 12)
         positions = int(known.get("max_position_embeddings") or 512)
         teachers = (TeacherSpec(model=teacher),)
@@ -115,23 +161,57 @@ def recipe_for(data: Detected, path: Path, teacher: str | None) -> Recipe:
         else:
             student = StudentSpec(name="student", shape=shape | {"layers": 2}, tokenizer=teacher)
 
+    # Where one label is nearly everything, accuracy says nothing and the others must count more.
+    changes: dict[str, Any] = {}
+    if largest_share(data.dataset) > IMBALANCED:
+        changes = {"metric": "macro_f1", "train": TrainOptions(class_weights="balanced")}
+    if choices.metric is not None:
+        changes["metric"] = choices.metric
+
     # Questions without an answer need a threshold to be left unanswered.
     unanswerable = any(e.answers == () for e in data.dataset.splits["train"])
     return Recipe(
-        name=_study_name(path),
+        name=choices.name or _study_name(path),
         data={"use": data.use} | data.options,
         span=SpanOptions(null_threshold=0.0 if unanswerable else None),
         max_length=_max_length(data.dataset, positions),
         teachers=teachers,
         students=(student,),
         distil=distil,
+        **changes,
     )
 
 
-def _kind_of(path: str, lines: Sequence[str]) -> tuple[str, dict[str, Any]]:
+def largest_share(dataset: Dataset) -> float:
+    """Return the share of the most frequent label in train; 0 where a text has several or none."""
+    train = dataset.splits["train"]
+    counts = Counter(e.target for e in train if isinstance(e.target, str))
+    return max(counts.values(), default=0) / max(len(train), 1)
+
+
+def is_here(teacher: str) -> bool:
+    """Tell whether a teacher is a folder on this disk."""
+    return _config_of(teacher) is not None
+
+
+def _encoding_of(files: Mapping[str, str], choices: FileChoices) -> tuple[str | None, list[str]]:
+    """Return the encoding to write into a recipe, None for UTF-8 or several, and what to say."""
+    if choices.encoding is not None:
+        return choices.encoding, []
+    texts = [path for path in files.values() if tables.table_kind(Path(path)) != "xlsx"]
+    encodings = {path: detect_encoding(path) for path in texts}
+    others = sorted(set(encodings.values()) - {"utf-8"})
+    remarks = [f"{path} is read as {name}" for path, name in encodings.items() if name in others]
+    same = len(set(encodings.values())) == 1
+    return (others[0] if others and same else None), remarks
+
+
+def _kind_of(path: str, lines: Sequence[str], encoding: str | None) -> tuple[str, dict[str, Any]]:
     """Return the plug-in that reads a file and the columns it needs to know, by the first lines."""
     kind = tables.table_kind(Path(path))
-    if kind == "json" and is_squad(path):
+    if kind == "xlsx":
+        return "table", {}
+    if kind == "json" and is_squad(path, encoding):
         return "squad", {}
     if _is_conllu(lines):
         return "conllu", {"column": "upos"}
@@ -140,7 +220,7 @@ def _kind_of(path: str, lines: Sequence[str]) -> tuple[str, dict[str, Any]]:
     if separator is not None:
         tag = _tag_column(lines, separator)
         return "conll", {"word": 0, "tag": tag, "separator": separator}
-    return "table", _table_columns(path)
+    return "table", {}
 
 
 def _is_conllu(lines: Sequence[str]) -> bool:
@@ -186,12 +266,32 @@ def _tag_column(lines: Sequence[str], separator: str) -> int:
     return entities.index(True) if any(entities) and not entities[-1] else -1
 
 
-def _table_columns(path: str) -> dict[str, Any]:
-    """Return the columns of text, pair, label and id, as the loader of tables chooses them."""
-    options = table.Options(train=path)
-    columns = table.choose_columns(table.read_table(path, options), options)
+def _table_options(given: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Return options with the columns that the loader of tables chooses, and what to say of them.
+
+    Args:
+        given: files, and columns where the user chose them.
+    """
+    options = table.Options(**given)
+    rows = table.read_table(options.train, options)
+    columns = table.choose_columns(rows, options)
     names = {"text": columns.text, "pair": columns.pair or "", "label": columns.label}
-    return names | ({"id": columns.id} if columns.id else {})
+
+    # A guess that could be another column is said, with how to choose that one.
+    remarks = []
+    if options.label is None and (labels := other_labels(rows, columns)):
+        listed = ", ".join(f"'{name}' ({count})" for name, count in labels.items())
+        remarks.append(
+            f"the label is column '{columns.label}' ({table.count_values(rows, columns.label)} "
+            f"values); it could also be {listed}: choose with --label '{next(iter(labels))}'"
+        )
+    if options.text is None and (texts := other_texts(rows, columns)):
+        listed = ", ".join(f"'{name}'" for name in texts)
+        remarks.append(
+            f"the text is column '{columns.text}'; it could also be {listed}: choose with "
+            f"--text '{texts[0]}'"
+        )
+    return given | names | ({"id": columns.id} if columns.id else {}), remarks
 
 
 def _neighbours(path: Path) -> dict[str, str]:
@@ -207,12 +307,12 @@ def _neighbours(path: Path) -> dict[str, str]:
     return files
 
 
-def _config_of(teacher: str) -> Mapping[str, Any]:
-    """Return `config.json` of a teacher on this disk; {} for one that is still on the hub."""
+def _config_of(teacher: str) -> Mapping[str, Any] | None:
+    """Return `config.json` of a teacher on this disk; None for one that is still on the hub."""
     models = os.environ.get("DESTILA_MODELS")
     folders = [Path(teacher), *(Path(models) / name for name in spellings(teacher) if models)]
     folder = next((f for f in folders if (f / "config.json").is_file()), None)
-    return read_folder(folder).config if folder else {}
+    return read_folder(folder).config if folder else None
 
 
 def _max_length(dataset: Dataset, positions: int) -> int:
