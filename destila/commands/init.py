@@ -9,6 +9,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from destila.commands._cards import command_line
 from destila.config import opt, to_toml
 from destila.datasets._split import count_labels
 from destila.errors import ConfigError
@@ -94,7 +95,7 @@ def show(result: dict[str, Any]) -> dict[str, Any]:
     return {
         "title": "recipe written",
         "rows": [{"key": key, "value": value} for key, value in shown.items()],
-        "next": [f"destila data {result['path']}", f"destila run {result['path']}"],
+        "next": [command_line("data", result["path"]), command_line("run", result["path"])],
     }
 
 
