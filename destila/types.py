@@ -116,10 +116,17 @@ class Features:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """Features of a list of examples, and counts of what was lost (`truncated`, `windows`)."""
+    """Features of a list of examples, and what was lost of them.
+
+    notes: counts, such as `truncated` and `windows`.
+    cut: by row, in words, what of an example is not read; it has an answer all the same.
+    refused: by row, why an example that was cut cannot be answered; training reads what is left.
+    """
 
     features: Sequence[Features]
     notes: Mapping[str, int]
+    cut: Mapping[int, str] = field(default_factory=dict)
+    refused: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,22 +308,20 @@ class Task(Protocol):
         """
         return
 
-    def check_fit(
-        self,
-        examples: Sequence[Example],  # noqa: ARG002
-        tokenizer: Any,  # noqa: ARG002
-        *,
-        max_length: int,  # noqa: ARG002
-    ) -> None:
-        """Raise what `encode` would raise, where that can be known without encoding."""
-        return
-
     def read_row(self, row: Mapping[str, Any], number: int) -> Example:
         """Read a user's row, an object with `text` or what the task has instead.
 
+        Args:
+            row: its strings are whole, see `files.whole_text`.
+            number: names the example where the row has no `id`.
+
         Raises:
-            DataError: something is missing; messages count rows from `number` + 1.
+            DataError: something is missing; the message does not say where the row stands.
         """
+
+    def answer_blank(self) -> Prediction | None:
+        """Return the answer to a text of blanks; None: the model is asked as about any other."""
+        return None
 
     def encode(
         self,

@@ -398,23 +398,6 @@ def test_a_file_of_questions_that_is_damaged(refused, recipe, text, said):
     assert said in found
 
 
-@pytest.mark.parametrize(
-    ("text", "kind", "said"),
-    [
-        (
-            asked(question="¿Dónde vive Ana? " * 20),
-            "TokenizerError",
-            "raise max_length or shorten the question",
-        ),
-        (asked(context="Ana vive en Lima. " + "o/" * 80), "TokenizerError", "raise max_length"),
-    ],
-)
-def test_questions_and_words_that_do_not_fit_in_a_window(refused, recipe, text, kind, said):
-    Path("asked.json").write_text(text, encoding="utf-8")
-    found = refused("run", recipe('[data]\nuse = "squad"\ntrain = "asked.json"'))
-    assert (found[0], said in found[1]) == (kind, True)
-
-
 def test_windows_of_questions_that_cannot_be(refused, recipe, model):
     Path("asked.json").write_text(asked(), encoding="utf-8")
     data = '[data]\nuse = "squad"\ntrain = "asked.json"'

@@ -17,7 +17,6 @@ from destila.losses.term import LossContext
 from destila.losses.weighted import build_loss
 from destila.study.planning.data import Study
 from destila.study.planning.recipe import ModelSpec, StudentSpec, TeacherSpec
-from destila.tokenizer.tokenizer import load_tokenizer
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +98,6 @@ def check_questions(study: Study) -> None:
 
     Raises:
         ConfigError: tokens differ, or a teacher reads too little at once.
-        TokenizerError: a known tokenizer cannot hold a question or a word of dev or test.
     """
     task = study.task
     if not task.asks_questions:
@@ -115,14 +113,6 @@ def check_questions(study: Study) -> None:
         task.check_teacher(teacher.label, teacher.most_tokens())
     if teachers and task.equal_tokens:
         _check_tokens([*teachers, *students], task.equal_tokens)
-
-    # Every tokenizer that is there already, with the length of its windows.
-    max_length = study.recipe.max_length
-    models = (*teachers, *students)
-    for source, length in {(m.tokenizer_source, m.window_length(max_length)) for m in models}:
-        for split in ("dev", "test") if source else ():
-            examples = study.dataset.splits.get(split, ())
-            task.check_fit(examples, load_tokenizer(source or ""), max_length=length)
 
 
 def _check_tokens(models: Sequence[ModelSpec], setting: str) -> None:

@@ -19,7 +19,7 @@ from destila.errors import ConfigError
 from destila.results import LabelResult
 from destila.tasks import metrics
 from destila.tasks.classes import CHUNK, best_classes, check_length, class_id, gold_loss
-from destila.tasks.user_rows import string_of
+from destila.tasks.user_rows import name_of, string_of
 from destila.tokenizer.pieces import Pieces
 from destila.tokenizer.tokenizer import Tokenizer
 from destila.types import (
@@ -85,8 +85,8 @@ class ClassifyTask(Task):
 
     def read_row(self, row: Mapping[str, Any], number: int) -> Example:
         """Read a user's row: `text`, and `pair` for the second text of a pair; raise DataError."""
-        pair = string_of(row, "pair", number) if row.get("pair") is not None else None
-        return Example(str(row.get("id", number)), string_of(row, "text", number), pair)
+        pair = string_of(row, "pair") if row.get("pair") is not None else None
+        return Example(name_of(row, number), string_of(row, "text"), pair)
 
     def encode(
         self,
@@ -114,7 +114,7 @@ class ClassifyTask(Task):
         ids = {label: i for i, label in enumerate(labels)}
 
         features: list[Features] = []
-        truncated = 0
+        cut: dict[int, str] = {}
         for start in range(0, len(examples), CHUNK):
             # many texts at once keep the tokenizer's threads busy; not every example has a pair
             chunk = examples[start : start + CHUNK]
@@ -127,12 +127,13 @@ class ClassifyTask(Task):
                 # cut what does not fit beside the specials
                 room = max_length - tokenizer.special_count(pair is not None)
                 kept, kept_pair = _fit(text, pair, room)
-                truncated += _tokens(kept, kept_pair) < _tokens(text, pair)
+                if _tokens(kept, kept_pair) < _tokens(text, pair):
+                    cut[row] = _describe_cut(example, kept, kept_pair)
 
                 target = class_id(example, example.target, ids)
                 features.append(_window(row, kept, kept_pair, target, tokenizer))
 
-        return Encoded(features, {"truncated": truncated})
+        return Encoded(features, {"truncated": len(cut)}, cut)
 
     # from a model's logits to scores
 
@@ -286,6 +287,19 @@ def _fit(text: Pieces, pair: Pieces | None, room: int) -> tuple[Pieces, Pieces |
 
     kept = Pieces(text.ids[:m], text.spans[:m])
     return kept, None if pair is None else Pieces(pair.ids[:n], pair.spans[:n])
+
+
+def _describe_cut(example: Example, text: Pieces, pair: Pieces | None) -> str:
+    """Say how much of an example is read."""
+    read = f"only the first {_end(text):,} of {len(example.text):,} characters were read"
+    if example.pair is None or pair is None:
+        return read
+    return f"{read}, and {_end(pair):,} of {len(example.pair):,} of the second text"
+
+
+def _end(pieces: Pieces) -> int:
+    """Return the character at which some tokens end."""
+    return int(pieces.spans[-1, 1]) if len(pieces.spans) else 0
 
 
 def _tokens(text: Pieces, pair: Pieces | None) -> int:

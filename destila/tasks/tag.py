@@ -1,7 +1,7 @@
 """Tagging of given words: the unit is the word, read at its first sub-token.
 
-Nothing is truncated: long sentences are read in overlapping windows and each word is answered for
-once.
+No word is lost: long sentences are read in overlapping windows and each word is answered for once.
+A single word longer than a window is read by its beginning.
 
 Two ways of meeting gold labels exist in the published systems and both are here: on the first
 sub-token only (Speedy Gonzales) or on every sub-token of the word (ALBETO's fine-tuning, spec trap
@@ -12,16 +12,17 @@ the same positions.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from destila.errors import DataError, TokenizerError
+from destila.errors import DataError
 from destila.results import SpansResult, TextSpan
 from destila.tasks import metrics
 from destila.tasks.classes import CHUNK, best_classes, check_length, class_id, gold_loss
-from destila.tasks.units import Window, plan
-from destila.tasks.user_rows import shown, string_of
+from destila.tasks.units import Window, cut_units, plan
+from destila.tasks.user_rows import name_of, shown, string_of
 from destila.tokenizer.pieces import Pieces
 from destila.tokenizer.split_words import split_words
 from destila.tokenizer.tokenizer import Tokenizer
@@ -73,18 +74,18 @@ class TagTask(Task):
 
     def read_row(self, row: Mapping[str, Any], number: int) -> Example:
         """Read a user's row: `words`, or a `text` whose words are split here; raise DataError."""
-        name = str(row.get("id", number))
+        name = name_of(row, number)
         if "words" not in row:
-            text = string_of(row, "text", number)
+            text = string_of(row, "text")
             return Example(name, text, words=split_words(text))
 
         # the text is what the words make with one blank between them
         words = row["words"]
         if not isinstance(words, list) or not all(isinstance(w, str) and w.strip() for w in words):
-            raise DataError(f"text {number + 1}: `words` must be a list of words: {shown(row)}")
+            raise DataError(f"`words` must be a list of words: {shown(row)}")
 
-        ends = [sum(len(w) + 1 for w in words[: i + 1]) - 1 for i in range(len(words))]
-        spans = tuple((end - len(w), end) for w, end in zip(words, ends, strict=True))
+        ends = accumulate(len(word) + 1 for word in words)  # behind the blank after each word
+        spans = tuple((end - 1 - len(w), end - 1) for w, end in zip(words, ends, strict=True))
         return Example(name, " ".join(words), words=spans)
 
     def encode(
@@ -97,9 +98,11 @@ class TagTask(Task):
     ) -> Encoded:
         """Encode windows over each example's words, tokenised word by word.
 
-        The unit of a word holds its sub-tokens.
+        The unit of a word holds its sub-tokens. A word longer than a window, such as an address of
+        the web, is read by its beginning.
 
-        The notes count `windowed` examples (more than one window) and `windows`.
+        The notes count `windowed` examples (more than one window), `windows` and, where there are
+        any, `words cut`.
 
         Args:
             examples: with words; labelled or not.
@@ -110,14 +113,14 @@ class TagTask(Task):
         Raises:
             DataError: an example has more or fewer labels than words, or a label that is not one of
                 `labels`.
-            TokenizerError: a single word is longer than a window.
         """
         check_length(tokenizer, max_length)
         ids = {label: i for i, label in enumerate(labels)}
         capacity = max_length - tokenizer.special_count(False)
 
         features: list[Features] = []
-        windowed = 0
+        windowed = words_cut = 0
+        cut: dict[int, str] = {}
         for start in range(0, len(examples), CHUNK):
             # many texts at once keep the tokenizer's threads busy
             chunk = examples[start : start + CHUNK]
@@ -126,7 +129,13 @@ class TagTask(Task):
                 zip(chunk, joined, strict=True), start
             ):
                 target = _word_classes(example, ids)  # [words]
-                windows = _plan(example, sizes, capacity, tokenizer)
+                if max(sizes, default=0) > capacity:
+                    long = [size > capacity for size in sizes]
+                    words_cut += sum(long)
+                    cut[row] = _describe_cut(example, sizes, long.index(True))
+                    left, sizes = cut_units(sizes, capacity)
+                    pieces = Pieces(pieces.ids[left], pieces.spans[left])
+                windows = plan(sizes, capacity)
 
                 windowed += len(windows) > 1
                 features += [
@@ -134,7 +143,8 @@ class TagTask(Task):
                     for number, window in enumerate(windows)
                 ]
 
-        return Encoded(features, {"windowed": windowed, "windows": len(features)})
+        notes = {"windowed": windowed, "windows": len(features)}
+        return Encoded(features, notes | ({"words cut": words_cut} if words_cut else {}), cut)
 
     # from a model's logits to scores
 
@@ -277,30 +287,13 @@ def labelled_spans(
     ]
 
 
-def _plan(
-    example: Example, lengths: Sequence[int], capacity: int, tokenizer: Tokenizer
-) -> list[Window]:
-    """Plan the windows of a sentence.
-
-    Args:
-        example: the sentence.
-        lengths: tokens of each word.
-        capacity: tokens that a window holds beside its specials.
-        tokenizer: for the message.
-
-    Raises:
-        TokenizerError: a word does not fit a window.
-    """
-    try:
-        return plan(lengths, capacity)
-    except ValueError as error:
-        word = error.args[0]
-        start, end = example.words[word]
-        raise TokenizerError(
-            f"example '{example.id}': the word '{example.text[start:end][:40]}...' has"
-            f" {lengths[word]} tokens with {tokenizer.source}, a window holds {capacity}:"
-            " raise max_length or split the word"
-        ) from None
+def _describe_cut(example: Example, sizes: Sequence[int], word: int) -> str:
+    """Say which word of a sentence is not read whole, the first one where there are several."""
+    start, end = example.words[word]
+    return (
+        f"the word '{example.text[start:end][:40]}...' has {sizes[word]:,} tokens, more than a "
+        "window holds: only its beginning was read"
+    )
 
 
 def _window(

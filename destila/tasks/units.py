@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -24,6 +26,25 @@ class Window:
     end: int
     own_start: int
     own_end: int
+
+
+def cut_units(lengths: Sequence[int], capacity: int) -> tuple[np.ndarray, list[int]]:
+    """Cut units that are longer than a window to half of one, so that neighbours stand beside them.
+
+    Args:
+        lengths: tokens of each unit, whose tokens follow each other.
+        capacity: tokens that a window holds at most.
+
+    Returns:
+        Which tokens are left, bool [T], and how many each unit then has.
+    """
+    most = max(1, capacity // 2)
+    kept = [most if length > capacity else length for length in lengths]
+
+    # where each token stands in its unit
+    sizes = np.array(lengths)  # [U]
+    inside = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)  # [T]
+    return inside < np.repeat(kept, sizes), kept
 
 
 def plan(lengths: Sequence[int], capacity: int, *, overlap: float = 0.25) -> list[Window]:

@@ -15,23 +15,20 @@ _SHOWN = 80
 """Characters of a row that an error message repeats."""
 
 
-def string_of(row: Mapping[str, Any], key: str, number: int) -> str:
-    """Return the string under a key.
+def name_of(row: Mapping[str, Any], number: int) -> str:
+    """Return the `id` of a user's row, its number where it has none."""
+    name = row.get("id")
+    return str(number if name is None else name)
 
-    Args:
-        row: a user's row.
-        key: of the string.
-        number: the row's position, from 0; messages count from 1.
 
-    Raises:
-        DataError: there is no string under the key.
-    """
+def string_of(row: Mapping[str, Any], key: str) -> str:
+    """Return the string under a key of a user's row; raise DataError when there is none."""
     value = row.get(key)
     if not isinstance(value, str):
-        raise DataError(f"text {number + 1} has no string under '{key}': {shown(row)}")
+        raise DataError(f"no string under '{key}': {shown(row)}")
     return value
 
 
 def shown(row: Mapping[str, Any]) -> str:
     """Write the beginning of a row as JSON, for an error message."""
-    return json.dumps(row, ensure_ascii=False)[:_SHOWN]
+    return json.dumps(row, ensure_ascii=False, default=str)[:_SHOWN]

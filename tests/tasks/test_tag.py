@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from destila.errors import DataError, TokenizerError
+from destila.errors import DataError
 from destila.tasks.tag import TASK as TAG
 from destila.tasks.tag import TagTask, labelled_spans
 from destila.tokenizer.split_words import split_words
@@ -75,12 +75,35 @@ def test_a_sentence_of_1238_tokens_is_scored_whole(tokenizer):
         assert set(f.unit[f.unit >= 0].tolist()) == set(range(len(f.owned)))
 
 
-def test_a_word_longer_than_the_window_names_example_and_word(tokenizer):
+def test_a_word_longer_than_the_window_is_read_by_its_beginning(tokenizer):
     word = "superextraordinariamente" * 4
-    with pytest.raises(
-        TokenizerError, match=r"example 'largo': the word 'superextra.*raise max_length or split"
-    ):
-        TAG.encode([tagged(f"una {word} aquí", "largo")], tokenizer, LABELS, max_length=16)
+    examples = [tagged("una casa"), tagged(f"una {word} aquí"), tagged("otra")]
+    encoded = TAG.encode(examples, tokenizer, LABELS, max_length=16)
+    assert list(encoded.cut) == [1]
+    assert encoded.cut[1].startswith("the word 'superextraordinaria")
+    assert encoded.notes["words cut"] == 1
+    assert max(len(f.input_ids) for f in encoded.features) <= 16
+    owned = [
+        f.start + int(u) for f in encoded.features if f.row == 1 for u in np.flatnonzero(f.owned)
+    ]
+    assert owned == [0, 1, 2]
+    (first,) = {
+        int(f.input_ids[f.unit == 1 - f.start][0])
+        for f in encoded.features
+        if f.row == 1 and f.start <= 1 < f.start + len(f.owned)
+    }
+    alone = tokenizer.words(word, [(0, len(word))])[0]
+    assert first == alone.ids[0]
+
+
+def test_long_words_beside_each_other_all_have_answers(tokenizer):
+    text = " ".join("http://x.es/" + letter * 90 for letter in "abcd")
+    words = tuple((i * 103, i * 103 + 102) for i in range(4))
+    encoded = TAG.encode([Example("x", text, words=words)], tokenizer, LABELS, max_length=12)
+    logits = [np.ones((len(f.input_ids), 3), np.float32) for f in encoded.features]
+    (row,) = TAG.join_windows(encoded.features, logits)
+    assert row.shape == (4, 3)
+    assert row.all()
 
 
 def test_as_many_labels_as_words_are_needed(tokenizer):

@@ -15,11 +15,10 @@ from typing import Any
 import numpy as np
 
 from destila import datasets
-from destila.errors import TokenizerError
 from destila.study.planning.recipe import Recipe
 from destila.study.planning.texts import sample_unlabelled
 from destila.tasks import task_of
-from destila.tasks.span.windows import check_fit
+from destila.tasks.span.windows import what_is_cut
 from destila.teachers.augment import count_augmented
 from destila.tokenizer.tokenizer import Tokenizer, load_tokenizer
 from destila.types import Dataset, Example, Task
@@ -212,18 +211,14 @@ def _tokens(
 def _unfit(
     splits: Mapping[str, Sequence[Example]], tokenizers: Mapping[str, Tokenizer], max_length: int
 ) -> list[str]:
-    """Return what of each split of questions no window can hold, the first of each.
-
-    A run stops there.
-    """
+    """Return what is cut of questions that no window holds, the first of each split."""
     problems = []
     for name, tokenizer in tokenizers.items():
         longest = min(max_length, tokenizer.max_length or max_length)
         for split, examples in splits.items():
-            try:
-                check_fit(examples, tokenizer, max_length=longest)
-            except TokenizerError as error:
-                problems.append(f"{name}, {split}: {error}")
+            first = next(what_is_cut(examples, tokenizer, max_length=longest), None)
+            if first is not None:
+                problems.append(f"{name}, {split}: {first}")
     return problems
 
 

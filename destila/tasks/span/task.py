@@ -28,8 +28,8 @@ from destila.tasks.span import answer_scores
 from destila.tasks.span.decoders import answer, context_tokens
 from destila.tasks.span.join_units import join_units
 from destila.tasks.span.options import SpanOptions
-from destila.tasks.span.windows import check_fit, encode_span, place_answer, window_size
-from destila.tasks.user_rows import string_of
+from destila.tasks.span.windows import encode_span, place_answer, window_size
+from destila.tasks.user_rows import name_of, string_of
 from destila.tokenizer.tokenizer import Tokenizer
 from destila.types import (
     Answer,
@@ -117,11 +117,11 @@ class SpanTask(Task):
         """Read a user's row: `question` and `context`, or `text` and `pair`; raise DataError."""
         question = "text" if "text" in row and "question" not in row else "question"
         context = "pair" if "pair" in row else "context"
-        return Example(
-            str(row.get("id", number)),
-            string_of(row, question, number),
-            string_of(row, context, number),
-        )
+        return Example(name_of(row, number), string_of(row, question), string_of(row, context))
+
+    def answer_blank(self) -> Answer:
+        """Return that a context of blanks holds no answer."""
+        return Answer(("",), np.ones((1, 1), np.float32), null_probability=1.0)
 
     def encode(
         self,
@@ -133,12 +133,6 @@ class SpanTask(Task):
     ) -> Encoded:
         """Encode the windows of every question; see `tasks.span.windows`."""
         return encode_span(examples, tokenizer, max_length=max_length, options=self.options)
-
-    def check_fit(
-        self, examples: Sequence[Example], tokenizer: Tokenizer, *, max_length: int
-    ) -> None:
-        """Raise TokenizerError or DataError for a question that `encode` would refuse."""
-        check_fit(examples, tokenizer, max_length=max_length)
 
     def check_teacher(self, name: str, longest: int) -> None:
         """Raise ConfigError for a teacher that reads fewer tokens than a window advances."""

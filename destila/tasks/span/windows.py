@@ -4,7 +4,7 @@ Units are the runs of characters between blanks of the context, exactly as `str.
 unit 0 of a window says "no answer in this window". Windows are planned in units, from the text and
 the options alone, so that what a teacher says about a window means the same to every student. A
 planned window that a tokenizer cannot hold is read as several features that together cover it.
-Nothing is cut: a question or a unit that does not fit is an error.
+Only a single unit longer than a window is cut, and a question that leaves no room for its context.
 
 The row of an example joins, over its planned windows, one cell for unit 0 and one for each unit
 (`Features.cells`). Ten words in windows of 6, one every 4:
@@ -16,7 +16,6 @@ The row of an example joins, over its planned windows, one cell for unit 0 and o
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,9 +23,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from destila.errors import ConfigError, DataError, TokenizerError
+from destila.errors import ConfigError
 from destila.tasks import units
 from destila.tasks.classes import check_length
+from destila.tasks.span.contexts import (
+    PairFrame,
+    TokenizedContext,
+    fit_question,
+    frame_of,
+    read_questions,
+)
 from destila.tasks.span.storage import Head, Writer
 from destila.tokenizer.pieces import Pieces
 from destila.tokenizer.tokenizer import Tokenizer
@@ -34,42 +40,6 @@ from destila.types import IGNORE, CharSpan, Encoded, Example
 
 if TYPE_CHECKING:
     from destila.tasks.span.options import SpanOptions
-
-_CHUNK = 2048
-"""Questions tokenised at once."""
-
-_UNIT = re.compile(r"\S+")
-_QUESTION_SHARE = 4
-"""One part in so many of a window is kept for the context, however long the question."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Context:
-    """A tokenised context.
-
-    longest: the unit of most tokens.
-    """
-
-    pieces: Pieces
-    bounds: np.ndarray  # i32 [U, 2], characters of its units
-    unit: np.ndarray  # i32 [T], the unit of each token, -1 between units
-    first: np.ndarray  # i64 [U + 1], the first token of each unit, and the number of tokens
-    longest: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Frame:
-    """A tokenizer's frame of pairs: how many specials stand before, between and after."""
-
-    before: int
-    between: int
-    after: int
-    max_length: int
-
-    @property
-    def room(self) -> int:
-        """Tokens of a question and a context that a window holds."""
-        return self.max_length - self.before - self.between - self.after
 
 
 def window_size(max_length: int, options: SpanOptions) -> tuple[int, int]:
@@ -96,11 +66,6 @@ def windows(count: int, size: int, stride: int) -> list[CharSpan]:
     """Plan windows over `count` units as half-open ranges; the last one ends at the end."""
     last = max(0, -(-(count - size) // stride))
     return [(i * stride, min(i * stride + size, count)) for i in range(last + 1)]
-
-
-def unit_bounds(context: str) -> np.ndarray:
-    """Return the characters i32 [U, 2] of the units of a context, in order."""
-    return np.array([match.span() for match in _UNIT.finditer(context)], np.int32).reshape(-1, 2)
 
 
 def place_answer(spans: np.ndarray, context: str, answer: CharSpan) -> CharSpan | None:
@@ -133,7 +98,7 @@ def encode_span(
 
     They are stored compactly. The notes count `windows`, `windowed` examples (more than one planned
     window), `narrowed` windows that this tokenizer reads in several parts, answers that `begin or
-    end inside a token`, and answers `in no window`.
+    end inside a token`, answers `in no window`, and questions that are `cut` or have words cut.
 
     Args:
         examples: questions with their contexts, with answers or not.
@@ -143,7 +108,6 @@ def encode_span(
 
     Raises:
         DataError: a context is missing or blank.
-        TokenizerError: a question or a unit does not fit.
         ConfigError: the tokenizer or the stride makes the plan impossible.
     """
     # the plan is the same for every tokenizer, so each must read at least one stride at once
@@ -155,44 +119,41 @@ def encode_span(
             f" {stride} units: lower span.window and span.stride, or raise max_length"
         )
 
-    frame = _frame(tokenizer, max_length)
+    frame = frame_of(tokenizer, max_length)
     notes: Counter[str] = Counter()
     writer = Writer()
-    for row, question, context in _read(examples, tokenizer, frame):
+    cut: dict[int, str] = {}
+    refused: dict[int, str] = {}
+    for row, question, context in read_questions(examples, tokenizer):
+        # what no window holds is cut, and said
+        fitted = fit_question(question, context, frame, examples[row])
+        if fitted.cut:
+            cut[row] = fitted.cut
+        if fitted.refused:
+            refused[row] = fitted.refused
+
         planned = windows(len(context.bounds), size, stride)
         notes["windowed"] += len(planned) > 1
-
-        asked = _Question(row, examples[row], question, context, frame, options.unit)
+        asked = _Question(row, examples[row], fitted.question, fitted.context, frame, options.unit)
         asked.write(planned, tokenizer, writer, notes)
 
     notes["windows"] = len(writer)
-    return Encoded(writer.finish(), dict(notes))
+    for what, rows in (("questions cut", refused), ("contexts with a word cut", cut)):
+        if rows:
+            notes[what] = len(rows)
+    return Encoded(writer.finish(), dict(notes), cut, refused)
 
 
-def check_fit(examples: Sequence[Example], tokenizer: Tokenizer, *, max_length: int) -> None:
-    """Raise what `encode_span` would raise for these questions, without making their windows."""
+def what_is_cut(
+    examples: Sequence[Example], tokenizer: Tokenizer, *, max_length: int
+) -> Iterator[str]:
+    """Yield of each question that no window holds whole what is cut, without making windows."""
     check_length(tokenizer, max_length)
-    for _ in _read(examples, tokenizer, _frame(tokenizer, max_length)):
-        pass
-
-
-def _read(
-    examples: Sequence[Example], tokenizer: Tokenizer, frame: _Frame
-) -> Iterator[tuple[int, Pieces, _Context]]:
-    """Yield row, question and context of every example, tokenised in chunks and known to fit."""
-    # a context of many questions is tokenised once, and kept until its last question
-    contexts: dict[str, _Context] = {}
-    last_use = {e.pair: row for row, e in enumerate(examples)}
-    for start in range(0, len(examples), _CHUNK):
-        chunk = examples[start : start + _CHUNK]
-        contexts |= _read_contexts(chunk, contexts, tokenizer)
-        questions = tokenizer.text([e.text for e in chunk])
-        for row, (example, question) in enumerate(zip(chunk, questions, strict=True), start):
-            context = contexts[example.pair or ""]
-            _check_fit(example, question, context, frame, tokenizer)
-            yield row, question, context
-
-        contexts = {text: c for text, c in contexts.items() if last_use[text] >= start + _CHUNK}
+    frame = frame_of(tokenizer, max_length)
+    for row, question, context in read_questions(examples, tokenizer):
+        fitted = fit_question(question, context, frame, examples[row])
+        if fitted.refused or fitted.cut:
+            yield f"question '{examples[row].id}': {fitted.refused or fitted.cut}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,8 +163,8 @@ class _Question:
     row: int
     example: Example
     question: Pieces
-    context: _Context
-    frame: _Frame
+    context: TokenizedContext
+    frame: PairFrame
     rule: str  # `SpanOptions.unit`
 
     def write(
@@ -332,65 +293,4 @@ class _Question:
         ends = place_answer(spans, self.example.pair or "", answer)
         return ends is not None and bool(
             spans[ends[0], 0] < answer[0] or spans[ends[1], 1] > answer[1]
-        )
-
-
-def _read_contexts(
-    chunk: Sequence[Example], known: dict[str, _Context], tokenizer: Tokenizer
-) -> dict[str, _Context]:
-    """Tokenise the contexts that are not known yet; raise DataError for a blank one."""
-    for example in chunk:
-        if not example.pair or example.pair.isspace():
-            raise DataError(
-                f"question '{example.id}' has no context to find its answer in: give one or drop it"
-            )
-
-    new = list(dict.fromkeys(e.pair for e in chunk if e.pair is not None and e.pair not in known))
-    return {
-        text: _context(text, pieces) for text, pieces in zip(new, tokenizer.text(new), strict=True)
-    }
-
-
-def _context(text: str, pieces: Pieces) -> _Context:
-    """Find the units of a tokenised context, and the tokens of each."""
-    # a token is of the last unit that begins at or before it, unless that unit has ended
-    bounds = unit_bounds(text)  # [U, 2]
-    starts = pieces.spans[:, 0]  # [T]
-    owner = np.searchsorted(bounds[:, 0], starts, "right") - 1  # [T]
-    unit = np.where((owner >= 0) & (starts < bounds[owner, 1]), owner, -1).astype(np.int32)
-
-    # a token between two units is read with the one before it
-    first = np.searchsorted(np.maximum(owner, 0), np.arange(len(bounds) + 1))  # [U + 1]
-    return _Context(pieces, bounds, unit, first, int(np.argmax(np.diff(first))))
-
-
-def _frame(tokenizer: Tokenizer, max_length: int) -> _Frame:
-    """Find out where a tokenizer puts its specials, from a pair of one token each."""
-    one = Pieces(np.zeros(1, np.int32), np.zeros((1, 2), np.int32))
-    part = tokenizer.frame(one, one)[3].tolist()
-    a, b = part.index(0), part.index(1)
-    return _Frame(a, b - a - 1, len(part) - b - 1, max_length)
-
-
-def _check_fit(
-    example: Example, question: Pieces, context: _Context, frame: _Frame, tokenizer: Tokenizer
-) -> None:
-    """Raise TokenizerError for a question or a word of its context that does not fit a window."""
-    room = frame.room - max(1, frame.max_length // _QUESTION_SHARE)
-    if len(question.ids) > room:
-        raise TokenizerError(
-            f"question '{example.id}' has {len(question.ids)} tokens with {tokenizer.source}; of"
-            f" {frame.max_length} a question may take {room} (a quarter is for the context): raise"
-            " max_length or shorten the question"
-        )
-
-    # beside the question there must be room for the longest word
-    room = frame.room - len(question.ids)
-    first, last = context.first[context.longest : context.longest + 2].tolist()
-    if last - first > room:
-        left, right = context.bounds[context.longest].tolist()
-        raise TokenizerError(
-            f"question '{example.id}': '{(example.pair or '')[left:right][:40]}...' in its context"
-            f" has {last - first} tokens with {tokenizer.source}, a window has room for {room}:"
-            " raise max_length"
         )

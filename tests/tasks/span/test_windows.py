@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
 from destila.errors import ConfigError, DataError, TokenizerError
 from destila.tasks.span import storage
+from destila.tasks.span.contexts import unit_bounds
 from destila.tasks.span.options import SpanOptions
-from destila.tasks.span.windows import encode_span, unit_bounds, windows
+from destila.tasks.span.windows import encode_span, what_is_cut, windows
 from destila.types import IGNORE, Example
 
 CONTEXT = (
@@ -150,7 +153,7 @@ def test_a_context_is_tokenised_once(tokenizer, monkeypatch):
     """A context is tokenised once however many questions it has."""
     seen, text = [], tokenizer.text
     monkeypatch.setattr(tokenizer, "text", lambda texts: seen.extend(texts) or text(texts))
-    monkeypatch.setattr("destila.tasks.span.windows._CHUNK", 3)
+    monkeypatch.setattr("destila.tasks.span.contexts._CHUNK", 3)
     encode([example("Málaga", name=str(n)) for n in range(10)], tokenizer)
     assert seen.count(CONTEXT) == 1
     assert seen.count(QUESTION) == 10
@@ -184,18 +187,36 @@ def test_a_full_disk_is_one_error(tokenizer, monkeypatch):
         encode([example()], tokenizer)
 
 
-def test_a_question_longer_than_its_share_is_an_error(tokenizer):
+def test_a_question_longer_than_its_share_is_refused_alone(tokenizer):
+    """Training reads its beginning; the questions beside it are read as ever."""
     long = Example("q7", "¿cuándo " * 60, CONTEXT)
-    with pytest.raises(
-        TokenizerError,
-        match=r"question 'q7' has \d+ tokens .* raise max_length or shorten the question",
-    ):
-        encode([long], tokenizer)
+    found = encode([example(), long, example()], tokenizer)
+    assert list(found.refused) == [1]
+    assert re.match(r"the question has \d+ tokens; of 64 it may take \d+", found.refused[1])
+    assert found.notes["questions cut"] == 1
+    assert {f.row for f in found.features} == {0, 1, 2}
+    assert max(len(f.input_ids) for f in found.features) <= 64
+    (said,) = what_is_cut([example(), long], tokenizer, max_length=64)
+    assert said.startswith("question 'q7': the question has")
 
 
-def test_a_word_longer_than_the_room_is_an_error(tokenizer):
-    with pytest.raises(TokenizerError, match=r"question 'q': 'z,z,.* raise max_length"):
-        encode([example(context="El " + "z," * 200)], tokenizer)
+def test_a_word_longer_than_the_room_is_read_by_its_beginning(tokenizer):
+    context = "El río " + "z," * 200 + " nace en Cazorla ."
+    answer = context.index("Cazorla"), context.index("Cazorla") + 7
+    found = encode([Example("q", QUESTION, context, answers=(answer,))], tokenizer)
+    assert found.cut[0].startswith("the word 'z,z,")
+    assert (found.refused, found.notes["contexts with a word cut"]) == ({}, 1)
+    assert found.notes["answers in no window"] == 0
+    assert max(len(f.input_ids) for f in found.features) <= 64
+    units = {f.start + int(u) - 1 for f in found.features for u in f.unit if u > 0}
+    assert units == set(range(len(context.split())))
+
+
+@pytest.mark.parametrize("unit", ["token", "position"])
+def test_a_long_word_is_cut_whatever_a_unit_is(tokenizer, unit):
+    found = encode([example(context="El río " + "z," * 200 + " nace")], tokenizer, unit=unit)
+    assert list(found.cut) == [0]
+    assert max(len(f.input_ids) for f in found.features) <= 64
 
 
 @pytest.mark.parametrize("context", [None, "", " \n\u00a0"])
