@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Protocol
 
-_LEFT_OUT = ("pair", "warning")
+_LEFT_OUT = ("pair", "best", "warning")
 """Parts that the printed object has only where there is something to say."""
 
 
@@ -37,24 +37,27 @@ class Result(Protocol):
 class LabelResult:
     """The label of a text, or of a pair of texts.
 
+    label: None where the best one is less likely than was asked for; it is `best` then.
+
     Example: `LabelResult("0", "Me encantó.", "positivo", {"positivo": 0.98, "negativo": 0.02})`.
     """
 
     id: str
     text: str
-    label: str
+    label: str | None
     probabilities: Mapping[str, float]
     pair: str | None = None
+    best: str | None = None
     warning: str | None = None
 
     @property
     def probability(self) -> float:
-        """Probability of the label."""
-        return self.probabilities[self.label]
+        """Probability of the label, or of the best one."""
+        return self.probabilities[self.label or self.best or ""]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the printed object."""
-        return _in_order(self, "id", "text", "pair", "label", "probabilities")
+        return _in_order(self, "id", "text", "pair", "label", "best", "probabilities")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +81,17 @@ class LabelsResult:
 
 @dataclass(frozen=True, slots=True)
 class TextSpan:
-    """A labelled part of a text: `text` is what stands at [start, end)."""
+    """A labelled part of a text: `text` is what stands at [start, end).
+
+    label: None where it is less likely than was asked for; it is `best` then.
+    """
 
     start: int
     end: int
-    label: str
+    label: str | None
     text: str
     probability: float
+    best: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the printed object."""
@@ -109,15 +116,17 @@ class SpansResult:
 class AnswerResult:
     """The answer to a question, `context[start:end]`; "" where the context holds none.
 
+    answer: None where it is less likely than was asked for; it is `best` then.
     null_probability: that the context holds no answer.
     """
 
     id: str
-    answer: str
+    answer: str | None
     start: int
     end: int
     probability: float
     null_probability: float
+    best: str | None = None
     warning: str | None = None
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,26 +1,42 @@
 """A model folder as a function from texts to objects, for `destila.load` and `destila predict`.
 
+One rule holds wherever texts come from: every one has an answer, in its place. One that cannot be
+read is answered by an error and costs no other; what was cut of one is said in a warning.
+
 A folder of `destila export` is run without torch, any other with it. What is imported here is all
 that a new process waits for before its first answer: neither torch nor pydantic.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from destila import hub
-from destila.errors import require
+from destila.errors import DestilaError, require
+from destila.inference.answer_items import Answered, Manner, answer_items
 from destila.inference.exported import is_exported
+from destila.inference.items import Item, items_of
 from destila.inference.predictor import Predictor, RuntimePredictor
 from destila.model_folder import FolderInfo, read_folder
 from destila.results import Result
 from destila.tasks import task_of_folder
 
 TEXTS_AT_ONCE = 256
-"""Texts read before they are labelled: memory stays constant whatever the size of the input."""
+"""Texts that torch, or a single thread, is given at once."""
+
+_TEXTS_A_JOB = 8
+"""Texts that one of several threads takes at a time: few, so that none waits long for another."""
+
+_JOBS_AHEAD = 4
+"""Jobs for each thread that are begun before the first of them is answered."""
+
+_Job = list[tuple[int, Item]] | DestilaError
+"""Numbers and items, or the error that ended their source."""
 
 
 class Labeller:
@@ -35,33 +51,104 @@ class Labeller:
         path = hub.resolve(folder)
         self.predictor: Predictor
         if is_exported(path):
-            self.predictor = RuntimePredictor(path, threads=threads)
+            exported = RuntimePredictor(path, threads=threads)
+            self.predictor, info = exported, exported.info
         else:
-            self.predictor = _load_torch(read_folder(path))
+            info = read_folder(path)
+            self.predictor = _load_torch(info)
+
+        # What the texts of the training data were called.
+        names = info.extra.get("columns")
+        self.columns: dict[str, str] = {}
+        if isinstance(names, Mapping):
+            self.columns = {k: n for k, n in names.items() if isinstance(n, str) and k != "label"}
 
     @property
     def labels(self) -> tuple[str, ...]:
         """Label names in the order of the model's classes."""
         return self.predictor.labels
 
-    def answers(self, texts: Iterable[str | dict[str, Any]], *, first: int = 0) -> Iterator[Result]:
-        """Yield what the model says of each text, in order, read lazily.
+    def answers(
+        self,
+        texts: Iterable[Any],
+        *,
+        first: int = 0,
+        min_probability: float | None = None,
+        strict: bool = False,
+    ) -> Iterator[Result]:
+        """Yield one result per text, in order, read lazily.
 
         Args:
-            texts: strings, or dicts with `text` (or `words`) and optionally `id` and `pair`.
-            first: number of the first text, which its id and error messages go by.
-        """
-        source, task = iter(texts), self.predictor.task
-        number = first
-        while chunk := list(islice(source, TEXTS_AT_ONCE)):
-            # A faulty row is named by its number before any of its chunk is labelled.
-            rows = [{"text": item} if isinstance(item, str) else item for item in chunk]
-            examples = [task.read_row(row, i) for i, row in enumerate(rows, number)]
-            number += len(chunk)
+            texts: strings or objects.
+            first: number of the first text, its id where it has none.
+            min_probability: labels of a lower one are null; see `undecided`.
+            strict: stop at the first text that cannot be read.
 
-            predictions = self.predictor.predict(examples)
-            for example, prediction in zip(examples, predictions, strict=True):
-                yield task.to_result(example, prediction, self.labels)
+        Raises:
+            DataError: with `strict`, a text cannot be read.
+        """
+        manner = Manner(self.columns, min_probability, strict)
+        answered = self.label(items_of(texts, first=first), manner, first=first)
+        return (answer for _, answer in answered)
+
+    def label(self, items: Iterable[Item], manner: Manner, *, first: int = 0) -> Iterator[Answered]:
+        """Yield items with their answers, in order, read lazily.
+
+        Several threads of an exported model take a few texts at a time, each by calls of one
+        thread; answers are waited for in the order of the texts. A text alone has all threads.
+
+        Args:
+            items: what is asked.
+            manner: how it is answered.
+            first: number of the first item.
+        """
+        numbered = enumerate(items, first)
+        beginning = list(islice(numbered, 2))
+        callers = self.predictor.callers if len(beginning) > 1 else 1
+        numbered = chain(beginning, numbered)
+
+        if callers > 1:
+            yield from self._on_threads(_jobs(numbered, _TEXTS_A_JOB), callers, manner)
+            return
+        for job in _jobs(numbered, TEXTS_AT_ONCE):
+            yield from self._answer_job(job, manner)
+
+    def _on_threads(self, jobs: Iterable[_Job], callers: int, manner: Manner) -> Iterator[Answered]:
+        """Yield the answers of jobs that several threads work on, in order."""
+        pool = self.predictor.open_pool()
+        ahead: deque[Future[list[Answered]]] = deque()
+        for job in jobs:
+            ahead.append(pool.submit(self._answer_job, job, manner, beside=True))
+            if len(ahead) > _JOBS_AHEAD * callers:
+                yield from ahead.popleft().result()
+        while ahead:
+            yield from ahead.popleft().result()
+
+    def _answer_job(self, job: _Job, manner: Manner, *, beside: bool = False) -> list[Answered]:
+        """Answer the items of a job, or raise the error that ended their source."""
+        if isinstance(job, DestilaError):
+            raise job
+        return answer_items(self.predictor, job, manner, beside=beside)
+
+
+def _jobs(numbered: Iterator[tuple[int, Item]], size: int) -> Iterator[_Job]:
+    """Yield lists of up to `size` items, and last the error that ended the source, if one did.
+
+    So what stood before a damaged place is answered before the error is raised.
+    """
+    job: list[tuple[int, Item]] = []
+    try:
+        for each in numbered:
+            job.append(each)
+            if len(job) == size:
+                yield job
+                job = []
+    except DestilaError as error:
+        yield job
+        yield error
+        return
+    if job:
+        yield job
 
 
 def _load_torch(info: FolderInfo) -> Predictor:

@@ -8,6 +8,7 @@ in, and the same come out.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -24,7 +25,7 @@ from destila.inference.session import Feeds, Session, feeds, open_session
 from destila.model_folder import HEADS, FolderInfo, read_folder
 from destila.tasks import task_of_folder
 from destila.tokenizer import tokenizer as tokenizers
-from destila.types import Example, Features, Prediction, Task
+from destila.types import Encoded, Example, Features, Prediction, Task
 
 
 class Predictor(Protocol):
@@ -35,6 +36,27 @@ class Predictor(Protocol):
 
     def predict(self, examples: Sequence[Example]) -> Iterator[Prediction]:
         """Yield predictions in the order of the examples."""
+
+    def encode(self, examples: Sequence[Example]) -> Encoded:
+        """Return the windows of some examples; targets are not looked at."""
+
+    def decode(
+        self, examples: Sequence[Example], encoded: Encoded, *, beside: bool = False
+    ) -> list[Prediction]:
+        """Return the predictions of examples from their windows.
+
+        Args:
+            examples: what was encoded.
+            encoded: their windows.
+            beside: other threads call this too, so that this one keeps to itself.
+        """
+
+    @property
+    def callers(self) -> int:
+        """How many threads may call `decode` at once, and gain by it."""
+
+    def open_pool(self) -> ThreadPoolExecutor:
+        """Return the pool of those threads."""
 
 
 class RuntimePredictor:
@@ -58,8 +80,9 @@ class RuntimePredictor:
         self._head, self.labels = self.info.head()
         self.choice = choose_graph(self.info.path, candidate)
         # Never more than there are: spinning threads slow each other.
-        available = processors.available()
-        self.threads = threads or min(self.choice.threads or available, available)
+        available, most = processors.available(), max(2, os.cpu_count() or 1)
+        fastest = self.choice.threads or available
+        self.threads = min(threads, most) if threads else min(fastest, available)
 
         self.tokenizer = tokenizers.load_tokenizer(self.info.path)
         longest = self.info.extra.get("max_length")
@@ -80,9 +103,41 @@ class RuntimePredictor:
 
     def rows(self, examples: Sequence[Example]) -> list[Any]:
         """Return what the task decodes, one row per example; targets are not looked at."""
+        features = self.encode(examples).features
+        return self.task.join_windows(features, self.logits(features))
+
+    def encode(self, examples: Sequence[Example]) -> Encoded:
+        """Return the windows of some examples; targets are not looked at."""
         plain = [Example(e.id, e.text, e.pair, e.words) for e in examples]
-        encoded = self.task.encode(plain, self.tokenizer, self.labels, max_length=self.max_length)
-        return self.task.join_windows(encoded.features, self.logits(encoded.features))
+        return self.task.encode(plain, self.tokenizer, self.labels, max_length=self.max_length)
+
+    def decode(
+        self, examples: Sequence[Example], encoded: Encoded, *, beside: bool = False
+    ) -> list[Prediction]:
+        """Return the predictions of examples from their windows.
+
+        Args:
+            examples: what was encoded.
+            encoded: their windows.
+            beside: other threads call this too: the windows are read one after the other.
+        """
+        if beside:
+            inputs = [feeds(window.input_ids, window.type_ids) for window in encoded.features]
+            logits = [self._shared(each)[0] for each in inputs]
+        else:
+            logits = self.logits(encoded.features)
+        rows = self.task.join_windows(encoded.features, logits)
+        return self.task.decode(examples, rows, self.labels)
+
+    @property
+    def callers(self) -> int:
+        """As many threads as there are may decode at once."""
+        return self.threads
+
+    def open_pool(self) -> ThreadPoolExecutor:
+        """Return the pool of those threads, the graph that they share open."""
+        _ = self._shared  # opened before there are threads to open it twice
+        return self._pool
 
     def logits(self, features: Sequence[Features]) -> list[np.ndarray]:
         """Return float32 logits of every window, in order: [C], or [L, C]."""

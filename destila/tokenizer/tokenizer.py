@@ -218,13 +218,14 @@ class Tokenizer:
         """Encode the words that are new, and return all that are known."""
         if len(self._words) > _CACHE_WORDS:
             self._words = {}
-        new = [word for word in words if word not in self._words]
+        known = self._words  # another thread may begin a new one meanwhile
+        new = [word for word in words if word not in known]
         for word, pieces in self._encode(self._word_backend, new):
             if not len(pieces.ids):
                 unknown = np.array([self.unk_id], np.int32)
                 pieces = Pieces(unknown, np.array([[0, len(word)]], np.int32))
-            self._words[word] = pieces
-        return self._words
+            known[word] = pieces
+        return known
 
     def _encode(self, backend: Any, texts: Sequence[str]) -> Iterator[tuple[str, Pieces]]:
         """Yield each text with its tokens."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import nn
 
 from destila.tokenizer.tokenizer import Tokenizer
 from destila.training.batches import collate, to_device
-from destila.types import Example, Features, Prediction, Task, UnitLogits
+from destila.types import Encoded, Example, Features, Prediction, Task, UnitLogits
 
 
 @torch.no_grad()
@@ -76,6 +77,8 @@ def batches_by_length(
 class TorchPredictor:
     """A Predictor over a torch model and its tokenizer."""
 
+    callers = 1
+
     def __init__(
         self,
         model: nn.Module,
@@ -104,15 +107,33 @@ class TorchPredictor:
             part = examples[start : start + chunk]
             yield from self.task.decode(part, self.rows(part), self.labels)
 
+    def encode(self, examples: Sequence[Example]) -> Encoded:
+        """Return the windows of some examples."""
+        # without targets: prediction must not look at them, nor fail on a label it does not know
+        unlabelled = [Example(e.id, e.text, e.pair, e.words) for e in examples]
+        return self.task.encode(unlabelled, self.tokenizer, self.labels, max_length=self.max_length)
+
+    def decode(
+        self,
+        examples: Sequence[Example],
+        encoded: Encoded,
+        *,
+        beside: bool = False,  # noqa: ARG002
+    ) -> list[Prediction]:
+        """Return the predictions of examples from their windows; torch has threads of its own."""
+        logits = window_logits(self.model, encoded.features, pad_id=self.tokenizer.pad_id)
+        rows = self.task.join_windows(encoded.features, logits)
+        return self.task.decode(examples, rows, self.labels)
+
+    def open_pool(self) -> ThreadPoolExecutor:
+        """Return a thread for a caller; see `callers`."""
+        return ThreadPoolExecutor(1)
+
     def _window_logits(
         self, examples: Sequence[Example], progress: Callable[[int], None] | None
     ) -> tuple[Sequence[Features], list[np.ndarray]]:
         """Return the windows of some examples, and the logits of each."""
-        # without targets: prediction must not look at them, nor fail on a label it does not know
-        unlabelled = [Example(e.id, e.text, e.pair, e.words) for e in examples]
-        encoded = self.task.encode(
-            unlabelled, self.tokenizer, self.labels, max_length=self.max_length
-        )
+        encoded = self.encode(examples)
         logits = window_logits(
             self.model, encoded.features, pad_id=self.tokenizer.pad_id, progress=progress
         )

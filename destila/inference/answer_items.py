@@ -1,0 +1,129 @@
+"""Answer a few items: read each, ask a predictor about all at once, make one result of each.
+
+What is wrong with one costs that one: its result is a RefusedResult. What was cut, replaced or
+blank is said in `warning`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from destila.errors import DataError
+from destila.inference.items import Item, is_broken, rename_columns, whole_row
+from destila.inference.predictor import Predictor
+from destila.inference.undecided import leave_undecided
+from destila.results import RefusedResult, Result
+from destila.tasks.user_rows import name_of
+from destila.types import Example, Prediction, Task
+
+Answered = tuple[Item, Result]
+"""What was asked, and its answer."""
+
+_BLANK = "the text is blank"
+_BROKEN = "a broken character stands as U+FFFD"
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How texts are answered.
+
+    columns: names that a row may have for `text`, `pair` and `id`, those of the training data.
+    min_probability: labels of a lower one are null; None: all are given.
+    strict: raise what is wrong with a text.
+    """
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    min_probability: float | None = None
+    strict: bool = False
+
+
+@dataclass(slots=True)
+class _Draft:
+    """An answer in the making; error and prediction exclude each other."""
+
+    item: Item
+    name: str
+    example: Example | None = None
+    prediction: Prediction | None = None
+    error: str = ""
+    warnings: list[str] = field(default_factory=list)
+
+
+def answer_items(
+    predictor: Predictor,
+    numbered: Sequence[tuple[int, Item]],
+    manner: Manner,
+    *,
+    beside: bool = False,
+) -> list[Answered]:
+    """Return items with their answers, in order.
+
+    Args:
+        predictor: is asked about all that can be read.
+        numbered: items with their numbers, which name those without an `id`.
+        manner: how.
+        beside: other threads do the same, so that this one keeps to itself.
+
+    Raises:
+        DataError: `manner.strict`, and a text cannot be answered.
+    """
+    task = predictor.task
+    drafts = [_read(item, number, task, manner.columns) for number, item in numbered]
+
+    # All that can be read and is not blank goes to the model together.
+    asked = [draft for draft in drafts if draft.example and not draft.prediction]
+    examples = [draft.example for draft in asked if draft.example]
+    if examples:
+        encoded = predictor.encode(examples)
+        predictions = predictor.decode(examples, encoded, beside=beside)
+        for row, (draft, prediction) in enumerate(zip(asked, predictions, strict=True)):
+            draft.prediction, draft.error = prediction, encoded.refused.get(row, "")
+            if row in encoded.cut:
+                draft.warnings.append(encoded.cut[row])
+
+    return [(draft.item, _write(draft, task, predictor.labels, manner)) for draft in drafts]
+
+
+def _read(item: Item, number: int, task: Task, columns: Mapping[str, str]) -> _Draft:
+    """Read an item as an example of the task, or note why it cannot be."""
+    row = rename_columns(whole_row(item.row), columns)
+    draft = _Draft(item, name_of(row, number), error=item.fault)
+    if item.fault:
+        return draft
+
+    # A context of blanks has no answer, whatever the model would say of nothing.
+    try:
+        draft.example = task.read_row(row, number)
+    except DataError as error:
+        draft.error = str(error)
+        return draft
+    if _is_blank(draft.example, task):
+        draft.prediction = task.answer_blank()
+        draft.warnings.append(_BLANK)
+    if is_broken(row):
+        draft.warnings.append(_BROKEN)
+    return draft
+
+
+def _is_blank(example: Example, task: Task) -> bool:
+    """Return whether there is nothing to read; of a question, no context to find its answer in."""
+    text = (example.pair or "") if task.asks_questions else example.text + (example.pair or "")
+    return not text or text.isspace()
+
+
+def _write(draft: _Draft, task: Task, labels: Sequence[str], manner: Manner) -> Result:
+    """Make the result of an answer."""
+    if draft.error and manner.strict:
+        raise DataError(f"{draft.item.place}: {draft.error}")
+    if draft.error:
+        return RefusedResult(draft.name, f"{draft.item.place}: {draft.error}")
+
+    assert draft.example is not None
+    assert draft.prediction is not None
+    result = task.to_result(draft.example, draft.prediction, labels)
+    if manner.min_probability is not None:
+        result = leave_undecided(result, manner.min_probability)
+    if draft.warnings:
+        result = replace(result, warning="; ".join(draft.warnings))  # type: ignore[type-var]
+    return result
