@@ -10,7 +10,7 @@ that a new process waits for before its first answer: neither torch nor pydantic
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from itertools import chain, islice
 from pathlib import Path
