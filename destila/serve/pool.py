@@ -126,7 +126,8 @@ class WorkerPool:
                 continue  # its request has gone
             # A text that cannot be labelled fails its own job; the thread goes on with the next.
             try:
-                answers = labellers[job.model].answers([job.item], first=job.number)
+                model = labellers[job.model]
+                answers = model.answers([job.item], first=job.number, strict=True)
                 job.answer.set_result(next(answers).to_dict())
             except (DestilaError, ValueError) as error:
                 job.answer.set_exception(error)
