@@ -100,7 +100,7 @@ def time_passes(
     labellers = {number: Labeller(folder, threads=number) for number in (1, threads)}
     seconds: dict[int, list[float]] = {number: [] for number in labellers}
     answers = []
-    for number, labeller in labellers.items():  # caches and threads are warm afterwards
+    for labeller in labellers.values():  # caches and threads are warm afterwards
         answers.append(list(labeller.answers(rows)))
 
     for _ in range(passes):

@@ -10,14 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from destila.errors import DataError
-from destila.inference.items import Item, is_broken, rename_columns, whole_row
+from destila.inference.items import UserText, is_broken, rename_columns, whole_row
 from destila.inference.predictor import Predictor
 from destila.inference.undecided import leave_undecided
 from destila.results import RefusedResult, Result
-from destila.tasks.user_rows import name_of
+from destila.tasks.user_rows import row_name
 from destila.types import Example, Prediction, Task
 
-Answered = tuple[Item, Result]
+Answered = tuple[UserText, Result]
 """What was asked, and its answer."""
 
 _BLANK = "the text is blank"
@@ -42,7 +42,7 @@ class Manner:
 class _Draft:
     """An answer in the making; error and prediction exclude each other."""
 
-    item: Item
+    item: UserText
     name: str
     example: Example | None = None
     prediction: Prediction | None = None
@@ -52,7 +52,7 @@ class _Draft:
 
 def answer_items(
     predictor: Predictor,
-    numbered: Sequence[tuple[int, Item]],
+    numbered: Sequence[tuple[int, UserText]],
     manner: Manner,
     *,
     beside: bool = False,
@@ -85,10 +85,10 @@ def answer_items(
     return [(draft.item, _write(draft, task, predictor.labels, manner)) for draft in drafts]
 
 
-def _read(item: Item, number: int, task: Task, columns: Mapping[str, str]) -> _Draft:
+def _read(item: UserText, number: int, task: Task, columns: Mapping[str, str]) -> _Draft:
     """Read an item as an example of the task, or note why it cannot be."""
     row = rename_columns(whole_row(item.row), columns)
-    draft = _Draft(item, name_of(row, number), error=item.fault)
+    draft = _Draft(item, row_name(row, number), error=item.fault)
     if item.fault:
         return draft
 

@@ -11,7 +11,7 @@ BROKEN = "\ufffd"
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class UserText:
     """One thing to label.
 
     place: what messages call it, such as "new.csv, line 3".
@@ -26,7 +26,7 @@ class Item:
     cells: Mapping[str, Any] | None = None
 
 
-def items_of(values: Iterable[Any], *, first: int = 0) -> Iterator[Item]:
+def items_of(values: Iterable[Any], *, first: int = 0) -> Iterator[UserText]:
     """Make items of what a program gives: strings, or objects with `text` or the like.
 
     Args:
@@ -37,14 +37,14 @@ def items_of(values: Iterable[Any], *, first: int = 0) -> Iterator[Item]:
         yield make_item(value, f"text {number}")
 
 
-def make_item(value: Any, place: str) -> Item:
+def make_item(value: Any, place: str) -> UserText:
     """Make an item of a string or an object; of anything else, one with a fault."""
     if isinstance(value, str):
-        return Item(place, {"text": value})
+        return UserText(place, {"text": value})
     if isinstance(value, Mapping):
-        return Item(place, value)
+        return UserText(place, value)
     kind = "null" if value is None else type(value).__name__
-    return Item(place, {}, f"{kind} instead of a text or an object with one")
+    return UserText(place, {}, f"{kind} instead of a text or an object with one")
 
 
 def whole_text(text: str) -> str:

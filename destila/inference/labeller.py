@@ -20,7 +20,7 @@ from destila import hub
 from destila.errors import DestilaError, require
 from destila.inference.answer_items import Answered, Manner, answer_items
 from destila.inference.exported import is_exported
-from destila.inference.items import Item, items_of
+from destila.inference.items import UserText, items_of
 from destila.inference.predictor import Predictor, RuntimePredictor
 from destila.model_folder import FolderInfo, read_folder
 from destila.results import Result
@@ -35,7 +35,7 @@ _TEXTS_A_JOB = 8
 _JOBS_AHEAD = 4
 """Jobs for each thread that are begun before the first of them is answered."""
 
-_Job = list[tuple[int, Item]] | DestilaError
+_Job = list[tuple[int, UserText]] | DestilaError
 """Numbers and items, or the error that ended their source."""
 
 
@@ -91,7 +91,9 @@ class Labeller:
         answered = self.label(items_of(texts, first=first), manner, first=first)
         return (answer for _, answer in answered)
 
-    def label(self, items: Iterable[Item], manner: Manner, *, first: int = 0) -> Iterator[Answered]:
+    def label(
+        self, items: Iterable[UserText], manner: Manner, *, first: int = 0
+    ) -> Iterator[Answered]:
         """Yield items with their answers, in order, read lazily.
 
         Several threads of an exported model take a few texts at a time, each by calls of one
@@ -131,12 +133,12 @@ class Labeller:
         return answer_items(self.predictor, job, manner, beside=beside)
 
 
-def _jobs(numbered: Iterator[tuple[int, Item]], size: int) -> Iterator[_Job]:
+def _jobs(numbered: Iterator[tuple[int, UserText]], size: int) -> Iterator[_Job]:
     """Yield lists of up to `size` items, and last the error that ended the source, if one did.
 
     So what stood before a damaged place is answered before the error is raised.
     """
-    job: list[tuple[int, Item]] = []
+    job: list[tuple[int, UserText]] = []
     try:
         for each in numbered:
             job.append(each)

@@ -19,7 +19,7 @@ from destila.errors import ConfigError
 from destila.results import LabelResult
 from destila.tasks import metrics
 from destila.tasks.classes import CHUNK, best_classes, check_length, class_id, gold_loss
-from destila.tasks.user_rows import name_of, string_of
+from destila.tasks.user_rows import row_name, string_of
 from destila.tokenizer.pieces import Pieces
 from destila.tokenizer.tokenizer import Tokenizer
 from destila.types import (
@@ -86,7 +86,7 @@ class ClassifyTask(Task):
     def read_row(self, row: Mapping[str, Any], number: int) -> Example:
         """Read a user's row: `text`, and `pair` for the second text of a pair; raise DataError."""
         pair = string_of(row, "pair") if row.get("pair") is not None else None
-        return Example(name_of(row, number), string_of(row, "text"), pair)
+        return Example(row_name(row, number), string_of(row, "text"), pair)
 
     def encode(
         self,

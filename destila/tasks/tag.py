@@ -22,7 +22,7 @@ from destila.results import SpansResult, TextSpan
 from destila.tasks import metrics
 from destila.tasks.classes import CHUNK, best_classes, check_length, class_id, gold_loss
 from destila.tasks.units import Window, cut_units, plan
-from destila.tasks.user_rows import name_of, shown, string_of
+from destila.tasks.user_rows import row_name, shown, string_of
 from destila.tokenizer.pieces import Pieces
 from destila.tokenizer.split_words import split_words
 from destila.tokenizer.tokenizer import Tokenizer
@@ -74,7 +74,7 @@ class TagTask(Task):
 
     def read_row(self, row: Mapping[str, Any], number: int) -> Example:
         """Read a user's row: `words`, or a `text` whose words are split here; raise DataError."""
-        name = name_of(row, number)
+        name = row_name(row, number)
         if "words" not in row:
             text = string_of(row, "text")
             return Example(name, text, words=split_words(text))

@@ -15,7 +15,7 @@ _SHOWN = 80
 """Characters of a row that an error message repeats."""
 
 
-def name_of(row: Mapping[str, Any], number: int) -> str:
+def row_name(row: Mapping[str, Any], number: int) -> str:
     """Return the `id` of a user's row, its number where it has none."""
     name = row.get("id")
     return str(number if name is None else name)

@@ -65,7 +65,6 @@ def test_rows_of_frames_are_read_by_their_columns(model, library):
         ([TEXTS[0], None], "text 2 is missing, no text"),
         ([TEXTS[0], float("nan")], "text 2 is missing, no text"),
         ([3], "text 1 is 3, no text"),
-        ([{"texto": "a"}], "no string under 'text'"),
     ],
 )
 def test_what_is_no_text_is_named(model, data, says):

@@ -62,7 +62,7 @@ def unit_bounds(context: str) -> np.ndarray:
     return np.array([match.span() for match in _UNIT.finditer(context)], np.int32).reshape(-1, 2)
 
 
-def read_questions(
+def read_asked(
     examples: Sequence[Example], tokenizer: Tokenizer
 ) -> Iterator[tuple[int, Pieces, TokenizedContext]]:
     """Yield row, question and context of every example, tokenised in chunks."""

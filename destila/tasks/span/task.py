@@ -29,7 +29,7 @@ from destila.tasks.span.decoders import answer, context_tokens
 from destila.tasks.span.join_units import join_units
 from destila.tasks.span.options import SpanOptions
 from destila.tasks.span.windows import encode_span, place_answer, window_size
-from destila.tasks.user_rows import name_of, string_of
+from destila.tasks.user_rows import row_name, string_of
 from destila.tokenizer.tokenizer import Tokenizer
 from destila.types import (
     Answer,
@@ -117,7 +117,7 @@ class SpanTask(Task):
         """Read a user's row: `question` and `context`, or `text` and `pair`; raise DataError."""
         question = "text" if "text" in row and "question" not in row else "question"
         context = "pair" if "pair" in row else "context"
-        return Example(name_of(row, number), string_of(row, question), string_of(row, context))
+        return Example(row_name(row, number), string_of(row, question), string_of(row, context))
 
     def answer_blank(self) -> Answer:
         """Return that a context of blanks holds no answer."""

@@ -31,7 +31,7 @@ from destila.tasks.span.contexts import (
     TokenizedContext,
     fit_question,
     frame_of,
-    read_questions,
+    read_asked,
 )
 from destila.tasks.span.storage import Head, Writer
 from destila.tokenizer.pieces import Pieces
@@ -124,7 +124,7 @@ def encode_span(
     writer = Writer()
     cut: dict[int, str] = {}
     refused: dict[int, str] = {}
-    for row, question, context in read_questions(examples, tokenizer):
+    for row, question, context in read_asked(examples, tokenizer):
         # what no window holds is cut, and said
         fitted = fit_question(question, context, frame, examples[row])
         if fitted.cut:
@@ -150,7 +150,7 @@ def what_is_cut(
     """Yield of each question that no window holds whole what is cut, without making windows."""
     check_length(tokenizer, max_length)
     frame = frame_of(tokenizer, max_length)
-    for row, question, context in read_questions(examples, tokenizer):
+    for row, question, context in read_asked(examples, tokenizer):
         fitted = fit_question(question, context, frame, examples[row])
         if fitted.refused or fitted.cut:
             yield f"question '{examples[row].id}': {fitted.refused or fitted.cut}"
