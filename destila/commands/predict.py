@@ -1,22 +1,24 @@
-"""Label texts: one JSON object per text.
+"""Label texts: one JSON object per text, or a table of answers.
 
-`inference/label_texts.py` says how a text is given, and does the work.
+`inference/label_texts.py` says how a text is given, and does the work. Every text has an answer:
+one that cannot be read has an "error", one that was cut a "warning".
 """
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from destila.config import Options, opt
 from destila.errors import ConfigError
-from destila.files import stream_text
-from destila.inference.label_texts import label_into_file, label_texts
+from destila.inference.label_texts import Asked, label_into_file, label_texts
 from destila.progress import Progress, silent
 
 PANEL = "A finished model"
-RESUMES = "out"
+
+_PARTS = ("text", "pair", "id")
 
 
 class Config(Options):
@@ -24,15 +26,36 @@ class Config(Options):
 
     model: str = opt(..., "model folder")
     file: str | None = opt(
-        None, "texts: one per line, or JSONL; none or - = standard input", argument=True
+        None,
+        "texts: CSV, TSV, Excel, JSON lines, column file, or one per line; none or - = standard "
+        "input",
+        argument=True,
     )
     text: tuple[str, ...] = opt((), "a text to label, repeatable")
-    out: str | None = opt(None, "JSONL file to write; a run over a file that was killed goes on")
+    columns: tuple[str, ...] = opt(
+        (),
+        "columns of a table; none = those of the training data",
+        commas=True,
+        metavar="text=NAME,pair=NAME,id=NAME",
+    )
+    out: str | None = opt(
+        None,
+        "file to write: CSV or TSV (the input's columns and the answers), else JSON lines; a run "
+        "over a file that was killed goes on",
+    )
+    overwrite: bool = opt(False, "replace --out although another command wrote it")
     jsonl: bool | None = opt(
         None, "each line is one JSON object; none = by the file's ending, else by the first line"
     )
+    min_probability: float | None = opt(
+        None, "labels of a lower probability are null, the best one beside them", ge=0, le=1
+    )
+    strict: bool = opt(False, "stop at the first text that cannot be read")
     threads: int | None = opt(
-        None, "threads of an exported model; none = as many as this process may keep busy", ge=1
+        None,
+        "threads of an exported model, at most those of the machine; none = as many as this "
+        "process may keep busy",
+        ge=1,
     )
 
 
@@ -47,7 +70,7 @@ def run(
         lines: None: standard input.
 
     Raises:
-        ConfigError: both `file` and `text` are given, or `out` is the file of texts itself.
+        ConfigError: both `file` and `text` are given, or `out` cannot be written.
     """
     if config.text and config.file:
         raise ConfigError(f"give texts in {config.file} or with --text, not both")
@@ -56,19 +79,36 @@ def run(
     if config.text:
         lines = config.text
     elif lines is None:
-        lines = stream_text(sys.stdin.buffer, "standard input")
+        lines = io.TextIOWrapper(
+            sys.stdin.buffer, encoding="utf-8-sig", errors="replace", newline="\n"
+        )
 
     # "-" is standard input, as elsewhere on the command line.
-    source: dict[str, Any] = {
-        "file": None if config.file == "-" else config.file,
-        "lines": lines,
-        "jsonl": False if config.text else config.jsonl,  # an option is a text, whatever it holds
-        "threads": config.threads,
-    }
+    asked = Asked(
+        model=config.model,
+        file=None if config.file == "-" else config.file,
+        lines=lines,
+        jsonl=False if config.text else config.jsonl,  # an option is a text, whatever it holds
+        columns=_columns(config.columns),
+        threads=config.threads,
+        min_probability=config.min_probability,
+        strict=config.strict,
+    )
 
     # Without a file the answers go out one by one, as they come.
     if config.out is None:
-        return label_texts(config.model, **source)
+        return label_texts(asked)
+    return label_into_file(asked, config.out, overwrite=config.overwrite, progress=progress)
 
-    count = label_into_file(config.model, config.out, progress=progress, **source)
-    return {"out": config.out, "texts": count}
+
+def _columns(pairs: Iterable[str]) -> dict[str, str]:
+    """Return the columns of `text=NAME` and the like."""
+    columns = {}
+    for pair in pairs:
+        part, equals, name = pair.partition("=")
+        if part not in _PARTS or not equals or not name:
+            raise ConfigError(
+                f"--columns {pair}: write text=NAME, pair=NAME or id=NAME, with commas between"
+            )
+        columns[part] = name
+    return columns

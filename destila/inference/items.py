@@ -88,3 +88,11 @@ def rename_columns(row: Mapping[str, Any], columns: Mapping[str, str]) -> Mappin
     """
     present = {key: row[name] for key, name in columns.items() if name in row}
     return {**row, **present} if present else row
+
+
+def columns_of(extra: Mapping[str, Any]) -> dict[str, str]:
+    """Return what the texts of a model's training data were called, by its destila.json."""
+    names = extra.get("columns")
+    if not isinstance(names, Mapping):
+        return {}
+    return {key: name for key, name in names.items() if key != "label" and isinstance(name, str)}

@@ -1,128 +1,188 @@
 """Label a stream of texts, also into a file that a killed run goes on with.
 
-Input: plain text (one text per line; for classifiers, `text<TAB>pair` is a pair, for questions
-`question<TAB>context`), or JSONL with `text`, and optionally `id`, `pair` or, for taggers, `words`
-(a list of words that is joined by single spaces); questions have `question` and `context`, or
-`text` and `pair`. Files may be .gz or .zst. An `id` that is not given is the number of the text
-from 0; blank lines are left out and do not count.
+Input: whatever `user_texts.py` reads: plain text (one text per line; for classifiers,
+`text<TAB>pair` is a pair, for questions `question<TAB>context`), tables, or JSON lines with `text`,
+and optionally `id`, `pair` or, for taggers, `words` (a list of words that is joined by single
+spaces); questions have `question` and `context`, or `text` and `pair`. An `id` that is not given is
+the number of the text from 0. Every line has an answer, a blank one too.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterable, Iterator
-from itertools import chain, islice
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from destila import hub
 from destila.config import fingerprint
-from destila.errors import ConfigError
-from destila.files import open_text
+from destila.inference.answer_items import Answered, Manner
+from destila.inference.answer_place import AnswerPlace
+from destila.inference.answer_rows import (
+    JsonRows,
+    RowWriter,
+    TableRows,
+    delimiter_of,
+    is_answer_table,
+)
+from destila.inference.items import UserText
 from destila.inference.labeller import TEXTS_AT_ONCE, Labeller
 from destila.inference.resumable import Resumable, identity
-from destila.inference.user_texts import is_jsonl, is_object, read_texts
+from destila.inference.user_texts import count_lines, read_file, read_lines
 from destila.progress import Progress, silent
+from destila.results import RefusedResult
 from destila.version import __version__
 
 _log = logging.getLogger(__name__)
 
 
-def label_texts(
-    model: str | Path,
-    *,
-    file: str | None = None,
-    lines: Iterable[str] = (),
-    jsonl: bool | None = None,
-    threads: int | None = None,
-) -> Iterator[dict[str, Any]]:
-    """Return the predictions of a file, or of `lines`, in order and read lazily.
-
-    Args:
-        model: folder or hub name; opened before the first text is read.
-        file: file of texts; None: `lines` are read.
-        lines: texts where there is no file.
-        jsonl: whether a line is a JSON object; None: by the file's ending, of lines by the first.
-        threads: of an exported model; None: as many as this process may keep busy.
-    """
-    source = iter(lines) if file is None else open_text(file)
-    labeller = Labeller(model, threads=threads)  # a wrong model shows before anybody types a line
-    return _label_from(labeller, source, file=file, jsonl=jsonl)
-
-
-def label_into_file(
-    model: str | Path,
-    out: str | Path,
-    *,
-    file: str | None = None,
-    lines: Iterable[str] = (),
-    jsonl: bool | None = None,
-    threads: int | None = None,
-    progress: Progress = silent,
-) -> int:
-    """Write one JSON object per text to `out`, with constant memory, and return how many there are.
-
-    A run over a file that was killed goes on after its last complete line when it is started again,
-    if neither the file nor the model has changed since.
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What is to be labelled, and how.
 
     Args:
         model: folder or hub name.
-        out: JSONL file to write.
         file: of texts; None: `lines` are read.
         lines: texts where there is no file.
-        jsonl: whether a line is a JSON object; None: as in `label_texts`.
+        jsonl: whether a line is a JSON object; None: by the file's ending, of lines by the first.
+        columns: `text`, `pair` or `id` -> name of a column, before those of the training data.
         threads: of an exported model; None: as many as this process may keep busy.
+        min_probability: labels of a lower one are null.
+        strict: stop at the first text that cannot be read.
+    """
+
+    model: str | Path
+    file: str | None = None
+    lines: Iterable[str] = ()
+    jsonl: bool | None = None
+    columns: dict[str, str] = field(default_factory=dict)
+    threads: int | None = None
+    min_probability: float | None = None
+    strict: bool = False
+
+
+def label_texts(asked: Asked) -> Iterator[dict[str, Any]]:
+    """Return one JSON object per text, in order and read lazily; last, note what was not read."""
+    labeller = Labeller(asked.model, threads=asked.threads)  # before anybody types a line
+    tally = _Tally()
+    answered = tally.count(_label(labeller, asked))
+
+    def objects() -> Iterator[dict[str, Any]]:
+        for _, result in answered:
+            yield result.to_dict()
+        if note := tally.note():
+            _log.warning("%s", note)
+
+    return objects()
+
+
+def label_into_file(
+    asked: Asked, out: str, *, overwrite: bool = False, progress: Progress = silent
+) -> dict[str, Any]:
+    """Write one answer per text to `out`, with constant memory.
+
+    A run over a file that was killed goes on after its last complete row when it is started again,
+    if neither the file nor the model has changed since.
+
+    Args:
+        asked: what.
+        out: a CSV or TSV file by its ending, else JSON lines.
+        overwrite: replace a file that another command wrote.
         progress: told the number of texts after every chunk.
 
-    Raises:
-        ConfigError: `out` is the file of texts itself.
-    """
-    key, total, source = None, 0, iter(lines)
-    if file is not None:
-        if Path(out).exists() and Path(out).samefile(file):
-            raise ConfigError(f"--out {out} is the file of texts itself: give another name")
+    Returns:
+        out, texts, and how many of those labelled now have a `warning` or an `error`.
 
-        # Everything that a line of the output depends on, so that a changed input starts anew.
-        total = sum(1 for line in open_text(file) if line.strip())
-        source = open_text(file)
-        parts = sorted(path for path in hub.resolve(model).iterdir() if path.is_file())
+    Raises:
+        ConfigError: `out` is the file of texts itself or another file, or cannot be written.
+    """
+    source = "standard input" if asked.file is None else str(Path(asked.file).absolute())
+    place = AnswerPlace(out, [str(asked.model), source])
+    place.check(asked.file, overwrite=overwrite)
+    labeller = Labeller(asked.model, threads=asked.threads)  # before anything is written
+
+    # Everything that a row of the output depends on, so that a changed input starts anew.
+    key, total = None, 0
+    if asked.file is not None:
+        total = count_lines(asked.file)
+        parts = sorted(path for path in hub.resolve(asked.model).iterdir() if path.is_file())
+        settings = [asked.jsonl, asked.columns, asked.min_probability, Path(out).suffix]
         key = fingerprint(
-            __version__, {"jsonl": jsonl}, identity(file), [identity(path) for path in parts]
+            __version__, settings, identity(asked.file), [identity(path) for path in parts]
         )
 
-    labeller = Labeller(model, threads=threads)  # before anything is written
-    output = Resumable(out, key)
-    if output.done:
-        _log.info("%s: %d texts are labelled already, going on after them", out, output.done)
+    # What an earlier run has written stays; a header is a row and no text.
+    writer = _writer_of(out, asked, labeller)
+    with place.writing():
+        output = Resumable(out, key, quoted=is_answer_table(out))
+    done = max(0, output.done - writer.header)
+    if done:
+        _log.info("%s: %d texts are labelled already, going on after them", out, done)
 
-    def written() -> Iterator[str]:
-        objects = _label_from(labeller, source, file=file, jsonl=jsonl, skip=output.done)
-        for count, item in enumerate(objects, output.done + 1):
-            yield json.dumps(item, ensure_ascii=False)
-            if count % TEXTS_AT_ONCE == 0 or count == total:
-                progress("texts", count, total)
+    tally = _Tally()
+    answered = tally.count(_label(labeller, asked, skip=done))
+    rows = writer.rows(_told(answered, progress, done, total), header=not output.done)
+    with place.writing():
+        count = output.write(rows) - writer.header
+    place.remember()
+    if note := tally.note():
+        _log.warning("%s: %s", out, note)
+    return {"out": out, "texts": count, "warnings": tally.warnings, "errors": tally.errors}
 
-    return output.write(written())
+
+class _Tally:
+    """Counts what was not read as it stands."""
+
+    def __init__(self) -> None:
+        self.texts = self.warnings = self.errors = 0
+
+    def count(self, answered: Iterable[Answered]) -> Iterator[Answered]:
+        """Pass answers on."""
+        for each in answered:
+            self.texts += 1
+            self.errors += isinstance(each[1], RefusedResult)
+            self.warnings += each[1].warning is not None
+            yield each
+
+    def note(self) -> str:
+        """Say how many texts have a warning or an error; "" where none has."""
+        if not self.warnings + self.errors:
+            return ""
+        return (
+            f"{self.texts:,} texts: {self.errors:,} could not be read (see 'error' in their "
+            f"answers), {self.warnings:,} were cut, blank or broken (see 'warning')"
+        )
 
 
-def _label_from(
-    labeller: Labeller,
-    source: Iterator[str],
-    *,
-    file: str | None,
-    jsonl: bool | None,
-    skip: int = 0,
-) -> Iterator[dict[str, Any]]:
-    """Yield the predictions of all texts after the first `skip`."""
-    if jsonl is None and file is not None:
-        jsonl = is_jsonl(file)
-    elif jsonl is None:
-        first = list(islice(source, 1))  # without a file name, the first line tells
-        source, jsonl = chain(first, source), any(map(is_object, first))
+def _told(
+    answered: Iterable[Answered], progress: Progress, done: int, total: int
+) -> Iterator[Answered]:
+    """Pass answers on, and tell how many there are."""
+    for count, each in enumerate(answered, done + 1):
+        yield each
+        if count % TEXTS_AT_ONCE == 0 or count == total:
+            progress("texts", count, max(count, total) if total else 0)
 
-    # Texts that are labelled already are read, so that numbers stay, but not asked about.
-    pairs = labeller.predictor.task.has_pairs
-    texts = read_texts(source, jsonl=jsonl, where=file or "standard input", pairs=pairs)
-    answers = labeller.answers(islice(texts, skip, None), first=skip)
-    return (answer.to_dict() for answer in answers)
+
+def _writer_of(out: str, asked: Asked, labeller: Labeller) -> RowWriter:
+    """Return what writes rows, by the ending of their file."""
+    if not is_answer_table(out):
+        return JsonRows()
+    (sample,) = labeller.answers(
+        [labeller.predictor.task.sample_row], min_probability=asked.min_probability and 1.0
+    )
+    return TableRows(sample.to_dict(), delimiter_of(out, asked.file))
+
+
+def _label(labeller: Labeller, asked: Asked, *, skip: int = 0) -> Iterator[Answered]:
+    """Yield all items after the first `skip`, which are read but not asked about."""
+    task, columns = labeller.predictor.task, labeller.columns | asked.columns
+    items: Iterator[UserText]
+    if asked.file is None:
+        items = read_lines(asked.lines, task, jsonl=asked.jsonl, where="standard input")
+    else:
+        items = read_file(asked.file, task, columns, jsonl=asked.jsonl)
+    manner = Manner(columns, asked.min_probability, asked.strict)
+    return labeller.label(islice(items, skip, None), manner, first=skip)

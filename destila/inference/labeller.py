@@ -10,7 +10,7 @@ that a new process waits for before its first answer: neither torch nor pydantic
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from itertools import chain, islice
 from pathlib import Path
@@ -20,7 +20,7 @@ from destila import hub
 from destila.errors import DestilaError, require
 from destila.inference.answer_items import Answered, Manner, answer_items
 from destila.inference.exported import is_exported
-from destila.inference.items import UserText, items_of
+from destila.inference.items import UserText, columns_of, items_of
 from destila.inference.predictor import Predictor, RuntimePredictor
 from destila.model_folder import FolderInfo, read_folder
 from destila.results import Result
@@ -57,11 +57,7 @@ class Labeller:
             info = read_folder(path)
             self.predictor = _load_torch(info)
 
-        # What the texts of the training data were called.
-        names = info.extra.get("columns")
-        self.columns: dict[str, str] = {}
-        if isinstance(names, Mapping):
-            self.columns = {k: n for k, n in names.items() if isinstance(n, str) and k != "label"}
+        self.columns = columns_of(info.extra)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -104,10 +100,10 @@ class Labeller:
             manner: how it is answered.
             first: number of the first item.
         """
-        numbered = enumerate(items, first)
-        beginning = list(islice(numbered, 2))
+        source = enumerate(items, first)
+        beginning = list(islice(source, 2))
         callers = self.predictor.callers if len(beginning) > 1 else 1
-        numbered = chain(beginning, numbered)
+        numbered = chain(beginning, source)
 
         if callers > 1:
             yield from self._on_threads(_jobs(numbered, _TEXTS_A_JOB), callers, manner)

@@ -1,4 +1,4 @@
-"""A long file of lines, written so that a killed run goes on after its last complete line.
+"""A long file of rows, written so that a killed run goes on after its last complete row.
 
 While it grows it lies beside its place as `.NAME.part`, and `.NAME.part.json` says of what it is
 made; when either has changed, writing starts anew. Only a complete file is given its name.
@@ -12,44 +12,44 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from destila.files import write_text
-
-_BLOCK = 1 << 20
+from destila.reading.values import parse_json
 
 
 class Resumable:
-    """A file of lines that is being written.
+    """A file of rows that is being written.
 
     Args:
         path: where it will be.
-        key: names everything that its lines depend on; None: nothing is kept from an earlier run.
+        key: names everything that its rows depend on; None: nothing is kept from an earlier run.
+        quoted: a row may hold line ends between quotes, as those of CSV may.
 
     Attributes:
-        done: complete lines of an earlier run with the same key.
+        done: complete rows of an earlier run with the same key.
     """
 
-    def __init__(self, path: Path | str, key: str | None) -> None:
+    def __init__(self, path: Path | str, key: str | None, *, quoted: bool = False) -> None:
         self.path, self.key = Path(path), key
         self._part = self.path.with_name(f".{self.path.name}.part")
         self._marker = self.path.with_name(f".{self.path.name}.part.json")
-        self.done, self._end = 0, 0  # lines, and the byte behind the last of them
+        self.done, self._end = 0, 0  # rows, and the byte behind the last of them
         if key is not None and _key(self._marker) == key and self._part.is_file():
-            self.done, self._end = _complete_lines(self._part)
+            self.done, self._end = _complete_rows(self._part, quoted)
 
-    def write(self, lines: Iterable[str]) -> int:
-        """Write lines behind those of an earlier run, and give the file its name.
+    def write(self, rows: Iterable[str]) -> int:
+        """Write rows behind those of an earlier run, and give the file its name.
 
         Args:
-            lines: without line ends. When they fail half-way, what was written stays for the next
+            rows: without line ends. When they fail half-way, what was written stays for the next
                 run.
 
         Returns:
-            The number of lines, earlier ones included.
+            The number of rows, earlier ones included.
         """
         self._prepare()
         with self._part.open("a", encoding="utf-8", newline="") as file:
             count = self.done
-            for line in lines:
-                file.write(line + "\n")
+            for row in rows:
+                file.write(row + "\n")
                 count += 1
             file.flush()
             os.fsync(file.fileno())
@@ -60,7 +60,7 @@ class Resumable:
         return count
 
     def _prepare(self) -> None:
-        """Cut the file off behind its complete lines; without any, start anew."""
+        """Cut the file off behind its complete rows; without any, start anew."""
         if self.done:
             os.truncate(self._part, self._end)
             return
@@ -81,19 +81,21 @@ def identity(path: Path | str) -> list[str | int]:
 def _key(marker: Path) -> str | None:
     """Return the key in a marker; None where there is none, or it is damaged."""
     try:
-        content = json.loads(marker.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
+        content = parse_json(marker.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
         return None
     return content.get("key") if isinstance(content, dict) else None
 
 
-def _complete_lines(part: Path) -> tuple[int, int]:
-    """Return the number of complete lines of a file, and the byte behind the last of them."""
-    lines = end = position = 0
+def _complete_rows(part: Path, quoted: bool) -> tuple[int, int]:
+    """Return the number of complete rows of a file, and the byte behind the last of them."""
+    rows = end = position = 0
+    inside = False  # quotes
     with part.open("rb") as file:
-        while block := file.read(_BLOCK):
-            if breaks := block.count(b"\n"):
-                lines += breaks
-                end = position + block.rindex(b"\n") + 1
-            position += len(block)
-    return lines, end
+        for line in file:
+            position += len(line)
+            if quoted and line.count(b'"') % 2:
+                inside = not inside
+            if line.endswith(b"\n") and not inside:
+                rows, end = rows + 1, position
+    return rows, end

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -13,10 +13,10 @@ from typing import TypeVar
 import numpy as np
 
 from destila.errors import DataError
-from destila.files import open_text
-from destila.inference.user_texts import is_jsonl, read_texts
+from destila.inference.items import rename_columns, whole_row
+from destila.inference.user_texts import read_file
 from destila.tokenizer.split_words import split_words
-from destila.types import Example
+from destila.types import Example, Task
 
 _T = TypeVar("_T")
 
@@ -24,28 +24,36 @@ _READ = 5000
 """Lines of a text file that the timed ones are taken from."""
 
 
-def texts_of(path: str, *, pairs: bool) -> list[Example]:
+def texts_of(path: str, task: Task, columns: Mapping[str, str] | None = None) -> list[Example]:
     """Return the first texts of a file as `predict` reads it: without labels, with words.
+
+    Blank ones, and those that cannot be read, are left out.
 
     Args:
         path: of the file.
-        pairs: a tab parts text and pair, for tasks that read two.
+        task: what it is read for.
+        columns: key of a task -> name of the column, of the training data.
 
     Raises:
-        DataError: a row has no text.
+        DataError: no text is left.
     """
-    lines = open_text(path)
-    rows = islice(read_texts(lines, jsonl=is_jsonl(path), where=path, pairs=pairs), _READ)
+    examples, faults = [], []
+    for number, item in enumerate(islice(read_file(path, task, columns or {}), _READ)):
+        row = rename_columns(whole_row(item.row), columns or {})
+        try:
+            if item.fault:
+                raise DataError(item.fault)
+            example = task.read_row(row, number)
+        except DataError as error:
+            faults.append(f"{item.place}: {error}")
+            continue
+        if example.text.strip():
+            words = example.words or split_words(example.text)
+            examples.append(Example(example.id, example.text, example.pair, words))
 
-    # A question and its context are a text and its pair.
-    examples = []
-    for number, row in enumerate(rows):
-        fields = {"text": row} if isinstance(row, str) else row
-        text = fields.get("question", fields.get("text"))
-        pair = fields.get("context", fields.get("pair"))
-        if not isinstance(text, str):
-            raise DataError(f"{path}: text {number + 1} has no string under 'text'")
-        examples.append(Example(str(number), text, pair, split_words(text)))
+    if not examples:
+        why = faults[0] if faults else "every line is blank"
+        raise DataError(f"{path} has no text that can be read ({why}): give a file of texts")
     return examples
 
 

@@ -11,6 +11,7 @@ from destila.errors import ConfigError, DataError
 from destila.measuring import open_target, protocols, sample_texts
 from destila.models import heads, presets, store
 from destila.models.architecture import EncoderConfig
+from destila.tasks.tag import TASK
 
 QUICK = {"repeats": 2, "passes": 1, "warmup": 1, "threads": 1}
 
@@ -122,7 +123,7 @@ def test_several_models_are_compared_with_the_first(folder, tmp_path):
 def test_windows_too_short_for_the_specials_are_refused(folder):
     model = open_target.open_target(str(folder), task="tag", labels=3, threads=1)
     with pytest.raises(ConfigError, match="length = 2"):
-        protocols.fixed_length([model], sample_texts.texts_of(__file__, pairs=False), 2, 1)
+        protocols.fixed_length([model], sample_texts.texts_of(__file__, TASK), 2, 1)
 
 
 def test_a_model_is_opened_several_times_to_know_its_load_time(folder):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 
 import pytest
 
@@ -16,6 +17,7 @@ from destila.tasks.classify import ClassifyTask
 BIO = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
 POS = ("DET", "NOUN", "VERB")
 READ_ROW = ClassifyTask.read_row
+BLANK = "the text is blank"
 
 
 def of(model, lines=(), file=None):
@@ -96,7 +98,7 @@ def test_json_lines_keep_their_ids_and_order(untrained, tmp_path):
         {"id": 7, "text": "dos", "pair": "tres"},
         {"text": "cuatro"},
     ]
-    (tmp_path / "in.jsonl").write_text("\n".join(json.dumps(r) for r in rows) + "\n\n")
+    (tmp_path / "in.jsonl").write_text("\n".join(json.dumps(r) for r in rows) + "\n")
     said = of(untrained("classify", ("no", "sí")), file=tmp_path / "in.jsonl")
     assert [(o["id"], o["text"], o.get("pair")) for o in said] == [
         ("z", "uno", None), ("7", "dos", "tres"), ("2", "cuatro", None)
@@ -110,12 +112,13 @@ def test_given_words_are_the_units(untrained, tmp_path):
     assert [s["text"] for s in said["spans"]] == ["A Coruña", "es", "bonita."]
 
 
-def test_blank_lines_are_left_out_and_files_may_be_packed(untrained, tmp_path):
+def test_blank_lines_keep_their_place_and_files_may_be_packed(untrained, tmp_path):
     with gzip.open(tmp_path / "in.txt.gz", "wt", encoding="utf-8") as file:
         file.write("uno\n\n  \ndos\r\n")
-    assert [
-        o["text"] for o in of(untrained("classify", ("no", "sí")), file=tmp_path / "in.txt.gz")
-    ] == ["uno", "dos"]
+    said = of(untrained("classify", ("no", "sí")), file=tmp_path / "in.txt.gz")
+    assert [(o["id"], o["text"], o.get("warning")) for o in said] == [
+        ("0", "uno", None), ("1", "", BLANK), ("2", "  ", BLANK), ("3", "dos", None)
+    ]  # fmt: skip
 
 
 def test_many_texts_are_read_lazily_and_answered_in_order(untrained):
@@ -154,24 +157,74 @@ def test_the_same_from_python(untrained):
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        ('{"text": "uno"}\n{"text": "dos"\n', r"in\.jsonl, line 2: not a JSON object"),
-        ('{"text": "uno"}\n["dos"]\n', r"in\.jsonl, line 2: not a JSON object but list"),
-    ],
-)
-def test_a_faulty_row_is_named(untrained, tmp_path, content, said):
-    (tmp_path / "in.jsonl").write_text(content)
-    with pytest.raises(DataError, match=said):
-        of(untrained("classify", ("no", "sí")), file=tmp_path / "in.jsonl")
+BAD_LINES = [
+    ('{"text": "dos"', "not a JSON object"),
+    ('["dos"]', "not a JSON object but list"),
+    ('{"texto": "dos"}', "no string under 'text'"),
+    ('{"text": 7}', "no string under 'text'"),
+    ('{"text": "dos", "pair": 3}', "no string under 'pair'"),
+    ("[" * 100_000, "not a JSON object (nested"),
+    ('{"text": "dos", "n": ' + "9" * 5000 + "}", "not a JSON object"),
+]
+
+
+def test_a_faulty_row_costs_itself_alone(untrained, tmp_path):
+    lines = [line for bad, _ in BAD_LINES for line in ('{"text": "uno"}', bad)]
+    (tmp_path / "in.jsonl").write_text("\n".join(lines))
+    model = untrained("classify", ("no", "sí"))
+    answers = of(model, file=tmp_path / "in.jsonl")
+    assert [o["text"] for o in answers[::2]] == ["uno"] * len(BAD_LINES)
+    for number, (answer, (_, why)) in enumerate(zip(answers[1::2], BAD_LINES, strict=True)):
+        assert answer["id"] == str(2 * number + 1)
+        assert answer["error"].startswith(f"{tmp_path}/in.jsonl, line {2 * number + 2}: {why}")
+    with pytest.raises(DataError, match=r"in\.jsonl, line 2: not a JSON object"):
+        list(run(Config(model=str(model), file=str(tmp_path / "in.jsonl"), strict=True)))
+
+
+def test_half_a_character_is_replaced_and_said(untrained):
+    """From JSON, and of a command line whose bytes are no UTF-8."""
+    model = untrained("tag", POS)
+    for line in ('{"text": "\\ud83d hola"}', "\udcff hola"):
+        (said,) = of(model, [line])
+        assert said["text"] == "\ufffd hola"
+        assert said["warning"] == "a broken character stands as U+FFFD"
+    json.dumps(said, ensure_ascii=False).encode("utf-8")
+
+
+def test_a_byte_that_is_no_utf8_costs_itself_alone(untrained, tmp_path):
+    (tmp_path / "in.txt").write_bytes("año\n".encode() * 5 + b"a\xf1o\n" + "año\n".encode() * 5)
+    said = of(untrained("classify", ("no", "sí")), file=tmp_path / "in.txt")
+    assert [o["text"] for o in said] == ["año"] * 5 + ["a\ufffdo"] + ["año"] * 5
+    assert ["warning" in o for o in said] == [False] * 5 + [True] + [False] * 5
+
+
+def test_a_word_longer_than_the_window_costs_itself_alone(untrained):
+    word = "http://x.es/" + "a1b2c3" * 200
+    said = of(untrained("tag", POS), ["Ana vive aquí", f"mira {word} ya", "Luis vive allí"])
+    assert [len(o["spans"]) for o in said] == [3, 3, 3]
+    assert said[1]["spans"][1]["text"] == word
+    assert [o.get("warning", "")[:16] for o in said] == ["", "the word 'http:/", ""]
+
+
+def test_what_is_cut_of_a_long_text_is_said(untrained):
+    (said,) = of(untrained("classify", ("no", "sí")), ["El niño comió. " * 1000])
+    assert re.match(r"only the first \d+ of 15,000 characters were read", said["warning"])
+
+
+def test_labels_of_a_low_probability_are_undecided(untrained):
+    config = Config(model=str(untrained("classify", ("no", "sí"))), min_probability=1.0)
+    (said,) = run(config, lines=["hola"])
+    assert (said["label"], said["best"] in ("no", "sí")) == (None, True)
+    tags = Config(model=str(untrained("tag", POS)), min_probability=1.0)
+    (said,) = run(tags, lines=["hola"])
+    assert [(s["label"], s["best"] in POS) for s in said["spans"]] == [(None, True)]
 
 
 @pytest.mark.parametrize("words", [3, "una casa", ["una", 3], [""], [" "]])
 def test_words_must_be_a_list_of_words(untrained, tmp_path, words):
     (tmp_path / "in.jsonl").write_text(json.dumps({"words": words}))
     (said,) = of(untrained("tag", POS), file=tmp_path / "in.jsonl")
-    assert said["error"].startswith("text 1: `words` must be a list of words")
+    assert "in.jsonl, line 1: `words` must be a list of words" in said["error"]
 
 
 def test_a_sentence_of_no_words_has_no_spans(untrained, tmp_path):
@@ -196,7 +249,7 @@ def test_a_run_that_was_killed_goes_on_where_it_was(untrained, tmp_path, monkeyp
         tmp_path / "in.jsonl",
         tmp_path / "out.jsonl",
     )
-    file.write_text("".join(json.dumps({"text": f"texto {i}"}) + "\n\n" for i in range(30)))
+    file.write_text("".join(json.dumps({"text": f"texto {i}"}) + "\n" for i in range(30)))
     config = Config(model=str(model), file=str(file), out=str(out))
     seen = []
 

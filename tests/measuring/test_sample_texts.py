@@ -8,6 +8,8 @@ import pytest
 
 from destila.errors import DataError
 from destila.measuring.sample_texts import spread, text_file, texts_of
+from destila.tasks.classify import TASK as CLASSIFY
+from destila.tasks.tag import TASK as TAG
 from destila.types import Example
 
 
@@ -23,18 +25,26 @@ def test_a_spread_covers_the_whole_sequence():
 def test_texts_have_words_and_no_labels(tmp_path):
     path = tmp_path / "texts.txt"
     path.write_text("Ana vive aquí.\tSí.\n", encoding="utf-8")
-    (example,) = texts_of(str(path), pairs=True)
+    (example,) = texts_of(str(path), CLASSIFY)
     assert (example.text, example.pair, example.target) == ("Ana vive aquí.", "Sí.", None)
     assert len(example.words) == 4
-    (tagged,) = texts_of(str(path), pairs=False)
+    (tagged,) = texts_of(str(path), TAG)
     assert tagged.pair is None
 
 
-def test_a_row_without_text_is_named_by_its_number(tmp_path):
+def test_what_predict_reads_is_read(tmp_path):
+    """Words, columns of the training data, and around what cannot be read."""
     path = tmp_path / "texts.jsonl"
-    path.write_text('{"text": "Hola."}\n{"texto": "Hola."}\n', encoding="utf-8")
-    with pytest.raises(DataError, match="text 2 has no string"):
-        texts_of(str(path), pairs=False)
+    path.write_text('{"words": ["Hola", "."]}\n{"texto": "Hola."}\n\n{\n', encoding="utf-8")
+    assert [e.text for e in texts_of(str(path), TAG)] == ["Hola ."]
+    assert [e.text for e in texts_of(str(path), TAG, {"text": "texto"})] == ["Hola .", "Hola."]
+
+
+def test_a_file_without_any_text_is_refused(tmp_path):
+    path = tmp_path / "texts.txt"
+    path.write_text("\n  \n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"texts\.txt has no text .*every line is blank"):
+        texts_of(str(path), TAG)
 
 
 def test_a_text_file_is_there_only_inside_its_block():
