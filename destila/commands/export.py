@@ -14,7 +14,6 @@ from destila.config import Options, opt
 from destila.errors import ConfigError
 from destila.exporting.build import CandidateName, builder_of
 from destila.exporting.export_folder import ExportPlan, export_place, load_model, write_candidates
-from destila.inference.items import columns_of
 from destila.measuring.sample_texts import texts_of
 from destila.model_folder import read_folder
 from destila.models import store
@@ -78,10 +77,8 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
     loaded = study.load(source) if study else load_model(source)
 
     # Compared on the user's texts, else on dev; scales from the user's, else from training text.
-    own = []
-    if arguments.texts:
-        info = read_folder(source)
-        own = texts_of(arguments.texts, task_of_folder(info), columns_of(info.extra))
+    task = task_of_folder(read_folder(source))
+    own = texts_of(arguments.texts, task, source) if arguments.texts else []
     builder = builder_of(
         loaded,
         source,

@@ -7,7 +7,6 @@ papers did. The protocols are those of `measuring/protocols.py`.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import field_validator
@@ -15,12 +14,10 @@ from pydantic import field_validator
 from destila import cpu
 from destila.commands._cards import after_measuring
 from destila.config import Options, opt
-from destila.inference.items import columns_of
 from destila.measuring.measure_models import measure_models, plan_protocols
 from destila.measuring.measured_card import measured_card
 from destila.measuring.open_target import open_target, using_torch_threads
 from destila.measuring.sample_texts import spread, texts_of
-from destila.model_folder import read_folder
 from destila.records import record_to_json
 from destila.tasks import task_of
 from destila.types import Example
@@ -89,9 +86,7 @@ def run(arguments: Config) -> dict[str, Any]:
         # A preset has no texts of its own: then random ids are all there is.
         texts: list[Example] = []
         if arguments.texts is not None:
-            folder = Path(arguments.models[0])
-            columns = columns_of(read_folder(folder).extra) if folder.is_dir() else {}
-            texts = texts_of(arguments.texts, task_of(targets[0].head), columns)
+            texts = texts_of(arguments.texts, task_of(targets[0].head), arguments.models[0])
         examples = spread(texts, arguments.limit)
 
         # Which calls are timed: texts, fixed lengths, batches, sentences of CoNLL-2002.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -13,8 +13,9 @@ from typing import TypeVar
 import numpy as np
 
 from destila.errors import DataError
-from destila.inference.items import rename_columns, whole_row
+from destila.inference.items import columns_of, rename_columns, whole_row
 from destila.inference.user_texts import read_file
+from destila.model_folder import read_folder
 from destila.tokenizer.split_words import split_words
 from destila.types import Example, Task
 
@@ -24,7 +25,7 @@ _READ = 5000
 """Lines of a text file that the timed ones are taken from."""
 
 
-def texts_of(path: str, task: Task, columns: Mapping[str, str] | None = None) -> list[Example]:
+def texts_of(path: str, task: Task, model: str | Path = "") -> list[Example]:
     """Return the first texts of a file as `predict` reads it: without labels, with words.
 
     Blank ones, and those that cannot be read, are left out.
@@ -32,14 +33,16 @@ def texts_of(path: str, task: Task, columns: Mapping[str, str] | None = None) ->
     Args:
         path: of the file.
         task: what it is read for.
-        columns: key of a task -> name of the column, of the training data.
+        model: whose training data the columns of a table are called like, where it is a folder.
 
     Raises:
         DataError: no text is left.
     """
+    is_folder = bool(model) and Path(model).is_dir()
+    columns = columns_of(read_folder(model).extra) if is_folder else {}
     examples, faults = [], []
-    for number, item in enumerate(islice(read_file(path, task, columns or {}), _READ)):
-        row = rename_columns(whole_row(item.row), columns or {})
+    for number, item in enumerate(islice(read_file(path, task, columns), _READ)):
+        row = rename_columns(whole_row(item.row), columns)
         try:
             if item.fault:
                 raise DataError(item.fault)

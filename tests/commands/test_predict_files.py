@@ -40,7 +40,7 @@ def table(tmp_path):
     return path
 
 
-def test_a_table_is_read_by_the_columns_of_the_training_data(model, table):
+def test_a_table_is_read_by_the_columns_of_the_training(model, table):
     said = list(run(Config(model=model, file=str(table))))
     assert [(o["id"], o["text"]) for o in said] == [
         ("a1", "El niño; comió"), ("a2", ""), ("a3", "dos\nlíneas")
@@ -48,13 +48,13 @@ def test_a_table_is_read_by_the_columns_of_the_training_data(model, table):
     assert "warning" in said[1]
 
 
-def test_json_lines_may_have_the_columns_of_the_training_data(model, tmp_path):
+def test_json_lines_may_have_the_columns_of_the_training(model, tmp_path):
     (tmp_path / "x.jsonl").write_text('{"clave": 7, "Descripción": "uno"}\n', encoding="utf-8")
     (said,) = run(Config(model=model, file=str(tmp_path / "x.jsonl")))
     assert (said["id"], said["text"]) == ("7", "uno")
 
 
-def test_another_column_can_be_named_and_a_missing_one_is_an_error(model, tmp_path):
+def test_another_column_can_be_named(model, tmp_path):
     path = tmp_path / "x.csv"
     path.write_text("cuerpo,otra\nuno,dos\n")
     with pytest.raises(DataError, match=r"x\.csv: no column 'Descripción'.*--columns text=NAME"):
@@ -86,7 +86,7 @@ def test_a_table_of_answers_has_the_columns_of_the_input(model, table, tmp_path)
     assert {row["predicted_label"] for row in rows} <= set(LABELS)
 
 
-def test_a_killed_table_goes_on_behind_its_last_whole_row(model, table, tmp_path, monkeypatch):
+def test_a_killed_table_goes_on_behind_its_last_row(model, table, tmp_path, monkeypatch):
     """A cell of two lines is one row."""
     out, whole = tmp_path / "answers.csv", tmp_path / "whole.csv"
     run(Config(model=model, file=str(table), out=str(whole)))
@@ -140,7 +140,7 @@ def test_no_file_of_others_is_overwritten(model, tmp_path):
         run(config)
 
 
-def test_places_that_cannot_be_written_are_named_with_a_remedy(model, tmp_path, monkeypatch):
+def test_places_that_cannot_be_written_have_a_remedy(model, tmp_path, monkeypatch):
     (tmp_path / "in.txt").write_text("uno\n")
     (tmp_path / "file").write_text("")
 
@@ -162,7 +162,7 @@ def test_places_that_cannot_be_written_are_named_with_a_remedy(model, tmp_path, 
         assert not (tmp_path / "x.jsonl").exists()
 
 
-def test_questions_that_cannot_be_answered_cost_themselves_alone(untrained, tmp_path):
+def test_a_bad_question_costs_itself_alone(untrained, tmp_path):
     rows = [
         {"question": "¿Quién?", "context": "Ana vive en Lima."},
         {"question": "¿Quién es? " * 200, "context": "Ana vive en Lima."},

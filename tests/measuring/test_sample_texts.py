@@ -37,7 +37,9 @@ def test_what_predict_reads_is_read(tmp_path):
     path = tmp_path / "texts.jsonl"
     path.write_text('{"words": ["Hola", "."]}\n{"texto": "Hola."}\n\n{\n', encoding="utf-8")
     assert [e.text for e in texts_of(str(path), TAG)] == ["Hola ."]
-    assert [e.text for e in texts_of(str(path), TAG, {"text": "texto"})] == ["Hola .", "Hola."]
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "destila.json").write_text('{"columns": {"text": "texto"}}')
+    assert [e.text for e in texts_of(str(path), TAG, tmp_path)] == ["Hola .", "Hola."]
 
 
 def test_a_file_without_any_text_is_refused(tmp_path):
