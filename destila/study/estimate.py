@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 
@@ -14,7 +14,9 @@ from destila.study.planning.plans import HOW_TRAINED, TrainPlan, plan_teacher
 from destila.study.planning.recipe import StudentSpec
 from destila.study.planning.teachers import Teachers, needs_finetuning
 from destila.study.runs.training import finished, load_student
+from destila.terminal import in_duration
 from destila.training.loop import Evaluation, TrainData, fit
+from destila.types import Example
 
 log = logging.getLogger(__name__)
 
@@ -24,41 +26,79 @@ _STEPS = 3
 _FORWARD_SHARE = 1 / 3
 """A forward pass costs about a third of a training step (forward, and twice that backward)."""
 
+_PROTOCOLS = 2
+"""Every timed text is timed from the text on, and again by the model alone."""
+
 
 def log_estimate(study: Study, teachers: Teachers, plans: Sequence[TrainPlan]) -> dict[str, float]:
-    """Log the minutes of training that are still to do, and return them by run."""
-    # With nothing left to train there is nothing to say.
-    minutes = estimate_minutes(study, _still_to_train(study, teachers, plans))
+    """Log how long the study still takes, and return the minutes of each training, by its folder.
+
+    Labelling by the teacher, tests and times are counted too, as forward passes.
+    """
+    # With nothing left to train there is little to say.
+    todo = _still_to_train(study, teachers, plans)
+    speeds = _speeds(todo)
+    minutes = _training_minutes(study, todo, speeds)
     if minutes:
-        each = ", ".join(f"{name} {value:.1f}" for name, value in minutes.items())
-        total = sum(minutes.values())
-        log.info("estimate: %.0f minutes of training on this machine (%s)", total, each)
+        labelling = _labelling_minutes(study, todo, speeds)
+        tests = _test_minutes(study, todo, speeds)
+        each = [f"{name} {in_duration(60 * value)}" for name, value in minutes.items()]
+        each += [f"labelling by the teacher {in_duration(60 * labelling)}"] if labelling else []
+        each += [f"tests and times {in_duration(60 * tests)}"] if tests else []
+        total = in_duration(60 * (sum(minutes.values()) + labelling + tests))
+        log.info("estimate: %s for the whole study on this machine (%s)", total, ", ".join(each))
     return minutes
 
 
-def estimate_minutes(study: Study, plans: Sequence[TrainPlan]) -> dict[str, float]:
-    """Return the minutes of each training, by the name of its folder; one trial per distinct model.
-
-    A teacher that runs beside the student is counted by its size; how long a cache takes is logged
-    when it is filled.
-    """
-    # Words are the unit, since models with other tokenizers have other windows.
-    train_words, dev_words = _words(study, "train"), _words(study, "dev")
-    examples = len(study.dataset.splits["train"])
-    speeds: dict[str, float] = {}
-    minutes = {}
+def _speeds(plans: Sequence[TrainPlan]) -> dict[str, float]:
+    """Return the words that each training reads a second, by run; one trial per distinct model."""
+    trials: dict[str, float] = {}
+    speeds = {}
     for plan in plans:
         # Trainings that differ in their loss alone share a trial.
         model = plan.spec.model_dump_json(exclude=HOW_TRAINED)
-        if model not in speeds:
-            speeds[model] = _words_per_second(plan)
+        if model not in trials:
+            trials[model] = _words_per_second(plan)
+        speeds[plan.name] = trials[model]
+    return speeds
 
+
+def _training_minutes(
+    study: Study, plans: Sequence[TrainPlan], speeds: Mapping[str, float]
+) -> dict[str, float]:
+    """Return the minutes of each training; a teacher that runs beside it is counted by its size."""
+    # Words are the unit, since models with other tokenizers have other windows.
+    train_words, dev_words = _words(study, "train"), _words(study, "dev")
+    examples = len(study.dataset.splits["train"])
+    minutes = {}
+    for plan in plans:
         # Words of an epoch, in units of a training step.
         train = train_words * plan.size() / examples
         train *= 1 + _FORWARD_SHARE * _live_teacher_work(plan)
         dev = dev_words * plan.options.evaluations * _FORWARD_SHARE
-        minutes[plan.name] = (train + dev) * plan.options.epochs / speeds[model] / 60
+        minutes[plan.name] = (train + dev) * plan.options.epochs / speeds[plan.name] / 60
     return minutes
+
+
+def _labelling_minutes(
+    study: Study, plans: Sequence[TrainPlan], speeds: Mapping[str, float]
+) -> float:
+    """Return the minutes in which a teacher fills its cache: once for all students that it has."""
+    seconds = [
+        _words(study, "train") * _FORWARD_SHARE * _teacher_work(plan) / speeds[plan.name]
+        for plan in plans
+        if plan.teaching is not None
+    ]
+    return max(seconds, default=0.0) / 60
+
+
+def _test_minutes(study: Study, plans: Sequence[TrainPlan], speeds: Mapping[str, float]) -> float:
+    """Return the minutes of testing all models and timing them, one text after the other."""
+    test = study.dataset.splits.get("test", ())
+    options = study.recipe.measure
+    timed = _words_of(test[: options.texts]) * options.repeats * _PROTOCOLS
+    work = (_words_of(test) + timed) * _FORWARD_SHARE
+    return sum(work / speeds[plan.name] for plan in plans) / 60
 
 
 def _still_to_train(
@@ -86,13 +126,18 @@ def _live_teacher_work(plan: TrainPlan) -> float:
     Of several teachers that may teach the largest. By layers x hidden^2, which is what a short
     window costs; 0 without a live teacher, and where a shape is not written down.
     """
+    # Only a live teacher runs in every step.
+    teaching = plan.teaching
+    if teaching is None or teaching.options.states == "cache":
+        return 0.0
+    loss = build_loss(plan.terms, class_counts=plan.study.class_counts)
+    return _teacher_work(plan) if loss.needs_states else 0.0
+
+
+def _teacher_work(plan: TrainPlan) -> float:
+    """Return the work of a student's teacher as a multiple of its own; 0 where it is not known."""
     spec, teaching = plan.spec, plan.teaching
     if teaching is None or not isinstance(spec, StudentSpec):
-        return 0.0
-
-    # Only a live teacher runs in every step; filling a cache is not counted here.
-    loss = build_loss(plan.terms, class_counts=plan.study.class_counts)
-    if teaching.options.states == "cache" or not loss.needs_states:
         return 0.0
 
     # The student first, then its possible teachers.
@@ -104,7 +149,11 @@ def _live_teacher_work(plan: TrainPlan) -> float:
 
 def _words(study: Study, split: str) -> float:
     """Count the words between blanks of a split: a unit of work that needs no tokenizer."""
-    examples = study.dataset.splits[split]
+    return _words_of(study.dataset.splits[split])
+
+
+def _words_of(examples: Sequence[Example]) -> float:
+    """Count the words between blanks of examples."""
     return float(sum(len(e.text.split()) + len((e.pair or "").split()) for e in examples))
 
 

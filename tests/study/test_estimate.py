@@ -30,3 +30,18 @@ def test_the_estimate_counts_a_live_teacher(tiny, monkeypatch):
     beside = pytest.approx(alone * (1 + 8 / 3), rel=0.01)
     assert minutes(both, 'distil.states="live"') == beside
     assert minutes(both, 'distil.states="cache"') == alone
+
+
+def test_the_estimate_is_of_the_whole_study(tiny, monkeypatch, caplog):
+    """Training, what the teacher labels, tests and times: in words, and one total."""
+    monkeypatch.setattr(estimate, "_words_per_second", lambda *_: 100.0)
+    study = study_of(tiny(), *SHORT, "train.evaluations=0.01")
+    teachers = list_teachers(study)
+    with caplog.at_level("INFO", "destila"):
+        estimate.log_estimate(study, teachers, plan_students(study, teachers))
+    (line,) = [r.getMessage() for r in caplog.records if r.getMessage().startswith("estimate: ")]
+    assert "for the whole study" in line
+    assert "student-distilled-s0" in line
+    assert "labelling by the teacher" in line
+    assert "tests and times" in line
+    assert "1 minutes" not in line
