@@ -1,8 +1,9 @@
 """The command line: a command for each file of `commands/`, and the only place that prints.
 
 A command is one file with `Config` (its options: name, type, default, help), `run(config)`, a first
-line that is its help, `PANEL`, and where the plain card will not do, `show(result)`. Options are
-made from `Config` here, so none is declared twice. Only the command that is called is imported.
+line that is its help, `PANEL`, and where the plain card will not do, `show(result)` or
+`show(result, config)`; `terminal.py` says what a card is. Options are made from `Config` here, so
+none is declared twice. Only the command that is called is imported.
 `RESUMES = True` says that the same command goes on after it was stopped; the name of an option,
 that it does so with that option.
 
@@ -204,7 +205,7 @@ def _run(module: ModuleType, options: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         _print_json(result)
     elif result is not None:
-        _print_card(module.show(result) if hasattr(module, "show") else result)
+        _print_card(_card(module, result, config))
 
     # Some of the work failed, and the rest was worth showing.
     if isinstance(result, Mapping) and result.get("failed"):
@@ -296,6 +297,17 @@ def _print_error(error: BaseException) -> None:
         print(plain(message), file=sys.stderr)
     else:
         print(f"error: {plain(message)}", file=sys.stderr)
+
+
+def _card(module: ModuleType, result: Any, config: Any) -> Mapping[str, Any]:
+    """Return what a command shows of a result: by its `show`, which may look at its options."""
+    if not hasattr(module, "show"):
+        shown: Mapping[str, Any] = result
+    elif len(inspect.signature(module.show).parameters) > 1:
+        shown = module.show(result, config)
+    else:
+        shown = module.show(result)
+    return shown
 
 
 def _print_card(card: Mapping[str, Any]) -> None:

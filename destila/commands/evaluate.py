@@ -6,8 +6,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
+from destila.commands._cards import NEW_TEXT, command_line
 from destila.config import RecipeOptions, opt
 from destila.progress import Progress, silent
+from destila.report.words import score_name
 from destila.study.planning.data import load_study
 from destila.study.planning.recipe import TeacherSpec, read_recipe
 from destila.study.recording import evaluate_folder
@@ -35,7 +37,11 @@ def run(config: Config, progress: Progress = silent) -> dict[str, Any]:
     return asdict(evaluate_folder(study, spec, config.split, progress))
 
 
-def show(result: dict[str, Any]) -> dict[str, Any]:
+def show(result: dict[str, Any], config: Config) -> dict[str, Any]:
     """Return the scores as rows."""
-    rows = [{"score": name, "value": value} for name, value in result["scores"].items()]
-    return {"title": result["run"], "rows": rows}
+    rows = [{"score": score_name(name), "value": value} for name, value in result["scores"].items()]
+    following = command_line("predict", config.model, "--text", NEW_TEXT)
+    if result["conditions"]["backend"] == "torch":
+        following = command_line("export", config.model)
+    title = f"{result['run']}: {result['split']} of {result['dataset']}"
+    return {"title": title, "rows": rows, "next": following}

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from destila.commands._cards import command_line
 from destila.config import Options, opt
 from destila.progress import Progress, silent
 from destila.study.verify import verify_study
@@ -39,4 +40,7 @@ def show(result: dict[str, Any]) -> dict[str, Any]:
         for row in result["rows"]
     ]
     damaged = len(result["failed"])
-    return {"rows": rows, "lines": [f"{len(rows)} read, {damaged} damaged"]}
+    # What is damaged is made again by the study's own command.
+    again = ("run", f"{result['study']}/recipe.toml") if damaged else ("report", result["study"])
+    lines = [f"{len(rows)} read, {damaged} damaged"]
+    return {"rows": rows, "lines": lines, "next": command_line(*again)}

@@ -132,9 +132,11 @@ def test_every_command_works_or_names_its_extra(exported, tmp_path):  # noqa: F8
     }
     (tmp_path / "a.parquet").write_bytes(b"PAR1")
     (tmp_path / "b.parquet").write_bytes(b"PAR1")
-    assert {*works, *needs} <= {*plugins.names("commands")}
+    names = {*plugins.names("commands")}
+    assert {*works, *needs} <= names
     calls = [(name, one) for name, several in works.items() for one in several]
     calls += [(name, [*one, *more]) for name, one in needs.items() for more in ([], ["--json"])]
+    calls += [(name, ["--help"]) for name in sorted(names)]
     (tmp_path / "asked.json").write_text(json.dumps(calls))
 
     done = said(EVERY, str(tmp_path / "asked.json"))
