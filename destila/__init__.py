@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from destila.objects.finished_model import FinishedModel
-    from destila.study.intake.distil_data import FinishedStudy
+    from destila.objects.finished_study import FinishedStudy
     from destila.study.planning.recipe import Recipe
 
 __all__ = [
@@ -65,41 +65,48 @@ def load(folder: str | Path, *, threads: int | None = None) -> FinishedModel:
 
 
 def distil(
-    data: str | Path,
+    data: Any,
     *,
     teacher: str | Path | None = None,
     text: str | None = None,
     label: str | None = None,
     pair: str | None = None,
+    metric: str | None = None,
     out: str | Path = "runs",
+    name: str | None = None,
+    quiet: bool = False,
 ) -> FinishedStudy:
-    """Distil a student from a data file: `distil("reviews.csv", teacher="my-teacher").table`.
+    """Distil a student from labelled data: `distil("reviews.csv", teacher="my-teacher").table`.
 
     Args:
-        data: CSV, TSV, JSON, column, CoNLL-U or SQuAD file.
+        data: CSV, TSV, Excel, JSON, column, CoNLL-U or SQuAD file; or a list of dicts, a frame of
+            pandas or polars, a Dataset.
         teacher: folder or hub name; None: a teacher is trained from scratch.
         text: column of the text; None: it is detected.
         label: column of the label; None: it is detected.
         pair: column of the second text; None: it is detected.
+        metric: score that chooses models; None: the task's.
         out: folder of studies.
+        name: of the study; None: the file's, or one that depends on the rows.
+        quiet: no progress.
 
     Raises:
-        DataError: the file cannot be read as examples.
+        DataError: the data cannot be read as examples.
     """
-    from destila.study.intake.distil_data import distil_data
+    from destila.objects.finished_study import distil_data
 
-    columns = {"text": text, "label": label, "pair": pair}
-    chosen = {name: column for name, column in columns.items() if column is not None}
+    choices = {"text": text, "label": label, "pair": pair, "metric": metric, "name": name}
     source = None if teacher is None else str(teacher)
-    return distil_data(data, teacher=source, columns=chosen, out=out)
+    return distil_data(data, teacher=source, choices=choices, out=out, quiet=quiet)
 
 
-def run(recipe: Recipe | str | Path) -> FinishedStudy:
+def run(recipe: Recipe | str | Path, *, quiet: bool = False) -> FinishedStudy:
     """Run the study of a recipe, or of a recipe's file, and return its table and records."""
-    from destila.study.intake.distil_data import run_whole
+    from destila.objects.finished_study import run_whole
     from destila.study.planning.recipe import Recipe, read_recipe
 
-    return run_whole(recipe if isinstance(recipe, Recipe) else read_recipe(str(recipe)))
+    chosen = recipe if isinstance(recipe, Recipe) else read_recipe(str(recipe))
+    return run_whole(chosen, quiet=quiet)
 
 
 def export(model: str | Path, **options: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Progress: what long work calls, and the one bar per stage that the command line draws of it."""
+"""Progress: what long work calls, and the one bar per stage that is drawn of it."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ def silent(what: str, done: int, total: int) -> None:
 def bar(quiet: bool) -> Iterator[Progress]:
     """Yield what draws (what, done, total) as a bar; total 0: not known.
 
-    It draws nothing when `quiet`, or without a terminal.
+    It draws nothing when `quiet`, or without a terminal or a notebook.
     """
-    if quiet or not sys.stderr.isatty():
+    notebook = "ipykernel" in sys.modules
+    if quiet or not (notebook or sys.stderr.isatty()):
         yield silent
         return
 
@@ -37,7 +38,7 @@ def bar(quiet: bool) -> Iterator[Progress]:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with Drawing(*columns, console=Console(stderr=True), transient=True) as drawn:
+    with Drawing(*columns, console=Console(stderr=not notebook), transient=True) as drawn:
         task = drawn.add_task("")  # one bar, which every stage takes over
         yield lambda what, done, total: drawn.update(
             task, description=plain(what), completed=done, total=total or None

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from destila import hub
 from destila.inference.labeller import Labeller
 from destila.objects.text_rows import TextRow, is_one, text_rows
 from destila.results import Result
+
+if TYPE_CHECKING:
+    from destila.records import Record
 
 
 class FinishedModel:
@@ -21,14 +24,17 @@ class FinishedModel:
     Args:
         folder: model folder or hub name.
         threads: of an exported model; None: as many as this process may keep busy.
+        record: of its test, which its card tells; None: the card says that there is none.
 
     Attributes:
         folder: of the model.
         labeller: what answers.
     """
 
-    def __init__(self, folder: str | Path, *, threads: int | None = None) -> None:
-        self.folder = hub.resolve(folder)
+    def __init__(
+        self, folder: str | Path, *, threads: int | None = None, record: Record | None = None
+    ) -> None:
+        self.folder, self.record = hub.resolve(folder), record
         self.labeller = Labeller(self.folder, threads=threads)
 
     def __repr__(self) -> str:
@@ -87,3 +93,84 @@ class FinishedModel:
 
         # What has no length may have no end.
         return list(answers) if hasattr(texts, "__len__") else answers
+
+    def evaluate(
+        self,
+        data: Any,
+        *,
+        text: str | None = None,
+        label: str | None = None,
+        pair: str | None = None,
+    ) -> dict[str, float]:
+        """Score the model on labelled data that it has not seen.
+
+        Args:
+            data: a file, or rows: a list of dicts, a frame, a Dataset.
+            text: column of the text; None: it is detected.
+            label: column of the label; None: it is detected.
+            pair: column of the second text; None: it is detected.
+
+        Returns:
+            Every score of the task, ratios from 0 to 1.
+
+        Raises:
+            DataError: the data are for another task, or have a label that the model does not know.
+        """
+        from destila.objects.scoring import labelled_examples
+
+        named = {"text": text, "label": label, "pair": pair}
+        task = self.labeller.predictor.task
+        columns = {role: name for role, name in named.items() if name is not None}
+        examples = labelled_examples(data, columns, task.name)
+        predictions = list(self.labeller.predictor.predict(examples))
+        return task.score(examples, predictions, self.labels)
+
+    def export(self, out: str | Path | None = None, **options: Any) -> FinishedModel:
+        """Write the model as a folder that runs without torch, and open that.
+
+        Args:
+            out: folder to write; None: as `destila export` chooses it.
+            options: of `destila export`, such as `recipe` and `kinds`.
+
+        Raises:
+            ModelError: a proof fails; nothing is then left behind.
+        """
+        from destila.commands.export import Config, run
+        from destila.config import build_config
+
+        place = None if out is None else str(out)
+        given = {"model": str(self.folder), "out": place, **options}
+        return FinishedModel(run(build_config(Config, given, where="export"))["folder"])
+
+    def save(self, folder: str | Path) -> Path:
+        """Copy the model to a folder of its own, with a card; return the folder.
+
+        Raises:
+            ConfigError: the folder exists already or cannot be written.
+        """
+        from destila.study.budget import copy_folder
+
+        out = Path(folder)
+        copy_folder(self.folder, out, lambda copied: self._card(copied, out.name))
+        return out
+
+    def push(self, name: str, *, private: bool = True, token: str | None = None) -> str:
+        """Upload the model with its card to the Hugging Face hub; return its address.
+
+        Args:
+            name: `organisation/model`, made where it does not exist.
+            private: whether a repository that is made is yours alone.
+            token: of the hub; None: the one that `hf auth login` keeps.
+
+        Raises:
+            ModelError: the hub refuses it.
+        """
+        from destila.objects.upload import upload
+
+        return upload(self.folder, name, self._card, private=private, token=token)
+
+    def _card(self, folder: Path, title: str) -> str:
+        """Return the card of this model, in a folder that holds its files."""
+        from destila.report import card
+
+        return card.model_card(card.describe_folder(folder, title, self.record))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -196,7 +196,21 @@ def summary(picked: Picked, rows: Sequence[ReportRow], out: Path | None) -> list
 
 
 def copy_model(picked: Picked, source: Path, out: Path) -> None:
+    """Copy the folder of the model picked to `out` and add a model card.
+
+    Raises:
+        ConfigError: `out` exists already or cannot be written.
+    """
+    copy_folder(source, out, lambda copied: _card(copied, out.name, picked))
+
+
+def copy_folder(source: Path, out: Path, card_of: Callable[[Path], str]) -> None:
     """Copy a model folder to `out` and add a model card, whole or not at all.
+
+    Args:
+        source: the folder.
+        out: the folder to be.
+        card_of: writes the card of the copy, where it has none.
 
     Raises:
         ConfigError: `out` exists already or cannot be written.
@@ -210,7 +224,7 @@ def copy_model(picked: Picked, source: Path, out: Path) -> None:
         out.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(source, partial)
         if not (partial / card.CARD_FILE).exists():
-            write_text(partial / card.CARD_FILE, _card(partial, out.name, picked))
+            write_text(partial / card.CARD_FILE, card_of(partial))
         partial.rename(out)
     except (OSError, shutil.Error) as error:
         raise ConfigError(

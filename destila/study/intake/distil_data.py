@@ -1,54 +1,57 @@
-"""Run the study of a data file without a recipe on disk."""
+"""The recipe of data that come without one: a file, or rows that somebody holds in memory."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from destila import records
-from destila.progress import Progress, silent
-from destila.records import Record
-from destila.study.intake.detect import detect, recipe_for
-from destila.study.planning.data import load_study
+from destila.config import fingerprint
+from destila.errors import DataError
+from destila.files import write_text
+from destila.study.intake.detect import FileChoices, detect, recipe_for
 from destila.study.planning.recipe import Recipe
-from destila.study.run import run_study
 
 
-@dataclass(frozen=True, slots=True)
-class FinishedStudy:
-    """A study that has run: a row per model, every record, and the folder of its models."""
-
-    table: list[dict[str, Any]]
-    records: list[Record]
-    folder: Path
-
-
-def distil_data(
-    data: str | Path,
-    *,
-    teacher: str | None = None,
-    columns: dict[str, str],
-    out: str | Path = "runs",
-    progress: Progress = silent,
-) -> FinishedStudy:
-    """Distil a student from a data file, as `destila run DATA --teacher TEACHER` does.
+def recipe_of_file(
+    data: str | Path, choices: FileChoices, *, teacher: str | None = None, out: str | Path = "runs"
+) -> Recipe:
+    """Return the recipe of a data file, as `destila run DATA --teacher TEACHER` runs it.
 
     Args:
-        data: CSV, TSV, JSON, column, CoNLL-U or SQuAD file.
+        data: table, column, CoNLL-U or SQuAD file.
+        choices: what is said of it; the rest is detected.
         teacher: folder or hub name; None: a teacher is trained from scratch.
-        columns: options of the data set that replace what was detected, such as `text` or `label`.
         out: folder of studies.
-        progress: called with the name of a step, how much of it is done, and how much there is.
     """
-    # The file says most; what was given by hand wins.
-    recipe = recipe_for(detect(str(data)), Path(data), teacher)
-    changes = {"data": recipe.data | columns, "out": str(out)}
-    return run_whole(recipe.model_copy(update=changes), progress)
+    recipe = recipe_for(detect(str(data), choices), Path(data), teacher, choices)
+    return recipe.model_copy(update={"out": str(out)})
 
 
-def run_whole(recipe: Recipe, progress: Progress = silent) -> FinishedStudy:
-    """Run a study and return what it left: its table, its records and its folder."""
-    result = run_study(recipe, progress)
-    path = load_study(recipe).records_path
-    return FinishedStudy(result.get("rows", []), records.read_records(path), recipe.folder)
+def save_rows(rows: Iterable[Mapping[str, Any]], out: str | Path, name: str | None = None) -> Path:
+    """Write rows as the data file of a study, below its folder, and return the file.
+
+    Args:
+        rows: examples, column -> value.
+        out: folder of studies.
+        name: of the study; None: it is called by what the rows hold, so that other rows are
+            another study.
+
+    Raises:
+        DataError: there are no rows, or a value cannot be written.
+    """
+    try:
+        lines = [json.dumps(dict(row), ensure_ascii=False) + "\n" for row in rows]
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"a row is no object of texts and labels ({error}): give dicts, or a frame with a "
+            "column of texts and one of labels"
+        ) from error
+    if not lines:
+        raise DataError("there are no rows: give at least ten labelled texts")
+
+    text = "".join(lines)
+    path = Path(out) / (name or f"rows-{fingerprint(text)[:8]}") / "data.jsonl"
+    write_text(path, text)
+    return path

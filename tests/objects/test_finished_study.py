@@ -1,0 +1,138 @@
+"""The whole job from Python: data in, a table, a model within a budget, and what becomes of it."""
+
+from __future__ import annotations
+
+import pytest
+
+import destila
+from destila.errors import ConfigError, DataError, ModelError
+from destila.objects.finished_study import FinishedStudy, StudyTable
+from destila.objects.study_chart import study_chart
+from destila.records import append_record
+from tests.fixtures.toy_records import toy_record
+
+LABELS = ("no", "sí")
+ROWS = [{"texto": f"Hola {n}", "clase": LABELS[n % 2]} for n in range(8)]
+
+
+@pytest.fixture
+def study(tmp_path, untrained):
+    """A study of one student, as its records and its folder have it."""
+    record = toy_record("distilled", 3)
+    folder = tmp_path / "runs" / "toy"
+    untrained("classify", LABELS, "runs/toy/students/distilled/best")
+    append_record(folder / "record.jsonl", record)
+    return FinishedStudy("toy", StudyTable([record]), (record,), folder)
+
+
+def test_a_table_is_read_as_rows_as_text_and_in_a_notebook(study):
+    """Names are escaped; the chart is in the page itself."""
+    (row,) = study.table
+    assert (row["role"], row["score"], len(study.table)) == ("distilled", 0.75, 1)
+    assert str(study.table).splitlines()[1].split() == [
+        "tiny",
+        "distilled",
+        "75.0",
+        "0.00",
+        "–",
+        "–",
+    ]
+    html = study.table._repr_html_()
+    assert "<td>75.0</td>" in html
+    assert html.count("<svg") == 1
+    assert "http:" not in html.replace("http://www.w3.org", "")
+    assert study_chart([]) == ""
+
+
+def test_a_model_is_picked_saved_and_scored(study, tmp_path):
+    """The copy has a card with the score, answers alike, and is never written over."""
+    model = study.pick(max_mb=1)
+    saved = model.save(tmp_path / "mine")
+    assert "75.0" in (saved / "README.md").read_text(encoding="utf-8")
+    copy = destila.load(saved)
+    assert copy.predict("Hola") == model.predict("Hola")
+    with pytest.raises(ConfigError, match="exists already"):
+        model.save(saved)
+    with pytest.raises(ConfigError, match="nearest is"):
+        study.pick(min_score=0.9)
+
+    right = [answer.label for answer in model.predict([row["texto"] for row in ROWS])]
+    scores = model.evaluate(ROWS, text="texto", label="clase")
+    assert scores["accuracy"] == sum(r["clase"] == a for r, a in zip(ROWS, right, strict=True)) / 8
+    tags = tmp_path / "tags.conll"
+    tags.write_text("Ana B-PER\nvive O\n\n" * 3, encoding="utf-8")
+    with pytest.raises(DataError, match="for 'classify'"):
+        model.evaluate(tags)
+
+
+class Hub:
+    """What huggingface_hub has, on this machine alone."""
+
+    files: dict[str, dict[str, str]]
+
+    def __init__(self, token=None):
+        self.token = token
+
+    def create_repo(self, name, *, private, exist_ok):
+        if name == "taken/name":
+            raise OSError("403 Forbidden")
+        self.files[name] = {}
+        return f"https://hub.example/{name}"
+
+    def create_commit(self, name, operations, *, commit_message):
+        for operation in operations:
+            with operation.as_file() as file:
+                self.files[name][operation.path_in_repo] = file.read().decode("utf-8", "replace")
+
+
+def test_a_model_is_pushed_with_its_card(study, monkeypatch):
+    """Whole and in one commit; a refusal is one clear error."""
+    import huggingface_hub
+
+    Hub.files = {}
+    monkeypatch.setattr(huggingface_hub, "HfApi", Hub)
+    model = study.pick()
+    assert model.push("org/mine") == "https://hub.example/org/mine"
+    files = Hub.files["org/mine"]
+    assert {"config.json", "model.safetensors", "README.md"} <= set(files)
+    assert files["README.md"].startswith("---\nlanguage: es")
+    assert not (model.folder / "README.md").exists()
+    with pytest.raises(ModelError, match=r"does not take .* as 'taken/name'.*403 Forbidden"):
+        model.push("taken/name")
+
+
+def test_a_model_is_exported_and_opened(study, tmp_path):
+    model = study.pick()
+    exported = model.export(tmp_path / "out", kinds=("fp32",))
+    assert exported.folder == tmp_path / "out"
+    assert exported.predict("Hola").label == model.predict("Hola").label
+
+
+@pytest.mark.parametrize("kind", ["list", "pandas", "polars", "datasets"])
+def test_rows_become_a_file_of_the_study(kind, tmp_path, monkeypatch):
+    """Equal rows are the same study, whatever holds them; the options go into its recipe."""
+    recipes = []
+    monkeypatch.setattr(
+        "destila.objects.finished_study.run_whole", lambda r, quiet: recipes.append(r)
+    )
+    rows = [{"texto": f"Hola {n}", "clase": LABELS[n % 2]} for n in range(200)]
+    if kind == "list":
+        data = rows
+    else:
+        library = pytest.importorskip(kind)
+        made = library.Dataset.from_list if kind == "datasets" else library.DataFrame
+        data = made(rows)
+    destila.distil(data, text="texto", label="clase", out=tmp_path, quiet=True)
+    (recipe,) = recipes
+    assert recipe.name.startswith("rows-")
+    assert (recipe.data["text"], recipe.data["label"]) == ("texto", "clase")
+    lines = (tmp_path / recipe.name / "data.jsonl").read_text(encoding="utf-8").splitlines()
+    assert lines[0] == '{"texto": "Hola 0", "clase": "no"}'
+    assert len(lines) == 200
+
+
+@pytest.mark.parametrize(("rows", "says"), [([], "no rows"), ([3], "no object of texts")])
+def test_rows_that_are_none_are_refused(rows, says, tmp_path):
+    with pytest.raises(DataError, match=says):
+        destila.distil(rows, out=tmp_path, quiet=True)
+    assert list(tmp_path.iterdir()) == []
