@@ -18,7 +18,6 @@ WORDS = {"cine": ("película", "actriz", "guion"), "viaje": ("vuelo", "hotel", "
 def reviews(tmp_path, monkeypatch, tiny, fast_testing):
     """A file of 40 short texts with two labels; `tiny` sends caches to the test's folder."""
     del tiny, fast_testing
-    monkeypatch.setattr("destila.training.loop._COLLAPSED_AFTER", 100)  # the teacher knows nothing
     monkeypatch.chdir(tmp_path)
     draw = random.Random(1)
     rows = [

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from destila.records import Record
-from destila.report.figure import Dot, scatter
+from destila.report.drawing.figure import Dot, scatter
 from destila.report.rows import group_rows
-from destila.report.tradeoff import axes
+from destila.report.drawing.tradeoff import axes
 from destila.report.words import role_name, score_name
 
 _STYLE = """<style>

@@ -114,7 +114,7 @@ def _half_width(by_item: np.ndarray, sides: Sequence[np.ndarray]) -> float:
     # Each part has its own quantile: items are many, seeds few (Welch, where both sides have some).
     of_seeds = sum(spread.seeds for spread in spreads)
     share = of_seeds / total
-    quantile = student_quantile(_MANY) ** (1 - share)
+    quantile: float = student_quantile(_MANY) ** (1 - share)
     if share > 0:
         unsure = sum(spread.seeds**2 / spread.freedom for spread in spreads)
         quantile *= student_quantile(of_seeds**2 / unsure) ** share
@@ -173,4 +173,5 @@ def _pseudo_values(counts: np.ndarray, main: str) -> np.ndarray:
     items = counts.shape[1]
     whole = counts.sum(axis=1, keepdims=True)  # [S, 1, K]
     without = scores_of_items(main, whole - counts)  # [S, N]
-    return items * scores_of_items(main, whole) - (items - 1) * without
+    values: np.ndarray = items * scores_of_items(main, whole) - (items - 1) * without
+    return values
