@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from destila.records import Record
 from destila.report.drawing.figure import Dot, scatter
-from destila.report.rows import group_rows
 from destila.report.drawing.tradeoff import axes
+from destila.report.rows import group_rows
 from destila.report.words import role_name, score_name
 
 _STYLE = """<style>

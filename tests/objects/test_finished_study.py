@@ -60,7 +60,8 @@ def test_a_model_is_picked_saved_and_scored(study, tmp_path):
     scores = model.evaluate(ROWS, text="texto", label="clase")
     assert scores["accuracy"] == sum(r["clase"] == a for r, a in zip(ROWS, right, strict=True)) / 8
     tags = tmp_path / "tags.conll"
-    tags.write_text("Ana B-PER\nvive O\n\n" * 3, encoding="utf-8")
+    names = ("Ana", "Luis", "Inés", "Begoña")
+    tags.write_text("".join(f"{n} B-PER\nvive O\n\n" for n in names), encoding="utf-8")
     with pytest.raises(DataError, match="for 'classify'"):
         model.evaluate(tags)
 
