@@ -1,4 +1,8 @@
-"""Score and measure a model folder on a recipe's test or dev split."""
+"""Score and measure a finished model: on a newly labelled file, or on a split of a recipe.
+
+`destila evaluate MODEL new.csv` reads the file as the model's own data were read;
+`destila evaluate RECIPE --model MODEL` scores the recipe's test or dev split.
+"""
 
 from __future__ import annotations
 
@@ -8,40 +12,74 @@ from typing import Any, Literal
 
 from destila.commands._cards import NEW_TEXT, command_line
 from destila.config import RecipeOptions, opt
+from destila.errors import ConfigError
 from destila.progress import Progress, silent
 from destila.report.words import score_name
+from destila.study.intake.labelled_file import study_of_file
 from destila.study.planning.data import load_study
-from destila.study.planning.recipe import TeacherSpec, read_recipe
+from destila.study.planning.recipe import read_recipe
 from destila.study.recording import evaluate_folder
 
-PANEL = "A study"
+PANEL = "A finished model"
 
 
 class Config(RecipeOptions):
-    """Which model, on which split."""
+    """Which model, on which examples."""
 
-    model: str = opt(
-        ..., "model folder or hub name with a head for the recipe's labels", flag="--model"
+    recipe: str = opt(..., "model folder, before a labelled file; or a recipe (TOML)")
+    file: str | None = opt(
+        None, "labelled file, of any kind that `init` reads; all of it is scored", argument=True
     )
-    split: Literal["test", "dev"] = opt("test", "split to score; keep test for the final number")
+    model: str | None = opt(
+        None, "with a recipe: model folder or hub name with a head for the recipe's labels"
+    )
+    split: Literal["test", "dev"] = opt(
+        "test", "with a recipe: split to score; keep test for the final number"
+    )
+    out: str | None = opt(
+        None, "folder for predictions.jsonl and wrong.jsonl, the worst mistakes; none = not written"
+    )
 
 
 def run(config: Config, progress: Progress = silent) -> dict[str, Any]:
-    """Return the Record as a dict; nothing is added to the study's records."""
-    # Only the split that is scored has to be there.
-    recipe = read_recipe(config.recipe, config.set)
-    study = load_study(recipe, needs=(config.split,))
+    """Return the Record as a dict; nothing is added to any study's records.
 
-    # Any finished model is read like a teacher: by its folder alone.
-    spec = TeacherSpec(model=config.model, name=Path(config.model).name)
-    return asdict(evaluate_folder(study, spec, config.split, progress))
+    Raises:
+        ConfigError: neither a model with a file nor a recipe with a model was given.
+        DataError: the data cannot be read, or have other labels than the model.
+    """
+    out = Path(config.out) if config.out else None
+    if config.file is not None:
+        if config.recipe.endswith(".toml") or config.model is not None or config.set:
+            raise ConfigError("a file goes with a model alone: destila evaluate MODEL FILE")
+        study = study_of_file(config.recipe, config.file)
+        return asdict(evaluate_folder(study, config.recipe, "test", out, progress))
+
+    if config.model is None:
+        raise ConfigError(
+            "what is to be scored? destila evaluate MODEL FILE, or destila evaluate RECIPE --model "
+            "MODEL"
+        )
+    # Only the split that is scored has to be there.
+    study = load_study(read_recipe(config.recipe, config.set), needs=(config.split,))
+    return asdict(evaluate_folder(study, config.model, config.split, out, progress))
 
 
 def show(result: dict[str, Any], config: Config) -> dict[str, Any]:
-    """Return the scores as rows."""
-    rows = [{"score": score_name(name), "value": value} for name, value in result["scores"].items()]
-    following = command_line("predict", config.model, "--text", NEW_TEXT)
+    """Return the scores as rows, the main one first, and those of each label."""
+    names = sorted(result["scores"], key=lambda name: name != result["main"])
+    rows = [{"score": score_name(name), "value": result["scores"][name]} for name in names]
+    labels = result["details"].get("per_label", {})
+    sections = [{"title": "labels", "rows": [{"label": k, **v} for k, v in labels.items()]}]
+
+    # What runs with torch is exported next; an export is at its end.
+    model = config.model or config.recipe
+    following = command_line("predict", model, "--text", NEW_TEXT)
     if result["conditions"]["backend"] == "torch":
-        following = command_line("export", config.model)
-    title = f"{result['run']}: {result['split']} of {result['dataset']}"
-    return {"title": title, "rows": rows, "next": following}
+        following = command_line("export", model)
+    return {
+        "title": f"{result['run']}: {result['split']} of {result['dataset']}",
+        "rows": rows,
+        "sections": sections if labels else [],
+        "next": following,
+    }

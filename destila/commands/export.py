@@ -1,7 +1,7 @@
 """Write a model as a folder that runs without torch: int8, proven against it, or refused.
 
-With a recipe the dev score is computed again, and the exported model is tested and recorded beside
-the other models of the study. `exporting/export_folder.py` says what the folder holds.
+A model of a study finds its recipe there; of any other, give it. With a recipe the dev score is
+computed again, and the exported model is tested and recorded beside the others of the study.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from destila.measuring.sample_texts import texts_of
 from destila.model_folder import read_folder
 from destila.models import store
 from destila.progress import Progress, silent
-from destila.study.export_study import ExportStudy, write_card
+from destila.study.export_study import export_study, write_card
 from destila.tasks import task_of_folder
 
 PANEL = "A finished model"
@@ -44,7 +44,8 @@ class Config(Options):
     seconds: float = opt(10.0, "that --runtime auto takes", gt=0)
     recipe: str | None = opt(
         None,
-        "recipe: its dev split is scored, its test split recorded, its training text calibrates",
+        "recipe: its dev split is scored, its test split recorded, its training text calibrates; "
+        "none = that of the model's study, if it lies in one",
     )
     set: tuple[str, ...] = opt(
         (), "override a key of the recipe: --set train.lr=1e-4", metavar="KEY=VALUE"
@@ -62,18 +63,17 @@ class Config(Options):
 
 
 def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
-    """Return what export.json holds, with `folder`, and `record` where a recipe was given.
+    """Return what export.json holds, with `folder`, and `record` where there is a recipe.
 
     Raises:
         ModelError: a proof fails; nothing is then left behind.
         ConfigError: options disagree.
     """
-    # What cannot work is refused before anything is loaded.
     source = hub.resolve(arguments.model)
     out = export_place(source, arguments.out)
-    if (arguments.auto_keep or arguments.sensitivity) and arguments.recipe is None:
+    study = export_study(source, arguments.recipe, arguments.set)
+    if (arguments.auto_keep or arguments.sensitivity) and study is None:
         raise ConfigError("--auto-keep and --sensitivity look at the dev score: give --recipe")
-    study = ExportStudy(arguments.recipe, arguments.set) if arguments.recipe else None
     loaded = study.load(source) if study else load_model(source)
 
     # Compared on the user's texts, else on dev; scales from the user's, else from training text.

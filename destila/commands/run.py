@@ -32,6 +32,7 @@ class Config(RecipeOptions, FileChoices):
     train_only: bool = opt(
         False, "train everything and leave tests and measurements for a quiet machine"
     )
+    time_again: bool = opt(False, "time all models again, in turns, as after a busy machine")
 
 
 def run(config: Config, progress: Progress = silent) -> StudyResult:
@@ -52,7 +53,7 @@ def run(config: Config, progress: Progress = silent) -> StudyResult:
         )
 
     recipe = read_recipe(path, config.set)
-    return run_study(recipe, progress, tested=not config.train_only)
+    return run_study(recipe, progress, tested=not config.train_only, time_again=config.time_again)
 
 
 def show(result: StudyResult) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from destila.errors import ConfigError
 from destila.files import write_text
 from destila.inference import exported
 from destila.measuring.latency import REAL
+from destila.measuring.load import timing_doubt
 from destila.records import Record
 from destila.report import card, runs
 from destila.report.drawing.tradeoff import best_baseline
@@ -182,6 +183,11 @@ def summary(picked: Picked, rows: Sequence[ReportRow], out: Path | None) -> list
         timed = [str(r.seed) for r in row.records if r.latency]
         one = f"latency: of seed {', '.join(timed)}, the only one timed"
         lines.append(one if len(timed) == 1 else "latency: of the seeds timed")
+
+    # A time of a busy machine is no promise.
+    doubt = next((doubt for r in row.records if (doubt := timing_doubt(r))), "")
+    if doubt:
+        lines.append(f"note: its time is doubtful ({doubt}): destila run RECIPE --time-again")
 
     # Honest: what needs no neural model at all may be better.
     baseline = best_baseline(rows)

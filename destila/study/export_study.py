@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import logging
 import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from destila import cpu
-from destila.errors import ModelError
+from destila.errors import DestilaError, ModelError
 from destila.exporting.build import DevScore, ExportCandidate, WindowScore
 from destila.exporting.export_folder import load_model
 from destila.inference.predictor import RuntimePredictor
@@ -30,6 +32,8 @@ from destila.study.planning.recipe import read_recipe
 from destila.study.testing import TestedModel, test, timed_alone
 from destila.training.predict import window_logits
 from destila.types import Example
+
+log = logging.getLogger(__name__)
 
 SAMPLE = 400
 """Dev examples on which single products are judged: there are dozens, each a graph of its own."""
@@ -170,6 +174,34 @@ class ExportStudy:
 
         seed = re.search(r"-s(\d+)$", run)
         return None, int(seed[1]) if seed else 0
+
+
+def export_study(source: Path, recipe: str | None, overrides: Sequence[str]) -> ExportStudy | None:
+    """Return the study that an export is judged in; None where there is none.
+
+    Args:
+        source: folder of the model; `<study>/students/<run>/best` finds its study by itself.
+        recipe: of the study; None: the one that the study's folder keeps.
+        overrides: `key=value` changes of a recipe that was given.
+    """
+    if recipe is not None:
+        return ExportStudy(recipe, overrides)
+
+    # The study may have been moved since; its folder is where it is found.
+    folder = source.resolve().parents[2] if len(source.resolve().parents) > 2 else source
+    place = folder / "recipe.toml"
+    if source.name != "best" or not place.is_file():
+        return None
+    where = [f"out={json.dumps(str(folder.parent))}", f"name={json.dumps(folder.name)}"]
+    try:
+        return ExportStudy(str(place), where)
+    except DestilaError as error:
+        log.warning(
+            "exported without a score, as the study of this model cannot be loaded (%s): give "
+            "--recipe to score and record it",
+            error,
+        )
+        return None
 
 
 def write_card(

@@ -9,9 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from destila import hub
+from destila import cpu, hub
 from destila.baselines import baseline_of
+from destila.errors import ModelError
+from destila.inference.exported import choose_graph, is_exported
 from destila.measuring.size import weights_bytes
+from destila.measuring.targets import exported_target
 from destila.models.architecture import EncoderConfig
 from destila.models.macs import macs_of
 from destila.models.weights import weights_fingerprint
@@ -23,6 +26,7 @@ from destila.study.planning.plans import TrainPlan
 from destila.study.planning.recipe import ModelSpec, TeacherSpec
 from destila.study.planning.teachers import Teachers, load_for_study, predictor_of
 from destila.study.runs.training import TrainedModel
+from destila.study.runs.wholeness import file_digest
 from destila.study.testing import TestedModel, test, timed_alone
 
 log = logging.getLogger(__name__)
@@ -163,23 +167,69 @@ def student_record(
 
 
 def evaluate_folder(
-    study: Study, spec: TeacherSpec, split: str, progress: Progress = silent
+    study: Study,
+    model: str,
+    split: str,
+    folder: Path | None = None,
+    progress: Progress = silent,
 ) -> Record:
     """Test a model folder on a split; nothing is added to the study's records.
 
     Args:
         study: its data, task and options.
-        spec: the table that names the folder.
+        model: a model folder, exported or not, or a hub name.
         split: "dev" or "test".
+        folder: where its labels and its worst mistakes go; None: nowhere.
         progress: called when the test begins.
     """
     # Known by its files: it may come from anywhere.
-    folder = hub.resolve(spec.model or "")
-    key = EvaluationKey(data=study.key, weights=weights_fingerprint(folder), split=split).digest
-    tested = open_folder(study, folder, spec)
+    source = hub.resolve(model)
+    spec = TeacherSpec(model=model, name=_name_of(source))
+    if is_exported(source):
+        tested = _open_export(study, source)
+        weights = file_digest(choose_graph(source).file)
+    else:
+        tested = open_folder(study, source, spec)
+        weights = weights_fingerprint(source)
+
+    key = EvaluationKey(data=study.key, weights=weights, split=split).digest
     tested = replace(tested, key=key, run=spec.label, role="evaluated")
-    record = test(study, tested, _folder(study, tested, progress), split=split)
+    progress(f"testing {tested.run}", 0, 0)
+    record = test(study, tested, folder, split=split)
     return timed_alone(study, tested, record, study.dataset.splits[split])
+
+
+def _name_of(source: Path) -> str:
+    """Return the name of a model's folder, of a run's `best` that of the run."""
+    path = source.resolve()
+    return path.parent.name if path.name == "best" else path.name
+
+
+def _open_export(study: Study, source: Path) -> TestedModel:
+    """Open an exported model, as a user runs it."""
+    target = exported_target(source, cpu.threads(study.recipe.measure.threads))
+    assert target.predictor is not None, "an exported folder reads texts"
+    if tuple(target.labels) != study.labels:
+        raise ModelError(
+            f"{source} has the labels {', '.join(target.labels)}; the data have "
+            f"{', '.join(study.labels)}, in this order: evaluate the folder of its weights"
+        )
+    return TestedModel(
+        key="",
+        run="",
+        role="",
+        model=_name_of(source),
+        seed=study.recipe.teacher_seed,
+        seconds=0.0,
+        predictor=target.predictor,
+        params=target.params,
+        size_bytes=target.size_bytes,
+        macs={},
+        config={"model": str(source), "max_length": study.recipe.max_length},
+        details={},
+        folder=source,
+        dtype=target.dtype,
+    )
 
 
 def open_folder(

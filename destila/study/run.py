@@ -52,6 +52,7 @@ def run_study(
     *,
     methods: Sequence[Method] = METHODS,
     tested: bool = True,
+    time_again: bool = False,
 ) -> StudyResult:
     """Train, test and measure every model of a recipe, and write its report.
 
@@ -62,6 +63,7 @@ def run_study(
             distilled.
         tested: whether trained models are tested and timed too; False leaves that to a later run
             on a quiet machine.
+        time_again: time all models again, though all were timed.
 
     Returns:
         What the command line shows, with `failed`: a line for each model that could not be made.
@@ -77,11 +79,16 @@ def run_study(
     check_study(study)
 
     with holding(study):
-        return _run(study, progress, methods, tested=tested)
+        return _run(study, progress, methods, tested=tested, time_again=time_again)
 
 
 def _run(
-    study: Study, progress: Progress, methods: Sequence[Method], *, tested: bool
+    study: Study,
+    progress: Progress,
+    methods: Sequence[Method],
+    *,
+    tested: bool,
+    time_again: bool,
 ) -> StudyResult:
     """Do what `run_study` does with a study that no other process works on."""
     recipe = study.recipe
@@ -119,7 +126,7 @@ def _run(
 
     # Times compare models only when they were taken together, under one load of the machine.
     if records_models:
-        time_study(study, teachers, plans, fitted, progress)
+        time_study(study, teachers, plans, fitted, progress, again=time_again)
 
     # The report shows what there is, also where nothing is left to go on with.
     result = report_study(study, tested=tested)

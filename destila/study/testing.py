@@ -88,7 +88,7 @@ class TestedModel:
 def test(
     study: Study,
     tested: TestedModel,
-    folder: Path,
+    folder: Path | None,
     *,
     predictions: Sequence[Prediction] | None = None,
     teacher: Sequence[Prediction] | None = None,
@@ -102,7 +102,7 @@ def test(
     Args:
         study: its data, task and options.
         tested: the model.
-        folder: where the labels go.
+        folder: where the labels go; None: nowhere.
         predictions: of the split, where they are known already; None: they are made here.
         teacher: the teacher's on the same examples, for the agreement; None: there is none.
         split: "test" or "dev".
@@ -117,8 +117,9 @@ def test(
     scores = study.task.score(examples, predictions, study.labels)
     if teacher is not None:
         scores["agreement"] = study.task.agreement(predictions, teacher)
-    _write_predictions(folder / "predictions.jsonl", examples, predictions)
-    write_wrong(folder / "wrong.jsonl", examples, predictions, study.labels)
+    if folder is not None:
+        _write_predictions(folder / "predictions.jsonl", examples, predictions)
+        write_wrong(folder / "wrong.jsonl", examples, predictions, study.labels)
 
     return record_of(
         tested.model,

@@ -31,6 +31,8 @@ def time_study(
     plans: Sequence[TrainPlan],
     fitted: Mapping[str, TestedModel],
     progress: Progress = silent,
+    *,
+    again: bool = False,
 ) -> None:
     """Time the recorded models in turns and write their records again, unless all were timed.
 
@@ -40,10 +42,12 @@ def time_study(
         plans: of the students; the first seed alone is timed, as cost does not depend on it.
         fitted: baselines that are in memory already, by key.
         progress: called when the timing begins.
+        again: time them though all were timed.
     """
     openers = _openers(study, teachers, plans, fitted)
     known = {key: opener for key, opener in openers.items() if key in study.recorded}
-    if not study.recipe.measure.texts or all(study.recorded[key].latency for key in known):
+    timed_all = all(study.recorded[key].latency for key in known)
+    if not study.recipe.measure.texts or (timed_all and not again):
         return
 
     # One that was recorded elsewhere, without its folder, keeps the times that it has.
@@ -68,7 +72,7 @@ def time_study(
     if doubts:
         log.warning(
             "%d of %d times are doubtful (%s): time them again on a quiet machine, "
-            "destila run with --time-again",
+            "destila run RECIPE --time-again",
             len(doubts),
             len(timed),
             doubts[0],

@@ -1,0 +1,377 @@
+"""Kill or stop a command at many moments, start it again, and compare what it leaves to the byte.
+
+    python benchmarks/kills.py --out /tmp/kills run cache export corpus pretrain tokenizer predict
+    python benchmarks/kills.py --out /tmp/kills --signal TERM --moments 5
+
+Every command is run once undisturbed, which gives its files and how long it takes. Then, for each
+moment (evenly over that time, moved a little by the seed), it is started in a folder of its own,
+killed there, and started again until it ends. A moment is passed when it then has the same files
+with the same bytes, and nothing else: no temporary file, no state. SIGTERM and SIGINT must besides
+end with their exit code and one line, and without a traceback.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+BEST = "runs/study/students/student-distilled-s0/best"
+
+RECIPE = """
+name = "study"
+max_length = 48
+
+[data]
+use = "demo_intents"
+train = 200
+dev = 40
+test = 40
+
+[[teachers]]
+name = "teacher"
+shape = { kind = "bert", layers = 2, hidden = 32, heads = 2 }
+tokenizer = { kind = "bpe", vocab_size = 400 }
+
+[[students]]
+name = "student"
+shape = { kind = "albert", layers = 1, hidden = 16, heads = 2 }
+tokenizer = { kind = "wordpiece", vocab_size = 400 }
+
+[train]
+epochs = 2
+batch_size = 16
+lr = 2e-3
+precision = "fp32"
+save_minutes = 0.0
+
+[measure]
+texts = 0
+"""
+
+PRETRAIN = """
+name = "pre"
+
+[tokenizer]
+vocab_size = 300
+max_length = 64
+
+[[corpora]]
+files = ["text.txt"]
+filters = { min_function_words = 0.0 }
+
+[model]
+shape = { kind = "bert", layers = 1, hidden = 16, heads = 2, positions = 64 }
+
+[feed]
+stretch = 64
+block = 512
+heldout = 0.2
+
+[train]
+stages = [{ steps = 30, length = 24, rows = 4 }, { steps = 30, length = 32, rows = 4 }]
+evaluate_every = 10
+
+[evaluation]
+tokens = 500
+length = 32
+probe = { pos = "", ner = "" }
+"""
+
+NOT_COMPARED = re.compile(r"(^|/)(\.lock|lock|environment\.json|report\.(md|html)|recipe\.toml)$")
+"""Locks stay on purpose; what names the machine, times or the folder itself differs."""
+
+TIMES = re.compile(rb'"(seconds|peak_memory_bytes|load_ms|made)": ?[-\d.e]+|"code": ?"[^"]*"')
+"""What differs from run to run in logs and records: how long it took, and with how much memory."""
+
+LEFT_OVER = re.compile(r"(\.tmp$|\.part$|\.part\.json$|\.partial|/work/|state\.safetensors$)")
+"""Files that only a run under way may have."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A command in a folder that was prepared for it.
+
+    Args:
+        words: of the command, without `destila`.
+        prepare: fills the folder before; None: nothing is needed.
+        outputs: folders and files that are compared; the teacher cache is `cache`.
+    """
+
+    words: tuple[str, ...]
+    prepare: Callable[[Path, Path], None]
+    outputs: tuple[str, ...]
+
+
+def main() -> None:
+    """Try the jobs that were named; exit with 1 when a moment failed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("jobs", nargs="*", default=list(JOBS), choices=[*JOBS, []])
+    parser.add_argument("--out", type=Path, required=True, help="folder to work in")
+    parser.add_argument("--moments", type=int, default=20)
+    parser.add_argument("--signal", choices=("KILL", "TERM", "INT"), default="KILL")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+
+    # What several jobs need is made once: texts, a tokenizer, a trained model.
+    shared = arguments.out / "shared"
+    prepare_shared(shared)
+
+    failed = 0
+    for name in arguments.jobs:
+        row = try_job(name, shared, arguments)
+        failed += row["moments"] - row["passed"]
+        sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+    sys.exit(1 if failed else 0)
+
+
+def try_job(name: str, shared: Path, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return how many moments of a job were passed, and what was wrong with the others."""
+    job, number = JOBS[name], getattr(signal, f"SIG{arguments.signal}")
+    chance = random.Random(f"{name} {arguments.seed}")
+
+    # Undisturbed, twice: the second run is the shorter, as files are in memory by then.
+    for _ in range(2):
+        calm = fresh(arguments.out / name / "calm", job, shared)
+        started = time.monotonic()
+        run(job, calm)
+        seconds = time.monotonic() - started
+    wanted = contents(calm, job)
+    assert wanted, f"{name} leaves nothing to compare"
+
+    problems, stopped = [], 0
+    for moment in range(arguments.moments):
+        after = seconds * (moment + chance.random()) / arguments.moments
+        folder = fresh(arguments.out / name / "rough", job, shared)
+        told = disturb(job, folder, after, number)
+        stopped += told is not None
+        if told and number != signal.SIGKILL:
+            problems += [f"{after:.2f} s: {problem}" for problem in wrong_end(told, number)]
+        run(job, folder)
+        problems += [f"{after:.2f} s: {what}" for what in compare(wanted, contents(folder, job))]
+    bad = len({problem.split(" s:")[0] for problem in problems})
+    return {
+        "job": name,
+        "signal": arguments.signal,
+        "seconds": round(seconds, 1),
+        "moments": arguments.moments,
+        "stopped": stopped,
+        "passed": arguments.moments - bad,
+        "problems": problems[:10],
+    }
+
+
+def disturb(
+    job: Job, folder: Path, after: float, number: int
+) -> subprocess.CompletedProcess[str] | None:
+    """Start a job, send it a signal, and return how it ended; None where it was done before."""
+    process = start(job, folder)
+    try:
+        out, err = process.communicate(timeout=after)
+    except subprocess.TimeoutExpired:
+        process.send_signal(number)
+        out, err = process.communicate(timeout=120)
+        return subprocess.CompletedProcess(job.words, process.returncode, out, err)
+    assert process.returncode == 0, err
+    return None
+
+
+def wrong_end(ended: subprocess.CompletedProcess[str], number: int) -> list[str]:
+    """Return what is wrong with the way in which a command was stopped by a signal."""
+    # Before Python has come to install its handlers, the system's own end is all there can be.
+    if ended.returncode in (-number, 0):
+        return []
+    problems = []
+    if ended.returncode != 128 + number:
+        problems.append(f"exit code {ended.returncode}: {ended.stderr[-200:]}")
+    last = ended.stderr.strip().splitlines()[-1:] or [""]
+    if not last[0].startswith("stopped"):
+        problems.append(f"last line {last[0]!r}")
+    if "Traceback" in ended.stderr or "resource_tracker" in ended.stderr:
+        problems.append(f"traceback or warning: {ended.stderr[-300:]}")
+    return problems
+
+
+def run(job: Job, folder: Path) -> None:
+    """Run a job to its end."""
+    process = start(job, folder)
+    _, err = process.communicate(timeout=900)
+    assert process.returncode == 0, f"{job.words}: {err[-2000:]}"
+
+
+def start(job: Job, folder: Path) -> subprocess.Popen[str]:
+    """Start a job in its folder, on one thread and with a cache of its own."""
+    environment = {
+        **os.environ,
+        "DESTILA_CACHE": str(folder / "cache"),
+        "OMP_NUM_THREADS": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+    return subprocess.Popen(
+        [sys.executable, "-m", "destila", *job.words],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def fresh(folder: Path, job: Job, shared: Path) -> Path:
+    """Return an empty folder that was prepared for a job."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    job.prepare(folder, shared)
+    return folder
+
+
+def contents(folder: Path, job: Job) -> dict[str, str]:
+    """Return a digest of every file that a job has left, by its path."""
+    files = {}
+    for output in job.outputs:
+        place = folder / output
+        paths = place.rglob("*") if place.is_dir() else [place]
+        beside = place.parent.glob(f".{place.name}*")
+        for path in sorted({*paths, *beside}):
+            name = str(path.relative_to(folder))
+            if path.is_file() and not NOT_COMPARED.search(name):
+                files[name] = digest(path)
+    return files
+
+
+def digest(path: Path) -> str:
+    """Return a digest of a file, without the times in it."""
+    data = path.read_bytes()
+    if path.suffix in (".json", ".jsonl"):
+        data = TIMES.sub(b"", data)
+    return hashlib.blake2b(data, digest_size=8).hexdigest()
+
+
+def compare(wanted: dict[str, str], there: dict[str, str]) -> list[str]:
+    """Return every file that differs, is missing or is left over."""
+    # The rows of a cache may lie in other chunks of its index; their order is the same.
+    problems = [f"left over: {name}" for name in there if LEFT_OVER.search(name)]
+    for name in sorted(wanted.keys() | there.keys()):
+        if name.endswith("index.bin") or LEFT_OVER.search(name):
+            continue
+        if wanted.get(name) != there.get(name):
+            how = "missing" if name not in there else "new" if name not in wanted else "differs"
+            problems.append(f"{how}: {name}")
+    return problems
+
+
+def destila(folder: Path, *words: str) -> None:
+    """Run a command to its end, as preparation."""
+    run(Job(words, lambda *_: None, ()), folder)
+
+
+def prepare_shared(shared: Path) -> None:
+    """Make the texts, the tokenizer and the study that several jobs start from."""
+    if (shared / "runs" / "study" / "report.md").exists() and (shared / "tok").exists():
+        return
+    shared.mkdir(parents=True, exist_ok=True)
+    words = [
+        "la",
+        "casa",
+        "el",
+        "niño",
+        "come",
+        "en",
+        "España",
+        "y",
+        "vive",
+        "con",
+        "su",
+        "madre",
+        "cerca",
+        "del",
+        "mar",
+        "azul",
+        "todo",
+        "año",
+    ]
+    chance = random.Random(0)
+    lines = []
+    for i in range(6000):
+        lines.append(" ".join(chance.choices(words, k=12)) + f" {i}.")
+        if i % 5 == 4:
+            lines.append("")
+    (shared / "text.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    texts = [line for line in lines if line][:3000]
+    (shared / "new.txt").write_text("\n".join(texts) + "\n", encoding="utf-8")
+    (shared / "study.toml").write_text(RECIPE, encoding="utf-8")
+    destila(shared, "tokenizer", "text.txt", "--out", "tok", "--vocab-size", "500")
+    destila(shared, "run", "study.toml")
+
+
+def bring(*names: str) -> Callable[[Path, Path], None]:
+    """Return what copies some of the shared files into a job's folder."""
+
+    def copy(folder: Path, shared: Path) -> None:
+        for name in names:
+            source = shared / name
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if source.is_dir():
+                shutil.copytree(source, target)
+            else:
+                shutil.copy(source, target)
+
+    return copy
+
+
+def bring_teacher(folder: Path, shared: Path) -> None:
+    """Copy a study that is trained up to its teacher: what is next is to fill the cache."""
+    bring("study.toml", "runs/study/teachers")(folder, shared)
+
+
+def bring_model(folder: Path, shared: Path) -> None:
+    """Copy a trained model without its study: its export takes seconds."""
+    shutil.copytree(shared / BEST, folder / "best")
+
+
+def bring_pretraining(folder: Path, shared: Path) -> None:
+    """Copy the texts and write a recipe of a pre-training of a few steps."""
+    bring("text.txt", "tok")(folder, shared)
+    (folder / "pre.toml").write_text(PRETRAIN, encoding="utf-8")
+
+
+JOBS = {
+    "run": Job(("run", "study.toml"), bring("study.toml"), ("runs", "cache")),
+    "cache": Job(("distil", "study.toml"), bring_teacher, ("runs", "cache")),
+    "export": Job(("export", "best", "--out", "out"), bring_model, ("out",)),
+    "corpus": Job(
+        ("corpus", "text.txt", "--tokenizer", "tok", "--out", "corpus")
+        + ("--set", "workers=2", "--set", "piece_characters=20000"),
+        bring("text.txt", "tok"),
+        ("corpus",),
+    ),
+    "pretrain": Job(("pretrain", "pre.toml"), bring_pretraining, ("runs", "cache")),
+    "tokenizer": Job(
+        ("tokenizer", "text.txt", "--out", "tok", "--vocab-size", "500"),
+        bring("text.txt"),
+        ("tok",),
+    ),
+    "predict": Job(
+        ("predict", BEST, "new.txt", "--out", "answers.jsonl"),
+        bring("new.txt", BEST),
+        ("answers.jsonl",),
+    ),
+}
+
+
+if __name__ == "__main__":
+    main()

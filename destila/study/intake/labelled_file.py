@@ -1,0 +1,81 @@
+"""A newly labelled file, read as the test split of a model that is finished."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from destila import datasets, hub
+from destila.errors import DataError
+from destila.formats import tables
+from destila.model_folder import FolderInfo, read_folder
+from destila.plugins import nearest
+from destila.study.intake.detect import detect
+from destila.study.planning.data import Study
+from destila.study.planning.encodings import Encodings
+from destila.study.planning.recipe import Recipe, StudentSpec
+from destila.study.planning.texts import UnlabelledTexts
+from destila.tasks import task_of_folder
+from destila.types import Task
+
+_FILES = ("train", "dev", "test")
+
+
+def study_of_file(model: str, path: str) -> Study:
+    """Return a study whose test split is a file, with the labels and options of a model.
+
+    Args:
+        model: a finished model's folder, exported or not.
+        path: a labelled file of any kind that `init` reads; of a table, the columns are those that
+            the model was trained on, where it has them.
+
+    Raises:
+        DataError: the file cannot be read, is of another task or has a label of its own.
+        ModelError: the folder has no head.
+    """
+    info = read_folder(hub.resolve(model))
+    _, labels = info.head()
+    task = task_of_folder(info)
+
+    # The whole file is what is scored; no split is cut from it.
+    options = _options_of(info, task, path)
+    parts = dict.fromkeys(_FILES, path)
+    dataset = datasets.load({**options, **parts})
+    if dataset.task != task.name:
+        raise DataError(f"{path} is '{dataset.task}', and {model} does '{task.name}'")
+    unknown = sorted(set(dataset.labels) - set(labels)) if not task.asks_questions else []
+    if unknown:
+        raise DataError(
+            f"{path} has the label '{unknown[0]}', which {model} does not know."
+            f"{nearest(unknown[0], list(labels))}"
+        )
+
+    dataset = replace(dataset, labels=tuple(labels), splits={"test": dataset.splits["test"]})
+    recipe = Recipe(
+        name=Path(path).name.split(".")[0] or "file",
+        data={**options, **parts},
+        max_length=int(info.extra.get("max_length", 128)),
+        metric=info.extra.get("metric"),
+        students=(StudentSpec(model=model),),
+    )
+    folder = recipe.folder / "tokenizers"  # nothing is trained, so nothing is written there
+    return Study(
+        recipe=recipe,
+        dataset=dataset,
+        task=task,
+        encodings=Encodings(dataset, task, max_length=recipe.max_length, folder=folder),
+        unlabelled=UnlabelledTexts(dataset),
+    )
+
+
+def _options_of(info: FolderInfo, task: Task, path: str) -> dict[str, Any]:
+    """Return the plug-in that reads a file, with its columns but without its files."""
+    # A table has the columns that the model was trained on, else those that its loader finds.
+    if tables.is_table(path) and not (task.needs_words or task.asks_questions):
+        columns = {name: value for name, value in info.extra.get("columns", {}).items() if value}
+        return {"use": "table", **columns}
+
+    detected = detect(path)
+    columns = {key: value for key, value in detected.options.items() if key not in _FILES}
+    return {"use": detected.use, **columns}
