@@ -98,7 +98,7 @@ def train(plan: TrainPlan, progress: Progress = silent) -> TrainedModel:
     # Every step is logged; the best weights are kept.
     book = Logbook(plan.folder)
     best = book.best()
-    state = plan.folder / "state.safetensors"
+    state, best_folder = plan.folder / "state.safetensors", plan.folder / "best"
     steps = fit(
         student.model,
         study.task,
@@ -115,7 +115,6 @@ def train(plan: TrainPlan, progress: Progress = silent) -> TrainedModel:
         if step.best:
             best = step.evaluation
             if writes:
-                best_folder = plan.folder / "best"
                 facts = {**study.facts, **(best.facts if best else {})}
                 store.save_model(student.model, student.tokenizer, best_folder, extra=facts)
         if writes:
@@ -129,7 +128,7 @@ def train(plan: TrainPlan, progress: Progress = silent) -> TrainedModel:
     notes = {**encoded.notes, "features": len(encoded.features)}
     trained = TrainedModel(
         key=plan.key,
-        folder=plan.folder / "best",
+        folder=best_folder,
         dev=dict(best.scores),
         dev_loss=best.loss,
         seconds=book.seconds + (before.seconds if before else 0.0),
