@@ -73,7 +73,7 @@ files = ["text.txt"]
 filters = { min_function_words = 0.0 }
 
 [model]
-shape = { kind = "bert", layers = 1, hidden = 16, heads = 2, positions = 64 }
+shape = { kind = "albert", layers = 2, hidden = 24, heads = 2, embedding = 16, ffn = 48 }
 
 [feed]
 stretch = 64
@@ -354,8 +354,10 @@ JOBS = {
     "cache": Job(("distil", "study.toml"), bring_teacher, ("runs", "cache")),
     "export": Job(("export", "best", "--out", "out"), bring_model, ("out",)),
     "corpus": Job(
-        ("corpus", "text.txt", "--tokenizer", "tok", "--out", "corpus")
-        + ("--set", "workers=2", "--set", "piece_characters=20000"),
+        (
+            *("corpus", "text.txt", "--tokenizer", "tok", "--out", "corpus"),
+            *("--set", "workers=2", "--set", "piece_characters=20000"),
+        ),
         bring("text.txt", "tok"),
         ("corpus",),
     ),
