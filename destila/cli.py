@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_
 import typer
 
 from destila import plugins
+from destila.children import safe_path
 from destila.errors import DestilaError, explain_missing
 from destila.reading.escaping import escaped_json, plain
 from destila.stopping import RememberedProgress, Stopped, catching_signals
@@ -47,7 +48,7 @@ def main() -> None:
     """Run the command line; turn our errors and signals into one line and an exit code."""
     _prepare()
     try:
-        with catching_signals():
+        with catching_signals(), safe_path():
             make_app(sys.argv[1:])(prog_name="destila")
     except Stopped as error:
         _print_error(error)
@@ -67,15 +68,10 @@ def main() -> None:
 
 
 def _prepare() -> None:
-    """Make the output UTF-8 whatever the locale says, and child processes safe.
-
-    Python puts the working folder first on a child's path, so that a `random.py` beside the user's
-    data would be run in place of the library's.
-    """
+    """Make the output UTF-8, whatever the locale says."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
-    os.environ["PYTHONSAFEPATH"] = "1"
 
 
 class _OneText(logging.Formatter):

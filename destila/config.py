@@ -178,6 +178,19 @@ def to_toml(config: BaseModel, *, help: bool = True, reproduction: bool = True) 
     return "\n".join(lines).strip() + "\n"
 
 
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return the tables of a TOML file as they stand there, whatever they say.
+
+    Raises:
+        ConfigError: it is no TOML in UTF-8.
+    """
+    text = read_utf8(path, ConfigError, remedy=_TOML_REMEDY, most_bytes=MOST_TOML_BYTES)
+    try:
+        return parse_toml(text)
+    except MalformedError as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+
+
 def _read(path: Path, through: tuple[Path, ...] = ()) -> dict[str, Any]:
     """Return the tables of a file, with those it extends.
 
@@ -195,11 +208,7 @@ def _read(path: Path, through: tuple[Path, ...] = ()) -> dict[str, Any]:
         way = ", ".join(map(str, through))
         raise ConfigError(f"{path} extends itself, by way of {way}: drop one `extends`")
 
-    text = read_utf8(path, ConfigError, remedy=_TOML_REMEDY, most_bytes=MOST_TOML_BYTES)
-    try:
-        data = parse_toml(text)
-    except MalformedError as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+    data = read_toml(path)
     _check_own_code(data, path, through)
 
     # The file below is read first; what this one says is laid over it.

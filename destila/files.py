@@ -267,8 +267,8 @@ def _exchange(one: Path, other: Path) -> bool:
 
 def _json(line: str) -> Any:
     try:
-        return json.loads(line)
-    except json.JSONDecodeError:
+        return json.loads(line)  # ours: a loss may be infinite
+    except (ValueError, RecursionError):
         return None
 
 

@@ -7,7 +7,6 @@ no more memory than any other.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -15,6 +14,8 @@ from typing import Any
 
 from destila.errors import DataError, require
 from destila.files import open_text
+from destila.reading.escaping import short_value
+from destila.reading.values import MalformedError, parse_json
 
 LONGEST_LINE = 32 << 20
 _SURE = 1000  # lines without a zero byte after which a file is text
@@ -98,11 +99,11 @@ def _json_texts(lines: Iterable[str], path: Path, column: str) -> Iterator[str]:
             continue
 
         try:
-            row: Any = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
+            row: Any = parse_json(line, missing=True)
+        except MalformedError as error:
             raise DataError(f"{path}, line {number} is not JSON: {error}") from error
         if not isinstance(row, dict) or not isinstance(row.get(column), str):
-            names = sorted(row) if isinstance(row, dict) else []
+            names = short_value(sorted(row) if isinstance(row, dict) else [])
             raise DataError(
                 f"{path}, line {number} has no text under '{column}', only {names}: name the field"
             )

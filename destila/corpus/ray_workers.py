@@ -24,7 +24,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from destila import cpu, errors
+from destila import cpu
+from destila.children import safe_path
 from destila.corpus.chunks import ChunkOptions
 from destila.corpus.workers import (
     TextSource,
@@ -90,7 +91,7 @@ def make_chunks_with_ray(
         return chunk_paths(sources)
 
     counts: dict[int, int] = {}  # chunks of each source
-    with _connected(address, workers) as ray:
+    with safe_path(), _connected(address, workers) as ray:
         slots = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
         do = partial(
             _do,
@@ -189,8 +190,8 @@ def _restored(row: dict[str, Any]) -> Exception:
     """Build the error that a task met, from the values it came back as."""
     if row["error"] == "OSError":
         return OSError(row["errno"], row["message"], row["file"] or None)
-    kind: type[DestilaError] = getattr(errors, row["error"])
-    return kind(row["message"])
+    kinds = {kind.__name__: kind for kind in (DestilaError, *DestilaError.__subclasses__())}
+    return kinds.get(row["error"], DataError)(str(row["message"]))
 
 
 def _check_versions(wanted: dict[str, str]) -> None:

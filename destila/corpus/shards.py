@@ -12,7 +12,6 @@ Consecutive sentences of a document are one slice of the tokens. Arrays are memo
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +22,20 @@ import numpy as np
 from destila.corpus.chunks import offsets
 from destila.errors import DataError, TokenizerError
 from destila.files import replacing
+from destila.reading.blame import Blaming
+from destila.reading.shapes import BesideName, Keyed, Needed, Whole, check_shape
+from destila.reading.values import read_json_object
 from destila.tokenizer.tokenizer import Tokenizer
 
 MANIFEST = "manifest.json"
 SHARD_FORMAT = 1
+_SIZES = {name: Needed(Whole(0, 1 << 62)) for name in ("documents", "sentences", "tokens")}
+_MANIFEST_FILE = {
+    "fingerprint": Needed(str),
+    "tokenizer": Needed({"fingerprint": Needed(str), "vocab_size": Needed(Whole())}),
+    "counts": Needed({}),
+    "shards": Needed([{"name": Needed(BesideName), "sha256": Needed(Keyed(str)), **_SIZES}]),
+}
 _PARTS = ("documents", "sentences", "tokens")  # tokens last: a shard with them is complete
 
 
@@ -112,16 +121,13 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
 
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"{path} is not valid JSON: {error}. Delete {folder} and make the corpus again"
-        ) from error
-    if not isinstance(manifest, dict) or manifest.get("format") != SHARD_FORMAT:
+    remedy = f"delete {folder} and make the corpus again"
+    manifest = read_json_object(path, DataError, remedy=remedy)
+    if manifest.get("format") != SHARD_FORMAT:
         raise DataError(
             f"{path} is no manifest of a corpus in format {SHARD_FORMAT}: give another folder"
         )
+    check_shape(manifest, _MANIFEST_FILE, str(path), DataError, remedy=remedy)
     return manifest
 
 
@@ -184,7 +190,14 @@ def _check_shard(folder: Path, shard: dict[str, Any], *, verify: bool) -> None:
 
 def _mapped(folder: Path, name: str) -> list[np.ndarray]:
     """Map the documents, sentences and tokens of a shard into memory."""
-    return [np.load(_path(folder, name, part), mmap_mode="r") for part in _PARTS]
+    paths = [_path(folder, name, part) for part in _PARTS]
+    remedy = f"delete {folder} and make the corpus again"
+    with Blaming(DataError, f"shard {name} in {folder} is damaged", remedy=remedy):
+        arrays = [np.load(path, mmap_mode="r", allow_pickle=False) for path in paths]
+    for array, path in zip(arrays, paths, strict=True):
+        if array.ndim != 1 or array.dtype.kind not in "iu":
+            raise DataError(f"{path} holds no row of whole numbers: {remedy}")
+    return arrays
 
 
 def _path(folder: Path, name: str, part: str) -> Path:

@@ -19,10 +19,12 @@ from pathlib import Path
 
 import numpy as np
 
+from destila.children import safe_path
 from destila.corpus.chunks import Chunk, ChunkOptions, make_chunk
 from destila.corpus.documents import documents
 from destila.errors import DataError
 from destila.files import replacing, write_text
+from destila.reading.blame import Blaming
 from destila.stopping import ignore_interrupts
 from destila.tokenizer.tokenizer import Tokenizer, load_tokenizer
 from destila.tokenizer.word_cache import WordCache
@@ -84,7 +86,9 @@ def make_part(
 
 def read_chunk(path: Path, *names: str) -> Chunk:
     """Read some arrays of a chunk, and leave the others on disk."""
-    with np.load(path) as chunk:
+    remedy = f"delete {path.parent} and make the corpus again"
+    damaged = Blaming(DataError, f"{path} is no chunk of text", remedy=remedy)
+    with damaged, np.load(path, allow_pickle=False) as chunk:
         return {name: chunk[name] for name in names}
 
 
@@ -163,6 +167,12 @@ def _work(jobs: Iterable[_Job | TextSource], workers: int) -> None:
             mark_done(job) if isinstance(job, TextSource) else _do(job)
         return
 
+    with safe_path():
+        _work_together(jobs, workers)
+
+
+def _work_together(jobs: Iterable[_Job | TextSource], workers: int) -> None:
+    """Do every job in several processes."""
     pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin)
     waiting: deque[Future[None]] = deque()
     try:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from destila.children import python
 from destila.errors import ConfigError
 from destila.measuring.sample_texts import text_file
 from destila.types import Example
@@ -57,7 +58,7 @@ def peak_of_labelling(folder: Path, examples: Sequence[Example]) -> int | None:
         ConfigError: that process fails.
     """
     with text_file(examples) as path:
-        return peak_of([sys.executable, "-m", "destila", "predict", str(folder), str(path)])
+        return peak_of(python("-m", "destila", "predict", str(folder), str(path)))
 
 
 def peak_of(command: Sequence[str]) -> int | None:
@@ -71,7 +72,7 @@ def peak_of(command: Sequence[str]) -> int | None:
 
     # The process between writes the peak of its child into a pipe.
     reader, writer = os.pipe()
-    between = [sys.executable, "-S", "-E", "-c", _BETWEEN, str(writer), *command]
+    between = python("-S", "-E", "-c", _BETWEEN, str(writer), *command)
     try:
         done = subprocess.run(
             between, pass_fds=(writer,), capture_output=True, text=True, errors="replace"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
 from destila import records
+from destila.config import read_toml
 from destila.errors import ConfigError
 from destila.records import Record
 
@@ -68,10 +68,11 @@ def _kept_elsewhere(folder: Path) -> Path | None:
         return None
 
     # Only these two keys are needed, and old recipes may fail today's checks.
-    tables = tomllib.loads(recipe.read_text(encoding="utf-8"))
-    if "results" not in tables:
+    tables = read_toml(recipe)
+    results, name = tables.get("results"), tables.get("name")
+    if not isinstance(results, str) or not isinstance(name, str):
         return None
-    path = Path(tables["results"]) / f"{tables['name']}.jsonl"
+    path = Path(results) / f"{name}.jsonl"
     return path if path.exists() else None
 
 

@@ -6,11 +6,11 @@ emoji. Whatever is wrong with it becomes one `RefusedError` with a status and a 
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
+from destila.reading.values import parse_json
 from destila.serve.pool import Item
 
 PARTS = ("id", "text", "pair", "words", "question", "context")
@@ -86,11 +86,8 @@ def parse(body: bytes) -> Any:
         RefusedError: 400 when it is not JSON in UTF-8, or too deep, or holds an endless integer.
 
     """
-    # Too deep a nesting ends the parser's recursion, which is no ValueError.
     try:
-        return json.loads(body.decode("utf-8"))
-    except RecursionError:
-        raise RefusedError(400, "the JSON is nested too deep") from None
+        return parse_json(body.decode("utf-8"))
     except ValueError as error:
         raise RefusedError(400, f"the body is not JSON: {error}") from None
 

@@ -20,6 +20,7 @@ import numpy as np
 from destila.errors import CacheError, ConfigError
 from destila.files import write_text
 from destila.hub import cache_root
+from destila.reading.values import parse_json
 from destila.tasks import task_of
 from destila.tasks.metrics import entities, is_bio
 from destila.teachers.cache import example_keys
@@ -208,7 +209,7 @@ def load_or_make(key: str, make: Callable[[], list[Example]]) -> list[Example]:
 
     try:
         lines = path.read_text(encoding="utf-8").split("\n")  # a text may hold other line ends
-        return [_example(*json.loads(line)) for line in lines if line]
+        return [_example(*parse_json(line)) for line in lines if line]
     except (ValueError, TypeError) as error:
         raise CacheError(f"{path} is damaged ({error}): delete it, and it is made again") from error
 

@@ -11,7 +11,6 @@ to delete.
 
 from __future__ import annotations
 
-import json
 import os
 import struct
 import zlib
@@ -23,6 +22,7 @@ import numpy as np
 
 from destila.errors import CacheError
 from destila.files import write_json
+from destila.reading.values import read_json
 
 _HEADER = struct.Struct("<IQI")  # rows, bytes of logits, CRC of the logits
 _CRC = struct.Struct("<I")
@@ -210,8 +210,8 @@ def read_meta(folder: Path, version: int) -> dict[str, Any]:
         CacheError: it is not one of this version.
     """
     try:
-        meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        meta = read_json(folder / "meta.json", CacheError, remedy=f"delete folder {folder}")
+    except OSError as error:
         raise CacheError(
             f"{folder / 'meta.json'} cannot be read ({error}): delete folder {folder}"
         ) from error

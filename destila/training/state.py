@@ -89,7 +89,7 @@ def read_state(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             # clones: pages of a mapped file may be badly aligned and must not outlive it
             names = file.keys()
             values = {name: file.get_tensor(name).clone() for name in names}
-    except (SafetensorError, OSError, KeyError, json.JSONDecodeError) as error:
+    except (SafetensorError, OSError, KeyError, ValueError, RecursionError) as error:
         raise TrainingError(
             f"the training state {path} is damaged ({error}): delete it to start this run again"
         ) from error

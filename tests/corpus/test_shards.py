@@ -27,6 +27,8 @@ def folder(tmp_path, unigram):
         )
     manifest = {
         "format": shards.SHARD_FORMAT,
+        "fingerprint": "toy",
+        "counts": {},
         "tokenizer": {"fingerprint": unigram.fingerprint, "vocab_size": unigram.vocab_size},
         "shards": [shards.describe_shard(tmp_path, name) for name in ("00000", "00001")],
     }

@@ -25,6 +25,7 @@ ROWS = (
         "stopping",
         "terminal",
         "version",
+        "children",
         "reading",
     ),
     ("tokenizer", "losses", "baselines", "formats"),

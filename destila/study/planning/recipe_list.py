@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from itertools import takewhile
 from pathlib import Path
 
 from destila import plugins
 from destila.errors import ConfigError
+from destila.reading.values import MalformedError, parse_toml, read_utf8
 
 _FIRST_SENTENCE = re.compile(r".*?[.?!:](?=\s|$)")
 
@@ -32,10 +32,10 @@ def list_recipes() -> list[dict[str, str]]:
 
 def _about(path: Path) -> str:
     """Return the first sentence of the comment that a recipe starts with."""
+    text = read_utf8(path, ConfigError, remedy="take it out of the folder of recipes")
     try:
-        text = path.read_text(encoding="utf-8")
-        tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        parse_toml(text)
+    except MalformedError as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from error
 
     comment = takewhile(lambda line: line.startswith("#"), text.lstrip().splitlines())

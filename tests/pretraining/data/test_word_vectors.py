@@ -33,6 +33,8 @@ def corpus(folder, documents, dtype=np.uint16):
     )
     manifest = {
         "format": shards.SHARD_FORMAT,
+        "fingerprint": "toy",
+        "counts": {},
         "tokenizer": {"fingerprint": "toy", "vocab_size": V},
         "shards": [shards.describe_shard(folder, "00000")],
     }
