@@ -30,6 +30,9 @@ from destila.reading.values import (
 
 _REPRODUCTION = "reproduction"
 _LATER = "later"
+NAME_PATTERN = r"^\w([\w .+-]{0,98}[\w+-])?$"
+"""Names that become folders: letters, digits and `_`, inside also blanks and `. + -`."""
+
 _TOML_REMEDY = "a recipe is a text of UTF-8 (convert it, e.g. iconv -f latin1 -t utf-8)"
 _MOST_EXTENDED = 16  # files by way of which one extends another
 
@@ -301,6 +304,12 @@ def _describe(kind: type[BaseModel], error: Any) -> str:
         return f"unknown key '{path}'.{nearest(str(error['loc'][-1]), known)}"
     if error["type"] == "missing":
         return f"key '{path}' is required"
+
+    if error["type"] == "string_pattern_mismatch" and error["ctx"]["pattern"] == NAME_PATTERN:
+        return (
+            f"key '{path}' = {short_value(error['input'])} becomes the name of a folder: letters, "
+            "digits and _, inside also blanks and . + -, at most 100"
+        )
 
     message: str = error["msg"].removeprefix("Value error, ")
     if not path:  # about the whole file, which is no value to show

@@ -38,6 +38,14 @@ def threads(asked: int | None = None) -> int:
     return int(value) if value.isascii() and value.isdigit() and int(value) else available()
 
 
+def memory() -> int:
+    """Return the bytes of memory that this machine has; a thousand GB where it does not say."""
+    names = getattr(os, "sysconf_names", {})
+    if not {"SC_PAGE_SIZE", "SC_PHYS_PAGES"} <= names.keys():
+        return 10**12
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
 def is_amd(root: Path = Path("/")) -> bool:
     """Say whether the processor is one of AMD; False where /proc/cpuinfo names none.
 

@@ -190,7 +190,8 @@ def _restored(row: dict[str, Any]) -> Exception:
     """Build the error that a task met, from the values it came back as."""
     if row["error"] == "OSError":
         return OSError(row["errno"], row["message"], row["file"] or None)
-    kinds = {kind.__name__: kind for kind in (DestilaError, *DestilaError.__subclasses__())}
+    classes: list[type[DestilaError]] = [DestilaError, *DestilaError.__subclasses__()]
+    kinds = {kind.__name__: kind for kind in classes}
     return kinds.get(row["error"], DataError)(str(row["message"]))
 
 

@@ -12,7 +12,15 @@ from typing import Any
 from destila.config import Options, opt
 from destila.corpus.documents import documents
 from destila.errors import ConfigError
-from destila.tokenizer.train import SYMBOLS, TokenizerKind, learn, reservoir_sample, vocabulary_fit
+from destila.reading.shapes import MOST_PIECES
+from destila.tokenizer.train import (
+    SYMBOLS,
+    TokenizerKind,
+    learn,
+    reservoir_sample,
+    vocabulary_fit,
+    without_endless_words,
+)
 
 _SAMPLE = 2000  # lines on which the fit is measured
 
@@ -23,14 +31,18 @@ class TokenizerOptions(Options):
     kind: TokenizerKind = opt(
         "bpe", "bpe (ALBETO) | unigram | wordpiece (BERT) | bytelevel (RoBERTa)"
     )
-    vocab_size: int = opt(31_000, "pieces, special tokens included", ge=64)
+    vocab_size: int = opt(31_000, "pieces, special tokens included", ge=64, le=MOST_PIECES)
     lowercase: bool = opt(True, "turn capitals into small letters")
     keep_accents: bool = opt(True, "keep á é í ó ú ü ñ; false makes 'año' and 'ano' one word")
     symbols: tuple[str, ...] = opt(
         SYMBOLS, "characters that are never merged with others; not for bytelevel"
     )
-    alphabet: int = opt(1000, "most frequent characters that are known (bpe, wordpiece)", ge=30)
-    max_length: int = opt(512, "longest input, in tokens, that its models will take", ge=8)
+    alphabet: int = opt(
+        1000, "most frequent characters that are known (bpe, wordpiece)", ge=30, le=0x110000
+    )
+    max_length: int = opt(
+        512, "longest input, in tokens, that its models will take", ge=8, le=1 << 20
+    )
     limit: int = opt(0, "read so many lines at most; 0 = all", ge=0)
 
 
@@ -113,7 +125,7 @@ def _lines(files: Sequence[str | Path], columns: Sequence[str], limit: int) -> I
         columns = [columns[0]] * len(files)
     opened = [documents(file, column=column) for file, column in zip(files, columns, strict=True)]
 
-    lines = chain.from_iterable(chain.from_iterable(opened))
+    lines = map(without_endless_words, chain.from_iterable(chain.from_iterable(opened)))
     return islice(lines, limit) if limit else lines
 
 

@@ -18,9 +18,12 @@ from pydantic import model_validator
 from destila import config as toml
 from destila.config import Options, opt
 from destila.errors import ConfigError
+from destila.reading.escaping import short_value
+from destila.reading.shapes import MOST_LAYERS, MOST_PIECES
 
 ArchitectureKind = Literal["bert", "roberta", "albert", "distilbert"]
 Activation = Literal["gelu", "gelu_new", "relu"]
+_WIDEST = 1 << 15  # of any encoder that is published, four times over
 
 
 class EncoderConfig(Options):
@@ -33,17 +36,19 @@ class EncoderConfig(Options):
     """
 
     kind: ArchitectureKind = opt(..., "bert, roberta, albert or distilbert")
-    vocab_size: int = opt(..., "rows of the token table", ge=1)
-    positions: int = opt(..., "rows of the position table", ge=1)
-    types: int = opt(..., "rows of the token-type table; 0: none", ge=0)
-    embedding: int = opt(..., "width of the embeddings; differs from hidden in albert only", ge=1)
-    hidden: int = opt(..., "width of the hidden states", ge=1)
-    layers: int = opt(..., "layers; in albert, how often the one block runs", ge=1)
+    vocab_size: int = opt(..., "rows of the token table", ge=1, le=MOST_PIECES)
+    positions: int = opt(..., "rows of the position table", ge=1, le=1 << 20)
+    types: int = opt(..., "rows of the token-type table; 0: none", ge=0, le=1 << 16)
+    embedding: int = opt(
+        ..., "width of the embeddings; differs from hidden in albert only", ge=1, le=_WIDEST
+    )
+    hidden: int = opt(..., "width of the hidden states", ge=1, le=_WIDEST)
+    layers: int = opt(..., "layers; in albert, how often the one block runs", ge=1, le=MOST_LAYERS)
     own_blocks: bool = opt(
         False, "albert: every layer has a block of its own (num_hidden_groups = layers)"
     )
-    heads: int = opt(..., "attention heads; divides hidden", ge=1)
-    ffn: int = opt(..., "width inside the feed-forward part", ge=1)
+    heads: int = opt(..., "attention heads; divides hidden", ge=1, le=_WIDEST)
+    ffn: int = opt(..., "width inside the feed-forward part", ge=1, le=4 * _WIDEST)
     activation: Activation = opt(..., "gelu (erf), gelu_new (tanh approximation) or relu")
     dropout: float = opt(..., "dropout of embeddings and block outputs", ge=0, lt=1)
     attention_dropout: float = opt(..., "dropout of attention probabilities", ge=0, lt=1)
@@ -119,9 +124,10 @@ def from_shape(shape: Mapping[str, Any], *, vocab_size: int, pad_id: int) -> Enc
         raise ConfigError(f"encoder shape {dict(shape)}: {', '.join(missing)} must be given")
 
     kind, hidden = shape["kind"], shape["hidden"]
-    if not isinstance(hidden, int) or hidden < 1:
+    if not isinstance(hidden, int) or not 1 <= hidden <= _WIDEST:
         raise ConfigError(
-            f"encoder shape: hidden = {hidden!r} must be a whole number of at least 1"
+            f"encoder shape: hidden = {short_value(hidden)} must be a whole number from 1 to "
+            f"{_WIDEST:,}"
         )
 
     # all the rest, unless the shape says otherwise

@@ -14,15 +14,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from destila import cpu as processors
 from destila.errors import ModelError
 from destila.model_folder import HEADS
 from destila.models.architecture import EncoderConfig
 from destila.models.encoder import Encoder
 from destila.types import Batch, Output, State
+
+M = TypeVar("M", bound=nn.Module)
 
 
 class ClassifyHead(nn.Module):
@@ -134,8 +138,27 @@ class Model(nn.Module):
 
 def empty_model(config: EncoderConfig, task: str, labels: Sequence[str]) -> Model:
     """Return a model whose weights are allocated and not set, without time or random numbers."""
+    return allocated(outline_model(config, task, labels))
+
+
+def outline_model(config: EncoderConfig, task: str, labels: Sequence[str]) -> Model:
+    """Return a model whose weights have shapes and take no memory."""
     with torch.device("meta"):
-        model = Model(config, task, labels)
+        return Model(config, task, labels)
+
+
+def allocated(model: M) -> M:
+    """Give an outline of a model its memory, and return it; its weights are not set.
+
+    Raises:
+        ModelError: this machine has not so much.
+    """
+    needed = sum(value.numel() * value.element_size() for value in model.parameters())
+    if needed > processors.memory():
+        raise ModelError(
+            f"a model of {needed / 1e9:,.1f} GB of weights does not fit the "
+            f"{processors.memory() / 1e9:,.1f} GB of this machine: take a smaller shape"
+        )
     return model.to_empty(device="cpu")
 
 

@@ -122,7 +122,7 @@ def load(
 
     # its weights, in our order of labels
     picks = _picks(config, layers, where)
-    model = heads.empty_model(config.with_values(layers=len(picks)), task, wanted)
+    model = heads.outline_model(config.with_values(layers=len(picks)), task, wanted)
     tensors, converted = weights.read_weights(info.path)
     order = None if reason else [(info.labels or wanted).index(label) for label in wanted]
     missing, extra = _copy_weights(model, tensors, picks, order, where=where)
@@ -172,7 +172,7 @@ def load_masked(
     config = _fitted(hf_config.read_hf_config(info.config, where=where), tokenizer, where)
 
     picks = _picks(config, layers, where)
-    model = mlm.empty_masked_model(config.with_values(layers=len(picks)), order=order)
+    model = mlm.outline_masked_model(config.with_values(layers=len(picks)), order=order)
     tensors, converted = weights.read_weights(info.path)
     missing, extra = _copy_weights(model, tensors, picks, None, where=where)
     if head_required and any(name.startswith("head.") for name in missing):
@@ -330,7 +330,7 @@ def _copy_weights(
     *,
     where: str,
 ) -> tuple[list[str], list[str]]:
-    """Copy a folder's weights into a model.
+    """Copy a folder's weights into the outline of a model, whose memory is only then allocated.
 
     Args:
         model: changed in place.
@@ -350,7 +350,7 @@ def _copy_weights(
     parameters = [name for name, _ in model.named_parameters()]
     table = names.weight_names(config, model.task, parameters, picks)
 
-    used, missing = set(), []
+    used, missing, rows = set(), [], {}
     for name, stored in table.items():
         is_classifier = name.startswith("head.classifier.")
         if order is None and is_classifier:
@@ -368,13 +368,17 @@ def _copy_weights(
                 f"{where}: '{stored}' is {tuple(value.shape)}, "
                 f"config.json says {tuple(weight.shape)}"
             )
-        weight.copy_(value[order] if is_classifier else value)
+        rows[name] = value[order] if is_classifier else value
 
     # a head can be new, the encoder must be whole
     lost = [name for name in missing if not name.startswith(("head.", "order."))]
     if lost:
         shown = ", ".join(table[name] for name in lost[:5])
         raise ModelError(f"{where}: {len(lost)} weights of the encoder are missing: {shown}")
+
+    heads.allocated(model)
+    for name, value in rows.items():
+        model.get_parameter(name).copy_(value)
 
     extra = [name for name in tensors if name not in used and not name.endswith("position_ids")]
     return missing, sorted(extra)

@@ -99,7 +99,12 @@ _TASK = {
 }
 
 # variants that this encoder does not have
-_FIXED = {"inner_group_num": 1, "position_embedding_type": "absolute"}
+_FIXED = {
+    "inner_group_num": 1,
+    "position_embedding_type": "absolute",
+    "is_decoder": False,  # its tokens see only those before them
+    "add_cross_attention": False,
+}
 
 
 def read_hf_config(data: Mapping[str, Any], *, where: str) -> EncoderConfig:

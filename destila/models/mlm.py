@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from destila.errors import ModelError
 from destila.models.architecture import EncoderConfig
 from destila.models.encoder import Encoder, activate
-from destila.models.heads import initialise
+from destila.models.heads import allocated, initialise
 from destila.types import IGNORE, Batch, Output, State
 
 
@@ -122,9 +122,13 @@ class MaskedModel(nn.Module):
 
 def empty_masked_model(config: EncoderConfig, *, order: bool = False) -> MaskedModel:
     """Return a model whose weights are allocated and not set, without time or random numbers."""
+    return allocated(outline_masked_model(config, order=order))
+
+
+def outline_masked_model(config: EncoderConfig, *, order: bool = False) -> MaskedModel:
+    """Return a model whose weights have shapes and take no memory."""
     with torch.device("meta"):
-        model = MaskedModel(config, order=order)
-    return model.to_empty(device="cpu")
+        return MaskedModel(config, order=order)
 
 
 def build_masked_model(config: EncoderConfig, seed: int, *, order: bool = False) -> MaskedModel:

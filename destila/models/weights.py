@@ -8,9 +8,7 @@ and the log says so.
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
-import pickle
 from pathlib import Path
 
 import torch
@@ -23,6 +21,8 @@ from destila.config import fingerprint
 from destila.errors import ModelError
 from destila.files import replacing
 from destila.models.presets import PRESETS
+from destila.reading.blame import Blaming
+from destila.reading.shapes import WEIGHT_INDEX_FILE, read_shape
 
 log = logging.getLogger(__name__)
 
@@ -45,12 +45,9 @@ def read_weights(folder: Path) -> tuple[dict[str, Tensor], bool]:
     # one file, or the parts of a large model
     tensors: dict[str, Tensor] = {}
     for file in files or [_converted(file) for file in old]:
-        try:
+        remedy = "copy or download it again"
+        with Blaming(ModelError, f"{file} is damaged or incomplete", remedy=remedy):
             tensors |= load_file(file)
-        except (SafetensorError, OSError) as error:
-            raise ModelError(
-                f"{file} is damaged or incomplete ({error}): copy or download it again"
-            ) from error
 
     # under today's names, and fit to compute with
     tensors = {_current_name(name): tensor for name, tensor in tensors.items()}
@@ -70,12 +67,8 @@ def _files(folder: Path, name: str) -> list[Path]:
     index = folder / f"{name}.index.json"
     if not index.is_file():
         return []
-    try:
-        weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
-        parts = sorted(set(weight_map.values()))
-    except (ValueError, KeyError, AttributeError) as error:
-        raise ModelError(f"{index} is not an index of weight files: {error!r}") from error
-
+    content = read_shape(index, WEIGHT_INDEX_FILE, ModelError, remedy="fetch the folder again")
+    parts = sorted(set(content["weight_map"].values()))
     missing = [part for part in parts if not (folder / part).is_file()]
     if missing:
         raise ModelError(f"{index} names files that are not there: {', '.join(missing)}")
@@ -103,13 +96,9 @@ def _converted(file: Path) -> Path:
         return target
 
     log.warning("converting %s to safetensors once, into %s", file, target)
-    try:
+    damaged = f"{file} cannot be read as plain weights"
+    with Blaming(ModelError, damaged, remedy="ask for model.safetensors"):
         table = torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ModelError(
-            f"{file} cannot be read as plain weights ({reason}): ask for model.safetensors"
-        ) from error
     if not isinstance(table, dict):
         raise ModelError(f"{file} holds a {type(table).__name__}, not a table of weights")
 
@@ -117,7 +106,7 @@ def _converted(file: Path) -> Path:
     tensors = {
         name: value.clone().contiguous()
         for name, value in table.items()
-        if isinstance(value, Tensor)
+        if isinstance(name, str) and isinstance(value, Tensor)
     }
     try:
         with replacing(target) as temporary:

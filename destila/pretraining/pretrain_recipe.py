@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from destila import config
-from destila.config import Options, opt
+from destila.config import NAME_PATTERN, Options, opt
 from destila.corpus.train_tokenizer import TokenizerOptions
 from destila.pretraining.corpora import Corpus
 from destila.pretraining.data import packing, sentence_rows
@@ -72,14 +72,14 @@ class EvaluationTable(Options):
 class Variant(Options):
     """One of several runs that differ in few keys."""
 
-    name: str = Field(description="of its folder and record", pattern=r"^[\w.-]+$")
+    name: str = opt(..., "of its folder and record", pattern=NAME_PATTERN)
     set: tuple[str, ...] = Field((), description='keys that differ: ["train.lr=1e-3"]')
 
 
 class PretrainRecipe(Options):
     """A pre-training, or several that are compared."""
 
-    name: str = Field(description="name of the study, and of its folder")
+    name: str = opt(..., "name of the study, and of its folder", pattern=NAME_PATTERN)
     out: str = opt("runs", "folder of the studies")
     results: str | None = opt(None, "folder in which records are kept as <name>.jsonl")
     seed: int = opt(0, "of new weights, order, masking and dropout", ge=0)

@@ -19,7 +19,13 @@ from destila.reading.escaping import short_value
 from destila.reading.values import read_json_object
 
 MOST_THREADS = 1024
-MOST_ROWS = 1 << 31
+MOST_LAYERS = 512
+"""Of an encoder; the deepest that are published have under a hundred."""
+
+MOST_PIECES = 1 << 24
+"""Of a vocabulary; published ones have a million at most."""
+
+_MOST = 1 << 31
 _FILE_NAME = re.compile(r"\w[\w. +=@,()-]{0,199}")
 
 
@@ -28,7 +34,7 @@ class Whole:
     """A whole number within limits."""
 
     least: int = 0
-    most: int = MOST_ROWS
+    most: int = _MOST
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,10 @@ class BesideName:
     """The name of a file beside the one that names it: no separator, no `..`, nothing hidden."""
 
 
+_LAYER_KEYS = (
+    *("num_hidden_layers", "num_hidden_groups", "num_layers", "n_layers", "n_layer"),
+    *("encoder_layers", "decoder_layers", "num_decoder_layers"),
+)
 Label = (str, int, float, bool)
 _TOKEN = (str, {"content": Needed(str)})
 
@@ -60,14 +70,17 @@ MODEL_CONFIG_FILE = {
     "hidden_act": str,
     "activation": str,
     "is_decoder": bool,
-    "max_position_embeddings": Whole(),
-    "num_hidden_layers": Whole(),
-    "num_hidden_groups": Whole(),
-    "num_attention_heads": Whole(),
-    "hidden_size": Whole(),
-    "vocab_size": Whole(),
+    "max_position_embeddings": Whole(0, MOST_PIECES),
+    **{key: Whole(0, MOST_LAYERS) for key in _LAYER_KEYS},
+    "num_attention_heads": Whole(0, 1 << 16),
+    "hidden_size": Whole(0, 1 << 18),
+    "intermediate_size": Whole(0, 1 << 20),
+    "vocab_size": Whole(0, MOST_PIECES),
 }
-"""config.json, as far as it is read without the model's own reader."""
+"""config.json, as far as it is read without the model's own reader.
+
+What decides how much memory a model takes has a limit, also for models that transformers builds.
+"""
 
 DESTILA_FILE = {
     "task": str,

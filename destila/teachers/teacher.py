@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from destila import hub
@@ -25,6 +24,7 @@ from destila.model_folder import HEADS, FolderInfo, read_folder
 from destila.models import hf
 from destila.models.architecture import ArchitectureKind
 from destila.plugins import nearest
+from destila.reading.blame import Blaming
 from destila.teachers import cache
 from destila.tokenizer import tokenizer as tokenizers
 from destila.tokenizer.tokenizer import Tokenizer
@@ -242,13 +242,15 @@ def _load_transformers(info: FolderInfo, task: str) -> Any:
     bars = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
-        model, report = auto_class.from_pretrained(
-            info.path, dtype=torch.float32, local_files_only=True, output_loading_info=True
-        )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        lines = str(error).strip().splitlines()
-        reason = lines[0] if lines else type(error).__name__
-        raise ModelError(f"teacher {info.path}: transformers cannot load it ({reason})") from error
+        # Whatever a folder says, no code of its own is run: transformers would ask at a prompt.
+        with Blaming(ModelError, f"teacher {info.path}: transformers cannot load it"):
+            model, report = auto_class.from_pretrained(
+                info.path,
+                dtype=torch.float32,
+                local_files_only=True,
+                output_loading_info=True,
+                trust_remote_code=False,
+            )
     finally:
         if bars:
             logging.enable_progress_bar()

@@ -7,16 +7,26 @@ the library, and everything else looks at that.
 from __future__ import annotations
 
 import json
+import re
 from copy import deepcopy
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from tokenizers import Tokenizer as Backend
 
 from destila.errors import TokenizerError
+from destila.reading.blame import Blaming
+from destila.reading.escaping import short_value
+from destila.reading.shapes import MOST_PIECES
+from destila.reading.values import MalformedError, parse_json
 from destila.tokenizer.spec import Json, steps
 
+REMEDY = "fetch or write it again"
+"""What helps when a file of a tokenizer is damaged."""
+
 _MARKS = "▁ Ġ"
+_LONG_NUMBER = re.compile(r":\s*\d{8}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +47,15 @@ def canonical_spec(text: str, source: str) -> CanonicalSpec:
     Raises:
         TokenizerError: the library cannot read it.
     """
+    _check_ids(text, source)
     backend = _read(text, source)
     backend.no_truncation()
     backend.no_padding()
+
     text = backend.to_str()
-    return CanonicalSpec(text, json.loads(text), backend)
+    spec = json.loads(text)
+    _check_template(spec, source)
+    return CanonicalSpec(text, spec, backend)
 
 
 def text_and_word_backends(canonical: CanonicalSpec, source: str) -> tuple[Any, Any]:
@@ -107,9 +121,50 @@ def _joins(backend: Any, blank: str) -> bool:
 
 def _read(text: str, source: str) -> Any:
     """Build the library's tokenizer of a tokenizer.json; raise TokenizerError when it cannot."""
-    try:
+    problem = f"{source} is not a tokenizer the tokenizers library can read"
+    with Blaming(TokenizerError, problem, remedy=REMEDY):
         return Backend.from_str(text)
-    except Exception as error:  # the library raises nothing narrower
+
+
+def _check_ids(text: str, source: str) -> None:
+    """Raise TokenizerError where an id of a tokenizer.json is too large: the library would abort.
+
+    The file is parsed for it only where some number behind a colon is long enough.
+    """
+    if not _LONG_NUMBER.search(text):
+        return
+    try:
+        spec = parse_json(text)
+    except MalformedError as error:
+        raise TokenizerError(f"{source} is not valid JSON ({error}): {REMEDY}") from error
+
+    # The vocabulary, and the tokens added to it.
+    spec = spec if isinstance(spec, dict) else {}
+    model, added = spec.get("model"), spec.get("added_tokens")
+    vocab = model.get("vocab") if isinstance(model, dict) else None
+    ids = list(vocab.values()) if isinstance(vocab, dict) else []
+    ids += [t.get("id") for t in added if isinstance(t, dict)] if isinstance(added, list) else []
+    large = [i for i in ids if isinstance(i, int | float) and i >= MOST_PIECES]
+    if large:
         raise TokenizerError(
-            f"{source} is not a tokenizer the tokenizers library can read: {error}"
-        ) from error
+            f"{source} has a piece of id {short_value(large[0])}, at most {MOST_PIECES:,} are "
+            f"read: {REMEDY}"
+        )
+
+
+def _check_template(spec: Json, source: str) -> None:
+    """Raise TokenizerError where a template puts a token that it does not define."""
+    for step in steps(spec["post_processor"]):
+        if step["type"] != "TemplateProcessing":
+            continue
+        placed = [
+            part["SpecialToken"]["id"]
+            for part in chain(step["single"], step["pair"])
+            if "SpecialToken" in part
+        ]
+        unknown = [name for name in placed if name not in step["special_tokens"]]
+        if unknown:
+            raise TokenizerError(
+                f"{source} puts the token {short_value(unknown[0])} around texts, which its "
+                f"template does not define: {REMEDY}"
+            )

@@ -9,10 +9,11 @@ them when it lower-cases; ALBERT here keeps them).
 from __future__ import annotations
 
 import base64
-import json
 from pathlib import Path
 
 from destila.errors import TokenizerError
+from destila.reading.shapes import MOST_PIECES
+from destila.reading.values import read_json_object, read_utf8
 from destila.tokenizer import casing
 from destila.tokenizer import sentencepiece as spiece
 from destila.tokenizer.sentencepiece import SentencePieceModel
@@ -131,10 +132,10 @@ def _from_sentencepiece(path: Path, config: Json) -> Json:
 
 def _from_bytelevel(vocab_path: Path, merges_path: Path, config: Json) -> Json:
     """Convert RoBERTa's `vocab.json` and `merges.txt`."""
-    try:
-        vocab = json.loads(vocab_path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise TokenizerError(f"{vocab_path} is not valid JSON: {error}") from error
+    remedy = "fetch it again"
+    vocab = read_json_object(vocab_path, TokenizerError, remedy=remedy, unique=False)
+    if set(map(type, vocab.values())) != {int} or not 0 <= max(vocab.values()) < MOST_PIECES:
+        raise TokenizerError(f"{vocab_path} must give every piece a whole number: {remedy}")
     lines = _read_lines(merges_path)
     merges = [line.split(" ") for line in lines if line and not line.startswith("#version")]
 
@@ -279,12 +280,7 @@ def _bpe(model: SentencePieceModel, vocab: dict[str, int]) -> Json:
 
 def _read_lines(path: Path) -> list[str]:
     """Read the lines of a vocabulary file; raise TokenizerError when it is empty or not UTF-8."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise TokenizerError(
-            f"{path} is not UTF-8: byte {error.start}. Convert it or fetch it again"
-        ) from error
+    text = read_utf8(path, TokenizerError, remedy="convert it or fetch it again")
     if not text.strip():
         raise TokenizerError(f"{path} is empty: fetch it again")
 

@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from destila.errors import TokenizerError
+from destila.reading.values import MOST_BYTES
 
 NORMAL, UNKNOWN, CONTROL, USER, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
 UNIGRAM, BPE = 1, 2
+_LONGEST_PIECE = 1000  # characters; SentencePiece's own limit is 16
 _VARINT, _DOUBLE, _BYTES, _FLOAT = 0, 1, 2, 5  # wire types
 
 Field = tuple[int, int | float | bytes]
@@ -57,6 +59,8 @@ def read_sentencepiece(path: Path) -> SentencePieceModel:
     Raises:
         TokenizerError: it is none, or neither Unigram nor BPE.
     """
+    if path.stat().st_size > MOST_BYTES:
+        raise TokenizerError(f"{path} has over {MOST_BYTES:,} bytes: fetch it again")
     data = path.read_bytes()
     try:
         model = _parse_model(data)
@@ -67,6 +71,12 @@ def read_sentencepiece(path: Path) -> SentencePieceModel:
 
     if not model.pieces:
         raise TokenizerError(f"{path} holds no pieces: it is empty or is not a SentencePiece model")
+    if not 0 <= model.unk_id < len(model.pieces):
+        raise TokenizerError(f"{path} names piece {model.unk_id} as unknown: fetch it again")
+    if max(len(piece.text) for piece in model.pieces) > _LONGEST_PIECE:
+        raise TokenizerError(
+            f"{path} has a piece of over {_LONGEST_PIECE:,} characters: fetch it again"
+        )
     if model.type not in (UNIGRAM, BPE):
         raise TokenizerError(
             f"{path} is a word or character model (type {model.type}): only Unigram and BPE are "

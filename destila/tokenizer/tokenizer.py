@@ -22,8 +22,12 @@ import numpy as np
 from destila import hub
 from destila.errors import TokenizerError
 from destila.files import write_text
+from destila.reading.blame import Blaming
+from destila.reading.shapes import TOKENIZER_CONFIG_FILE, read_shape
+from destila.reading.values import read_utf8
 from destila.tokenizer import casing
 from destila.tokenizer.backends import (
+    REMEDY,
     CanonicalSpec,
     canonical_spec,
     text_and_word_backends,
@@ -232,7 +236,8 @@ class Tokenizer:
         for start in range(0, len(texts), _TEXTS_PER_CALL):
             batch = texts[start : start + _TEXTS_PER_CALL]
             encodable = [self._encodable(text) for text in batch]
-            encodings = backend.encode_batch(encodable, add_special_tokens=False)
+            with Blaming(TokenizerError, f"{self.source} cannot encode a text", remedy=REMEDY):
+                encodings = backend.encode_batch(encodable, add_special_tokens=False)
             for text, encoding in zip(batch, encodings, strict=True):
                 yield text, self._pieces(text, encoding.ids, encoding.offsets)
 
@@ -288,7 +293,8 @@ def load_tokenizer(
         config |= {"keep_accents": keep_accents, "strip_accents": not keep_accents}
 
     if file.is_file():
-        return _build(canonical_spec(_read_text(file), str(file)), config, str(file))
+        text = read_utf8(file, TokenizerError, remedy=REMEDY)
+        return _build(canonical_spec(text, str(file)), config, str(file))
     spec, file = convert(file.parent, config)
     return parse_tokenizer(spec, config, source=str(file))
 
@@ -309,6 +315,12 @@ def parse_tokenizer(spec: Json, config: Json | None = None, *, source: str) -> T
 
 def _build(canonical: CanonicalSpec, config: Json, source: str) -> Tokenizer:
     """Apply flags and repairs, look up the special tokens, and make the tokenizer."""
+    with Blaming(TokenizerError, f"{source} is no tokenizer that can be used", remedy=REMEDY):
+        return _built(canonical, config, source)
+
+
+def _built(canonical: CanonicalSpec, config: Json, source: str) -> Tokenizer:
+    """Do what `_build` says; the library may fail at any step."""
     strip, keep = config.get("strip_accents"), config.get("keep_accents")
     if keep is None and strip is not None:
         keep = not strip
@@ -321,6 +333,8 @@ def _build(canonical: CanonicalSpec, config: Json, source: str) -> Tokenizer:
         canonical = canonical_spec(json.dumps(spec), source)
 
     ids = canonical.backend.get_vocab(with_added_tokens=True)
+    if len(set(ids.values())) < len(ids):
+        raise TokenizerError(f"{source} gives one id to two pieces: {REMEDY}")
     limit = config.get("model_max_length")
     max_length = int(limit) if isinstance(limit, int | float) and 0 < limit < 1_000_000 else None
     return Tokenizer(
@@ -364,24 +378,5 @@ def _read_config(folder: Path) -> Json:
     for name in ("special_tokens_map.json", "tokenizer_config.json"):
         path = folder / name
         if path.is_file():
-            config |= _read_json(path)
+            config |= read_shape(path, TOKENIZER_CONFIG_FILE, TokenizerError, remedy=REMEDY)
     return config
-
-
-def _read_json(path: Path) -> Json:
-    try:
-        content = json.loads(_read_text(path))
-    except json.JSONDecodeError as error:
-        raise TokenizerError(
-            f"{path} is not valid JSON: {error}. Fetch or write it again"
-        ) from error
-    if not isinstance(content, dict):
-        raise TokenizerError(f"{path} holds no JSON object: fetch or write it again")
-    return content
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise TokenizerError(f"{path} is not UTF-8: {error}. Fetch or write it again") from error

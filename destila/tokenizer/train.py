@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import string
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
@@ -29,6 +30,8 @@ TokenizerKind = Literal["bpe", "unigram", "wordpiece", "bytelevel"]
 SYMBOLS = ("-", "–", "£", "€")
 _REPORT = 1000  # lines between two reports of progress
 _LONGEST_PIECE = 16  # characters, as in SentencePiece
+_ENDLESS = 500  # characters of a run without blanks
+_ENDLESS_WORD = re.compile(rf"\S{{{_ENDLESS},}}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +145,14 @@ def learn(
     return parse_tokenizer(spec, config, source=f"a new {kind} tokenizer")
 
 
+def without_endless_words(line: str) -> str:
+    """Return a line without runs of characters that are no words: the training would not end.
+
+    Encoded pictures and files without blanks have such runs; the longest word has 23 letters.
+    """
+    return line if len(line) < _ENDLESS else _ENDLESS_WORD.sub(" ", line)
+
+
 def reservoir_sample(
     lines: Iterable[str], size: int, sample: list[str], *, seed: int = 0
 ) -> Iterator[str]:
@@ -186,6 +197,7 @@ class _CountedLines:
         for line in self.lines:
             if not line or line.isspace():
                 continue
+            line = without_endless_words(line)
             self.count += 1
             if self.progress and self.count % _REPORT == 0:
                 self.progress(self.count)

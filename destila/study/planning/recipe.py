@@ -6,25 +6,29 @@ it whole.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from destila import config, hub
-from destila.config import Options, opt
+from destila.config import NAME_PATTERN, Options, opt
 from destila.errors import ConfigError
 from destila.losses.term import ModelShape
 from destila.model_folder import read_folder
 from destila.models import hf_config
 from destila.models.architecture import ArchitectureKind, from_shape
 from destila.models.presets import PRESETS
+from destila.reading.escaping import short_value
+from destila.reading.shapes import MOST_PIECES, MOST_THREADS
 from destila.tasks.span.options import SpanOptions
 from destila.teachers.ensemble import ensemble_weights
 from destila.tokenizer.tokenizer import load_tokenizer
 from destila.training.options import TrainOptions
 
+Seed = Annotated[int, Field(ge=0, lt=1 << 32)]
 TRANSFORMERS_STATES = frozenset({"logits", "hidden", "attention"})
 """Kinds of State that every model of transformers shows."""
 
@@ -33,7 +37,7 @@ class TokenizerSpec(Options):
     """A tokenizer trained on the study's own training text."""
 
     kind: Literal["bpe", "unigram", "wordpiece"] = opt("bpe", "algorithm")
-    vocab_size: int = opt(8000, "pieces, specials included", ge=300)
+    vocab_size: int = opt(8000, "pieces, specials included", ge=300, le=MOST_PIECES)
     lowercase: bool = opt(True, "lower-case the text first; accents and ñ are always kept")
 
 
@@ -43,7 +47,9 @@ class ModelSpec(Options):
     What its tokenizer and its shape are is answered here, before anything is trained or loaded.
     """
 
-    name: str | None = opt(None, "name in tables and folders; default: from model and layers")
+    name: str | None = opt(
+        None, "name in tables and folders; default: from model and layers", pattern=NAME_PATTERN
+    )
     model: str | None = opt(
         None, "folder, name under DESTILA_MODELS, hub name, or preset (random weights)"
     )
@@ -208,7 +214,7 @@ class AugmentOptions(Options):
         None, "masked language model that fills: folder or name, as a student's `model`"
     )
     top: int = opt(20, "the likeliest words of which one is drawn", ge=1)
-    seed: int = opt(0, "decides every choice")
+    seed: int = opt(0, "decides every choice", ge=0, lt=1 << 32)
 
     @model_validator(mode="after")
     def _fillable(self) -> AugmentOptions:
@@ -270,13 +276,15 @@ class MeasureOptions(Options):
     texts: int = opt(100, "test texts timed one by one; 0 does not measure latency", ge=0)
     repeats: int = opt(3, "how often each is timed", ge=1)
     padded_512: bool = opt(True, "also the papers' protocol: 512 random ids, batch 1")
-    threads: int | None = opt(None, "threads; none = OMP_NUM_THREADS, else all there are")
+    threads: int | None = opt(
+        None, "threads; none = OMP_NUM_THREADS, else all there are", ge=1, le=MOST_THREADS
+    )
 
 
 class Recipe(Options):
     """Everything about a study: its data, teachers and students, training, tests and timing."""
 
-    name: str = opt(..., "name of the study; its folder is runs/<name>")
+    name: str = opt(..., "name of the study; its folder is runs/<name>", pattern=NAME_PATTERN)
     data: dict[str, Any] = opt(..., "use = data set plug-in (or a .py path), and its own options")
     max_length: int = opt(128, "tokens a window holds at most, specials included", ge=8)
     labelling: Literal["first", "all"] = opt(
@@ -298,8 +306,8 @@ class Recipe(Options):
     )
     train: TrainOptions = opt(TrainOptions(), "training of teachers and students")
     distil: DistilOptions = opt(DistilOptions(), "distillation")
-    seeds: tuple[int, ...] = opt((0,), min_length=1, help="students are trained once per seed")
-    teacher_seed: int = opt(0, "teachers are trained once, with this seed")
+    seeds: tuple[Seed, ...] = opt((0,), min_length=1, help="students are trained once per seed")
+    teacher_seed: int = opt(0, "teachers are trained once, with this seed", ge=0, lt=1 << 32)
     compare: bool = opt(True, "also fine-tune the students plainly, to know what distilling gains")
     baseline: bool = opt(
         True, "also fit the classical baseline (CRF, or TF-IDF + logistic regression)"
@@ -384,6 +392,9 @@ def read_recipe(path: str, overrides: Sequence[str] = ()) -> Recipe:
 
     # Labels name folders and rows of tables, so no two may be equal.
     labels = [m.label for m in (*recipe.teachers, *recipe.students)]
+    for label in labels:
+        if not re.fullmatch(NAME_PATTERN, label):
+            raise ConfigError(f"{path}: {short_value(label)} is no name of a folder: give a `name`")
     twice = sorted({n for n in labels if labels.count(n) > 1})
     if twice:
         raise ConfigError(f"{path}: two models are called '{twice[0]}'; give each a `name`")

@@ -231,11 +231,16 @@ class Teachers:
 
 def needs_finetuning(study: Study, spec: TeacherSpec) -> bool:
     """Tell whether a teacher is fine-tuned first: by its table, or for want of a fitting head."""
+    if spec.finetune is False and spec.layers is not None:
+        raise ConfigError(
+            f"teacher '{spec.label}': its head is trained on all layers, not on layers = "
+            f"{spec.layers}: drop `layers`, or finetune = false"
+        )
     if spec.finetune is not None:
         return spec.finetune
 
-    # Random weights know no labels yet.
-    if spec.model is None or spec.model in PRESETS:
+    # Random weights know no labels yet, and a head does not fit what fewer layers say.
+    if spec.layers is not None or spec.model is None or spec.model in PRESETS:
         return True
 
     # A head for the same labels is used as it is, whatever the case of their names.
