@@ -330,7 +330,7 @@ def _copy_weights(
     *,
     where: str,
 ) -> tuple[list[str], list[str]]:
-    """Copy a folder's weights into the outline of a model, whose memory is only then allocated.
+    """Copy a folder's weights into the outline of a model, and allocate its memory for them.
 
     Args:
         model: changed in place.
@@ -355,9 +355,7 @@ def _copy_weights(
         is_classifier = name.startswith("head.classifier.")
         if order is None and is_classifier:
             used.add(stored)
-            missing.append(name)
-            continue
-        if stored not in tensors:
+        if stored not in tensors or (order is None and is_classifier):
             missing.append(name)
             continue
 

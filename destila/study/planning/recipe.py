@@ -29,6 +29,7 @@ from destila.tokenizer.tokenizer import load_tokenizer
 from destila.training.options import TrainOptions
 
 Seed = Annotated[int, Field(ge=0, lt=1 << 32)]
+Threads = Annotated[int, Field(ge=1, le=MOST_THREADS)]
 TRANSFORMERS_STATES = frozenset({"logits", "hidden", "attention"})
 """Kinds of State that every model of transformers shows."""
 
@@ -276,9 +277,7 @@ class MeasureOptions(Options):
     texts: int = opt(100, "test texts timed one by one; 0 does not measure latency", ge=0)
     repeats: int = opt(3, "how often each is timed", ge=1)
     padded_512: bool = opt(True, "also the papers' protocol: 512 random ids, batch 1")
-    threads: int | None = opt(
-        None, "threads; none = OMP_NUM_THREADS, else all there are", ge=1, le=MOST_THREADS
-    )
+    threads: Threads | None = opt(None, "threads; none = OMP_NUM_THREADS, else all there are")
 
 
 class Recipe(Options):
