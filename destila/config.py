@@ -40,7 +40,7 @@ _MOST_EXTENDED = 16  # files by way of which one extends another
 class Options(BaseModel):
     """Base of every table a user writes: frozen, extra keys forbidden."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 C = TypeVar("C", bound=Options)

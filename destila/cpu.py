@@ -26,6 +26,12 @@ def available(root: Path = Path("/")) -> int:
     return max(1, min([affinity, *(math.ceil(quota) for quota in _quotas(root))]))
 
 
+MOST_THREADS = 1024
+"""That may be asked for; libraries die of a hundred thousand."""
+
+THREADS_HELP = "threads; none = OMP_NUM_THREADS, else all there are"
+
+
 def threads(asked: int | None = None) -> int:
     """Return how many threads to compute with: those asked for, else `OMP_NUM_THREADS`, else all.
 

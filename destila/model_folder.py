@@ -19,7 +19,7 @@ from destila.reading.values import is_whole_number
 SPAN_LABELS = ("start", "end")
 """What two logits of a question answering head say of a token; transformers names neither."""
 
-REMEDY = "copy the folder or make it again"
+_REMEDY = "copy the folder or make it again"
 """What helps when a file of a model folder is damaged."""
 
 
@@ -100,10 +100,10 @@ def read_folder(path: Path | str) -> FolderInfo:
     if not (path / "config.json").is_file():
         raise ModelError(f"{path} is not a model folder: it has no config.json")
 
-    config = read_shape(path / "config.json", MODEL_CONFIG_FILE, ModelError, remedy=REMEDY)
+    config = read_shape(path / "config.json", MODEL_CONFIG_FILE, ModelError, remedy=_REMEDY)
     extra: dict[str, Any] = {}
     if (path / "destila.json").is_file():
-        extra = read_shape(path / "destila.json", DESTILA_FILE, ModelError, remedy=REMEDY)
+        extra = read_shape(path / "destila.json", DESTILA_FILE, ModelError, remedy=_REMEDY)
 
     # The transformers class tells the head: BertForTokenClassification ends like that of "tag".
     architecture = str((config.get("architectures") or [""])[0])

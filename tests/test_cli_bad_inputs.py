@@ -58,7 +58,10 @@ def test_a_bad_input_is_one_message(row, model, tmp_path, monkeypatch, capsys):
         assert row.place in messages[0]
         assert len(messages[0]) < 1500
     assert not set(err + out) & {"\x1b", "\x07", "\x00"}
-    assert _contents(tmp_path) == before
+    after = _contents(tmp_path)
+    if row.arguments[0] == "corpus":  # the same command goes on in its folder
+        after = {path: data for path, data in after.items() if path.split("/")[0] != "x"}
+    assert after == before
 
 
 def _contents(folder: Path) -> dict[str, bytes | None]:

@@ -18,7 +18,6 @@ from destila.measuring.measure_models import measure_models, plan_protocols
 from destila.measuring.measured_card import measured_card
 from destila.measuring.open_target import open_target, using_torch_threads
 from destila.measuring.sample_texts import spread, texts_of
-from destila.reading.shapes import MOST_THREADS
 from destila.records import record_to_json
 from destila.tasks import task_of
 from destila.types import Example
@@ -48,9 +47,7 @@ class Config(Options):
     ner: bool = opt(False, "also the 100 test sentences of CoNLL-2002, five times")
     repeats: int = opt(20, "timed calls per window of a fixed length", ge=1)
     warmup: int = opt(10, "untimed calls before", ge=0)
-    threads: int | None = opt(
-        None, "threads; none = OMP_NUM_THREADS, else all there are", ge=1, le=MOST_THREADS
-    )
+    threads: int | None = opt(None, cpu.THREADS_HELP, ge=1, le=cpu.MOST_THREADS)
     device: Literal["cpu", "cuda"] = opt(
         "cpu", "where torch models run; a GPU is waited for inside the timed part"
     )

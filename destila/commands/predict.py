@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from destila.config import Options, opt
+from destila.cpu import MOST_THREADS
 from destila.errors import ConfigError
 from destila.inference.label_texts import Asked, label_into_file, label_texts
 from destila.progress import Progress, silent
@@ -56,6 +57,7 @@ class Config(Options):
         "threads of an exported model, at most those of the machine; none = as many as this "
         "process may keep busy",
         ge=1,
+        le=MOST_THREADS,
     )
 
 

@@ -25,7 +25,6 @@ from destila.measuring.published_tables import (
 )
 from destila.plugins import nearest
 from destila.progress import Progress, silent
-from destila.reading.shapes import MOST_THREADS
 from destila.report import reference
 
 PANEL = "Around it"
@@ -41,9 +40,7 @@ class Config(Options):
     )
     repeats: int = opt(5, "timed calls", ge=1)
     warmup: int = opt(2, "untimed calls before", ge=0)
-    threads: int | None = opt(
-        None, "threads; none = OMP_NUM_THREADS, else all there are", ge=1, le=MOST_THREADS
-    )
+    threads: int | None = opt(None, cpu.THREADS_HELP, ge=1, le=cpu.MOST_THREADS)
 
 
 def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:

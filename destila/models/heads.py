@@ -26,7 +26,7 @@ from destila.models.architecture import EncoderConfig
 from destila.models.encoder import Encoder
 from destila.types import Batch, Output, State
 
-M = TypeVar("M", bound=nn.Module)
+_M = TypeVar("_M", bound=nn.Module)
 
 
 class ClassifyHead(nn.Module):
@@ -147,7 +147,7 @@ def outline_model(config: EncoderConfig, task: str, labels: Sequence[str]) -> Mo
         return Model(config, task, labels)
 
 
-def allocated(model: M) -> M:
+def allocated(model: _M) -> _M:
     """Give an outline of a model its memory, and return it; its weights are not set.
 
     Raises:

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from destila.cpu import MOST_THREADS
 from destila.errors import DestilaError
 from destila.reading.escaping import short_value
 from destila.reading.values import read_json_object
 
-MOST_THREADS = 1024
 MOST_LAYERS = 512
 """Of an encoder; the deepest that are published have under a hundred."""
 

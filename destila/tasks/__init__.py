@@ -13,6 +13,7 @@ from typing import Any
 from destila import plugins
 from destila.errors import ModelError
 from destila.model_folder import FolderInfo
+from destila.reading.escaping import short_value
 from destila.types import Task
 
 SHARED = ("classes", "ece", "metrics", "units", "user_rows")
@@ -47,6 +48,9 @@ def task_of_folder(info: FolderInfo) -> Task:
             f"{info.path} is a model of the task in {name}, and no model folder has code run: "
             f"where you trust that file, set {plugins.NAMED}={name}"
         )
+    if not plugins.is_path(name) and name not in plugins.names("tasks"):
+        known = plugins.nearest(name, plugins.names("tasks"))
+        raise ModelError(f"{info.path} names no task of this version: {short_value(name)}.{known}")
     return task_of(name, info.extra)
 
 

@@ -22,7 +22,7 @@ from destila.reading.shapes import MOST_PIECES
 from destila.reading.values import MalformedError, parse_json
 from destila.tokenizer.spec import Json, steps
 
-REMEDY = "fetch or write it again"
+FETCH_AGAIN = "fetch or write it again"
 """What helps when a file of a tokenizer is damaged."""
 
 _MARKS = "▁ Ġ"
@@ -122,7 +122,7 @@ def _joins(backend: Any, blank: str) -> bool:
 def _read(text: str, source: str) -> Any:
     """Build the library's tokenizer of a tokenizer.json; raise TokenizerError when it cannot."""
     problem = f"{source} is not a tokenizer the tokenizers library can read"
-    with Blaming(TokenizerError, problem, remedy=REMEDY):
+    with Blaming(TokenizerError, problem, remedy=FETCH_AGAIN):
         return Backend.from_str(text)
 
 
@@ -136,7 +136,7 @@ def _check_ids(text: str, source: str) -> None:
     try:
         spec = parse_json(text)
     except MalformedError as error:
-        raise TokenizerError(f"{source} is not valid JSON ({error}): {REMEDY}") from error
+        raise TokenizerError(f"{source} is not valid JSON ({error}): {FETCH_AGAIN}") from error
 
     # The vocabulary, and the tokens added to it.
     spec = spec if isinstance(spec, dict) else {}
@@ -148,7 +148,7 @@ def _check_ids(text: str, source: str) -> None:
     if large:
         raise TokenizerError(
             f"{source} has a piece of id {short_value(large[0])}, at most {MOST_PIECES:,} are "
-            f"read: {REMEDY}"
+            f"read: {FETCH_AGAIN}"
         )
 
 
@@ -166,5 +166,5 @@ def _check_template(spec: Json, source: str) -> None:
         if unknown:
             raise TokenizerError(
                 f"{source} puts the token {short_value(unknown[0])} around texts, which its "
-                f"template does not define: {REMEDY}"
+                f"template does not define: {FETCH_AGAIN}"
             )

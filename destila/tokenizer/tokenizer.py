@@ -27,7 +27,7 @@ from destila.reading.shapes import TOKENIZER_CONFIG_FILE, read_shape
 from destila.reading.values import read_utf8
 from destila.tokenizer import casing
 from destila.tokenizer.backends import (
-    REMEDY,
+    FETCH_AGAIN,
     CanonicalSpec,
     canonical_spec,
     text_and_word_backends,
@@ -236,7 +236,7 @@ class Tokenizer:
         for start in range(0, len(texts), _TEXTS_PER_CALL):
             batch = texts[start : start + _TEXTS_PER_CALL]
             encodable = [self._encodable(text) for text in batch]
-            with Blaming(TokenizerError, f"{self.source} cannot encode a text", remedy=REMEDY):
+            with Blaming(TokenizerError, f"{self.source} cannot encode a text", remedy=FETCH_AGAIN):
                 encodings = backend.encode_batch(encodable, add_special_tokens=False)
             for text, encoding in zip(batch, encodings, strict=True):
                 yield text, self._pieces(text, encoding.ids, encoding.offsets)
@@ -293,7 +293,7 @@ def load_tokenizer(
         config |= {"keep_accents": keep_accents, "strip_accents": not keep_accents}
 
     if file.is_file():
-        text = read_utf8(file, TokenizerError, remedy=REMEDY)
+        text = read_utf8(file, TokenizerError, remedy=FETCH_AGAIN)
         return _build(canonical_spec(text, str(file)), config, str(file))
     spec, file = convert(file.parent, config)
     return parse_tokenizer(spec, config, source=str(file))
@@ -315,7 +315,7 @@ def parse_tokenizer(spec: Json, config: Json | None = None, *, source: str) -> T
 
 def _build(canonical: CanonicalSpec, config: Json, source: str) -> Tokenizer:
     """Apply flags and repairs, look up the special tokens, and make the tokenizer."""
-    with Blaming(TokenizerError, f"{source} is no tokenizer that can be used", remedy=REMEDY):
+    with Blaming(TokenizerError, f"{source} is no tokenizer that can be used", remedy=FETCH_AGAIN):
         return _built(canonical, config, source)
 
 
@@ -334,7 +334,7 @@ def _built(canonical: CanonicalSpec, config: Json, source: str) -> Tokenizer:
 
     ids = canonical.backend.get_vocab(with_added_tokens=True)
     if len(set(ids.values())) < len(ids):
-        raise TokenizerError(f"{source} gives one id to two pieces: {REMEDY}")
+        raise TokenizerError(f"{source} gives one id to two pieces: {FETCH_AGAIN}")
     limit = config.get("model_max_length")
     max_length = int(limit) if isinstance(limit, int | float) and 0 < limit < 1_000_000 else None
     return Tokenizer(
@@ -378,5 +378,5 @@ def _read_config(folder: Path) -> Json:
     for name in ("special_tokens_map.json", "tokenizer_config.json"):
         path = folder / name
         if path.is_file():
-            config |= read_shape(path, TOKENIZER_CONFIG_FILE, TokenizerError, remedy=REMEDY)
+            config |= read_shape(path, TOKENIZER_CONFIG_FILE, TokenizerError, remedy=FETCH_AGAIN)
     return config

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
-from destila import config, hub
+from destila import config, cpu, hub
 from destila.config import NAME_PATTERN, Options, opt
 from destila.errors import ConfigError
 from destila.losses.term import ModelShape
@@ -22,14 +22,14 @@ from destila.models import hf_config
 from destila.models.architecture import ArchitectureKind, from_shape
 from destila.models.presets import PRESETS
 from destila.reading.escaping import short_value
-from destila.reading.shapes import MOST_PIECES, MOST_THREADS
+from destila.reading.shapes import MOST_PIECES
 from destila.tasks.span.options import SpanOptions
 from destila.teachers.ensemble import ensemble_weights
 from destila.tokenizer.tokenizer import load_tokenizer
 from destila.training.options import TrainOptions
 
 Seed = Annotated[int, Field(ge=0, lt=1 << 32)]
-Threads = Annotated[int, Field(ge=1, le=MOST_THREADS)]
+Threads = Annotated[int, Field(ge=1, le=cpu.MOST_THREADS)]
 TRANSFORMERS_STATES = frozenset({"logits", "hidden", "attention"})
 """Kinds of State that every model of transformers shows."""
 
@@ -48,9 +48,7 @@ class ModelSpec(Options):
     What its tokenizer and its shape are is answered here, before anything is trained or loaded.
     """
 
-    name: str | None = opt(
-        None, "name in tables and folders; default: from model and layers", pattern=NAME_PATTERN
-    )
+    name: str | None = opt(None, "default: from model and layers", pattern=NAME_PATTERN)
     model: str | None = opt(
         None, "folder, name under DESTILA_MODELS, hub name, or preset (random weights)"
     )
@@ -72,6 +70,8 @@ class ModelSpec(Options):
             raise ValueError("give either `model` or `shape`")
         if self.shape is not None and self.tokenizer is None:
             raise ValueError("a model from scratch needs `tokenizer`")
+        if self.shape is not None:
+            from_shape(self.shape, vocab_size=1, pad_id=0)
         return self
 
     @property
