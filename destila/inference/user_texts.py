@@ -236,7 +236,8 @@ def _json_item(text: str, place: str) -> UserText:
     except MalformedError as error:
         return UserText(place, {}, f"not a JSON object ({error})")
     if not isinstance(value, dict):
-        return UserText(place, {}, f"not a JSON object but {type(value).__name__}")
+        kind = "null" if value is None else type(value).__name__
+        return UserText(place, {}, f"not a JSON object but {kind}")
     return UserText(place, value)
 
 
