@@ -51,6 +51,9 @@ class Config(Options):
     min_probability: float | None = opt(
         None, "labels of a lower probability are null, the best one beside them", ge=0, le=1
     )
+    min_precision: float | None = opt(
+        None, "the same, at the probability that had this precision on dev", ge=0, le=1
+    )
     strict: bool = opt(False, "stop at the first text that cannot be read")
     threads: int | None = opt(
         None,
@@ -94,6 +97,7 @@ def run(
         columns=_columns(config.columns),
         threads=config.threads,
         min_probability=config.min_probability,
+        min_precision=config.min_precision,
         strict=config.strict,
     )
 

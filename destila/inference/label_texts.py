@@ -30,6 +30,7 @@ from destila.inference.answer_rows import (
 from destila.inference.items import UserText
 from destila.inference.labeller import TEXTS_AT_ONCE, Labeller
 from destila.inference.resumable import Resumable, identity
+from destila.inference.undecided import probability_for
 from destila.inference.user_texts import count_lines, read_file, read_lines
 from destila.progress import Progress, silent
 from destila.results import RefusedResult
@@ -50,6 +51,7 @@ class Asked:
         columns: `text`, `pair` or `id` -> name of a column, before those of the training data.
         threads: of an exported model; None: as many as this process may keep busy.
         min_probability: labels of a lower one are null.
+        min_precision: the same, at the probability that had this precision on dev.
         strict: stop at the first text that cannot be read.
     """
 
@@ -60,6 +62,7 @@ class Asked:
     columns: dict[str, str] = field(default_factory=dict)
     threads: int | None = None
     min_probability: float | None = None
+    min_precision: float | None = None
     strict: bool = False
 
 
@@ -108,7 +111,7 @@ def label_into_file(
     if asked.file is not None:
         total = count_lines(asked.file)
         parts = sorted(path for path in hub.resolve(asked.model).iterdir() if path.is_file())
-        settings = [asked.jsonl, asked.columns, asked.min_probability, Path(out).suffix]
+        settings = [asked.jsonl, asked.columns, _least(labeller, asked), Path(out).suffix]
         key = fingerprint(
             __version__, settings, identity(asked.file), [identity(path) for path in parts]
         )
@@ -171,9 +174,17 @@ def _writer_of(out: str, asked: Asked, labeller: Labeller) -> RowWriter:
     if not is_answer_table(out):
         return JsonRows()
     (sample,) = labeller.answers(
-        [labeller.predictor.task.sample_row], min_probability=asked.min_probability and 1.0
+        [labeller.predictor.task.sample_row],
+        min_probability=None if _least(labeller, asked) is None else 1.0,
     )
     return TableRows(sample.to_dict(), delimiter_of(out, asked.file))
+
+
+def _least(labeller: Labeller, asked: Asked) -> float | None:
+    """Return the lowest probability of a label that counts; None: all count."""
+    if asked.min_precision is not None:
+        return probability_for(labeller.facts, asked.min_precision)
+    return asked.min_probability
 
 
 def _label(labeller: Labeller, asked: Asked, *, skip: int = 0) -> Iterator[Answered]:
@@ -184,5 +195,5 @@ def _label(labeller: Labeller, asked: Asked, *, skip: int = 0) -> Iterator[Answe
         items = read_lines(asked.lines, task, jsonl=asked.jsonl, where="standard input")
     else:
         items = read_file(asked.file, task, columns, jsonl=asked.jsonl)
-    manner = Manner(columns, asked.min_probability, asked.strict)
+    manner = Manner(columns, _least(labeller, asked), asked.strict)
     return labeller.label(islice(items, skip, None), manner, first=skip)

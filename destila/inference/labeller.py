@@ -45,6 +45,11 @@ class Labeller:
     Args:
         folder: model folder or hub name.
         threads: of an exported model; None: as many as this process may keep busy.
+
+    Attributes:
+        predictor: the model, opened.
+        facts: what its destila.json says.
+        columns: `text`, `pair` or `id` -> name of the training data's column.
     """
 
     def __init__(self, folder: str | Path, *, threads: int | None = None) -> None:
@@ -57,6 +62,7 @@ class Labeller:
             info = read_folder(path)
             self.predictor = _load_torch(info)
 
+        self.facts = info.extra
         self.columns = columns_of(info.extra)
 
     @property

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
+from destila.errors import ConfigError
 from destila.results import AnswerResult, LabelResult, LabelsResult, Result, SpansResult, TextSpan
 
 
@@ -27,6 +30,30 @@ def leave_undecided(result: Result, least: float) -> Result:
     if isinstance(result, AnswerResult) and result.answer and result.probability < least:
         return replace(result, answer=None, best=result.answer)
     return result
+
+
+def probability_for(facts: Mapping[str, Any], precision: float) -> float:
+    """Return the lowest probability at which a model's labels had a precision on dev.
+
+    Args:
+        facts: destila.json of the model, whose `thresholds` a study writes.
+        precision: that is wanted, 0-1.
+
+    Raises:
+        ConfigError: the model has no threshold of so high a precision.
+    """
+    known = [each for each in facts.get("thresholds") or () if each["precision"] >= precision]
+    if known:
+        return float(min(each["min_probability"] for each in known))
+
+    reached = [f"{each['precision']:g}" for each in facts.get("thresholds") or ()]
+    what = (
+        f"it reached {', '.join(reached)}" if reached else "only classifiers of a study have them"
+    )
+    raise ConfigError(
+        f"no threshold for a precision of {precision:g} is known of this model ({what}): give "
+        "--min-probability"
+    )
 
 
 def _span(span: TextSpan, least: float) -> TextSpan:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -215,6 +216,11 @@ def test_labels_of_a_low_probability_are_undecided(untrained):
     config = Config(model=str(untrained("classify", ("no", "sí"))), min_probability=1.0)
     (said,) = run(config, lines=["hola"])
     assert (said["label"], said["best"] in ("no", "sí")) == (None, True)
+    facts = {"thresholds": [{"precision": 0.9, "min_probability": 1.0}]}
+    (Path(config.model) / "destila.json").write_text(json.dumps(facts))
+    assert [said] == list(run(Config(model=config.model, min_precision=0.85), lines=["hola"]))
+    with pytest.raises(ConfigError, match=r"precision of 0\.95 .*it reached 0\.9"):
+        list(run(Config(model=config.model, min_precision=0.95), lines=["hola"]))
     tags = Config(model=str(untrained("tag", POS)), min_probability=1.0)
     (said,) = run(tags, lines=["hola"])
     assert [(s["label"], s["best"] in POS) for s in said["spans"]] == [(None, True)]
