@@ -61,8 +61,10 @@ def _following(result: dict[str, Any], what: str) -> str:
     """Return what to type next with the first of what is listed; "" where nothing is natural."""
     items = result[what]
     if what == "recipes" and items:
-        demos = [item for item in items if item["name"].startswith("demo")]
-        return command_line("run", (demos or items)[0]["path"])
+        studies = [item for item in items if item["command"] == "run"]
+        demos = [item for item in studies if item["name"].startswith("demo")]
+        first = (demos or studies or items)[0]
+        return command_line(first["command"], first["path"])
     if what == "models" and items:
         return command_line("measure", items[0]["name"])
     return ""

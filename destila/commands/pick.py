@@ -63,7 +63,7 @@ def run(config: Config) -> dict[str, Any]:
     }
 
 
-def show(result: dict[str, Any]) -> dict[str, Any]:
+def show(result: dict[str, Any], config: Config) -> dict[str, Any]:
     """Return the winner and the losers as rows."""
     keys = ("model", "role", "score", "latency_ms", "size_mb", "why")
     every = [result["winner"] | {"why": "picked"}, *result["lost"]]
@@ -71,8 +71,8 @@ def show(result: dict[str, Any]) -> dict[str, Any]:
         {key: model[key] for key in keys} | {"role": role_name(model["role"])} for model in every
     ]
 
-    # What was copied can be tried at once, or made smaller first.
-    following = ""
+    # What was copied can be tried at once, or made smaller first; else it can be copied.
+    following = command_line("pick", config.study)
     if result["out"] and result["winner"]["role"] == "exported":
         following = command_line("predict", result["out"], "--text", NEW_TEXT)
     elif result["out"] and result["winner"]["role"] != "baseline":

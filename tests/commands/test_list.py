@@ -77,3 +77,23 @@ def test_the_cache_is_listed_with_sizes(tmp_path: Path, monkeypatch):
 def test_something_unknown_cannot_be_listed():
     with pytest.raises(ConfigError, match="what"):
         build_config(verb.Config, {"what": "modles"})
+
+
+def test_a_recipe_says_which_command_it_is_for(tmp_path, monkeypatch):
+    recipes = {
+        "a-study": ('[[students]]\nname = "s"\n', "run"),
+        "b-child": ('extends = "a-study.toml"\n', "run"),
+        "c-raw": ('files = ["x.txt"]\n', "corpus"),
+        "d-encoder": ('# Is it? Yes, and more.\n[[corpora]]\nfiles = ["x"]\n', "pretrain"),
+    }
+    (tmp_path / "recipes").mkdir()
+    for name, (text, _) in recipes.items():
+        (tmp_path / "recipes" / f"{name}.toml").write_text(text, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    listed = verb.run(verb.Config(what="recipes"))
+    named = {item["name"]: item for item in listed["recipes"]}
+    assert {name: named[name]["command"] for name in recipes} == {
+        name: command for name, (_, command) in recipes.items()
+    }
+    assert named["d-encoder"]["about"] == "Is it?"
+    assert verb.show(listed)["next"].startswith("destila run ")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 from destila import plugins
 from destila.errors import ConfigError
@@ -12,9 +14,14 @@ from destila.reading.values import MalformedError, parse_toml, read_utf8
 
 _FIRST_SENTENCE = re.compile(r".*?[.?!:](?=\s|$)")
 
+_COMMANDS = {"students": "run", "data": "run", "files": "corpus", "corpora": "pretrain"}
+"""What a recipe is for, by a key that no other kind has."""
+_MOST_PARENTS = 16
+"""Recipes that extend one another are followed so far; a circle ends there."""
+
 
 def list_recipes() -> list[dict[str, str]]:
-    """Return name, path and first sentence of every recipe, by name.
+    """Return name, command, path and first sentence of every recipe, by name.
 
     A name is listed once, where it is met first.
 
@@ -25,20 +32,43 @@ def list_recipes() -> list[dict[str, str]]:
     recipes: dict[str, dict[str, str]] = {}
     for folder in (Path("recipes"), package.parent / "recipes", package / "recipes"):
         for path in sorted(folder.rglob("*.toml")):
-            recipe = {"name": path.stem, "path": str(path), "about": _about(path)}
-            recipes.setdefault(path.stem, recipe)
+            recipes.setdefault(path.stem, _describe(path))
     return [recipes[name] for name in sorted(recipes)]
 
 
-def _about(path: Path) -> str:
-    """Return the first sentence of the comment that a recipe starts with."""
-    text = read_utf8(path, ConfigError, remedy="take it out of the folder of recipes")
-    try:
-        parse_toml(text)
-    except MalformedError as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}") from error
-
+def _describe(path: Path) -> dict[str, str]:
+    """Return name, command, path and first sentence of a recipe."""
+    text, tables = _read(path)
     comment = takewhile(lambda line: line.startswith("#"), text.lstrip().splitlines())
     words = " ".join(line.lstrip("# ").rstrip() for line in comment)
     sentence = _FIRST_SENTENCE.match(words)
-    return sentence[0] if sentence else words
+    return {
+        "name": path.stem,
+        "command": _command(path, tables),
+        "path": str(path),
+        "about": sentence[0] if sentence else words,
+    }
+
+
+def _command(path: Path, tables: Mapping[str, Any]) -> str:
+    """Return the command that a recipe is for: run, corpus or pretrain."""
+    for _ in range(_MOST_PARENTS):
+        for key, command in _COMMANDS.items():
+            if key in tables:
+                return command
+
+        # What a recipe does not say itself stands in the one that it extends.
+        path = path.parent / str(tables.get("extends", ""))
+        if not path.is_file():
+            break
+        _, tables = _read(path)
+    return "run"
+
+
+def _read(path: Path) -> tuple[str, dict[str, Any]]:
+    """Return the text and the tables of a recipe."""
+    text = read_utf8(path, ConfigError, remedy="take it out of the folder of recipes")
+    try:
+        return text, parse_toml(text)
+    except MalformedError as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from error
