@@ -14,6 +14,7 @@ from typing import Literal
 
 from destila.errors import DataError
 from destila.formats.columns import NumberedLine, blocks, join_words
+from destila.reading.values import is_whole_number
 from destila.types import CharSpan
 
 MultiwordRule = Literal["words", "underscore"]
@@ -74,7 +75,8 @@ class _Words:
     tags: list[str] = field(default_factory=list)
     multiword: int = 0
     empty_nodes: int = 0
-    inside: int = 0  # words of the open multiword token that are still to come
+    read: int = 0  # words, so that the next one has the number after it
+    inside: int = 0  # the number of the last word of the open multiword token
 
 
 def _read_sentence(
@@ -83,27 +85,32 @@ def _read_sentence(
     """Read the lines of one sentence."""
     words = _Words()
     for number, line in rows:
+        place = f"{where}, line {number}"
         cells = line.split("\t")
         if len(cells) != 10:
-            raise DataError(
-                f"{where}, line {number}: {len(cells)} columns, CoNLL-U has 10, tab separated"
-            )
+            raise DataError(f"{place}: {len(cells)} columns, CoNLL-U has 10, tab separated")
 
         # The first column says what the line is: 8.1 an empty node, 13-14 a range, 13 a word.
         token, form, tag = cells[0], cells[1], cells[column]
         if "." in token:
+            _check_empty_node(words, token, place)
             words.empty_nodes += 1
-        elif "-" in token:
+            continue
+        if not form.strip():
+            raise DataError(f"{place}: the form of '{token}' is empty: write the word")
+        if "-" in token:
             words.multiword += 1
-            _open_multiword(words, token, form, f"{where}, line {number}", mwt)
-        elif words.inside:
-            words.tags.append(tag)
-            words.inside -= 1
-        else:
-            words.tags.append(tag)
+            _open_multiword(words, token, form, place, mwt)
+            continue
+
+        _check_next(words, token, place)
+        if not tag.strip():
+            raise DataError(f"{place}: the tag of '{form}' (column {column + 1}) is empty")
+        words.tags.append(tag)
+        if words.read > words.inside or mwt == "underscore":
             words.groups.append((form, 1))
 
-    if words.inside:
+    if words.inside > words.read:
         raise DataError(f"{where}, line {rows[-1][0]}: the sentence ends inside a multiword token")
 
     text, spans = join_words(words.groups)
@@ -117,16 +124,38 @@ def _read_sentence(
     )
 
 
-def _open_multiword(words: _Words, token: str, form: str, where: str, mwt: MultiwordRule) -> None:
+def _check_next(words: _Words, token: str, place: str) -> None:
+    """Count a word; raise DataError when its number is not the next one."""
+    words.read += 1
+    if token != str(words.read):
+        raise DataError(
+            f"{place}: word '{token}' where word {words.read} must stand: words of a sentence are "
+            "numbered 1, 2, 3, ..., and a blank line ends it"
+        )
+
+
+def _check_empty_node(words: _Words, token: str, place: str) -> None:
+    """Raise DataError when an empty node does not follow the word that its number names."""
+    word, _, order = token.partition(".")
+    if word != str(words.read) or not is_whole_number(order):
+        raise DataError(
+            f"{place}: '{token}' is no empty node after word {words.read}, such as {words.read}.1"
+        )
+
+
+def _open_multiword(words: _Words, token: str, form: str, place: str, mwt: MultiwordRule) -> None:
     """Read the range line of a multiword token."""
+    first, _, last = token.partition("-")
+    known = is_whole_number(first) and is_whole_number(last)
+    if not known or int(first) != words.read + 1 or int(last) <= int(first):
+        raise DataError(f"{place}: '{token}' is not the range of the next words, such as 13-14")
+    if words.read < words.inside:
+        raise DataError(f"{place}: multiword token '{token}' begins inside another one")
+
+    # The surface stands for the words of the range, which follow; or is a word of its own.
+    words.inside = int(last)
     if mwt == "underscore":
         words.groups.append((form, 1))
         words.tags.append("_")
-        return
-
-    # The surface stands for the words of the range, which follow.
-    first, _, last = token.partition("-")
-    if not (first.isdigit() and last.isdigit() and int(first) < int(last)):
-        raise DataError(f"{where}: '{token}' is not a range of words such as 13-14")
-    words.inside = int(last) - int(first) + 1
-    words.groups.append((form, words.inside))
+    else:
+        words.groups.append((form, int(last) - words.read))

@@ -79,3 +79,34 @@ def test_an_unfinished_multiword_token_is_an_error():
 def test_the_tag_set_has_the_published_order():
     assert len(UPOS) == 18
     assert (UPOS.index("NOUN"), UPOS.index("_"), UPOS.index("AUX")) == (0, 13, 17)
+
+
+def _row(token, form="casa", tag="NOUN"):
+    return f"{token}\t{form}\t_\t{tag}\t_\t_\t_\t_\t_\t_"
+
+
+@pytest.mark.parametrize(
+    ("rows", "what"),
+    [
+        ([_row("2")], "line 1: word '2' where word 1 must stand"),
+        ([_row("1"), _row("1")], "line 2: word '1' where word 2 must stand"),
+        ([_row("1"), _row("3")], "line 2: word '3' where word 2"),
+        ([_row("uno")], "word 'uno' where word 1"),
+        ([_row("²")], "word '²' where word 1"),
+        ([_row("01")], "word '01' where word 1"),
+        ([_row("1", form="")], "line 1: the form of '1' is empty"),
+        ([_row("1", form=" ")], "the form of '1' is empty"),
+        ([_row("1", tag="")], r"the tag of 'casa' \(column 4\) is empty"),
+        ([_row("1"), _row("3.1")], "'3.1' is no empty node after word 1"),
+        ([_row("1.x")], "'1.x' is no empty node after word 0"),
+        ([_row("2-3"), _row("1")], "'2-3' is not the range of the next words"),
+        ([_row("1-1"), _row("1")], "'1-1' is not the range"),
+        ([_row("1-²"), _row("1")], "'1-²' is not the range"),
+        ([_row("1-3"), _row("1"), _row("2-3"), _row("2")], "'2-3' begins inside another"),
+        ([_row("1-2"), _row("1")], "the sentence ends inside a multiword token"),
+    ],
+)
+def test_what_is_not_numbered_or_empty_is_an_error_with_its_line(rows, what):
+    for mwt in ("words", "underscore"):
+        with pytest.raises(DataError, match=what):
+            list(read_conllu(rows, "f", mwt=mwt))
