@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+from destila.commands._cards import command_line
 from destila.config import RecipeOptions
 from destila.study.intake.data_report import report_data
 from destila.study.planning.recipe import read_recipe
 
 PANEL = "A study"
+_LABELS = 30
+"""Labels that are listed, the most frequent ones."""
+
+_GOOD = {
+    "splits": "no text stands in two splits, and test is large enough to tell models apart",
+    "labels": "every label is in every split, and no text has two",
+    "texts": "Spanish, by its commonest words, with whole accents",
+    "models": "the texts fit, and their tokens are known",
+}
 
 
 class Config(RecipeOptions):
@@ -18,4 +28,79 @@ class Config(RecipeOptions):
 def run(config: Config) -> dict[str, Any]:
     """Return the report on a recipe's data and the tokenizers of its models."""
     # No model is loaded: the tokenizers alone say what is cut and what is unknown.
-    return report_data(read_recipe(config.recipe, config.set))
+    return report_data(read_recipe(config.recipe, config.set)) | {"recipe": config.recipe}
+
+
+def show(result: dict[str, Any]) -> dict[str, Any]:
+    """Return the report in sections: figures, then a tick or what to do."""
+    splits = result["splits"]
+    rows = {
+        "splits": [_split_row(name, part) for name, part in splits.items()],
+        "labels": [
+            {"label": label} | {name: part["labels"][label] for name, part in splits.items()}
+            for label in _most_frequent(result)
+        ],
+        "models": [
+            _model_row(name, split, part)
+            for name, parts in result["tokenizers"].items()
+            for split, part in parts.items()
+        ],
+    }
+    titles = {name: f"{name}, {result['task']}" if name == "splits" else name for name in _GOOD}
+    sections = [
+        {
+            "title": titles[name].capitalize(),
+            "rows": rows.get(name, []),
+            "lines": [f"⚠ {each}" for each in result["checks"][name]] or [f"✔ {_GOOD[name]}"],
+        }
+        for name in _GOOD
+        if name != "models" or rows["models"]
+    ]
+
+    # What the loader did, and what could not be looked at, is no fault.
+    lines = [f"· {what}: {count:,}" for what, count in result["notes"].items()]
+    for name, why in result.get("tokenizers_not_checked", {}).items():
+        lines.append(f"· {name} is not looked at: {why}")
+    for name, counts in result.get("texts_for_the_teacher", {}).items():
+        listed = ", ".join(f"{count:,} {kind}" for kind, count in counts.items())
+        lines.append(f"· texts for the teacher, of {name}: {listed}")
+    if lines:
+        sections.append({"title": "Notes", "rows": [], "lines": lines})
+
+    count = len(result["warnings"])
+    verdict = f"{count} to look at" if count else "nothing to look at"
+    sections.append({"rows": [], "lines": [f"{result['dataset']}: {verdict}"]})
+    return {"rows": [], "sections": sections, "next": [command_line("run", result["recipe"])]}
+
+
+def _split_row(name: str, part: dict[str, Any]) -> dict[str, Any]:
+    """Return the line of a split."""
+    words = part["words"]
+    return {
+        "split": name,
+        "examples": part["examples"],
+        "words": round(words["p50"]),
+        "95 % under": round(words["p95"]),
+        "longest": words["max"],
+        "repeated": part["repeated"],
+    }
+
+
+def _model_row(name: str, split: str, part: dict[str, Any]) -> dict[str, Any]:
+    """Return the line of a tokenizer and a split."""
+    kind = "truncated" if "truncated" in part else "windowed"
+    return {
+        "model": name,
+        "split": split,
+        "tokens": round(part["tokens"]["p50"]),
+        "95 % under": round(part["tokens"]["p95"]),
+        f"{kind}_share": part[kind],
+        "unknown_share": part["unknown"],
+    }
+
+
+def _most_frequent(result: dict[str, Any]) -> list[str]:
+    """Return the labels by their frequency in all splits."""
+    parts = [part["labels"] for part in result["splits"].values()]
+    totals = {label: sum(part[label] for part in parts) for label in result["labels"]}
+    return sorted(totals, key=lambda label: -totals[label])[:_LABELS]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 
 import pytest
 from tokenizers import Tokenizer as Backend
 from tokenizers import models, pre_tokenizers, processors
 
-from destila.commands.data import Config, run
+from destila.commands.data import Config, run, show
 from destila.study.intake.data_report import inspect
 from destila.tokenizer.tokenizer import load_tokenizer
 from destila.types import Dataset, Example
@@ -108,13 +109,61 @@ def test_long_tagged_sentences_are_windowed_not_truncated(folder):
     assert "truncated" not in found
 
 
-def test_what_needs_a_look_is_said_in_words(folder):
+@pytest.mark.parametrize(
+    "begin",
+    [
+        "1 dev examples also occur in train: ",
+        "1 texts of train occur with more than one label: ",
+        "label 'c' occurs in dev only: ",
+        "mini cuts 25% of train at 5 tokens: raise max_length",
+        "mini does not know 11.1% of the tokens of train: ",
+    ],
+)
+def test_what_needs_a_look_is_said_in_words(folder, begin):
     warnings = inspect(DATA, {"mini": load_tokenizer(folder)}, 5)["warnings"]
-    assert "1 dev examples also occur in train" in warnings
-    assert "1 texts of train occur with more than one label" in warnings
-    assert "label 'c' occurs in dev only" in warnings
-    assert "mini cuts 25% of train at 5 tokens: raise max_length" in warnings
-    assert any(w.startswith("mini does not know 11.1%") for w in warnings)
+    assert any(warning.startswith(begin) for warning in warnings)
+
+
+def test_no_length_is_advised_that_the_model_cannot_read(folder):
+    tokenizers = {"mini": load_tokenizer(folder)}
+    (cut,) = (w for w in inspect(DATA, tokenizers, 5, {"mini": 5})["warnings"] if "cuts" in w)
+    assert "it can read no more than 5" in cut
+    assert "raise" not in cut
+    assert (
+        "mini reads at most 4 tokens: lower max_length to it"
+        in inspect(DATA, tokenizers, 5, {"mini": 4})["checks"]["models"]
+    )
+
+
+def _of(texts):
+    return inspect(Dataset("p", "classify", ("a",), {"train": _texts("t", *texts)}), {}, 8)
+
+
+def test_other_languages_split_accents_and_broken_text_are_noted():
+    spanish = [("Los niños comen el pan con su madre", "a")] * 7
+    report = _of(
+        [
+            *spanish,
+            ("The cat is on the table and it was not happy", "a"),
+            (unicodedata.normalize("NFD", "El niño está en la canción"), "a"),
+            ("El niÃ±o come pan", "a"),
+        ]
+    )
+    assert report["texts"]["train"] == {"English": 0.1, "decomposed": 0.1, "broken": 0.1}
+    checks = " ".join(report["checks"]["texts"])
+    for what in ("10% of the texts seem to be in English", "NFC", "give `encoding`"):
+        assert what in checks
+    assert _of(spanish)["texts"]["train"] == {}
+
+
+def test_a_small_test_split_and_rare_labels_are_noted():
+    splits = {
+        "train": _texts("train", *[("el gato", "a")] * 9, ("mucho", "b")),
+        "test": _texts("test", ("duerme", "a"), ("perro", "b")),
+    }
+    warnings = " ".join(inspect(Dataset("p", "classify", ("a", "b"), splits), {}, 8)["warnings"])
+    assert "test has 2 examples, so that one answer is 50.0 points" in warnings
+    assert "1 labels have under 5 examples in train ('b')" in warnings
 
 
 def test_a_recipe_is_checked_with_the_tokenizers_of_its_models(folder, tmp_path):
@@ -140,3 +189,12 @@ tokenizer = {{kind = "bpe"}}
     assert list(report["tokenizers"]) == ["maestro, uno"]
     assert report["tokenizers_not_checked"] == {"dos": "its tokenizer is trained by the run"}
     assert json.loads(json.dumps(report)) == report
+
+    # The card has a section for each kind of check, and no objects.
+    card = show(report)
+    titles = [section.get("title") for section in card["sections"]]
+    assert titles == ["Splits, classify", "Labels", "Texts", "Models", "Notes", None]
+    lines = [line for section in card["sections"] for line in section["lines"]]
+    assert "· dos is not looked at: its tokenizer is trained by the run" in lines
+    assert not any("{" in line for line in lines)
+    assert all(line[0] in "✔⚠·d" or line.startswith("table") for line in lines)

@@ -15,6 +15,9 @@ from typing import Any
 import numpy as np
 
 from destila import datasets
+from destila.study.intake.data_checks import checks_of, imbalance, warnings_of
+from destila.study.intake.detect import IMBALANCED, config_of, largest_share
+from destila.study.intake.languages import judge_texts
 from destila.study.planning.recipe import Recipe
 from destila.study.planning.texts import sample_unlabelled
 from destila.tasks import task_of
@@ -26,9 +29,6 @@ from destila.types import Dataset, Example, Task
 _ANSWERS = ("answered", "unanswerable")
 """What is counted of questions, whose labels, start and end, say nothing about the data."""
 
-_TRUNCATED, _UNKNOWN = 0.05, 0.01
-"""Shares of examples and of tokens above which there is a warning."""
-
 
 def report_data(recipe: Recipe) -> dict[str, Any]:
     """Return the report of `inspect` on a recipe's data, with the tokenizers of its models.
@@ -39,8 +39,12 @@ def report_data(recipe: Recipe) -> dict[str, Any]:
     # Models that cannot be looked at yet are named, not passed over.
     tokenizers, missing = _tokenizers(recipe)
     dataset = datasets.load(recipe.data)
-    report = inspect(dataset, tokenizers, recipe.max_length)
+    report = inspect(dataset, tokenizers, recipe.max_length, _limits(recipe, tokenizers))
+    is_weighted = recipe.metric is not None or recipe.train.class_weights != "none"
+    if largest_share(dataset) > IMBALANCED and not is_weighted:
+        report["checks"]["labels"].append(imbalance(largest_share(dataset)))
 
+    report["warnings"] = warnings_of(report)
     if more := _texts_for_the_teacher(recipe, dataset):
         report["texts_for_the_teacher"] = more
     if missing:
@@ -49,7 +53,10 @@ def report_data(recipe: Recipe) -> dict[str, Any]:
 
 
 def inspect(
-    dataset: Dataset, tokenizers: Mapping[str, Tokenizer], max_length: int
+    dataset: Dataset,
+    tokenizers: Mapping[str, Tokenizer],
+    max_length: int,
+    limits: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
     """Return a JSON-able report on a data set.
 
@@ -58,7 +65,15 @@ def inspect(
     per name and split, lengths in tokens (specials included), the share of tokens that are unknown,
     and of examples that do not fit in `max_length` (`truncated`; a tagger's long sentences and a
     question's long context are `windowed` and lose nothing). overlap: examples of the second split
-    that the first one holds; questions whose context it holds.
+    that the first one holds; questions whose context it holds. texts: shares of texts in other
+    languages, with split accents or a broken encoding. checks: what a person should look at, with
+    advice, by what it is about; warnings: all of them.
+
+    Args:
+        dataset: to report on.
+        tokenizers: by the names of the models that read with them.
+        max_length: tokens a window holds at most.
+        limits: the most that the models of a tokenizer can read, by its name, where it is known.
     """
     # Of questions the labels are start and end, so answers are counted in their place.
     splits = dataset.splits
@@ -82,13 +97,15 @@ def inspect(
         "overlap": _overlap(splits, _context if task.asks_questions else _key),
         "labels_in_one_split": _labels_in_one_split(counts),
         "labels_without_examples": unused,
+        "texts": {name: judge_texts([_whole(e) for e in splits[name]]) for name in splits},
         "notes": dict(dataset.notes),
     }
 
     # Warnings are drawn from the figures, so that they come last.
-    report["warnings"] = _warnings(report, max_length)
+    report["checks"] = checks_of(report, max_length, limits or {})
     if task.asks_questions:
-        report["warnings"] += _unfit(splits, tokenizers, max_length)
+        report["checks"]["models"] += _unfit(splits, tokenizers, max_length)
+    report["warnings"] = warnings_of(report)
     return report
 
 
@@ -208,6 +225,21 @@ def _tokens(
     }
 
 
+def _limits(recipe: Recipe, tokenizers: Mapping[str, Tokenizer]) -> dict[str, int]:
+    """Return the most tokens that the models of each tokenizer can read, where it is known."""
+    limits = {}
+    for name, tokenizer in tokenizers.items():
+        known = [tokenizer.max_length] if tokenizer.max_length else []
+        readers = [s for s in (*recipe.teachers, *recipe.students) if s.label in name.split(", ")]
+        for model in [spec.model for spec in readers if spec.model]:
+            positions = (config_of(model) or {}).get("max_position_embeddings")
+            if isinstance(positions, int):
+                known.append(positions)
+        if known:
+            limits[name] = min(known)
+    return limits
+
+
 def _unfit(
     splits: Mapping[str, Sequence[Example]], tokenizers: Mapping[str, Tokenizer], max_length: int
 ) -> list[str]:
@@ -234,36 +266,6 @@ def _labels_in_one_split(counts: Mapping[str, Counter[str]]) -> dict[str, str]:
     return {label: splits[0] for label, splits in sorted(where.items()) if len(splits) == 1}
 
 
-def _warnings(report: Mapping[str, Any], max_length: int) -> list[str]:
-    """Return what a person should look at before training, in plain words."""
-    # Shared texts flatter a score, contradicting labels cannot be learnt.
-    warnings = []
-    for pair, shared in report["overlap"].items():
-        one, other = pair.split("-")
-        if shared:
-            warnings.append(f"{shared} {other} examples also occur in {one}")
-    for split, part in report["splits"].items():
-        if repeated := part["repeated_with_another_label"]:
-            warnings.append(f"{repeated} texts of {split} occur with more than one label")
-    for label, split in report["labels_in_one_split"].items():
-        warnings.append(f"label '{label}' occurs in {split} only")
-
-    # What a model would never see, or not understand.
-    for name, splits in report["tokenizers"].items():
-        for split, part in splits.items():
-            if part.get("truncated", 0) > _TRUNCATED:
-                warnings.append(
-                    f"{name} cuts {part['truncated']:.0%} of {split} at {max_length} tokens: "
-                    "raise max_length"
-                )
-            if part["unknown"] > _UNKNOWN:
-                warnings.append(
-                    f"{name} does not know {part['unknown']:.1%} of the tokens of {split}: "
-                    "wrong tokenizer or case?"
-                )
-    return warnings
-
-
 def _spread(lengths: Iterable[int]) -> dict[str, float]:
     """Return mean, median, 95th percentile and largest of lengths."""
     values = np.array(list(lengths) or [0])
@@ -274,6 +276,11 @@ def _spread(lengths: Iterable[int]) -> dict[str, float]:
 def _key(example: Example) -> tuple[str, str | None]:
     """Return what makes two examples the same text."""
     return example.text, example.pair
+
+
+def _whole(example: Example) -> str:
+    """Return both texts of an example as one."""
+    return f"{example.text} {example.pair}" if example.pair else example.text
 
 
 def _context(example: Example) -> str | None:

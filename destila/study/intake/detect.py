@@ -146,7 +146,7 @@ def recipe_for(
         student = StudentSpec(name="student", shape=shape | {"layers": 2}, tokenizer=own)
     else:
         # The student is the first third of the teacher's layers (4 where they cannot be counted).
-        known = _config_of(teacher) or {}
+        known = config_of(teacher) or {}
         layers = int(known.get("num_hidden_layers") or known.get("n_layers") or 12)
         positions = int(known.get("max_position_embeddings") or 512)
         teachers = (TeacherSpec(model=teacher),)
@@ -191,7 +191,7 @@ def largest_share(dataset: Dataset) -> float:
 
 def is_here(teacher: str) -> bool:
     """Tell whether a teacher is a folder on this disk."""
-    return _config_of(teacher) is not None
+    return config_of(teacher) is not None
 
 
 def _encoding_of(files: Mapping[str, str], choices: FileChoices) -> tuple[str | None, list[str]]:
@@ -307,7 +307,7 @@ def _neighbours(path: Path) -> dict[str, str]:
     return files
 
 
-def _config_of(teacher: str) -> Mapping[str, Any] | None:
+def config_of(teacher: str) -> Mapping[str, Any] | None:
     """Return `config.json` of a teacher on this disk; None for one that is still on the hub."""
     models = os.environ.get("DESTILA_MODELS")
     folders = [Path(teacher), *(Path(models) / name for name in spellings(teacher) if models)]
