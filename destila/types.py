@@ -116,17 +116,12 @@ class Features:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """Features of a list of examples, and what was lost of them.
-
-    notes: counts, such as `truncated` and `windows`.
-    cut: by row, in words, what of an example is not read; it has an answer all the same.
-    refused: by row, why an example that was cut cannot be answered; training reads what is left.
-    """
+    """Features of a list of examples, and counts of what was lost (`truncated`, `windows`)."""
 
     features: Sequence[Features]
     notes: Mapping[str, int]
-    cut: Mapping[int, str] = field(default_factory=dict)
-    refused: Mapping[int, str] = field(default_factory=dict)
+    cut: Mapping[int, str] = field(default_factory=dict)  # by row: what is not read, in words
+    refused: Mapping[int, str] = field(default_factory=dict)  # by row: why it has no answer
 
 
 @dataclass(frozen=True, slots=True)

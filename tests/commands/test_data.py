@@ -139,7 +139,7 @@ def _of(texts):
     return inspect(Dataset("p", "classify", ("a",), {"train": _texts("t", *texts)}), {}, 8)
 
 
-def test_other_languages_split_accents_and_broken_text_are_noted():
+def test_other_languages_and_split_accents_are_noted():
     spanish = [("Los niños comen el pan con su madre", "a")] * 7
     report = _of(
         [

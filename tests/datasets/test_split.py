@@ -62,7 +62,7 @@ def test_each_split_of_a_small_set_has_each_label(count, classes):
     assert len(splits["train"]) >= 0.4 * count
 
 
-def test_a_rare_label_is_learnt_first_and_scored_where_there_is_enough_of_it():
+def test_a_rare_label_is_learnt_first():
     notes = Counter()
     splits = fill_splits({"train": _rows(["a"] * 40 + ["b"] * 40 + ["rara"])}, "f", notes)
     assert "rara" in {e.target for e in splits["train"]}

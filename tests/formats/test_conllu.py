@@ -106,7 +106,7 @@ def _row(token, form="casa", tag="NOUN"):
         ([_row("1-2"), _row("1")], "the sentence ends inside a multiword token"),
     ],
 )
-def test_what_is_not_numbered_or_empty_is_an_error_with_its_line(rows, what):
+def test_what_is_not_numbered_is_an_error_with_its_line(rows, what):
     for mwt in ("words", "underscore"):
         with pytest.raises(DataError, match=what):
             list(read_conllu(rows, "f", mwt=mwt))
