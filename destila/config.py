@@ -167,6 +167,11 @@ def _key_value(value: Any) -> Any:
     return value
 
 
+def override(key: str, value: Any) -> str:
+    """Return a key and its value as `load_config` takes them among its overrides."""
+    return f"{key}={_value(value)}"
+
+
 def to_toml(config: BaseModel, *, help: bool = True, reproduction: bool = True) -> str:
     """Return the TOML of a config; None is written as a commented key.
 

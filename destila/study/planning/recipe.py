@@ -23,6 +23,7 @@ from destila.models.architecture import ArchitectureKind, from_shape
 from destila.models.presets import PRESETS
 from destila.reading.escaping import short_value
 from destila.reading.shapes import MOST_PIECES
+from destila.study.planning.search_options import SearchOptions
 from destila.tasks.span.options import SpanOptions
 from destila.teachers.ensemble import ensemble_weights
 from destila.tokenizer.tokenizer import load_tokenizer
@@ -312,6 +313,7 @@ class Recipe(Options):
         True, "also fit the classical baseline (CRF, or TF-IDF + logistic regression)"
     )
     measure: MeasureOptions = opt(MeasureOptions(), "timing")
+    search: SearchOptions | None = opt(None, "what `destila search` tries; none = nothing")
     out: str = opt("runs", "folder of studies")
     results: str | None = opt(
         None, "folder in which records are kept as <name>.jsonl; recorded runs are skipped"
