@@ -13,19 +13,17 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import socket
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from destila import cpu
 from destila.children import safe_path
+from destila.cluster import connected
 from destila.corpus.chunks import ChunkOptions
 from destila.corpus.workers import (
     TextSource,
@@ -39,7 +37,6 @@ from destila.errors import ConfigError, DataError, DestilaError, require
 
 _RETRIES = 5  # of a task whose worker died: a lost machine is no fault of the text, five are
 _TASKS_PER_SLOT = 2  # one that is slow does not keep all others waiting
-_SECONDS = 5.0
 # Bytes that Ray Data expects of a task's result; more would keep processors idle for want of
 # memory.
 _BLOCK = 1 << 20
@@ -91,7 +88,7 @@ def make_chunks_with_ray(
         return chunk_paths(sources)
 
     counts: dict[int, int] = {}  # chunks of each source
-    with safe_path(), _connected(address, workers) as ray:
+    with safe_path(), connected(address, workers) as ray:
         slots = workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
         do = partial(
             _do,
@@ -220,47 +217,3 @@ def _close(source: TextSource, chunks: int) -> None:
         )
     if chunks:
         mark_done(source)
-
-
-@contextmanager
-def _connected(address: str, workers: int) -> Iterator[Any]:
-    """Connect to Ray for a while; a connection that the program already has is used and kept."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    ray = require("ray", "ray")
-    if ray.is_initialized():
-        yield ray
-        return
-
-    own: dict[str, Any] = {}
-    if address == "local":
-        own = {"num_cpus": workers or cpu.available(), "include_dashboard": False}
-    _check_address(address)
-    try:
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR", **own)
-    except ConnectionError as error:
-        raise ConfigError(f"cluster = {address}: {error}") from error
-
-    try:
-        yield ray
-    finally:
-        ray.shutdown()
-
-
-def _check_address(address: str) -> None:
-    """Raise ConfigError at once; Ray itself would try for a quarter of an hour."""
-    if address in ("local", "auto"):
-        return
-    if not re.fullmatch(r"[\w.-]+:\d{1,5}", address):
-        raise ConfigError(
-            f"cluster = {address} is no address: give local, auto or HOST:PORT of the cluster's "
-            "head"
-        )
-
-    host, port = address.split(":")
-    try:
-        socket.create_connection((host, int(port)), _SECONDS).close()
-    except (OSError, OverflowError) as error:
-        raise ConfigError(
-            f"cluster = {address} does not answer ({error}): start it with 'ray start --head', "
-            "or check the address"
-        ) from error

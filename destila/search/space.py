@@ -56,6 +56,13 @@ class Dimension:
     range: Range | None = None
     whole: bool = False
 
+    @property
+    def first(self) -> Any:
+        """Its first choice, or the low end of its range."""
+        if self.range is None:
+            return self.choices[0]
+        return int(self.range.low) if self.whole else self.range.low
+
     def suggest(self, trial: Trial) -> Any:
         """Return the value that a trial is to take."""
         if self.range is None:

@@ -57,12 +57,10 @@ class Objective:
     Args:
         name: of values: equal names, equal results.
         train: returns the value of values; it reports its evaluations on the way.
-        better: "higher" or "lower".
     """
 
     name: Callable[[Values], str]
     train: Callable[[Values, Report], float]
-    better: str
 
 
 def open_trials(url: str, name: str, options: SearchOptions, *, better: str) -> optuna.Study:

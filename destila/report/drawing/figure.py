@@ -127,7 +127,7 @@ def scatter(
         if not any(near):  # a model's roles side by side share one label
             named.append((d.label, x(d.x), y(d.y)))
             parts.append(_dot_label(d.label, x(d.x), y(d.y), taken, height))
-    return _svg(parts, title, height)
+    return svg(parts, title, height)
 
 
 def curves(
@@ -169,7 +169,7 @@ def curves(
         parts.append(f'<polyline class="curve {curve.role}" points="{path}"/>')
         if curve.marked:
             parts += [marker(curve.role, a, b) for a, b in places]
-    return _svg(parts, title, height)
+    return svg(parts, title, height)
 
 
 def strip(rows: Sequence[tuple[str, Sequence[Dot]]], *, title: str, x_title: str) -> str:
@@ -191,8 +191,8 @@ def strip(rows: Sequence[tuple[str, Sequence[Dot]]], *, title: str, x_title: str
     for tick in x.ticks:
         upright = f'x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="4" y2="{height - _BOTTOM}"'
         parts.append(f'<line class="grid" {upright}/>')
-        parts.append(_text(x(tick), height - _BOTTOM + 14, _number(tick), "middle"))
-    parts.append(_text((left + WIDTH) / 2, height - 6, x_title, "middle"))
+        parts.append(label(x(tick), height - _BOTTOM + 14, _number(tick), "middle"))
+    parts.append(label((left + WIDTH) / 2, height - 6, x_title, "middle"))
 
     for i, (name, dots) in enumerate(rows):
         middle = 12 + i * step
@@ -200,12 +200,12 @@ def strip(rows: Sequence[tuple[str, Sequence[Dot]]], *, title: str, x_title: str
 
         # Longer names would run into the axis.
         short = name if len(name) < 21 else name[:19] + "…"
-        parts.append(_text(left, middle + 4, short, "end", kind))
+        parts.append(label(left, middle + 4, short, "end", kind))
         parts.append(f'<line class="grid" x1="{left + 4}" x2="{WIDTH - _RIGHT}" {_level(middle)}/>')
         for d in dots:
             drawn = marker(d.role, x(d.x), middle, d.hollow)
             parts.append(f"<g><title>{escape(d.hover or d.label)}</title>{drawn}</g>")
-    return _svg(parts, title, height)
+    return svg(parts, title, height)
 
 
 def legend(role: str) -> str:
@@ -287,14 +287,14 @@ def _frame(x: Scale, y: Scale, x_title: str, y_title: str, height: int) -> str:
     parts = []
     for tick in y.ticks:
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{right}" {_level(y(tick))}/>')
-        parts.append(_text(_LEFT - 5, y(tick) + 4, _number(tick), "end"))
+        parts.append(label(_LEFT - 5, y(tick) + 4, _number(tick), "end"))
     for tick in x.ticks:
         upright = f'x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="{base}" y2="{base + 4}"'
         parts.append(f'<line class="tick" {upright}/>')
-        parts.append(_text(x(tick), base + 16, _number(tick), "middle"))
+        parts.append(label(x(tick), base + 16, _number(tick), "middle"))
 
     parts.append(f'<line class="axis" x1="{_LEFT}" x2="{right}" y1="{base}" y2="{base}"/>')
-    parts.append(_text((_LEFT + right) / 2, height - 5, x_title, "middle"))
+    parts.append(label((_LEFT + right) / 2, height - 5, x_title, "middle"))
     turned = f'transform="translate(11 {(_TOP + base) / 2:.0f}) rotate(-90)"'
     parts.append(f'<text class="label" text-anchor="middle" {turned}>{escape(y_title)}</text>')
     return "".join(parts)
@@ -328,7 +328,7 @@ def _ruler_label(line: Ruler, y: float, taken: list[Box]) -> str:
         (left, top, left + width, top + 12) for left in lefts for top in (y - 15, y + 3)
     ]
     best = _freest(places, taken)
-    return _text(best[0], best[3] - 2, line.label, "start", f"on {line.role}")
+    return label(best[0], best[3] - 2, line.label, "start", f"on {line.role}")
 
 
 def _dot_label(text: str, x: float, y: float, taken: list[Box], height: int) -> str:
@@ -356,7 +356,7 @@ def _dot_label(text: str, x: float, y: float, taken: list[Box], height: int) -> 
         end = min(max(x, best[0]), best[2])
         near = best[3] if best[3] < y else best[1]
         lead = f'<line class="lead" x1="{x:.1f}" y1="{y:.1f}" x2="{end:.1f}" y2="{near:.1f}"/>'
-    return lead + _text(best[0], best[3] - 2, text, "start")
+    return lead + label(best[0], best[3] - 2, text, "start")
 
 
 def _inside(box: Box, height: int) -> bool:
@@ -378,7 +378,7 @@ def _overlap(a: Box, b: Box) -> float:
     return width * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
 
 
-def _text(x: float, y: float, text: str, anchor: str, kind: str = "") -> str:
+def label(x: float, y: float, text: str, anchor: str, kind: str = "") -> str:
     """Draw a text at a place."""
     place = f'text-anchor="{anchor}" x="{x:.1f}" y="{y:.1f}"'
     return f'<text class="label {kind}" {place}>{escape(text)}</text>'
@@ -394,7 +394,7 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
-def _svg(parts: Iterable[str], title: str, height: float) -> str:
+def svg(parts: Iterable[str], title: str, height: float) -> str:
     """Wrap the parts of a figure."""
     head = f'role="img" aria-label="{escape(title, quote=True)}" viewBox="0 0 {WIDTH} {height:g}"'
     return f"<svg {head}>{''.join(parts)}</svg>"

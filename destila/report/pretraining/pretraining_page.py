@@ -114,6 +114,7 @@ def pretrain_html(
     panels = [_draw(panel, runs, roles) for panel in PRETRAIN_PANELS]
     values = {
         "name": name,
+        "kind": "pre-training",
         "opening": opening,
         "verdicts": verdicts,
         "legend": list(zip(lines, (run.name for run in runs), strict=True)),
@@ -121,7 +122,7 @@ def pretrain_html(
         "panels": [panel for panel in panels if panel],
         "sections": [section_values(section) for section in sections],
     }
-    return render("pretraining.html", values)
+    return render("figures.html", values)
 
 
 def _draw(panel: Panel, runs: Sequence[PretrainLog], roles: Sequence[str]) -> dict[str, str] | None:

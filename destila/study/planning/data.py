@@ -38,6 +38,7 @@ class Study:
         encodings: windows and tokenizers, made when they are first asked for.
         unlabelled: texts beside the labelled ones, read when they are first asked for.
         recorded: the records of the study by their keys, the newest last.
+        place: folder of its students where it is not the recipe's; None: the recipe's.
     """
 
     recipe: Recipe
@@ -46,6 +47,7 @@ class Study:
     encodings: Encodings
     unlabelled: UnlabelledTexts
     recorded: dict[str, Record] = field(default_factory=dict)
+    place: Path | None = None
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -93,7 +95,7 @@ class Study:
     @property
     def folder(self) -> Path:
         """The folder of the study's runs and reports."""
-        return self.recipe.folder
+        return self.place or self.recipe.folder
 
     @property
     def records_path(self) -> Path:

@@ -322,7 +322,6 @@ class Recipe(Options):
     @model_validator(mode="after")
     def _distillable(self) -> Recipe:
         """Raise ValueError when a student's teachers, stages or weights cannot be."""
-        # Every name a student gives must be a teacher's.
         known = [t.label for t in self.teachers]
         for student in self.students:
             chosen = self.distil_of(student)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -59,12 +59,17 @@ class TrainedModel:
     notes: dict[str, int]
 
 
-def train(plan: TrainPlan, progress: Progress = silent) -> TrainedModel:
+def train(
+    plan: TrainPlan,
+    progress: Progress = silent,
+    watch: Callable[[Evaluation], None] | None = None,
+) -> TrainedModel:
     """Train a plan and those before it, or go on where a kill stopped it.
 
     Args:
         plan: the training.
         progress: called at every step, with the run's name and epoch.
+        watch: called with every evaluation on dev; it may raise, and the training ends there.
 
     Raises:
         ConfigError: the model cannot read such long windows, or the models cannot meet.
@@ -119,6 +124,8 @@ def train(plan: TrainPlan, progress: Progress = silent) -> TrainedModel:
                 store.save_model(student.model, student.tokenizer, best_folder, extra=facts)
         if writes:
             book.write(step)
+            if watch is not None and step.evaluation is not None:
+                watch(step.evaluation)
             epoch = f"epoch {step.epoch + 1}/{plan.options.epochs}"
             progress(f"{plan.name}: {epoch}", step.step, step.steps)
     processes().wait_for_everyone()
