@@ -36,8 +36,8 @@ $(VENV)/.installed-demo: pyproject.toml constraints.txt | $(VENV)/pyvenv.cfg
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/pyvenv.cfg
-	@echo "set-up: installing destila[train,baseline,corpus,ray,pretrain,serve,excel,dev], pinned by constraints.txt"
-	@$(PIP) -e '.[train,baseline,corpus,ray,pretrain,serve,excel,dev]'
+	@echo "set-up: installing destila[train,baseline,corpus,ray,pretrain,search,serve,excel,dev], pinned by constraints.txt"
+	@$(PIP) -e '.[train,baseline,corpus,ray,pretrain,search,serve,excel,dev]'
 	@touch $(VENV)/.installed-demo $@
 
 # --- work ---

@@ -1,9 +1,9 @@
 """The main job of a search: trials by this process and its workers, then what they came to.
 
-    runs/NAME/search.db      the store of trials, unless another one is named
-    runs/NAME/trials/        one folder a trial
-    runs/NAME/search.md      the report, search.html beside it
-    runs/NAME/best.toml      the recipe with the best values
+runs/NAME/search.db      the store of trials, unless another one is named
+runs/NAME/trials/        one folder a trial
+runs/NAME/search.md      the report, search.html beside it
+runs/NAME/best.toml      the recipe with the best values
 """
 
 from __future__ import annotations
@@ -97,6 +97,9 @@ def run_search(
 
 def _report(trainer: TrialTrainer, trials: optuna.Study) -> dict[str, Any]:
     """Write the report and the recipe of the best trial."""
+    # The recipe as it is, to know what the search has gained; often it is a trial already.
+    if trainer.results():
+        trainer.train(_NOTHING)
     results = trainer.results()
     if not results:
         raise TrainingError(
@@ -104,19 +107,16 @@ def _report(trainer: TrialTrainer, trials: optuna.Study) -> dict[str, Any]:
             "their errors are above"
         )
 
-    # The recipe as it is, to know what the search has gained; often it is a trial already.
-    trainer.train(_NOTHING, lambda value: None)
-    best = results[0]
-    recipe = trainer.trial_recipe(best.values)
+    recipe = trainer.trial_recipe(results[0].values)
     chosen = recipe.model_copy(update={"name": f"{recipe.name}-best", "search": None})
     place = trainer.recipe.folder / "best.toml"
     write_text(place, config.to_toml(chosen))
     report = write_search_report(trainer, trials, results)
 
-    rows = [
-        {**each.values, trainer.criterion: each.value, "minutes": each.seconds / 60}
-        for each in results
-    ]
+    rows = []
+    for each in results:
+        values = {key: each.values.get(key, "as it was") for key in trainer.options.space}
+        rows.append({**values, trainer.criterion: each.value, "minutes": each.seconds / 60})
     lines = [*report.lines, f"report: {report.path}", f"next: destila run {place}"]
     return {"study": trainer.recipe.name, "rows": rows, "best": str(place), "lines": lines}
 

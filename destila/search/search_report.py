@@ -142,14 +142,15 @@ def _table(trainer: TrialTrainer, results: Sequence[TrialResult]) -> Section:
         ]
         for result in results
     ]
-    note = f"A dash: the value of the recipe ({NONE})." if any(not r.values for r in results) else ""
+    unchanged = any(not result.values for result in results)
+    note = f"{NONE}: the recipe's own value." if unchanged else ""
     return Section("trials", "Trials", header=header, body=body, notes=note)
 
 
 def _unfinished(trials: optuna.Study) -> Section | None:
     """Tell of trials that were stopped early or could not be done."""
     pruned = trials.get_trials(deepcopy=False, states=(TrialState.PRUNED,))
-    own = [trial for trial in pruned if NAME in trial.user_attrs and REPEATS not in trial.user_attrs]
+    own = [each for each in pruned if NAME in each.user_attrs and REPEATS not in each.user_attrs]
     failed = [trial for trial in own if ERROR in trial.user_attrs]
     if not own:
         return None

@@ -1,7 +1,7 @@
 """One trial of a search: the recipe with some keys changed, and its student trained.
 
     runs/NAME/trials/DIGEST/students/...   the training
-    runs/NAME/trials/DIGEST/trial.json     written last: values, result, evaluations
+    runs/NAME/trials/DIGEST/trial.json     written last: values and result
 
 The digest is that of the filled recipe, without what changes no training, so equal trials share a
 folder on purpose. Teachers, their cached outputs and tokenizers are those of the study itself.
@@ -35,6 +35,9 @@ from destila.study.training import train, train_teachers
 from destila.training.loop import Evaluation
 
 _CHANGES_NO_TRAINING = {"name", "out", "results", "search", "measure", "baseline", "compare"}
+
+_FOR_STUDENTS = ("train.", "distil.", "students.", "seeds")
+"""Keys that change no teacher."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +117,14 @@ class TrialTrainer:
             ConfigError: a key or a value is wrong, or there is no such student.
         """
         recipe = read_recipe(self.path, [*self.changes, *overrides(values)])
-        return recipe.model_copy(update={"students": (self._student(recipe),)})
+
+        # [train] is searched for the student; teachers are trained as the recipe itself says.
+        usual = self.recipe.train.model_dump()
+        teachers = [
+            each.model_copy(update={"train": usual | each.train}) for each in recipe.teachers
+        ]
+        changed = {"students": (self._student(recipe),), "teachers": tuple(teachers)}
+        return recipe.model_copy(update=changed)
 
     def name(self, values: Values) -> str:
         """Return the digest of a trial: equal ones train the same."""
@@ -129,24 +139,33 @@ class TrialTrainer:
     def result(self, values: Values) -> TrialResult | None:
         """Return the result of a finished trial; None of any other."""
         path = self.folder(values) / "trial.json"
-        return TrialResult(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
+        return _read_result(path) if path.exists() else None
 
     def results(self) -> list[TrialResult]:
         """Return the results of all finished trials of the recipe, the best first."""
         paths = sorted((self.recipe.folder / "trials").glob("*/trial.json"))
-        results = [TrialResult(**json.loads(path.read_text(encoding="utf-8"))) for path in paths]
+        results = [_read_result(path) for path in paths]
         return sorted(results, key=lambda each: each.value, reverse=self.better == "higher")
 
     def study(self, values: Values) -> Study:
-        """Load the study of a trial; its teachers are those of the recipe's own folder."""
-        return replace(load_study(self.trial_recipe(values)), place=self.folder(values))
+        """Load the study of a trial; its teachers are those of the recipe's own folder.
 
-    def train(self, values: Values, report: Report) -> float:
+        Where other data or windows are tried, they are its own too.
+        """
+        recipe, folder = self.trial_recipe(values), self.folder(values)
+        if all(key.startswith(_FOR_STUDENTS) for key in values):
+            return replace(load_study(recipe), place=folder)
+        return load_study(
+            recipe.model_copy(update={"out": str(folder.parent), "name": folder.name})
+        )
+
+    def train(self, values: Values, report: Report | None = None) -> float:
         """Train a trial, or go on with it, and return its value; a finished one is only read.
 
         Args:
             values: of the keys that are changed.
-            report: told the value of each evaluation of the first seed; may raise to stop.
+            report: told the value of each evaluation of the first seed; may raise to stop. None:
+                nobody is.
         """
         folder = self.folder(values)
         folder.mkdir(parents=True, exist_ok=True)
@@ -168,7 +187,7 @@ class TrialTrainer:
         methods = (self.method,)
         return plan_students(study, list_teachers(study, methods), methods)
 
-    def _trained(self, values: Values, report: Report) -> TrialResult:
+    def _trained(self, values: Values, report: Report | None) -> TrialResult:
         """Train every seed of a trial; what was trained before a kill is not trained again."""
         study = self.study(values)
         check_study(study)
@@ -177,12 +196,13 @@ class TrialTrainer:
         methods = (self.method,)
         teachers = list_teachers(study, methods)
         plans = plan_students(study, teachers, methods)
-        with locked(self.recipe.folder / ".teachers.lock"):
+        with locked(study.recipe.folder / ".teachers.lock"):
             train_teachers(study, teachers, plans, self.progress)
 
         def tell(evaluation: Evaluation) -> None:
             """Report an evaluation of the first seed."""
-            report(self.value_of(dict(evaluation.scores), evaluation.loss, study.main))
+            if report is not None:
+                report(self.value_of(dict(evaluation.scores), evaluation.loss, study.main))
 
         trained = []
         for i, plan in enumerate(plans):
@@ -223,6 +243,11 @@ class TrialTrainer:
                 f"{self.path}: search.student = '{wanted}' is none of {', '.join(labels)}"
             )
         return recipe.students[labels.index(wanted)]
+
+
+def _read_result(path: Path) -> TrialResult:
+    """Read `trial.json`."""
+    return TrialResult(**json.loads(path.read_text(encoding="utf-8")))
 
 
 def _as_json(result: TrialResult) -> dict[str, Any]:

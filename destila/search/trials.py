@@ -14,12 +14,14 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
 import optuna
-from optuna.exceptions import StorageInternalError
+from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
+from optuna.storages._heartbeat import BaseHeartbeat
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, event
 from sqlalchemy.exc import SQLAlchemyError
@@ -82,7 +84,9 @@ def open_trials(url: str, name: str, options: SearchOptions, *, better: str) -> 
         study_name=name,
         # The values of a grid are all queued, so it draws nothing.
         sampler=optuna.samplers.TPESampler(seed=options.seed) if tpe else None,
-        pruner=optuna.pruners.MedianPruner() if tpe and options.prune else optuna.pruners.NopPruner(),
+        pruner=optuna.pruners.MedianPruner()
+        if tpe and options.prune
+        else optuna.pruners.NopPruner(),
         direction="maximize" if better == "higher" else "minimize",
         load_if_exists=True,
     )
@@ -121,7 +125,7 @@ def _storage(url: str) -> RDBStorage:
     return storage
 
 
-def _no_own_transactions(connection: Any, record: Any) -> None:
+def _no_own_transactions(connection: Any, _record: Any) -> None:
     """Stop the driver of SQLite from beginning transactions by itself."""
     connection.isolation_level = None
 
@@ -137,13 +141,20 @@ def _fail_stale(trials: optuna.Study) -> None:
         warnings.simplefilter("ignore")  # still called an experiment
         optuna.storages.fail_stale_trials(trials)
 
+    # One that died before its first sign of life has never announced a name either.
+    oldest = datetime.now() - timedelta(seconds=6 * _HEARTBEAT)
+    for trial in trials.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        started = trial.datetime_start
+        if NAME not in trial.user_attrs and started is not None and started < oldest:
+            trials.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+
 
 def run_trials(
     trials: optuna.Study,
     space: Sequence[Dimension],
     options: SearchOptions,
     objective: Objective,
-    done: Callable[[int, int], None] = lambda finished, wanted: None,
+    done: Callable[[int, int], None] | None = None,
 ) -> None:
     """Run trials until none is left, beside any other process that does the same.
 
@@ -159,7 +170,8 @@ def run_trials(
 
     while True:
         finished = finished_trials(trials)
-        done(min(len(finished), wanted), wanted)
+        if done is not None:
+            done(min(len(finished), wanted), wanted)
         if cells:
             names = {trial.user_attrs[NAME] for trial in finished}
             missing = [values for name, values in cells.items() if name not in names]
@@ -182,10 +194,7 @@ def run_trials(
             for values in missing:
                 stored = {each.key: each.stored(values[each.key]) for each in space}
                 trials.enqueue_trial(stored)
-        trials.optimize(
-            lambda trial: _answer(trial, trials, space, objective, 0 if cells else wanted),
-            n_trials=1,
-        )
+        _run_one(trials, space, objective, limit=0 if cells else wanted)
 
 
 def finished_trials(trials: optuna.Study) -> list[FrozenTrial]:
@@ -193,6 +202,28 @@ def finished_trials(trials: optuna.Study) -> list[FrozenTrial]:
     states = (TrialState.COMPLETE, TrialState.PRUNED)
     finished = trials.get_trials(deepcopy=False, states=states)
     return [trial for trial in finished if not trial.user_attrs.keys() & {REPEATS, _SURPLUS}]
+
+
+def _run_one(
+    trials: optuna.Study, space: Sequence[Dimension], objective: Objective, *, limit: int
+) -> None:
+    """Run the next trial; see `_answer`."""
+    answered = []
+
+    def answer(trial: optuna.Trial) -> float:
+        """Answer a trial, and remember that only telling the store is left."""
+        try:
+            return _answer(trial, trials, space, objective, limit)
+        finally:
+            answered.append(trial.number)
+
+    try:
+        trials.optimize(answer, n_trials=1)
+    except (ValueError, UpdateFinishedTrialError):
+        # Another process has taken a process that stood still for dead, and its trial over.
+        if not answered:
+            raise
+        log.warning("trial %d was taken over by another process", answered[0])
 
 
 def _named_cells(space: Sequence[Dimension], objective: Objective) -> dict[str, Values]:
@@ -221,6 +252,11 @@ def _answer(
     """
     values = {dimension.key: dimension.suggest(trial) for dimension in space}
     name = objective.name(values)
+
+    # Its first sign of life before its name: what has a name can be seen to be dead.
+    heart = trials._storage
+    assert isinstance(heart, BaseHeartbeat), "open_trials makes no store without"
+    heart.record_heartbeat(trial._trial_id)
     trial.set_user_attr(NAME, name)
 
     earlier = _earlier(trials, trial.number)
