@@ -37,6 +37,7 @@ EXTRAS = {
     "pyarrow": "corpus",
     "rensa": "corpus",
     "gensim": "pretrain",
+    "optuna": "search",
     "ray": "ray",
     "pycrfsuite": "baseline",
     "scipy": "baseline",

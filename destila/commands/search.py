@@ -53,4 +53,7 @@ def run(config: Config, progress: Progress = silent) -> dict[str, Any]:
 
 def show(result: dict[str, Any]) -> dict[str, Any]:
     """Return the trials as rows, the best first."""
-    return {"title": f"trials of {result['study']}", **result}
+    card: dict[str, Any] = {"title": f"trials of {result['study']}", "lines": result["lines"]}
+    if "best" in result:
+        card |= {"rows": result["rows"], "next": f"destila run {result['best']}"}
+    return card

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from destila.report.figure import WIDTH, label, linear_scale, log_scale, svg
+from destila.report.drawing.figure import WIDTH, label, linear_scale, log_scale, svg
 
 _HEIGHT = 240
 _TOP, _BOTTOM = 16, 34
@@ -16,14 +16,14 @@ _WIDE = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Axis:
+class TrialAxis:
     """A name, and a value for every trial: numbers, or anything else as names."""
 
     name: str
     values: Sequence[Any]
 
 
-def parallel(axes: Sequence[Axis], *, best: int, title: str) -> str:
+def parallel(axes: Sequence[TrialAxis], *, best: int, title: str) -> str:
     """Draw trials as lines.
 
     Args:
@@ -53,7 +53,7 @@ def parallel(axes: Sequence[Axis], *, best: int, title: str) -> str:
     return svg(parts, title, _HEIGHT)
 
 
-def _places(axis: Axis) -> tuple[list[float], list[tuple[float, str]]]:
+def _places(axis: TrialAxis) -> tuple[list[float], list[tuple[float, str]]]:
     """Return the height of each value, and the ticks: heights and texts."""
     base = _HEIGHT - _BOTTOM
     numbers = [v for v in axis.values if isinstance(v, (int, float)) and not isinstance(v, bool)]

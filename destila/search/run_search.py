@@ -24,7 +24,7 @@ from destila.search.cluster_search import join_on_cluster
 from destila.search.search_report import write_search_report
 from destila.search.space import read_space
 from destila.search.train_trial import TrialTrainer
-from destila.search.trials import Objective, finished_trials, open_trials, run_trials
+from destila.search.trials import TrialObjective, finished_trials, open_trials, run_trials
 from destila.study.checks import check_study
 
 _NOTHING: dict[str, Any] = {}
@@ -74,7 +74,7 @@ def run_search(
     url = storage or f"sqlite:///{recipe.folder.resolve() / 'search.db'}"
     trials = open_trials(url, recipe.name, options, better=trainer.better)
     command = _join_command(path, changes, url)
-    objective = Objective(name=trainer.name, train=trainer.train)
+    objective = TrialObjective(name=trainer.name, train=trainer.train)
 
     def done(finished: int, wanted: int) -> None:
         """Show how many trials are finished."""
@@ -117,7 +117,7 @@ def _report(trainer: TrialTrainer, trials: optuna.Study) -> dict[str, Any]:
     for each in results:
         values = {key: each.values.get(key, "as it was") for key in trainer.options.space}
         rows.append({**values, trainer.criterion: each.value, "minutes": each.seconds / 60})
-    lines = [*report.lines, f"report: {report.path}", f"next: destila run {place}"]
+    lines = [*report.lines, f"report: {report.path}"]
     return {"study": trainer.recipe.name, "rows": rows, "best": str(place), "lines": lines}
 
 

@@ -13,12 +13,12 @@ import optuna
 from optuna.trial import TrialState
 
 from destila.files import write_text
-from destila.report.differences.bootstrap import paired_difference
+from destila.report.differences.intervals import paired_difference
 from destila.report.page import render, section_values
 from destila.report.section import Section
 from destila.report.table import section_markdown
 from destila.report.words import NONE, points, signed
-from destila.search.parallel_figure import Axis, parallel
+from destila.search.parallel_figure import TrialAxis, parallel
 from destila.search.train_trial import TrialResult, TrialTrainer
 from destila.search.trials import ERROR, NAME, REPEATS
 from destila.study.planning.recipe import TeacherSpec
@@ -167,8 +167,10 @@ def _panel(trainer: TrialTrainer, results: Sequence[TrialResult]) -> dict[str, s
     last = "dev loss" if trainer.criterion == "loss" else "dev score ×100"
     factor = 1 if trainer.criterion == "loss" else 100
     whole = [result for result in results if result.values]
-    axes = [Axis(key, [result.values[key] for result in whole]) for key in trainer.options.space]
-    axes.append(Axis(last, [factor * result.value for result in whole]))
+    axes = [
+        TrialAxis(key, [result.values[key] for result in whole]) for key in trainer.options.space
+    ]
+    axes.append(TrialAxis(last, [factor * result.value for result in whole]))
     svg = parallel(axes, best=0, title=f"{len(whole)} trials over the searched keys")
     caption = "The best one is drawn strong."
     return {"svg": svg, "title": "Trials", "caption": caption}

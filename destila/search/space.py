@@ -22,7 +22,7 @@ Values = dict[str, Any]
 """A value for every key of a space, `{"train.lr": 1e-4, "train.epochs": 3}`."""
 
 
-class Range(Options):
+class ValueRange(Options):
     """Numbers between two ends, both included; whole ones where both ends are."""
 
     low: float = opt(..., "the least")
@@ -31,7 +31,7 @@ class Range(Options):
     step: float | None = opt(None, "distance between neighbours; none = any number", gt=0)
 
     @model_validator(mode="after")
-    def _ordered(self) -> Range:
+    def _ordered(self) -> ValueRange:
         """Raise ValueError where no number, or no logarithm, can be drawn."""
         if self.low > self.high:
             raise ValueError(f"low = {self.low:g} is above high = {self.high:g}")
@@ -53,7 +53,7 @@ class Dimension:
 
     key: str
     choices: tuple[Any, ...] = ()
-    range: Range | None = None
+    range: ValueRange | None = None
     whole: bool = False
 
     @property
@@ -123,7 +123,7 @@ def _dimension(key: str, value: Any, options: SearchOptions, where: str) -> Dime
         )
 
     # A range has no combinations that could all be tried.
-    limits = config.build_config(Range, value, where=f"{where}: {name}")
+    limits = config.build_config(ValueRange, value, where=f"{where}: {name}")
     if options.sampler == "grid":
         raise ConfigError(
             f"{where}: {name} is a range, and a grid needs a list of values "

@@ -31,7 +31,7 @@ from destila.study.planning.data import Study, load_study
 from destila.study.planning.plans import Method, TrainPlan, list_teachers, plan_students
 from destila.study.planning.recipe import Recipe, StudentSpec, read_recipe
 from destila.study.planning.search_options import SearchOptions
-from destila.study.training import train, train_teachers
+from destila.study.runs.training import train, train_teachers
 from destila.training.loop import Evaluation
 
 _CHANGES_NO_TRAINING = {"name", "out", "results", "search", "measure", "baseline", "compare"}

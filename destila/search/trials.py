@@ -53,7 +53,7 @@ Report = Callable[[float], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Objective:
+class TrialObjective:
     """What a trial does.
 
     Args:
@@ -153,7 +153,7 @@ def run_trials(
     trials: optuna.Study,
     space: Sequence[Dimension],
     options: SearchOptions,
-    objective: Objective,
+    objective: TrialObjective,
     done: Callable[[int, int], None] | None = None,
 ) -> None:
     """Run trials until none is left, beside any other process that does the same.
@@ -205,7 +205,7 @@ def finished_trials(trials: optuna.Study) -> list[FrozenTrial]:
 
 
 def _run_one(
-    trials: optuna.Study, space: Sequence[Dimension], objective: Objective, *, limit: int
+    trials: optuna.Study, space: Sequence[Dimension], objective: TrialObjective, *, limit: int
 ) -> None:
     """Run the next trial; see `_answer`."""
     answered = []
@@ -226,7 +226,7 @@ def _run_one(
         log.warning("trial %d was taken over by another process", answered[0])
 
 
-def _named_cells(space: Sequence[Dimension], objective: Objective) -> dict[str, Values]:
+def _named_cells(space: Sequence[Dimension], objective: TrialObjective) -> dict[str, Values]:
     """Return the combinations of a grid by their names; equal ones are one."""
     return {objective.name(values): values for values in grid(tuple(space))}
 
@@ -235,7 +235,7 @@ def _answer(
     trial: optuna.Trial,
     trials: optuna.Study,
     space: Sequence[Dimension],
-    objective: Objective,
+    objective: TrialObjective,
     limit: int,
 ) -> float:
     """Return the value of one trial, of its own work or of an equal one's.

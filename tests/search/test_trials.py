@@ -14,7 +14,7 @@ import pytest
 
 from destila.search import trials as shared
 from destila.search.space import read_space
-from destila.search.trials import Objective, finished_trials, open_trials, run_trials
+from destila.search.trials import TrialObjective, finished_trials, open_trials, run_trials
 from destila.study.planning.search_options import SearchOptions
 
 WORKER = """
@@ -37,7 +37,7 @@ def train(values, report):
     tell("ends", values)
     return values["a"] + values["b"] / 10
 
-objective = shared.Objective(name=lambda v: f"{v['a']}-{v['b']}", train=train)
+objective = shared.TrialObjective(name=lambda v: f"{v['a']}-{v['b']}", train=train)
 trials = shared.open_trials(url, "toy", options, better="higher")
 shared.run_trials(trials, read_space(options, "toy"), options, objective)
 print(len(shared.finished_trials(trials)), trials.best_value)
@@ -93,7 +93,7 @@ def test_no_more_trials_than_were_wanted(tmp_path):
         seen.append(values["a"])
         return values["a"]
 
-    objective = Objective(name=lambda values: repr(values), train=train)
+    objective = TrialObjective(name=lambda values: repr(values), train=train)
     for _ in range(2):  # the second time nothing is left
         trials = open_trials(f"sqlite:///{tmp_path / 't.db'}", "x", options, better="higher")
         run_trials(trials, read_space(options, "x"), options, objective)
@@ -109,7 +109,7 @@ def test_equal_names_are_done_once(tmp_path):
         seen.append(values["a"])
         return 0.0
 
-    objective = Objective(name=lambda values: str(values["a"] % 2), train=train)
+    objective = TrialObjective(name=lambda values: str(values["a"] % 2), train=train)
     trials = open_trials(f"sqlite:///{tmp_path / 't.db'}", "x", options, better="lower")
     run_trials(trials, read_space(options, "x"), options, objective)
     assert len(seen) == 2
@@ -125,7 +125,7 @@ def test_a_trial_behind_the_median_is_stopped(tmp_path):
         ended.append(values["a"])
         return values["a"]
 
-    objective = Objective(name=lambda values: repr(values), train=train)
+    objective = TrialObjective(name=lambda values: repr(values), train=train)
     trials = open_trials(f"sqlite:///{tmp_path / 't.db'}", "x", options, better="higher")
     run_trials(trials, read_space(options, "x"), options, objective)
     assert len(finished_trials(trials)) == 30
