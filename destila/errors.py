@@ -38,6 +38,7 @@ EXTRAS = {
     "rensa": "corpus",
     "gensim": "pretrain",
     "optuna": "search",
+    "sqlalchemy": "search",
     "ray": "ray",
     "pycrfsuite": "baseline",
     "scipy": "baseline",
