@@ -27,8 +27,8 @@ def study_card(result: Mapping[str, Any]) -> dict[str, Any]:
     """
     rows, lines = result.get("rows", []), list(result.get("lines", []))
     if not rows or "role" not in rows[0]:
-        title = {"title": str(result["study"])} if "study" in result else {}
-        return {**title, "rows": rows, "lines": lines}
+        named = {"title": str(result["study"])} if "study" in result else {}
+        return {**named, "rows": rows, "lines": lines}
 
     # The main score is one for all, so it stands above and not in every line.
     shown = [
