@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import tomllib
 from pathlib import Path
 from typing import Any
 
+from destila.errors import EXTRAS
 from tests.rules.conftest import room_of
 
 ROWS = (
@@ -113,3 +115,22 @@ def test_every_package_imported_is_declared(modules: list[Any], root: Path) -> N
     assert not {
         name: at for name, at in others.items() if DISTRIBUTION.get(name, name) not in declared
     }
+
+
+def test_every_optional_package_has_its_extra_in_the_errors(root: Path) -> None:
+    """A missing package is one line that names its extra; here both tables are the same."""
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    core = {re.split(r"[^\w-]", line)[0] for line in project["dependencies"]}
+    imported = {name: module for module, name in DISTRIBUTION.items()}
+    declared = {
+        (imported.get(name, name.replace("-", "_")), extra)
+        for extra, lines in project["optional-dependencies"].items()
+        if extra != "dev"
+        for name in (re.split(r"[^\w-]", line)[0] for line in lines)
+        if name not in core
+    }
+    assert len(declared) > 15
+    # A package of two extras is named by one of them; some come with another.
+    assert {package for package, _ in declared} <= set(EXTRAS)
+    brought = {"pycrfsuite": "sklearn_crfsuite", "scipy": "sklearn"}
+    assert {(brought.get(package, package), extra) for package, extra in EXTRAS.items()} <= declared
