@@ -39,7 +39,7 @@ def test_recorded_results_are_kept_without_runs(tiny, tmp_path, trained):
     trained.clear()
     assert run_recipe(path, *changes)["rows"] == first["rows"]
     assert trained == []
-    assert len(records.read_records(results / "tiny.jsonl")) == 4
+    assert len(records.read_records(results / "tiny.jsonl")) == 5
 
 
 def test_a_recipe_changed_back_reports_its_own_numbers(tiny, tmp_path, trained):
