@@ -6,6 +6,7 @@
 #   make fix     format and repair what ruff can repair
 #   make map     draw the pages of docs/reference from the code
 #   make tables  draw README's table, docs/results.md and the picture from results/
+#   make fuzz    feed every reader of strangers' files with damaged ones, a minute each
 #   make bench   comparisons with other tools (minutes to hours; results are printed)
 #   make clean   remove caches and the demo's runs; `rm -rf .venv` also undoes the set-up
 #
@@ -13,6 +14,7 @@
 
 PYTHON ?= python3
 PIP_ARGS ?=
+FUZZ_SECONDS ?= 60
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt
@@ -20,7 +22,7 @@ PYTEST := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $(BIN)/python -m pytest
 DEMOS := demo-intents demo-tags
 STUDENT = runs/$(1)/students/student-distilled-s0/best
 
-.PHONY: demo test check fix map tables bench clean
+.PHONY: demo test check fix map tables fuzz bench clean
 .DEFAULT_GOAL := test
 
 # --- set-up: one virtual environment, two stamps; a stamp is stale when a requirement or a version changes ---
@@ -74,6 +76,10 @@ map: $(VENV)/.installed-dev
 
 tables: $(VENV)/.installed-dev
 	@$(BIN)/python docs/tables.py
+
+# Every reader of strangers' files, for a minute each; FUZZ_SECONDS=600 for ten.
+fuzz: $(VENV)/.installed-dev
+	@DESTILA_FUZZ_SECONDS=$(FUZZ_SECONDS) $(PYTEST) tests/reading/test_values_fuzz.py -s
 
 bench: $(VENV)/.installed-dev
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done

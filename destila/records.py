@@ -379,7 +379,7 @@ def _lines(file: Path) -> Iterator[Record]:
 def _key_of(line: str, where: str) -> str:
     """Return the key of a line of records; raise DataError when it has none."""
     try:
-        return str(json.loads(line)["key"])
+        return str(parse_json(line)["key"])
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{where} is not a record: delete the line to go on") from error
 

@@ -9,7 +9,16 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import model_validator
 
-from destila.config import Options, build_config, fingerprint, key_values, load_config, opt, to_toml
+from destila.config import (
+    NAME_PATTERN,
+    Options,
+    build_config,
+    fingerprint,
+    key_values,
+    load_config,
+    opt,
+    to_toml,
+)
 from destila.errors import ConfigError
 
 
@@ -250,3 +259,35 @@ def test_a_later_option_renames_no_result_at_its_default():
     assert fingerprint(key_values(Newer(layers=(LaterLayer(name="x", depth=3),)))) != older
     assert "head_rate" not in key_values(Newer())
     assert "rate" not in key_values(Newer(), exclude={"rate"})
+
+
+def test_only_the_named_recipe_and_its_folder_bring_code(tmp_path):
+    """A recipe from elsewhere that another one extends may not name a plug-in by its path."""
+    (tmp_path / "own").mkdir()
+    (tmp_path / "elsewhere.toml").write_text('title = "x"\nparts = [{use = "./malo.py"}]\n')
+    (tmp_path / "own" / "beside.toml").write_text('title = "x"\nparts = [{use = "./mine.py"}]\n')
+    for name in ("elsewhere", "beside"):
+        path = "../elsewhere" if name == "elsewhere" else name
+        (tmp_path / "own" / f"{name}-r.toml").write_text(f'extends = "{path}.toml"\n')
+    with pytest.raises(ConfigError, match=r"elsewhere\.toml, which .* runs code of its own"):
+        load_config(Net, tmp_path / "own" / "elsewhere-r.toml")
+    with pytest.raises(ConfigError, match="unknown key 'parts'"):
+        load_config(Net, tmp_path / "own" / "beside-r.toml")
+
+
+@pytest.mark.parametrize("name", ["../x", "", "a/b", "..", ".a", "a\0", "a\n", "x" * 101, "a "])
+def test_a_name_of_a_folder_is_one(name):
+    class Named(Options):
+        name: str = opt(..., "of a folder", pattern=NAME_PATTERN)
+
+    with pytest.raises(ConfigError, match="becomes the name of a folder"):
+        build_config(Named, {"name": name})
+    assert build_config(Named, {"name": "reseñas 2.0-b"}).name
+
+
+def test_a_number_is_finite():
+    class Rate(Options):
+        lr: float = opt(1.0, "rate", gt=0)
+
+    with pytest.raises(ConfigError, match="lr"):
+        build_config(Rate, {"lr": float("inf")})

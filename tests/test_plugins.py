@@ -72,3 +72,22 @@ def test_a_file_with_a_syntax_error_is_the_users_error(tmp_path):
 
 def test_nothing_close_lists_what_exists():
     assert plugins.nearest("zzzz", ["hard", "kl"]) == " Known: hard, kl."
+
+
+def test_a_plug_in_is_run_aloud_and_its_fault_has_a_line(tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv(plugins.NAMED, "")
+    (tmp_path / "mine.py").write_text("x = 1\n\nraise OSError('no tape')\n")
+    with pytest.raises(ConfigError, match=r"mine\.py, line 3: OSError: no tape"):
+        plugins.find("losses", str(tmp_path / "mine.py"))
+    assert "running the code of" in caplog.text
+    assert plugins.is_named(tmp_path / "mine.py")
+    assert not plugins.is_named(tmp_path / "other.py")
+
+
+def test_a_later_fault_of_a_plug_in_names_it_too(tmp_path):
+    (tmp_path / "mine.py").write_text("def build():\n    return {}['a']\n")
+    module = plugins.find("losses", str(tmp_path / "mine.py"))
+    with pytest.raises(ConfigError, match=r"mine\.py, line 2: KeyError"), plugins.PlugInFaults():
+        module.build()
+    with pytest.raises(KeyError), plugins.PlugInFaults():
+        {}["b"]

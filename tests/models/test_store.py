@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
+import stat
 from pathlib import Path
 
 import pytest
@@ -116,3 +118,15 @@ def test_the_tokenizer_is_declared_as_a_fast_one(models, tokenizer, tmp_path: Pa
     )
     declared = json.loads((tmp_path / "d" / "tokenizer_config.json").read_text())
     assert declared["model_input_names"] == ["input_ids", "attention_mask"]
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o077, 0o700), (0o027, 0o750)])
+def test_a_private_folder_stays_private(tmp_path: Path, mask, mode):
+    before = os.umask(mask)
+    try:
+        with store.new_folder(tmp_path / "m", what="model") as partial:
+            (partial / "config.json").write_text("{}")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "m").stat().st_mode) == mode
+    assert not stat.S_IMODE((tmp_path / "m" / "config.json").stat().st_mode) & mask

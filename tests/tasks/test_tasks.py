@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from destila.errors import ConfigError
+from destila import plugins
+from destila.errors import ConfigError, ModelError
 from destila.model_folder import HEADS, FolderInfo
 from destila.tasks import task_of, task_of_folder
 from destila.types import Example
@@ -55,3 +56,15 @@ def test_a_folder_names_its_task_and_its_settings():
 def test_a_task_of_classes_decodes_one_label_per_row(name):
     (prediction,) = task_of(name).decode([Example("0", "a")], [np.array([[0.0, 2.0]])], ("a", "b"))
     assert prediction.labels == ("b",)
+
+
+def test_a_folder_cannot_have_code_run(tmp_path, monkeypatch):
+    """A task in a file is run where a user named the file, and a folder's word is not enough."""
+    monkeypatch.setenv(plugins.NAMED, "")
+    path = tmp_path / "mine.py"
+    path.write_text("from destila.tasks.tag import TagTask\n\nTASK = TagTask(every_piece=True)\n")
+    info = FolderInfo(tmp_path, {}, ("a",), "tag", "", {"task": str(path)})
+    with pytest.raises(ModelError, match=r"no model folder has code run.*DESTILA_PLUGINS"):
+        task_of_folder(info)
+    monkeypatch.setenv(plugins.NAMED, str(path))
+    assert task_of_folder(info).head == "tag"

@@ -7,7 +7,6 @@ and sizes, which costs nothing and finds what was deleted or cut; `destila verif
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from destila.errors import DataError
+from destila.reading.shapes import Needed, read_shape
 
 TRAINED = "trained.json"
 """Name of the file by which a training is finished; see `training.py`."""
@@ -86,13 +86,11 @@ def read_trained(run: Path) -> dict[str, Any]:
         DataError: it cannot be read.
     """
     path = run / TRAINED
+    remedy = f"delete it to train {run.name} again"
     try:
-        facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"{path} cannot be read ({error}): delete it to train {run.name} again"
-        ) from error
-    return facts
+        return read_shape(path, {"key": Needed(str)}, DataError, remedy=remedy)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error}): {remedy}") from error
 
 
 def _weights_damage(path: Path) -> str:
