@@ -30,7 +30,7 @@ class Manner:
 
     columns: names that a row may have for `text`, `pair` and `id`, those of the training data.
     min_probability: labels of a lower one are null; None: all are given.
-    strict: raise what is wrong with a text.
+    strict: an error of a text is raised in its turn, behind the answers before it.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -64,9 +64,6 @@ def answer_items(
         numbered: items with their numbers, which name those without an `id`.
         manner: how.
         beside: other threads do the same, so that this one keeps to itself.
-
-    Raises:
-        DataError: `manner.strict`, and a text cannot be answered.
     """
     task = predictor.task
     drafts = [_read(item, number, task, manner.columns) for number, item in numbered]
@@ -114,8 +111,6 @@ def _is_blank(example: Example, task: Task) -> bool:
 
 def _write(draft: _Draft, task: Task, labels: Sequence[str], manner: Manner) -> Result:
     """Make the result of an answer."""
-    if draft.error and manner.strict:
-        raise DataError(f"{draft.item.place}: {draft.error}")
     if draft.error:
         return RefusedResult(draft.name, f"{draft.item.place}: {draft.error}")
 

@@ -17,19 +17,19 @@ from pathlib import Path
 from typing import Any
 
 from destila import hub
-from destila.errors import DestilaError, require
+from destila.errors import DataError, DestilaError, require
 from destila.inference.answer_items import Answered, Manner, answer_items
 from destila.inference.exported import is_exported
 from destila.inference.items import UserText, columns_of, items_of
 from destila.inference.predictor import Predictor, RuntimePredictor
 from destila.model_folder import FolderInfo, read_folder
-from destila.results import Result
+from destila.results import RefusedResult, Result
 from destila.tasks import task_of_folder
 
 TEXTS_AT_ONCE = 256
 """Texts that torch, or a single thread, is given at once."""
 
-_TEXTS_A_JOB = 8
+_TEXTS_A_JOB = 4
 """Texts that one of several threads takes at a time: few, so that none waits long for another."""
 
 _JOBS_AHEAD = 4
@@ -105,6 +105,9 @@ class Labeller:
             items: what is asked.
             manner: how it is answered.
             first: number of the first item.
+
+        Raises:
+            DataError: `manner.strict`, and an item cannot be answered.
         """
         source = enumerate(items, first)
         beginning = list(islice(source, 2))
@@ -112,10 +115,15 @@ class Labeller:
         numbered = chain(beginning, source)
 
         if callers > 1:
-            yield from self._on_threads(_jobs(numbered, _TEXTS_A_JOB), callers, manner)
-            return
-        for job in _jobs(numbered, TEXTS_AT_ONCE):
-            yield from self._answer_job(job, manner)
+            answered = self._on_threads(_jobs(numbered, _TEXTS_A_JOB), callers, manner)
+        else:
+            jobs = _jobs(numbered, TEXTS_AT_ONCE)
+            answered = chain.from_iterable(self._answer_job(job, manner) for job in jobs)
+
+        for item, result in answered:
+            if manner.strict and isinstance(result, RefusedResult):
+                raise DataError(result.error)
+            yield item, result
 
     def _on_threads(self, jobs: Iterable[_Job], callers: int, manner: Manner) -> Iterator[Answered]:
         """Yield the answers of jobs that several threads work on, in order."""

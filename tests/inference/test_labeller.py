@@ -38,8 +38,9 @@ def test_strict_stops_at_the_first_in_order(exported, mixed):
     texts = ["uno"] * 30 + [None] + ["dos"] * 30 + [3]
     for threads in (1, 3):
         answers = Labeller(exported("tag"), threads=threads).answers(texts, strict=True)
+        assert [next(answers).id for _ in range(30)] == [str(i) for i in range(30)]
         with pytest.raises(DataError, match="text 31: null instead of a text"):
-            list(answers)
+            next(answers)
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -48,11 +49,10 @@ def test_what_stood_before_a_damaged_place_is_answered(exported, threads):
         yield from (UserText(f"line {i}", {"text": "uno"}) for i in range(20))
         raise DataError("x.gz is damaged")
 
-    labeller, done = Labeller(exported("classify"), threads=threads), []
-    with pytest.raises(DataError, match="damaged"):
-        done.extend(answer for _, answer in labeller.label(source(), Manner()))
-    answers = labeller.label(source(), Manner())
+    answers = Labeller(exported("classify"), threads=threads).label(source(), Manner())
     assert [next(answers)[1].id for _ in range(20)] == [str(i) for i in range(20)]
+    with pytest.raises(DataError, match="damaged"):
+        next(answers)
 
 
 def test_more_threads_than_the_machine_has_are_not_begun(exported):
