@@ -306,12 +306,8 @@ class Task(Protocol):
     def read_row(self, row: Mapping[str, Any], number: int) -> Example:
         """Read a user's row, an object with `text` or what the task has instead.
 
-        Args:
-            row: its strings are whole, see `files.whole_text`.
-            number: names the example where the row has no `id`.
-
-        Raises:
-            DataError: something is missing; the message does not say where the row stands.
+        Its number names it where it has no `id`. Raise DataError when something is missing, in a
+        message that does not say where the row stands.
         """
 
     def answer_blank(self) -> Prediction | None:

@@ -52,17 +52,35 @@ class FinishedModel:
 
     @overload
     def predict(
-        self, texts: str | Mapping[str, Any], *, text: str | None = None, pair: str | None = None
+        self,
+        texts: str | Mapping[str, Any],
+        *,
+        text: str | None = None,
+        pair: str | None = None,
+        min_probability: float | None = None,
+        strict: bool = False,
     ) -> Result: ...
 
     @overload
     def predict(
-        self, texts: Iterator[TextRow], *, text: str | None = None, pair: str | None = None
+        self,
+        texts: Iterator[TextRow],
+        *,
+        text: str | None = None,
+        pair: str | None = None,
+        min_probability: float | None = None,
+        strict: bool = False,
     ) -> Iterator[Result]: ...
 
     @overload
     def predict(
-        self, texts: Iterable[Any], *, text: str | None = None, pair: str | None = None
+        self,
+        texts: Iterable[Any],
+        *,
+        text: str | None = None,
+        pair: str | None = None,
+        min_probability: float | None = None,
+        strict: bool = False,
     ) -> list[Result]: ...
 
     def predict(
@@ -71,6 +89,8 @@ class FinishedModel:
         *,
         text: str | None = None,
         pair: str | None = None,
+        min_probability: float | None = None,
+        strict: bool = False,
     ) -> Result | list[Result] | Iterator[Result]:
         """Label one text, or many: an object for a text, a list for a list.
 
@@ -83,13 +103,17 @@ class FinishedModel:
             text: column of the text in a frame; None: "text".
             pair: column of the second text in a frame; None: "pair", where there is one.
 
+            min_probability: labels of a lower one are None, the best one stands under `best`.
+            strict: raise what is wrong with a text; False: it has a RefusedResult in its place.
+
         Raises:
-            DataError: something is no text.
+            DataError: a column is missing, or, if `strict`, something is no text.
         """
         columns = {"text": text, "pair": pair}
+        how: dict[str, Any] = {"min_probability": min_probability, "strict": strict}
         if is_one(texts):
-            return next(self.labeller.answers(text_rows([texts], columns)))
-        answers = self.labeller.answers(text_rows(texts, columns))
+            return next(self.labeller.answers(text_rows([texts], columns), **how))
+        answers = self.labeller.answers(text_rows(texts, columns), **how)
 
         # What has no length may have no end.
         return list(answers) if hasattr(texts, "__len__") else answers

@@ -17,7 +17,7 @@ TextRow = str | Mapping[str, Any]
 
 def is_one(data: object) -> bool:
     """Tell whether something is one text and not many."""
-    return isinstance(data, str | Mapping)
+    return data is None or isinstance(data, str | Mapping)
 
 
 def is_frame(data: object) -> bool:
@@ -40,8 +40,8 @@ def frame_rows(frame: Any) -> Iterator[dict[str, Any]]:
 
 def text_rows(
     data: Iterable[Any], columns: Mapping[str, str | None] | None = None
-) -> Iterator[str | dict[str, Any]]:
-    """Yield texts of a column, a list or a frame as a task reads them.
+) -> Iterator[Any]:
+    """Yield texts of a column, a list or a frame as a task reads them; what is none as it is.
 
     Args:
         data: texts, objects, or a frame.
@@ -49,7 +49,7 @@ def text_rows(
             None or an empty name: the column is called like the part.
 
     Raises:
-        DataError: a value is no text, or a row lacks a column.
+        DataError: a row lacks a column.
     """
     wanted = {part: name for part, name in (columns or {}).items() if name}
     source = frame_rows(data) if is_frame(data) else iter(data)
@@ -59,11 +59,8 @@ def text_rows(
         elif isinstance(item, Mapping):
             yield {**item, **_renamed(item, wanted, number)}
         else:
-            shown = "missing" if is_missing(item) else f"{item!r:.40}"
-            raise DataError(
-                f"text {number} is {shown}, no text: fill it, or leave it out "
-                "(a text is a string, or an object with `text`)"
-            )
+            # refused by the model, in its place, as everywhere
+            yield None if is_missing(item) else item
 
 
 def is_missing(value: object) -> bool:

@@ -62,14 +62,16 @@ def test_rows_of_frames_are_read_by_their_columns(model, library):
 @pytest.mark.parametrize(
     ("data", "says"),
     [
-        ([TEXTS[0], None], "text 2 is missing, no text"),
-        ([TEXTS[0], float("nan")], "text 2 is missing, no text"),
-        ([3], "text 1 is 3, no text"),
+        ([TEXTS[0], None], "text 2: null instead of a text"),
+        ([TEXTS[0], float("nan")], "text 2: null instead of a text"),
+        ([TEXTS[0], 3], "text 2: int instead of a text"),
+        ([TEXTS[0], {"texto": "a"}], "text 2: no string under 'text'"),
     ],
 )
-def test_what_is_no_text_is_named(model, data, says):
-    with pytest.raises(DataError, match=says):
-        model.predict(data)
+def test_what_is_no_text_is_refused_in_its_place(model, data, says):
+    first, second = model.predict(data)
+    assert first.label in model.labels
+    assert second.error.startswith(says)
 
 
 def test_a_column_that_is_not_there_is_named(model):
