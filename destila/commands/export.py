@@ -12,8 +12,9 @@ from destila import hub
 from destila.commands._cards import NEW_TEXT, command_line
 from destila.config import Options, opt
 from destila.errors import ConfigError
-from destila.exporting.build import CandidateName, builder_of
-from destila.exporting.export_folder import ExportPlan, export_place, load_model, write_candidates
+from destila.exporting import export_folder
+from destila.exporting.build import builder_of
+from destila.exporting.export_folder import ExportPlan, KindName
 from destila.measuring.sample_texts import texts_of
 from destila.model_folder import read_folder
 from destila.models import store
@@ -27,15 +28,13 @@ PANEL = "A finished model"
 class Config(Options):
     """What to export, and what must hold."""
 
-    model: str = opt(
-        ..., "model folder that destila trained, such as runs/<study>/students/<name>/best"
-    )
+    model: str = opt(..., "model folder, such as runs/<study>/students/<name>/best")
     out: str | None = opt(
         None, "folder to write; none = exported/<name> in the model's study, else <model>-exported"
     )
-    kinds: tuple[CandidateName, ...] = opt(
+    kinds: tuple[KindName, ...] = opt(
         (),
-        "what to build, the default first; none = int8-dynamic, with --runtime auto all",
+        "what to build, the default first; none = int8-dynamic (or all); web: for a browser",
         commas=True,
     )
     runtime: Literal["default", "auto"] = opt(
@@ -57,9 +56,8 @@ class Config(Options):
     auto_keep: bool = opt(False, "keep the products in fp32 that the score needs, and no others")
     sensitivity: bool = opt(False, "also list what each product alone costs on dev")
     keep: bool = opt(False, "keep the files of all candidates")
-    allow_unstable: bool = opt(
-        False, "allow a default whose answers depend on threads or neighbours"
-    )
+    allow_unstable: bool = opt(False, "allow answers that depend on threads or neighbours")
+    web_runtime: str | None = opt(None, "folder of what npm packed for the web; none = npm's own")
 
 
 def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
@@ -70,11 +68,11 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
         ConfigError: options disagree.
     """
     source = hub.resolve(arguments.model)
-    out = export_place(source, arguments.out)
+    out = export_folder.export_place(source, arguments.out)
     study = export_study(source, arguments.recipe, arguments.set)
     if (arguments.auto_keep or arguments.sensitivity) and study is None:
         raise ConfigError("--auto-keep and --sensitivity look at the dev score: give --recipe")
-    loaded = study.load(source) if study else load_model(source)
+    loaded = study.load(source) if study else export_folder.load_model(source)
 
     # Compared on the user's texts, else on dev; scales from the user's, else from training text.
     task = task_of_folder(read_folder(source))
@@ -94,16 +92,19 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
         sensitivity=arguments.sensitivity,
         keep_all=arguments.keep,
         allow_unstable=arguments.allow_unstable,
+        web_runtime=arguments.web_runtime,
     )
 
     # The folder appears whole under its name, or not at all.
     with store.new_folder(out, what="export") as folder:
         store.write_description(loaded.model, loaded.tokenizer, folder, read_folder(source).extra)
-        facts, runs = write_candidates(folder, builder, plan, source=source, progress=progress)
+        facts, runs = export_folder.write_candidates(
+            folder, builder, plan, source=source, progress=progress
+        )
         record = study.record(folder, source, runs, loaded) if study else None
         write_card(folder, out.name, source, runs, record)
 
-    # Recorded only now, when the folder of the record exists.
+    # Recorded only when its folder exists.
     if study and record:
         study.append(record)
     return {"folder": str(out), **facts, "record": record.run if record else None}
@@ -111,7 +112,6 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
 
 def show(result: dict[str, Any]) -> dict[str, Any]:
     """Return one short row per candidate."""
-    # What the file is, what proves it, and what it costs in score.
     what, proven = ("name", "file", "bytes"), ("int8_products", "products", "parity")
     keys = (*what, *proven, "score", "drop", "stable")
     rows = [{key: candidate[key] for key in keys} for candidate in result["candidates"]]

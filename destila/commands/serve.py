@@ -28,6 +28,9 @@ class Config(Options):
     max_texts: int = opt(256, "texts in one request", ge=1)
     max_characters: int = opt(100_000, "characters of one text", ge=1)
     timeout: float = opt(60.0, "seconds until a request is answered or given up", gt=0)
+    allow_origin: tuple[str, ...] = opt(
+        (), "site whose pages may ask, such as https://example.org (CORS); none = no other site"
+    )
 
 
 def run(config: Config) -> dict[str, Any]:
@@ -42,33 +45,30 @@ def run(config: Config) -> dict[str, Any]:
 
     """
     # What is missing is said before a model is loaded.
-    for package in ("fastapi", "uvicorn", "prometheus_client"):
+    for package in ("fastapi", "uvicorn", "httptools", "prometheus_client"):
         require(package, "serve")
-    import uvicorn
-
     from destila.serve.app import create_app
     from destila.serve.bodies import Limits
+    from destila.serve.guard import log_event
     from destila.serve.pool import WorkerPool
+    from destila.serve.running import listen, run_server
 
-    # One session a worker and model; a wrong folder stops the start.
+    # A port that is taken or a wrong folder stops the start. Who comes before the models are
+    # loaded waits until they are.
     folders = name_models(config.models)
-    workers = config.workers or cpu.available()
-    pool = WorkerPool(folders, workers=workers, capacity=config.queue)
-    limits = Limits(config.max_body, config.max_texts, config.max_characters, config.timeout)
-    app = create_app(pool, limits=limits, token=os.environ.get(TOKEN) or None)
+    with listen(config.host, config.port) as listening:
+        # One session a worker and model.
+        workers = config.workers or cpu.available()
+        pool = WorkerPool(folders, workers=workers, capacity=config.queue)
+        limits = Limits(config.max_body, config.max_texts, config.max_characters, config.timeout)
+        token = os.environ.get(TOKEN) or None
+        app = create_app(pool, limits=limits, token=token, origins=config.allow_origin)
 
-    # Until SIGTERM; then what was taken is answered, within the time of a request.
-    server = uvicorn.Config(
-        app,
-        host=config.host,
-        port=config.port,
-        log_level="warning",
-        access_log=False,  # ours is structured, and holds no text
-        server_header=False,
-        timeout_graceful_shutdown=int(config.timeout) + 1,
-    )
-    uvicorn.Server(server).run()
-    return {"served": sorted(folders), "host": config.host, "port": config.port}
+        # Until SIGTERM; then what was taken is answered, within the time of a request.
+        host, port = listening.getsockname()[:2]
+        log_event("listening", host=host, port=port, models=sorted(folders), workers=workers)
+        run_server(app, listening, seconds=config.timeout)
+    return {"served": sorted(folders), "host": host, "port": port}
 
 
 def name_models(models: tuple[str, ...]) -> dict[str, Path]:

@@ -9,18 +9,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from destila.errors import ConfigError, ModelError
 from destila.exporting.build import CandidateBuilder, CandidateName, ExportCandidate
 from destila.exporting.choose_runtime import choose_runtime
 from destila.exporting.graph import OPSET
+from destila.exporting.web.npm_runtime import web_runtime
+from destila.exporting.web.web_files import write_web
 from destila.files import write_json
 from destila.inference.exported import FACTS, GRAPH
 from destila.model_folder import read_folder
 from destila.models import hf
 from destila.progress import Progress, silent
 from destila.tasks import check_shipped
+
+KindName = Literal[CandidateName, "web"]
+"""What --kinds takes: candidates, and `web`, the files with which one runs in a browser."""
 
 DEFAULT: CandidateName = "int8-dynamic"
 """What is built where nothing is asked for."""
@@ -31,26 +36,34 @@ class ExportPlan:
     """What to build, and what to accept.
 
     Args:
-        kinds: names of candidates, the default first; (): int8-dynamic, and where they are timed
-            all that can be built here.
+        kinds: names of candidates, the default first; none: int8-dynamic, and where they are timed
+            all that can be built here. "web" adds the files for a browser.
         seconds: how long the candidates are timed, to run the fastest one here; None: not at all.
         auto_keep: keep the products in fp32 that the dev score needs.
         sensitivity: list what each product alone costs on dev.
         keep_all: keep the files of all candidates.
         allow_unstable: accept a default whose answers depend on threads or neighbours.
+        web_runtime: folder of the JavaScript libraries' tarballs; None: npm fetches them.
     """
 
-    kinds: Sequence[CandidateName] = ()
+    kinds: Sequence[KindName] = ()
     seconds: float | None = None
     auto_keep: bool = False
     sensitivity: bool = False
     keep_all: bool = False
     allow_unstable: bool = False
+    web_runtime: str | None = None
+
+    @property
+    def web(self) -> bool:
+        """Whether the folder is to run in a browser too."""
+        return "web" in self.kinds
 
     def names(self, builder: CandidateBuilder) -> list[CandidateName]:
         """Return the candidates to build, the default first."""
-        if self.kinds:
-            return list(self.kinds)
+        candidates = [name for name in self.kinds if name != "web"]
+        if candidates:
+            return candidates
         possible = [] if self.seconds is None else builder.possible()
         return [DEFAULT, *(name for name in possible if name != DEFAULT)]
 
@@ -125,6 +138,9 @@ def write_candidates(
     Raises:
         ModelError: the default cannot be proven.
     """
+    # What cannot be fetched is said before anything is built.
+    runtime = web_runtime(plan.web_runtime) if plan.web else {}
+
     # Each candidate is proven as it is built; a refusal ends everything here.
     built, refused = _build(folder, builder, plan, progress)
     dev = builder.dev
@@ -151,6 +167,9 @@ def write_candidates(
     kept = _keep_files(folder, built, winner, keep_all=plan.keep_all)
     facts["candidates"] = [candidate.plain() for candidate in kept]
     write_json(folder / FACTS, facts)
+    if plan.web:
+        progress("files for the browser", 0, 0)
+        write_web(folder, runtime)
     return facts, next(candidate for candidate in kept if candidate.name == winner)
 
 

@@ -13,47 +13,37 @@ Answers are the objects of `destila predict`, to the last bit. Errors are proble
 from __future__ import annotations
 
 import asyncio
-import hmac
-import json
-import logging
-import time
-from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from importlib.resources import files
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
-from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.middleware.cors import CORSMiddleware
 
-from destila.errors import DestilaError
 from destila.serve import openapi
-from destila.serve.bodies import (
-    Limits,
-    RefusedError,
-    check_item,
-    check_items,
-    parse,
-    read_body,
-    read_lines,
-)
+from destila.serve.answering import Server
+from destila.serve.bodies import Limits, RefusedError
+from destila.serve.guard import Guard, LinesResponse
 from destila.serve.metrics import Metrics
-from destila.serve.pool import Job, QueueFullError, WorkerPool
+from destila.serve.pool import WorkerPool
+from destila.serve.problems import (
+    answer_failure,
+    answer_http_error,
+    answer_refused,
+    json_response,
+    problem_response,
+)
 from destila.version import __version__
-
-log = logging.getLogger(__name__)
-
-OPEN_PATHS = {"/", "/health", "/ready", "/page.css", "/page.js"}
-"""What needs no token: the page itself and whether the server lives."""
-
-RETRY_SECONDS = 1
-"""After how long a client that met a full queue may try again."""
 
 
 def create_app(
-    pool: WorkerPool, *, limits: Limits | None = None, token: str | None = None
+    pool: WorkerPool,
+    *,
+    limits: Limits | None = None,
+    token: str | None = None,
+    origins: Sequence[str] = (),
 ) -> FastAPI:
     """Build the application over a pool of workers.
 
@@ -61,9 +51,12 @@ def create_app(
         pool: labels the texts; closed when the application stops, after it answered what it took.
         limits: of requests; None = the defaults.
         token: clients must send `Authorization: Bearer TOKEN`; None = everybody may ask.
+        origins: other sites whose pages may ask, such as "https://example.org" (CORS).
 
     """
+    limits = limits or Limits()
     metrics = Metrics(pool)
+    server = Server(pool, limits, metrics)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -81,118 +74,27 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
-    server = Server(pool, limits or Limits(), metrics)
 
-    # Refusals of ours and of the framework both become problem objects.
+    # Refusals, of ours and of the framework, and failures all become problem objects.
     app.add_exception_handler(RefusedError, answer_refused)
     app.add_exception_handler(HTTPException, answer_http_error)
+    app.add_exception_handler(Exception, answer_failure)
     # The guard stands around the routes: it also counts and logs what no route answers.
-    app.add_middleware(Guard, token=token, metrics=metrics)
+    app.add_middleware(Guard, token=token, metrics=metrics, seconds=limits.seconds)
+    # Around the guard: a browser asks whether it may ask, without the token.
+    if origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type"],
+        )
 
-    app.state.pool = pool
+    app.state.server = server
     add_model_routes(app, server)
-    add_operator_routes(app, metrics)
+    add_operator_routes(app, server)
     add_page(app)
     return app
-
-
-class Server:
-    """What the routes share: the pool, the limits, the counters."""
-
-    def __init__(self, pool: WorkerPool, limits: Limits, metrics: Metrics) -> None:
-        self.pool, self.limits, self.metrics = pool, limits, metrics
-
-    def check_model(self, name: str) -> None:
-        """Raise 404 for a model that is not served."""
-        if name not in self.pool.folders:
-            known = ", ".join(self.pool.folders)
-            raise RefusedError(404, f"no model is called '{name}': known are {known}")
-
-    async def predict(self, name: str, request: Request) -> Response:
-        """Answer one request: an object for a text, a list for a list."""
-        self.check_model(name)
-        # A body is read with its own limits: the framework's parser has none.
-        value = parse(await read_body(request.stream(), self.limits))
-        items = check_items(value, self.limits)
-
-        # A full queue refuses the whole request, so a client never gets half of its answers.
-        try:
-            jobs = self.pool.submit(name, items)
-        except QueueFullError as error:
-            raise RefusedError(503, f"{error}: try again") from None
-        answers = await self.collect(jobs)
-
-        # An object is answered by an object, a list by a list, also a list of one.
-        self.metrics.texts.labels(name).inc(len(answers))
-        return json_response(answers if isinstance(value, list) else answers[0])
-
-    async def collect(self, jobs: list[Job]) -> list[dict[str, Any]]:
-        """Wait for the answers of a request; those not begun when time is over are given up."""
-        # One deadline for the request as a whole, not one for each of its texts.
-        waiting = asyncio.gather(*(asyncio.wrap_future(job.answer) for job in jobs))
-        try:
-            return list(await asyncio.wait_for(waiting, self.limits.seconds))
-        except TimeoutError:
-            seconds = f"{self.limits.seconds:g}"
-            raise RefusedError(
-                504, f"no answer within {seconds} seconds: send fewer texts"
-            ) from None
-        except (DestilaError, ValueError) as error:
-            raise RefusedError(422, str(error)) from None
-        finally:
-            for job in jobs:
-                job.answer.cancel()  # does nothing to one that is done
-
-    async def stream(self, name: str, request: Request) -> AsyncIterator[bytes]:
-        """Answer JSON lines one by one, in order, with a bounded number of texts in work.
-
-        A line that cannot be answered gets an error object in its place; the others go on.
-        """
-        # Answers come in the order of the lines, whichever worker is done first.
-        ahead: deque[Job | RefusedError] = deque()
-        number = 0
-        try:
-            async for line in read_lines(request.stream(), self.limits):
-                ahead.append(await self.take_line(name, line, number))
-                number += 1
-                # Two texts per worker keep all of them busy and the memory bounded.
-                if len(ahead) > 2 * self.pool.workers:
-                    yield await self.answer_line(name, ahead.popleft())
-        except RefusedError as error:  # the stream cannot be read on: say so as its last line
-            ahead.append(error)
-
-        # The client has sent everything: what is still in work is answered too.
-        while ahead:
-            yield await self.answer_line(name, ahead.popleft())
-
-    async def take_line(self, name: str, line: bytes, number: int) -> Job | RefusedError:
-        """Take the text of a line into the queue; wait for a place while the queue is full."""
-        # A bad line keeps its place: its error comes in order, with its number from 1.
-        try:
-            item = check_item(parse(line), number, self.limits)
-        except RefusedError as error:
-            return RefusedError(error.status, error.detail, line=number + 1)
-        # A stream has no second try: it slows its client down instead of refusing a line.
-        while True:
-            # A text that the model cannot take costs its own line and no other.
-            try:
-                return self.pool.submit(name, [item], first=number)[0]
-            except QueueFullError:
-                await asyncio.sleep(0.01)
-
-    async def answer_line(self, name: str, taken: Job | RefusedError) -> bytes:
-        """Wait for the answer of a line and write it."""
-        if isinstance(taken, RefusedError):
-            return dump({"error": problem(taken.status, taken.detail, **taken.more)}) + b"\n"
-        try:
-            answer = await asyncio.wrap_future(taken.answer)
-        except (DestilaError, ValueError) as error:
-            return dump({"error": problem(422, str(error), line=taken.number + 1)}) + b"\n"
-        self.metrics.texts.labels(name).inc()
-        return dump(answer) + b"\n"
-
-
-# --- routes
 
 
 def add_model_routes(app: FastAPI, server: Server) -> None:
@@ -225,27 +127,29 @@ def add_model_routes(app: FastAPI, server: Server) -> None:
     )
     async def stream(name: str, request: Request) -> Response:
         """Label JSON lines as they come, in order, in constant memory."""
-        server.check_model(name)
         return LinesResponse(server.stream(name, request))
 
 
-def add_operator_routes(app: FastAPI, metrics: Metrics) -> None:
+def add_operator_routes(app: FastAPI, server: Server) -> None:
     """Add what those who run the server call."""
 
-    @app.get("/health", tags=["operations"])
+    @app.get("/health", responses=openapi.HEALTH, tags=["operations"])
     async def health() -> Response:
         """Answer as long as the process lives."""
         return json_response({"status": "ok"})
 
-    @app.get("/ready", tags=["operations"])
+    @app.get("/ready", responses=openapi.READY, tags=["operations"])
     async def ready() -> Response:
-        """Answer once models are loaded; the pool opens them before the application exists."""
+        """Answer 200 while texts are taken: models are loaded, and the server does not stop."""
+        if not server.pool.ready:
+            return problem_response(503, "the server stops, or a worker has ended")
         return json_response({"status": "ready"})
 
-    @app.get("/metrics", tags=["operations"])
+    @app.get("/metrics", responses=openapi.METRICS, tags=["operations"])
     async def show_metrics() -> Response:
         """Show counters and times in Prometheus' text format."""
-        return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+        kind = "text/plain; version=0.0.4; charset=utf-8"
+        return Response(server.metrics.text(), media_type=kind)
 
 
 def add_page(app: FastAPI) -> None:
@@ -269,125 +173,3 @@ def add_page(app: FastAPI) -> None:
     for file, kind in kinds.items():
         path = "/" if file == "index.html" else f"/{file}"
         app.add_api_route(path, route(file, kind), include_in_schema=False)
-
-
-# --- around every request
-
-
-class Guard:
-    """Check the token of every request, count it, and log it without its texts.
-
-    A plain ASGI middleware: the framework's own would hold back a stream that is read and
-    answered at the same time.
-    """
-
-    def __init__(self, app: ASGIApp, *, token: str | None, metrics: Metrics) -> None:
-        self.app, self.token, self.metrics = app, token, metrics
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or refuse it."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-
-        # 500 stands for a route that fails before it answers at all.
-        started, status = time.perf_counter(), 500
-
-        # The status is known only once the response begins.
-        async def noted(message: Message) -> None:
-            """Pass a message on, and note the status it starts with."""
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        # Refusals pass through the same sender, so that they are counted too.
-        if self.token is None or scope["path"] in OPEN_PATHS or knows(scope, self.token):
-            await self.app(scope, receive, noted)
-        else:
-            refusal = problem_response(401, "send 'Authorization: Bearer' with this server's token")
-            refusal.headers["WWW-Authenticate"] = "Bearer"
-            await refusal(scope, receive, noted)
-        self.note(scope, status, time.perf_counter() - started)
-
-    def note(self, scope: Scope, status: int, seconds: float) -> None:
-        """Count and log a request that is done."""
-        # The route's pattern, not the path: strangers' paths would make endless series.
-        route = getattr(scope.get("route"), "path", "other")
-        self.metrics.requests.labels(scope["method"], route, str(status)).inc()
-        self.metrics.seconds.labels(route).observe(seconds)
-        # No text and no query is logged: texts are the clients' own.
-        facts = {"method": scope["method"], "path": scope["path"], "status": status}
-        log.info(json.dumps(facts | {"ms": round(1000 * seconds, 2)}))
-
-
-class LinesResponse(Response):
-    """Send lines as they come; unlike the framework's, it leaves the request's body alone."""
-
-    media_type = "application/x-ndjson"
-
-    def __init__(self, lines: AsyncIterator[bytes]) -> None:
-        super().__init__()
-        self.lines = lines
-        # The length is not known before the last line.
-        del self.headers["content-length"]
-
-    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        """Send every line, then the end."""
-        start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
-        await send(start)
-        async for line in self.lines:
-            await send({"type": "http.response.body", "body": line, "more_body": True})
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-def knows(scope: Scope, token: str) -> bool:
-    """Compare the token in constant time."""
-    # Comparing byte by byte would tell by its time how much of a guess is right.
-    sent = Headers(scope=scope).get("Authorization", "")
-    return hmac.compare_digest(sent.encode(), f"Bearer {token}".encode())
-
-
-async def answer_refused(_: Request, error: Exception) -> Response:
-    """Answer a request that was refused."""
-    assert isinstance(error, RefusedError)
-    response = problem_response(error.status, error.detail, **error.more)
-    if error.status == 503:
-        response.headers["Retry-After"] = str(RETRY_SECONDS)
-    return response
-
-
-async def answer_http_error(_: Request, error: Exception) -> Response:
-    """Answer what the framework refuses: no such path, no such method."""
-    assert isinstance(error, HTTPException)
-    response = problem_response(error.status_code, str(error.detail))
-    response.headers.update(error.headers or {})
-    return response
-
-
-# --- objects
-
-
-def problem(status: int, detail: str, **more: Any) -> dict[str, Any]:
-    """Make a problem object (RFC 9457)."""
-    titles = {400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 405: "Method Not Allowed"}
-    titles |= {413: "Content Too Large", 422: "Unprocessable Content"}
-    titles |= {503: "Service Unavailable", 504: "Gateway Timeout"}
-    title = titles.get(status, "Error")
-    return {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}
-
-
-def problem_response(status: int, detail: str, **more: Any) -> Response:
-    """Make a response of a problem object."""
-    body = dump(problem(status, detail, **more))
-    return Response(body, status_code=status, media_type="application/problem+json")
-
-
-def json_response(value: Any) -> Response:
-    """Make a response of JSON as the command line writes it."""
-    return Response(dump(value), media_type="application/json")
-
-
-def dump(value: Any) -> bytes:
-    """Write JSON in UTF-8 as `destila predict` does."""
-    return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")

@@ -6,12 +6,13 @@ emoji. Whatever is wrong with it becomes one `RefusedError` with a status and a 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
 from destila.reading.values import parse_json
-from destila.serve.pool import Item
+from destila.serve.turns import Item, characters
 
 PARTS = ("id", "text", "pair", "words", "question", "context")
 """Keys of an object that stands for one text."""
@@ -40,43 +41,68 @@ class Limits:
 
 
 async def read_body(chunks: AsyncIterator[bytes], limits: Limits) -> bytes:
-    """Read a body of bounded size.
+    """Read a body of bounded size, in bounded time.
 
     Raises:
-        RefusedError: 413 when it is longer than the limit.
+        RefusedError: 413 when it is longer than the limit, 408 when it takes too long.
 
     """
     # The size is checked while reading: a declared length may be wrong or missing.
     body = bytearray()
-    async for chunk in chunks:
-        body += chunk
-        if len(body) > limits.body_bytes:
-            raise RefusedError(413, f"the body is longer than {limits.body_bytes} bytes")
+    try:
+        async with asyncio.timeout(limits.seconds):
+            async for chunk in chunks:
+                body += chunk
+                if len(body) > limits.body_bytes:
+                    raise RefusedError(413, f"the body is longer than {limits.body_bytes} bytes")
+    except TimeoutError:
+        raise RefusedError(408, f"no whole body within {limits.seconds:g} seconds") from None
     return bytes(body)
 
 
-async def read_lines(chunks: AsyncIterator[bytes], limits: Limits) -> AsyncIterator[bytes]:
-    """Yield the lines of a stream, none longer than the limit; blank ones are left out.
+async def read_lines(
+    chunks: AsyncIterator[bytes], limits: Limits, stopping: asyncio.Event
+) -> AsyncIterator[list[bytes]]:
+    """Yield the lines of a stream as they come, none longer than the limit, without blank ones.
 
     Raises:
-        RefusedError: 413 when a line is longer than the limit.
+        RefusedError: 413 when a line is longer than the limit, 408 when none comes for too long,
+            503 when the server stops.
 
     """
     # A chunk of the network ends anywhere, so its last line waits for the next one.
     rest = bytearray()
-    async for chunk in chunks:
+    while (chunk := await _next_chunk(chunks, limits, stopping)) is not None:
         rest += chunk
         *lines, tail = rest.split(b"\n")
         rest = bytearray(tail)
         # Also the unfinished line is bounded, or one without an end would fill the memory.
         if max(map(len, [*lines, rest])) > limits.body_bytes:
             raise RefusedError(413, f"a line is longer than {limits.body_bytes} bytes")
-        for line in lines:
-            if line.strip():
-                yield bytes(line)
+        yield [bytes(line) for line in lines if line.strip()]
     # The last line may lack its newline.
     if rest.strip():
-        yield bytes(rest)
+        yield [bytes(rest)]
+
+
+async def _next_chunk(
+    chunks: AsyncIterator[bytes], limits: Limits, stopping: asyncio.Event
+) -> bytes | None:
+    """Wait for what the client sends next; None at its end."""
+    reading = asyncio.ensure_future(anext(chunks, None))
+    stopped = asyncio.ensure_future(stopping.wait())
+    try:
+        await asyncio.wait(
+            {reading, stopped}, timeout=limits.seconds, return_when=asyncio.FIRST_COMPLETED
+        )
+        if reading.done():
+            return reading.result()
+    finally:
+        reading.cancel()
+        stopped.cancel()
+    if stopping.is_set():
+        raise RefusedError(503, "the server stops: send the lines without an answer again")
+    raise RefusedError(408, f"no line within {limits.seconds:g} seconds")
 
 
 def parse(body: bytes) -> Any:
@@ -142,7 +168,7 @@ def check_item(value: Any, number: int, limits: Limits) -> Item:
 
     # All parts count together: a model reads a pair as one text.
     clean = {key: clean_part(part, key, number) for key, part in parts.items()}
-    length = sum(len(p) if isinstance(p, str) else sum(map(len, p)) for p in clean.values())
+    length = characters(clean)
     if length > limits.characters:
         raise RefusedError(
             422, f"text {number + 1} has {length} characters, at most {limits.characters}"

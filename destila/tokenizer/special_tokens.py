@@ -112,6 +112,14 @@ class Template:
     after: np.ndarray
     types: tuple[int, int, int, int, int]
 
+    def plain(self) -> dict[str, list[int]]:
+        """Return the template as JSON."""
+        parts = {"before": self.before, "between": self.between, "after": self.after}
+        return {
+            **{name: ids.tolist() for name, ids in parts.items()},
+            "types": [int(number) for number in self.types],
+        }
+
     def special_count(self) -> int:
         """Count the special tokens that the template adds."""
         return len(self.before) + len(self.between) + len(self.after)

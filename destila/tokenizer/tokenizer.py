@@ -198,6 +198,20 @@ class Tokenizer:
             config["model_max_length"] = self.max_length
         return json.loads(self._json), config
 
+    def reading(self) -> Json:
+        """Return what another reader of tokenizer.json needs for the same tokens, as JSON."""
+        texts, words = (
+            json.loads(backend.to_str())["pre_tokenizer"]
+            for backend in (self._backend, self._word_backend)
+        )
+        return {
+            "unk": self.unk_id,
+            "single": self._single.plain(),
+            "pair": self._pair.plain(),
+            "blanks": {chr(blank): plain for blank, plain in self._blanks.items()},
+            "word_pre_tokenizer": None if words == texts else words,
+        }
+
     def save(self, folder: Path | str, *, input_names: Sequence[str] | None = None) -> None:
         """Write tokenizer.json and tokenizer_config.json, which transformers' fast class loads too.
 

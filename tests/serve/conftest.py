@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -32,8 +34,33 @@ def client(pool) -> Callable[..., object]:
 
     from destila.serve.app import create_app
 
-    def make(task: str, *, limits=None, token=None, **options):
-        app = create_app(pool(task, **options), limits=limits, token=token)
+    def make(task: str, *, limits=None, token=None, origins=(), **options):
+        app = create_app(pool(task, **options), limits=limits, token=token, origins=origins)
         return TestClient(app, raise_server_exceptions=True)
 
     return make
+
+
+@pytest.fixture
+def served(pool) -> Iterator[Callable[..., str]]:
+    """Serve an exported model on a free port: `served("tag")` returns the address."""
+    uvicorn = pytest.importorskip("uvicorn")
+    from destila.serve.app import create_app
+    from destila.serve.running import PatientProtocol
+
+    running = []
+
+    def start(task: str, *, limits=None):
+        listening = socket.create_server(("127.0.0.1", 0))
+        app = create_app(pool(task), limits=limits)
+        server = uvicorn.Server(uvicorn.Config(app, http=PatientProtocol, log_level="warning"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+        thread.start()
+        running.append((server, thread, listening))
+        return f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+    yield start
+    for server, thread, listening in running:
+        server.should_exit = True
+        thread.join(30)
+        listening.close()

@@ -110,7 +110,7 @@ def test_a_full_queue_says_when_to_come_again(client):
 def test_time_is_bounded(client, monkeypatch):
     """A request whose texts are not answered in time is given up."""
     slow, answer = "destila.serve.pool.Labeller.answers", RefusedResult("0", "late")
-    monkeypatch.setattr(slow, lambda *_, **__: time.sleep(1) or iter([answer]))
+    monkeypatch.setattr(slow, lambda _, texts, **__: time.sleep(0.3) or [answer] * len(texts))
     with client("classify", limits=Limits(seconds=0.05)) as server:
         response = server.post("/v1/models/classify/predict", json=["hola", "adiós"])
         assert (response.status_code, "fewer texts" in response.text) == (504, True)
@@ -156,6 +156,31 @@ def test_no_other_site_is_let_in(client):
         assert not [name for name in response.headers if name.startswith("access-control")]
 
 
+def test_a_site_that_is_let_in_may_ask(client):
+    """It asks first whether it may, without the token."""
+    with client("tag", token="secreto", origins=["https://mio.example"]) as server:
+        asked = {
+            "Access-Control-Request-Method": "POST",
+            "Access-Control-Request-Headers": "authorization",
+        }
+        for origin, allowed in (("https://mio.example", True), ("https://otro.example", False)):
+            first = server.options("/v1/models/tag/predict", headers={"Origin": origin, **asked})
+            assert (first.headers.get("access-control-allow-origin") == origin) is allowed
+            told = {"Origin": origin, "Authorization": "Bearer secreto"}
+            answer = server.post("/v1/models/tag/predict", json="hola", headers=told)
+            assert (answer.headers.get("access-control-allow-origin") == origin) is allowed
+
+
+def test_a_failure_of_ours_is_a_problem_without_the_text(client, monkeypatch):
+    with client("tag") as server:
+        monkeypatch.setattr("destila.serve.pool.Labeller.answers", lambda *_, **__: 1 // 0)
+        response = server.post("/v1/models/tag/predict", json="Begoña")
+        assert response.status_code == 500
+        assert response.headers["content-type"] == "application/problem+json"
+        assert "ZeroDivisionError" in response.text
+        assert "Begoña" not in response.text
+
+
 def test_the_page_asks_nobody_else(client):
     with client("tag") as server:
         page = server.get("/")
@@ -168,7 +193,7 @@ def test_the_page_asks_nobody_else(client):
 def test_logs_hold_no_text(client, caplog):
     with caplog.at_level("INFO"), client("tag") as server:
         server.post("/v1/models/tag/predict", json="Begoña vive en Soria")
-    entries = [json.loads(r.message) for r in caplog.records if r.name == "destila.serve.app"]
+    entries = [json.loads(r.message) for r in caplog.records if r.name == "destila.serve.guard"]
     assert entries[-1]["path"] == "/v1/models/tag/predict"
     assert entries[-1]["status"] == 200
     assert "Begoña" not in caplog.text
@@ -187,4 +212,4 @@ def _object(text):
 
 
 def _pool(server):
-    return server.app.state.pool
+    return server.app.state.server.pool

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
-import threading
 import time
 import urllib.request
 
@@ -18,35 +16,12 @@ PHONE = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
 
 
 @pytest.fixture
-def serve(pool):
-    """Serve an exported model on a free port: `serve("tag")` returns the address."""
-    uvicorn = pytest.importorskip("uvicorn")
-    from destila.serve.app import create_app
-
-    running = []
-
-    def start(task):
-        listening = socket.create_server(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(create_app(pool(task)), log_level="warning"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-        thread.start()
-        running.append((server, thread, listening))
-        return f"http://127.0.0.1:{listening.getsockname()[1]}"
-
-    yield start
-    for server, thread, listening in running:
-        server.should_exit = True
-        thread.join(30)
-        listening.close()
-
-
-@pytest.fixture
-def opened(port, serve):  # noqa: F811
+def opened(port, served):  # noqa: F811
     """Open the page of a model on a phone and wait for the sample's answer: (tab, address)."""
     tabs = []
 
     def open_page(task):
-        address = serve(task)
+        address = served(task)
         tab = Tab(port)
         tabs.append(tab)
         for domain in ("Page", "Runtime", "Network", "Log"):

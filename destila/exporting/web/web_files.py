@@ -1,0 +1,87 @@
+"""What an exported folder needs beside its model to run in a browser.
+
+    index.html, page.css, page.js   a page to try the model
+    destila.js                      `load(url).predict(text)`: the answers of `destila predict`
+    web.json                        what destila.js must know: task, labels, specials, windows
+    runtime/                        onnxruntime-web and tokenizers, see `npm_runtime.py`
+
+Any server of static files can offer the folder; the page asks no other host.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from destila.errors import ConfigError
+from destila.files import write_json
+from destila.inference.exported import GRAPH
+from destila.inference.predictor import RuntimePredictor
+from destila.tasks.metrics import is_bio
+from destila.tasks.span.decoders import LONGEST
+from destila.tasks.span.windows import window_size
+
+OURS = ("index.html", "page.css", "page.js", "destila.js")
+
+
+def write_web(folder: Path, runtime: dict[str, bytes]) -> None:
+    """Write the files of a web export into a complete exported folder.
+
+    Args:
+        folder: of the export, which runs `model.onnx`.
+        runtime: files of the libraries, by name.
+
+    Raises:
+        ConfigError: the model cannot run in a browser.
+    """
+    predictor = RuntimePredictor(folder, threads=1)
+    write_json(folder / "web.json", describe_web(predictor))
+
+    page = files("destila.exporting.web").joinpath("page")
+    for name in OURS:
+        (folder / name).write_bytes(page.joinpath(name).read_bytes())
+    (folder / "runtime").mkdir()
+    for name, content in runtime.items():
+        (folder / "runtime" / name).write_bytes(content)
+
+
+def describe_web(predictor: RuntimePredictor) -> dict[str, Any]:
+    """Return what destila.js must know of a model.
+
+    Raises:
+        ConfigError: the graph is not ONNX's, or answers are found in another way than ours.
+    """
+    if predictor.choice.file.name != GRAPH:
+        raise ConfigError(
+            "the browser runs ONNX graphs: give an onnxruntime kind, as --kinds web,int8-dynamic"
+        )
+    task = predictor.task
+    about: dict[str, Any] = {
+        "task": task.name,
+        "labels": list(predictor.labels),
+        "max_length": predictor.max_length,
+        "entities": is_bio(predictor.labels),
+        **predictor.tokenizer.reading(),
+    }
+    if task.name not in ("classify", "tag", "span"):
+        raise ConfigError(f"the browser does not know the task '{task.name}'")
+    if task.name == "span":
+        about["span"] = _span(predictor)
+    return about
+
+
+def _span(predictor: RuntimePredictor) -> dict[str, Any]:
+    """Return how contexts are read and answers found."""
+    options = predictor.task.options  # type: ignore[attr-defined]
+    if options.decoder != "destila":
+        raise ConfigError(
+            f"the browser finds answers by span.decoder = 'destila', not '{options.decoder}'"
+        )
+    window, stride = window_size(predictor.max_length, options)
+    return {
+        "window": window,
+        "stride": stride,
+        "max_answer": options.max_answer or LONGEST["destila"],
+        "null_threshold": options.null_threshold,
+    }
