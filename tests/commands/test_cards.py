@@ -21,7 +21,7 @@ ROW = {
 RESULT = {"study": "s", "source": "runs/s", "rows": [ROW], "lines": ["The baseline wins."]}
 
 
-def test_a_study_shows_its_score_once_and_the_command_that_picks():
+def test_a_study_shows_its_score_once_and_what_picks():
     card = study_card(RESULT)
     assert card["title"] == "study s: macro F1"
     assert card["next"] == "destila pick runs/s --max-ms 3"
