@@ -33,6 +33,7 @@ class HeadKind:
         per_token: every token has logits; False: the text has them.
         labels: what its logits always say; None: config.json names them.
         classifier: the name of its last layer in transformers.
+        problem: what config.json calls the problem, which tells heads of one architecture apart.
     """
 
     architecture: str
@@ -40,10 +41,22 @@ class HeadKind:
     per_token: bool
     labels: tuple[str, ...] | None = None
     classifier: str = "classifier"
+    problem: str = ""
 
 
 HEADS = {
-    "classify": HeadKind("ForSequenceClassification", "text-classification", per_token=False),
+    "multilabel": HeadKind(
+        "ForSequenceClassification",
+        "text-classification",
+        per_token=False,
+        problem="multi_label_classification",
+    ),
+    "classify": HeadKind(
+        "ForSequenceClassification",
+        "text-classification",
+        per_token=False,
+        problem="single_label_classification",
+    ),
     "tag": HeadKind("ForTokenClassification", "token-classification", per_token=True),
     "span": HeadKind(
         "ForQuestionAnswering",
@@ -53,7 +66,10 @@ HEADS = {
         classifier="qa_outputs",
     ),
 }
-"""Every kind of head, by the name under which `models.heads` builds it; a task names its own."""
+"""Every kind of head, by the name under which `models.heads` builds it; a task names its own.
+
+Of heads of one architecture the last is what a config.json without a problem has.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +123,10 @@ def read_folder(path: Path | str) -> FolderInfo:
 
     # The transformers class tells the head: BertForTokenClassification ends like that of "tag".
     architecture = str((config.get("architectures") or [""])[0])
-    task = next((k for k, head in HEADS.items() if architecture.endswith(head.architecture)), None)
+    # Of two heads of that architecture the one whose problem config.json names.
+    fitting = [k for k, head in HEADS.items() if architecture.endswith(head.architecture)]
+    named = [k for k in fitting if HEADS[k].problem == config.get("problem_type")]
+    task = next(iter(named or fitting[-1:]), None)
     labels = (HEADS[task].labels if task else None) or _labels(config, path)
     return FolderInfo(path, config, labels, task, architecture, extra)
 

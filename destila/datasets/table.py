@@ -19,13 +19,16 @@ from typing import Any
 
 from destila.config import Options as _Options
 from destila.config import opt
-from destila.datasets._split import check_labels, fill_splits, finish
+from destila.datasets._split import check_labels, fill_splits, finish, unit_labels
 from destila.errors import DataError
 from destila.formats.tables import TableRow, table_kind, table_rows
 from destila.plugins import nearest
 from destila.types import Dataset, Example
 
 TASK = "classify"
+SEVERAL = "multilabel"
+"""The task of rows with several labels."""
+
 LABELS = None
 
 _TEXT_NAMES = (
@@ -66,6 +69,12 @@ class Options(_Options):
     )
     encoding: str | None = opt(None, "of the files, such as cp1252; none = recognised", later=True)
     sheet: str | None = opt(None, "of an Excel file; none = the first", later=True)
+    label_separator: str | None = opt(
+        None,
+        "what parts several labels of a row, such as | : each label then counts for itself; none = "
+        "one label a row, lists in JSON apart",
+        later=True,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +109,7 @@ def load(options: Options) -> Dataset:
         columns = columns or choose_columns(rows, options)
         _check_header(rows, columns, path)
         _check_keys(rows, columns, path)
-        splits[split] = _examples(rows, columns, split, path, notes)
+        splits[split] = _examples(rows, columns, split, path, notes, options.label_separator)
 
         if split == "train":
             if not splits[split]:
@@ -108,9 +117,10 @@ def load(options: Options) -> Dataset:
                     f"{path}: no row has both '{columns.text}' and '{columns.label}': set text and "
                     "label"
                 )
-            labels = [str(e.target) for e in splits[split]]
+            labels = [label for e in splits[split] for label in unit_labels(e)]
             check_labels(labels, f"{path}, column '{columns.label}'", "label")
-    data = finish("table", TASK, LABELS, fill_splits(splits, options.train, notes), notes)
+    task = _task(splits, options.train)
+    data = finish("table", task, LABELS, fill_splits(splits, options.train, notes), notes)
     return replace(data, columns=columns.names() if columns else {})
 
 
@@ -199,14 +209,30 @@ def _check_keys(rows: Sequence[TableRow], columns: Columns, path: str) -> None:
                 )
 
 
+def _task(splits: Mapping[str, Sequence[Example]], path: str) -> str:
+    """Return the task that the labels of all rows ask for; raise DataError where they disagree."""
+    kinds = {isinstance(e.target, tuple) for examples in splits.values() for e in examples}
+    if len(kinds) > 1:
+        raise DataError(
+            f"{path}: some rows have a list of labels and some have one label: make all of them "
+            "lists, or none"
+        )
+    return SEVERAL if kinds == {True} else TASK
+
+
 def _examples(
-    rows: Sequence[TableRow], columns: Columns, split: str, path: str, notes: Counter[str]
+    rows: Sequence[TableRow],
+    columns: Columns,
+    split: str,
+    path: str,
+    notes: Counter[str],
+    separator: str | None,
 ) -> list[Example]:
     """Make examples of rows; those without text or label are dropped and counted."""
     examples = []
     for number, row in rows:
         text = _cell(row, columns.text, path, number)
-        label = _cell(row, columns.label, path, number).strip()
+        label = _label(row, columns.label, path, number, separator)
         pair = _cell(row, columns.pair, path, number) if columns.pair else None
 
         if not text.strip() or (pair is not None and not pair.strip()):
@@ -214,12 +240,12 @@ def _examples(
             continue
 
         # A row without a label is of no use: in train it may go, in test it changes the score.
-        if not label and split == "test":
+        if label in ("", None) and split == "test":
             raise DataError(
                 f"{path}, line {number}: a test row without a label cannot be scored: label it or "
                 "take it out"
             )
-        if not label:
+        if label in ("", None):
             notes[f"{split} rows without label, dropped"] += 1
             continue
 
@@ -230,9 +256,26 @@ def _examples(
     return examples
 
 
+def _label(
+    row: Mapping[str, Any], key: str, path: str, number: int, separator: str | None
+) -> str | tuple[str, ...] | None:
+    """Return the label of a row, or all of them, sorted; None where nobody has said any."""
+    # An empty list says that no label applies; an empty cell may say so or not, and is left out.
+    value = row.get(key)
+    if isinstance(value, list):
+        names = {str(each).strip() for each in value}
+        if any(isinstance(each, list | dict) for each in value) or "" in names:
+            raise DataError(f"{path}, line {number}: '{key}' must be a list of label names")
+        return tuple(sorted(names))
+
+    label = _cell(row, key, path, number).strip()
+    if separator is None or not label:
+        return label
+    return tuple(sorted({part.strip() for part in label.split(separator)} - {""}))
+
+
 def _cell(row: Mapping[str, Any], key: str, path: str, number: int) -> str:
     """Return a cell as text; raise DataError for a list or an object."""
-    # Several labels per row are another task, which this is not.
     value = row.get(key)
     if isinstance(value, list | dict):
         raise DataError(

@@ -21,6 +21,7 @@ class Rows:
 
     axis 2: rows [B, U, K=C], weight 1.
     axis 1: rows [B, C, K=U], weight 1/C, so that an example counts once.
+    axis 0: rows [B, U, C, K=2], weight 1/C: every class is there or not, for itself.
     """
 
     axis: int
@@ -33,7 +34,9 @@ class Rows:
 
         Masked entries are zero, so that neither a gradient nor a NaN comes from there.
         """
-        rows = logits.float() if self.axis == 2 else logits.float().transpose(1, 2)  # [..., K]
+        rows = logits.float() if self.axis != 1 else logits.float().transpose(1, 2)  # [..., K]
+        if self.axis == 0:  # the softmax of (0, x) is the sigmoid of x
+            rows = torch.stack([torch.zeros_like(rows), rows], dim=-1)
         return rows.masked_fill(~self.keep, 0.0)
 
     def log_softmax(self, rows: Tensor) -> Tensor:
@@ -60,13 +63,16 @@ def rows_of(logits: Tensor, mask: Tensor, axis: int) -> Rows:
     Args:
         logits: [B, U, C], of which only the shape matters.
         mask: [B, U], units that count.
-        axis: what a distribution runs over: 2, the classes of a unit, or 1, the units of an
-            example.
+        axis: what a distribution runs over: 2, the classes of a unit; 1, the units of an example;
+            0, whether a class is there.
     """
     # every class of a unit that counts is real
     if axis == 2:
         return Rows(axis, mask.unsqueeze(-1).expand_as(logits), mask, 1.0)
-    assert axis == 1, f"a Signal is a distribution over axis 1 or 2, not {axis}"
+    if axis == 0:
+        live = mask.unsqueeze(-1).expand_as(logits)  # [B, U, C]
+        return Rows(axis, live.unsqueeze(-1).expand(*live.shape, 2), live, 1.0 / logits.shape[2])
+    assert axis == 1, f"a Signal is a distribution over axis 0, 1 or 2, not {axis}"
 
     # every column runs over the units that count; an example without any has no row
     classes = logits.shape[2]

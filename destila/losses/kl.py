@@ -6,8 +6,8 @@ Hinton, Vinyals and Dean 2015, "Distilling the Knowledge in a Neural Network", s
 the size of the gradient as T changes. Speedy Gonzales (Cañete and Bravo-Marquez 2023) uses T = 1
 without gold labels.
 
-Shapes: student and teacher [B, U, C], mask [B, U], axis 2 (a distribution over classes per unit) or
-1 (over an example's units per column, masked ones at -inf).
+Shapes: student and teacher [B, U, C], mask [B, U], axis 2 (a distribution over classes per unit),
+1 (over an example's units per column, masked ones at -inf) or 0 (every class there or not).
 All masked: zero, with a gradient of zero.
 
 SpanishTinyRoBERTa's code compares start and end over every position of the padded window, pads
@@ -60,18 +60,18 @@ def build(options: Options, setting: LossContext) -> Term:
         log_p = F.log_softmax(teacher[mask].float() / temperature, -1)  # [N, C]
         return F.kl_div(log_q, log_p, log_target=True, reduction="sum")
 
-    def over_units(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
-        # a row is a column of one example: its start or its end, over the units
-        rows = rows_of(student, mask, axis=1)
-        log_q = rows.log_softmax(rows.of(student) / temperature)  # [B, C, U]
-        target = rows.of(teacher) / temperature  # [B, C, U]
+    def over_rows(student: Tensor, teacher: Tensor, mask: Tensor, axis: int) -> Tensor:
+        # a row is a column of one example, its start or its end, or one class of it (axis 0)
+        rows = rows_of(student, mask, axis)
+        log_q = rows.log_softmax(rows.of(student) / temperature)  # [..., K]
+        target = rows.of(teacher) / temperature  # [..., K]
         p, log_p = rows.softmax(target), rows.log_softmax(target)
         return rows.total((p * (log_p - log_q)).sum(-1))
 
     def fn(student: Tensor, teacher: Tensor, mask: Tensor, axis: int) -> Tensor:
-        assert axis in (1, 2), f"a Signal is a distribution over axis 1 or 2, not {axis}"
-        compare = over_classes if axis == 2 else over_units
-        return compare(student, teacher.detach(), mask) * temperature**2
+        if axis == 2:
+            return over_classes(student, teacher.detach(), mask) * temperature**2
+        return over_rows(student, teacher.detach(), mask, axis) * temperature**2
 
     if not options.pads:
         return Term(name="kl", needs="signal", fn=fn)

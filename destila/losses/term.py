@@ -162,10 +162,10 @@ class Term:
         if self.needs == "states":
             counted, by_row = _teacher_states(batch).masks[self.pool], self.windows
         elif self.needs == "target":
-            counted, by_row = task.targets(batch) != IGNORE, task.axis == 1
+            counted, by_row = task.targets(batch) != IGNORE, task.axis != 2
         else:
             counted, by_row = _teacher(batch).mask, task.axis == 1
-        return int((counted.any(1) if by_row else counted).sum())
+        return int((counted.flatten(1).any(1) if by_row else counted).sum())
 
     def _student_states(
         self, output: Output, batch: Batch, *, whole_example: bool

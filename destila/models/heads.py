@@ -3,6 +3,7 @@
     classify   BERT, ALBERT   first token -> pooler (dense, tanh) -> dropout -> linear
                RoBERTa        first token -> dropout -> dense -> tanh -> dropout -> linear
                DistilBERT     first token -> dense -> relu -> dropout -> linear
+    multilabel the same; each logit is a label for itself
     tag        every token -> dropout -> linear
     span       every token -> linear to (start, end)
 
@@ -83,7 +84,12 @@ class SpanHead(nn.Module):
         return logits
 
 
-_MODULES = {"classify": ClassifyHead, "tag": TagHead, "span": SpanHead}
+_MODULES = {
+    "classify": ClassifyHead,
+    "multilabel": ClassifyHead,
+    "tag": TagHead,
+    "span": SpanHead,
+}
 """The module of every kind of head in `model_folder.HEADS`."""
 
 

@@ -209,6 +209,6 @@ def hf_config_of(config: EncoderConfig, task: str, labels: Sequence[str]) -> dic
     if config.kind == "distilbert":
         data["sinusoidal_pos_embds"] = False
 
-    if task in HEADS and not HEADS[task].per_token:
-        data["problem_type"] = "single_label_classification"
+    if task in HEADS and HEADS[task].problem:
+        data["problem_type"] = HEADS[task].problem
     return data

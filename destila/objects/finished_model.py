@@ -125,6 +125,7 @@ class FinishedModel:
         text: str | None = None,
         label: str | None = None,
         pair: str | None = None,
+        label_separator: str | None = None,
     ) -> dict[str, float]:
         """Score the model on labelled data that it has not seen.
 
@@ -133,6 +134,7 @@ class FinishedModel:
             text: column of the text; None: it is detected.
             label: column of the label; None: it is detected.
             pair: column of the second text; None: it is detected.
+            label_separator: what parts several labels of a cell; None: a cell is one label.
 
         Returns:
             Every score of the task, ratios from 0 to 1.
@@ -145,7 +147,8 @@ class FinishedModel:
         named = {"text": text, "label": label, "pair": pair}
         task = self.labeller.predictor.task
         columns = {role: name for role, name in named.items() if name is not None}
-        examples = labelled_examples(data, columns, task.name)
+        options = {"label_separator": label_separator} if label_separator else {}
+        examples = labelled_examples(data, columns, options, task.name)
         predictions = list(self.labeller.predictor.predict(examples))
         return task.score(examples, predictions, self.labels)
 

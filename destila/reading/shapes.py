@@ -87,6 +87,7 @@ DESTILA_FILE = {
     "labels": [str],
     "max_length": Whole(3),
     "columns": Keyed(str),
+    "label_threshold": float,
 }
 """destila.json: what a config.json has no place for."""
 

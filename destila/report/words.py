@@ -8,6 +8,7 @@ from destila.records import Conditions, Record
 
 SCORE_NAMES = {
     "accuracy": "accuracy",
+    "micro_f1": "micro F1",
     "macro_f1": "macro F1",
     "mcc": "Matthews",
     "entity_f1": "entity F1",

@@ -279,14 +279,14 @@ def scores_of_items(main: str, counts: np.ndarray) -> np.ndarray:
     # accuracy is right / all, F1 is 2 * true / (predicted + gold)
     if main in ("accuracy", "pos_accuracy", "f1"):
         top, bottom = counts[..., 0], counts[..., 1]
-    elif main == "entity_f1":
+    elif main in ("entity_f1", "micro_f1"):
         top, bottom = 2 * counts[..., 0], counts[..., 1] + counts[..., 2]
     elif main == "macro_f1":
         return _macro_of_items(counts)
     else:
         raise ConfigError(
-            f"score '{main}' has no additive counts: use accuracy, macro_f1, pos_accuracy or "
-            "entity_f1"
+            f"score '{main}' has no additive counts: use accuracy, macro_f1, micro_f1, "
+            "pos_accuracy or entity_f1"
         )
 
     # a score of nothing is 0

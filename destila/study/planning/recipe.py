@@ -298,6 +298,9 @@ class Recipe(Options):
         "score", "the teacher is chosen by its main dev score, or by its dev loss"
     )
     students: tuple[StudentSpec, ...] = opt(..., "what is distilled", min_length=1)
+    label_threshold: float = opt(
+        0.5, "several labels a text: least probability of one that is given", gt=0, lt=1, later=True
+    )
     metric: str | None = opt(
         None,
         "main score, by which models are chosen and compared; none = the task's own; "
