@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any
 
 from hypothesis import strategies as st
@@ -97,7 +98,7 @@ def _changed(draw: Any, value: Any) -> Any:
         else []
     )
     if not keys or draw(st.integers(0, 9)) == 0:
-        return draw(st.sampled_from(ODD))
+        return deepcopy(draw(st.sampled_from(ODD)))  # it may be changed in turn
     key = draw(st.sampled_from(keys[:40]))
     kind = draw(st.integers(0, 9))
     if kind == 0:
