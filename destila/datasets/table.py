@@ -240,12 +240,12 @@ def _examples(
             continue
 
         # A row without a label is of no use: in train it may go, in test it changes the score.
-        if label in ("", None) and split == "test":
+        if label == "" and split == "test":
             raise DataError(
                 f"{path}, line {number}: a test row without a label cannot be scored: label it or "
                 "take it out"
             )
-        if label in ("", None):
+        if label == "":
             notes[f"{split} rows without label, dropped"] += 1
             continue
 
@@ -258,8 +258,8 @@ def _examples(
 
 def _label(
     row: Mapping[str, Any], key: str, path: str, number: int, separator: str | None
-) -> str | tuple[str, ...] | None:
-    """Return the label of a row, or all of them, sorted; None where nobody has said any."""
+) -> str | tuple[str, ...]:
+    """Return the label of a row, or all of them, sorted; "" where nobody has said any."""
     # An empty list says that no label applies; an empty cell may say so or not, and is left out.
     value = row.get(key)
     if isinstance(value, list):

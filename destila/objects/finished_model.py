@@ -102,7 +102,6 @@ class FinishedModel:
                 `context`), a list of them, a column or a frame of pandas or polars, a Dataset.
             text: column of the text in a frame; None: "text".
             pair: column of the second text in a frame; None: "pair", where there is one.
-
             min_probability: labels of a lower one are None, the best one stands under `best`.
             strict: raise what is wrong with a text; False: it has a RefusedResult in its place.
 
@@ -144,11 +143,10 @@ class FinishedModel:
         """
         from destila.objects.scoring import labelled_examples
 
-        named = {"text": text, "label": label, "pair": pair}
+        named = {"text": text, "label": label, "pair": pair, "label_separator": label_separator}
         task = self.labeller.predictor.task
         columns = {role: name for role, name in named.items() if name is not None}
-        options = {"label_separator": label_separator} if label_separator else {}
-        examples = labelled_examples(data, columns, options, task.name)
+        examples = labelled_examples(self.folder, data, columns)
         predictions = list(self.labeller.predictor.predict(examples))
         return task.score(examples, predictions, self.labels)
 

@@ -146,13 +146,13 @@ def distil_data(
         quiet: no progress.
     """
     # Rows become a file of the study, so that it can be run again, also from a terminal.
-    path, said = data, dict(choices)
+    path, chosen = data, dict(choices)
     if not isinstance(data, str | Path):
         rows = frame_rows(data) if is_frame(data) else data
-        path = save_rows(rows, out, said.get("name"))
-        said["name"] = path.parent.name
+        path = save_rows(rows, out, chosen.get("name"))
+        chosen["name"] = path.parent.name
 
-    options = build_config(FileChoices, said, where="distil")
+    options = build_config(FileChoices, chosen, where="distil")
     return run_whole(recipe_of_file(path, options, teacher=teacher, out=out), quiet=quiet)
 
 

@@ -66,11 +66,11 @@ def label_table(
     """Compute precision, recall, f1 and support of every label."""
     counts = np.sum(label_items("macro_f1", gold, given, labels), axis=0).reshape(3, -1)
     table = {}
-    for label, (true, said, wanted) in zip(labels, counts.T.tolist(), strict=True):
+    for label, (true, guessed, wanted) in zip(labels, counts.T.tolist(), strict=True):
         table[label] = {
-            "precision": true / said if said else 0.0,
+            "precision": true / guessed if guessed else 0.0,
             "recall": true / wanted if wanted else 0.0,
-            "f1": 2 * true / (said + wanted) if said + wanted else 0.0,
+            "f1": 2 * true / (guessed + wanted) if guessed + wanted else 0.0,
             "support": float(wanted),
         }
     return table

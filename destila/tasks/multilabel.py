@@ -99,7 +99,7 @@ class MultilabelTask(ClassifyTask):
         for row in rows:
             chances = _sigmoid(np.asarray(row, np.float32))  # [1, C]
             chosen = np.flatnonzero(chances[0] >= self.threshold)
-            predictions.append(Prediction(tuple(labels[i] for i in chosen), chances))
+            predictions.append(Prediction(tuple(labels[int(i)] for i in chosen), chances))
         return predictions
 
     def to_result(  # type: ignore[override]  # several labels are not one

@@ -141,10 +141,10 @@ def test_a_test_file_without_the_columns_of_train_is_refused(tmp_path):
         _load(_csv(tmp_path, _rows()), test=test)
 
 
-def test_several_labels_in_one_cell_are_refused(tmp_path):
-    with pytest.raises(DataError, match="line 1: 'label' is a list"):
+def test_an_object_is_no_label(tmp_path):
+    with pytest.raises(DataError, match="line 1: 'label' is a dict"):
         _load(
-            _csv(tmp_path, '{"text": "Hola", "label": ["a", "b"]}\n', "datos.jsonl"),
+            _csv(tmp_path, '{"text": "Hola", "label": {"a": 1}}\n', "datos.jsonl"),
             text="text",
             label="label",
         )

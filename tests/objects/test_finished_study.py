@@ -62,7 +62,7 @@ def test_a_model_is_picked_saved_and_scored(study, tmp_path):
     tags = tmp_path / "tags.conll"
     names = ("Ana", "Luis", "Inés", "Begoña")
     tags.write_text("".join(f"{n} B-PER\nvive O\n\n" for n in names), encoding="utf-8")
-    with pytest.raises(DataError, match="for 'classify'"):
+    with pytest.raises(DataError, match="does 'classify'"):
         model.evaluate(tags)
 
 

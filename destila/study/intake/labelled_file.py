@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,13 +23,14 @@ from destila.types import Task
 _FILES = ("train", "dev", "test")
 
 
-def study_of_file(model: str, path: str) -> Study:
+def study_of_file(model: str, path: str, choices: Mapping[str, str] | None = None) -> Study:
     """Return a study whose test split is a file, with the labels and options of a model.
 
     Args:
         model: a finished model's folder, exported or not.
         path: a labelled file of any kind that `init` reads; of a table, the columns are those that
             the model was trained on, where it has them.
+        choices: columns of a table that are called otherwise; None: none.
 
     Raises:
         DataError: the file cannot be read, is of another task or has a label of its own.
@@ -39,7 +41,7 @@ def study_of_file(model: str, path: str) -> Study:
     task = task_of_folder(info)
 
     # The whole file is what is scored; no split is cut from it.
-    options = _options_of(info, task, path)
+    options = {**_options_of(info, task, path), **(choices or {})}
     parts = dict.fromkeys(_FILES, path)
     dataset = datasets.load({**options, **parts})
     if dataset.task != task.name:
