@@ -138,15 +138,15 @@ def _labels(config: Mapping[str, Any], path: Path) -> tuple[str, ...] | None:
         return None
 
     # Labels in the order of the logits: ids are 0, 1, 2, ...
-    ids = sorted(int(i) for i in names if is_whole_number(i))
-    if ids != list(range(len(names))):
+    numbered = {int(i): str(label) for i, label in names.items() if is_whole_number(i)}
+    if sorted(numbered) != list(range(len(names))):
         raise ModelError(
             f"{path}/config.json: id2label must number its labels 0 to {len(names) - 1}, "
             f"got {short_value(list(names))}"
         )
 
     # Two ids of one label would be two classes that nobody can tell apart.
-    labels = tuple(str(names[str(i)]) for i in ids)
+    labels = tuple(numbered[i] for i in range(len(names)))
     if len(set(labels)) != len(labels):
         raise ModelError(f"{path}/config.json: id2label names a label twice: {', '.join(labels)}")
     return labels

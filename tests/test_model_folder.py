@@ -72,3 +72,8 @@ def test_a_folder_without_config_is_refused(tmp_path: Path):
 def test_it_needs_no_torch():
     code = "import sys, destila.model_folder; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_an_id_may_be_written_with_zeros(tmp_path):
+    (tmp_path / "config.json").write_text('{"id2label": {"01": "b", "00": "a"}}')
+    assert read_folder(tmp_path).labels == ("a", "b")
