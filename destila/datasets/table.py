@@ -19,7 +19,8 @@ from typing import Any
 
 from destila.config import Options as _Options
 from destila.config import opt
-from destila.datasets._split import check_labels, fill_splits, finish, unit_labels
+from destila.datasets._repair import unit_labels
+from destila.datasets._split import check_labels, fill_splits, finish
 from destila.errors import DataError
 from destila.formats.tables import TableRow, table_kind, table_rows
 from destila.plugins import nearest

@@ -59,7 +59,7 @@ class ClassifyTask(Task):
     whole_example = True
     has_pairs = True
     truncates = True
-    baselines = ("tfidf", "majority")
+    baselines: tuple[str, ...] = ("tfidf", "majority")
     summary = "gives a Spanish text (or a pair of texts) one of {labels} labels"
     sample_row: Mapping[str, str] = {"text": "Vivo en Sevilla desde 1992."}
 
