@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Collection, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic.fields import FieldInfo
 
 from destila.errors import ConfigError
 from destila.plugins import nearest
@@ -27,8 +25,8 @@ from destila.reading.values import (
     parse_toml,
     read_utf8,
 )
+from destila.toml_text import REPRODUCTION, toml_value, write_table
 
-_REPRODUCTION = "reproduction"
 _LATER = "later"
 NAME_PATTERN = r"^\w([\w .+-]{0,98}[\w+-])?$"
 """Names that become folders: letters, digits and `_`, inside also blanks and `. + -`."""
@@ -77,7 +75,7 @@ def opt(
         "flag": flag,
         "commas": commas,
         "metavar": metavar,
-        _REPRODUCTION: reproduction,
+        REPRODUCTION: reproduction,
         _LATER: later,
     }
     hints: dict[str, Any] = {key: value for key, value in marks.items() if value}
@@ -169,7 +167,7 @@ def _key_value(value: Any) -> Any:
 
 def override(key: str, value: Any) -> str:
     """Return a key and its value as `load_config` takes them among its overrides."""
-    return f"{key}={_value(value)}"
+    return f"{key}={toml_value(value)}"
 
 
 def to_toml(config: BaseModel, *, help: bool = True, reproduction: bool = True) -> str:
@@ -182,7 +180,7 @@ def to_toml(config: BaseModel, *, help: bool = True, reproduction: bool = True) 
             defaults.
     """
     lines: list[str] = []
-    _write_table(config, "", lines, help=help, reproduction=reproduction)
+    write_table(config, "", lines, help=help, reproduction=reproduction)
     return "\n".join(lines).strip() + "\n"
 
 
@@ -341,65 +339,3 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
         return annotation
     inner = map(_model_in, get_args(annotation))
     return next((model for model in inner if model), None)
-
-
-def _write_table(
-    config: BaseModel, prefix: str, lines: list[str], *, help: bool, reproduction: bool
-) -> None:
-    """Append the lines of a table: its own keys first, as TOML wants them, then its tables."""
-    tables: list[tuple[str, Any]] = []
-    for name, field in type(config).model_fields.items():
-        value = getattr(config, name)
-        if isinstance(value, BaseModel) or _is_list_of_tables(value):
-            tables.append((name, value))
-            continue
-        if not reproduction and _only_reproduces(field) and value == field.default:
-            continue
-        note = f"  # {field.description}" if help and field.description else ""
-        lines.append(f"# {name} ={note}" if value is None else f"{name} = {_value(value)}{note}")
-
-    # A list of tables is [[name]] for each of them.
-    for name, value in tables:
-        path = f"{prefix}{name}"
-        several = isinstance(value, Sequence)
-        for item in value if several else [value]:
-            lines += ["", f"[[{path}]]" if several else f"[{path}]"]
-            _write_table(item, f"{path}.", lines, help=help, reproduction=reproduction)
-
-
-def _is_list_of_tables(value: Any) -> bool:
-    """Tell whether a value is written as [[tables]]."""
-    is_list = isinstance(value, Sequence) and not isinstance(value, str)
-    return is_list and len(value) > 0 and isinstance(value[0], BaseModel)
-
-
-def _only_reproduces(field: FieldInfo) -> bool:
-    """Tell whether `opt` marks a field as one that only reproduces published code."""
-    hints = field.json_schema_extra
-    return isinstance(hints, dict) and bool(hints.get(_REPRODUCTION))
-
-
-def _value(value: Any) -> str:
-    """Return a value as TOML writes it."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, dict):
-        pairs = (f"{_key(k)} = {_value(v)}" for k, v in value.items() if v is not None)
-        return "{" + ", ".join(pairs) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_value, value)) + "]"
-    # 1e3 is written 1000.0, so that it is read as a float again.
-    if isinstance(value, float) and abs(value) < 1e15 and value == int(value):
-        return f"{value:.1f}"
-    return repr(value) if isinstance(value, int | float) else _string(str(value))
-
-
-def _key(key: str) -> str:
-    """Return a key as TOML writes it, bare where that is allowed."""
-    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _string(key)
-
-
-def _string(text: str) -> str:
-    """Return a text as a basic string of TOML."""
-    quoted = json.dumps(text, ensure_ascii=False)
-    return quoted.replace("\x7f", "\\u007f")  # the one that TOML escapes and JSON does not

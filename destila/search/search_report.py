@@ -21,7 +21,6 @@ from destila.report.words import NONE, points, signed
 from destila.search.parallel_figure import TrialAxis, parallel
 from destila.search.train_trial import TrialResult, TrialTrainer
 from destila.search.trials import ERROR, NAME, REPEATS
-from destila.study.planning.recipe import TeacherSpec
 from destila.study.recording import evaluate_folder
 
 log = logging.getLogger(__name__)
@@ -97,7 +96,7 @@ def _default_line(trainer: TrialTrainer, results: Sequence[TrialResult]) -> str:
     for values in (best.values, {}):
         study = trainer.study(values)
         plans = trainer.plans(study)
-        folders = [TeacherSpec(model=str(plan.folder / "best"), name=plan.name) for plan in plans]
+        folders = [str(plan.folder / "best") for plan in plans]
         items.append([evaluate_folder(study, each, "dev").items for each in folders])
     mean, low, high = paired_difference(items[0], items[1], study.main)
     return (

@@ -96,8 +96,8 @@ def _openers(
             openers[key] = partial(_open_baseline, study, name, fitted)
 
     for spec in study.recipe.teachers:
-        if (key := teachers.keys.get(spec.label)) is not None:
-            openers[key] = partial(_open_teacher, study, spec)
+        if (teacher := teachers.keys.get(spec.label)) is not None:
+            openers[teacher] = partial(_open_teacher, study, spec)
 
     for plan in plans:
         # Where dev decides who teaches, the key is known with the teachers alone.

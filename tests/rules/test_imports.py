@@ -17,6 +17,7 @@ ROWS = (
         "records",
         "errors",
         "config",
+        "toml_text",
         "plugins",
         "hub",
         "files",

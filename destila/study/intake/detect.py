@@ -29,8 +29,8 @@ from destila.hub import spellings
 from destila.model_folder import read_folder
 from destila.models.architecture import ArchitectureKind
 from destila.study.intake.other_columns import other_labels, other_texts
+from destila.study.planning.distil_options import DistilOptions
 from destila.study.planning.recipe import (
-    DistilOptions,
     Recipe,
     StudentSpec,
     TeacherSpec,

@@ -22,11 +22,10 @@ from destila.losses.weighted import build_loss
 from destila.models.weights import weights_fingerprint
 from destila.progress import Progress
 from destila.study.planning.data import Study
+from destila.study.planning.distil_options import DistilOptions, StageSpec
 from destila.study.planning.keys import LoadedTeacherKey, RunKey, SupervisionKey
 from destila.study.planning.recipe import (
-    DistilOptions,
     ModelSpec,
-    StageSpec,
     StudentSpec,
     TeacherSpec,
 )

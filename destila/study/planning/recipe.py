@@ -23,6 +23,7 @@ from destila.models.architecture import ArchitectureKind, from_shape
 from destila.models.presets import PRESETS
 from destila.reading.escaping import short_value
 from destila.reading.shapes import MOST_PIECES
+from destila.study.planning.distil_options import DistilOptions
 from destila.study.planning.search_options import SearchOptions
 from destila.tasks.span.options import SpanOptions
 from destila.teachers.ensemble import ensemble_weights
@@ -186,90 +187,6 @@ class StudentSpec(ModelSpec):
     compare: bool = opt(
         True, "also fine-tune it plainly; false where another student has the same fine-tuned twin"
     )
-
-
-class EnsembleOptions(Options):
-    """How several teachers teach as one."""
-
-    mean: Literal["probabilities", "logits"] = opt("probabilities", "what is averaged")
-    weights: Literal["equal", "dev"] | tuple[float, ...] = opt(
-        "equal", "equal, dev (in proportion to main dev scores), or one number per teacher"
-    )
-
-
-class AugmentOptions(Options):
-    """New texts made from the labelled ones, which the teacher labels like unlabelled ones."""
-
-    kind: Literal["fill", "swap"] = opt(
-        ...,
-        "fill: words masked and filled by `model`; "
-        "swap: entities for others of the same type (tagging)",
-    )
-    copies: int = opt(1, "new texts per labelled one, at most", ge=1)
-    share: float = opt(
-        0.15,
-        "share of its words that are masked, or of its entities that are swapped; at least one",
-        gt=0,
-        le=1,
-    )
-    model: str | None = opt(
-        None, "masked language model that fills: folder or name, as a student's `model`"
-    )
-    top: int = opt(20, "the likeliest words of which one is drawn", ge=1)
-    seed: int = opt(0, "decides every choice", ge=0, lt=1 << 32)
-
-    @model_validator(mode="after")
-    def _fillable(self) -> AugmentOptions:
-        """Raise ValueError when a model is missing, or is given and has no use."""
-        # Only `fill` has masks to fill, so only it has a use for a model.
-        if (self.kind == "fill") != (self.model is not None):
-            raise ValueError(
-                "kind = 'fill' needs `model`, a masked language model; kind = 'swap' takes none"
-            )
-        return self
-
-
-class StageSpec(Options):
-    """One stage of a distillation that is done in several."""
-
-    name: str = opt(..., "short name, part of its folder's name", pattern=r"^[A-Za-z0-9_-]+$")
-    terms: tuple[dict[str, Any], ...] | None = opt(None, "its loss terms; none = distil.terms")
-    train: dict[str, Any] = opt({}, "changes to how the student trains, e.g. {epochs = 2}")
-    data: Literal["all", "labelled", "unlabelled"] = opt("all", "which texts")
-
-
-class DistilOptions(Options):
-    """What the student learns from the teacher, and from which text."""
-
-    terms: tuple[dict[str, Any], ...] = opt(
-        ({"use": "kl", "temperature": 1.0},), "loss terms: use, weight and the term's own options"
-    )
-    train: dict[str, Any] = opt({}, "changes to [train] while distilling, e.g. {epochs = 10}")
-    stages: tuple[StageSpec, ...] = opt(
-        (), "one after the other, each from the weights of the one before; () = one"
-    )
-    dtype: Literal["float16", "float32"] = opt("float16", "precision of the cached teacher logits")
-    states: Literal["live", "cache"] = opt(
-        "cache",
-        "inner states (hidden, attention, relation, cosine): "
-        "the teacher beside the student, or hidden ones from disk",
-    )
-    cache_limit_mb: float = opt(
-        2000.0, "largest cache of hidden states; above it the teacher is live", ge=0
-    )
-    teachers: tuple[str, ...] | None = opt(
-        None, "names of the teachers that may teach; none = all", min_length=1
-    )
-    ensemble: EnsembleOptions | None = opt(
-        None, "all of them teach, as a mean; none = the best of them on dev"
-    )
-    unlabelled: str | None = opt(
-        None,
-        "text file (plain, .gz, .zst), one text per line, that the teacher labels; "
-        "also a path under DESTILA_DATA",
-    )
-    unlabelled_limit: int = opt(10_000, "most lines of it that are used", ge=1)
-    augment: AugmentOptions | None = opt(None, "also texts made from the labelled ones; none = no")
 
 
 class MeasureOptions(Options):

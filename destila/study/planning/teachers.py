@@ -22,8 +22,9 @@ from destila.model_folder import read_folder
 from destila.models.presets import PRESETS
 from destila.progress import Progress
 from destila.study.planning.data import Study
+from destila.study.planning.distil_options import DistilOptions
 from destila.study.planning.keys import EnsembleKey
-from destila.study.planning.recipe import DistilOptions, TeacherSpec
+from destila.study.planning.recipe import TeacherSpec
 from destila.teachers.cache import Cache, RowsView, estimate_cache
 from destila.teachers.ensemble import combine_logits, ensemble_weights
 from destila.teachers.teacher import Teacher, load_teacher

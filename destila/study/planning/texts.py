@@ -11,8 +11,8 @@ from destila.errors import ConfigError, DataError
 from destila.files import find_data
 from destila.formats.charset import text_lines
 from destila.progress import Progress
+from destila.study.planning.distil_options import AugmentOptions, DistilOptions
 from destila.study.planning.keys import AugmentKey
-from destila.study.planning.recipe import AugmentOptions, DistilOptions
 from destila.tasks import task_of
 from destila.teachers import augment
 from destila.tokenizer.split_words import split_words
