@@ -29,6 +29,7 @@ EXTRAS = {
     "jinja2": "report",
     "openpyxl": "excel",
     "fastapi": "serve",
+    "httptools": "serve",
     "prometheus_client": "serve",
     "starlette": "serve",
     "uvicorn": "serve",

@@ -1,4 +1,4 @@
-"""The `[distil]` table of a recipe: what a student learns from its teachers, and from which text."""
+"""The `[distil]` table of a recipe: what a student learns, from which teachers and which text."""
 
 from __future__ import annotations
 
