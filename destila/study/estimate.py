@@ -72,11 +72,13 @@ def _training_minutes(
     examples = len(study.dataset.splits["train"])
     minutes = {}
     for plan in plans:
-        # Words of an epoch, in units of a training step.
-        train = train_words * plan.size() / examples
+        # Words of the training, in units of a training step.
+        options = plan.options
+        by_steps = (options.steps or 0) * options.batch_size
+        train = train_words * (by_steps or plan.size() * options.epochs) / examples
         train *= 1 + _FORWARD_SHARE * _live_teacher_work(plan)
-        dev = dev_words * plan.options.evaluations * _FORWARD_SHARE
-        minutes[plan.name] = (train + dev) * plan.options.epochs / speeds[plan.name] / 60
+        dev = dev_words * options.evaluations * options.epochs * _FORWARD_SHARE
+        minutes[plan.name] = (train + dev) / speeds[plan.name] / 60
     return minutes
 
 
@@ -172,7 +174,7 @@ def _words_per_second(plan: TrainPlan) -> float:
     words = sum(len(e.text.split()) + len((e.pair or "").split()) for e in examples) / len(windows)
 
     # The first step warms up; what is drawn here must not move the real training's randomness.
-    options = plan.options.model_copy(update={"epochs": 2, "lr": 1e-9})
+    options = plan.options.model_copy(update={"epochs": 2, "steps": None, "lr": 1e-9})
     random_state = torch.get_rng_state()
     steps = fit(
         loaded.model,

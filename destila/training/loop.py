@@ -177,7 +177,7 @@ def fit(
 
     context = _context(accelerator, model, optim, task, loss, data, options, seed)
     per_epoch = math.ceil(len(data.features) / options.batch_size)
-    steps = per_epoch * options.epochs
+    steps = options.steps or per_epoch * options.epochs
     lengths = np.array([len(f.input_ids) for f in data.features])
     saved = time.monotonic()
 
@@ -200,8 +200,8 @@ def fit(
         position = replace(position, step=number + 1)
         step = _describe(result, number=number, steps=steps, epoch=epoch, lr=lr)
 
-        # evaluations are spread evenly over the epochs, and one is last
-        due = number + 1 == steps or _is_due(number + 1, per_epoch, options)
+        # evaluations are spread evenly over the run, and one is last
+        due = number + 1 == steps or _is_due(number + 1, steps, options)
         if due:
             evaluation = _of_first_process(accelerator, evaluate())
             warm, last = number >= options.warmup * steps, number + 1 == steps
@@ -293,11 +293,12 @@ def _check_finite(result: StepResult, number: int, lr: float) -> None:
         )
 
 
-def _is_due(step: int, per_epoch: int, options: TrainOptions) -> bool:
-    """Return whether the number of evaluations due grows with step `step`."""
+def _is_due(step: int, steps: int, options: TrainOptions) -> bool:
+    """Return whether the number of evaluations due grows with step `step` of `steps`."""
+    per_epoch = steps / options.epochs
 
-    def evaluations(steps: int) -> int:
-        return int(steps * options.evaluations / per_epoch + 1e-9)
+    def evaluations(done: int) -> int:
+        return int(done * options.evaluations / per_epoch + 1e-9)
 
     return evaluations(step) > evaluations(step - 1)
 

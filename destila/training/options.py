@@ -11,6 +11,13 @@ class TrainOptions(Options):
     """Optimiser, schedule, batches and selection of the best checkpoint."""
 
     epochs: int = opt(5, "passes over the training data; also the horizon of the schedule", ge=1)
+    steps: int | None = opt(
+        None,
+        "optimiser steps in all, however many texts there are; `epochs` is then the number of "
+        "parts with `evaluations` each. none = epochs decide",
+        ge=1,
+        later=True,
+    )
     batch_size: int = opt(32, "windows per optimiser step, over all processes", ge=1)
     accumulation: int = opt(
         1, "micro-batches a step is computed in; changes memory, not the result", ge=1

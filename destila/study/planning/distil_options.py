@@ -91,3 +91,9 @@ class DistilOptions(Options):
     )
     unlabelled_limit: int = opt(10_000, "most lines of it that are used", ge=1)
     augment: AugmentOptions | None = opt(None, "also texts made from the labelled ones; none = no")
+    repeat_labelled: int = opt(
+        1,
+        "how often an epoch reads each labelled text, beside once each of the others",
+        ge=1,
+        later=True,
+    )

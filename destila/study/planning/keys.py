@@ -95,6 +95,7 @@ class SupervisionKey(Key):
         states: where inner states come from, "live" or "cache".
         unlabelled: texts that only the teacher labels.
         augmented: digest of an `AugmentKey`; "" for no made texts.
+        repeats: how often an epoch reads each labelled text.
     """
 
     teacher: str
@@ -102,6 +103,7 @@ class SupervisionKey(Key):
     states: str
     unlabelled: Sequence[str] = ()
     augmented: str = ""
+    repeats: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -66,6 +66,7 @@ class Teaching:
             states=self.options.states,
             unlabelled=[example.text for example in self.unlabelled],
             augmented=self.augmented.key if self.augmented else "",
+            repeats=self.options.repeat_labelled,
         ).digest
 
     def size(self) -> int:
@@ -143,7 +144,7 @@ class TrainPlan:
 
     def examples(self, progress: Progress) -> list[Example]:
         """Return what it trains on; texts that are made from others are made now."""
-        examples = list(self.study.dataset.splits["train"]) if self.labelled else []
+        examples = list(self.study.dataset.splits["train"]) * self._repeats
 
         # Texts without labels, from which only the teacher's answers are learnt.
         if self.teaching is not None:
@@ -154,8 +155,14 @@ class TrainPlan:
 
     def size(self) -> int:
         """Return on how many examples it trains, at most; nothing is made to know it."""
-        labelled = len(self.study.dataset.splits["train"]) if self.labelled else 0
+        labelled = len(self.study.dataset.splits["train"]) * self._repeats
         return labelled + (self.teaching.size() if self.teaching else 0)
+
+    @property
+    def _repeats(self) -> int:
+        """How often an epoch reads each text of the training split."""
+        repeats = self.teaching.options.repeat_labelled if self.teaching else 1
+        return repeats if self.labelled else 0
 
 
 def list_teachers(study: Study, methods: Sequence[Method] = METHODS) -> Teachers:

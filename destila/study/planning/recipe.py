@@ -294,7 +294,9 @@ class Recipe(Options):
         """Return [train] with changes applied in turn, validated again."""
         merged = self.train.model_dump()
         for change in changes:
-            merged |= change
+            # A table that counts epochs does not want the steps of an earlier one.
+            by_epochs = {"steps": None} if "epochs" in change else {}
+            merged |= by_epochs | change
         return config.build_config(TrainOptions, merged, where="train")
 
 

@@ -126,7 +126,10 @@ def train(
             book.write(step)
             if watch is not None and step.evaluation is not None:
                 watch(step.evaluation)
-            epoch = f"epoch {step.epoch + 1}/{plan.options.epochs}"
+
+            # With a number of steps, the last epoch is wherever they end.
+            of_all = "" if plan.options.steps else f"/{plan.options.epochs}"
+            epoch = f"epoch {step.epoch + 1}{of_all}"
             progress(f"{plan.name}: {epoch}", step.step, step.steps)
     processes().wait_for_everyone()
     assert best is not None, "a run ends with an evaluation"
