@@ -27,6 +27,9 @@ class Config(Options):
     )
     max_mb: float | None = opt(None, "most MB (10^6 bytes) on disk", gt=0)
     min_score: float | None = opt(None, "least main score, a ratio: 0.75", ge=0, le=1)
+    any_student: bool = opt(
+        False, "also a student that its twin, fine-tuned without the teacher, beats", flag="--any"
+    )
     out: str | None = opt(None, "folder to copy the model to; none = ./STUDY-RUN")
     copy_folder: bool = opt(True, "copy the model's folder", flag="--copy")
 
@@ -41,7 +44,12 @@ def run(config: Config) -> dict[str, Any]:
     """
     # The choice: from the records alone.
     study = find_study(config.study, Path(config.out).parent if config.out else None)
-    budget = Budget(max_ms=config.max_ms, max_mb=config.max_mb, min_score=config.min_score)
+    budget = Budget(
+        max_ms=config.max_ms,
+        max_mb=config.max_mb,
+        min_score=config.min_score,
+        any_student=config.any_student,
+    )
     every = group_rows(study.records)
     picked = pick(every, study.records, budget, study.name)
 

@@ -54,7 +54,7 @@ class CardInfo:
     model.onnx). record: of this very model, None when it was not tested. inputs: of the ONNX graph.
     source: the folder of weights that an exported one was made from. licence: of the weights;
     data_licence: of the training data; both as the user or the data set states them. notes: lines
-    on what was done to the model.
+    on what was done to the model. verdict: whether it beats its twin and the baseline, a sentence.
 
     Example: `CardInfo("tiny-ner", "tag", frozenset({"model.onnx"}), ("O", "B-PER"), record, 128)`.
     """
@@ -71,6 +71,7 @@ class CardInfo:
     data_source: str = UNKNOWN
     data_licence: str = UNKNOWN
     notes: tuple[str, ...] = ()
+    verdict: str = ""
 
 
 def describe_folder(
@@ -82,6 +83,7 @@ def describe_folder(
     source: str = "",
     licence: str = UNKNOWN,
     notes: Sequence[str] = (),
+    verdict: str = "",
 ) -> CardInfo:
     """Gather what a card tells about a model folder.
 
@@ -95,6 +97,7 @@ def describe_folder(
         source: the folder of weights that an exported one was made from.
         licence: of the weights, as the user states it.
         notes: lines on what was done to the model.
+        verdict: whether it beats its twin and the baseline, a sentence; "" = nobody knows.
 
     Raises:
         ModelError: the folder is no model.
@@ -116,6 +119,7 @@ def describe_folder(
         data_source=data_source,
         data_licence=data_licence,
         notes=tuple(notes),
+        verdict=verdict,
     )
 
 
@@ -176,7 +180,7 @@ def _opening(info: CardInfo) -> str:
             "teacher": f"Fine-tuned on the gold labels of {data}, to teach smaller models.",
             "exported": f"Exported from a model trained on {data}.",
         }
-        lines.append(origin.get(info.record.role, ""))
+        lines += [origin.get(info.record.role, ""), info.verdict]
 
     # One paragraph each: what it is, its labels, what was done to it.
     parts = [" ".join(line for line in lines if line)]

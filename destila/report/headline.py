@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from destila.report.differences.compare import Difference, row_difference
+from destila.report.differences.compare import Difference, row_difference, twin_of
 from destila.report.drawing.tradeoff import best_baseline, protocol_of
 from destila.report.mistakes import best_encoder
 from destila.report.rows import ReportRow, name_of, speed_up, teacher_of
@@ -105,10 +105,8 @@ def _source(row: ReportRow, rows: Sequence[ReportRow]) -> ReportRow:
 def _over_twin(row: ReportRow, rows: Sequence[ReportRow]) -> Difference | None:
     """Compare a distilled student, or its export, with the same student fine-tuned."""
     source = _source(row, rows)
-    twins = [other for other in rows if other.role == "finetuned" and other.model == source.model]
-    if source.role != "distilled" or not twins:
-        return None
-    return row_difference(source, twins[0], same_seeds=True)
+    twin = twin_of(source, rows)
+    return None if twin is None else row_difference(source, twin, same_seeds=True)
 
 
 def _over_baseline(row: ReportRow, rows: Sequence[ReportRow]) -> Difference | None:

@@ -7,6 +7,7 @@ from functools import partial
 
 from destila.report import headline, mistakes, sections_compared, sections_measured
 from destila.report.differences.compare import against_baseline, gains
+from destila.report.differences.verdict import judge_best
 from destila.report.rows import ReportRow
 from destila.report.section import Section
 from destila.report.words import score_name
@@ -43,24 +44,30 @@ def sections(rows: Sequence[ReportRow], *, beside: str | None = None) -> list[Se
     return [section for make in makers if (section := make(rows)) is not None]
 
 
+def first_sentence(rows: Sequence[ReportRow]) -> str:
+    """State whether the best student beats its twin and the baseline; "" without a student."""
+    verdict = judge_best(rows)
+    return verdict.sentence() if verdict else ""
+
+
 def opening_sentence(rows: Sequence[ReportRow]) -> str:
-    """Name the data set, the task, the main score, and say how scores are printed."""
+    """State what the study shows; name the data set, the task, and how scores are printed."""
     if not rows:
         return "No records yet: `destila run RECIPE` makes them."
 
     # All records of a study share data set, task and main score.
-    first = rows[0].first
+    first, shown = rows[0].first, first_sentence(rows)
     tested = f", {len(first.items):,} examples" if first.items else ""
     return (
-        f"Data set {first.dataset}, task {first.task}, split {first.split}{tested}. "
+        f"{shown} Data set {first.dataset}, task {first.task}, split {first.split}{tested}. "
         f"Main score: {score_name(first.main)}. "
         "Scores are ×100; mean ± standard deviation where there are several seeds."
-    )
+    ).strip()
 
 
 def verdicts(rows: Sequence[ReportRow]) -> list[str]:
     """Write the conclusions: one for every gain of distilling, and whether the baseline wins."""
-    # These sentences are what the command prints, too.
+    # These sentences are what the command prints behind the first one.
     gain = [sections_compared.gain_sentence(each) for each in gains(rows)]
     baseline = [sections_compared.baseline_sentence(each) for each in against_baseline(rows)]
     return gain + baseline

@@ -61,7 +61,8 @@ def write_report(
     # The terminal shows the conclusions, and where to read on.
     rows = group_rows(files.records)
     where = [f"report: {markdown}", f"page: {html}" if html else page.NO_PAGE]
-    conclusions = [headline_sentence(rows), *sections.verdicts(rows), *where]
+    conclusions = [sections.first_sentence(rows), headline_sentence(rows)]
+    conclusions += [*sections.verdicts(rows), *where]
     return {
         "study": files.name,
         "source": str(files.folder or files.source),

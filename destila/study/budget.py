@@ -21,6 +21,7 @@ from destila.measuring.latency import REAL
 from destila.measuring.load import timing_doubt
 from destila.records import Record
 from destila.report import card, runs
+from destila.report.differences.verdict import Verdict, judge
 from destila.report.drawing.tradeoff import best_baseline
 from destila.report.rows import ReportRow, name_of
 from destila.report.words import score_name as name_of_score
@@ -40,12 +41,16 @@ class BrokenLimit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contender:
-    """A row of the report as a budget sees it; `ms` is infinite where it was not timed."""
+    """A row of the report as a budget sees it; `ms` is infinite where it was not timed.
+
+    verdict: of a student, or of what was exported of one; None for a teacher.
+    """
 
     row: ReportRow
     score: float
     ms: float
     mb: float
+    verdict: Verdict | None = None
 
     @property
     def order(self) -> tuple[float, float, float]:
@@ -65,11 +70,15 @@ class Contender:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """The most milliseconds per text, the most MB on disk, the least main score; None: no limit."""
+    """The most milliseconds per text, the most MB on disk, the least main score; None: no limit.
+
+    any_student: also a student whose twin, fine-tuned without the teacher, has the better score.
+    """
 
     max_ms: float | None = None
     max_mb: float | None = None
     min_score: float | None = None
+    any_student: bool = False
 
     def broken(self, model: Contender) -> list[BrokenLimit]:
         """Return every limit that a model breaks."""
@@ -89,6 +98,12 @@ class Budget:
             how = f"score {_digits(model.score, self.min_score)} < {self.min_score:g}"
             excess = 1 - model.score / self.min_score
             limits.append(BrokenLimit(limit="score", how=how, excess=excess))
+
+        # A student that is better without its teacher is not what anybody asked for.
+        behind = model.verdict.behind_twin if model.verdict and not self.any_student else 0.0
+        if behind > 0:
+            how = f"{100 * behind:.2g} points below its twin without a teacher"
+            limits.append(BrokenLimit(limit="twin", how=how, excess=behind))
 
         return limits
 
@@ -143,7 +158,7 @@ def pick(
     """
     # Best first, so that the first one within the budget wins.
     contenders = sorted(
-        (_contender(row) for row in rows if row.role in _ROLES), key=lambda model: model.order
+        (_contender(row, rows) for row in rows if row.role in _ROLES), key=lambda model: model.order
     )
     if not contenders:
         roles = ", ".join(sorted({row.role for row in rows}))
@@ -189,7 +204,9 @@ def summary(picked: Picked, rows: Sequence[ReportRow], out: Path | None) -> list
     if doubt:
         lines.append(f"note: its time is doubtful ({doubt}): destila run RECIPE --time-again")
 
-    # Honest: what needs no neural model at all may be better.
+    # Honest: the same student without a teacher, or what needs no neural model, may be better.
+    if winner.verdict is not None:
+        lines.append(winner.verdict.sentence())
     baseline = best_baseline(rows)
     if baseline is not None and baseline.main > winner.score:
         lines.append(
@@ -268,11 +285,12 @@ def folder_of(record: Record, folder: Path) -> Path:
     return source
 
 
-def _contender(row: ReportRow) -> Contender:
-    """Return a row with the three figures that a budget limits."""
+def _contender(row: ReportRow, rows: Sequence[ReportRow]) -> Contender:
+    """Return a row with the figures that a budget limits, and how it does beside its twin."""
     latency = row.latency(REAL)
     ms = latency.median_ms if latency else _UNTIMED
-    return Contender(row=row, score=row.main, ms=ms, mb=row.first.size_bytes / 1e6)
+    mb, verdict = row.first.size_bytes / 1e6, judge(row.first, rows)
+    return Contender(row=row, score=row.main, ms=ms, mb=mb, verdict=verdict)
 
 
 def _digits(value: float, limit: float) -> str:
@@ -294,9 +312,14 @@ def _infeasible(contenders: Sequence[Contender], budget: Budget, study: str) -> 
     broken = budget.broken(nearest)
     limits = " and ".join(limit.limit for limit in broken)
     details = "; ".join(limit.how for limit in broken)
+
+    # A student that only its twin keeps out can be taken all the same.
+    remedy = "Relax that limit, or train or export a smaller model"
+    if limits == "twin":
+        remedy = "--any takes it all the same"
     return (
         f"no model of study '{study}' is within the budget: nearest is {name_of(nearest.row)}, "
-        f"which fails on {limits} ({details}). Relax that limit, or train or export a smaller model"
+        f"which fails on {limits} ({details}). {remedy}"
     )
 
 
@@ -325,10 +348,12 @@ def _card(folder: Path, title: str, picked: Picked) -> str:
     """
     # The cost is measured on one seed, since it does not depend on it.
     record = picked.record
+    verdict = picked.winner.verdict.sentence() if picked.winner.verdict else ""
     timed = next((r for r in picked.winner.row.records if r.latency), None)
     if record.latency or timed is None:
-        return card.model_card(card.describe_folder(folder, title, record))
+        return card.model_card(card.describe_folder(folder, title, record, verdict=verdict))
 
     note = f"Latency was measured on seed {timed.seed}, which has the same architecture."
     shown = replace(record, latency=timed.latency)
-    return card.model_card(card.describe_folder(folder, title, shown, notes=[note]))
+    info = card.describe_folder(folder, title, shown, notes=[note], verdict=verdict)
+    return card.model_card(info)

@@ -26,6 +26,8 @@ from destila.models.macs import macs_of
 from destila.models.presets import count_parameters
 from destila.records import Record
 from destila.report import card
+from destila.report.differences.verdict import judge
+from destila.report.rows import group_rows
 from destila.study.planning.data import load_study
 from destila.study.planning.keys import ExportKey
 from destila.study.planning.recipe import read_recipe
@@ -140,6 +142,11 @@ class ExportStudy:
         record = test(self.study, tested, place)
         return timed_alone(self.study, tested, record, self.study.dataset.splits["test"])
 
+    def verdict(self, record: Record) -> str:
+        """State whether the student behind an export beats its twin and the baseline."""
+        verdict = judge(record, group_rows(self.study.recorded.values()))
+        return verdict.sentence() if verdict else ""
+
     def append(self, record: Record) -> None:
         """Add a record to those of the study, where reports and `pick` find it."""
         self.study.record(record)
@@ -205,7 +212,12 @@ def export_study(source: Path, recipe: str | None, overrides: Sequence[str]) -> 
 
 
 def write_card(
-    folder: Path, name: str, source: Path, candidate: ExportCandidate, record: Record | None
+    folder: Path,
+    name: str,
+    source: Path,
+    candidate: ExportCandidate,
+    record: Record | None,
+    verdict: str = "",
 ) -> None:
     """Write the model card of an export.
 
@@ -215,12 +227,19 @@ def write_card(
         source: the folder of weights that it was made from.
         candidate: the one that the folder runs.
         record: of its test; None without a recipe.
+        verdict: whether the student behind it beats its twin and the baseline; "" = nobody knows.
     """
     # The graph itself says what it takes, so the card cannot be wrong about it.
     inputs = open_session(folder / candidate.file, kind=candidate.kind).inputs
     title = re.sub(r"-exported$", "", name)
     info = card.describe_folder(
-        folder, title, record, inputs=inputs, source=str(source), notes=candidate.notes()
+        folder,
+        title,
+        record,
+        inputs=inputs,
+        source=str(source),
+        notes=candidate.notes(),
+        verdict=verdict,
     )
     (folder / card.CARD_FILE).write_text(card.model_card(info), encoding="utf-8")
 

@@ -126,6 +126,43 @@ def test_a_better_baseline_is_named_but_not_picked(study):
     assert "note: the baseline tfidf scores 0.9500, more than the model picked" in result["lines"]
 
 
+def test_a_student_below_its_twin_is_taken_only_when_any_will_do(study):
+    """The gate holds for what was exported of it, too."""
+    name = study(
+        [
+            record("distilled", "small", 0.80, 4.0, 12.0),
+            record("finetuned", "small", 0.81, 4.0, 12.0),
+            record(
+                "exported",
+                "small",
+                0.80,
+                1.0,
+                3.0,
+                run="small-distilled-s0-int8",
+                details={"of": "small-distilled-s0", "candidate": "int8"},
+            ),
+        ]
+    )
+    with pytest.raises(ConfigError, match=r"fails on twin \(1 points below .*--any takes it"):
+        picked(name, max_mb=5)
+    assert picked(name, max_mb=5, any_student=True)["winner"]["role"] == "exported"
+
+    # Without a limit on size the twin itself is the better choice.
+    result = picked(name)
+    assert (result["winner"]["role"], result["winner"]["model"]) == ("finetuned", "small")
+    assert whys(result)["small", "distilled"] == "1 points below its twin without a teacher"
+
+
+def test_the_card_and_the_lines_say_what_the_teacher_is_worth(study):
+    result = pick.run(pick.Config(study=study(), max_ms=5))
+    verdict = (
+        "small (distilled), accuracy 81.00, beats its twin without a teacher (79.80: +0.20) "
+        "and loses to the baseline tfidf (95.00: -14.00)."
+    )
+    assert verdict in result["lines"]
+    assert verdict in (Path(result["out"]) / "README.md").read_text()
+
+
 @pytest.mark.parametrize(
     ("a", "b", "why"),
     [

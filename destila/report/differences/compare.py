@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from destila.errors import DataError
 from destila.records import Record
@@ -44,9 +45,32 @@ def gains(rows: Sequence[ReportRow]) -> list[Difference]:
     Only seeds that both have are compared.
     """
     # A model's two roles differ in nothing but the teacher, so the difference is its gain.
-    finetuned = {row.model: row for row in rows if row.role == "finetuned"}
-    distilled = [row for row in rows if row.role == "distilled" and row.model in finetuned]
-    return [row_difference(row, finetuned[row.model], same_seeds=True) for row in distilled]
+    pairs = [(row, twin_of(row, rows)) for row in rows]
+    return [row_difference(row, twin, same_seeds=True) for row, twin in pairs if twin is not None]
+
+
+def twin_of(row: ReportRow, rows: Sequence[ReportRow]) -> ReportRow | None:
+    """Return the same student fine-tuned without a teacher; None for what was not distilled.
+
+    Args:
+        row: of a model.
+        rows: of its study.
+    """
+    if row.role != "distilled":
+        return None
+    finetuned = [other for other in rows if other.role == "finetuned"]
+    named = [other for other in finetuned if other.model == row.model]
+
+    # With `compare = false` it is another student's, of the same weights and layers.
+    start = _start(row)
+    alike = [other for other in finetuned if start and _start(other) == start]
+    return next(iter(named + alike), None)
+
+
+def _start(row: ReportRow) -> dict[str, Any]:
+    """Return what a student is before it is trained, as its record's table says."""
+    table = row.first.config.get("model", {})
+    return {key: value for key, value in table.items() if key not in ("name", "train")}
 
 
 def against(rows: Sequence[ReportRow], model: str) -> list[Difference]:
