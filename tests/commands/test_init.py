@@ -91,7 +91,17 @@ def test_a_student_has_a_third_of_its_teachers_layers(tmp_path):
     run(Config(data=_file(tmp_path, "a.csv", text), teacher=str(tmp_path / "profesor"), out=out))
     recipe = read_recipe(out)
     assert (recipe.students[0].layers, recipe.max_length) == (2, 64)
-    assert [term["use"] for term in recipe.distil.terms] == ["kl", "hidden"]
+    assert [term["use"] for term in recipe.distil.terms] == ["hard", "kl"]
+
+
+def test_a_tagger_and_its_twin_train_for_equal_steps_with_swapped_entities(tmp_path):
+    text = "Ana B-PER\nvive O\nen O\nLima B-LOC\n\n" * 70
+    out = str(tmp_path / "mi.toml")
+    run(Config(data=_file(tmp_path, "a.conll", text), teacher="ana/modelo", out=out))
+    recipe = read_recipe(out)
+    (student,) = recipe.students
+    assert (recipe.distil.augment.kind, recipe.distil.augment.copies) == ("swap", 3)
+    assert recipe.distil_options(student).steps == recipe.options(student.train).steps == 16
 
 
 def test_a_foreign_teacher_lends_its_tokenizer_alone(tmp_path):
@@ -105,7 +115,7 @@ def test_a_foreign_teacher_lends_its_tokenizer_alone(tmp_path):
     (student,) = read_recipe(out).students
     assert (student.model, student.tokenizer) == (None, str(tmp_path / "profesor"))
     assert student.shape["kind"] == "bert"
-    assert [term["use"] for term in read_recipe(out).distil.terms] == ["kl"]
+    assert [term["use"] for term in read_recipe(out).distil.terms] == ["hard", "kl"]
 
 
 def test_the_teachers_depth_is_found_under_destila_models(tmp_path, monkeypatch):

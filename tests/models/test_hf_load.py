@@ -281,17 +281,9 @@ def test_layers_can_be_picked_from_an_unshared_encoder(kind: str, saved):
     assert (loaded.model.config.layers, loaded.report.extra) == (2, ())
 
 
-def test_a_number_of_layers_is_spread_from_first_to_last(small_config):
+def test_a_number_of_layers_means_the_first_ones(small_config):
     config = small_config("bert", layers=12)
-    assert hf._picks(config, 6, "x") == [
-        0,
-        2,
-        4,
-        7,
-        9,
-        11,
-    ]  # the layers that DistilBETO took from BETO
-    assert hf._picks(config, 1, "x") == [0]
+    assert hf._picks(config, 3, "x") == [0, 1, 2]
     assert hf._picks(config, 12, "x") == list(range(12))
 
 

@@ -28,6 +28,7 @@ from destila.formats.squad import is_squad
 from destila.hub import spellings
 from destila.model_folder import read_folder
 from destila.models.architecture import ArchitectureKind
+from destila.study.intake.default_way import default_way
 from destila.study.intake.other_columns import other_labels, other_texts
 from destila.study.planning.distil_options import DistilOptions
 from destila.study.planning.recipe import (
@@ -152,14 +153,12 @@ def recipe_for(
         teachers = (TeacherSpec(model=teacher),)
         student = StudentSpec(name="student", model=teacher, layers=max(2, layers // 3))
 
-        # Learning hidden states too was the best way of all that were measured for such a student,
-        # and harmed one from scratch (docs/log/2026-11.md). A teacher that only transformers can
-        # run has no layers for our encoder, so its student starts from scratch, with the teacher's
-        # tokenizer.
-        if known.get("model_type", "bert") in get_args(ArchitectureKind):
-            distil = DistilOptions(terms=(*distil.terms, {"use": "hidden"}))
-        else:
+        # A teacher that only transformers can run has no layers for our encoder, so its student
+        # starts from scratch, with the teacher's tokenizer.
+        if known.get("model_type", "bert") not in get_args(ArchitectureKind):
             student = StudentSpec(name="student", shape=shape | {"layers": 2}, tokenizer=teacher)
+        distil, train = default_way(data.dataset)
+        student = student.model_copy(update={"train": train})
 
     # Where one label is nearly everything, accuracy says nothing and the others must count more.
     changes: dict[str, Any] = {}

@@ -1,0 +1,37 @@
+"""The way of distilling that a user gets who names none, chosen by what was measured to win.
+
+Half gold labels, half the teacher's answers; of tagged entities also sentences in which entities
+have changed places. On CoNLL-2002 a student of three layers passes its twin so
+(`recipes/experiments/ner-mix.toml`, docs/log/2026-11.md).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from destila.study.planning.recipe import AugmentOptions, DistilOptions
+from destila.tasks import metrics, task_of
+from destila.training.options import TrainOptions
+from destila.types import Dataset
+
+_SWAPS = 3
+"""Sentences made of each tagged one."""
+
+_PASSES = 8
+"""Steps of a tagger, as passes over its labelled sentences."""
+
+
+def default_way(dataset: Dataset) -> tuple[DistilOptions, dict[str, Any]]:
+    """Return how a student of a teacher is distilled, and how it and its twin train.
+
+    The twin without a teacher makes as many steps, so that the two differ only in what they learn
+    from.
+    """
+    half = ({"use": "hard", "weight": 0.5}, {"use": "kl", "weight": 0.5})
+    if not (task_of(dataset.task).needs_words and metrics.is_bio(dataset.labels)):
+        return DistilOptions(terms=half), {}
+
+    swaps = AugmentOptions(kind="swap", copies=_SWAPS, share=0.5)
+    batches = math.ceil(len(dataset.splits["train"]) / TrainOptions().batch_size)
+    return DistilOptions(terms=half, augment=swaps), {"steps": _PASSES * batches}
