@@ -30,7 +30,8 @@ from destila.study.planning.teachers import RankedTeacher, Teachers, judge_teach
 from destila.study.runs.logbook import Evaluator, Logbook
 from destila.study.runs.supervision import supervise
 from destila.study.runs.wholeness import TRAINED, describe_files, read_trained, run_damage
-from destila.training.loop import Evaluation, TrainData, fit
+from destila.training.loop import Evaluation, Step, TrainData, fit
+from destila.training.options import TrainOptions
 from destila.training.processes import processes
 
 log = logging.getLogger(__name__)
@@ -126,11 +127,7 @@ def train(
             book.write(step)
             if watch is not None and step.evaluation is not None:
                 watch(step.evaluation)
-
-            # With a number of steps, the last epoch is wherever they end.
-            of_all = "" if plan.options.steps else f"/{plan.options.epochs}"
-            epoch = f"epoch {step.epoch + 1}{of_all}"
-            progress(f"{plan.name}: {epoch}", step.step, step.steps)
+            progress(f"{plan.name}: {_epoch(step, plan.options)}", step.step, step.steps)
     processes().wait_for_everyone()
     assert best is not None, "a run ends with an evaluation"
 
@@ -149,6 +146,12 @@ def train(
         state.unlink(missing_ok=True)
     processes().wait_for_everyone()
     return trained
+
+
+def _epoch(step: Step, options: TrainOptions) -> str:
+    """Say in which epoch a step is; with a number of steps the last one is wherever they end."""
+    of_all = "" if options.steps else f"/{options.epochs}"
+    return f"epoch {step.epoch + 1}{of_all}"
 
 
 def finished(plan: TrainPlan) -> TrainedModel | None:
