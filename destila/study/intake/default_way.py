@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from destila.study.planning.recipe import AugmentOptions, DistilOptions
+from destila.study.planning.distil_options import AugmentOptions, DistilOptions
 from destila.tasks import metrics, task_of
 from destila.training.options import TrainOptions
 from destila.types import Dataset
