@@ -102,8 +102,7 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
             folder, builder, plan, source=source, progress=progress
         )
         record = study.record(folder, source, runs, loaded) if study else None
-        verdict = study.verdict(record) if study and record else ""
-        write_card(folder, out.name, source, runs, record, verdict)
+        write_card(folder, out.name, source, runs, record, study)
 
     # Recorded only when its folder exists.
     if study and record:

@@ -217,7 +217,7 @@ def write_card(
     source: Path,
     candidate: ExportCandidate,
     record: Record | None,
-    verdict: str = "",
+    study: ExportStudy | None,
 ) -> None:
     """Write the model card of an export.
 
@@ -227,7 +227,7 @@ def write_card(
         source: the folder of weights that it was made from.
         candidate: the one that the folder runs.
         record: of its test; None without a recipe.
-        verdict: whether the student behind it beats its twin and the baseline; "" = nobody knows.
+        study: knows whether the student behind it beats its twin and the baseline; None without.
     """
     # The graph itself says what it takes, so the card cannot be wrong about it.
     inputs = open_session(folder / candidate.file, kind=candidate.kind).inputs
@@ -239,7 +239,7 @@ def write_card(
         inputs=inputs,
         source=str(source),
         notes=candidate.notes(),
-        verdict=verdict,
+        verdict=study.verdict(record) if study and record else "",
     )
     (folder / card.CARD_FILE).write_text(card.model_card(info), encoding="utf-8")
 

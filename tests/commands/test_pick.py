@@ -126,7 +126,7 @@ def test_a_better_baseline_is_named_but_not_picked(study):
     assert "note: the baseline tfidf scores 0.9500, more than the model picked" in result["lines"]
 
 
-def test_a_student_below_its_twin_is_taken_only_when_any_will_do(study):
+def test_a_student_below_its_twin_is_taken_with_any_alone(study):
     """The gate holds for what was exported of it, too."""
     name = study(
         [

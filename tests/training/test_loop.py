@@ -256,6 +256,16 @@ def test_evaluations_are_spread_over_the_epochs_and_one_is_last(toy, per_epoch, 
     assert [s.step for s in steps if s.evaluation] == due
 
 
+def test_a_number_of_steps_is_kept_whatever_there_is_to_read(toy):
+    """Evaluations are spread over it, and an epoch may end or begin anywhere."""
+    made, chosen = toy.features("tag", 12), options(epochs=2, batch_size=4, steps=8)
+    evaluate = scripted((0.1, 1.0), (0.2, 1.0))
+    steps = list(toy.steps(toy.model("tag"), "tag", made, chosen, evaluate=evaluate))
+    assert [s.step for s in steps if s.evaluation] == [4, 8]
+    assert [s.epoch for s in steps] == [0, 0, 0, 1, 1, 1, 2, 2]
+    assert steps[-1].stopped == "done"
+
+
 # what ends a run
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 
 from destila.errors import ConfigError
+from destila.progress import silent
 from destila.study.planning.plans import list_teachers, plan_students
 from tests.fixtures.studies import distilled_key, plans_of, run_recipe, study_of
 from tests.study.planning.test_recipe import cell
@@ -65,6 +66,18 @@ def test_precision_and_place_of_states_are_part_of_the_key(tiny):
     path = tiny("demo_tags")
     changes = ("", 'distil.dtype="float32"', 'distil.states="live"')
     assert len({distilled_key(path, *filter(None, [change])) for change in changes}) == 3
+
+
+def test_labelled_texts_may_be_read_several_times(tiny):
+    """Only a distillation repeats them; once, the key is what it was without the option."""
+    path = tiny("demo_tags")
+    once, thrice = (plans_of(path, f"distil.repeat_labelled={n}") for n in (1, 3))
+    sizes = {plan.role: (plan.size(), len(plan.examples(silent))) for plan in thrice}
+    before = {plan.role: plan.size() for plan in once}
+    assert sizes["finetuned"][0] == before["finetuned"]
+    assert sizes["distilled"] == (before["distilled"] + 2 * before["finetuned"],) * 2
+    assert [plan.key for plan in once] == [plan.key for plan in plans_of(path)]
+    assert {plan.key for plan in thrice} - {plan.key for plan in once}
 
 
 def test_a_stage_without_answers_keeps_its_last_weights(tiny, monkeypatch):
