@@ -133,19 +133,27 @@ def train(
 
     # Done, and written down last.
     notes = {**encoded.notes, "features": len(encoded.features)}
-    trained = TrainedModel(
-        key=plan.key,
-        folder=best_folder,
-        dev=dict(best.scores),
-        dev_loss=best.loss,
-        seconds=book.seconds + (before.seconds if before else 0.0),
-        notes=notes | _note_constant(plan, best, answers=loss.answers),
-    )
+    notes |= _note_constant(plan, best, answers=loss.answers)
+    trained = _trained(plan, best, book.seconds + (before.seconds if before else 0.0), notes)
     if writes:
         _write_result(plan, trained)
         state.unlink(missing_ok=True)
     processes().wait_for_everyone()
     return trained
+
+
+def _trained(
+    plan: TrainPlan, best: Evaluation, seconds: float, notes: dict[str, int]
+) -> TrainedModel:
+    """Return the result of a training whose best weights are kept."""
+    return TrainedModel(
+        key=plan.key,
+        folder=plan.folder / "best",
+        dev=dict(best.scores),
+        dev_loss=best.loss,
+        seconds=seconds,
+        notes=notes,
+    )
 
 
 def _epoch(step: Step, options: TrainOptions) -> str:
