@@ -258,6 +258,7 @@ class Task(Protocol):
     equal_tokens: the setting because of which a student must read the teacher's tokens, "" when it
         need not.
     baselines: plug-ins of what one could have instead.
+    in_browser: destila.js decodes it.
     """
 
     name: str
@@ -273,6 +274,7 @@ class Task(Protocol):
     truncates: bool = False
     equal_tokens: str = ""
     baselines: tuple[str, ...] = ()
+    in_browser: bool = False
 
     def with_settings(self, settings: Mapping[str, Any]) -> Task:  # noqa: ARG002
         """Return the task as a recipe or a model folder sets it up.

@@ -60,6 +60,7 @@ class ClassifyTask(Task):
     has_pairs = True
     truncates = True
     baselines: tuple[str, ...] = ("tfidf", "majority")
+    in_browser = True
     summary = "gives a Spanish text (or a pair of texts) one of {labels} labels"
     sample_row: Mapping[str, str] = {"text": "Vivo en Sevilla desde 1992."}
 

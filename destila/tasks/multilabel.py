@@ -42,6 +42,7 @@ class MultilabelTask(ClassifyTask):
     axis = 0
     unit_rule = "example, each label for itself"
     baselines = ()
+    in_browser = False
     summary = "gives a Spanish text (or a pair of texts) those of {labels} labels that apply"
 
     def __init__(self, metric: str = "", threshold: float = 0.5) -> None:

@@ -56,6 +56,7 @@ class TagTask(Task):
     unit_rule = "first sub-token"
     needs_words = True
     baselines = ("crf",)
+    in_browser = True
     summary = "gives every word of a Spanish text one of {labels} labels"
     sample_row: Mapping[str, str] = {"text": "Vivo en Sevilla desde 1992."}
 

@@ -198,7 +198,10 @@ def test_other_options_do_not_use_what_a_killed_run_left(recipe, tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("año\n".encode("latin-1"), r"b.jsonl is not utf-8: byte 1 is 0xf1. Repair the byte, or convert"),
+        (
+            "año\n".encode("latin-1"),
+            r"b.jsonl is not utf-8: byte 1 is 0xf1. Repair the byte, or convert",
+        ),
         (
             b"\x89PNG\r\n\x1a\n\x00\x00",
             r"b.jsonl is not utf-8: byte 0 is 0x89. It holds zero bytes, so it is no text",

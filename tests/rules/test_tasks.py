@@ -84,7 +84,7 @@ from destila.tasks.tag import TagTask
 class Sentences(TagTask):
     name = "sentences"
     unit_rule = "first sub-token, whole sentences"
-    baseline = None
+    baselines = ()
 
     def main_score(self, labels):
         return "accuracy"

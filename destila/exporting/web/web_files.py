@@ -64,9 +64,9 @@ def describe_web(predictor: RuntimePredictor) -> dict[str, Any]:
         "entities": is_bio(predictor.labels),
         **predictor.tokenizer.reading(),
     }
-    if task.name not in ("classify", "tag", "span"):
+    if not task.in_browser:
         raise ConfigError(f"the browser does not know the task '{task.name}'")
-    if task.name == "span":
+    if task.asks_questions:
         about["span"] = _span(predictor)
     return about
 

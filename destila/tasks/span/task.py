@@ -79,6 +79,7 @@ class SpanTask(Task):
     axis = 1
     has_pairs = True
     asks_questions = True
+    in_browser = True
     summary = "finds the answer to a question in a Spanish text"
     sample_row: Mapping[str, str] = {
         "text": "¿Dónde vive Ana?",
