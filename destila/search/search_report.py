@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from optuna.trial import TrialState
 
 from destila.files import write_text
 from destila.report.differences.intervals import paired_difference
-from destila.report.page import render, section_values
+from destila.report.page import NO_PAGE, can_draw, render, section_values
 from destila.report.section import Section
 from destila.report.table import section_markdown
 from destila.report.words import NONE, points, signed
@@ -62,8 +61,8 @@ def write_search_report(
     bullets = "\n".join(f"- {line}" for line in lines)
     parts = [f"# {name}: search", opening, bullets, *(section_markdown(each) for each in shown)]
     write_text(path, "\n\n".join(parts) + "\n")
-    if find_spec("jinja2") is None:
-        log.info("no page without jinja2: pip install 'destila[report]'")
+    if not can_draw():
+        log.info(NO_PAGE)
         return SearchReport(path=path, lines=tuple(lines))
 
     values = {

@@ -177,7 +177,6 @@ def test_names_are_escaped(folder):
 
 def test_without_jinja2_there_is_the_markdown(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "jinja2", None)
-    monkeypatch.setattr(pretraining_report, "find_spec", lambda name: None)
     assert [path.name for path in pretraining_report.write_pretrain_report(folder)] == ["report.md"]
 
 
