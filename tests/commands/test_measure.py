@@ -92,7 +92,7 @@ def test_a_preset_cannot_read_texts(tmp_path):
 
 def test_a_file_without_texts_names_its_first_fault(folder, tmp_path):
     (tmp_path / "texts.jsonl").write_text('\n{"texto": "Hola."}\n', encoding="utf-8")
-    with pytest.raises(DataError, match="no text that can be read .*line 2.*no string"):
+    with pytest.raises(DataError, match=r"no text that can be read .*line 2.*no string"):
         measure.run(
             measure.Config(models=(str(folder),), texts=str(tmp_path / "texts.jsonl"), **QUICK)
         )
