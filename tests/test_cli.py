@@ -78,11 +78,14 @@ def test_an_option_is_a_text_whatever_it_looks_like(say, model):
     assert [json.loads(line)["text"] for line in out.splitlines()] == ['{"text": "uno"}', "dos"]
 
 
-def test_standard_input_in_another_encoding_is_refused(say, model):
-    """The error names the byte that is not UTF-8."""
-    code, _, err = say("predict", model, stdin="el ni\xf1o\n".encode("latin-1"))
-    assert code == 1
-    assert "standard input is not utf-8: byte 5 is 0xf1" in err
+def test_standard_input_in_another_encoding_is_answered(say, model):
+    """A byte that is not UTF-8 costs its own character, with a warning, and no text."""
+    code, out, _ = say("predict", model, stdin="el ni\xf1o\nuno\n".encode("latin-1"))
+    first, second = (json.loads(line) for line in out.splitlines())
+    assert code == 0
+    assert first["text"].startswith("el ni")
+    assert first["warning"]
+    assert second["text"] == "uno"
 
 
 @pytest.mark.parametrize(

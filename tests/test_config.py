@@ -67,9 +67,9 @@ def test_what_is_written_reads_back_equal(config, help, tmp_path):
     assert load_config(Net, tmp_path / "c.toml") == config
 
 
-@example("", float("inf"), [1])
+@example("", 1e300, [1])
 @example('\x7f\r\n\t"\\', 1e22, [])
-@given(st.text(), st.floats(min_value=1e-300), st.lists(st.integers(-9, 9)))
+@given(st.text(), st.floats(min_value=1e-300, allow_infinity=False), st.lists(st.integers(-9, 9)))
 def test_any_string_number_or_list_survives_the_round_trip(tmp_path_factory, title, lr, sizes):
     config = Net(title=title, lr=lr, sizes=tuple(sizes))
     path = tmp_path_factory.mktemp("toml") / "c.toml"

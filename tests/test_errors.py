@@ -152,7 +152,7 @@ def test_an_empty_file(refused, recipe, model):
     assert "'name' is required" in refused("run", "vacío.toml")[1]
 
 
-def test_a_wrong_encoding_names_the_byte(refused, recipe, model):
+def test_a_wrong_encoding_names_the_byte(refused, recipe):
     Path("latin.csv").write_bytes("text,label\nñaño,no\n".encode() + b"a\xf1o,no\n")
     for command in (
         ("init", "latin.csv"),
@@ -161,7 +161,6 @@ def test_a_wrong_encoding_names_the_byte(refused, recipe, model):
         kind, said = refused(*command)
         assert kind == "DataError"
         assert "latin.csv is not utf-8: byte 22 is 0xf1" in said
-    assert "byte 22" in refused("predict", model(), "latin.csv")[1]
 
 
 def test_a_row_with_too_few_columns_names_its_line(refused, recipe):
@@ -237,18 +236,6 @@ def test_a_tokenizer_that_lacks_a_special_token(refused, recipe, tokenizer, mode
         assert kind == "TokenizerError"
         assert "[SEP]" in said
     assert "[SEP]" in refused("predict", broken)[1]
-
-
-def test_one_word_longer_than_the_model(refused, recipe, model):
-    word = "anti" * 24
-    sentences = [f"Ana B-PER\nvive O\naquí{i} O\n\n" for i in range(40)]
-    Path("largo.txt").write_text("".join(sentences) + f"el O\n{word} O\n\n")
-    kind, said = refused("finetune", recipe('[data]\nuse = "conll"\ntrain = "largo.txt"'))
-    assert kind == "TokenizerError"
-    assert "the word 'antianti" in said
-    Path("largo.jsonl").write_text(json.dumps({"id": "n7", "words": ["una", word * 2]}))
-    tagger = model("tag", ("O", "B-PER"))
-    assert "'n7'" in refused("predict", tagger, "largo.jsonl")[1]
 
 
 def test_a_window_longer_than_the_model(refused, recipe, model, bpe):
@@ -415,12 +402,12 @@ def test_windows_of_questions_that_cannot_be(refused, recipe, model):
 
 def test_a_question_without_a_context(refused, model):
     Path("texts.jsonl").write_text('{"question": "¿Quién?"}\n')
-    kind, said = refused("predict", model("span", ("start", "end"), "asks"), "texts.jsonl")
+    kind, said = refused(
+        "predict", model("span", ("start", "end"), "asks"), "texts.jsonl", "--strict"
+    )
     assert (kind, "no string under 'context'" in said) == ("DataError", True)
-    Path("texts.jsonl").write_text('{"question": "¿Quién?", "context": "  "}\n')
-    assert "has no context to find its answer in" in refused("predict", "asks", "texts.jsonl")[1]
     Path("texts.jsonl").write_text('{"pregunta": "¿Quién?", "context": "Ana."}\n')
-    assert "no string under 'question'" in refused("predict", "asks", "texts.jsonl")[1]
+    assert "no string under 'question'" in refused("predict", "asks", "texts.jsonl", "--strict")[1]
 
 
 # as processes see it

@@ -36,17 +36,21 @@ class Failures:
         return next(iter(self._errors.values()))
 
     @contextmanager
-    def noted(self, name: str) -> Iterator[Attempt]:
+    def noted(self, name: str, only: type[DestilaError] = DestilaError) -> Iterator[Attempt]:
         """Note an error of the block under a name, and go on behind it.
 
         A package that is not installed is missing for all of the study: that error ends it.
+
+        Args:
+            name: of what the block makes.
+            only: errors that are noted; any other, a mistake in a recipe perhaps, ends the study.
         """
         attempt = Attempt()
         try:
             yield attempt
         except MissingExtraError:
             raise
-        except DestilaError as error:
+        except only as error:
             log.error("%s failed, the study goes on: %s", name, error)
             self._errors[name] = error
             attempt.failed = True

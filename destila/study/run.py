@@ -37,6 +37,7 @@ from destila.study.planning.recipe import Recipe
 from destila.study.planning.teachers import Teachers
 from destila.study.recording import record_baselines, record_teacher, student_record
 from destila.study.runs.training import lost_model, train, train_teachers
+from destila.study.testing import TestedModel
 from destila.study.timing import time_study
 from destila.training.processes import processes
 
@@ -78,61 +79,80 @@ def run_study(
     study = load_study(recipe)
     check_study(study)
 
+    # Two processes on one study would train the same.
     with holding(study):
-        return _run(study, progress, methods, tested=tested, time_again=time_again)
+        # Nothing is trained to plan: teachers are known by their keys until they are ready.
+        teachers = list_teachers(study, methods)
+        plans = plan_students(study, teachers, methods)  # one per seed, student and method
+        save_recipe(study)
+        forget_lost(teachers, plans)
+        log_estimate(study, teachers, plans)
+
+        # Of several processes that train together, one tests and writes.
+        records_models = processes().is_main_process and tested
+
+        # What students are compared with.
+        failures = Failures()
+        fitted = record_rivals(study, teachers, plans, failures, progress, methods, tested=tested)
+
+        # Where dev decided who teaches, students are known by their keys only now.
+        if teachers.ready:
+            forget_lost(teachers, plans)
+
+        # One student after the other; what one of them cannot do is no reason to lose the others.
+        lost = 0
+        for plan in plans:
+            with failures.noted(plan.name) as attempt:
+                check_taught(plan, teachers)
+
+                # A student that is recorded already is neither trained nor tested again.
+                if plan.key not in study.recorded:
+                    trained = train(plan, progress)
+                    if records_models:
+                        study.record(student_record(plan, trained, teachers, progress))
+                elif records_models:
+                    study.reuse_record(plan.key)
+            lost += attempt.failed
+
+        # Times compare models only when they were taken together, under one load of the machine.
+        if records_models:
+            time_study(study, teachers, plans, fitted, progress, again=time_again)
+
+        # The report shows what there is, also where nothing is left to go on with.
+        with failures.noted("report") as report:
+            result = report_study(study, tested=tested)
+        if report.failed or (plans and lost == len(plans)):
+            raise failures.first
+        return {**result, "failed": failures.lines} if failures.lines else result
 
 
-def _run(
+def record_rivals(
     study: Study,
+    teachers: Teachers,
+    plans: Sequence[TrainPlan],
+    failures: Failures,
     progress: Progress,
     methods: Sequence[Method],
     *,
     tested: bool,
-    time_again: bool,
-) -> StudyResult:
-    """Do what `run_study` does with a study that no other process works on."""
-    recipe = study.recipe
+) -> dict[str, TestedModel]:
+    """Record what students are compared with: classical models, and the best teacher on dev.
 
-    # Nothing is trained to plan: teachers are known by their keys until they are ready.
-    teachers = list_teachers(study, methods)
-    plans = plan_students(study, teachers, methods)  # one per seed, student and method
-    save_recipe(study)
-    forget_lost(teachers, plans)
-    log_estimate(study, teachers, plans)
-
-    # Of several processes that train together, one tests and writes.
+    Returns:
+        The classical models that were fitted now, by their keys.
+    """
+    fitted: dict[str, TestedModel] = {}
     records_models = processes().is_main_process and tested
-
-    # What students are compared with: a classical model, and the best teacher on dev.
-    failures, fitted = Failures(), {}
-    if records_models and recipe.baseline and "baseline" in methods:
+    if records_models and study.recipe.baseline and "baseline" in methods:
         with failures.noted("baseline"):
             fitted = record_baselines(study, progress)
-    with failures.noted("teachers"):
+
+    # A mistake in the recipe ends the study here; a training that fails costs its students alone.
+    with failures.noted("teachers", only=TrainingError):
         train_teachers(study, teachers, plans, progress)
-        if records_models and recipe.teachers and "distil" in methods:
+        if records_models and study.recipe.teachers and "distil" in methods:
             record_teacher(study, teachers, progress)
-
-    # Where dev decided who teaches, students are known by their keys only now.
-    if teachers.ready:
-        forget_lost(teachers, plans)
-
-    # One student after the other; what one of them cannot do is no reason to lose the others.
-    lost = 0
-    for plan in plans:
-        with failures.noted(plan.name) as attempt:
-            _make_student(plan, teachers, progress, records_models=records_models)
-        lost += attempt.failed
-
-    # Times compare models only when they were taken together, under one load of the machine.
-    if records_models:
-        time_study(study, teachers, plans, fitted, progress, again=time_again)
-
-    # The report shows what there is, also where nothing is left to go on with.
-    result = report_study(study, tested=tested)
-    if plans and lost == len(plans):
-        raise failures.first
-    return {**result, "failed": failures.lines} if failures.lines else result
+    return fitted
 
 
 def forget_lost(teachers: Teachers, plans: Sequence[TrainPlan]) -> None:
@@ -144,30 +164,14 @@ def forget_lost(teachers: Teachers, plans: Sequence[TrainPlan]) -> None:
             del plan.study.recorded[plan.key]
 
 
-def _make_student(
-    plan: TrainPlan, teachers: Teachers, progress: Progress, *, records_models: bool
-) -> None:
-    """Train, test and record a student, unless that was done.
-
-    Raises:
-        TrainingError: its teacher could not be made.
-    """
-    # Where dev decides who teaches, even the student's key is known only with its teachers.
-    study, teaching = plan.study, plan.teaching
-    if teaching is not None and teachers.is_open(teaching.options) and not teachers.ready:
-        raise TrainingError("its teacher could not be made")
-
-    # A student that is recorded already is neither trained nor tested again.
-    if plan.key in study.recorded:
-        if records_models:
-            study.reuse_record(plan.key)
+def check_taught(plan: TrainPlan, teachers: Teachers) -> None:
+    """Raise TrainingError for a student whose teacher could not be made."""
+    if plan.teaching is None or teachers.ready:
         return
-    if teaching is not None and not teachers.ready:
-        raise TrainingError("its teacher could not be made")
 
-    trained = train(plan, progress)
-    if records_models:
-        study.record(student_record(plan, trained, teachers, progress))
+    # Where dev decides who teaches, even the student's key is known only with its teachers.
+    if teachers.is_open(plan.teaching.options) or plan.key not in plan.study.recorded:
+        raise TrainingError("its teacher could not be made")
 
 
 @contextmanager

@@ -16,10 +16,14 @@ GRID = """
 [search]
 space = { "train.lr" = [2e-3, 4e-3], "train.epochs" = [1, 2] }
 """
+PAIR = """
+[search]
+space = { "train.lr" = [2e-3, 4e-3] }
+"""
 TPE = """
 [search]
 sampler = "tpe"
-trials = 4
+trials = 2
 space = { "train.lr" = { low = 1e-4, high = 1e-2, log = true }, "distil.terms" = [[{use = "kl"}], [{use = "mse"}]] }
 """
 
@@ -107,7 +111,7 @@ def test_a_store_that_cannot_be_opened_is_named(tiny):
 @pytest.mark.slow
 def test_workers_share_the_trials(tiny):
     """Two processes of this machine; the table is that of one."""
-    path = tiny("demo_intents", GRID)
+    path = tiny("demo_intents", PAIR)
     alone = run_search(str(path))
     shutil.rmtree(path.parent / "runs")
     together = run_search(str(path), workers=2)

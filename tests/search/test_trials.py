@@ -60,8 +60,8 @@ def lines(tmp_path: Path, word: str) -> Counter[str]:
 
 @pytest.mark.parametrize(
     ("cells", "seconds"),
-    [(20, 0.02), pytest.param(200, 0.05, marks=pytest.mark.slow)],
-    ids=["twenty", "two hundred"],
+    [(20, 0.02), pytest.param(60, 0.05, marks=pytest.mark.slow)],
+    ids=["twenty", "sixty"],
 )
 def test_two_processes_and_a_kill_lose_and_repeat_nothing(tmp_path, cells, seconds):
     """One of two is killed in the middle; only the trial that it was at begins twice."""

@@ -58,7 +58,7 @@ def test_few_frames_from_the_command_to_the_term(tiny, stacks, monkeypatch):
     assert names[:5] == [
         "commands/run:run",
         "study/run:run_study",
-        "study/training:train",
+        "study/runs/training:train",
         "training/loop:fit",
         "training/step:train_step",
     ]

@@ -32,14 +32,15 @@ def test_a_task_is_found_by_the_path_of_its_file(tmp_path):
 
 def test_an_unknown_task_names_the_known_ones():
     with pytest.raises(
-        ConfigError, match=r"no tasks plug-in is called 'parse'\. Known: classify, span, tag"
+        ConfigError,
+        match=r"no tasks plug-in is called 'parse'\. Known: classify, multilabel, span, tag",
     ):
         task_of("parse")
 
 
 def test_settings_reach_the_task_that_they_concern():
     settings = {"labelling": "all", "max_length": 64, "span": {"nbest": 3}}
-    assert task_of("classify", settings) is task_of("classify")
+    assert task_of("classify", settings).settings() == {}
     assert task_of("tag", settings).every_piece
     options = task_of("span", settings).options
     assert (options.nbest, options.window, options.stride) == (3, 32, 24)

@@ -46,10 +46,20 @@ export class Model {
   async predict(asked) {
     if (Array.isArray(asked)) {
       const answers = [];
-      for (const [i, each] of asked.entries()) answers.push(await this.one(each, i));
+      for (const [i, each] of asked.entries()) answers.push(await this.oneOfMany(each, i));
       return answers;
     }
     return this.one(asked, 0);
+  }
+
+  // A text that cannot be read costs itself alone: its answer says why.
+  async oneOfMany(asked, number) {
+    try {
+      return await this.one(asked, number);
+    } catch (error) {
+      if (!(error instanceof RangeError || error instanceof TypeError)) throw error;
+      return { id: String(asked?.id ?? number), error: error.message };
+    }
   }
 
   async one(asked, number) {
