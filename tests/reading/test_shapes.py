@@ -40,8 +40,11 @@ def test_a_key_of_another_kind_is_named(kind, content, key):
 
 
 def test_unknown_keys_may_hold_anything():
+    """They are passed over; a known key beside them is still named."""
     _check({"auto_map": [1], "id2label": None}, shapes.MODEL_CONFIG_FILE)
     _check({"pad_token": {"content": "x", "lstrip": 1}}, shapes.TOKENIZER_CONFIG_FILE)
+    with pytest.raises(ModelError, match="f: key 'vocab_size'"):
+        _check({"auto_map": [1], "vocab_size": "x"}, shapes.MODEL_CONFIG_FILE)
 
 
 def _check(content, shape):
