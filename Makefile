@@ -38,8 +38,8 @@ $(VENV)/.installed-demo: pyproject.toml constraints.txt | $(VENV)/pyvenv.cfg
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/pyvenv.cfg
-	@echo "set-up: installing destila[train,baseline,corpus,ray,pretrain,search,serve,excel,dev], pinned by constraints.txt"
-	@$(PIP) -e '.[train,baseline,corpus,ray,pretrain,search,serve,excel,dev]'
+	@echo "set-up: installing destila[train,baseline,corpus,ray,pretrain,search,serve,excel,spacy,presidio,dev], pinned by constraints.txt"
+	@$(PIP) -e '.[train,baseline,corpus,ray,pretrain,search,serve,excel,spacy,presidio,dev]'
 	@touch $(VENV)/.installed-demo $@
 
 # --- work ---

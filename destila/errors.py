@@ -33,6 +33,8 @@ EXTRAS = {
     "prometheus_client": "serve",
     "starlette": "serve",
     "uvicorn": "serve",
+    "spacy": "spacy",
+    "presidio_analyzer": "presidio",
     "nncf": "openvino",
     "openvino": "openvino",
     "pyarrow": "corpus",

@@ -1,4 +1,6 @@
-"""A name becomes a folder: a path, a folder under `DESTILA_MODELS`, or a Hugging Face hub id.
+"""A name becomes a folder: a path, one under `DESTILA_MODELS`, an installed model, or a hub id.
+
+An installed model is a package that `destila package` made; see `exporting/wheel.py`.
 
 Published Spanish models changed their spelling over time (organisation `CenIA` became `dccuchile`,
 `distillbert` lost an l, the distilled base-n models are listed as `finetuned`), so every known
@@ -12,8 +14,12 @@ import os
 import re
 from itertools import product
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from destila.errors import ModelError, require
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 _TOKENIZER_FILES = [
     "config.json",
@@ -29,12 +35,17 @@ _WEIGHTS = ["model*.safetensors", "model.safetensors.index.json"]
 _OLD_WEIGHTS = ["pytorch_model*.bin", "pytorch_model.bin.index.json"]
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _ORGANISATIONS = ("dccuchile", "CenIA")
+_PACKAGE_NAME = re.compile(r"[A-Za-z][\w.-]*")
+
+MODEL_GROUP = "destila_models"
+"""Group of entry points under which installed models are known: name = folder."""
 
 
 def resolve(name: str | Path, *, what: str = "model") -> Path:
     """Return the local folder of a model.
 
-    It is an existing folder, `$DESTILA_MODELS/name`, or a snapshot of a hub repository.
+    It is an existing folder, `$DESTILA_MODELS/name`, that of an installed package, or a snapshot of
+    a hub repository.
 
     Args:
         name: a path, or a hub name.
@@ -61,6 +72,10 @@ def resolve(name: str | Path, *, what: str = "model") -> Path:
             if (Path(models) / spelling).is_dir():
                 return Path(models) / spelling
 
+    # A package of a model, installed under that name.
+    if _PACKAGE_NAME.fullmatch(str(name)) and (installed := installed_folder(str(name))):
+        return installed
+
     # The hub comes last: it may need the network.
     places = f"no folder '{name}'" + (f", none under DESTILA_MODELS={models}" if models else "")
     if not _HUB_ID.fullmatch(str(name)):
@@ -69,6 +84,54 @@ def resolve(name: str | Path, *, what: str = "model") -> Path:
             f"give an existing {what} folder"
         )
     return _snapshot(str(name), what, places)
+
+
+def installed_folder(name: str) -> Path | None:
+    """Return the folder of an installed model; None where no package has one of that name.
+
+    Nothing of the package is imported: its list of files says where the folder is.
+
+    Args:
+        name: of the model; `-` and `.` count as `_`, as in names of packages.
+
+    Raises:
+        ModelError: its files are not there, or two packages have a model of that name.
+    """
+    # a fiftieth of a second, of which most names of models know nothing
+    from importlib.metadata import entry_points
+
+    wanted = _plain_name(name)
+    known = [
+        point for point in entry_points(group=MODEL_GROUP) if _plain_name(point.name) == wanted
+    ]
+    if not known:
+        return None
+
+    # Equal folders are one package that is reachable by two entries of the path.
+    folders = {_declared_folder(point) for point in known}
+    if len(folders) > 1:
+        places = " and ".join(sorted(map(str, folders)))
+        raise ModelError(f"two installed packages have a model '{name}' ({places}): remove one")
+    return folders.pop()
+
+
+def _declared_folder(point: EntryPoint) -> Path:
+    """Return the folder that an installed package declares; raise ModelError without its files."""
+    package = point.dist
+    files = {str(file) for file in (package.files if package else None) or ()}
+    if package and point.value.isidentifier() and f"{point.value}/config.json" in files:
+        folder = Path(str(package.locate_file(point.value)))
+        if (folder / "config.json").is_file():
+            return folder
+    owner = package.name if package else point.name
+    raise ModelError(
+        f"the installed model '{point.name}' is damaged: pip install --force-reinstall {owner}"
+    )
+
+
+def _plain_name(name: str) -> str:
+    """Return a name with one spelling of what parts its words."""
+    return re.sub(r"[-_.]+", "_", name).lower()
 
 
 def spellings(name: str) -> list[str]:

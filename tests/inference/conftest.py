@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import onnx
 import pytest
 
 from destila.model_folder import SPAN_LABELS
+from destila.tokenizer.tokenizer import Tokenizer
 
 KINDS = ("int8-dynamic", "fp32")
 LABELS = {
@@ -20,44 +22,45 @@ LABELS = {
 }
 
 
+def export_untrained(
+    place: Path, tokenizer: Tokenizer, task: str, *, default: str = "int8-dynamic", **shape
+) -> Path:
+    """Make `torch/` (weights) and `exported/` (graphs, int8 the default) of a random model; return the second."""
+    from destila.exporting import int8
+    from destila.exporting import onnx as fp32
+    from destila.models import hf, store
+
+    config = {
+        "kind": "albert",
+        "layers": 2,
+        "hidden": 32,
+        "heads": 2,
+        "positions": 64,
+        "init_range": 0.3,
+    } | shape
+    family = "classify" if task == "pair" else task
+    model = hf.load(
+        config, tokenizer=tokenizer, task=family, labels=LABELS[task], seed=1
+    ).model.eval()
+    folder = place / "exported"
+    for each in (place / "torch", folder):
+        store.save_model(model, tokenizer, each, extra={"max_length": 32})
+    (folder / "model.safetensors").unlink()
+    proto = fp32.build_onnx(model, mask=False)
+    graphs = {"int8-dynamic": int8.quantise(proto, kind="dynamic"), "fp32": proto}
+    candidates = []
+    for kind, graph in graphs.items():
+        file = "model.onnx" if kind == default else f"model.{kind}.onnx"
+        onnx.save(graph, str(folder / file))
+        candidates.append({"name": kind, "file": file, "backend": "onnxruntime", "kind": kind})
+    (folder / "export.json").write_text(json.dumps({"default": default, "candidates": candidates}))
+    return folder
+
+
 @pytest.fixture
 def exported(tmp_path, bpe) -> Callable[..., Path]:
-    """Makes `torch/` (weights) and `exported/` (graphs, int8 the default) of a random model; returns the second."""
-
-    def make(task: str, *, default: str = "int8-dynamic", **shape) -> Path:
-        from destila.exporting import int8
-        from destila.exporting import onnx as fp32
-        from destila.models import hf, store
-
-        config = {
-            "kind": "albert",
-            "layers": 2,
-            "hidden": 32,
-            "heads": 2,
-            "positions": 64,
-            "init_range": 0.3,
-        } | shape
-        family = "classify" if task == "pair" else task
-        model = hf.load(
-            config, tokenizer=bpe, task=family, labels=LABELS[task], seed=1
-        ).model.eval()
-        folder = tmp_path / "exported"
-        for place in (tmp_path / "torch", folder):
-            store.save_model(model, bpe, place, extra={"max_length": 32})
-        (folder / "model.safetensors").unlink()
-        proto = fp32.build_onnx(model, mask=False)
-        graphs = {"int8-dynamic": int8.quantise(proto, kind="dynamic"), "fp32": proto}
-        candidates = []
-        for kind, graph in graphs.items():
-            file = "model.onnx" if kind == default else f"model.{kind}.onnx"
-            onnx.save(graph, str(folder / file))
-            candidates.append({"name": kind, "file": file, "backend": "onnxruntime", "kind": kind})
-        (folder / "export.json").write_text(
-            json.dumps({"default": default, "candidates": candidates})
-        )
-        return folder
-
-    return make
+    """Exports a random model into the test's folder: `exported("tag")`."""
+    return partial(export_untrained, tmp_path, bpe)
 
 
 @pytest.fixture

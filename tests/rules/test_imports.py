@@ -42,6 +42,7 @@ ROWS = (
     ("study.intake", "search"),
     ("commands",),
     ("cli", "objects"),
+    ("adapters",),
     ("__main__", "destila"),
 )
 ROW = {room: row for row, rooms in enumerate(ROWS) for room in rooms}
@@ -66,6 +67,7 @@ DISTRIBUTION = {
     "sklearn": "scikit-learn",
     "sklearn_crfsuite": "sklearn-crfsuite",
     "prometheus_client": "prometheus-client",
+    "presidio_analyzer": "presidio-analyzer",
 }
 
 

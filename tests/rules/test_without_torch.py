@@ -104,6 +104,7 @@ def test_every_command_works_or_names_its_extra(exported, tmp_path):  # noqa: F8
             [folder, "--repeats", "1"],
             [folder, folder, "--texts", texts, "--length", "8"],
         ],
+        "package": [[folder, "--name", "es_reviews", "--out", str(tmp_path / "dist")]],
         "report": [[study, "--out", str(tmp_path / "r.md")]],
         "pick": [[study, "--no-copy"]],
     }
