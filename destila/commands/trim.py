@@ -1,12 +1,13 @@
-"""Make a vocabulary for one task: pieces that its texts never use are dropped.
+"""Make a vocabulary for one task or language: pieces that its texts never use are dropped.
 
-Most of the smallest encoders is their table of pieces (4 of the 5.3 million values of ALBETO tiny).
-What it costs is measured: the share of tokens that become others, on text that had no part in the
-choice.
+Most of the smallest encoders is their table of pieces (4 of the 5.3 million values of ALBETO tiny),
+and most of a multilingual one's table is of other languages. What it costs is measured on text that
+had no part in the choice: the share of tokens that become others, and of characters without a name.
 """
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,15 @@ from destila.errors import ConfigError, DataError
 from destila.inference.user_texts import strings_of
 from destila.measuring.size import weights_bytes
 from destila.model_folder import read_folder
-from destila.models import hf, store
-from destila.models.prune import keep_rows
+from destila.models import store
+from destila.models.prune import keep_rows, load_whole
 from destila.tasks import task_of_folder
 from destila.terminal import cell
 from destila.tokenizer.trim_vocabulary import (
-    changed_share,
+    KeptCharacters,
     count_pieces,
-    held_out_share,
+    held_out_cost,
+    trim_cost,
     trim_vocabulary,
 )
 
@@ -35,16 +37,16 @@ PANEL = "A finished model"
 class Config(Options):
     """What to trim, and by which texts."""
 
-    model: str = opt(..., "model folder with a task head")
+    model: str = opt(..., "model folder or hub name, with or without a task head")
     texts: tuple[str, ...] = opt(
-        ...,
-        "file of the task's texts, as `predict` reads them, repeatable",
-        min_length=1,
-        flag="--texts",
+        ..., "file of texts, as `predict` reads them, repeatable", min_length=1, flag="--texts"
     )
     out: str = opt(..., "folder to write", flag="--out")
     size: int | None = opt(
         None, "pieces to keep, the most frequent ones; none = all that the texts use", ge=1
+    )
+    characters: KeptCharacters = opt(
+        "all", "single characters that stay though unused: all, or latin for no other alphabet's"
     )
     other: tuple[str, ...] = opt(
         (), "file of other text to measure the effect on, repeatable; none = a tenth of the texts"
@@ -56,63 +58,63 @@ def run(arguments: Config) -> dict[str, Any]:
 
     Returns:
         `out`, `model`; `pieces`, `parameters` and `size_bytes` as [before, after]; the `tokens`
-        read, and the share of changed tokens: `changed_share` on the task's texts,
-        `changed_share_elsewhere` on others.
+        read; `changed_share` of tokens, `unknown_share` of characters, and both `elsewhere_`.
 
     Raises:
         ConfigError: `out` is the model's own folder.
         DataError: there is no text to choose pieces by.
     """
-    # A model cannot be read and written at once.
-    source = hub.resolve(arguments.model)
-    if Path(arguments.out).resolve() == source.resolve():
+    folder = hub.resolve(arguments.model)
+    if Path(arguments.out).resolve() == folder.resolve():
         raise ConfigError(f"--out {arguments.out} is the model itself: give another folder")
 
-    loaded = hf.load(source, head_required=True)
-    old, words = loaded.tokenizer, task_of_folder(read_folder(source)).needs_words
-
-    # The pieces that stay are chosen by how often the task's texts use them.
+    # The pieces that stay are chosen by how often the texts use them.
+    info = read_folder(folder)
+    source = load_whole(info)
+    old, words = source.tokenizer, bool(info.task) and task_of_folder(info).needs_words
     texts = partial(strings_of, arguments.texts)
     used = count_pieces(old, texts(), words=words)
     if not used.any():
         raise DataError(f"{', '.join(arguments.texts)}: no text to choose pieces by")
-    trimmed = trim_vocabulary(old, used, size=arguments.size)
-    smaller = keep_rows(loaded.model, trimmed.tokenizer, trimmed.ids)
+    # An encoder may become a tagger, which reads word by word.
+    wanted = used + count_pieces(old, texts(), words=True) if source.headless else used
+    choice: dict[str, Any] = {"size": arguments.size, "characters": arguments.characters}
+    trimmed = trim_vocabulary(old, wanted, **choice)
+    smaller = keep_rows(source.model, trimmed.tokenizer, trimmed.ids)
 
     # The cost, on text that had no part in the choice: other files, or a tenth of these.
     if arguments.other:
-        elsewhere = changed_share(old, trimmed, strings_of(arguments.other), words=words)
+        elsewhere = trim_cost(old, trimmed, strings_of(arguments.other), words=words)
     else:
-        elsewhere = held_out_share(old, used, list(texts()), size=arguments.size, words=words)
+        elsewhere = held_out_cost(old, used, texts, words=words, **choice)
+    here = trim_cost(old, trimmed, texts(), words=words)
 
-    # The folder, and what it saves.
-    store.save_model(smaller, trimmed.tokenizer, arguments.out, extra=read_folder(source).extra)
-    sizes = [sum(p.numel() for p in model.parameters()) for model in (loaded.model, smaller)]
+    kept: dict[str, Any] = {"extra": info.extra, "headless": source.headless}
+    store.save_model(smaller, trimmed.tokenizer, arguments.out, **kept)
     return {
         "out": arguments.out,
-        "model": str(source),
+        "model": str(folder),
         "pieces": [old.vocab_size, trimmed.tokenizer.vocab_size],
-        "parameters": sizes,
-        "size_bytes": [weights_bytes(source), weights_bytes(Path(arguments.out))],
+        "parameters": [source.parameters, replace(source, model=smaller).parameters],
+        "size_bytes": [weights_bytes(folder), weights_bytes(Path(arguments.out))],
         "tokens": int(used.sum()),
-        "changed_share": changed_share(old, trimmed, texts(), words=words),
-        "changed_share_elsewhere": elsewhere,
+        **{f"{part}_share": share for part, share in asdict(here).items()},
+        **{f"elsewhere_{part}_share": share for part, share in asdict(elsewhere).items()},
     }
 
 
 def show(result: dict[str, Any]) -> dict[str, Any]:
     """Return sizes before and after as rows, and what it costs in sentences."""
     rows = [
-        {"": key.removesuffix("_bytes"), **dict(zip(("before", "after"), sizes, strict=True))}
+        {"": key.removesuffix("_bytes"), "before": cell(key, size[0]), "after": cell(key, size[1])}
         for key in ("pieces", "parameters", "size_bytes")
-        if (sizes := [cell(key, size) for size in result[key]])
+        if (size := result[key])
     ]
-    here, elsewhere = (
-        cell(key, result[key]) for key in ("changed_share", "changed_share_elsewhere")
-    )
+    share = {key: cell(key, value) for key, value in result.items() if key.endswith("_share")}
     lines = [
-        f"{result['tokens']:,} tokens read: {here} of them become others, "
-        f"and {elsewhere} on text that had no part in the choice."
+        f"{result['tokens']:,} tokens read: {share['changed_share']} of them become others, and "
+        f"{share['elsewhere_changed_share']} on text that had no part in the choice. Characters "
+        f"without a name: {share['unknown_share']} and {share['elsewhere_unknown_share']}."
     ]
     following = command_line("measure", result["model"], result["out"])
     return {"title": f"trimmed to {result['out']}", "rows": rows, "lines": lines, "next": following}

@@ -14,9 +14,11 @@ byte-level and byte-fallback vocabularies. Text whose pieces all stay is cut exa
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice, pairwise
+from typing import Literal
 
 import numpy as np
 
@@ -31,6 +33,9 @@ _LINES_PER_CALL = 1024
 _FOLDS = 10
 """One line of so many is left out when the effect on other text is estimated."""
 
+KeptCharacters = Literal["all", "latin"]
+"""Which single characters stay though no text used them: all, or no letters but Latin ones."""
+
 
 @dataclass(frozen=True, slots=True)
 class TrimmedTokenizer:
@@ -38,6 +43,19 @@ class TrimmedTokenizer:
 
     tokenizer: Tokenizer
     ids: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class TrimCost:
+    """What a smaller tokenizer does to a text.
+
+    Args:
+        changed: share of the old tokenizer's tokens that the new one lacks in the same place.
+        unknown: share of the characters, blanks apart, that only the new one cannot name.
+    """
+
+    changed: float
+    unknown: float
 
 
 def count_pieces(tokenizer: Tokenizer, lines: Iterable[str], *, words: bool) -> np.ndarray:
@@ -50,13 +68,17 @@ def count_pieces(tokenizer: Tokenizer, lines: Iterable[str], *, words: bool) -> 
     """
     counts = np.zeros(tokenizer.vocab_size, np.int64)
     for batch in _batches(lines):
-        for pieces in _encode(tokenizer, batch, words):
-            np.add.at(counts, pieces.ids, 1)
+        ids = [pieces.ids for pieces in _encode(tokenizer, batch, words)]
+        counts += np.bincount(np.concatenate(ids), minlength=len(counts)) if ids else 0
     return counts
 
 
 def trim_vocabulary(
-    tokenizer: Tokenizer, counts: np.ndarray, *, size: int | None = None
+    tokenizer: Tokenizer,
+    counts: np.ndarray,
+    *,
+    size: int | None = None,
+    characters: KeptCharacters = "all",
 ) -> TrimmedTokenizer:
     """Drop the pieces that were never seen, or all but the `size` most frequent ones.
 
@@ -66,6 +88,8 @@ def trim_vocabulary(
         tokenizer: the whole one.
         counts: i64 [V], see `count_pieces`.
         size: pieces in all; None keeps all that were seen.
+        characters: "latin" drops the letters of other alphabets that were never seen, of which a
+            multilingual vocabulary has thousands.
 
     Raises:
         TokenizerError: what every text needs is more than `size`, or the kind of vocabulary cannot
@@ -76,7 +100,7 @@ def trim_vocabulary(
     if model["type"] not in _REBUILD:
         raise TokenizerError(f"{tokenizer.source}: a {model['type']} vocabulary cannot be trimmed")
 
-    kept = _choose_pieces(spec, counts, size)
+    kept = _choose_pieces(spec, counts, size, characters)
     by_old_id = sorted((number, piece) for piece, number in _ids(spec).items() if piece in kept)
     new_ids = {piece: i for i, (_, piece) in enumerate(by_old_id)}
 
@@ -88,10 +112,10 @@ def trim_vocabulary(
     return TrimmedTokenizer(smaller, np.array([number for number, _ in by_old_id]))
 
 
-def changed_share(
+def trim_cost(
     old: Tokenizer, new: TrimmedTokenizer, lines: Iterable[str], *, words: bool
-) -> float:
-    """Return the share of the old tokenizer's tokens that the new one lacks in the same place.
+) -> TrimCost:
+    """Compare two tokenizers on a text.
 
     Args:
         old: the whole tokenizer.
@@ -99,34 +123,43 @@ def changed_share(
         lines: text.
         words: as in `count_pieces`.
     """
-    total = changed = 0
+    total = changed = characters = unknown = 0
     for batch in _batches(lines):
         before = _encode(old, batch, words)
         after = _encode(new.tokenizer, batch, words)
+        characters += sum(not c.isspace() for c in chain.from_iterable(batch))
         for old_pieces, new_pieces in zip(before, after, strict=True):
             # A token is an id of the old tokenizer and its span.
             old_tokens = _tokens(old_pieces.ids, old_pieces.spans)
             new_tokens = set(_tokens(new.ids[new_pieces.ids], new_pieces.spans))
             total += len(old_tokens)
             changed += sum(token not in new_tokens for token in old_tokens)
-    return changed / max(total, 1)
+            unknown += _unknown(new_pieces, new.tokenizer) - _unknown(old_pieces, old)
+    return TrimCost(changed / max(total, 1), max(unknown, 0) / max(characters, 1))
 
 
-def held_out_share(
-    old: Tokenizer, counts: np.ndarray, lines: Sequence[str], *, size: int | None, words: bool
-) -> float:
-    """Return the share of changed tokens in every tenth line, by a vocabulary of the other nine.
+def held_out_cost(
+    old: Tokenizer,
+    counts: np.ndarray,
+    lines: Callable[[], Iterable[str]],
+    *,
+    size: int | None,
+    characters: KeptCharacters,
+    words: bool,
+) -> TrimCost:
+    """Measure on every tenth line what a vocabulary of the other nine costs.
 
     Args:
         old: the whole tokenizer.
         counts: `count_pieces` of all the lines, i64 [V].
-        lines: the text that pieces are chosen by.
+        lines: gives the text that pieces are chosen by, from its start.
         size: as in `trim_vocabulary`.
+        characters: as in `trim_vocabulary`.
         words: as in `count_pieces`.
     """
-    tenth = lines[::_FOLDS]
-    rest = trim_vocabulary(old, counts - count_pieces(old, tenth, words=words), size=size)
-    return changed_share(old, rest, tenth, words=words)
+    rest = counts - count_pieces(old, islice(lines(), 0, None, _FOLDS), words=words)
+    smaller = trim_vocabulary(old, rest, size=size, characters=characters)
+    return trim_cost(old, smaller, islice(lines(), 0, None, _FOLDS), words=words)
 
 
 def _batches(lines: Iterable[str]) -> Iterator[list[str]]:
@@ -150,19 +183,28 @@ def _tokens(ids: np.ndarray, spans: np.ndarray) -> list[tuple[int, int, int]]:
     return [(number, start, end) for number, (start, end) in rows]
 
 
+def _unknown(pieces: Pieces, tokenizer: Tokenizer) -> int:
+    """Count the characters under the tokens that a tokenizer has no name for."""
+    spans = pieces.spans[pieces.ids == tokenizer.unk_id]
+    return int((spans[:, 1] - spans[:, 0]).sum())
+
+
 def _ids(spec: Json) -> dict[str, int]:
     """Return piece -> id, added tokens included."""
     return {**vocabulary(spec), **{t["content"]: t["id"] for t in spec["added_tokens"]}}
 
 
-def _choose_pieces(spec: Json, counts: np.ndarray, size: int | None) -> set[str]:
+def _choose_pieces(
+    spec: Json, counts: np.ndarray, size: int | None, characters: KeptCharacters
+) -> set[str]:
     """Choose what every text needs, then the most frequent pieces with all that makes them."""
     ids = _ids(spec)
-    kept = _needed_pieces(spec, ids)
+    kept = _needed_pieces(spec, ids, characters)
     if size is not None and len(kept) > size:
+        other = ", or give --characters latin" if characters == "all" else ""
         raise TokenizerError(
             f"size = {size} is less than the {len(kept)} characters and special tokens that every "
-            "text needs: raise it"
+            f"text needs: raise it{other}"
         )
 
     ancestry = _Ancestry(spec["model"]) if spec["model"]["type"] == "BPE" else None
@@ -178,15 +220,16 @@ def _choose_pieces(spec: Json, counts: np.ndarray, size: int | None) -> set[str]
     return kept
 
 
-def _needed_pieces(spec: Json, ids: dict[str, int]) -> set[str]:
+def _needed_pieces(spec: Json, ids: dict[str, int], characters: KeptCharacters) -> set[str]:
     """Return special and added tokens, characters and bytes."""
     model = spec["model"]
     prefix = model.get("continuing_subword_prefix") or ""
     kept = {token["content"] for token in spec["added_tokens"]}
     kept |= {model.get("unk_token") or ""} & ids.keys()
     for piece in ids:
-        is_continuation = bool(prefix) and len(piece.removeprefix(prefix)) == 1
-        if len(piece) == 1 or is_continuation or _BYTE.fullmatch(piece):
+        character = piece.removeprefix(prefix) if prefix else piece
+        is_needed = len(character) == 1 and (characters == "all" or not _is_foreign(character))
+        if is_needed or _BYTE.fullmatch(piece):
             kept.add(piece)
 
     # Unigram names its unknown piece by id, and needs the lowest score.
@@ -196,6 +239,14 @@ def _needed_pieces(spec: Json, ids: dict[str, int]) -> set[str]:
             kept.add(scores[model["unk_id"]][0])
         kept.add(min(scores, key=lambda entry: entry[1])[0])
     return kept
+
+
+def _is_foreign(character: str) -> bool:
+    """Say whether a character is a letter, or the mark of one, of an alphabet other than Latin."""
+    if unicodedata.category(character)[0] not in "LM":
+        return False
+    name = unicodedata.name(character, "")
+    return not name.startswith(("LATIN ", "COMBINING ", "MODIFIER ", "FEMININE ", "MASCULINE "))
 
 
 class _Ancestry:

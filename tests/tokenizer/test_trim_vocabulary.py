@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from destila.errors import TokenizerError
 from destila.tokenizer.split_words import split_words
-from destila.tokenizer.tokenizer import load_tokenizer
-from destila.tokenizer.trim_vocabulary import changed_share, count_pieces, trim_vocabulary
+from destila.tokenizer.tokenizer import load_tokenizer, parse_tokenizer
+from destila.tokenizer.trim_vocabulary import TrimCost, count_pieces, trim_cost, trim_vocabulary
 
 # fmt: off
 WORDS = [
@@ -39,7 +39,7 @@ def same(old, new, text, words) -> bool:
 def test_text_of_which_no_piece_is_dropped_is_cut_as_before(tokenizer, corpus, words):
     trimmed = trim_vocabulary(tokenizer, count_pieces(tokenizer, corpus, words=words))
     assert all(same(tokenizer, trimmed, text, words) for text in corpus)
-    assert changed_share(tokenizer, trimmed, corpus, words=words) == 0
+    assert trim_cost(tokenizer, trimmed, corpus, words=words) == TrimCost(0, 0)
 
 
 def test_unseen_pieces_are_dropped_and_pieces_keep_their_order(tokenizer, lines):
@@ -77,7 +77,7 @@ def test_the_most_frequent_pieces_are_kept_when_a_size_is_given(tokenizer, lines
     free = np.setdiff1d(np.arange(len(seen)), trim_vocabulary(tokenizer, np.zeros_like(seen)).ids)
     best = free[np.argmax(seen[free])]
     assert best in trimmed.ids
-    assert 0 < changed_share(tokenizer, trimmed, lines, words=False) < 1
+    assert 0 < trim_cost(tokenizer, trimmed, lines, words=False).changed < 1
 
 
 def test_a_size_below_what_every_text_needs_is_refused(tokenizer):
@@ -104,5 +104,32 @@ def test_changed_tokens_are_counted(bpe, lines):
     before = [(int(i), *s) for i, s in zip(old.ids, old.spans.tolist(), strict=True)]
     after = [(int(trimmed.ids[i]), *s) for i, s in zip(new.ids, new.spans.tolist(), strict=True)]
     want = sum(token not in after for token in before) / len(before)
-    assert changed_share(bpe, trimmed, lines[:1], words=False) == pytest.approx(want)
+    assert trim_cost(bpe, trimmed, lines[:1], words=False).changed == pytest.approx(want)
     assert want > 0
+
+
+def test_letters_of_other_alphabets_can_go(unigram, lines):
+    lines = [*lines, "日本", "Ω", "Ñandú", "3 € ½"]
+    spec, config = unigram.content()
+    letters = [
+        [c, -20.0] for c in "日本Ωñ½" if c not in unigram.pieces_of(range(unigram.vocab_size))
+    ]
+    spec["model"]["vocab"] += [*letters, ["lowest", -21.0]]  # the lowest score stays
+    whole = parse_tokenizer(spec, config, source="with letters of others")
+    seen = count_pieces(whole, ["Ω mega"], words=False)
+
+    few = trim_vocabulary(whole, seen, characters="latin").tokenizer
+    kept = few.pieces_of(range(few.vocab_size))
+    assert {"Ω", "ñ", "½"} <= set(kept)
+    assert not {"日", "本"} & set(kept)
+    every = trim_vocabulary(whole, seen).tokenizer
+    assert {"日", "本"} <= set(every.pieces_of(range(every.vocab_size)))
+
+
+def test_characters_that_lost_their_name_are_counted(unigram):
+    spec, config = unigram.content()
+    spec["model"]["vocab"] += [["日", -20.0], ["本", -20.0], ["lowest", -21.0]]
+    whole = parse_tokenizer(spec, config, source="with letters of others")
+    few = trim_vocabulary(whole, np.zeros(whole.vocab_size, np.int64), characters="latin")
+    # two characters of four that are no blanks; the third, 語, neither of the two has a name for
+    assert trim_cost(whole, few, ["日本 a", "語"], words=False).unknown == 0.5
