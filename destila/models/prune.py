@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -18,8 +17,6 @@ from destila.tokenizer.tokenizer import Tokenizer
 _TABLE = "encoder.embeddings.word.weight"
 _OUTPUT_BIAS = "head.bias"
 """A masked language model answers with a piece: its last bias has one value for each of them."""
-
-AnyModel = TypeVar("AnyModel", Model, MaskedModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +59,9 @@ def load_whole(info: FolderInfo) -> WholeFolder:
 
 
 @torch.no_grad()
-def keep_rows(model: AnyModel, tokenizer: Tokenizer, ids: np.ndarray) -> AnyModel:
+def keep_rows(
+    model: Model | MaskedModel, tokenizer: Tokenizer, ids: np.ndarray
+) -> Model | MaskedModel:
     """Return the model that reads with a smaller tokenizer; all weights but the token table stay.
 
     Args:
@@ -87,6 +86,7 @@ def keep_rows(model: AnyModel, tokenizer: Tokenizer, ids: np.ndarray) -> AnyMode
     smaller = config.with_values(vocab_size=len(ids), pad_id=tokenizer.pad_id, **moved)
 
     per_piece = {_TABLE}
+    pruned: Model | MaskedModel
     if isinstance(model, MaskedModel):
         pruned = mlm.empty_masked_model(smaller, order=model.order is not None)
         per_piece.add(_OUTPUT_BIAS)
