@@ -23,6 +23,8 @@ SCORE_NAMES = {
     "has_answer_f1": "answer F1, answerable",
     "has_answer_em": "exact match, answerable",
     "no_answer_accuracy": "accuracy, unanswerable",
+    "capitals": "in CAPITALS",
+    "lower_case": "in lower case",
     "ece": "calibration error",
     "agreement": "agreement with teacher",
 }

@@ -31,6 +31,7 @@ from destila.measuring.torch_targets import predictor_target
 from destila.records import Cost, Latency, Provenance, Record, SplitScores, record_of
 from destila.study.planning.data import Study
 from destila.study.wrong import write_wrong
+from destila.tasks.case import CASES, change_case
 from destila.types import Example, Prediction
 
 log = logging.getLogger(__name__)
@@ -117,6 +118,7 @@ def test(
     scores = study.task.score(examples, predictions, study.labels)
     if teacher is not None:
         scores["agreement"] = study.task.agreement(predictions, teacher)
+    scores |= _scores_by_case(study, tested.predictor, examples)
     if folder is not None:
         _write_predictions(folder / "predictions.jsonl", examples, predictions)
         write_wrong(folder / "wrong.jsonl", examples, predictions, study.labels)
@@ -145,6 +147,25 @@ def test(
             details=tested.details,
         ),
     )
+
+
+def _scores_by_case(
+    study: Study, predictor: Predictor, examples: Sequence[Example]
+) -> dict[str, float]:
+    """Return the main score on texts in capitals and in lower case, for taggers; {} for others.
+
+    A tagger leans on capital letters, and users write headlines, forms and messages without them.
+    """
+    if not study.task.needs_words:
+        return {}
+
+    scores = {}
+    for case in CASES:
+        texts = change_case(examples, case)
+        scores[case] = study.task.score(texts, list(predictor.predict(texts)), study.labels)[
+            study.main
+        ]
+    return scores
 
 
 def _write_predictions(
