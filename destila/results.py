@@ -7,7 +7,7 @@ points, half-open; probabilities are ratios, rounded to six digits as they are p
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 _LEFT_OUT = ("pair", "best", "warning")
@@ -57,7 +57,9 @@ class LabelResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the printed object."""
-        return _in_order(self, "id", "text", "pair", "label", "best", "probabilities")
+        parts = {"id": self.id, "text": self.text, "pair": self.pair, "label": self.label}
+        parts |= {"best": self.best, "probabilities": dict(self.probabilities)}
+        return _said(parts | {"warning": self.warning})
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,8 @@ class LabelsResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the printed object."""
-        return _in_order(self, "id", "text", "pair", "labels", "probabilities")
+        parts = {"id": self.id, "text": self.text, "pair": self.pair, "labels": list(self.labels)}
+        return _said(parts | {"probabilities": dict(self.probabilities), "warning": self.warning})
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,9 @@ class TextSpan:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the printed object."""
-        return _in_order(self)
+        span: dict[str, Any] = {"start": self.start, "end": self.end, "label": self.label}
+        span |= {"text": self.text, "probability": self.probability}
+        return span if self.best is None else span | {"best": self.best}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +114,8 @@ class SpansResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the printed object."""
-        return _in_order(self)
+        spans = [span.to_dict() for span in self.spans]
+        return _said({"id": self.id, "text": self.text, "spans": spans, "warning": self.warning})
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +137,9 @@ class AnswerResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the printed object."""
-        return _in_order(self)
+        parts = {"id": self.id, "answer": self.answer, "start": self.start, "end": self.end}
+        parts |= {"probability": self.probability, "null_probability": self.null_probability}
+        return _said(parts | {"best": self.best, "warning": self.warning})
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,24 +152,11 @@ class RefusedResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the printed object."""
-        return _in_order(self)
+        return _said({"id": self.id, "error": self.error, "warning": self.warning})
 
 
-def _in_order(result: Any, *first: str) -> dict[str, Any]:
-    """Return the parts of a result as a printed object, some of them first."""
-    names = dict.fromkeys([*first, *(part.name for part in fields(result))])
-    values = {name: getattr(result, name) for name in names}
+def _said(parts: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the parts of a printed object of which there is nothing to say."""
     return {
-        name: _plain(value)
-        for name, value in values.items()
-        if value is not None or name not in _LEFT_OUT
+        name: value for name, value in parts.items() if value is not None or name not in _LEFT_OUT
     }
-
-
-def _plain(value: Any) -> Any:
-    """Return a part as JSON knows it."""
-    if isinstance(value, tuple):
-        return [_plain(each) for each in value]
-    if isinstance(value, Mapping):
-        return dict(value)
-    return _in_order(value) if is_dataclass(value) else value

@@ -49,7 +49,7 @@ def make_item(value: Any, place: str) -> UserText:
 
 def whole_text(text: str) -> str:
     """Replace lone halves of surrogate pairs, which no UTF-8 can hold, by U+FFFD."""
-    if text.isascii():
+    if _is_whole(text):
         return text
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
@@ -61,22 +61,37 @@ def whole_row(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def is_broken(row: Mapping[str, Any]) -> bool:
     """Return whether some string of a row holds the mark of a broken character."""
-    values = [each for value in row.values() for each in _strings(value)]
-    return any(BROKEN in value for value in values)
+    return any(BROKEN in _characters(value) for value in row.values())
 
 
 def _whole(value: Any) -> Any:
+    # A list costs one look at all its strings, not one at each.
     if isinstance(value, str):
         return whole_text(value)
-    if isinstance(value, list):
+    if isinstance(value, list) and not _is_whole(_characters(value)):
         return [whole_text(each) if isinstance(each, str) else each for each in value]
     return value
 
 
-def _strings(value: Any) -> list[str]:
+def _is_whole(text: str) -> bool:
+    """Return whether a text has no half of a surrogate pair."""
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _characters(value: Any) -> str:
+    """Return all the characters of a string or of a list's strings; none of anything else."""
     if isinstance(value, str):
-        return [value]
-    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
+        return value
+    if not isinstance(value, list):
+        return ""
+    # A blank between them, lest two halves of a pair meet.
+    return " ".join([each for each in value if isinstance(each, str)])
 
 
 def rename_columns(row: Mapping[str, Any], columns: Mapping[str, str]) -> Mapping[str, Any]:

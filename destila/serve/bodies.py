@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
+from destila.inference.items import whole_text
 from destila.reading.values import parse_json
 from destila.serve.turns import Item, characters
 
@@ -189,18 +190,13 @@ def clean_part(part: Any, key: str, number: int) -> str | list[str]:
     # Words are the one part that is a list.
     if key == "words":
         if isinstance(part, list) and all(isinstance(word, str) for word in part):
-            return [make_whole(word) for word in part]
+            return [whole_text(word) for word in part]
         raise RefusedError(422, f"text {number + 1}: `words` is not a list of strings")
     if not isinstance(part, str):
         raise RefusedError(
             422, f"text {number + 1}: '{key}' is {describe_value(part)}, not a string"
         )
-    return make_whole(part)
-
-
-def make_whole(text: str) -> str:
-    """Replace lone halves of surrogate pairs, which no UTF-8 can hold, by U+FFFD."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return whole_text(part)
 
 
 def describe_value(value: Any) -> str:

@@ -57,7 +57,8 @@ def _best_classes(row: np.ndarray, labels: Sequence[str]) -> Prediction:
     # softmax without the largest logit, which could overflow
     shifted = np.exp(row - row.max(axis=-1, keepdims=True))
     probabilities = shifted / shifted.sum(axis=-1, keepdims=True)  # [U, C]
-    return Prediction(tuple(labels[i] for i in probabilities.argmax(axis=-1)), probabilities)
+    best = probabilities.argmax(axis=-1).tolist()
+    return Prediction(tuple([labels[i] for i in best]), probabilities)
 
 
 def gold_loss(

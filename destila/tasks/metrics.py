@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -110,18 +111,17 @@ def entities(tags: Sequence[str]) -> list[tuple[str, int, int]]:
     opens one. Tags B-PER I-PER O B-LOC are [("PER", 0, 2), ("LOC", 3, 4)].
     """
     spans = []
-    before, kind_before, start = OUTSIDE, "", 0
+    before, start = "", 0
 
     # an `O` behind the last word closes what is open
     for position, tag in enumerate([*tags, OUTSIDE]):
-        prefix, kind = _split(tag)
-
         # one entity may end where the next one starts
-        if _ends(before, kind_before, prefix, kind):
-            spans.append((kind_before, start, position))
-        if _starts(before, kind_before, prefix, kind):
+        ended, starts = _turn(before, tag)
+        if ended:
+            spans.append((ended, start, position))
+        if starts:
             start = position
-        before, kind_before = prefix, kind
+        before = tag
 
     return spans
 
@@ -307,6 +307,18 @@ def _macro_of_items(counts: np.ndarray) -> np.ndarray:
 def _split(tag: str) -> tuple[str, str]:
     """Split a tag into prefix and type: `B-PER` is (B, PER), `NOUN` is (N, OUN), `X` (X, _)."""
     return tag[0], tag[1:].split("-", maxsplit=1)[-1] or "_"
+
+
+@lru_cache(1 << 14)  # few pairs of tags, met by every word
+def _turn(before: str, tag: str) -> tuple[str, bool]:
+    """Tell the type of the entity that ends between two tags, "" for none, and whether one starts.
+
+    Before the first tag stands "".
+    """
+    prefix_before, kind_before = _split(before) if before else (OUTSIDE, "")
+    prefix, kind = _split(tag)
+    ends = _ends(prefix_before, kind_before, prefix, kind)
+    return kind_before if ends else "", _starts(prefix_before, kind_before, prefix, kind)
 
 
 def _ends(before: str, kind_before: str, prefix: str, kind: str) -> bool:

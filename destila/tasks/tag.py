@@ -12,7 +12,6 @@ the same positions.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from destila.errors import DataError
 from destila.results import SpansResult, TextSpan
 from destila.tasks import metrics
 from destila.tasks.classes import CHUNK, best_classes, check_length, class_id, gold_loss
-from destila.tasks.units import Window, cut_units, plan
+from destila.tasks.units import Window, cut_units, first_tokens, plan
 from destila.tasks.user_rows import row_name, shown, string_of
 from destila.tokenizer.pieces import Pieces
 from destila.tokenizer.split_words import split_words
@@ -82,12 +81,16 @@ class TagTask(Task):
 
         # the text is what the words make with one blank between them
         words = row["words"]
-        if not isinstance(words, list) or not all(isinstance(w, str) and w.strip() for w in words):
+        strings = isinstance(words, list) and all(isinstance(word, str) for word in words)
+        if not strings or not all(map(str.strip, words)):
             raise DataError(f"`words` must be a list of words: {shown(row)}")
 
-        ends = accumulate(len(word) + 1 for word in words)  # behind the blank after each word
-        spans = tuple((end - 1 - len(w), end - 1) for w, end in zip(words, ends, strict=True))
-        return Example(name, " ".join(words), words=spans)
+        spans, start = [], 0
+        for word in words:
+            end = start + len(word)
+            spans.append((start, end))
+            start = end + 1
+        return Example(name, " ".join(words), words=tuple(spans))
 
     def encode(
         self,
@@ -163,9 +166,9 @@ class TagTask(Task):
             row = rows.setdefault(f.row, np.zeros((words[f.row], value.shape[-1]), np.float32))
 
             # logits at the first sub-token of each word that this window owns
-            units, first = np.unique(f.unit, return_index=True)
-            kept = units >= 0
-            kept[kept] = f.owned[units[kept]]
+            first = first_tokens(f.unit)
+            units = f.unit[first]
+            kept = f.owned[units]
             row[f.start + units[kept]] = value[first[kept]]  # [owned words, C]
 
         return [rows[i] for i in sorted(rows)]
@@ -274,10 +277,8 @@ def labelled_spans(
     """
     # what the model gives to the label that it chose for each word
     index = {label: i for i, label in enumerate(labels)}
-    chances = [
-        float(row[index[label]])
-        for row, label in zip(prediction.probabilities, prediction.labels, strict=True)
-    ]
+    chosen = [index[label] for label in prediction.labels]
+    chances = prediction.probabilities[np.arange(len(chosen)), chosen].tolist()
     if not metrics.is_bio(labels):
         return list(zip(words, prediction.labels, chances, strict=True))
 

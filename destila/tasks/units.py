@@ -47,6 +47,18 @@ def cut_units(lengths: Sequence[int], capacity: int) -> tuple[np.ndarray, list[i
     return inside < np.repeat(kept, sizes), kept
 
 
+def first_tokens(unit: np.ndarray) -> np.ndarray:
+    """Return the position of the first token of every unit of a window, i64 [U].
+
+    Args:
+        unit: of each token, i32 [L]: rising, -1 for specials.
+    """
+    begins = np.empty(len(unit), bool)
+    begins[:1] = unit[:1] >= 0
+    np.greater(unit[1:], unit[:-1], out=begins[1:])
+    return np.flatnonzero(begins)
+
+
 def plan(lengths: Sequence[int], capacity: int, *, overlap: float = 0.25) -> list[Window]:
     """Plan windows that cover all units.
 
@@ -58,6 +70,9 @@ def plan(lengths: Sequence[int], capacity: int, *, overlap: float = 0.25) -> lis
     Raises:
         ValueError: a unit is longer than the capacity; it holds the unit's position.
     """
+    # most texts fit
+    if sum(lengths) <= capacity:
+        return [Window(0, len(lengths), 0, len(lengths))]
     for position, length in enumerate(lengths):
         if length > capacity:
             raise ValueError(position)

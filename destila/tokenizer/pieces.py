@@ -58,10 +58,10 @@ def trim_spans(text: str, offsets: Sequence[CharSpan]) -> np.ndarray:
     """Return spans i32 [n, 2] without the blanks at their ends."""
     spans = []
     for start, end in offsets:
-        while start < end and text[start].isspace():
-            start += 1
-        while start < end and text[end - 1].isspace():
-            end -= 1
+        token = text[start:end]
+        if len(token.strip()) < len(token):
+            start += len(token) - len(token.lstrip())
+            end = max(start, end - len(token) + len(token.rstrip()))
         spans.append((start, end))
     return np.array(spans, np.int32).reshape(-1, 2)
 
@@ -71,6 +71,9 @@ def cover_combining(text: str, spans: np.ndarray) -> None:
 
     `e` and the accent after it are one piece, whose span is that of `e` alone.
     """
+    # few texts have a character so far behind the letters, where combining accents begin
+    if max(text, default="") < "\u0300":
+        return
     limits = [*spans[1:, 0].tolist(), len(text)]
     for i, limit in enumerate(limits[: len(spans)]):
         start, end = spans[i].tolist()

@@ -261,8 +261,10 @@ class Tokenizer:
             return text
         text = text.translate(self._blanks)
 
-        # Broken JSON holds halves of surrogate pairs.
-        if any("\ud800" <= c <= "\udfff" for c in text):
+        # Broken JSON holds halves of surrogate pairs, which UTF-8 cannot hold.
+        try:
+            text.encode()
+        except UnicodeEncodeError:
             text = "".join("\ufffd" if "\ud800" <= c <= "\udfff" else c for c in text)
         return text
 
