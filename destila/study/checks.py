@@ -55,6 +55,12 @@ def _check_terms(study: Study) -> None:
         for terms in losses:
             # A wrong table shows here; states need both shapes.
             if build_loss(terms, class_counts=study.class_counts).needs_states:
+                if options.augment is not None and options.augment.recase:
+                    raise ConfigError(
+                        f"distil.augment.recase = {options.augment.recase}: a teacher that reads "
+                        "another text has no inner states to compare; leave it out, or take terms "
+                        "over its answers alone, such as kl"
+                    )
                 for teacher in recipe.teachers_of(options):
                     _check_pair(study, terms, student, teacher)
 

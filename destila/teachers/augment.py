@@ -3,8 +3,10 @@
     swap   an entity gives way to another of its type from the training set, and the BIO labels with
     it fill   some words give way to others that a masked language model finds likely there
 
-Every choice depends on (seed, copy, text) and on what there is to choose from, not on the order of
-texts. A text that is already known is never made: the test set stays unseen.
+Of both, some may be written in CAPITALS or in lower case for the student, while the teacher reads
+them as they were (`recase`). Every choice depends on (seed, copy, text) and on what there is to
+choose from, not on the order of texts. A text that is already known is never made: the test set
+stays unseen.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +24,9 @@ from destila.files import write_text
 from destila.hub import cache_root
 from destila.reading.values import parse_json
 from destila.tasks import task_of
+from destila.tasks.case import CASES, change_case
 from destila.tasks.metrics import entities, is_bio
-from destila.teachers.cache import example_keys
+from destila.teachers.cache import WRITTEN, example_keys
 from destila.types import CharSpan, Dataset, Example
 
 log = logging.getLogger(__name__)
@@ -194,6 +197,25 @@ def keep_new(made: Iterable[Example], known: Iterable[Example]) -> list[Example]
     return kept
 
 
+def recase(examples: Sequence[Example], share: float, seed: int) -> list[Example]:
+    """Return examples of which some are in capitals or, as often, in lower case.
+
+    Those keep the text as it was for their teacher, who need not know how to read them.
+
+    Args:
+        examples: made ones.
+        share: of them that change.
+        seed: of every choice.
+    """
+    changed = list(examples)
+    for _, i, random in text_generators(examples, 1, seed):
+        if random.random() < share:
+            case = sorted(CASES)[random.integers(len(CASES))]
+            (other,) = change_case([examples[i]], case)
+            changed[i] = replace(other, meta={**other.meta, WRITTEN: examples[i].text})
+    return changed
+
+
 def load_or_make(key: str, make: Callable[[], list[Example]]) -> list[Example]:
     """Return the examples of a key, made once and kept in `$DESTILA_CACHE/augment`.
 
@@ -203,7 +225,7 @@ def load_or_make(key: str, make: Callable[[], list[Example]]) -> list[Example]:
     path = augment_file(key)
     if not path.exists():
         made = make()
-        rows = ([e.id, e.text, e.pair, e.words, e.target] for e in made)
+        rows = ([e.id, e.text, e.pair, e.words, e.target, e.meta.get(WRITTEN)] for e in made)
         write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
         return made
 
@@ -220,11 +242,17 @@ def augment_file(key: str) -> Path:
 
 
 def _example(
-    id: str, text: str, pair: str | None, words: list[list[int]], target: list[str] | None
+    id: str,
+    text: str,
+    pair: str | None,
+    words: list[list[int]],
+    target: list[str] | str | None,
+    written: str | None = None,
 ) -> Example:
     """Return the example of one line, whose tuples JSON has turned into lists."""
     spans = tuple((start, end) for start, end in words)
-    return Example(id, text, pair, spans, None if target is None else tuple(target))
+    gold = tuple(target) if isinstance(target, list) else target
+    return Example(id, text, pair, spans, gold, meta={} if written is None else {WRITTEN: written})
 
 
 def _words(example: Example) -> tuple[str, ...]:

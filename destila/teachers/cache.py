@@ -17,6 +17,7 @@ import logging
 import shutil
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,9 @@ from destila.teachers.cache_files import INDEX_BYTES, Segment, read_meta, write_
 from destila.types import Example
 
 log = logging.getLogger(__name__)
+
+WRITTEN = "written"
+"""Of an example's `meta`: the text that its teacher reads, where the student reads another case."""
 
 CACHE_FORMAT = 1
 WINDOW_RULE = 1
@@ -86,9 +90,14 @@ def example_keys(examples: Sequence[Example]) -> np.ndarray:
     return keys
 
 
+def _as_written(example: Example) -> Example:
+    """Return what a teacher reads in the place of an example, whose units are the same."""
+    return replace(example, text=example.meta.get(WRITTEN, example.text))
+
+
 def _digest(example: Example) -> bytes:
     """Return 16 bytes that stand for what a teacher reads of an example."""
-    text = example.text.encode("utf-8", "surrogatepass")
+    text = example.meta.get(WRITTEN, example.text).encode("utf-8", "surrogatepass")
     pair = b"" if example.pair is None else b"\1" + example.pair.encode("utf-8", "surrogatepass")
 
     # lengths first, so that no two examples give the same bytes
@@ -257,7 +266,7 @@ class Cache:
 
             for start in range(0, len(todo), chunk):
                 positions = todo[start : start + chunk]
-                part = [examples[i] for i in positions]
+                part = [_as_written(examples[i]) for i in positions]
                 rows = [self._checked(row, e) for row, e in zip(predict(part), part, strict=True)]
                 self._segment.append(keys[positions], rows)
                 self._order = None

@@ -49,6 +49,14 @@ def test_terms_the_models_cannot_meet_are_refused(tiny, trained, terms, says):
     assert trained == []
 
 
+def test_states_of_another_text_are_not_compared(tiny, trained):
+    """A student that reads capitals where its teacher does not can only meet its answers."""
+    recased = 'distil.augment={kind = "fill", model = "m", recase = 0.5}'
+    with pytest.raises(ConfigError, match=r"recase = 0.5: a teacher that reads another text"):
+        check_study(study_of(tiny(), recased, 'distil.terms=[{use = "hidden"}]'))
+    assert trained == []
+
+
 @pytest.mark.parametrize("unit", ["token", "position"])
 def test_rows_of_tokens_are_refused_for_other_tokens(questions, trained, unit):
     """Rows that count tokens mean nothing to a student with others."""

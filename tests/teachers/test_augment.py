@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from destila.errors import CacheError, ConfigError
@@ -15,8 +16,10 @@ from destila.teachers.augment import (
     count_augmented,
     keep_new,
     load_or_make,
+    recase,
     swap_entities,
 )
+from destila.teachers.cache import WRITTEN, Cache, cache_spec
 from destila.types import Dataset, Example
 
 ROWS = (
@@ -109,12 +112,47 @@ def test_what_was_made_is_read_from_disk(sentences, tmp_path, monkeypatch):
         *swap_entities(sentences, copies=1, share=0.5, seed=0),
         Example("p", "uno", pair="dos\u2028tres"),
         Example("w", "a"),
+        Example("c", "una", target="positiva"),
     ]
     assert load_or_make("k", lambda: made) == made
     assert load_or_make("k", list) == made
     augment_file("k").write_text('["a"]\n', encoding="utf-8")
     with pytest.raises(CacheError, match="delete it, and it is made again"):
         load_or_make("k", list)
+
+
+def test_some_texts_change_their_case_and_nothing_else(sentences):
+    made = recase(sentences * 20, 0.5, 3)
+    assert made == recase(sentences * 20, 0.5, 3)
+    changed = [(old, new) for old, new in zip(sentences * 20, made, strict=True) if old != new]
+    assert recase(sentences, 0.0, 3) == sentences
+    many = recase([replace(s, text=f"{s.text} {i}") for i in range(50) for s in sentences], 0.5, 3)
+    turned = [e for e in many if e.meta]
+    assert 70 < len(turned) < 130
+    assert {e.text.isupper() for e in turned} == {e.text.islower() for e in turned} == {True, False}
+    for old, new in changed:
+        assert new.meta == {WRITTEN: old.text}
+        assert (new.words, new.target) == (old.words, old.target)
+
+
+def test_a_teacher_reads_what_was_written(sentences, tmp_path, monkeypatch):
+    """And its answer is found for the text in capitals, also after a look on disk."""
+    monkeypatch.setenv("DESTILA_CACHE", str(tmp_path))
+    capitals = load_or_make("k", lambda: recase(sentences, 1.0, 0))
+    assert load_or_make("k", list) == capitals
+    spec = cache_spec(
+        teacher="t", tokenizer="k", max_length=9, task="tag", unit="word", labels=["A", "B"]
+    )
+    read = []
+
+    def teacher(examples):
+        read.extend(e.text for e in examples)
+        return [np.full((len(e.words), 2), len(read), np.float32) for e in examples]
+
+    cache = Cache.open(tmp_path / "cache", spec, 2)
+    assert cache.fill(sentences[:1] + capitals, teacher) == len(sentences)
+    assert read == [e.text for e in sentences]
+    assert np.array_equal(cache.rows(capitals[:1])[0], cache.rows(sentences[:1])[0])
 
 
 def test_what_a_data_set_cannot_give_is_refused_at_once(sentences):

@@ -38,6 +38,14 @@ class AugmentOptions(Options):
     )
     top: int = opt(20, "the likeliest words of which one is drawn", ge=1)
     seed: int = opt(0, "decides every choice", ge=0, lt=1 << 32)
+    recase: float = opt(
+        0.0,
+        "share of the new texts that the student reads in CAPITALS or in lower case, "
+        "and the teacher as they were",
+        ge=0,
+        le=1,
+        later=True,
+    )
 
     @model_validator(mode="after")
     def _fillable(self) -> AugmentOptions:

@@ -116,7 +116,7 @@ class AugmentedTexts:
 
         # No text of the data set is made again: the test set stays unseen.
         known = [e for split in self.dataset.splits.values() for e in split]
-        return augment.keep_new(texts, known)
+        return augment.recase(augment.keep_new(texts, known), self.options.recase, seed)
 
 
 def plan_augmentation(dataset: Dataset, data_key: str, options: AugmentOptions) -> AugmentedTexts:
