@@ -1,7 +1,7 @@
 """New texts for a teacher to label, made from the labelled ones, without torch; see `fill.py` too.
 
-    swap   an entity gives way to another of its type from the training set, and the BIO labels with
-    it fill   some words give way to others that a masked language model finds likely there
+    swap   an entity gives way to another of its type from the training set, with its BIO labels
+    fill   some words give way to others that a masked language model finds likely there
 
 Of both, some may be written in CAPITALS or in lower case for the student, while the teacher reads
 them as they were (`recase`). Every choice depends on (seed, copy, text) and on what there is to
