@@ -223,7 +223,7 @@ def _read(path: Path, through: tuple[Path, ...] = ()) -> dict[str, Any]:
         return data
     if not isinstance(other, str):
         raise ConfigError(f"{path}: key 'extends' = {other!r}: give the path of one recipe")
-    return _merge(_read(path.parent / other, (*through, path)), data)
+    return merge_tables(_read(path.parent / other, (*through, path)), data)
 
 
 def _check_own_code(data: Any, path: Path, through: tuple[Path, ...]) -> None:
@@ -247,7 +247,7 @@ def _check_own_code(data: Any, path: Path, through: tuple[Path, ...]) -> None:
         _check_own_code(each, path, through)
 
 
-def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+def merge_tables(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     """Return two tables as one, `above` before `below`.
 
     Options of another plug-in (`use`) than the one below are not mixed in.
@@ -257,7 +257,7 @@ def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     # Only tables that both files have are merged key by key.
     both = {key for key in above if isinstance(above[key], dict)}
     both &= {key for key in below if isinstance(below[key], dict)}
-    return {**below, **above, **{key: _merge(below[key], above[key]) for key in both}}
+    return {**below, **above, **{key: merge_tables(below[key], above[key]) for key in both}}
 
 
 def _apply(data: dict[str, Any], override: str) -> None:

@@ -7,7 +7,8 @@ or .txt
 notes: a line is `CCAT<tab>text`, without quoting and usually without header. Run under Python 3,
 the generator writes the text as a bytes literal (`b'... \xc3\xb3 ...'`): it is decoded and
 counted. Blanks are collapsed to one, as the published systems did. The "10000" file has 9,458
-Spanish rows; dev 1,000, test 4,000.
+Spanish rows; dev 1,000, test 4,000. The memoria of 2021 read the first two sentences alone, as a
+pair: `text = "two sentences"` (its splitter was Punkt, ours is `tokenizer/split_sentences.py`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ import ast
 import re
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from destila.config import Options as _Options
 from destila.config import opt
@@ -24,6 +27,7 @@ from destila.datasets._files import find_folder, need_file, root_option
 from destila.datasets._split import finish
 from destila.errors import DataError
 from destila.files import open_text
+from destila.tokenizer.split_sentences import split_sentences
 from destila.types import Dataset, Example
 
 TASK = "classify"
@@ -36,6 +40,9 @@ class Options(_Options):
 
     root: str | None = root_option("mldoc_es")
     size: int = opt(10000, "which training file: 1000, 2000, 5000 or 10000")
+    text: Literal["whole", "two sentences"] = opt(
+        "whole", "what is read: the document, or its first two sentences as a pair (memoria)"
+    )
 
 
 def load(options: Options) -> Dataset:
@@ -56,6 +63,10 @@ def load(options: Options) -> Dataset:
         # The generator writes no ending; copies add one.
         path = need_file(folder, stem, f"{stem}.tsv", f"{stem}.txt")
         splits[split] = list(_examples(path, split, notes))
+
+    # Fewer words, and a pair instead of a text.
+    if options.text == "two sentences":
+        splits = {name: [_first_two(each) for each in some] for name, some in splits.items()}
     return finish("mldoc", TASK, LABELS, splits, notes)
 
 
@@ -94,6 +105,12 @@ def _examples(path: Path, split: str, notes: Counter[str]) -> Iterator[Example]:
             yield Example(f"{split}-{number}", text, target=label.strip())
         else:
             notes["rows without text, dropped"] += 1
+
+
+def _first_two(example: Example) -> Example:
+    """Return an example of the first two sentences of its text; of one alone where it has one."""
+    first, second, *_ = [*split_sentences(example.text), "", ""]
+    return replace(example, text=first, pair=second or None)
 
 
 def _decode(text: str, path: Path, number: int, notes: Counter[str]) -> str:

@@ -5,9 +5,11 @@ source: `SQuAD-es` of TranslateAlignRetrieve, `train-v1.1-es.json` and `dev-v1.1
 licence: CC BY 4.0   paper: Carrino et al., 2020
 notes: XQuAD is a translation by people of paragraphs of SQuAD's dev set. Every paragraph with a
 question id of XQuAD is dropped here, or the test would be seen; XQuAD's other paragraphs may be
-left under questions that SQuAD-es lost, in other words. Reference answers that the alignment lost
+left under questions that SQuAD-es lost, in other words. The published systems kept them in dev:
+`shared = "keep"`. Reference answers that the alignment lost
 are empty with place -1: they are dropped, the question keeps its others. Without the training
-file, the dev file trains and a tenth of its articles, by hash, is dev.
+file, the dev file trains and a tenth of its articles, by hash, is dev. SpanishTinyRoBERTa is tested
+on the dev file itself (`test = "dev"`): dev is the test then, so choose nothing by it.
 """
 
 from __future__ import annotations
@@ -18,10 +20,11 @@ from typing import Literal
 
 from destila.config import Options as _Options
 from destila.config import opt
-from destila.datasets import xquad_es
+from destila.datasets import mlqa_es, xquad_es
 from destila.datasets._files import find_file, find_folder, need_file, root_option
 from destila.datasets._questions import read_questions
 from destila.datasets._split import finish, split_by_hash
+from destila.errors import DataError
 from destila.model_folder import SPAN_LABELS
 from destila.types import Dataset, Example
 
@@ -34,11 +37,17 @@ class Options(_Options):
 
     root: str | None = root_option("squad_es_tar")
     version: Literal["1.1", "2.0"] = opt("1.1", "of SQuAD; 2.0 has questions without an answer")
-    test: Literal["xquad_es", "articles"] = opt(
-        "xquad_es", "XQuAD, or another tenth of the articles"
+    test: Literal["xquad_es", "mlqa_es", "dev", "articles"] = opt(
+        "xquad_es", "XQuAD, MLQA, the dev file itself, or another tenth of the articles"
     )
     xquad: str | None = opt(
         None, "folder of XQuAD, for test = 'xquad_es'; none = $DESTILA_DATA/xquad_es"
+    )
+    mlqa: str | None = opt(
+        None, "folder of MLQA, for test = 'mlqa_es'; none = $DESTILA_DATA/mlqa_es"
+    )
+    shared: Literal["drop", "keep"] = opt(
+        "drop", "dev questions on paragraphs of XQuAD: not read, or kept as published"
     )
 
 
@@ -54,14 +63,17 @@ def load(options: Options) -> Dataset:
     dev = read_questions(need_file(folder, *[f"dev-{name}" for name in names]), "dev", notes)
 
     # XQuAD translates paragraphs of the dev file, which must not be seen then.
-    tested: dict[str, list[Example]] = {}
-    if options.test == "xquad_es":
-        xquad = xquad_es.load(xquad_es.Options(root=options.xquad))
-        tested["test"] = list(xquad.splits["test"])
+    tested = _other_test(options, dev)
+    if options.test == "xquad_es" and options.shared == "drop":
         dev = _without_shared(dev, tested["test"], notes)
 
     # The dev file also trains where there is no other, and is tested where XQuAD is not.
     path = find_file(folder, *[f"train-{name}" for name in names])
+    if path is None and options.test == "dev":
+        raise DataError(
+            f"test = 'dev': {folder} has no train-{names[0]}, and the dev file cannot train too: "
+            "put the training file there, or test on 'articles'"
+        )
     if path is not None:
         splits = {"train": read_questions(path, "train", notes), "dev": dev}
         if not tested:
@@ -72,6 +84,22 @@ def load(options: Options) -> Dataset:
         count = len(splits["train"])
         notes["questions of the dev file used for training, as there is no training file"] += count
     return finish("squad_es", TASK, LABELS, splits | tested, notes)
+
+
+def _other_test(options: Options, dev: Sequence[Example]) -> dict[str, list[Example]]:
+    """Return the test split where it is no part of the articles; {} where it is.
+
+    Raises:
+        DataError: a file of the other set is missing, or it has no test split.
+    """
+    if options.test == "xquad_es":
+        return {"test": list(xquad_es.load(xquad_es.Options(root=options.xquad)).splits["test"])}
+    if options.test == "mlqa_es":
+        splits = mlqa_es.load(mlqa_es.Options(root=options.mlqa)).splits
+        if "test" not in splits:
+            raise DataError("test = 'mlqa_es': MLQA has no test file here: put it beside its dev")
+        return {"test": list(splits["test"])}
+    return {"test": list(dev)} if options.test == "dev" else {}
 
 
 def _without_shared(

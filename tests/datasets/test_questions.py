@@ -116,6 +116,30 @@ def test_the_training_file_trains_when_it_is_there(tar, tmp_path):
     assert len(data.splits["dev"]) == 60 * 6 - 4
 
 
+def test_the_published_dev_split_keeps_the_paragraphs_of_xquad(tar, tmp_path):
+    write(tmp_path / "squad_es_tar" / "train-v1.1-es.json", ("N", [paragraph("n0")]))
+    data = datasets.load({**tar, "shared": "keep"})
+    assert len(data.splits["dev"]) == 60 * 6
+
+
+def test_squad_es_is_tested_on_its_dev_file_as_spanish_tinyroberta(tar, tmp_path):
+    with pytest.raises(DataError, match="the dev file cannot train too"):
+        datasets.load({**tar, "test": "dev"})
+    write(tmp_path / "squad_es_tar" / "train-v1.1-es.json", ("N", [paragraph("n0")]))
+    data = datasets.load({**tar, "test": "dev"})
+    assert [e.id for e in data.splits["test"]] == [e.id for e in data.splits["dev"]]
+    assert len(data.splits["test"]) == 60 * 6
+
+
+def test_squad_es_is_tested_on_mlqa_as_in_the_memoria(tar, tmp_path):
+    tar |= {"test": "mlqa_es", "mlqa": str(tmp_path)}
+    write(tmp_path / "dev-context-es-question-es.json", ("M", [paragraph("m")]))
+    with pytest.raises(DataError, match="MLQA has no test file"):
+        datasets.load(tar)
+    write(tmp_path / "test-context-es-question-es.json", ("M", [paragraph("t")]))
+    assert [e.id for e in datasets.load(tar).splits["test"]] == ["t-0", "t-1"]
+
+
 def test_answers_that_squad_es_lost_are_dropped(tar, tmp_path):
     lost = paragraph("l0", 1)
     lost["qas"][0]["answers"].insert(0, {"text": "", "answer_start": -1})
@@ -149,6 +173,12 @@ def test_mlqa_has_the_splits_whose_files_are_there(tmp_path):
     data = datasets.load(options)
     assert list(data.splits) == ["train", "dev", "test"]
     assert data.notes == {"train answers with a wrong offset, found again": 2}
+
+
+def test_mlqa_has_the_dev_split_of_the_memoria_too(tmp_path):
+    write(tmp_path / "es_squad-translate-train-dev-v1.1.json", ("M", [paragraph("d")]))
+    data = datasets.load({"use": "mlqa_es", "root": str(tmp_path), "dev": "translated"})
+    assert [e.id for e in data.splits["dev"]] == ["d-0", "d-1"]
 
 
 def test_sqac_needs_its_three_files(tmp_path):

@@ -100,7 +100,7 @@ class Study:
     @property
     def records_path(self) -> Path:
         """The file in which records are kept."""
-        return _records_path(self.recipe)
+        return self.recipe.records_path
 
     def record(self, record: Record) -> None:
         """Add a record to those of the study, on disk too."""
@@ -165,12 +165,5 @@ def load_study(recipe: Recipe, *, needs: Sequence[str] = SPLITS) -> Study:
 
 def _recorded(recipe: Recipe) -> dict[str, Record]:
     """Return the records of a study by their keys, the newest last."""
-    path = _records_path(recipe)
+    path = recipe.records_path
     return {r.key: r for r in records.read_records(path)} if path.exists() else {}
-
-
-def _records_path(recipe: Recipe) -> Path:
-    """Return the file of a study's records: in the recipe's `results`, else with its runs."""
-    if recipe.results:
-        return Path(recipe.results) / f"{recipe.name}.jsonl"
-    return recipe.folder / records.RECORD_FILE

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
-from destila import config, cpu, hub
+from destila import config, cpu, hub, records
 from destila.config import NAME_PATTERN, Options, opt
 from destila.errors import ConfigError
 from destila.losses.term import ModelShape
@@ -265,6 +265,13 @@ class Recipe(Options):
     def folder(self) -> Path:
         """The study's folder."""
         return Path(self.out) / self.name
+
+    @property
+    def records_path(self) -> Path:
+        """The file of the study's records: in `results`, else with its runs."""
+        if self.results:
+            return Path(self.results) / f"{self.name}.jsonl"
+        return self.folder / records.RECORD_FILE
 
     def teachers_of(self, options: DistilOptions) -> list[TeacherSpec]:
         """Return the teachers that may teach in a distillation, in the order of the recipe."""

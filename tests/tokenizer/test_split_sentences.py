@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from destila.corpus.sentences import split_sentences
+from destila.tokenizer.split_sentences import split_sentences
 
 CASES = [
     ["El Sr. Pérez llegó con la Dra. Gil.", "¿Por qué?", "¡Nadie lo sabe!", "Fin."],
