@@ -1,6 +1,7 @@
 """Run a study: from labelled data and a teacher to measured students and a report.
 
-A data file does for a recipe: `init` writes the recipe first.
+A data file does for a recipe: `init` writes the recipe first. A matrix, such as a published table,
+runs the study of each of its cells.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from destila.commands import init
 from destila.commands._cards import study_card
 from destila.config import RecipeOptions, opt
 from destila.errors import ConfigError
+from destila.matrix.matrix import cells_of, is_matrix, read_matrix
+from destila.matrix.run_matrix import run_cells
 from destila.progress import Progress, silent
 from destila.study.intake.detect import FileChoices
 from destila.study.planning.recipe import read_recipe
@@ -33,14 +36,22 @@ class Config(RecipeOptions, FileChoices):
         False, "train everything and leave tests and measurements for a quiet machine"
     )
     time_again: bool = opt(False, "time all models again, in turns, as after a busy machine")
+    only: tuple[str, ...] = opt(
+        (), "of a matrix: cells by name, e.g. beto-cased/conll2002 or '*/xnli_es'; () = all"
+    )
 
 
 def run(config: Config, progress: Progress = silent) -> StudyResult:
-    """Run the study of a recipe and return its report.
+    """Run the study of a recipe, or those of a matrix, and return the report.
 
     Raises:
         ConfigError: the recipe is wrong, or names its own teachers and one is given.
     """
+    if is_matrix(config.recipe):
+        return _run_matrix(config, progress)
+    if config.only:
+        raise ConfigError(f"--only chooses cells of a matrix, and {config.recipe} is none")
+
     # A data file gets a recipe first, which the user can read and change afterwards.
     path = config.recipe
     given = config.model_dump(include=_OF_A_FILE, exclude_none=True)
@@ -54,6 +65,14 @@ def run(config: Config, progress: Progress = silent) -> StudyResult:
 
     recipe = read_recipe(path, config.set)
     return run_study(recipe, progress, tested=not config.train_only, time_again=config.time_again)
+
+
+def _run_matrix(config: Config, progress: Progress) -> StudyResult:
+    """Run the cells of a matrix that are asked for."""
+    matrix = read_matrix(config.recipe)
+    cells = cells_of(matrix, config.only, config.set)
+    failed = run_cells(cells, progress, tested=not config.train_only, time_again=config.time_again)
+    return {"study": matrix.name, **({"failed": failed} if failed else {})}
 
 
 def show(result: StudyResult) -> dict[str, Any]:

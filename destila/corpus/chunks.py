@@ -18,8 +18,8 @@ import numpy as np
 from destila.config import Options, opt
 from destila.corpus.clean import Clean, clean_lines
 from destila.corpus.filters import REASONS, Filters, reason_to_drop
-from destila.tokenizer.split_sentences import split_sentences
 from destila.errors import require
+from destila.tokenizer.split_sentences import split_sentences
 from destila.tokenizer.tokenizer import Tokenizer
 from destila.tokenizer.word_cache import WordCache
 

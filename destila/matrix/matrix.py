@@ -74,7 +74,6 @@ class MatrixOptions(Options):
 
     name: str = opt(..., "name of the table; its folder is runs/<name>", pattern=NAME_PATTERN)
     published: str = opt(..., "published table that ours stands beside, e.g. slides-2023")
-    training: Literal["finetuned", "distilled"] = opt("finetuned", "which models of it")
     mean: Literal["first", "all"] = opt(
         "first", "what of a column enters the mean of a row: its first score, or the mean of all"
     )
@@ -127,6 +126,11 @@ class Cell:
     def name(self) -> str:
         """How it is called: `beto-cased/conll2002`."""
         return f"{self.model}/{self.dataset}"
+
+    @property
+    def training(self) -> str:
+        """How its model is trained, as records and published tables say it."""
+        return "distilled" if self.recipe.teachers else "finetuned"
 
     @property
     def row(self) -> Row:

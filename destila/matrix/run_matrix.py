@@ -14,7 +14,7 @@ from typing import Any
 from destila import config
 from destila.errors import ConfigError, require
 from destila.files import write_text
-from destila.matrix.matrix import Cell, MatrixOptions
+from destila.matrix.matrix import Cell
 from destila.progress import Progress, silent
 from destila.study.failures import Failures
 from destila.study.planning.recipe import read_recipe
@@ -47,15 +47,16 @@ def run_cells(
     Raises:
         DestilaError: every cell failed; it is the error of the first one.
     """
-    failures = Failures()
+    failures, lost, inside = Failures(), 0, []
     for i, cell in enumerate(cells, 1):
         log.info("cell %d of %d: %s", i, len(cells), cell.name)
-        with failures.noted(cell.name):
+        with failures.noted(cell.name) as attempt:
             result = run_cell(cell, progress, tested=tested, time_again=time_again)
-            failures.lines.extend(f"{cell.name}: {line}" for line in result.get("failed", ()))
-    if failures.lost == len(cells):
+            inside += [f"{cell.name}: {line}" for line in result.get("failed", ())]
+        lost += attempt.failed
+    if lost == len(cells):
         raise failures.first
-    return failures.lines
+    return [*failures.lines, *inside]
 
 
 def run_cell(
@@ -66,7 +67,7 @@ def run_cell(
     Raises:
         ConfigError: the weights of its model cannot be had, or its recipe is wrong.
     """
-    if cell.row.missing:
+    if cell.row.missing and cell.recipe.students[0].model == cell.row.student.get("model"):
         raise ConfigError(f"{cell.model}: {cell.row.missing}")
 
     # The recipe as a file: it can be read, changed and run alone.

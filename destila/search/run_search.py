@@ -9,6 +9,7 @@ runs/NAME/best.toml      the recipe with the best values
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -23,9 +24,11 @@ from destila.progress import Progress, silent
 from destila.search.cluster_search import join_on_cluster
 from destila.search.search_report import write_search_report
 from destila.search.space import read_space
-from destila.search.train_trial import TrialTrainer
+from destila.search.train_trial import TrialResult, TrialTrainer
 from destila.search.trials import TrialObjective, finished_trials, open_trials, run_trials
 from destila.study.checks import check_study
+from destila.study.planning.recipe import Recipe
+from destila.study.runs.wholeness import TRAINED
 
 _NOTHING: dict[str, Any] = {}
 """The values of the recipe as it is."""
@@ -111,6 +114,7 @@ def _report(trainer: TrialTrainer, trials: optuna.Study) -> dict[str, Any]:
     chosen = recipe.model_copy(update={"name": f"{recipe.name}-best", "search": None})
     place = trainer.recipe.folder / "best.toml"
     write_text(place, config.to_toml(chosen))
+    _hand_over(trainer, results[0], chosen)
     report = write_search_report(trainer, trials, results)
 
     rows = []
@@ -119,6 +123,25 @@ def _report(trainer: TrialTrainer, trials: optuna.Study) -> dict[str, Any]:
         rows.append({**values, trainer.criterion: each.value, "minutes": each.seconds / 60})
     lines = [*report.lines, f"report: {report.path}"]
     return {"study": trainer.recipe.name, "rows": rows, "best": str(place), "lines": lines}
+
+
+def _hand_over(trainer: TrialTrainer, best: TrialResult, chosen: Recipe) -> None:
+    """Copy the models of the best trial to where the study of its recipe looks for them.
+
+    Trained once is enough; those of an earlier best trial make room.
+    """
+    for kind, place in (
+        ("students", trainer.folder(best.values)),
+        ("teachers", trainer.recipe.folder),
+    ):
+        for source in sorted((place / kind).glob("*")):
+            target = chosen.folder / kind / source.name
+            marks = [folder / TRAINED for folder in (source, target)]
+            if not marks[0].is_file():
+                continue
+            if not marks[1].is_file() or marks[0].read_bytes() != marks[1].read_bytes():
+                shutil.rmtree(target, ignore_errors=True)
+                shutil.copytree(source, target)
 
 
 def _join(path: str, changes: Sequence[str], url: str) -> None:

@@ -84,7 +84,9 @@ def test_a_faulty_row_is_an_error_with_its_line(tmp_path, line, what):
 
 
 def test_the_memoria_reads_the_first_two_sentences_as_a_pair(tmp_path):
-    train = "ECAT\tEl IPC subió en marzo. El Sr. Gil lo dijo ayer. Nadie más.\nMCAT\tSubió la bolsa.\n"
+    train = (
+        "ECAT\tEl IPC subió en marzo. El Sr. Gil lo dijo ayer. Nadie más.\nMCAT\tSubió la bolsa.\n"
+    )
     data = _load(tmp_path, train, text="two sentences")
     assert [(e.text, e.pair) for e in data.splits["train"]] == [
         ("El IPC subió en marzo.", "El Sr. Gil lo dijo ayer."),

@@ -40,6 +40,7 @@ ROWS = (
     ("exporting", "report", "serve", "study.runs"),
     ("study", "pretraining"),
     ("study.intake", "search"),
+    ("matrix",),
     ("commands",),
     ("cli", "objects"),
     ("adapters",),

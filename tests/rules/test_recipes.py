@@ -10,13 +10,16 @@ import pytest
 
 from destila import config, plugins
 from destila.corpus.build_corpus import read_corpus_options
+from destila.matrix import matrix
 from destila.pretraining import pretrain_recipe
+from destila.report import reference
 from destila.study.planning import recipe
 
 FOLDER = Path(__file__).parents[2] / "recipes"
 RECIPES: list[Path] = []
 CORPORA: list[Path] = []
 PRETRAININGS: list[Path] = []
+MATRICES: list[Path] = []
 
 
 def tables(path: Path) -> dict[str, Any]:
@@ -27,8 +30,8 @@ def tables(path: Path) -> dict[str, Any]:
 
 for recipe_path in sorted(FOLDER.rglob("*.toml")):
     keys = tables(recipe_path).keys()
-    kind = RECIPES if "students" in keys else PRETRAININGS if "corpora" in keys else CORPORA
-    kind.append(recipe_path)
+    kinds = {"matrix": MATRICES, "students": RECIPES, "corpora": PRETRAININGS}
+    next((kinds[key] for key in kinds if key in keys), CORPORA).append(recipe_path)
 
 
 def test_there_are_recipes_to_check() -> None:
@@ -73,6 +76,26 @@ def test_a_recipe_of_a_pre_training_loads(path: Path) -> None:
             config.build_config(module.Options, own, where="terms")
 
 
-@pytest.mark.parametrize("path", [*RECIPES, *CORPORA, *PRETRAININGS], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", MATRICES, ids=lambda path: path.stem)
+def test_every_cell_of_a_shipped_matrix_is_a_recipe(path: Path) -> None:
+    table = matrix.read_matrix(str(path))
+    assert table.name == path.stem
+    assert table.published in reference.published_tables()
+    cells = matrix.cells_of(table)
+    assert cells
+    for cell in cells:
+        data = plugins.find("datasets", cell.recipe.data["use"], "TASK", "load", "Options")
+        own = {key: value for key, value in cell.recipe.data.items() if key != "use"}
+        config.build_config(data.Options, own, where=cell.name)
+        assert cell.recipe.options(cell.recipe.students[0].train).epochs
+        for term in cell.recipe.distil.terms:
+            module = plugins.find("losses", term["use"], "Options", "build")
+            options = {k: v for k, v in term.items() if k not in ("use", "weight")}
+            config.build_config(module.Options, options, where="distil.terms")
+
+
+@pytest.mark.parametrize(
+    "path", [*RECIPES, *CORPORA, *PRETRAININGS, *MATRICES], ids=lambda path: path.stem
+)
 def test_a_shipped_recipe_opens_with_what_it_is(path: Path) -> None:
     assert path.read_text(encoding="utf-8").startswith("# ")

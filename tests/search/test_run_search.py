@@ -11,6 +11,7 @@ import pytest
 from destila.errors import ConfigError
 from destila.search.run_search import run_search
 from destila.study.planning.recipe import read_recipe
+from tests.fixtures.studies import run_recipe
 
 GRID = """
 [search]
@@ -63,6 +64,10 @@ def test_a_grid_is_tried_once_and_resumes(tiny, trained):
     trained.clear()
     assert run_search(path)["rows"] == result["rows"]
     assert not trained
+
+    # The study of the best one takes its models as they are; only what it compares with is new.
+    run_recipe(result["best"], "baseline=false")
+    assert set(trained) == {"student-finetuned-s0"}
 
 
 def test_tpe_tries_tables_and_ranges(tiny):

@@ -4,6 +4,7 @@
     grid.json      the chosen cell of each distillation grid, on dev
     teachers.json  the search for a teacher on PAWS-X, on dev
     cost.json      parameters, MACs, file sizes, latencies, mean scores
+    times.json     seconds of fine-tuning
 
 Values are as printed (x100); the reader returns ratios. Known faults are corrected or stand in
 `note`: the slides print the xxlarge taggers in the xlarge row, and RoBERTa-BNE large collapsed on
@@ -74,9 +75,18 @@ def costs() -> dict[str, Mapping[str, Any]]:
     return {row["model"]: row for row in _file("cost.json")["rows"]}
 
 
+def training_seconds(table: str) -> dict[tuple[str, str], int]:
+    """Return the published seconds of training of a table, by model and data set."""
+    return {
+        (row["model"], row["dataset"]): row["seconds"]
+        for row in _file("times.json")["rows"]
+        if row["table"] == table
+    }
+
+
 def published_tables() -> dict[str, Table]:
     """Return every published table by its short name."""
-    names = ("scores.json", "grid.json", "teachers.json", "cost.json")
+    names = ("scores.json", "grid.json", "teachers.json", "cost.json", "times.json")
     every = [item for name in names for item in _file(name)["tables"].items()]
     return {key: Table(**table) for key, table in every}
 

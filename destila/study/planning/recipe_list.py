@@ -14,7 +14,13 @@ from destila.reading.values import MalformedError, parse_toml, read_utf8
 
 _FIRST_SENTENCE = re.compile(r".*?[.?!:](?=\s|$)")
 
-_COMMANDS = {"students": "run", "data": "run", "files": "corpus", "corpora": "pretrain"}
+_COMMANDS = {
+    "matrix": "run",
+    "students": "run",
+    "data": "run",
+    "files": "corpus",
+    "corpora": "pretrain",
+}
 """What a recipe is for, by a key that no other kind has."""
 _MOST_PARENTS = 16
 """Recipes that extend one another are followed so far; a circle ends there."""
