@@ -52,6 +52,17 @@ def memory() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
+def free_memory(root: Path = Path("/")) -> int:
+    """Return the bytes of memory that are free now; all there are where nothing says so.
+
+    `root` is where `/proc` is.
+    """
+    for line in _read(root / "proc/meminfo").splitlines():
+        if line.startswith("MemAvailable:"):
+            return 1024 * int(line.split()[1])
+    return memory()
+
+
 def is_amd(root: Path = Path("/")) -> bool:
     """Say whether the processor is one of AMD; False where /proc/cpuinfo names none.
 

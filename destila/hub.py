@@ -21,6 +21,9 @@ from destila.errors import ModelError, require
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
+CACHE = "DESTILA_CACHE"
+"""Environment variable: the folder of what can be computed again."""
+
 _TOKENIZER_FILES = [
     "config.json",
     "tokenizer.json",
@@ -173,7 +176,7 @@ def cache_root() -> Path:
 
     It is `$DESTILA_CACHE`, else `~/.cache/destila`.
     """
-    return Path(os.environ.get("DESTILA_CACHE") or Path.home() / ".cache" / "destila")
+    return Path(os.environ.get(CACHE) or Path.home() / ".cache" / "destila")
 
 
 def offline() -> bool:

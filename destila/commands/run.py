@@ -12,6 +12,7 @@ from destila.commands import init
 from destila.commands._cards import study_card
 from destila.config import RecipeOptions, opt
 from destila.errors import ConfigError
+from destila.matrix.dry_run import dry_result, dry_run
 from destila.matrix.matrix import cells_of, is_matrix, read_matrix
 from destila.matrix.run_matrix import run_cells
 from destila.progress import Progress, silent
@@ -39,6 +40,11 @@ class Config(RecipeOptions, FileChoices):
     only: tuple[str, ...] = opt(
         (), "of a matrix: cells by name, e.g. beto-cased/conll2002 or '*/xnli_es'; () = all"
     )
+    dry_run: bool = opt(
+        False,
+        "of a matrix: two steps of each cell with random weights and invented rows, and its plan",
+    )
+    gpu: str = opt("h100", "whose hours and memory a dry run tells: h100, a100, rtx-3090, ...")
 
 
 def run(config: Config, progress: Progress = silent) -> StudyResult:
@@ -49,8 +55,9 @@ def run(config: Config, progress: Progress = silent) -> StudyResult:
     """
     if is_matrix(config.recipe):
         return _run_matrix(config, progress)
-    if config.only:
-        raise ConfigError(f"--only chooses cells of a matrix, and {config.recipe} is none")
+    if config.only or config.dry_run:
+        option = "--only" if config.only else "--dry-run"
+        raise ConfigError(f"{option} goes with a matrix, and {config.recipe} is none")
 
     # A data file gets a recipe first, which the user can read and change afterwards.
     path = config.recipe
@@ -71,6 +78,8 @@ def _run_matrix(config: Config, progress: Progress) -> StudyResult:
     """Run the cells of a matrix that are asked for."""
     matrix = read_matrix(config.recipe)
     cells = cells_of(matrix, config.only, config.set)
+    if config.dry_run:
+        return dry_result(matrix.name, dry_run(cells, progress, gpu=config.gpu), config.gpu)
     failed = run_cells(cells, progress, tested=not config.train_only, time_again=config.time_again)
     return {"study": matrix.name, **({"failed": failed} if failed else {})}
 

@@ -40,7 +40,8 @@ class Block(Options):
 class Size(Options):
     """How large a data set is where its files are absent: for plans alone, never for a training."""
 
-    train: int = opt(..., "examples", ge=1)
+    train: int = opt(..., "examples that train", ge=1)
+    dev: int = opt(..., "examples of dev", ge=1)
     tokens: int = opt(..., "tokens of a window, on average; an estimate", ge=1)
     windows: float = opt(1.0, "windows of an example, on average; an estimate", ge=1)
 
@@ -64,7 +65,6 @@ class Row(Options):
     """A model of a matrix: a student's table, and what else is known of it."""
 
     student: dict[str, Any] = opt(..., "the table of a student: model, layers, ...")
-    shape: str | None = opt(None, "preset of its shape, for dry runs; none = its own name")
     published: str | None = opt(None, "model of the published table; none = its own name")
     missing: str = opt("", "why its weights cannot be had, and what to give instead")
 

@@ -126,6 +126,39 @@ PRESETS: dict[str, EncoderConfig] = {
 # fmt: on
 
 
+HUB_NAMES = {
+    "dccuchile/albert-tiny-spanish": "albeto-tiny",
+    "dccuchile/albert-base-spanish": "albeto-base",
+    "dccuchile/albert-large-spanish": "albeto-large",
+    "dccuchile/albert-xlarge-spanish": "albeto-xlarge",
+    "dccuchile/albert-xxlarge-spanish": "albeto-xxlarge",
+    "dccuchile/albert-base-2-spanish": "albeto-base-2",
+    "dccuchile/albert-base-4-spanish": "albeto-base-4",
+    "dccuchile/albert-base-6-spanish": "albeto-base-6",
+    "dccuchile/albert-base-8-spanish": "albeto-base-8",
+    "dccuchile/albert-base-10-spanish": "albeto-base-10",
+    "dccuchile/bert-base-spanish-wwm-uncased": "beto-uncased",
+    "dccuchile/bert-base-spanish-wwm-cased": "beto-cased",
+    "dccuchile/distilbert-base-spanish-uncased": "distilbeto",
+    "dccuchile/bertin-roberta-base-spanish": "bertin",
+    "bertin-project/bertin-roberta-base-spanish": "bertin",
+    "dccuchile/roberta-base-bne": "roberta-bne-base",
+    "PlanTL-GOB-ES/roberta-base-bne": "roberta-bne-base",
+    "dccuchile/roberta-large-bne": "roberta-bne-large",
+    "PlanTL-GOB-ES/roberta-large-bne": "roberta-bne-large",
+    "stevemobs/roberta-large-fine-tuned-squad-es": "roberta-bne-large",
+}
+"""Hub names of published weights -> the preset of their shape; what was fine-tuned from them is
+called `NAME-finetuned-...`."""
+
+
+def preset_of(name: str) -> str | None:
+    """Return the preset that has the shape of a model by its name; None where none is known."""
+    if name in PRESETS:
+        return name
+    return HUB_NAMES.get(name.partition("-finetuned-")[0].partition("-distilled-")[0])
+
+
 def count_parameters(config: EncoderConfig, labels: int = 3, task: str = "classify") -> int:
     """Return the number of trainable values of an encoder with its task head.
 

@@ -27,7 +27,7 @@ teachers = "pos"
 data = { use = "ancora_pos" }
 scores = ["chunk_f1"]
 recipe = { train = { lr = 2e-4 } }
-size = { train = 10, tokens = 20 }
+size = { train = 10, dev = 5, tokens = 20 }
 
 [datasets.ner]
 title = "NER"
@@ -35,7 +35,7 @@ teachers = "ner"
 label_map = { LABEL_0 = "O" }
 data = { use = "conll2002" }
 scores = ["entity_f1"]
-size = { train = 10, tokens = 20 }
+size = { train = 10, dev = 5, tokens = 20 }
 
 [models.small]
 student = { model = "albeto-tiny" }

@@ -25,13 +25,13 @@ measure = {{ texts = 0 }}
 title = "Intents"
 data = {{ use = "demo_intents", train = 48, dev = 24, test = 24 }}
 scores = ["accuracy"]
-size = {{ train = 48, tokens = 20 }}
+size = {{ train = 48, dev = 24, tokens = 20 }}
 
 [datasets.tags]
 title = "Tags"
 data = {{ use = "demo_tags", train = 48, dev = 24, test = 24 }}
 scores = ["entity_f1"]
-size = {{ train = 48, tokens = 20 }}
+size = {{ train = 48, dev = 24, tokens = 20 }}
 recipe = {{ search = {{ space = {{ "train.lr" = [1e-3, 2e-3] }} }} }}
 
 [models.small]
@@ -82,5 +82,5 @@ def test_cells_that_all_fail_are_an_error(path):
 
 
 def test_only_belongs_to_a_matrix(tiny):
-    with pytest.raises(ConfigError, match="--only chooses cells of a matrix"):
+    with pytest.raises(ConfigError, match="--only goes with a matrix"):
         command.run(command.Config(recipe=str(tiny()), only=("a/b",)))
