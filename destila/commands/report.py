@@ -1,4 +1,4 @@
-"""Compare every record of a study, or of pre-trainings: Markdown and one HTML page."""
+"""Compare every record of a study, of a matrix or of pre-trainings: Markdown and one HTML page."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from typing import Any
 
 from destila.commands._cards import study_card
 from destila.config import Options, opt
+from destila.errors import ConfigError
+from destila.matrix.matrix import is_matrix, read_matrix
+from destila.matrix.report_matrix import report_matrix
 from destila.report.write import write_report
 
 PANEL = "A study"
@@ -16,7 +19,8 @@ class Config(Options):
 
     study: str = opt(
         ...,
-        "folder or name (runs/NAME) of a study or a pre-training, or a .jsonl file of records",
+        "folder or name (runs/NAME) of a study or a pre-training, a .jsonl file of records, or the "
+        "file of a matrix",
     )
     out: str | None = opt(
         None,
@@ -28,6 +32,10 @@ class Config(Options):
 
 def run(config: Config) -> dict[str, Any]:
     """Write both reports; `report.write.write_report` says what is returned and raised."""
+    if is_matrix(config.study):
+        if config.against is not None:
+            raise ConfigError(f"{config.study} is a matrix, and --against compares students")
+        return report_matrix(read_matrix(config.study), out=config.out)
     return write_report(config.study, out=config.out, against=config.against)
 
 

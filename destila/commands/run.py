@@ -14,6 +14,7 @@ from destila.config import RecipeOptions, opt
 from destila.errors import ConfigError
 from destila.matrix.dry_run import dry_result, dry_run
 from destila.matrix.matrix import cells_of, is_matrix, read_matrix
+from destila.matrix.report_matrix import report_matrix
 from destila.matrix.run_matrix import run_cells
 from destila.progress import Progress, silent
 from destila.study.intake.detect import FileChoices
@@ -81,7 +82,7 @@ def _run_matrix(config: Config, progress: Progress) -> StudyResult:
     if config.dry_run:
         return dry_result(matrix.name, dry_run(cells, progress, gpu=config.gpu), config.gpu)
     failed = run_cells(cells, progress, tested=not config.train_only, time_again=config.time_again)
-    return {"study": matrix.name, **({"failed": failed} if failed else {})}
+    return report_matrix(matrix, config.set) | ({"failed": failed} if failed else {})
 
 
 def show(result: StudyResult) -> dict[str, Any]:

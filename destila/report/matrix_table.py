@@ -5,13 +5,13 @@ A cell that was not run is blank. Ours are the mean over seeds of the recorded t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Literal
+from typing import Any, Literal
 
-from destila.files import write_text
 from destila.reading.escaping import markdown
 from destila.records import Record
 from destila.report import reference
@@ -19,6 +19,7 @@ from destila.report.page import can_draw, render, section_values
 from destila.report.section import Section
 from destila.report.table import section_markdown
 from destila.report.words import points, score_name, signed, with_commas
+from destila.report.write import write_report_file
 
 _BLANK = ""
 """What a cell holds that was not run, or is not published."""
@@ -62,11 +63,7 @@ class TableCell:
             if (each.table, each.model, each.dataset, each.training)
             == (table, model, dataset, self.training)
         }
-        return (
-            [known[score] for score in self.scores if score in known]
-            if set(self.scores) <= set(known)
-            else []
-        )
+        return [known[score] for score in self.scores] if set(self.scores) <= set(known) else []
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,8 +111,12 @@ class MatrixTable:
         return fmean(values)
 
 
-def write_matrix_report(table: MatrixTable, folder: Path) -> list[Path]:
-    """Write `matrix.md` into a folder and, where jinja2 is installed, the page beside it."""
+def write_matrix_report(table: MatrixTable, path: Path) -> list[Path]:
+    """Write the report as Markdown and, where jinja2 is installed, the page beside it.
+
+    Raises:
+        ConfigError: a file cannot be written.
+    """
     sections = [
         _scores(table),
         _differences(table),
@@ -125,9 +126,8 @@ def write_matrix_report(table: MatrixTable, folder: Path) -> list[Path]:
     ]
     sections = [each for each in sections if each.body or each.bullets]
     opening = _opening(table)
-    path = folder / "matrix.md"
     parts = [f"# {markdown(table.name)}", opening, *(section_markdown(each) for each in sections)]
-    write_text(path, "\n\n".join(parts) + "\n")
+    write_report_file(path, "\n\n".join(parts) + "\n")
     if not can_draw():
         return [path]
 
@@ -141,8 +141,9 @@ def write_matrix_report(table: MatrixTable, folder: Path) -> list[Path]:
         "panels": [],
         "sections": [section_values(each) for each in sections],
     }
-    write_text(path.with_suffix(".html"), render("figures.html", values))
-    return [path, path.with_suffix(".html")]
+    page = path.with_suffix(".html")
+    write_report_file(page, render("figures.html", values))
+    return [path, page]
 
 
 def matrix_rows(table: MatrixTable) -> list[dict[str, str]]:
@@ -162,7 +163,7 @@ def _opening(table: MatrixTable) -> str:
 
 
 def _scores(table: MatrixTable) -> Section:
-    """Draw the table: ours | published in every cell, and the mean of the row."""
+    """Draw the table: ours (published) in every cell, and the mean of the row."""
     body = []
     for model in table.models:
         line = [model]
@@ -177,7 +178,7 @@ def _scores(table: MatrixTable) -> Section:
     return Section(
         "scores",
         "Scores",
-        "Test scores in points: ours | published.",
+        "Test scores in points: ours, and published in brackets.",
         header=["model", *table.columns, "mean"],
         body=body,
         notes="; ".join(f"{column}: {scores}" for column, scores in named.items())
@@ -215,18 +216,20 @@ def _differences(table: MatrixTable) -> Section:
 
 def _summary(table: MatrixTable) -> Section:
     """Draw parameters, speed-up and mean score of each row."""
-    costs, body = reference.costs(), []
+    body = []
     for model in table.models:
         first = next(cell for cell in table.cells if cell.model == model)
-        published = costs.get(first.published[0], {})
+        published = _cost(first.published[0])
         records = [record for cell in table.cells if cell.model == model for record in cell.records]
         speed_up = published.get("macs_speed_up")
         means = [table.row_mean(model, ours=ours) for ours in (True, False)]
         body.append(
             [
                 model,
-                f"{with_commas(records[0].params) if records else _BLANK} | "
-                f"{with_commas(published['params']) if published else _BLANK}",
+                _beside(
+                    with_commas(records[0].params) if records else _BLANK,
+                    with_commas(published["params"]) if published else _BLANK,
+                ),
                 f"{speed_up:.2f}x" if speed_up else _BLANK,
                 _pair(*([] if mean is None else [mean] for mean in means)),
             ]
@@ -236,9 +239,9 @@ def _summary(table: MatrixTable) -> Section:
         "Summary",
         header=["model", "parameters", "speed-up", "score"],
         body=body,
-        notes="Ours | published. Parameters: ours with the head of the first column that was run, "
-        "published with one of three labels. Speed-up: published, by multiply-accumulates against "
-        "BETO; destila presets derives the same number.",
+        notes="Ours, and published in brackets. Parameters: ours with the head of the first column "
+        "that was run, published with one of three labels. Speed-up: published, by "
+        "multiply-accumulates against BETO; destila presets derives the same number.",
     )
 
 
@@ -266,13 +269,13 @@ def _grid(table: MatrixTable) -> Section:
         set_ = each.settings
         chosen = f"{set_['lr']:g}, {set_['batch']}, {set_['epochs']}"
         body.append(
-            [each.model, cell.column, chosen, str(set_["hours"]), f"{mean} | {points(each.value)}"]
+            [each.model, cell.column, chosen, str(set_["hours"]), _beside(mean, points(each.value))]
         )
     return Section(
         "grid",
         "Chosen cells of the distillation grid",
-        "Published: the cell of lowest dev loss, and its score on dev.",
-        header=["model", "column", "rate, batch, epochs", "hours", "dev: ours | published"],
+        "Published: the cell of lowest dev loss. Dev: ours, and published in brackets.",
+        header=["model", "column", "rate, batch, epochs", "hours", "dev"],
         body=body,
     )
 
@@ -294,7 +297,7 @@ def _teachers() -> Section:
 
 
 def _times(table: MatrixTable) -> Section:
-    """Draw the seconds of training, ours | published."""
+    """Draw the seconds of training, ours (published)."""
     published = reference.training_seconds(table.published)
     body = []
     for model in table.models:
@@ -305,13 +308,13 @@ def _times(table: MatrixTable) -> Section:
             theirs = published.get(cell.published) if cell else None
             mine = f"{fmean(ours):,.0f}" if ours else _BLANK
             other = f"{theirs:,.0f}" if theirs else _BLANK
-            line.append(f"{mine} | {other}" if mine or other else _BLANK)
+            line.append(_beside(mine, other))
         if any(line[1:]):
             body.append(line)
     return Section(
         "times",
         "Seconds of training",
-        "Ours | published, each on its own machine.",
+        "Ours, and published in brackets, each on its own machine.",
         header=["model", *table.columns],
         body=body,
     )
@@ -319,10 +322,10 @@ def _times(table: MatrixTable) -> Section:
 
 def _sizes(table: MatrixTable) -> Section:
     """Draw the published sizes of files and speeds."""
-    costs, body = reference.costs(), []
+    body = []
     for name in dict.fromkeys(cell.published[0] for cell in table.cells):
-        cost = costs.get(name)
-        if cost is None:
+        cost = _cost(name)
+        if not cost:
             continue
         speeds = cost.get("per_second", {})
         cells = [
@@ -342,6 +345,18 @@ def _sizes(table: MatrixTable) -> Section:
 
 
 def _pair(ours: Sequence[float], published: Sequence[float]) -> str:
-    """Write our scores beside the published ones; blank where neither is there."""
-    words = [" / ".join(map(points, some)) for some in (ours, published)]
-    return " | ".join(words) if any(words) else _BLANK
+    """Write our scores and, in brackets, the published ones."""
+    return _beside(" / ".join(map(points, ours)), " / ".join(map(points, published)))
+
+
+def _beside(ours: str, published: str) -> str:
+    """Write ours and, in brackets, what is published; blank where neither is there."""
+    return f"{ours} ({published})".strip() if published else ours
+
+
+def _cost(model: str) -> Mapping[str, Any]:
+    """Return what is published of a model's cost; {} where nothing is.
+
+    The three pre-trainings of one size, `albeto-base-v1`, cost the same.
+    """
+    return reference.costs().get(re.sub(r"-v\d$", "", model), {})

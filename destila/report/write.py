@@ -50,13 +50,15 @@ def write_report(
     files = find_study(study, chosen.parent if chosen else None)
     target = chosen or _default_place(files.source)
     markdown = target.with_suffix(".md")
-    _write(markdown, table.study_markdown(files.records, files.name, beside=against))
+    write_report_file(markdown, table.study_markdown(files.records, files.name, beside=against))
 
     # The page needs an optional package, and the Markdown does not wait for it.
     html = None
     if page.can_draw():
         html = target.with_suffix(".html")
-        _write(html, page.study_page(files.records, files.name, files.folder, beside=against))
+        write_report_file(
+            html, page.study_page(files.records, files.name, files.folder, beside=against)
+        )
 
     # The terminal shows the conclusions, and where to read on.
     rows = group_rows(files.records)
@@ -100,8 +102,8 @@ def _write_pretrainings(
     }
 
 
-def _write(path: Path, text: str) -> None:
-    """Write a file; raise ConfigError where that is not possible."""
+def write_report_file(path: Path, text: str) -> None:
+    """Write a file of a report; raise ConfigError where that is not possible."""
     try:
         write_text(path, text)
     except OSError as error:
