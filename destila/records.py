@@ -22,7 +22,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from destila.errors import ConfigError, DataError
 from destila.files import locked, open_text, write_text
-from destila.reading.json_lines import LARGEST, check_line, check_names, line_model
+from destila.reading.json_lines import (
+    LARGEST,
+    check_line,
+    check_names,
+    line_model,
+    uncollected,
+)
 from destila.reading.values import MalformedError, parse_json
 
 RECORD_FILE = "record.jsonl"
@@ -206,10 +212,11 @@ def read_records(path: Path | str) -> list[Record]:
     # the later of two records of one key takes its own place, not that of the first
     files = sorted(path.rglob(RECORD_FILE)) if path.is_dir() else [path]
     records: dict[str, Record] = {}
-    for file in files:
-        for record in _lines(file):
-            records.pop(record.key, None)
-            records[record.key] = record
+    with uncollected():
+        for file in files:
+            for record in _lines(file):
+                records.pop(record.key, None)
+                records[record.key] = record
 
     return list(records.values())
 

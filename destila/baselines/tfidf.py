@@ -31,10 +31,8 @@ class Tfidf:
         self._vectorizers = vectorizers
         self._model = model
 
-        idf = sum(len(v.idf_) for v in vectorizers)
-        self.parameters = int(model.coef_.size + model.intercept_.size + idf)
-        vocabulary = sum(len(term.encode()) + 1 for v in vectorizers for term in v.vocabulary_)
-        self.size_bytes = 4 * self.parameters + vocabulary
+        weights = int(model.coef_.size + model.intercept_.size)
+        self.parameters, self.size_bytes = count_parameters_and_bytes(vectorizers, weights)
 
     def predict(self, examples: Sequence[Example]) -> list[Prediction]:
         """Predict the likeliest label of each example, with probabilities [1, C]."""
@@ -67,6 +65,19 @@ def fit(train: Sequence[Example], labels: Sequence[str], *, seed: int = 0) -> Tf
             f"{len(set(targets))}"
         )
 
+    vectorizers = fit_vectorizers(train)
+    linear = require("sklearn.linear_model", "baseline")
+    model = linear.LogisticRegression(C=10.0, max_iter=500, random_state=seed)
+    model.fit(tfidf_matrix(vectorizers, train), targets)
+    return Tfidf(vectorizers, model, labels)
+
+
+def fit_vectorizers(train: Sequence[Example]) -> list[Any]:
+    """Return what turns texts into features, fitted on training examples.
+
+    Raises:
+        DataError: there is no word at all.
+    """
     # Words in runs of one and two, characters in runs of three and four.
     text = require("sklearn.feature_extraction.text", "baseline")
     shared = {"sublinear_tf": True, "dtype": np.float32}
@@ -84,11 +95,19 @@ def fit(train: Sequence[Example], labels: Sequence[str], *, seed: int = 0) -> Tf
             vectorizer.fit(texts)
     except ValueError as error:  # scikit-learn's word for a vocabulary without entries
         raise DataError("the TF-IDF baseline found no word in the training split") from error
+    return vectorizers
 
-    linear = require("sklearn.linear_model", "baseline")
-    model = linear.LogisticRegression(C=10.0, max_iter=500, random_state=seed)
-    model.fit(tfidf_matrix(vectorizers, train), targets)
-    return Tfidf(vectorizers, model, labels)
+
+def count_parameters_and_bytes(vectorizers: Sequence[Any], weights: int) -> tuple[int, int]:
+    """Return the parameters of a model over TF-IDF, and its bytes, vocabulary included.
+
+    Args:
+        vectorizers: fitted.
+        weights: of the linear model.
+    """
+    parameters = weights + sum(len(v.idf_) for v in vectorizers)
+    vocabulary = sum(len(term.encode()) + 1 for v in vectorizers for term in v.vocabulary_)
+    return parameters, 4 * parameters + vocabulary
 
 
 def tfidf_matrix(vectorizers: Sequence[Any], examples: Sequence[Example]) -> Any:

@@ -21,6 +21,7 @@ from destila.study.planning.recipe import read_recipe
 from destila.study.recording import evaluate_folder
 
 PANEL = "A finished model"
+_COLUMNS = {"text", "label", "label_separator"}
 
 
 class Config(RecipeOptions):
@@ -29,6 +30,11 @@ class Config(RecipeOptions):
     recipe: str = opt(..., "model folder, before a labelled file; or a recipe (TOML)")
     file: str | None = opt(
         None, "labelled file, of any kind that `init` reads; all of it is scored", argument=True
+    )
+    text: str | None = opt(None, "with a file: column of the text; none = the model's")
+    label: str | None = opt(None, "with a file: column of the label; none = the model's")
+    label_separator: str | None = opt(
+        None, "with a file: what parts several labels of a row; none = the model's, else detected"
     )
     model: str | None = opt(
         None, "with a recipe: model folder or hub name with a head for the recipe's labels"
@@ -52,7 +58,8 @@ def run(config: Config, progress: Progress = silent) -> dict[str, Any]:
     if config.file is not None:
         if config.recipe.endswith(".toml") or config.model is not None or config.set:
             raise ConfigError("a file goes with a model alone: destila evaluate MODEL FILE")
-        study = study_of_file(config.recipe, config.file)
+        chosen = config.model_dump(include=_COLUMNS, exclude_none=True)
+        study = study_of_file(config.recipe, config.file, chosen)
         return asdict(evaluate_folder(study, config.recipe, "test", out, progress))
 
     if config.model is None:

@@ -15,14 +15,11 @@ from destila.datasets._split import count_labels
 from destila.errors import ConfigError
 from destila.files import write_text
 from destila.study.intake.detect import (
-    IMBALANCED,
-    Detected,
     FileChoices,
     detect,
-    is_here,
-    largest_share,
     recipe_for,
 )
+from destila.study.intake.recipe_remarks import recipe_remarks
 
 PANEL = "A study"
 
@@ -62,7 +59,7 @@ def run(config: Config) -> dict[str, Any]:
     write_text(path, text)
 
     # What was chosen is said by `run` too, which writes a recipe on its way.
-    remarks = [*data.remarks, *_remarks(data, config)]
+    remarks = [*data.remarks, *recipe_remarks(data, config.teacher)]
     for remark in remarks:
         log.info(remark)
 
@@ -97,20 +94,3 @@ def show(result: dict[str, Any]) -> dict[str, Any]:
         "rows": [{"key": key, "value": value} for key, value in shown.items()],
         "next": [command_line("data", result["path"]), command_line("run", result["path"])],
     }
-
-
-def _remarks(data: Detected, config: Config) -> list[str]:
-    """Return what a user should know of a recipe that was written."""
-    remarks = []
-    share = largest_share(data.dataset)
-    if share > IMBALANCED:
-        remarks.append(
-            f"{share:.0%} of train have one label: the recipe weights the classes "
-            "(train.class_weights) and its main score is macro_f1"
-        )
-    if config.teacher is not None and not is_here(config.teacher):
-        remarks.append(
-            f"teacher '{config.teacher}' is no folder here or under DESTILA_MODELS: 'destila run' "
-            "will ask the hub for it"
-        )
-    return remarks

@@ -83,6 +83,8 @@ def run(
     # Where the texts come from.
     if config.text:
         lines = config.text
+    elif config.file not in (None, "-"):
+        lines = ()  # standard input is left alone
     elif lines is None:
         lines = io.TextIOWrapper(
             sys.stdin.buffer, encoding="utf-8-sig", errors="replace", newline="\n"

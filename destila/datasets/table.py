@@ -11,6 +11,7 @@ equal texts together.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -44,7 +45,8 @@ _PAIR_NAMES = (
 _LABEL_NAMES = (
     "label", "labels", "gold_label", "etiqueta", "clase", "class", "category", "categoría",
     "categoria", "intent", "intención", "intencion", "topic", "tema", "sentiment",
-    "sentimiento", "target", "tipo",
+    "sentimiento", "target", "tipo", "etiquetas", "categories", "categorías", "categorias",
+    "topics", "temas", "tags", "emociones", "emotions",
 )  # fmt: skip
 _ID_NAMES = (
     "id", "pairid", "guid", "identifier", "identificador",
@@ -72,8 +74,8 @@ class Options(_Options):
     sheet: str | None = opt(None, "of an Excel file; none = the first", later=True)
     label_separator: str | None = opt(
         None,
-        "what parts several labels of a row, such as | : each label then counts for itself; none = "
-        "one label a row, lists in JSON apart",
+        "what parts several labels of a row, such as | ; none or '' = one label a "
+        "row, lists in JSON apart",
         later=True,
     )
 
@@ -122,7 +124,10 @@ def load(options: Options) -> Dataset:
             check_labels(labels, f"{path}, column '{columns.label}'", "label")
     task = _task(splits, options.train)
     data = finish("table", task, LABELS, fill_splits(splits, options.train, notes), notes)
-    return replace(data, columns=columns.names() if columns else {})
+    names = columns.names() if columns else {}
+    if options.label_separator:
+        names["label_separator"] = options.label_separator
+    return replace(data, columns=names)
 
 
 def read_table(path: str, options: Options) -> list[TableRow]:
@@ -270,14 +275,24 @@ def _label(
         return tuple(sorted(names))
 
     label = _cell(row, key, path, number).strip()
-    if separator is None or not label:
+    if not separator or not label:
         return label
-    return tuple(sorted({part.strip() for part in label.split(separator)} - {""}))
+    return split_labels(label, separator)
+
+
+def split_labels(cell: str, separator: str) -> tuple[str, ...]:
+    """Return the labels of a cell, sorted; a list as Python writes it, `['a', 'b']`, counts too."""
+    inside = re.fullmatch(r"\[(.*)\]", cell.strip(), re.DOTALL)
+    parts = (inside[1] if inside else cell).split(separator)
+    quotes = " '\"" if inside else " "
+    return tuple(sorted({part.strip().strip(quotes) for part in parts} - {""}))
 
 
 def _cell(row: Mapping[str, Any], key: str, path: str, number: int) -> str:
     """Return a cell as text; raise DataError for a list or an object."""
     value = row.get(key)
+    if isinstance(value, str):  # nearly always, and there may be millions
+        return value
     if isinstance(value, list | dict):
         raise DataError(
             f"{path}, line {number}: '{key}' is a {type(value).__name__}: give one text or one "

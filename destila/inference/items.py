@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 BROKEN = "\ufffd"
+_OF_LABELS = ("label", "label_separator")
 """What stands where a character was broken: half a pair of UTF-16, a byte that is no UTF-8."""
 
 
@@ -110,4 +111,5 @@ def columns_of(extra: Mapping[str, Any]) -> dict[str, str]:
     names = extra.get("columns")
     if not isinstance(names, Mapping):
         return {}
-    return {key: name for key, name in names.items() if key != "label" and isinstance(name, str)}
+    read = {key: name for key, name in names.items() if key not in _OF_LABELS}
+    return {key: name for key, name in read.items() if isinstance(name, str)}

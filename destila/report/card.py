@@ -285,10 +285,13 @@ def _scores(info: CardInfo) -> str:
         lines.append(f"| {score_name(key)} | {points(record.scores[key])} | {between} |")
 
     tested = f"{len(record.items):,} examples of " if record.items else ""
-    note = (
-        f"On {tested}the {record.split} split of {record.dataset}, seed {record.seed}. "
-        "Interval: over examples."
-    )
+    where = f"the {record.split} split of {record.dataset}"
+    if folds := record.details.get("folds"):
+        where = (
+            f"{record.dataset} by {len(folds)}-fold cross-validation: each was answered by a model "
+            "trained in the same way without it"
+        )
+    note = f"On {tested}{where}; seed {record.seed}. Interval: over examples."
     return "\n\n".join(["## Scores", "\n".join(lines), note])
 
 

@@ -14,6 +14,10 @@ from destila.report.words import role_name
 ROLES = ("teacher", "distilled", "finetuned", "exported", "baseline")
 """In the order in which reports show them."""
 
+CROSS_VALIDATION = "cross-validation"
+"""The split of records that were scored on all folds of a small set."""
+_TESTS = ("test", CROSS_VALIDATION)
+
 
 @dataclass(frozen=True, slots=True)
 class ReportRow:
@@ -90,13 +94,16 @@ def name_of(row: ReportRow) -> str:
 def group_rows(records: Iterable[Record]) -> list[ReportRow]:
     """Group records by role and model: teachers, students, baselines; the larger first.
 
-    Where a study has records of several splits, those of "test" count. Where a model, role and
-    seed was recorded more than once (the recipe was changed), the last counts, and seeds of a model
-    with other settings than its last record's are not averaged with it.
+    Where a study has records of several splits, those of "test" count, or those of all folds if it
+    was last run with folds (an export is none of them: it was scored on a part of them). Where a
+    model, role and seed was recorded more than once (the recipe was changed), the last counts, and
+    seeds of a model with other settings than its last record's are not averaged with it.
     """
     # Dev records are of use only before anything was tested.
     every = list(records)
-    tested = [record for record in every if record.split == "test"] or every
+    kinds = [r.split for r in every if r.split in _TESTS and r.role != "exported"]
+    split = kinds[-1] if kinds else "test"
+    tested = [record for record in every if record.split == split] or every
 
     # Later records replace earlier ones of the same seed; the last one's settings hold for all.
     groups: dict[tuple[str, str], dict[int, Record]] = {}

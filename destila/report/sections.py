@@ -10,7 +10,7 @@ from destila.report.differences.compare import against_baseline, gains
 from destila.report.differences.verdict import judge_best
 from destila.report.rows import ReportRow
 from destila.report.section import Section
-from destila.report.words import score_name
+from destila.report.words import score_name, split_name
 
 
 def sections(rows: Sequence[ReportRow], *, beside: str | None = None) -> list[Section]:
@@ -59,7 +59,7 @@ def opening_sentence(rows: Sequence[ReportRow]) -> str:
     first, shown = rows[0].first, first_sentence(rows)
     tested = f", {len(first.items):,} examples" if first.items else ""
     return (
-        f"{shown} Data set {first.dataset}, task {first.task}, split {first.split}{tested}. "
+        f"{shown} Data set {first.dataset}, task {first.task}, {split_name(first)}{tested}. "
         f"Main score: {score_name(first.main)}. "
         "Scores are ×100; mean ± standard deviation where there are several seeds."
     ).strip()

@@ -38,6 +38,16 @@ def score_name(score: str) -> str:
     return SCORE_NAMES.get(score, score)
 
 
+def split_name(record: Record) -> str:
+    """Name the split of a record for people, with the worst and the best of several folds."""
+    folds = record.details.get("folds")
+    if not folds:
+        return f"split {record.split}"
+    return (
+        f"{len(folds)}-fold cross-validation (folds {points(min(folds))} to {points(max(folds))})"
+    )
+
+
 def role_name(key: str) -> str:
     """Name a role for people."""
     return ROLE.get(key, key)

@@ -38,9 +38,11 @@ def log_estimate(study: Study, teachers: Teachers, plans: Sequence[TrainPlan]) -
     # With nothing left to train there is little to say.
     todo = _still_to_train(study, teachers, plans)
     speeds = _speeds(todo)
-    minutes = _training_minutes(study, todo, speeds)
+    # With folds, everything but the times is done once more for each of them.
+    times = 1 + study.recipe.folds
+    minutes = {name: times * m for name, m in _training_minutes(study, todo, speeds).items()}
     if minutes:
-        labelling = _labelling_minutes(study, todo, speeds)
+        labelling = times * _labelling_minutes(study, todo, speeds)
         tests = _test_minutes(study, todo, speeds)
         each = [f"{name} {in_duration(60 * value)}" for name, value in minutes.items()]
         each += [f"labelling by the teacher {in_duration(60 * labelling)}"] if labelling else []
@@ -96,7 +98,7 @@ def _labelling_minutes(
 
 def _test_minutes(study: Study, plans: Sequence[TrainPlan], speeds: Mapping[str, float]) -> float:
     """Return the minutes of testing all models and timing them, one text after the other."""
-    test = study.dataset.splits.get("test", ())
+    test = study.dataset.splits.get(study.scored, ())
     options = study.recipe.measure
     timed = _words_of(test[: options.texts]) * options.repeats * _PROTOCOLS
     work = (_words_of(test) + timed) * _FORWARD_SHARE

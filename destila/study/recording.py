@@ -20,6 +20,7 @@ from destila.models.macs import macs_of
 from destila.models.weights import weights_fingerprint
 from destila.progress import Progress, silent
 from destila.records import Record
+from destila.study.cross_validation import CrossValidation
 from destila.study.planning.data import Study
 from destila.study.planning.keys import BaselineKey, EvaluationKey
 from destila.study.planning.plans import TrainPlan
@@ -32,7 +33,9 @@ from destila.study.testing import TestedModel, test, timed_alone
 log = logging.getLogger(__name__)
 
 
-def record_baselines(study: Study, progress: Progress = silent) -> dict[str, TestedModel]:
+def record_baselines(
+    study: Study, folds: CrossValidation, progress: Progress = silent
+) -> dict[str, TestedModel]:
     """Fit, test and record what a user could have instead: a classical model, the usual label.
 
     Returns:
@@ -40,7 +43,7 @@ def record_baselines(study: Study, progress: Progress = silent) -> dict[str, Tes
     """
     # Questions have no classical model to compare with.
     if not study.task.baselines:
-        log.info("no classical model answers questions: the study has no baseline")
+        log.info("no classical model does '%s': the study has no baseline", study.task.name)
 
     fitted = {}
     for name in study.task.baselines:
@@ -50,9 +53,20 @@ def record_baselines(study: Study, progress: Progress = silent) -> dict[str, Tes
             continue
         progress(f"baseline: {name}", 0, 0)
         fitted[key] = fit_baseline(study, name)
-        folder = _folder(study, fitted[key], progress)
+        predictions = folds.of_baseline(name, progress)
+        tested = replace(fitted[key], details=folds.details(predictions))
+        folder = _folder(study, tested, progress)
         # Memory is that of a folder, which a baseline has none of.
-        study.record(test(study, fitted[key], folder, measured=False))
+        study.record(
+            test(
+                study,
+                tested,
+                folder,
+                predictions=predictions,
+                split=study.scored,
+                measured=False,
+            )
+        )
     return fitted
 
 
@@ -81,7 +95,9 @@ def fit_baseline(study: Study, name: str) -> TestedModel:
     )
 
 
-def record_teacher(study: Study, teachers: Teachers, progress: Progress = silent) -> None:
+def record_teacher(
+    study: Study, teachers: Teachers, folds: CrossValidation, progress: Progress = silent
+) -> None:
     """Test and record the teacher with which students are compared, unless that was done."""
     key = teachers.key_of(study.recipe.distil)
     if key in study.recorded:
@@ -94,7 +110,8 @@ def record_teacher(study: Study, teachers: Teachers, progress: Progress = silent
 
     # The record names every teacher that was tried, and how it did on dev.
     best = teachers.best
-    predictions = teachers.best_predictions
+    crossed = folds.of_teachers(progress)
+    predictions = teachers.best_predictions if crossed is None else crossed
     candidates = [
         {"model": teacher.spec.label, "dev": teacher.dev, "dev_loss": teacher.dev_loss}
         for teacher in teachers.ranked()
@@ -113,14 +130,19 @@ def record_teacher(study: Study, teachers: Teachers, progress: Progress = silent
             "dev": {study.main: best.dev},
             "dev_loss": best.dev_loss,
             "candidates": candidates,
+            **folds.details(crossed),
         },
     )
     folder = _folder(study, tested, progress)
-    study.record(test(study, tested, folder, predictions=predictions))
+    study.record(test(study, tested, folder, predictions=predictions, split=study.scored))
 
 
 def student_record(
-    plan: TrainPlan, trained: TrainedModel, teachers: Teachers, progress: Progress = silent
+    plan: TrainPlan,
+    trained: TrainedModel,
+    teachers: Teachers,
+    folds: CrossValidation,
+    progress: Progress = silent,
 ) -> Record:
     """Test and measure a trained student.
 
@@ -128,6 +150,7 @@ def student_record(
         plan: the training.
         trained: its result.
         teachers: where they are ready, the best one's predictions give the student's agreement.
+        folds: where there are any, the student is scored on them, trained without each in turn.
         progress: called when the test begins.
     """
     # What is known of every trained model.
@@ -147,6 +170,12 @@ def student_record(
         more = options.model_dump(mode="json", exclude={"terms", "train"}, exclude_defaults=True)
         settings |= {"distil": more} if more else {}
 
+    # Answers to all folds, where there are any, and the teachers' of the same folds.
+    crossed = folds.of_student(plan.name, progress)
+    answers = None
+    if teachers.ready:
+        answers = folds.of_teachers(progress) if folds else teachers.best_predictions
+
     tested = replace(
         tested,
         key=plan.key,
@@ -155,13 +184,15 @@ def student_record(
         seed=plan.seed,
         seconds=trained.seconds,
         config={**tested.config, **settings},
-        details=details,
+        details={**details, **folds.details(crossed)},
     )
     return test(
         study,
         tested,
         _folder(study, tested, progress),
-        teacher=teachers.best_predictions if teachers.ready else None,
+        predictions=crossed,
+        teacher=answers,
+        split=study.scored,
         measured=plan.seed == study.recipe.seeds[0],  # cost does not depend on the seed
     )
 

@@ -23,9 +23,11 @@ from destila.measuring import machine
 from destila.progress import Progress, silent
 from destila.report.write import write_report
 from destila.study.checks import check_study
+from destila.study.cross_validation import CrossValidation
 from destila.study.estimate import log_estimate
 from destila.study.failures import Failures
 from destila.study.planning.data import Study, load_study
+from destila.study.planning.folds import with_folds
 from destila.study.planning.plans import (
     METHODS,
     Method,
@@ -78,6 +80,8 @@ def run_study(
     # Every error that needs no training shows here, in seconds, not after a night.
     study = load_study(recipe)
     check_study(study)
+    folds = CrossValidation(study, methods)
+    study = with_folds(study, folds.studies)
 
     # Two processes on one study would train the same.
     with holding(study):
@@ -93,7 +97,9 @@ def run_study(
 
         # What students are compared with.
         failures = Failures()
-        fitted = record_rivals(study, teachers, plans, failures, progress, methods, tested=tested)
+        fitted = record_rivals(
+            study, teachers, plans, folds, failures, progress, methods, tested=tested
+        )
 
         # Where dev decided who teaches, students are known by their keys only now.
         if teachers.ready:
@@ -109,7 +115,7 @@ def run_study(
                 if plan.key not in study.recorded:
                     trained = train(plan, progress)
                     if records_models:
-                        study.record(student_record(plan, trained, teachers, progress))
+                        study.record(student_record(plan, trained, teachers, folds, progress))
                 elif records_models:
                     study.reuse_record(plan.key)
             lost += attempt.failed
@@ -130,6 +136,7 @@ def record_rivals(
     study: Study,
     teachers: Teachers,
     plans: Sequence[TrainPlan],
+    folds: CrossValidation,
     failures: Failures,
     progress: Progress,
     methods: Sequence[Method],
@@ -145,13 +152,13 @@ def record_rivals(
     records_models = processes().is_main_process and tested
     if records_models and study.recipe.baseline and "baseline" in methods:
         with failures.noted("baseline"):
-            fitted = record_baselines(study, progress)
+            fitted = record_baselines(study, folds, progress)
 
     # A mistake in the recipe ends the study here; a training that fails costs its students alone.
     with failures.noted("teachers", only=TrainingError):
         train_teachers(study, teachers, plans, progress)
         if records_models and study.recipe.teachers and "distil" in methods:
-            record_teacher(study, teachers, progress)
+            record_teacher(study, teachers, folds, progress)
     return fitted
 
 

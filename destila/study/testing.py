@@ -106,7 +106,7 @@ def test(
         folder: where the labels go; None: nowhere.
         predictions: of the split, where they are known already; None: they are made here.
         teacher: the teacher's on the same examples, for the agreement; None: there is none.
-        split: "test" or "dev".
+        split: "test", "dev", or that of all folds.
         measured: measure its memory too.
     """
     # Labels first, which are kept on disk whatever becomes of the measurements.

@@ -59,7 +59,7 @@ def time_study(
             log.info("%s is not timed: %s", study.recorded[key].run, error)
 
     progress(f"timing {len(models)} models in turns", 0, 0)
-    times = time_together(study, list(models.values()), study.dataset.splits["test"])
+    times = time_together(study, list(models.values()), study.dataset.splits[study.scored])
 
     # A time that cannot be believed is told now, where something can be done about it.
     timed = []

@@ -23,6 +23,8 @@ from destila.teachers.cache_list import cache_damage, caches_of
 from destila.tokenizer.tokenizer import load_tokenizer
 from destila.training.state import is_readable
 
+_RUNS = ("teachers", "students")
+
 
 def verify_study(folder: Path, progress: Progress = silent) -> list[dict[str, Any]]:
     """Return a row for everything that was read: `what`, `where` and `damage` ("" for whole).
@@ -58,7 +60,9 @@ def _everything(folder: Path, progress: Progress) -> Iterator[tuple[str, Path, s
 
     # Models, finished or on their way, and the tokenizers that were trained for them.
     teachers = set()
-    for run in sorted([*folder.glob("teachers/*"), *folder.glob("students/*")]):
+    places = [folder, *folder.glob("folds/*")]
+    runs = [run for place in places for kind in _RUNS for run in place.glob(f"{kind}/*")]
+    for run in sorted(runs):
         progress(str(run), 0, 0)
         yield from _run(run)
         if run.parent.name == "teachers" and (run / "best" / "config.json").is_file():

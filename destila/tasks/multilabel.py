@@ -41,7 +41,7 @@ class MultilabelTask(ClassifyTask):
     head = "multilabel"
     axis = 0
     unit_rule = "example, each label for itself"
-    baselines = ()
+    baselines = ("tfidf_labels", "majority")
     in_browser = False
     summary = "gives a Spanish text (or a pair of texts) those of {labels} labels that apply"
 

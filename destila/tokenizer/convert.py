@@ -11,11 +11,15 @@ from __future__ import annotations
 import base64
 from pathlib import Path
 
+from tokenizers.normalizers import Precompiled
+
 from destila.errors import TokenizerError
+from destila.reading.blame import Blaming
 from destila.reading.shapes import MOST_PIECES
 from destila.reading.values import read_json_object, read_utf8
 from destila.tokenizer import casing
 from destila.tokenizer import sentencepiece as spiece
+from destila.tokenizer.backends import FETCH_AGAIN
 from destila.tokenizer.sentencepiece import SentencePieceModel
 from destila.tokenizer.spec import Json
 from destila.tokenizer.special_tokens import KNOWN_NAMES, declared_name
@@ -108,10 +112,11 @@ def _from_sentencepiece(path: Path, config: Json) -> Json:
     model = spiece.read_sentencepiece(path)
     vocab = {piece.text: i for i, piece in enumerate(model.pieces)}
     names = _special_names(config, vocab, path)
+    marked = model.dummy_prefix and model.collapse_blanks
     metaspace = {
         "type": "Metaspace",
         "replacement": "▁",
-        "prepend_scheme": "always" if model.dummy_prefix else "never",
+        "prepend_scheme": "always" if marked else "never",
         "split": True,
     }
     spec = {
@@ -122,7 +127,7 @@ def _from_sentencepiece(path: Path, config: Json) -> Json:
         "normalizer": _albert_normaliser(model),
         "pre_tokenizer": metaspace,
         "post_processor": bert_template(names["cls"], names["sep"], vocab),
-        "decoder": metaspace,
+        "decoder": metaspace | {"prepend_scheme": "always" if model.dummy_prefix else "never"},
         "model": _bpe(model, vocab) if model.type == spiece.BPE else _unigram(model),
     }
     return casing.set_casing(
@@ -220,7 +225,10 @@ def _added_of_sentencepiece(
 
 def _albert_normaliser(model: SentencePieceModel) -> Json:
     """Write ALBERT's normaliser: quotes, then the model's compiled rules, then single blanks."""
-    chain: list[Json] = [
+    # The library looks for rules inside of a character and its accents, and takes the shortest: a
+    # rule that lower-cases the bare capital would lose its accent, so these become one first.
+    chain: list[Json] = [{"type": "NFC"}] if _lowers(model) else []
+    chain += [
         {"type": "Replace", "pattern": {"String": quotes}, "content": '"'}
         for quotes in ("``", "''")
     ]
@@ -230,7 +238,21 @@ def _albert_normaliser(model: SentencePieceModel) -> Json:
     if model.collapse_blanks:
         chain.append({"type": "Strip", "strip_left": True, "strip_right": True})
         chain.append({"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "})
+
+    # SentencePiece marks the start of a text whatever it begins with. Metaspace leaves out one that
+    # begins with a blank, which only a model that keeps blanks ever sees.
+    elif model.dummy_prefix:
+        chain.append({"type": "Prepend", "prepend": "▁"})
     return {"type": "Sequence", "normalizers": chain}
+
+
+def _lowers(model: SentencePieceModel) -> bool:
+    """Tell whether the compiled rules of a model lower-case what they read."""
+    if not model.charsmap:
+        return False
+    with Blaming(TokenizerError, "the rules of a spiece.model are damaged", remedy=FETCH_AGAIN):
+        lowered: str = Precompiled(model.charsmap).normalize_str("Ñ")
+    return lowered == "ñ"
 
 
 def _unigram(model: SentencePieceModel) -> Json:

@@ -26,6 +26,7 @@ class Pieces:
     spans: np.ndarray
 
 
+_HALVES = ("`", "'")
 NO_PIECES = Pieces(np.empty(0, np.int32), np.empty((0, 2), np.int32))
 
 
@@ -64,6 +65,19 @@ def trim_spans(text: str, offsets: Sequence[CharSpan]) -> np.ndarray:
             end = max(start, end - len(token) + len(token.rstrip()))
         spans.append((start, end))
     return np.array(spans, np.int32).reshape(-1, 2)
+
+
+def cover_quotes(text: str, spans: np.ndarray) -> None:
+    """Extend spans, in place, over the first half of quotes of two characters, `` or ''.
+
+    Normalisers write them as one `"`, whose span is that of the second half alone.
+    """
+    end = 0
+    for i, (start, stop) in enumerate(spans.tolist()):
+        quote = text[start : start + 1]
+        if end < start and quote in _HALVES and text[start - 1] == quote:
+            spans[i, 0] = start - 1
+        end = max(end, stop)
 
 
 def cover_combining(text: str, spans: np.ndarray) -> None:

@@ -38,6 +38,7 @@ from destila.tokenizer.pieces import (
     NO_PIECES,
     Pieces,
     cover_combining,
+    cover_quotes,
     join_pieces,
     split_pieces,
     trim_spans,
@@ -276,6 +277,8 @@ class Tokenizer:
         marks = [i for i, number in enumerate(ids) if number in self._marks]
         spans[marks, 1] = spans[marks, 0]
 
+        if "''" in text or "``" in text:
+            cover_quotes(text, spans)
         if not text.isascii():
             cover_combining(text, spans)
         return Pieces(np.array(ids, np.int32), spans)

@@ -21,6 +21,15 @@ def test_the_most_frequent_label_is_the_answer_to_everything():
     assert fitted.parameters == fitted.size_bytes == 0
 
 
+def test_with_several_labels_the_best_set_of_frequent_ones_is_given():
+    """Two labels that most texts have are worth giving, a rare one is not."""
+    sets = [("a", "b")] * 6 + [("a",)] * 2 + [("b", "c"), ()]
+    train = [Example(str(i), f"t{i}", target=each) for i, each in enumerate(sets)]
+    (answer,) = majority.fit(train, ("c", "b", "a")).predict([Example("x", "Hola.")])
+    assert sorted(answer.labels) == ["a", "b"]
+    assert np.allclose(answer.probabilities, [[0.1, 0.7, 0.8]])
+
+
 def test_nothing_to_count_is_an_error():
     """A split without labels has no most frequent one."""
     with pytest.raises(DataError, match="needs labelled examples"):

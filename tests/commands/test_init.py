@@ -188,7 +188,10 @@ def test_a_guess_is_said_with_how_to_choose_another_column(tmp_path):
         "choose with --label 'event'"
     )
     result = run(Config(data=path, label="emotion", out=str(tmp_path / "r.toml")))
-    assert (result["labels"], result["remarks"]) == (["x", "y", "z"], [])
+    assert result["labels"] == ["x", "y", "z"]
+    (remark,) = result["remarks"]
+    assert "60 rows are few for a test split" in remark
+    assert read_recipe(str(tmp_path / "r.toml")).folds == 5
     assert result["columns"]["label"] == "emotion"
 
 
@@ -201,7 +204,7 @@ def test_another_encoding_is_said_and_written(tmp_path):
     path = tmp_path / "a.csv"
     path.write_bytes(CSV.replace("mensaje", "niño cuesta 5 €").encode("cp1252"))
     out = str(tmp_path / "r.toml")
-    assert run(Config(data=str(path), out=out))["remarks"] == [f"{path} is read as cp1252"]
+    assert run(Config(data=str(path), out=out))["remarks"][0] == f"{path} is read as cp1252"
     assert read_recipe(out).data["encoding"] == "cp1252"
     assert "5 €" in datasets.load(read_recipe(out).data).splits["train"][0].text
 
@@ -224,7 +227,7 @@ def test_one_label_for_nearly_all_asks_for_weights_and_macro_f1(tmp_path):
 def test_a_teacher_that_is_not_here_is_said(tmp_path):
     out = str(tmp_path / "r.toml")
     result = run(Config(data=_file(tmp_path, "a.csv", CSV), teacher="noexiste", out=out))
-    assert "teacher 'noexiste' is no folder here" in result["remarks"][0]
+    assert "teacher 'noexiste' is no folder here" in result["remarks"][-1]
 
 
 def test_what_is_in_the_way_of_a_recipe_may_be_binary(tmp_path):

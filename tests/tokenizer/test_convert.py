@@ -158,6 +158,53 @@ def test_without_dummy_prefix_words_are_marked_when_asked(tmp_path, lines):
     assert loaded.pieces_of(loaded.words("el", [(0, 2)])[0].ids)[0].startswith("▁")
 
 
+@pytest.mark.parametrize("kind", ["bpe", "unigram"])
+def test_accents_of_decomposed_capitals_are_kept(tmp_path, lines, kind):
+    """A model whose rules lower-case reads Ñ as one character and as two alike, as its library does."""
+    options = {"model_type": kind, "normalization_rule_name": "nmt_nfkc_cf", "vocab_size": 300}
+    reference = train_spiece(tmp_path, lines, **options)
+    loaded = load_tokenizer(tmp_path, lowercase=False)
+    for text in ("NIN\u0303O", "CANCIO\u0301N A\u0301RBOL", "El nin\u0303o", "a\u0301\u0302"):
+        assert loaded.text([text])[0].ids.tolist() == reference.encode(text)
+    composed, split = loaded.text(["EL NIÑO", "EL NIN\u0303O"])
+    assert composed.ids.tolist() == split.ids.tolist()
+    assert split.spans[-1, 1] == 8
+
+    # Rules that keep the case need no such step, so that their tokenizers stay what they were.
+    train_spiece(tmp_path / "plain", lines, model_type=kind)
+    steps = load_tokenizer(tmp_path / "plain").content()[0]["normalizer"]["normalizers"]
+    assert "NFC" not in {step["type"] for step in steps}
+
+
+@pytest.mark.parametrize("kind", ["bpe", "unigram"])
+@pytest.mark.parametrize("rules", ["nmt_nfkc", "identity"])
+def test_blanks_at_the_start_are_kept_by_who_keeps_blanks(tmp_path, lines, kind, rules):
+    """`remove_extra_whitespaces = false`: a text has the mark of its start before them."""
+    options = {"normalization_rule_name": rules, "remove_extra_whitespaces": False}
+    reference = train_spiece(tmp_path, lines, model_type=kind, **options)
+    loaded = load_tokenizer(tmp_path)
+    for text in (" hola", "  el  niño ", "hola", "", " "):
+        assert loaded.text([text])[0].ids.tolist() == reference.encode(text)
+    first = loaded.words("yo el", [(0, 2), (3, 5)])[1]
+    assert first.ids.tolist() == reference.encode("el")
+
+
+def test_quotes_of_two_characters_have_both_in_their_span(tmp_path, lines):
+    train_spiece(tmp_path, [*lines, 'dijo "hola" y "adiós"'], model_type="unigram")
+    loaded = load_tokenizer(tmp_path)
+    text = "``hola'' dijo 'a'"
+    spans = {
+        piece: tuple(span)
+        for piece, span in zip(
+            loaded.pieces_of(loaded.text([text])[0].ids),
+            loaded.text([text])[0].spans.tolist(),
+            strict=True,
+        )
+        if '"' in piece
+    }
+    assert set(spans.values()) == {(0, 2), (6, 8)}
+
+
 def test_pieces_of_a_spiece_model_across_blanks_are_never_used(tmp_path, lines):
     train_spiece(
         tmp_path, ["de la casa"] * 50, model_type="bpe", split_by_whitespace=False, vocab_size=40

@@ -69,7 +69,8 @@ def _splits(report: Mapping[str, Any]) -> list[str]:
     if 0 < tests < _FEW_TESTS:
         warnings.append(
             f"test has {tests} examples, so that one answer is {100 / tests:.1f} points of the "
-            "score: label more, or give a test file (there is no cross-validation here)"
+            "score: label more, or give a test file (`folds = 5` scores a small set by "
+            "cross-validation)"
         )
     return warnings
 

@@ -30,7 +30,9 @@ from destila.model_folder import read_folder
 from destila.models.architecture import ArchitectureKind
 from destila.study.intake.default_way import default_way
 from destila.study.intake.other_columns import other_labels, other_texts
+from destila.study.intake.several_labels import find_separator
 from destila.study.planning.distil_options import DistilOptions
+from destila.study.planning.folds import FOLDS, SMALL
 from destila.study.planning.recipe import (
     Recipe,
     StudentSpec,
@@ -53,6 +55,7 @@ _PARTS = {"dev": ("dev", "valid", "validation", "val", "testa"), "test": ("test"
 _WINDOWS = (64, 128, 256, 512)
 _LONGEST_QUESTION = 256
 _TOKENS_PER_WORD = 1.5
+_OF_TABLES = {"text", "pair", "label", "label_separator", "sheet"}
 _SEPARATORS = {"tab": "\t", "space": " ", "blank": None}
 
 
@@ -62,6 +65,9 @@ class FileChoices(Options):
     text: str | None = opt(None, "column of the text; none = found by name or content")
     pair: str | None = opt(None, "column of the second text; none = found by name, '' = no pair")
     label: str | None = opt(None, "column of the label; none = found by name or content")
+    label_separator: str | None = opt(
+        None, "what parts several labels of a row, such as |; none = detected, '' = one label a row"
+    )
     encoding: str | None = opt(None, "of the data file, such as cp1252; none = recognised")
     sheet: str | None = opt(None, "of an Excel file; none = the first")
     metric: str | None = opt(
@@ -115,11 +121,14 @@ def detect(path: str, choices: FileChoices | None = None) -> Detected:
     use, columns = _kind_of(path, lines, encoding)
     options = files | columns | ({"encoding": encoding} if encoding else {})
     if use == "table":
-        given = choices.model_dump(include={"text", "pair", "label", "sheet"}, exclude_none=True)
+        given = choices.model_dump(include=_OF_TABLES, exclude_none=True)
         options, more = _table_options(options | given)
         remarks += more
-    elif choices.text or choices.pair or choices.label:
-        raise ConfigError(f"{path} is no table ({use}): --text, --pair and --label choose columns")
+    elif choices.text or choices.pair or choices.label or choices.label_separator:
+        raise ConfigError(
+            f"{path} is no table ({use}): --text, --pair, --label and --label-separator say what "
+            "its columns are"
+        )
 
     dataset = datasets.load({"use": use} | options)
     return Detected(use, dataset.task, options, dataset.labels, dataset, tuple(remarks))
@@ -166,6 +175,8 @@ def recipe_for(
         changes = {"metric": "macro_f1", "train": TrainOptions(class_weights="balanced")}
     if choices.metric is not None:
         changes["metric"] = choices.metric
+    if folds := folds_for(data):
+        changes["folds"] = folds
 
     # Questions without an answer need a threshold to be left unanswered.
     unanswerable = any(e.answers == () for e in data.dataset.splits["train"])
@@ -179,6 +190,17 @@ def recipe_for(
         distil=distil,
         **changes,
     )
+
+
+def folds_for(data: Detected) -> int:
+    """Return the folds by which a small set is scored; 0 where it has enough texts, or splits."""
+    splits = data.dataset.splits
+    texts = {example.text for examples in splits.values() for example in examples}
+    rows = sum(map(len, splits.values()))
+    own = "dev" in data.options or "test" in data.options
+    if own or rows >= SMALL or not task_of(data.dataset.task).whole_example:
+        return 0
+    return FOLDS if len(texts) >= 2 * FOLDS else 0
 
 
 def largest_share(dataset: Dataset) -> float:
@@ -289,6 +311,12 @@ def _table_options(given: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         remarks.append(
             f"the text is column '{columns.text}'; it could also be {listed}: choose with "
             f"--text '{texts[0]}'"
+        )
+    if options.label_separator is None and (separator := find_separator(rows, columns.label)):
+        names["label_separator"] = separator
+        remarks.append(
+            f"rows have several labels, parted by '{separator}', and each label counts for itself; "
+            "for one label a row: --label-separator ''"
         )
     return given | names | ({"id": columns.id} if columns.id else {}), remarks
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from destila import datasets, hub
+from destila.datasets import table
 from destila.errors import DataError
 from destila.formats import tables
 from destila.model_folder import FolderInfo, read_folder
 from destila.plugins import nearest
 from destila.study.intake.detect import detect
+from destila.study.intake.several_labels import separator_of_labels
 from destila.study.planning.data import Study
 from destila.study.planning.encodings import Encodings
 from destila.study.planning.recipe import Recipe, StudentSpec
@@ -42,6 +44,8 @@ def study_of_file(model: str, path: str, choices: Mapping[str, str] | None = Non
 
     # The whole file is what is scored; no split is cut from it.
     options = {**_options_of(info, task, path), **(choices or {})}
+    if options["use"] == "table" and task.head == "multilabel":
+        options.setdefault("label_separator", _separator_of(options, path, labels))
     parts = dict.fromkeys(_FILES, path)
     dataset = datasets.load({**options, **parts})
     if dataset.task != task.name:
@@ -69,6 +73,14 @@ def study_of_file(model: str, path: str, choices: Mapping[str, str] | None = Non
         encodings=Encodings(dataset, task, max_length=recipe.max_length, folder=folder),
         unlabelled=UnlabelledTexts(dataset),
     )
+
+
+def _separator_of(options: Mapping[str, Any], path: str, labels: Sequence[str]) -> str | None:
+    """Return what parts several labels of a row, for a model that was trained on lists."""
+    columns = {key: value for key, value in options.items() if key != "use"}
+    chosen = table.Options(train=path, **columns)
+    rows = table.read_table(path, chosen)
+    return separator_of_labels(rows, table.choose_columns(rows, chosen).label, labels)
 
 
 def _options_of(info: FolderInfo, task: Task, path: str) -> dict[str, Any]:

@@ -26,6 +26,9 @@ from destila.types import Dataset, Task
 SPLITS = ("train", "dev", "test")
 """The splits of a data set that a study needs; others, such as unlabelled texts, may be there."""
 
+CROSS = "cross-validation"
+"""The split of a study with folds: every text, each to be answered by models trained without it."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Study:
@@ -67,7 +70,13 @@ class Study:
             labels=self.labels,
             max_length=self.recipe.max_length,
             task=self.task.settings(),
+            folds=self.recipe.folds,
         ).digest
+
+    @property
+    def scored(self) -> str:
+        """The split on which the study's models are compared."""
+        return CROSS if CROSS in self.dataset.splits else "test"
 
     @property
     def facts(self) -> dict[str, Any]:

@@ -43,12 +43,14 @@ class DataKey(Key):
         splits: the rows of `example_rows`, by split.
         max_length: tokens a window holds at most.
         task: the options of the task that change what is encoded or decoded.
+        folds: of the cross-validation by which models are scored; 0 for none.
     """
 
     splits: Mapping[str, Sequence[Sequence[Any]]]
     labels: Sequence[str]
     max_length: int
     task: Mapping[str, Any]
+    folds: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -224,6 +224,13 @@ class Recipe(Options):
         "macro_f1 counts rare classes as much as others",
         later=True,
     )
+    folds: int = opt(
+        0,
+        "small sets: score by cross-validation with so many folds; 0 = on the test split alone",
+        ge=0,
+        le=50,
+        later=True,
+    )
     train: TrainOptions = opt(TrainOptions(), "training of teachers and students")
     distil: DistilOptions = opt(DistilOptions(), "distillation")
     seeds: tuple[Seed, ...] = opt((0,), min_length=1, help="students are trained once per seed")
@@ -242,6 +249,8 @@ class Recipe(Options):
     @model_validator(mode="after")
     def _distillable(self) -> Recipe:
         """Raise ValueError when a student's teachers, stages or weights cannot be."""
+        if self.folds == 1:
+            raise ValueError("folds = 1: give at least 2, or 0 for no cross-validation")
         known = [t.label for t in self.teachers]
         for student in self.students:
             chosen = self.distil_of(student)

@@ -1,0 +1,33 @@
+"""What a user should know of a recipe that was written for a data file, in sentences."""
+
+from __future__ import annotations
+
+from destila.study.intake.detect import IMBALANCED, Detected, folds_for, is_here, largest_share
+
+
+def recipe_remarks(data: Detected, teacher: str | None) -> list[str]:
+    """Return what was decided for these data, and what is not here yet.
+
+    Args:
+        data: what the file is.
+        teacher: that the user named.
+    """
+    remarks = []
+    share = largest_share(data.dataset)
+    if share > IMBALANCED:
+        remarks.append(
+            f"{share:.0%} of train have one label: the recipe weights the classes "
+            "(train.class_weights) and its main score is macro_f1"
+        )
+    if folds := folds_for(data):
+        rows = sum(map(len, data.dataset.splits.values()))
+        remarks.append(
+            f"{rows} rows are few for a test split: the recipe asks for cross-validation (folds = "
+            f"{folds}), so every model is trained {folds + 1} times; folds = 0 turns it off"
+        )
+    if teacher is not None and not is_here(teacher):
+        remarks.append(
+            f"teacher '{teacher}' is no folder here or under DESTILA_MODELS: 'destila run' will "
+            "ask the hub for it"
+        )
+    return remarks
