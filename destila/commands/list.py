@@ -7,7 +7,8 @@ models     {"models": [{"name", "layers", "hidden", "parameters", "gmacs_linear_
            accumulates for one input of 512 tokens, without and with those inside attention
 cache      {"root", "megabytes", "cache": [{"folder", "megabytes", ...}]}: teacher caches with their
            source, task, rows, dtype and problem; other folders of the cache by size alone
-recipes, datasets, losses, tasks    {WHAT: [{"name", "about"}]}, recipes with their "path"
+recipes, datasets, losses, tasks    {WHAT: [{"name", "about"}]}, recipes with their "path", data
+           sets with "files": "here", "not here: FOLDER", "your file" or "built in"
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any, Literal
 from destila import plugins
 from destila.commands._cards import command_line
 from destila.config import Options, opt
+from destila.datasets._files import where_from
 from destila.hub import cache_root
 from destila.models.macs import count_macs
 from destila.models.presets import PRESETS, count_parameters
@@ -45,7 +47,13 @@ def run(config: Config) -> dict[str, Any]:
         return {"recipes": list_recipes()}
     if config.what == "cache":
         return _cache()
-    return {config.what: _plugins(config.what)}
+    every = _plugins(config.what)
+    if config.what == "datasets":
+        sources = {
+            each["name"]: plugins.find("datasets", each["name"], "Options") for each in every
+        }
+        every = [{**each, "files": where_from(sources[each["name"]].Options)} for each in every]
+    return {config.what: every}
 
 
 def show(result: dict[str, Any]) -> dict[str, Any]:

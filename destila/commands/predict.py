@@ -86,9 +86,7 @@ def run(
     elif config.file not in (None, "-"):
         lines = ()  # standard input is left alone
     elif lines is None:
-        lines = io.TextIOWrapper(
-            sys.stdin.buffer, encoding="utf-8-sig", errors="replace", newline="\n"
-        )
+        lines = io.TextIOWrapper(sys.stdin.buffer, "utf-8-sig", errors="replace", newline="\n")
 
     # "-" is standard input, as elsewhere on the command line.
     asked = Asked(

@@ -4,19 +4,41 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from destila.config import opt
 from destila.errors import DataError, require
 from destila.files import data_root
 
 HUB = "hub:"
+_DEFAULT = "none = $DESTILA_DATA/"
 
 
 def root_option(folder: str) -> str | None:
     """Make the option that every named data set has first."""
     field: str | None = opt(
-        None, f"folder of the published files, or hub:<owner>/<name>; none = $DESTILA_DATA/{folder}"
+        None, f"folder of the published files, or hub:<owner>/<name>; {_DEFAULT}{folder}"
     )
     return field
+
+
+def where_from(options: type[BaseModel]) -> str:
+    """Say where the examples of a data set come from, by its options, and whether they are here.
+
+    Returns:
+        "here", "not here: FOLDER", "your file", or "built in".
+    """
+    fields = options.model_fields
+    _, is_published, folder = (
+        fields["root"].description or "" if "root" in fields else ""
+    ).partition(_DEFAULT)
+    if not is_published:
+        return "your file" if "train" in fields and fields["train"].is_required() else "built in"
+
+    data = data_root()
+    if data is None:
+        return f"not here: no DESTILA_DATA for {folder}"
+    return "here" if (Path(data) / folder).is_dir() else f"not here: {Path(data) / folder}"
 
 
 def find_folder(root: str | None, name: str, source: str) -> Path:

@@ -21,7 +21,7 @@ def test_the_most_frequent_label_is_the_answer_to_everything():
     assert fitted.parameters == fitted.size_bytes == 0
 
 
-def test_with_several_labels_the_best_set_of_frequent_ones_is_given():
+def test_of_several_labels_the_best_frequent_ones_are_given():
     """Two labels that most texts have are worth giving, a rare one is not."""
     sets = [("a", "b")] * 6 + [("a",)] * 2 + [("b", "c"), ()]
     train = [Example(str(i), f"t{i}", target=each) for i, each in enumerate(sets)]

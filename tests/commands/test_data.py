@@ -116,7 +116,7 @@ def test_long_tagged_sentences_are_windowed_not_truncated(folder):
         "1 texts of train occur with more than one label: ",
         "label 'c' occurs in dev only: ",
         "mini cuts 25% of train at 5 tokens: raise max_length",
-        "mini does not know 11.1% of the tokens of train: ",
+        "mini does not know 11.1% of the tokens of train, such as ",
     ],
 )
 def test_what_needs_a_look_is_said_in_words(folder, begin):
@@ -164,6 +164,21 @@ def test_a_small_test_split_and_rare_labels_are_noted():
     warnings = " ".join(inspect(Dataset("p", "classify", ("a", "b"), splits), {}, 8)["warnings"])
     assert "test has 2 examples, so that one answer is 50.0 points" in warnings
     assert "1 labels have under 5 examples in train ('b')" in warnings
+
+
+def test_what_no_piece_stands_for_is_named(folder):
+    """Once for all splits, with other advice for emoji than for letters."""
+    tokenizers = {"mini": load_tokenizer(folder)}
+
+    def said(text):
+        splits = {name: _texts(name, (text, "a")) for name in ("train", "test")}
+        report = inspect(Dataset("p", "classify", ("a",), splits), tokenizers, 16, folds=5)
+        (warning,) = report["checks"]["models"]
+        assert not any("test has" in each for each in report["checks"]["splits"])
+        return warning
+
+    assert "🏆 (2): emoji and signs" in said("el gato 🏆 duerme 🏆")
+    assert "try another teacher" in said("el ж ж ж")
 
 
 def test_a_recipe_is_checked_with_the_tokenizers_of_its_models(folder, tmp_path):

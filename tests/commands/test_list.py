@@ -45,6 +45,15 @@ def test_plug_ins_are_listed_with_what_they_are():
     assert "conll2002" in {e["name"] for e in verb.run(verb.Config(what="datasets"))["datasets"]}
 
 
+def test_a_data_set_says_whether_its_files_are_here(tmp_path, monkeypatch):
+    (tmp_path / "conll2002_es").mkdir()
+    monkeypatch.setenv("DESTILA_DATA", str(tmp_path))
+    files = {e["name"]: e["files"] for e in verb.run(verb.Config(what="datasets"))["datasets"]}
+    assert files["conll2002"] == "here"
+    assert files["paws_x"] == f"not here: {tmp_path / 'paws_x_es'}"
+    assert (files["table"], files["demo_tags"]) == ("your file", "built in")
+
+
 def test_recipes_are_listed_with_their_first_comment(tmp_path: Path, monkeypatch):
     """Those of the working folder are among them."""
     (tmp_path / "recipes").mkdir()

@@ -19,7 +19,7 @@ _TEXT_FAULTS = {
 
 
 def checks_of(
-    report: Mapping[str, Any], max_length: int, limits: Mapping[str, int]
+    report: Mapping[str, Any], max_length: int, limits: Mapping[str, int], *, folds: int = 0
 ) -> dict[str, list[str]]:
     """Return the warnings of a report by what they are about.
 
@@ -27,15 +27,16 @@ def checks_of(
         report: its figures.
         max_length: tokens a window holds at most.
         limits: the most that the models of a tokenizer can read, where it is known.
+        folds: of the cross-validation; 0 for none.
     """
     models = []
     for name, splits in report["tokenizers"].items():
-        for split, part in splits.items():
-            models += _read_by(name, split, part, max_length, limits.get(name))
+        models += _cut_by(name, splits, max_length, limits.get(name))
+        models += _unknown_to(name, splits)
         if limits.get(name, max_length) < max_length:
             models.append(f"{name} reads at most {limits[name]} tokens: lower max_length to it")
     return {
-        "splits": _splits(report),
+        "splits": _splits(report, folds),
         "labels": _labels(report),
         "texts": _texts(report),
         "models": models,
@@ -55,7 +56,7 @@ def imbalance(share: float) -> str:
     )
 
 
-def _splits(report: Mapping[str, Any]) -> list[str]:
+def _splits(report: Mapping[str, Any], folds: int) -> list[str]:
     """Return what is wrong with the splits: shared texts flatter a score."""
     warnings = []
     for pair, shared in report["overlap"].items():
@@ -66,7 +67,7 @@ def _splits(report: Mapping[str, Any]) -> list[str]:
                 "score flatters"
             )
     tests = report["splits"].get("test", {}).get("examples", _FEW_TESTS)
-    if 0 < tests < _FEW_TESTS:
+    if 0 < tests < _FEW_TESTS and not folds:
         warnings.append(
             f"test has {tests} examples, so that one answer is {100 / tests:.1f} points of the "
             "score: label more, or give a test file (`folds = 5` scores a small set by "
@@ -117,23 +118,34 @@ def _texts(report: Mapping[str, Any]) -> list[str]:
     return warnings
 
 
-def _read_by(
-    name: str, split: str, part: Mapping[str, Any], max_length: int, limit: int | None
+def _cut_by(
+    name: str, splits: Mapping[str, Mapping[str, Any]], max_length: int, limit: int | None
 ) -> list[str]:
-    """Return what the models of a tokenizer would never see of a split, or not understand."""
-    warnings = []
-    if part.get("truncated", 0) > _TRUNCATED:
-        cut = f"{name} cuts {part['truncated']:.0%} of {split} at {max_length} tokens: "
-        advice = "raise max_length" + (f" (up to {limit})" if limit else "")
-        if limit is not None and max_length >= limit:
-            advice = (
-                f"it can read no more than {limit}, and a text has one window; put what decides "
-                "first, or divide the texts"
-            )
-        warnings.append(cut + advice)
-    if part["unknown"] > _UNKNOWN:
-        warnings.append(
-            f"{name} does not know {part['unknown']:.1%} of the tokens of {split}: other letters, "
-            "emoji, or the wrong tokenizer?"
-        )
-    return warnings
+    """Return what the models of a tokenizer never see, of the split where that is most."""
+    split = max(splits, key=lambda each: splits[each].get("truncated", 0), default="")
+    if not split or splits[split].get("truncated", 0) <= _TRUNCATED:
+        return []
+
+    cut = f"{name} cuts {splits[split]['truncated']:.0%} of {split} at {max_length} tokens: "
+    if limit is not None and max_length >= limit:
+        return [
+            f"{cut}it can read no more than {limit}, and a text has one window; put what decides "
+            "first, or divide the texts"
+        ]
+    return [cut + "raise max_length" + (f" (up to {limit})" if limit else "")]
+
+
+def _unknown_to(name: str, splits: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return what the models of a tokenizer do not understand, of the split where that is most."""
+    split = max(splits, key=lambda each: splits[each]["unknown"], default="")
+    if not split or splits[split]["unknown"] <= _UNKNOWN:
+        return []
+
+    # Emoji that no piece holds are one thing, letters and whole words another.
+    texts: Mapping[str, int] = splits[split]["unknown_texts"]
+    named = ", ".join(f"{text} ({count:,})" for text, count in texts.items())
+    advice = "letters that its vocabulary lacks, or the wrong tokenizer: try another teacher"
+    if not any(character.isalnum() for text in texts for character in text):
+        advice = "emoji and signs, which it reads as one unknown piece; words are not touched"
+    share = f"{splits[split]['unknown']:.1%} of the tokens of {split}"
+    return [f"{name} does not know {share}, such as {named}: {advice}"]

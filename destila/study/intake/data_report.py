@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import combinations
+from itertools import chain, combinations
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,9 @@ from destila.teachers.augment import count_augmented
 from destila.tokenizer.tokenizer import Tokenizer, load_tokenizer
 from destila.types import Dataset, Example, Task
 
+_NAMED = 5
+"""Unknown characters or words that are named, the most frequent ones."""
+
 _ANSWERS = ("answered", "unanswerable")
 """What is counted of questions, whose labels, start and end, say nothing about the data."""
 
@@ -39,7 +42,8 @@ def report_data(recipe: Recipe) -> dict[str, Any]:
     # Models that cannot be looked at yet are named, not passed over.
     tokenizers, missing = _tokenizers(recipe)
     dataset = datasets.load(recipe.data)
-    report = inspect(dataset, tokenizers, recipe.max_length, _limits(recipe, tokenizers))
+    limits = _limits(recipe, tokenizers)
+    report = inspect(dataset, tokenizers, recipe.max_length, limits, folds=recipe.folds)
     is_weighted = recipe.metric is not None or recipe.train.class_weights != "none"
     if largest_share(dataset) > IMBALANCED and not is_weighted:
         report["checks"]["labels"].append(imbalance(largest_share(dataset)))
@@ -57,23 +61,27 @@ def inspect(
     tokenizers: Mapping[str, Tokenizer],
     max_length: int,
     limits: Mapping[str, int] | None = None,
+    *,
+    folds: int = 0,
 ) -> dict[str, Any]:
     """Return a JSON-able report on a data set.
 
     splits: per split examples, units of each label (of questions: those with an answer and those
     without), lengths in words, repeated examples and those repeated with another label. tokenizers:
-    per name and split, lengths in tokens (specials included), the share of tokens that are unknown,
-    and of examples that do not fit in `max_length` (`truncated`; a tagger's long sentences and a
-    question's long context are `windowed` and lose nothing). overlap: examples of the second split
-    that the first one holds; questions whose context it holds. texts: shares of texts in other
-    languages, with split accents or a broken encoding. checks: what a person should look at, with
-    advice, by what it is about; warnings: all of them.
+    per name and split, lengths in tokens (specials included), the share of tokens that are unknown
+    and what the most frequent of them stand for, and the share of examples that do not fit in
+    `max_length` (`truncated`; a tagger's long sentences and a question's long context are
+    `windowed` and lose nothing). overlap: examples of the second split that the first one holds;
+    questions whose context it holds. texts: shares of texts in other languages, with split accents
+    or a broken encoding. checks: what a person should look at, with advice, by what it is about;
+    warnings: all of them.
 
     Args:
         dataset: to report on.
         tokenizers: by the names of the models that read with them.
         max_length: tokens a window holds at most.
         limits: the most that the models of a tokenizer can read, by its name, where it is known.
+        folds: of the cross-validation, beside which the test split does not matter; 0 for none.
     """
     # Of questions the labels are start and end, so answers are counted in their place.
     splits = dataset.splits
@@ -102,7 +110,7 @@ def inspect(
     }
 
     # Warnings are drawn from the figures, so that they come last.
-    report["checks"] = checks_of(report, max_length, limits or {})
+    report["checks"] = checks_of(report, max_length, limits or {}, folds=folds)
     if task.asks_questions:
         report["checks"]["models"] += _unfit(splits, tokenizers, max_length)
     report["warnings"] = warnings_of(report)
@@ -201,26 +209,31 @@ def _tokens(
     # The ids of every example, in the parts that the tokenizer reads one by one.
     if task.needs_words:
         sentences = tokenizer.words_many((e.text, e.words) for e in examples)
-        rows = [[word.ids for word in words] for words in sentences]
+        rows = [[(e.text, w) for w in words] for e, words in zip(examples, sentences, strict=True)]
     else:
-        rows = [[pieces.ids] for pieces in tokenizer.text([e.text for e in examples])]
+        firsts = tokenizer.text([e.text for e in examples])
+        rows = [[(e.text, pieces)] for e, pieces in zip(examples, firsts, strict=True)]
         seconds = iter(tokenizer.text([e.pair for e in examples if e.pair is not None]))
         for row, example in zip(rows, examples, strict=True):
             if example.pair is not None:
-                row.append(next(seconds).ids)
+                row.append((example.pair, next(seconds)))
 
     # Unknown tokens are counted among those of the text, lengths with the special tokens.
     specials = [tokenizer.special_count(e.pair is not None) for e in examples]
-    lengths = [sum(map(len, row)) + n for row, n in zip(rows, specials, strict=True)]
+    lengths = [
+        sum(len(pieces.ids) for _, pieces in row) + n for row, n in zip(rows, specials, strict=True)
+    ]
     total = sum(lengths) - sum(specials)
-    unknown = 0
-    for row in rows:
-        unknown += sum(int(np.count_nonzero(ids == tokenizer.unk_id)) for ids in row)
+    unknown: Counter[str] = Counter()
+    for text, pieces in chain.from_iterable(rows):
+        for start, end in pieces.spans[pieces.ids == tokenizer.unk_id].tolist():
+            unknown[text[start:end]] += 1
 
     long = sum(length > max_length for length in lengths)
     return {
         "tokens": _spread(lengths),
-        "unknown": unknown / total if total else 0.0,
+        "unknown": unknown.total() / total if total else 0.0,
+        "unknown_texts": dict(unknown.most_common(_NAMED)),
         "truncated" if task.truncates else "windowed": long / len(examples) if examples else 0.0,
     }
 

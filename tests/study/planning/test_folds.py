@@ -35,7 +35,7 @@ def test_folds_share_labels_and_keep_equal_texts_together():
         deal(examples[:3], 4)
 
 
-def test_what_a_fold_is_tested_on_is_in_none_of_its_other_splits(tiny, tmp_path):
+def test_no_fold_is_trained_on_what_it_is_tested_on(tiny, tmp_path):
     study = study_of(tiny(), _table(tmp_path), "folds=3")
     parts = fold_studies(study)
     whole = with_folds(study, parts)
