@@ -4,8 +4,8 @@ An installed model is a package that `destila package` made; see `exporting/whee
 
 Published Spanish models changed their spelling over time (organisation `CenIA` became `dccuchile`,
 `distillbert` lost an l, the distilled base-n models are listed as `finetuned`), so every known
-spelling is tried. With `HF_HUB_OFFLINE=1` only the local hub cache is read and the network is never
-touched.
+spelling is tried. RoBERTa-BNE has moved and was taken down since; the error says what is left. With
+`HF_HUB_OFFLINE=1` only the local hub cache is read and the network is never touched.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ _WEIGHTS = ["model*.safetensors", "model.safetensors.index.json"]
 _OLD_WEIGHTS = ["pytorch_model*.bin", "pytorch_model.bin.index.json"]
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _ORGANISATIONS = ("dccuchile", "CenIA")
+_BNE = ("PlanTL-GOB-ES", "BSC-LT", "BSC-TeMU")
+"""Organisations that RoBERTa-BNE has been under, before its weights were taken down."""
 _PACKAGE_NAME = re.compile(r"[A-Za-z][\w.-]*")
 
 MODEL_GROUP = "destila_models"
@@ -151,6 +153,8 @@ def spellings(name: str) -> list[str]:
     moved = re.fullmatch(r"albert-base-spanish-(\d+)(.*)", body)
     if organisation == "josecannete" and moved:
         return [name, *spellings(f"dccuchile/albert-base-{moved[1]}-spanish{moved[2]}")]
+    if organisation in _BNE:
+        return [name, *(f"{other}/{body}" for other in _BNE if other != organisation)]
     if organisation not in _ORGANISATIONS:
         return [name]
 
@@ -216,6 +220,14 @@ def _snapshot(name: str, what: str, places: str) -> Path:
     if offline():
         mode = "the local hub cache (HF_HUB_OFFLINE is set)"
         remedy = "unset HF_HUB_OFFLINE once to fetch it"
+    # Some published weights are nowhere any more, whatever the connection.
+    organisation, _, body = name.rpartition("/")
+    if organisation in _BNE:
+        remedy = (
+            "RoBERTa-BNE was taken down by its organisations. A copy of yours goes to "
+            f"$DESTILA_MODELS/{name}; what ALBETO's authors fine-tuned from it has names of their "
+            f"own, dccuchile/{body}-finetuned-ner. For another model check name and connection"
+        )
     raise ModelError(
         f"{places}, and {mode} has no {what} {' or '.join(known)} ({reason}): {remedy}, "
         "or give a local folder"

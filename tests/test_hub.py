@@ -48,6 +48,7 @@ def offline(home: Path, code: str) -> subprocess.CompletedProcess[str]:
     ("name", "other"),
     [
         ("CenIA/albert-tiny-spanish", "dccuchile/albert-tiny-spanish"),
+        ("PlanTL-GOB-ES/roberta-large-bne", "BSC-LT/roberta-large-bne"),
         ("dccuchile/albert-tiny-spanish", "CenIA/albert-tiny-spanish"),
         ("CenIA/distillbert-base-spanish-uncased", "dccuchile/distilbert-base-spanish-uncased"),
         (
@@ -161,3 +162,12 @@ def test_a_name_missing_offline_says_how_to_get_it(tmp_path):
     assert "dccuchile/albert-tiny-spanish" in said
     assert "unset HF_HUB_OFFLINE" in said
     assert len(said.strip().splitlines()) == 1
+
+
+def test_a_model_that_was_taken_down_says_what_is_left(tmp_path):
+    done = offline(
+        tmp_path, "from destila.hub import resolve; resolve('PlanTL-GOB-ES/roberta-base-bne')"
+    )
+    assert "RoBERTa-BNE was taken down by its organisations" in done.stderr
+    assert "BSC-LT/roberta-base-bne" in done.stderr
+    assert "dccuchile/roberta-base-bne-finetuned-ner" in done.stderr

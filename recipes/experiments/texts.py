@@ -24,9 +24,9 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from destila import datasets
-from destila.corpus.sentences import split_sentences
 from destila.files import open_text
 from destila.formats.columns import blocks
+from destila.tokenizer.split_sentences import split_sentences
 from destila.types import Dataset
 
 DATA_SETS = (
