@@ -23,6 +23,9 @@ from destila.serve.pool import QueueFullError, StoppingError, WorkerError, Worke
 from destila.serve.problems import json_response
 from destila.serve.turns import Order
 
+SOON_SECONDS = 0.05
+"""After how long without an answer a client is watched: it may have gone."""
+
 
 class Server:
     """What the routes share.
@@ -67,16 +70,13 @@ class Server:
     async def collect(self, order: Order, request: Request) -> list[dict[str, Any]]:
         """Wait for the answers of a request, until time is over or its client has gone."""
         answered = asyncio.wrap_future(order.done)
-        # Nothing comes after the body but the word that the client has gone.
-        gone = asyncio.ensure_future(request.receive())
-        awaited: list[asyncio.Future[Any]] = [answered, gone]
-        # One deadline for the request as a whole, not one for each of its texts.
+        # One deadline for the request as a whole, not one for each of its texts. Most are answered
+        # before it is worth the time to look whether the client is still there.
         try:
-            await asyncio.wait(
-                awaited, timeout=self.limits.seconds, return_when=asyncio.FIRST_COMPLETED
-            )
+            await asyncio.wait([answered], timeout=min(SOON_SECONDS, self.limits.seconds))
+            if not answered.done():
+                await self._wait(answered, request)
         finally:
-            gone.cancel()
             self.pool.give_up(order)
 
         if not answered.done():
@@ -88,6 +88,16 @@ class Server:
             raise RefusedError(422, str(error)) from None
         except WorkerError as error:
             raise RefusedError(500, str(error)) from None
+
+    async def _wait(self, answered: asyncio.Future[Any], request: Request) -> None:
+        """Wait until the answers are there, the client has gone, or time is over."""
+        # Nothing comes after the body but the word that the client has gone.
+        gone = asyncio.ensure_future(request.receive())
+        left = max(0.0, self.limits.seconds - SOON_SECONDS)
+        try:
+            await asyncio.wait([answered, gone], timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            gone.cancel()
 
     def stream(self, name: str, request: Request) -> AsyncIterator[bytes]:
         """Answer JSON lines one by one, in order."""

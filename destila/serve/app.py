@@ -19,8 +19,10 @@ from importlib.resources import files
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
+from starlette.types import Receive, Scope, Send
 
 from destila.serve import openapi
 from destila.serve.answering import Server
@@ -36,6 +38,24 @@ from destila.serve.problems import (
     problem_response,
 )
 from destila.version import __version__
+
+
+class PlainRoute(APIRoute):
+    """A route whose function is given the parts of the path and the request, and nothing else.
+
+    The framework would work out the arguments of every call anew, which costs a fifth of a short
+    text's time. It still describes the route in the OpenAPI document.
+    """
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        super().__init__(path, endpoint, **options)
+
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            request = Request(scope, receive, send)
+            response = await endpoint(request=request, **request.path_params)
+            await response(scope, receive, send)
+
+        self.app = answer
 
 
 def create_app(
@@ -91,6 +111,7 @@ def create_app(
         )
 
     app.state.server = server
+    app.router.route_class = PlainRoute
     add_model_routes(app, server)
     add_operator_routes(app, server)
     add_page(app)
@@ -101,7 +122,7 @@ def add_model_routes(app: FastAPI, server: Server) -> None:
     """Add what clients call."""
 
     @app.get("/v1/models", responses=openapi.MODELS, tags=["models"])
-    async def list_models() -> Response:
+    async def list_models(request: Request) -> Response:  # noqa: ARG001
         """List the models, their tasks and labels."""
         models = [
             {"name": name, "task": task, "labels": list(labels)}
@@ -134,19 +155,19 @@ def add_operator_routes(app: FastAPI, server: Server) -> None:
     """Add what those who run the server call."""
 
     @app.get("/health", responses=openapi.HEALTH, tags=["operations"])
-    async def health() -> Response:
+    async def health(request: Request) -> Response:  # noqa: ARG001
         """Answer as long as the process lives."""
         return json_response({"status": "ok"})
 
     @app.get("/ready", responses=openapi.READY, tags=["operations"])
-    async def ready() -> Response:
+    async def ready(request: Request) -> Response:  # noqa: ARG001
         """Answer 200 while texts are taken: models are loaded, and the server does not stop."""
         if not server.pool.ready:
             return problem_response(503, "the server stops, or a worker has ended")
         return json_response({"status": "ready"})
 
     @app.get("/metrics", responses=openapi.METRICS, tags=["operations"])
-    async def show_metrics() -> Response:
+    async def show_metrics(request: Request) -> Response:  # noqa: ARG001
         """Show counters and times in Prometheus' text format."""
         kind = "text/plain; version=0.0.4; charset=utf-8"
         return Response(server.metrics.text(), media_type=kind)
@@ -164,7 +185,7 @@ def add_page(app: FastAPI) -> None:
         content = files("destila.serve").joinpath("page", file).read_bytes()
         headers = {"Content-Security-Policy": policy, "X-Content-Type-Options": "nosniff"}
 
-        async def serve_file() -> Response:
+        async def serve_file(request: Request) -> Response:  # noqa: ARG001
             """Send the file."""
             return Response(content, media_type=f"{kind}; charset=utf-8", headers=headers)
 

@@ -124,6 +124,7 @@ def run_server(app: FastAPI, listening: socket.socket, *, seconds: float) -> Non
         log_level="warning",
         access_log=False,  # ours is structured, and holds no text
         server_header=False,
+        proxy_headers=False,  # nobody asks who the client was
         timeout_graceful_shutdown=int(seconds) + 1,
     )
     StoppingServer(config, app.state.server.stopping.set).run(sockets=[listening])
