@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from importlib.resources import files
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -24,6 +23,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import Receive, Scope, Send
 
+from destila.inference.answer_page import page_files
 from destila.serve import openapi
 from destila.serve.answering import Server
 from destila.serve.bodies import Limits, RefusedError
@@ -175,14 +175,12 @@ def add_operator_routes(app: FastAPI, server: Server) -> None:
 
 def add_page(app: FastAPI) -> None:
     """Add the page to try the models; it asks nobody but this server."""
-    kinds = {"index.html": "text/html", "page.css": "text/css", "page.js": "text/javascript"}
+    kinds = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
     # The browser itself then stops whatever would ask another host.
     policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'"
 
-    def route(file: str, kind: str) -> Callable[[], Any]:
+    def route(content: bytes, kind: str) -> Callable[..., Any]:
         """Make the route of one file of the page."""
-        # Read once: the page does not change while the server runs.
-        content = files("destila.serve").joinpath("page", file).read_bytes()
         headers = {"Content-Security-Policy": policy, "X-Content-Type-Options": "nosniff"}
 
         async def serve_file(request: Request) -> Response:  # noqa: ARG001
@@ -191,6 +189,8 @@ def add_page(app: FastAPI) -> None:
 
         return serve_file
 
-    for file, kind in kinds.items():
+    # Read once: the page does not change while the server runs.
+    for file, content in page_files("destila.serve", ("index.html", "page.js")).items():
         path = "/" if file == "index.html" else f"/{file}"
-        app.add_api_route(path, route(file, kind), include_in_schema=False)
+        kind = kinds[file.rpartition(".")[2]]
+        app.add_api_route(path, route(content, kind), include_in_schema=False)

@@ -21,7 +21,7 @@ from destila.serve.problems import problem_response
 
 log = logging.getLogger(__name__)
 
-OPEN_PATHS = {"/", "/health", "/ready", "/page.css", "/page.js"}
+OPEN_PATHS = {"/", "/health", "/ready", "/page.css", "/page.js", "/answers.js"}
 """What needs no token: the page itself and whether the server lives."""
 
 GONE = 499

@@ -185,7 +185,7 @@ def test_the_page_asks_nobody_else(client):
     with client("tag") as server:
         page = server.get("/")
         assert "default-src 'none'" in page.headers["content-security-policy"]
-        for file in ("/", "/page.css", "/page.js"):
+        for file in ("/", "/page.css", "/page.js", "/answers.js"):
             assert "http://" not in server.get(file).text
             assert "https://" not in server.get(file).text
 

@@ -70,7 +70,7 @@ def test_the_page_asks_no_other_host(opened):
     tab, address = opened("classify")
     requests = [e["params"] for e in tab.events if e["method"] == "Network.requestWillBeSent"]
     urls = [each["request"]["url"] for each in requests]
-    assert {f"{address}/", f"{address}/page.js", f"{address}/v1/models"} <= {*urls}
+    assert {f"{address}/", f"{address}/answers.js", f"{address}/v1/models"} <= {*urls}
     assert [url for url in urls if not url.startswith(f"{address}/")] == []
     assert "Runtime.exceptionThrown" not in {e["method"] for e in tab.events}
 

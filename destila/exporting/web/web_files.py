@@ -1,6 +1,6 @@
 """What an exported folder needs beside its model to run in a browser.
 
-    index.html, page.css, page.js   a page to try the model
+    index.html, page.css, page.js   a page to try the model; answers.js shows what it says
     destila.js                      `load(url).predict(text)`: the answers of `destila predict`
     web.json                        what destila.js must know: task, labels, specials, windows
     runtime/                        onnxruntime-web and tokenizers, see `npm_runtime.py`
@@ -10,19 +10,19 @@ Any server of static files can offer the folder; the page asks no other host.
 
 from __future__ import annotations
 
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from destila.errors import ConfigError
 from destila.files import write_json
+from destila.inference.answer_page import page_files
 from destila.inference.exported import GRAPH
 from destila.inference.predictor import RuntimePredictor
 from destila.tasks.metrics import is_bio
 from destila.tasks.span.decoders import LONGEST
 from destila.tasks.span.windows import window_size
 
-OURS = ("index.html", "page.css", "page.js", "destila.js")
+OURS = ("index.html", "page.js", "destila.js")
 
 
 def write_web(folder: Path, runtime: dict[str, bytes]) -> None:
@@ -38,9 +38,8 @@ def write_web(folder: Path, runtime: dict[str, bytes]) -> None:
     predictor = RuntimePredictor(folder, threads=1)
     write_json(folder / "web.json", describe_web(predictor))
 
-    page = files("destila.exporting.web").joinpath("page")
-    for name in OURS:
-        (folder / name).write_bytes(page.joinpath(name).read_bytes())
+    for name, content in page_files("destila.exporting.web", OURS).items():
+        (folder / name).write_bytes(content)
     (folder / "runtime").mkdir()
     for name, content in runtime.items():
         (folder / "runtime" / name).write_bytes(content)

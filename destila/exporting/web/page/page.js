@@ -1,18 +1,18 @@
 // The page of an exported model: type, and see what it says. It asks nobody but its own folder.
 
+import { asked, at, draw, failure, SAMPLE, SAMPLES } from "./answers.js";
 import { load } from "./destila.js";
 
-const at = (id) => document.getElementById(id);
-const SAMPLES = {
-  classify: ["Me encantó: volveré sin falta.", ""],
-  tag: ["Begoña Núñez, de Zaragoza, trabaja en la Universidad de León desde 2019.", ""],
-  span: ["¿Dónde trabaja Begoña?", "Begoña Núñez trabaja en la Universidad de León desde 2019."],
+const WORDS = {
+  answer: "respuesta",
+  none: "sin respuesta",
+  nothing: "No hay respuesta en este contexto.",
 };
 
 const started = performance.now();
 const model = await load("./").catch((error) => {
   at("time").textContent = "";
-  at("answer").replaceChildren(failure(error));
+  at("answer").replaceChildren(failure(error.message));
   throw error;
 });
 const { task } = model.about;
@@ -23,7 +23,7 @@ if (task === "span") {
   at("second-label").textContent = "Contexto";
 }
 at("second-row").hidden = task === "tag";
-[at("text").value, at("second").value] = SAMPLES[task];
+[at("text").value, at("second").value] = SAMPLES[task] ?? SAMPLE;
 at("ask").disabled = false;
 at("form").addEventListener("submit", ask);
 document.addEventListener("keydown", (event) => {
@@ -33,66 +33,13 @@ at("form").requestSubmit(); // the sample's answer shows at once what the model 
 
 async function ask(event) {
   event.preventDefault();
-  const [text, second] = [at("text").value, at("second").value];
-  const asked = task === "span" ? { question: text, context: second }
-    : task === "classify" && second ? { text, pair: second } : { text };
+  const question = asked(task, at("text").value, at("second").value);
   const began = performance.now();
   try {
-    const answer = await model.predict(asked);
+    const answer = await model.predict(question);
     at("time").textContent = `${(performance.now() - began).toFixed(1)} ms, ${loaded}`;
-    at("answer").replaceChildren(...draw(asked, answer));
+    at("answer").replaceChildren(...draw(question, answer, WORDS));
   } catch (error) {
-    at("answer").replaceChildren(failure(error));
+    at("answer").replaceChildren(failure(error.message));
   }
-}
-
-function draw(asked, answer) {
-  if (task === "tag") return [marked(answer.text, answer.spans)];
-  if (task === "classify") return [bars(answer.probabilities)];
-  const none = answer.answer === "";
-  const line = element("p", "first", none ? "No hay respuesta en este contexto." : answer.answer);
-  return [line, bars({ respuesta: answer.probability, "sin respuesta": answer.null_probability }),
-    marked(asked.context, none ? [] : [{ ...answer, label: "respuesta" }])];
-}
-
-function marked(text, spans) {
-  const points = Array.from(text); // offsets count code points
-  const kinds = [...new Set(spans.map((span) => span.label))];
-  const box = element("p", "marked");
-  let place = 0;
-  for (const { start, end, label, probability } of spans) {
-    box.append(points.slice(place, start).join(""));
-    const mark = element("mark", `k${kinds.indexOf(label) % 5}`, points.slice(start, end).join(""));
-    mark.append(element("small", "", ` ${label}`));
-    mark.title = `${label}, ${(100 * probability).toFixed(1)} %`;
-    box.append(mark);
-    place = end;
-  }
-  box.append(points.slice(place).join(""));
-  return box;
-}
-
-function bars(probabilities) {
-  const box = element("div", "bars");
-  const ordered = Object.entries(probabilities).sort((a, b) => b[1] - a[1]);
-  ordered.forEach(([label, share], i) => {
-    const bar = element("progress");
-    bar.value = share;
-    bar.setAttribute("aria-label", label);
-    box.append(element("span", i ? "" : "first", label), bar, element("span", "number", `${(100 * share).toFixed(1)} %`));
-  });
-  return box;
-}
-
-function failure(error) {
-  const box = element("p", "error", error.message);
-  box.setAttribute("role", "alert");
-  return box;
-}
-
-function element(tag, kind = "", text = "") {
-  const made = document.createElement(tag);
-  if (kind) made.className = kind;
-  if (text) made.textContent = text;
-  return made;
 }
