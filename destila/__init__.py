@@ -81,7 +81,8 @@ def distil(
     Args:
         data: CSV, TSV, Excel, JSON, column, CoNLL-U or SQuAD file; or a list of dicts, a frame of
             pandas or polars, a Dataset.
-        teacher: folder or hub name; None: a teacher is trained from scratch.
+        teacher: folder or hub name, or a file of labels that somebody else made; None: a teacher
+            is trained from scratch.
         text: column of the text; None: it is detected.
         label: column of the label; None: it is detected.
         pair: column of the second text; None: it is detected.

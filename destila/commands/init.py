@@ -31,7 +31,7 @@ class Config(FileChoices):
 
     data: str = opt(..., "CSV, TSV, Excel, JSON lines, CoNLL, CoNLL-U or SQuAD JSON file")
     teacher: str | None = opt(
-        None, "folder or hub name of the teacher; none = a teacher trained from scratch"
+        None, "teacher: folder, hub name, or JSON lines of labels; none = one trained from scratch"
     )
     out: str | None = opt(None, "recipe to write; none = <name of the study>.toml here")
 

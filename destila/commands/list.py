@@ -23,7 +23,7 @@ from destila.datasets._files import where_from
 from destila.hub import cache_root
 from destila.models.macs import count_macs
 from destila.models.presets import PRESETS, count_parameters
-from destila.study.planning.recipe_list import list_recipes
+from destila.study.intake.recipe_list import list_recipes
 from destila.terminal import in_units_of_bytes
 
 _NEEDS = {"datasets": "load", "losses": "build", "tasks": "TASK"}

@@ -32,7 +32,9 @@ class Config(RecipeOptions, FileChoices):
     """Which study, and how far; with a data file, what its recipe says."""
 
     recipe: str = opt(..., "recipe (TOML), or a data file")
-    teacher: str | None = opt(None, "teacher, when a data file is given: folder or hub name")
+    teacher: str | None = opt(
+        None, "teacher, when a data file is given: folder, hub name or JSON lines of labels"
+    )
     out: str | None = opt(None, "recipe to write for a data file; none = <name>.toml here")
     train_only: bool = opt(
         False, "train everything and leave tests and measurements for a quiet machine"

@@ -140,7 +140,7 @@ def distil_data(
 
     Args:
         data: a file, or rows: a list of dicts, a frame, a Dataset.
-        teacher: folder or hub name; None: a teacher is trained from scratch.
+        teacher: folder, hub name or file of labels; None: a teacher is trained from scratch.
         choices: `text`, `label`, `pair`, `metric`, `name`: None: detected.
         out: folder of studies.
         quiet: no progress.

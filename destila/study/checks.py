@@ -62,6 +62,11 @@ def _check_terms(study: Study) -> None:
                         "over its answers alone, such as kl"
                     )
                 for teacher in recipe.teachers_of(options):
+                    if teacher.labels is not None:
+                        raise ConfigError(
+                            f"teacher '{teacher.label}' is a file of labels, which has no inner "
+                            f"states: students of it learn answers alone (kl, mse, soft_ce, hard)"
+                        )
                     _check_pair(study, terms, student, teacher)
 
 

@@ -13,6 +13,7 @@ from destila import cpu, hub
 from destila.baselines import baseline_of
 from destila.errors import ModelError
 from destila.inference.exported import choose_graph, is_exported
+from destila.inference.predictor import Predictor
 from destila.measuring.size import weights_bytes
 from destila.measuring.targets import exported_target
 from destila.models.architecture import EncoderConfig
@@ -25,7 +26,12 @@ from destila.study.planning.data import Study
 from destila.study.planning.keys import BaselineKey, EvaluationKey
 from destila.study.planning.plans import TrainPlan
 from destila.study.planning.recipe import ModelSpec, TeacherSpec
-from destila.study.planning.teachers import Teachers, load_for_study, predictor_of
+from destila.study.planning.teachers import (
+    RankedTeacher,
+    Teachers,
+    load_for_study,
+    predictor_of,
+)
 from destila.study.runs.training import TrainedModel
 from destila.study.runs.wholeness import file_digest
 from destila.study.testing import TestedModel, test, timed_alone
@@ -117,8 +123,16 @@ def record_teacher(
         for teacher in teachers.ranked()
     ]
 
+    # A file of labels is scored where it labels every test text; it weighs and takes nothing.
+    if predictions is None:
+        log.info("%s does not label every test text: it is no row of the report", best.folder)
+        return
+    if best.spec.labels is not None:
+        tested = _file_of_labels(study, best, teachers.best_predictor)
+    else:
+        tested = open_folder(study, best.folder, best.spec, label_map=best.label_map)
+
     # Its predictions are made already, for the agreement of students.
-    tested = open_folder(study, best.folder, best.spec, label_map=best.label_map)
     tested = replace(
         tested,
         key=best.key,
@@ -228,6 +242,24 @@ def evaluate_folder(
     progress(f"testing {tested.run}", 0, 0)
     record = test(study, tested, folder, split=split)
     return timed_alone(study, tested, record, study.dataset.splits[split])
+
+
+def _file_of_labels(study: Study, teacher: RankedTeacher, predictor: Predictor) -> TestedModel:
+    """Return a teacher that is a file of labels as it is tested."""
+    return TestedModel(
+        key="",
+        run="",
+        role="",
+        model=teacher.spec.label,
+        seed=study.recipe.teacher_seed,
+        seconds=0.0,
+        predictor=predictor,
+        params=0,
+        size_bytes=0,
+        macs={},
+        config={"model": teacher.spec.model_dump(mode="json", exclude_none=True)},
+        details={},
+    )
 
 
 def _name_of(source: Path) -> str:

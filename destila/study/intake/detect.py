@@ -41,6 +41,7 @@ from destila.study.planning.recipe import (
 )
 from destila.tasks import metrics, task_of
 from destila.tasks.span.options import SpanOptions
+from destila.teachers.given_labels import is_label_file
 from destila.training.options import TrainOptions
 from destila.types import Dataset
 
@@ -142,8 +143,8 @@ def recipe_for(
     Args:
         data: what `detect` says of the file.
         path: the file; the study is named after it.
-        teacher: folder or hub name; None: teacher and student start from scratch, with a tokenizer
-            of their own text.
+        teacher: folder, hub name or file of labels; None: teacher and student start from scratch,
+            with a tokenizer of their own text.
         choices: what the user says; None: nothing.
     """
     choices = choices or FileChoices()
@@ -154,6 +155,12 @@ def recipe_for(
         own = TokenizerSpec()
         teachers = (TeacherSpec(name="teacher", shape=shape | {"layers": 4}, tokenizer=own),)
         student = StudentSpec(name="student", shape=shape | {"layers": 2}, tokenizer=own)
+    elif is_label_file(teacher):
+        # There is no encoder to take layers of, and no made text would have labels.
+        own = TokenizerSpec()
+        teachers = (TeacherSpec(labels=teacher),)
+        student = StudentSpec(name="student", shape=shape | {"layers": 2}, tokenizer=own)
+        distil = DistilOptions(terms=default_way(data.dataset)[0].terms)
     else:
         # The student is the first third of the teacher's layers (4 where they cannot be counted).
         known = config_of(teacher) or {}
@@ -211,8 +218,8 @@ def largest_share(dataset: Dataset) -> float:
 
 
 def is_here(teacher: str) -> bool:
-    """Tell whether a teacher is a folder on this disk."""
-    return config_of(teacher) is not None
+    """Tell whether a teacher is a folder, or a file of labels, on this disk."""
+    return is_label_file(teacher) or config_of(teacher) is not None
 
 
 def _encoding_of(files: Mapping[str, str], choices: FileChoices) -> tuple[str | None, list[str]]:

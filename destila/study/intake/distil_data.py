@@ -22,7 +22,7 @@ def recipe_of_file(
     Args:
         data: table, column, CoNLL-U or SQuAD file.
         choices: what is said of it; the rest is detected.
-        teacher: folder or hub name; None: a teacher is trained from scratch.
+        teacher: folder, hub name or file of labels; None: a teacher is trained from scratch.
         out: folder of studies.
     """
     recipe = recipe_for(detect(str(data), choices), Path(data), teacher, choices)

@@ -123,6 +123,18 @@ class LoadedTeacherKey(Key):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GivenLabelsKey(Key):
+    """Names a teacher that is a file of labels.
+
+    Args:
+        labels: digest of what it says, and how it is read.
+    """
+
+    data: str
+    labels: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EnsembleKey(Key):
     """Names several teachers that teach as one, by their own keys."""
 

@@ -23,13 +23,18 @@ from destila.models.weights import weights_fingerprint
 from destila.progress import Progress
 from destila.study.planning.data import Study
 from destila.study.planning.distil_options import DistilOptions, StageSpec
-from destila.study.planning.keys import LoadedTeacherKey, RunKey, SupervisionKey
+from destila.study.planning.keys import (
+    GivenLabelsKey,
+    LoadedTeacherKey,
+    RunKey,
+    SupervisionKey,
+)
 from destila.study.planning.recipe import (
     ModelSpec,
     StudentSpec,
     TeacherSpec,
 )
-from destila.study.planning.teachers import Teachers, needs_finetuning
+from destila.study.planning.teachers import Teachers, labels_of, needs_finetuning
 from destila.study.planning.texts import AugmentedTexts, plan_augmentation
 from destila.tokenizer.tokenizer import load_tokenizer
 from destila.training.options import TrainOptions
@@ -168,7 +173,15 @@ class TrainPlan:
 def list_teachers(study: Study, methods: Sequence[Method] = METHODS) -> Teachers:
     """Return a study's teachers, none of them ready yet; none where nothing is distilled."""
     keys = {}
+    given = {}
     for spec in study.recipe.teachers if "distil" in methods else ():
+        # A file of labels is checked here, before anything is trained.
+        if spec.labels is not None:
+            given[spec.label] = labels_of(study, spec)
+            key_of_file = GivenLabelsKey(data=study.key, labels=given[spec.label].fingerprint)
+            keys[spec.label] = key_of_file.digest
+            continue
+
         # A teacher that is trained here has a training's key, any other that of its files.
         if needs_finetuning(study, spec):
             keys[spec.label] = plan_teacher(study, spec).key
@@ -176,7 +189,7 @@ def list_teachers(study: Study, methods: Sequence[Method] = METHODS) -> Teachers
             weights = weights_fingerprint(spec.model or "")
             key = LoadedTeacherKey(data=study.key, weights=weights, labels=spec.label_map)
             keys[spec.label] = key.digest
-    return Teachers(study, keys)
+    return Teachers(study, keys, given)
 
 
 def plan_teacher(study: Study, spec: TeacherSpec) -> TrainPlan:
@@ -237,12 +250,15 @@ def _finetuning(study: Study, student: StudentSpec, seed: int) -> TrainPlan:
 
 def _distillation(study: Study, teachers: Teachers, student: StudentSpec, seed: int) -> TrainPlan:
     """Return the distillation of a student, in one training or in the stages that it asks for."""
-    # Made texts are only planned here; they are made when the training starts.
+    # A file of labels knows no texts but its own.
     options = study.recipe.distil_of(student)
+    unlabelled = study.unlabelled.select(options)
+    teachers.check_given(options, unlabelled)
+
+    # Made texts are only planned here; they are made when the training starts.
     augmented = None
     if options.augment is not None:
         augmented = plan_augmentation(study.dataset, study.key, options.augment)
-
     plan = TrainPlan(
         study=study,
         folder=study.folder / "students" / f"{student.label}-distilled-s{seed}",
@@ -254,7 +270,7 @@ def _distillation(study: Study, teachers: Teachers, student: StudentSpec, seed: 
         teaching=Teaching(
             teachers=teachers,
             options=options,
-            unlabelled=study.unlabelled.select(options),
+            unlabelled=unlabelled,
             augmented=augmented,
         ),
     )

@@ -68,13 +68,17 @@ class ModelSpec(Options):
     @model_validator(mode="after")
     def _one_source(self) -> ModelSpec:
         """Raise ValueError unless weights and tokenizer have one source each."""
+        self._check_source()
+        return self
+
+    def _check_source(self) -> None:
+        """Raise ValueError unless weights and tokenizer have one source each."""
         if (self.model is None) == (self.shape is None):
             raise ValueError("give either `model` or `shape`")
         if self.shape is not None and self.tokenizer is None:
             raise ValueError("a model from scratch needs `tokenizer`")
         if self.shape is not None:
             from_shape(self.shape, vocab_size=1, pad_id=0)
-        return self
 
     @property
     def label(self) -> str:
@@ -166,12 +170,40 @@ class ModelSpec(Options):
 
 
 class TeacherSpec(ModelSpec):
-    """A teacher: ours or any transformers sequence/token classification model."""
+    """A teacher: our model, any sequence or token classifier of transformers, or given labels."""
 
     finetune: bool | None = opt(
         None, "fine-tune it on the data first; none = only if it has no head for these labels"
     )
     label_map: dict[str, str] = opt({}, "its label names -> ours, where they differ")
+    labels: str | None = opt(
+        None,
+        "instead of a model: JSON lines of labels or probabilities that somebody else made",
+        later=True,
+    )
+    smoothing: float = opt(
+        0.1,
+        "of labels without probabilities: share of the mass that is spread over all labels",
+        ge=0,
+        lt=1,
+        later=True,
+    )
+
+    def _check_source(self) -> None:
+        """Raise ValueError unless there is one source: a model, a shape or a file of labels."""
+        if self.labels is None:
+            super()._check_source()
+        elif self.model or self.shape or self.layers or self.tokenizer or self.finetune:
+            raise ValueError("`labels` takes the place of a model: give nothing else of one")
+
+    @property
+    def label(self) -> str:
+        """Short name, safe as a folder name."""
+        return self.name or (Path(self.labels).stem if self.labels else super().label)
+
+    def planned_shape(self) -> ModelShape | None:
+        """Return its shape, without its weights; None where it is not written down."""
+        return None if self.labels else super().planned_shape()
 
     def window_length(self, max_length: int) -> int:
         """Return the tokens of its windows, which are shorter for a teacher that reads less."""

@@ -13,11 +13,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from destila import hub
 from destila.errors import ConfigError, ModelError
+from destila.inference.predictor import Predictor
 from destila.model_folder import read_folder
 from destila.models.presets import PRESETS
 from destila.progress import Progress
@@ -25,8 +27,10 @@ from destila.study.planning.data import Study
 from destila.study.planning.distil_options import DistilOptions
 from destila.study.planning.keys import EnsembleKey
 from destila.study.planning.recipe import TeacherSpec
-from destila.teachers.cache import Cache, RowsView, estimate_cache
+from destila.teachers.cache import Cache, PredictRows, RowsView, estimate_cache
 from destila.teachers.ensemble import combine_logits, ensemble_weights
+from destila.teachers.given_labels import GivenLabels, read_given_labels
+from destila.teachers.given_rows import LabelReader
 from destila.teachers.teacher import Teacher, load_teacher
 from destila.training.batches import TeacherLogits
 from destila.training.predict import TorchPredictor
@@ -47,7 +51,7 @@ class RankedTeacher:
     label_map={}, dev=0.94, dev_loss=0.21, seconds=31.5)`
 
     Args:
-        folder: of its model.
+        folder: of its model; the file of labels that it is.
         label_map: its label names -> ours, where they differ.
         dev: the main dev score.
         seconds: of fine-tuning; 0 for a teacher that is used as it is.
@@ -65,14 +69,21 @@ class RankedTeacher:
 class Teachers:
     """The teachers of a study, by label; each is loaded once, when it is first needed."""
 
-    def __init__(self, study: Study, keys: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        study: Study,
+        keys: Mapping[str, str],
+        given: Mapping[str, GivenLabels] | None = None,
+    ) -> None:
         """Know the teachers by their keys; `add` tells how they do on dev.
 
         Args:
             study: whose recipe names them.
             keys: their digests, by label.
+            given: those that are files of labels, by label.
         """
         self.study, self.keys = study, keys
+        self.given = dict(given or {})
         self._ready: dict[str, RankedTeacher] = {}
         self._loaded: dict[str, Teacher] = {}
 
@@ -112,14 +123,39 @@ class Teachers:
         return self.ranked(self.study.recipe.distil.teachers)[0]
 
     @cached_property
-    def best_predictor(self) -> TorchPredictor:
-        """The best teacher, ready to predict."""
-        return predictor_of(self.study, self._load(self.best))
+    def best_predictor(self) -> Predictor:
+        """The best teacher, ready to predict; a file of labels predicts and does nothing else."""
+        given: Any = self.given.get(self.best.spec.label)
+        return given or predictor_of(self.study, self._load(self.best))
 
     @cached_property
-    def best_predictions(self) -> list[Prediction]:
-        """What the best teacher predicts for the test split."""
-        return list(self.best_predictor.predict(self.study.dataset.splits["test"]))
+    def best_predictions(self) -> list[Prediction] | None:
+        """What the best teacher predicts for the test split; None where a file does not say it."""
+        test = self.study.dataset.splits["test"]
+        given = self.given.get(self.best.spec.label)
+        if given is not None and not all(map(given.covers, test)):
+            return None
+        return list(self.best_predictor.predict(test))
+
+    def check_given(self, options: DistilOptions, unlabelled: Sequence[Example]) -> None:
+        """Check that files of labels can teach what is asked of them.
+
+        Args:
+            options: of a distillation.
+            unlabelled: texts that the teacher alone labels.
+
+        Raises:
+            ConfigError: texts are made that no file can label.
+            DataError: an unlabelled text has no labels.
+        """
+        for name in self.names(options.teachers):
+            if name in self.given:
+                if options.augment is not None:
+                    raise ConfigError(
+                        f"distil.augment makes new texts, and teacher '{name}' is a file of "
+                        "labels, which has none of them: leave it out"
+                    )
+                self.given[name].check_covered(unlabelled)
 
     def is_open(self, options: DistilOptions) -> bool:
         """Tell whether several teachers may teach and dev decides which."""
@@ -190,17 +226,15 @@ class Teachers:
             dtype: precision of the cache.
             progress: called while missing logits are computed.
         """
-        model = self._load(teacher)
-        predictor = predictor_of(self.study, model)
         classes = len(self.study.labels)
-        key = model.spec(self.study.recipe.max_length, self.study.task.unit_rule)
+        key, answers = self._asked(teacher)
         cache = Cache.open(None, key, classes, dtype)
 
         # Equal texts were perhaps asked about in another study, which shares the cache. Of those
         # that are missing, the first ones tell how long the others will take.
         missing = [examples[i] for i in cache.missing(examples)]
         started = time.monotonic()
-        asked = cache.fill(missing[:_TIMED_TEXTS], predictor.logits)
+        asked = cache.fill(missing[:_TIMED_TEXTS], answers)
         if asked:  # 0 too where another process filled them while this one waited for its turn
             seconds = (time.monotonic() - started) / asked
             need = estimate_cache(missing, classes, dtype, seconds)
@@ -215,11 +249,21 @@ class Teachers:
         # The others; what is cached by now is skipped.
         asked += cache.fill(
             examples,
-            predictor.logits,
+            answers,
             progress=lambda done, total: progress("teacher outputs", done, total),
         )
         log.info("teacher calls: %d (of %d texts, the others were cached)", asked, len(examples))
         return cache.rows(examples)
+
+    def _asked(self, teacher: RankedTeacher) -> tuple[dict[str, Any], PredictRows]:
+        """Return what a teacher's cache depends on, and what fills it: a model, or its file."""
+        rule = self.study.task.unit_rule
+        if (given := self.given.get(teacher.spec.label)) is not None:
+            return given.spec(rule), given.logits
+        model = self._load(teacher)
+        return model.spec(self.study.recipe.max_length, rule), predictor_of(
+            self.study, model
+        ).logits
 
     def _load(self, teacher: RankedTeacher) -> Teacher:
         """Return a teacher's model, loaded once: it gives logits, states and its own scores."""
@@ -232,6 +276,8 @@ class Teachers:
 
 def needs_finetuning(study: Study, spec: TeacherSpec) -> bool:
     """Tell whether a teacher is fine-tuned first: by its table, or for want of a fitting head."""
+    if spec.labels is not None:
+        return False
     if spec.finetune is False and spec.layers is not None:
         raise ConfigError(
             f"teacher '{spec.label}': its head is trained on all layers, not on layers = "
@@ -269,6 +315,39 @@ def predictor_of(study: Study, model: Teacher) -> TorchPredictor:
     longest = min(study.recipe.max_length, model.max_length)
     return TorchPredictor(
         model.model, model.tokenizer, study.task, study.labels, max_length=longest
+    )
+
+
+def labels_of(study: Study, spec: TeacherSpec) -> GivenLabels:
+    """Read the file of labels that a teacher is, and check it against the data.
+
+    Raises:
+        ConfigError: the data are questions.
+        DataError: see `read_given_labels`.
+    """
+    if study.task.asks_questions:
+        raise ConfigError(
+            f"teacher '{spec.label}': answers of a file cannot teach questions yet: give a model"
+        )
+    reader = LabelReader(study.task, study.labels, spec.label_map, spec.smoothing)
+    return read_given_labels(spec.labels or "", study.dataset, reader)
+
+
+def judge_labels(study: Study, spec: TeacherSpec, key: str, given: GivenLabels) -> RankedTeacher:
+    """Score a file of labels on the dev texts that it labels, on the training texts without any."""
+    splits = study.dataset.splits
+    examples = [example for example in splits["dev"] if given.covers(example)] or splits["train"]
+    rows = list(given.logits(examples))
+    scores = study.task.score(
+        examples, study.task.decode(examples, rows, study.labels), study.labels
+    )
+    return RankedTeacher(
+        spec=spec,
+        key=key,
+        folder=Path(spec.labels or ""),
+        label_map=spec.label_map,
+        dev=scores[study.main],
+        dev_loss=study.task.loss(examples, rows, study.labels),
     )
 
 

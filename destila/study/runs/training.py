@@ -26,7 +26,13 @@ from destila.progress import Progress, silent
 from destila.study.planning.data import Study
 from destila.study.planning.plans import TrainPlan, plan_teacher
 from destila.study.planning.recipe import TeacherSpec
-from destila.study.planning.teachers import RankedTeacher, Teachers, judge_teacher, needs_finetuning
+from destila.study.planning.teachers import (
+    RankedTeacher,
+    Teachers,
+    judge_labels,
+    judge_teacher,
+    needs_finetuning,
+)
 from destila.study.runs.logbook import Evaluator, Logbook
 from destila.study.runs.supervision import supervise
 from destila.study.runs.wholeness import TRAINED, describe_files, read_trained, run_damage
@@ -265,7 +271,11 @@ def _lost_teacher(study: Study, teachers: Teachers) -> bool:
 def make_ready(study: Study, teachers: Teachers, progress: Progress = silent) -> None:
     """Fine-tune each teacher, or score it as it is, and add it to those that are ready."""
     for spec in study.recipe.teachers:
-        teachers.add(_ready_teacher(study, spec, teachers.keys[spec.label], progress))
+        key = teachers.keys[spec.label]
+        if (given := teachers.given.get(spec.label)) is not None:
+            teachers.add(judge_labels(study, spec, key, given))
+        else:
+            teachers.add(_ready_teacher(study, spec, key, progress))
 
 
 def _ready_teacher(study: Study, spec: TeacherSpec, key: str, progress: Progress) -> RankedTeacher:
