@@ -32,7 +32,8 @@ from destila.tasks import tag
 from destila.tasks.span import task as span
 from destila.teachers.cache import Cache
 from destila.tokenizer import tokenizer as tokenizers
-from destila.training.loop import Evaluation, TrainData, fit
+from destila.training.feed import TrainData
+from destila.training.loop import Evaluation, fit
 from destila.training.options import TrainOptions
 from destila.types import Example, Features, Task
 

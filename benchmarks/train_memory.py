@@ -34,7 +34,8 @@ from destila.models import hf
 from destila.tasks import tag
 from destila.tasks.span import task as span
 from destila.training import kept_memory
-from destila.training.loop import Evaluation, TrainData, fit
+from destila.training.feed import TrainData
+from destila.training.loop import Evaluation, fit
 from destila.training.options import TrainOptions
 from destila.training.predict import window_logits
 

@@ -40,7 +40,8 @@ from destila.models import heads, hf_config
 from destila.models.presets import PRESETS
 from destila.tasks.tag import TASK
 from destila.tokenizer import tokenizer as tokenizers
-from destila.training.loop import Evaluation, TrainData, fit
+from destila.training.feed import TrainData
+from destila.training.loop import Evaluation, fit
 from destila.training.options import TrainOptions
 from destila.types import Features
 

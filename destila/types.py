@@ -148,6 +148,7 @@ class Batch:
     pair: the number of its text in the row, 0 for padding; tokens see those of equal number; None:
         the row is one text.
     order: a sentence-order label at the first token of a text, IGNORE elsewhere.
+    places: what `training.batches.look_up` found, so that no GPU is waited for; {} on a CPU.
 
     In masked language modelling the unit is the token: target is the piece to find, and unit_mask
     says at which tokens the model is asked for one.
@@ -172,6 +173,7 @@ class Batch:
     positions: Tensor | None = None  # i64 [B, L]
     pair: Tensor | None = None  # i64 [B, L]
     order: Tensor | None = None  # i64 [B, L]
+    places: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,6 +153,17 @@ def offsets(lengths: np.ndarray) -> np.ndarray:
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)])
 
 
+def consecutive(starts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Count from each start on, as many numbers as its size, all one after the other.
+
+    Starts 5 and 20 with sizes 3 and 2 give 5, 6, 7, 20, 21.
+    """
+    ends = np.cumsum(sizes)
+    total = int(ends[-1]) if len(ends) else 0
+    numbers: np.ndarray = np.arange(total) + np.repeat(starts - ends + sizes, sizes)
+    return numbers
+
+
 def signatures(tokens: np.ndarray, lengths: np.ndarray, near: MinHash) -> np.ndarray:
     """Compute the MinHash signatures u32 [D, P] of documents; [D, 0] when switched off.
 

@@ -8,6 +8,7 @@ softmax.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -55,6 +56,32 @@ class Rows:
     def total(self, values: Tensor) -> Tensor:
         """Sum values [...] over the rows that count; without any, zero with a gradient of zero."""
         return values.masked_fill(~self.live, 0.0).sum() * self.weight
+
+
+def counting(mask: Tensor, *values: Tensor) -> tuple[list[Tensor], Callable[[Tensor], Tensor]]:
+    """Return the rows of values that count, and what sums numbers over them.
+
+    Where a look is not free all rows come back, which must be finite, and the sum leaves out those
+    that do not count. It takes numbers [N], one for each row, or [N, K].
+
+    Args:
+        mask: bool [B, P].
+        values: [B, P, ...] each.
+    """
+    if look_is_free(mask):
+        return [each[mask] for each in values], torch.sum
+    rows = [each.flatten(0, 1) for each in values]  # [B * P, ...]
+
+    def total(numbers: Tensor) -> Tensor:
+        out = ~mask.flatten()
+        return numbers.masked_fill(out if numbers.dim() == 1 else out.unsqueeze(-1), 0.0).sum()
+
+    return rows, total
+
+
+def look_is_free(mask: Tensor) -> bool:
+    """Return whether a program may look into a mask without waiting: on a GPU it would wait."""
+    return mask.device.type == "cpu"
 
 
 def rows_of(logits: Tensor, mask: Tensor, axis: int) -> Rows:

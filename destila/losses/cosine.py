@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from destila.config import Options as _Options
 from destila.config import opt
 from destila.losses._layers import Pool, models, pool_of, projected, projections, unbound
+from destila.losses._rows import counting
 from destila.losses.term import LossContext, Term
 from destila.types import State
 
@@ -58,9 +59,10 @@ def build(options: Options, setting: LossContext) -> Term:
         axis: int,  # noqa: ARG001
     ) -> Tensor:
         # only positions that count are mapped
-        states = projected(maps, 0, student[last][mask])  # [N, H_t]
-        wanted = teacher[teacher_last].detach()[mask].float()  # [N, H_t]
-        return (1 - F.cosine_similarity(states, wanted, dim=-1)).sum()
+        of_teacher = teacher[teacher_last].detach()
+        (own, wanted), total = counting(mask, student[last], of_teacher)  # [N, H]
+        states, wanted = projected(maps, 0, own), wanted.float()  # [N, H_t]
+        return total(1 - F.cosine_similarity(states, wanted, dim=-1))
 
     pool = pool_of("cosine", options.pool, False, setting)
     return Term(

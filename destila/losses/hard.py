@@ -12,6 +12,7 @@ for axis 1 (one per column); IGNORE does not count. All masked: zero, with a gra
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Literal
 
@@ -22,7 +23,7 @@ from torch.nn import functional as F
 from destila.config import Options as _Options
 from destila.config import opt
 from destila.errors import ConfigError
-from destila.losses._rows import rows_of
+from destila.losses._rows import look_is_free, rows_of
 from destila.losses.term import LossContext, Term
 from destila.types import IGNORE
 
@@ -74,7 +75,8 @@ def _plain(student: Tensor, target: Tensor) -> Tensor:
     Over a vocabulary the general way would take six copies of the rows.
     """
     live = target != IGNORE  # [B, U]
-    if not bool(live.all()):
+    # a GPU would be waited for; it skips what is ignored as fast
+    if look_is_free(live) and not bool(live.all()):
         student, target = student[live], target[live]  # [N, C], [N]
     return F.cross_entropy(student.flatten(0, -2).float(), target.flatten(), reduction="sum")
 
@@ -115,4 +117,10 @@ def _fit(weights: list[float] | None, rows: Tensor) -> Tensor | float:
         raise ConfigError(
             f"loss 'hard': class_weights has {len(weights)} numbers for {rows.shape[-1]} classes"
         )
-    return torch.tensor(weights, device=rows.device, dtype=rows.dtype)
+    return _on_device(tuple(weights), rows.device, rows.dtype)
+
+
+@functools.lru_cache(maxsize=8)
+def _on_device(weights: tuple[float, ...], device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Return weights as a tensor, sent to a device once and not at every step."""
+    return torch.tensor(weights, device=device, dtype=dtype)

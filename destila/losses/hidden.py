@@ -33,6 +33,7 @@ from destila.losses._layers import (
     projections,
     unbound,
 )
+from destila.losses._rows import counting
 from destila.losses.term import LossContext, Term
 from destila.types import State
 
@@ -92,15 +93,16 @@ def build(options: Options, setting: LossContext) -> Term:
         sums = []
         for i, (m, n) in enumerate(chosen):
             # only positions that count are mapped
-            states = projected(maps, i, student["hidden", m][mask])  # [N, H_t]
-            wanted = teacher["hidden", n].detach()[mask].float()  # [N, H_t]
+            of_teacher = teacher["hidden", n].detach()
+            (own, wanted), total = counting(mask, student["hidden", m], of_teacher)  # [N, H]
+            states, wanted = projected(maps, i, own), wanted.float()  # [N, H_t]
 
             # of unit vectors the squares are not averaged: their sum is 2 - 2 cos already
             if options.normalise:
                 states, wanted = F.normalize(states, dim=-1), F.normalize(wanted, dim=-1)
-                sums.append((states - wanted).square().sum())
+                sums.append(total((states - wanted).square()))
             else:
-                sums.append((states - wanted).square().mean(-1).sum())
+                sums.append(total((states - wanted).square().mean(-1)))
         return torch.stack(sums).sum()
 
     return Term(

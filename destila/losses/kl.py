@@ -25,7 +25,7 @@ from torch.nn import functional as F
 from destila.config import Options as _Options
 from destila.config import opt
 from destila.errors import ConfigError
-from destila.losses._rows import rows_of
+from destila.losses._rows import counting, rows_of
 from destila.losses.term import LossContext, Term
 from destila.types import State
 
@@ -56,9 +56,10 @@ def build(options: Options, setting: LossContext) -> Term:
     def over_classes(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:
         # only units that count are copied: with a vocabulary as classes, the general way below
         # would take six copies of all rows
-        log_q = F.log_softmax(student[mask].float() / temperature, -1)  # [N, C]
-        log_p = F.log_softmax(teacher[mask].float() / temperature, -1)  # [N, C]
-        return F.kl_div(log_q, log_p, log_target=True, reduction="sum")
+        (student, teacher), total = counting(mask, student, teacher)
+        log_q = F.log_softmax(student.float() / temperature, -1)  # [N, C]
+        log_p = F.log_softmax(teacher.float() / temperature, -1)  # [N, C]
+        return total(F.kl_div(log_q, log_p, log_target=True, reduction="none"))
 
     def over_rows(student: Tensor, teacher: Tensor, mask: Tensor, axis: int) -> Tensor:
         # a row is a column of one example, its start or its end, or one class of it (axis 0)

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from destila.config import Options as _Options
 from destila.losses.term import LossContext, Term
+from destila.types import IGNORE
 
 
 class Options(_Options):
@@ -26,6 +27,9 @@ def build(options: Options, setting: LossContext) -> Term:  # noqa: ARG001
     """Build the term; the setting is not used."""
 
     def fn(student: Tensor, target: Tensor, mask: Tensor, axis: int) -> Tensor:  # noqa: ARG001
-        return F.cross_entropy(student[mask].float(), target[mask], reduction="sum")
+        target = target.masked_fill(~mask, IGNORE)
+        return F.cross_entropy(
+            student.flatten(0, 1).float(), target.flatten(), ignore_index=IGNORE, reduction="sum"
+        )
 
     return Term(name="order", needs="order", fn=fn)

@@ -57,3 +57,16 @@ def log_sum_units(logits: Tensor, unit: Tensor, units: int) -> Tensor:
     shifted = (logits - top.gather(1, place)).exp()  # [B, L, C]
     total = torch.zeros_like(top).scatter_add(1, place, shifted)  # [B, units + 1, C]
     return (total.masked_fill(empty, 1.0).log() + top)[:, :units]
+
+
+def pick(values: Tensor, where: Tensor, batch: Batch, name: str) -> Tensor:
+    """Return what values [B, L, ...] hold where a mask is True, [N, ...], in order.
+
+    Args:
+        values: at every token.
+        where: bool [B, L].
+        batch: where it is on a GPU, it knows the places, so that nothing waits to look for them.
+        name: of the field that the mask is made of.
+    """
+    place = batch.places.get(name)
+    return values[where] if place is None else values.flatten(0, 1)[place]

@@ -5,16 +5,13 @@ repeats one block and projects narrow embeddings; RoBERTa starts its positions a
 DistilBERT has no token types. Its position table is always trained here, whatever
 `sinusoidal_pos_embds` says: DistilBETO's holds BETO's learned values.
 
-Attention is computed in one of two ways. The fused kernel (`scaled_dot_product_attention`) is best
-on GPUs and for long inputs on CPU. On CPU its bf16 backward is much slower than two plain products,
-and in fp32 the two are close at short lengths, so short inputs and bf16 training on CPU take the
-plain products (`benchmarks/train_throughput.py`).
+How attention is computed, and what a token sees, is in `attention.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import NamedTuple
+from collections.abc import Collection, Mapping
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -23,17 +20,21 @@ from torch.utils.checkpoint import checkpoint
 
 from destila.errors import ModelError
 from destila.models.architecture import EncoderConfig
+from destila.models.attention import (
+    Seen,
+    attend_runs,
+    look_around,
+    product_dtype,
+    takes_fused,
+    takes_runs,
+)
 from destila.types import State
 
 STATES = frozenset({"logits", "hidden", "attention", "scores", "query", "key", "value"})
 """Kinds of State that this encoder shows (the logits are its head's)."""
 
-FUSED_FROM = 128
-"""Tokens from which the fused kernel wins on CPU."""
-
-_MASKED = -3e38
-"""Added to the scores of pads: exact zeros after softmax; finite in bf16 too, so that a row of pads
-only is not NaN."""
+_MAPS = frozenset({"attention", "scores"})
+"""Kinds of State that only plain products show."""
 
 
 class States(NamedTuple):
@@ -73,8 +74,13 @@ class Embeddings(nn.Module):
             x = x + (self.token_type.weight[0] if single else self.token_type(type_ids))
 
         table, first = self.position.weight, self.first_position
-        rows = slice(first, first + input_ids.shape[1]) if positions is None else first + positions
-        x = x + table[rows]
+        if positions is None:
+            x = x + table[first : first + input_ids.shape[1]]
+        elif table.device.type == "cpu":
+            x = x + table[first + positions]
+        else:
+            # the gradient of an indexed table is added up token by token on a GPU
+            x = x + F.embedding(first + positions, table)
 
         normed: Tensor = self.dropout(self.norm(x))
         return normed
@@ -106,22 +112,22 @@ class Block(nn.Module):
         self.attention_dropout = nn.Dropout(config.attention_dropout)
 
     def forward(
-        self, x: Tensor, bias: Tensor | None, kinds: Collection[str] = ()
+        self, x: Tensor, seen: Seen, kinds: Collection[str] = ()
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the next hidden state [B, L, H], and what is wanted of the attention, by kind.
 
         Args:
             x: hidden state [B, L, H].
-            bias: added to the scores, [B, 1, 1 or L, L]; None: nothing is masked.
+            seen: what every token sees.
             kinds: of State that are wanted.
         """
-        context, kept = self._attend(x, bias, kinds)
+        context, kept = self._attend(x, seen, kinds)
         x = self.attention_norm(x + self.dropout(self.out(context)))
         inner = activate(self.up(x), self.activation)  # [B, L, I]
         return self.ffn_norm(x + self.dropout(self.down(inner))), kept
 
     def _attend(
-        self, x: Tensor, bias: Tensor | None, kinds: Collection[str]
+        self, x: Tensor, seen: Seen, kinds: Collection[str]
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the context [B, L, H] of every token, and what is wanted of the attention."""
         batch, length, hidden = x.shape
@@ -129,13 +135,15 @@ class Block(nn.Module):
 
         # queries, keys and values, split into heads
         inner = {"query": self.query(x), "key": self.key(x), "value": self.value(x)}  # [B, L, H]
-        q, k, v = (each.view(shape).transpose(1, 2) for each in inner.values())  # [B, A, L, D]
         kept = {kind: each for kind, each in inner.items() if kind in kinds}
-        if bias is not None:
-            bias = bias.to(q.dtype)
+        q, k, v = (each.view(shape) for each in inner.values())  # [B, L, A, D]
 
-        # the fused kernel never holds the weights
-        if not {"attention", "scores"} & set(kinds) and _takes_fused(q):
+        # neither of the two kernels ever holds the weights
+        if seen.starts is not None:
+            return attend_runs(q, k, v, seen).reshape(batch, length, hidden), kept
+        q, k, v = (each.transpose(1, 2) for each in (q, k, v))  # [B, A, L, D]
+        bias = seen.bias
+        if not _MAPS & set(kinds) and takes_fused(q):
             p = self.attention_dropout.p if self.training else 0.0
             context = F.scaled_dot_product_attention(
                 q, k, v, attn_mask=bias, dropout_p=p, scale=self.scale
@@ -158,14 +166,6 @@ def activate(x: Tensor, activation: str) -> Tensor:
     if activation == "relu":
         return F.relu(x)
     return F.gelu(x, approximate="tanh" if activation == "gelu_new" else "none")
-
-
-def _takes_fused(query: Tensor) -> bool:
-    """Return whether the fused kernel is the faster one for queries [B, A, L, D]."""
-    if query.device.type != "cpu":
-        return True
-    trains_in_16_bits = query.dtype != torch.float32 and query.requires_grad
-    return query.shape[2] >= FUSED_FROM and not trains_in_16_bits
 
 
 class Encoder(nn.Module):
@@ -194,6 +194,7 @@ class Encoder(nn.Module):
         *,
         positions: Tensor | None = None,
         pair: Tensor | None = None,
+        runs: Mapping[str, Tensor] | None = None,
         states: Collection[State] = (),
     ) -> States:
         """Return the States of a right-padded batch; values at pads are meaningless.
@@ -204,6 +205,7 @@ class Encoder(nn.Module):
             type_ids: i64 [B, L]; None: all 0.
             positions: i64 [B, L] of packed rows, as in Batch; None: a token's is its index.
             pair: i64 [B, L] of packed rows, as in Batch; takes the place of the mask.
+            runs: what `attention.find_runs` says of mask and pair; None: it was not asked.
             states: those to keep.
 
         Raises:
@@ -216,11 +218,7 @@ class Encoder(nn.Module):
                 f"encode with max_length={self.config.max_length} or less"
             )
 
-        # what a token sees: real tokens, or those of its own text
-        seen = None if mask is None else mask[:, None, None, :]  # [B, 1, 1, L]
-        if pair is not None:
-            seen = pair[:, None, :, None] == pair[:, None, None, :]  # [B, 1, L, L]
-        bias = None if seen is None else _bias(seen)
+        seen = self._look_around(mask, pair, runs, {kind for kind, _ in states})
 
         x = self.embeddings(input_ids, type_ids, positions)  # [B, L, E]
         if self.project is not None:
@@ -231,17 +229,31 @@ class Encoder(nn.Module):
             kinds = {kind for kind, wanted in states if wanted == layer}
             block = self.blocks[0 if self.config.shared else layer - 1]
             if self.checkpointing and self.training:
-                x, inside = checkpoint(block, x, bias, kinds, use_reentrant=False)
+                x, inside = checkpoint(block, x, seen, kinds, use_reentrant=False)
             else:
-                x, inside = block(x, bias, kinds)
+                x, inside = block(x, seen, kinds)
 
             shown = {"hidden": x} | inside
             kept |= {(kind, layer): shown[kind] for kind in shown if kind in kinds}
 
         return States(x, kept)
 
+    def _look_around(
+        self,
+        mask: Tensor | None,
+        pair: Tensor | None,
+        runs: Mapping[str, Tensor] | None,
+        kinds: Collection[str],
+    ) -> Seen:
+        """Return what every token sees, looked up once for all layers."""
+        block: Any = self.blocks[0]
+        dtype = product_dtype(block.query.weight)
+        if runs and not _MAPS & set(kinds):
+            p = block.attention_dropout.p if self.training else 0.0
+            if takes_runs(block.query.weight.device, dtype, dropout=p):
+                return look_around(mask, pair, dtype, runs)
 
-def _bias(seen: Tensor) -> Tensor:
-    """Return what is added to scores: 0 where a token is seen, and far below 0 where not."""
-    zeros = torch.zeros(seen.shape, dtype=torch.float32, device=seen.device)
-    return zeros.masked_fill(~seen, _MASKED)
+        # as many runs as rows: nothing is padded, and the fused kernel needs no bias
+        if runs and mask is not None and pair is None and len(runs["starts"]) == len(mask) + 1:
+            mask = None
+        return look_around(mask, pair, dtype)

@@ -120,7 +120,10 @@ class Model(nn.Module):
         mask: Tensor | None = batch.mask
         if mask is not None and mask.device.type == "cpu" and bool(mask.all()):
             mask = None
-        return self.answer(batch.input_ids, mask, batch.type_ids, states=states)
+        last, kept = self.encoder(
+            batch.input_ids, mask, batch.type_ids, runs=batch.places or None, states=states
+        )
+        return Output(self.head(last).float(), kept)
 
     def answer(
         self,

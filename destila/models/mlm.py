@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from destila.errors import ModelError
+from destila.losses.pool import pick
 from destila.models.architecture import EncoderConfig
 from destila.models.encoder import Encoder, activate
 from destila.models.heads import allocated, initialise
@@ -100,13 +101,15 @@ class MaskedModel(nn.Module):
             batch.type_ids,
             positions=batch.positions,
             pair=batch.pair,
+            runs=batch.places or None,
             states=states,
         )
 
         order = None
         if self.order is not None and batch.order is not None:
-            order = self.order(last[batch.order != IGNORE]).float()
-        return Output(self.logits(last[batch.unit_mask])[None], kept, order)
+            order = self.order(pick(last, batch.order != IGNORE, batch, "order")).float()
+        asked = pick(last, batch.unit_mask, batch, "unit_mask")  # [N, H]
+        return Output(self.logits(asked)[None], kept, order)
 
     def at(self, batch: Batch, where: Tensor) -> Tensor:
         """Return logits [N, V] of the N tokens where `where` [B, L] is True, in their order."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 
-import torch
-
 from destila.models.mlm import MaskedModel
 from destila.pretraining.data.batch_stream import BatchStream
 from destila.pretraining.heldout import evaluate_heldout
@@ -14,7 +12,7 @@ from destila.pretraining.pretrain_recipe import PretrainRecipe
 from destila.pretraining.probe import prepare_probe
 from destila.tokenizer.tokenizer import Tokenizer
 from destila.tokenizer.word_marks import characters_per_piece, read_word_marks
-from destila.training.optim import autocast_precision
+from destila.training.precision import precision_for
 from destila.training.processes import processes
 
 log = logging.getLogger(__name__)
@@ -56,8 +54,7 @@ class PretrainEvaluator:
         """Score the model after `step` steps, with all of its layers."""
         train, table = self.recipe.train, self.recipe.evaluation
         device = next(self.model.parameters()).device
-        bf16 = autocast_precision(train.precision, device) == "bf16"
-        autocast = torch.bfloat16 if bf16 else None
+        autocast = precision_for(train.precision, device).autocast
 
         # A stage may run fewer layers than the model has; what is scored is the whole model.
         encoder = self.model.encoder

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -29,6 +28,7 @@ from destila.errors import DataError
 from destila.pretraining.data.word_order import shuffled
 from destila.tokenizer.word_marks import WordMarks
 from destila.training.batches import to_device
+from destila.training.precision import autocasting
 from destila.types import IGNORE, Batch, Output
 
 
@@ -125,7 +125,7 @@ def _predict(
     model: nn.Module, batch: Batch, device: torch.device, autocast: torch.dtype | None
 ) -> tuple[Tensor, Tensor | None]:
     """Return logits [N, V] of the chosen tokens and [K, 2] of the pairs, float32."""
-    with torch.autocast(device.type, autocast) if autocast else nullcontext():
+    with autocasting(device, autocast):
         output: Output = model(to_device(batch, device))
     order = None if output.order is None else output.order.float()
     return output.logits[0].float(), order

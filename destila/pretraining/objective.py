@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from destila.losses.pool import pick
 from destila.types import IGNORE, Batch, Output, Signal
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class MaskedObjective:
 
     def targets(self, batch: Batch) -> Tensor:
         """Return the pieces to predict, [1, N]; IGNORE where the token was not chosen."""
-        return batch.target[batch.unit_mask][None]
+        return pick(batch.target, batch.unit_mask, batch, "unit_mask")[None]
 
     def supervised(self, output: Output, batch: Batch) -> Signal:
         """Return the logits [1, N, V] and where they meet a target, bool [1, N]."""

@@ -20,10 +20,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
-from torch import nn
+from torch import Tensor, nn
 
 from destila.errors import TrainingError
 from destila.losses.term import Objective
@@ -39,14 +38,14 @@ from destila.training.step import (
     StepResult,
     TrainContext,
     apply_gradients,
-    cut_padding,
-    masked_out,
-    select_rows,
+    scaler_state,
     train_step,
 )
-from destila.types import Batch
 
 Evaluate = Callable[[int], Mapping[str, float]]
+
+_CLOCK_EVERY = 10
+"""Steps after which several processes agree on the time: it costs each a wait for the others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +88,7 @@ class PretrainPosition:
     factor: of the learning rate, after returns, e.g. 0.5.
     course: of the losses of the current stage.
     returns: those made so far.
+    scaler: that of float16, where it is used.
     """
 
     key: str
@@ -99,6 +99,7 @@ class PretrainPosition:
     factor: float = 1.0
     course: LossHistory = field(default_factory=LossHistory)
     returns: tuple[Rollback, ...] = ()
+    scaler: Mapping[str, Any] = field(default_factory=dict)
 
 
 def pretrain(
@@ -145,7 +146,11 @@ def pretrain(
     )
     run = _Run(context, trained, disk, options)
 
-    with disk, Prefetcher(source, options, accelerator.device) as ahead:
+    with (
+        disk,
+        Prefetcher(source, options, accelerator, states) as ahead,
+        context.precision.products(),
+    ):
         position = run.resume(key, source)
         saved = time.monotonic()
         while position.step < options.steps:
@@ -164,11 +169,13 @@ def pretrain(
                 scores = _same_on_all(accelerator, dict(evaluate(position.step)))
                 step = replace(step, evaluation=scores)
 
-            # The first process's clock decides for all.
+            # The first process's clock decides for all; several agree on it now and then.
             now = time.monotonic()
             over = minutes is not None and now - began > 60 * minutes
             stale = now - saved > 60 * options.save_minutes
-            over, stale = _same_on_all(accelerator, (over, stale))
+            if accelerator.num_processes > 1:
+                asked = position.step % _CLOCK_EVERY == 0
+                over, stale = _same_on_all(accelerator, (over, stale)) if asked else (False, False)
             stopped = "time" if over else ""
             if done:
                 stopped = "done"
@@ -211,14 +218,30 @@ class _Run:
                 f"{self.disk.path(newest)} belongs to a run with other settings or data: "
                 "delete its folder to start from the beginning"
             )
-        state.restore_state(
-            tensors, self.trained, self.context.optimizer, where=self.disk.path(newest)
-        )
-        return _position(saved, source.start())
+        return self._restore(saved, tensors, newest, source.start())
+
+    def _restore(
+        self, saved: Mapping[str, Any], tensors: Mapping[str, Tensor], step: int, cursor: Any
+    ) -> PretrainPosition:
+        """Put back the weights and moments of a checkpoint; return its position.
+
+        Args:
+            saved: its position, as JSON has it.
+            tensors: its weights and moments.
+            step: at which it was made.
+            cursor: any one of the source, which says what kind it is.
+        """
+        where = self.disk.path(step)
+        state.restore_state(tensors, self.trained, self.context.optimizer, where=where)
+        position = _position(saved, cursor)
+        if self.context.scaler is not None and position.scaler:
+            self.context.scaler.load_state_dict(dict(position.scaler))
+        return position
 
     def save(self, position: PretrainPosition) -> None:
         """Begin a checkpoint, by the first process; the others give their part of the weights."""
         tensors = state.state_tensors(self.trained, self.context.optimizer)
+        position = replace(position, scaler=scaler_state(self.context))
         if self.context.accelerator.is_main_process:
             self.disk.add(position.step, asdict(position), tensors)
 
@@ -239,10 +262,8 @@ class _Run:
         number, stage = position.step, options.stage(position.step)
 
         # Gradients of the global batch, this process's share of it.
-        batch, cursor = ahead.take(number, position.cursor)
-        own = _micro_batches(context, batch, options.accumulation)
-        tokens = sum(int(each.mask.sum()) for each in own)
-        result = train_step(context, own, number=number, tokens=tokens)
+        share = ahead.take(number, position.cursor)
+        result = train_step(context, share.batches, number=number, tokens=share.tokens)
 
         # Losses of different stages are not comparable: each has statistics of its own.
         begins = number > 0 and options.stage(number - 1) != stage
@@ -273,7 +294,7 @@ class _Run:
         position = replace(
             position,
             step=number if fault else number + 1,
-            cursor=cursor,
+            cursor=share.behind,
             tokens=position.tokens + result.tokens,
             seconds=position.seconds + time.monotonic() - started,
             course=course,
@@ -316,14 +337,12 @@ class _Run:
             raise give_up([*position.returns, rollback], self.options)
 
         saved, tensors = self.disk.read(good)
-        state.restore_state(
-            tensors, self.trained, self.context.optimizer, where=self.disk.path(good)
-        )
+        restored = self._restore(saved, tensors, good, position.cursor)
         position = replace(
             position,
             step=good,
             factor=position.factor * recovery.factor,
-            course=_position(saved, position.cursor).course,
+            course=restored.course,
             returns=(*position.returns, rollback),
         )
 
@@ -356,32 +375,9 @@ def _not_finite(result: StepResult) -> str:
     """Name which number of a step is not finite; "" when all are."""
     if not all(map(math.isfinite, (result.loss, *result.parts.values()))):
         return "the loss was not finite"
-    return "" if math.isfinite(result.norm) else "the gradient was not finite"
-
-
-def _micro_batches(context: TrainContext, batch: Batch, accumulation: int) -> list[Batch]:
-    """Return this process's rows of the global batch, in `accumulation` parts by length.
-
-    A process without rows gets one from which there is nothing to learn: the others wait for it.
-    """
-    accelerator = context.accelerator
-    own = select_rows(batch, slice(accelerator.process_index, None, accelerator.num_processes))
-    rows = len(own.input_ids)
-
-    if not rows:
-        parts = [select_rows(batch, slice(0, 1))]
-    elif accumulation == 1:
-        parts = [own]
-    else:
-        # Rows of nearly one length together, cut to the longest of them.
-        lengths = own.mask.sum(1).numpy()  # [R]
-        by_length = np.argsort(lengths, kind="stable")
-        groups = np.array_split(by_length, min(accumulation, rows))
-        parts = [cut_padding(select_rows(own, g), int(lengths[g].max())) for g in groups]
-
-    if context.states is not None:
-        parts = [context.states.align_windows(part) for part in parts]
-    return parts if rows else [masked_out(parts[0])]
+    # Of float16 a gradient may be too large for its scale, which is then lowered.
+    fine = math.isfinite(result.norm) or result.overflow
+    return "" if fine else "the gradient was not finite"
 
 
 def _same_on_all(accelerator: Accelerator, value: Any) -> Any:

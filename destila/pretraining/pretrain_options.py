@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import model_validator
 
 from destila.config import Options, opt
+from destila.training.options import PRECISION_HELP, PrecisionName
 
 
 class Stage(Options):
@@ -75,9 +76,7 @@ class PretrainOptions(Options):
     accumulation: int = opt(
         1, "micro-batches a step is computed in; changes memory, not the result", ge=1
     )
-    precision: Literal["auto", "fp32", "bf16"] = opt(
-        "auto", "auto = bf16 autocast where the processor multiplies it faster"
-    )
+    precision: PrecisionName = opt("auto", PRECISION_HELP)
     checkpointing: bool = opt(
         False, "compute the inside of each layer again in the backward pass, to save memory"
     )

@@ -10,7 +10,6 @@ look every so often whether it is learning anything of use.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +24,7 @@ from destila.models.encoder import Encoder
 from destila.tasks import task_of
 from destila.tokenizer.tokenizer import Tokenizer
 from destila.training.batches import collate, to_device
+from destila.training.precision import autocasting
 from destila.training.predict import batches_by_length, window_logits
 from destila.types import IGNORE, Batch, Dataset, Example, Features, Output, Task
 
@@ -166,7 +166,7 @@ def _word_states(
     states, gold = [], []
     for chosen in batches_by_length(features):
         batch = to_device(collate([features[i] for i in chosen], pad_id), device)
-        with torch.autocast(device.type, autocast) if autocast else nullcontext():
+        with autocasting(device, autocast):
             last = encoder(batch.input_ids, batch.mask, batch.type_ids).last.float()  # [B, L, H]
 
         labelled = batch.unit_mask & (batch.target != IGNORE)  # [B, U]

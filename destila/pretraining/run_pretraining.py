@@ -38,7 +38,8 @@ from destila.pretraining.setup import empty_like, set_up, start_fingerprints
 from destila.pretraining.train_setup import load_weights
 from destila.progress import Progress, silent
 from destila.records import Cost, Provenance, Record, SplitScores, record_of
-from destila.training.optim import autocast_precision
+from destila.training.devices import device_label
+from destila.training.precision import precision_for
 from destila.training.processes import processes
 from destila.training.run_log import RunLog
 
@@ -72,9 +73,9 @@ def run_pretraining(
     for path in _result_files(recipe):
         records.check_record_path(path)
 
-    # The first process makes tokenizer and corpora; the others find them in the cache.
-    with processes().main_process_first():
-        prepared = prepare_corpora(recipe.tokenizer, recipe.corpora, progress)
+    # One process of each machine makes tokenizer and corpora; the others wait for its lock, not in
+    # a collective, whose patience is shorter than that of a corpus.
+    prepared = prepare_corpora(recipe.tokenizer, recipe.corpora, progress)
     key = run_key(recipe, prepared)
     known = _known_record(folder, key)
     if known is not None:
@@ -222,15 +223,14 @@ def _record(
     """Return the record of a finished run: the scores of its last evaluation, and what it cost."""
     last = [line for line in run_log.lines if "evaluation" in line][-1]
     events = [line["event"] for line in run_log.lines if "event" in line]
-    device = next(model.parameters()).device
-    bf16 = autocast_precision(recipe.train.precision, device) == "bf16"
+    device = processes().device
     stage = recipe.train.stages[-1]
     conditions = machine.conditions(
-        device="cuda" if torch.cuda.is_available() else "cpu",
+        device=device_label(device),
         threads=torch.get_num_threads(),
         batch=stage.rows,
         length=str(stage.length),
-        dtype="bfloat16" if bf16 else "float32",
+        dtype=precision_for(recipe.train.precision, device).dtype,
         backend="torch",
         warmup=0,
         repeats=1,

@@ -21,7 +21,7 @@ from destila.models.presets import PRESETS
 from destila.models.weights import weights_fingerprint
 from destila.pretraining.corpora import Prepared
 from destila.pretraining.data import word_vectors
-from destila.pretraining.data.batch_stream import count_corpus_pieces
+from destila.pretraining.data.segments import count_corpus_pieces
 from destila.pretraining.pretrain_recipe import PretrainRecipe
 from destila.progress import Progress
 from destila.teachers.live_states import LiveStates

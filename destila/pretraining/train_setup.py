@@ -16,7 +16,8 @@ from destila.pretraining.pretrain_options import PretrainOptions
 from destila.training import processes
 from destila.training.batches import StateSource
 from destila.training.checkpoint import Checkpoints
-from destila.training.optim import adamw, autocast_precision
+from destila.training.optim import adamw
+from destila.training.precision import precision_for
 from destila.training.sharding import shard_model
 from destila.training.step import TrainContext, trainable
 
@@ -61,17 +62,22 @@ def prepare_training(
     }
     make = lamb if options.optimizer == "lamb" else adamw
     ddp = several and options.parallel == "ddp"
-    bf16 = autocast_precision(options.precision, device) == "bf16"
+    precision = precision_for(options.precision, device)
+    if precision.name == "fp16" and options.parallel == "fsdp" and several:
+        raise TrainingError(
+            "fp16 scales gradients, which are shared out here: use precision = 'bf16', or ddp"
+        )
     context = TrainContext(
         accelerator=accelerator,
         optimizer=make(trained, **settings),
         model=accelerator.prepare_model(model) if ddp else model,
         task=task,
         loss=loss,
-        autocast=torch.bfloat16 if bf16 else None,
+        precision=precision,
         seed=seed,
         clip=options.clip,
         states=states,
+        scaler=precision.scaler(),
     )
     return context, trained
 

@@ -15,7 +15,8 @@ from destila.study.planning.recipe import StudentSpec
 from destila.study.planning.teachers import Teachers, needs_finetuning
 from destila.study.runs.training import finished, load_student
 from destila.terminal import in_duration
-from destila.training.loop import Evaluation, TrainData, fit
+from destila.training.feed import TrainData
+from destila.training.loop import Evaluation, fit
 from destila.types import Example
 
 log = logging.getLogger(__name__)

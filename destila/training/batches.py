@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from destila.models.attention import find_runs
 from destila.training.options import TrainOptions
 from destila.types import ABSENT, IGNORE, Batch, Features, Signal
 
@@ -139,15 +140,50 @@ def _teacher_signal(batch: Batch, rows: Sequence[np.ndarray]) -> Signal:
 def to_device(batch: Batch, device: torch.device) -> Batch:
     """Return the batch on a device; itself when it is there already.
 
-    A teacher's inner states are left to their StateSource.
+    On its way to a GPU it is looked up what would have to be waited for there. A teacher's inner
+    states are left to their StateSource.
     """
     if batch.input_ids.device == device or device.type == "cpu":  # batches are made on the CPU
         return batch
-    moved = map_tensors(batch, lambda tensor: tensor.to(device, non_blocking=True))
+
+    def moved(tensor: Tensor) -> Tensor:
+        return tensor.to(device, non_blocking=True)
+
+    batch = batch if batch.places else look_up(batch)
+    places = {
+        name: each if name == "longest" else moved(each) for name, each in batch.places.items()
+    }
+    batch = replace(map_tensors(batch, moved), places=places)
     if batch.teacher is None:
-        return moved
-    signal = Signal(batch.teacher.logits.to(device), batch.teacher.mask.to(device))
-    return replace(moved, teacher=signal)
+        return batch
+    return replace(batch, teacher=Signal(moved(batch.teacher.logits), moved(batch.teacher.mask)))
+
+
+def look_up(batch: Batch) -> Batch:
+    """Return a batch on the CPU with its `places`, which it keeps on a GPU.
+
+    starts, longest: `attention.find_runs`. unit_mask, order: i64 [N], among all B x L tokens, where
+    a masked language model is asked for a piece and for an order.
+    """
+    places = find_runs(batch.mask, batch.pair)
+    if batch.unit_mask.shape == batch.mask.shape:
+        places["unit_mask"] = batch.unit_mask.flatten().nonzero().flatten()
+    if batch.order is not None:
+        places["order"] = (batch.order != IGNORE).flatten().nonzero().flatten()
+    return replace(batch, places=places)
+
+
+def ready(batch: Batch, device: torch.device) -> Batch:
+    """Return a batch ready to go: for a GPU looked up, in memory that is copied meanwhile."""
+    if device.type != "cuda":
+        return batch
+    batch = look_up(batch)
+    places = {name: each.pin_memory() for name, each in batch.places.items()}
+    batch = replace(map_tensors(batch, Tensor.pin_memory), places=places)
+    if batch.teacher is None:
+        return batch
+    logits, mask = batch.teacher.logits, batch.teacher.mask
+    return replace(batch, teacher=Signal(logits.pin_memory(), mask.pin_memory()))
 
 
 def map_tensors(batch: Batch, change: Callable[[Tensor], Tensor]) -> Batch:

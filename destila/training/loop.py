@@ -20,12 +20,11 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
@@ -35,45 +34,24 @@ from destila.errors import TrainingError
 from destila.losses.weighted import WeightedLoss
 from destila.training import processes
 from destila.training import state as state_file
-from destila.training.batches import StateSource, TeacherLogits, collate, epoch_batches
-from destila.training.optim import autocast_precision, build_optimizer, lr_at
+from destila.training.feed import Feed, TrainData
+from destila.training.optim import build_optimizer, lr_at
 from destila.training.options import TrainOptions
+from destila.training.precision import precision_for
 from destila.training.step import (
     StepResult,
     TrainContext,
     apply_gradients,
-    masked_out,
+    scaler_state,
     train_step,
     trainable,
 )
-from destila.types import Batch, Features, Task
+from destila.types import Task
 
 log = logging.getLogger(__name__)
 
 _WARNED_AFTER = 3
 """Evaluations after warm-up with one constant prediction until a classifier is warned of."""
-
-
-@dataclass(frozen=True, slots=True)
-class TrainData:
-    """Encoded windows, and what the teacher says of each when one is distilled from.
-
-    teacher: its logits per unit; None: no term compares them.
-    states: where its inner states come from; None: no term compares them.
-    length: least tokens that batches are padded to.
-    """
-
-    features: Sequence[Features]
-    pad_id: int
-    teacher: TeacherLogits | None = None
-    states: StateSource | None = None
-    length: int = 0
-
-    def batch(self, chosen: Sequence[int] | np.ndarray) -> Batch:
-        """Return the padded batch of the windows at some positions."""
-        features = [self.features[i] for i in chosen]
-        batch = collate(features, self.pad_id, teacher=self.teacher, length=self.length)
-        return batch if self.states is None else self.states.align_windows(batch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +105,7 @@ class TrainPosition:
     best: the criterion of the weights that are kept.
     worse: evaluations since then.
     constant: evaluations in a row with one constant prediction.
+    scaler: that of float16, where it is used.
     """
 
     key: str
@@ -135,6 +114,7 @@ class TrainPosition:
     worse: int = 0
     constant: int = 0
     stopped: str = ""
+    scaler: Mapping[str, Any] = field(default_factory=dict)
 
 
 def fit(
@@ -176,29 +156,36 @@ def fit(
         return
 
     context = _context(accelerator, model, optim, task, loss, data, options, seed)
-    per_epoch = math.ceil(len(data.features) / options.batch_size)
-    steps = options.steps or per_epoch * options.epochs
-    lengths = np.array([len(f.input_ids) for f in data.features])
+    if context.scaler is not None and position.scaler:
+        context.scaler.load_state_dict(dict(position.scaler))
+    share = {"process": accelerator.process_index, "processes": accelerator.num_processes}
+    feed = Feed(data, options, seed=seed, device=device, **share)
+    with context.precision.products():
+        yield from _steps(context, feed, evaluate, options, position, everything, state)
+
+
+def _steps(
+    context: TrainContext,
+    feed: Feed,
+    evaluate: Callable[[], Evaluation],
+    options: TrainOptions,
+    position: TrainPosition,
+    everything: nn.Module,
+    state: Path | None,
+) -> Iterator[Step]:
+    """Make every step from a position on, and yield it."""
+    accelerator, steps = context.accelerator, feed.count
     saved = time.monotonic()
-
-    for number in range(position.step, steps):
-        # the order of an epoch is drawn when the epoch begins, or is gone on with
-        epoch, index = divmod(number, per_epoch)
-        if index == 0 or number == position.step:
-            batches = epoch_batches(lengths, options, seed=seed, epoch=epoch)
-
-        # every process computes its slice of the global batch
-        windows = batches[index][accelerator.process_index :: accelerator.num_processes]
-        tokens = sum(len(data.features[i].input_ids) for i in windows)
-        micro_batches = _micro_batches(data, windows, options.accumulation)
-        result = train_step(context, micro_batches, number=number, tokens=tokens)
+    for share in feed.steps(position.step):
+        number = share.number
+        result = train_step(context, share.batches, number=number, tokens=share.tokens)
 
         # the weights move only when the loss can be believed
         lr = lr_at(number, steps, options)
         _check_finite(result, number, lr)
         apply_gradients(context, lr)
         position = replace(position, step=number + 1)
-        step = _describe(result, number=number, steps=steps, epoch=epoch, lr=lr)
+        step = _describe(result, number=number, steps=steps, epoch=share.epoch, lr=lr)
 
         # evaluations are spread evenly over the run, and one is last
         due = number + 1 == steps or _is_due(number + 1, steps, options)
@@ -213,7 +200,8 @@ def fit(
         # the first process saves; the others wait for its gradients, so clocks need not agree
         if state and (due or time.monotonic() - saved > 60 * options.save_minutes):
             if accelerator.is_main_process:
-                state_file.save_state(state, everything, optim, asdict(position))
+                position = replace(position, scaler=scaler_state(context))
+                state_file.save_state(state, everything, context.optimizer, asdict(position))
             saved = time.monotonic()
         if position.stopped:
             return
@@ -231,17 +219,18 @@ def _context(
 ) -> TrainContext:
     """Gather what stays the same from step to step."""
     several = accelerator.num_processes > 1
-    bf16 = autocast_precision(options.precision, accelerator.device) == "bf16"
+    precision = precision_for(options.precision, accelerator.device)
     return TrainContext(
         accelerator=accelerator,
         model=accelerator.prepare_model(model) if several else model,
         optimizer=optim,
         task=task,
         loss=loss,
-        autocast=torch.bfloat16 if bf16 else None,
+        precision=precision,
         seed=seed,
         clip=options.clip,
         states=data.states,
+        scaler=precision.scaler(),
     )
 
 
@@ -272,14 +261,6 @@ def _resume(
             "delete it to start this run from the beginning"
         )
     return position
-
-
-def _micro_batches(data: TrainData, windows: np.ndarray, accumulation: int) -> list[Batch]:
-    """Return a process's windows in `accumulation` parts; a masked window when it has none."""
-    if not len(windows):  # the other processes wait for this one's gradients all the same
-        return [masked_out(data.batch([0]))]
-    parts = np.array_split(windows, min(accumulation, len(windows)))
-    return [data.batch(part) for part in parts]
 
 
 def _check_finite(result: StepResult, number: int, lr: float) -> None:

@@ -7,7 +7,6 @@ import math
 import torch
 from torch import nn
 
-from destila import cpu
 from destila.training.options import TrainOptions
 
 
@@ -62,27 +61,3 @@ def lr_at(step: int, steps: int, options: TrainOptions) -> float:
     if options.schedule == "cosine":
         return options.lr * 0.5 * (1 + math.cos(math.pi * done))
     return options.lr
-
-
-def autocast_precision(chosen: str, device: torch.device) -> str:
-    """Return the autocast precision: "bf16" where chosen or, for "auto", faster; else "no"."""
-    if chosen != "auto":
-        return "bf16" if chosen == "bf16" else "no"
-
-    # auto: where the hardware computes in bf16 itself
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "no"
-    return "bf16" if device.type == "cpu" and _cpu_multiplies_bf16_faster() else "no"
-
-
-def _cpu_multiplies_bf16_faster() -> bool:
-    """Say whether products in bf16 are faster than in fp32 on this processor.
-
-    A rule and no timing, so that one machine answers alike in every run.
-    """
-    # AMX has units of its own for bf16. Intel's avx512_bf16 alone is there but slow: on such a
-    # processor a product 1440x384 by 384x1536 ran at 90 GFLOPS in bf16 and at 130 to 180 in fp32,
-    # on one thread. AMD's avx512_bf16 is at full width (not measured here).
-    if torch.cpu._is_amx_tile_supported():
-        return True
-    return cpu.is_amd() and torch.cpu._is_avx512_bf16_supported()

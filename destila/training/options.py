@@ -6,6 +6,14 @@ from typing import Literal
 
 from destila.config import Options, opt
 
+PrecisionName = Literal["auto", "fp32", "tf32", "bf16", "fp16"]
+"""Names of `training.precision`."""
+
+PRECISION_HELP = (
+    "auto = bf16 autocast where the processor multiplies it faster (fp16 on a GPU without it); "
+    "tf32 = fp32 with a GPU's products in TF32"
+)
+
 
 class TrainOptions(Options):
     """Optimiser, schedule, batches and selection of the best checkpoint."""
@@ -36,9 +44,7 @@ class TrainOptions(Options):
     clip: float = opt(1.0, "largest global gradient norm; 0 does not clip", ge=0)
     beta2: float = opt(0.999, "AdamW's second moment decay", gt=0, lt=1, reproduction=True)
     eps: float = opt(1e-8, "AdamW's epsilon", gt=0)
-    precision: Literal["auto", "fp32", "bf16"] = opt(
-        "auto", "auto = bf16 autocast where the processor multiplies it faster"
-    )
+    precision: PrecisionName = opt("auto", PRECISION_HELP)
     shuffle: bool = opt(
         True,
         "new order every epoch; false keeps the data's order (Speedy Gonzales)",

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from destila.tokenizer.tokenizer import Tokenizer
-from destila.training.batches import collate, to_device
-from destila.types import Encoded, Example, Features, Prediction, Task, UnitLogits
+from destila.training.batches import collate, ready, to_device
+from destila.training.feed import ahead
+from destila.training.precision import Precision, autocasting, precision_for
+from destila.types import Batch, Encoded, Example, Features, Prediction, Task, UnitLogits
+
+_CPU_TOKENS, _GPU_TOKENS = 8192, 32_768
+"""Padded tokens of a batch at most: as many as keep the device busy."""
 
 
 @torch.no_grad()
@@ -22,7 +26,7 @@ def window_logits(
     features: Sequence[Features],
     *,
     pad_id: int,
-    batch_tokens: int = 8192,
+    batch_tokens: int | None = None,
     autocast: torch.dtype | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> list[np.ndarray]:
@@ -32,7 +36,8 @@ def window_logits(
         model: gives an Output for a batch; afterwards in the mode it was in.
         features: the windows.
         pad_id: the tokenizer's padding id.
-        batch_tokens: most padded tokens of a batch; windows are batched by length.
+        batch_tokens: most padded tokens of a batch; windows are batched by length. None: as many
+            as suit the device.
         autocast: precision of the forward pass; None: float32.
         progress: called with the number of windows done in each batch.
     """
@@ -40,14 +45,15 @@ def window_logits(
     training = model.training
     model.eval()
     device = next(model.parameters()).device
-    precision = torch.autocast(device.type, autocast) if autocast else nullcontext()
+
+    def make(chosen: list[int]) -> tuple[list[int], Batch]:
+        return chosen, ready(collate([features[i] for i in chosen], pad_id), device)
 
     # windows of like length together, so that little is padding
     logits: list[np.ndarray] = [np.empty(0)] * len(features)
-    for chosen in batches_by_length(features, batch_tokens):
-        batch = to_device(collate([features[i] for i in chosen], pad_id), device)
-        with precision:
-            values = model(batch).logits.float().cpu().numpy()  # [B, C] or [B, L, C]
+    most = batch_tokens or (_GPU_TOKENS if device.type == "cuda" else _CPU_TOKENS)
+    batches = ahead(make, batches_by_length(features, most), device)
+    for chosen, values in _computed(model, batches, device, autocast):
         for i, value in zip(chosen, values, strict=True):
             logits[i] = value
         if progress:
@@ -55,6 +61,40 @@ def window_logits(
 
     model.train(training)
     return logits
+
+
+def _computed(
+    model: nn.Module,
+    batches: Iterable[tuple[list[int], Batch]],
+    device: torch.device,
+    autocast: torch.dtype | None,
+) -> Iterator[tuple[list[int], np.ndarray]]:
+    """Yield the positions of each batch and its float32 logits, [B, C] or [B, L, C]."""
+    coming: tuple[list[int], Tensor, torch.cuda.Event] | None = None
+    for chosen, batch in batches:
+        with autocasting(device, autocast):
+            values = model(to_device(batch, device)).logits.float()
+        if device.type != "cuda":
+            yield chosen, values.cpu().numpy()
+            continue
+
+        # a GPU goes on while they come: those of the batch before are here by now
+        here = torch.empty(values.shape, pin_memory=True).copy_(values, non_blocking=True)
+        event = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        event.record()
+        if coming is not None:
+            yield _arrived(*coming)
+        coming = (chosen, here, event)
+    if coming is not None:
+        yield _arrived(*coming)
+
+
+def _arrived(
+    chosen: list[int], values: Tensor, event: torch.cuda.Event
+) -> tuple[list[int], np.ndarray]:
+    """Wait for a copy from a GPU; return positions and logits, in memory that is not pinned."""
+    event.synchronize()
+    return chosen, values.numpy().copy()
 
 
 def batches_by_length(
@@ -75,7 +115,12 @@ def batches_by_length(
 
 
 class TorchPredictor:
-    """A Predictor over a torch model and its tokenizer."""
+    """A Predictor over a torch model and its tokenizer.
+
+    Attributes:
+        precision: that of its products, and its device, to which the model is brought before it is
+            used: others may have taken it elsewhere.
+    """
 
     callers = 1
 
@@ -87,7 +132,11 @@ class TorchPredictor:
         labels: Sequence[str],
         *,
         max_length: int,
+        precision: Precision | None = None,
     ) -> None:
+        """Take a model where it is, in float32, unless a precision says otherwise."""
+        device = next(model.parameters()).device
+        self.precision = precision or precision_for("fp32", device)
         self.model, self.tokenizer, self.task = model, tokenizer, task
         self.labels, self.max_length = tuple(labels), max_length
 
@@ -121,8 +170,7 @@ class TorchPredictor:
         beside: bool = False,  # noqa: ARG002
     ) -> list[Prediction]:
         """Return the predictions of examples from their windows; torch has threads of its own."""
-        logits = window_logits(self.model, encoded.features, pad_id=self.tokenizer.pad_id)
-        rows = self.task.join_windows(encoded.features, logits)
+        rows = self.task.join_windows(encoded.features, self._logits_of(encoded.features))
         return self.task.decode(examples, rows, self.labels)
 
     def open_pool(self) -> ThreadPoolExecutor:
@@ -134,7 +182,19 @@ class TorchPredictor:
     ) -> tuple[Sequence[Features], list[np.ndarray]]:
         """Return the windows of some examples, and the logits of each."""
         encoded = self.encode(examples)
-        logits = window_logits(
-            self.model, encoded.features, pad_id=self.tokenizer.pad_id, progress=progress
-        )
-        return encoded.features, logits
+        return encoded.features, self._logits_of(encoded.features, progress)
+
+    def _logits_of(
+        self, windows: Sequence[Features], progress: Callable[[int], None] | None = None
+    ) -> list[np.ndarray]:
+        """Return the logits of windows, computed on the predictor's device."""
+        if next(self.model.parameters()).device != self.precision.device:
+            self.model.to(self.precision.device)
+        with self.precision.products():
+            return window_logits(
+                self.model,
+                windows,
+                pad_id=self.tokenizer.pad_id,
+                autocast=self.precision.autocast,
+                progress=progress,
+            )

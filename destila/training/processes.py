@@ -7,6 +7,7 @@ the CPU: each would train alone and write the same files. Everything that asks w
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 
 import torch
 from accelerate import Accelerator, PartialState
@@ -17,6 +18,13 @@ from torch.distributed.rendezvous import rendezvous
 
 from destila.errors import TrainingError
 from destila.training import kept_memory
+
+PATIENCE = timedelta(hours=24)
+"""How long a process waits for the others.
+
+The first one may work alone for hours: a teacher labels, a model is tested, another run holds the
+folder. One that has died is noticed by torchrun, which ends the others at once.
+"""
 
 
 def processes() -> PartialState:
@@ -30,7 +38,7 @@ def processes() -> PartialState:
     started = int(os.environ.get("WORLD_SIZE", "1"))
     _meet_after_restart()
 
-    state = PartialState(cpu=_on_cpu())
+    state = PartialState(cpu=_on_cpu(), timeout=PATIENCE)
     if state.num_processes != started:
         raise TrainingError(
             f"{started} processes were started but each runs alone on {state.device}: "
@@ -74,8 +82,9 @@ def _meet_after_restart() -> None:
 
     # addresses under a name of this attempt
     store, rank, world = next(rendezvous("env://"))
+    named = PrefixStore(f"attempt {attempt}", store)
     distributed.init_process_group(
-        backend, store=PrefixStore(f"attempt {attempt}", store), rank=rank, world_size=world
+        backend, store=named, rank=rank, world_size=world, timeout=PATIENCE
     )
 
 

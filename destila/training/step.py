@@ -14,15 +14,18 @@ import math
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator
-from torch import nn
+from torch import Tensor, nn
 
 from destila.losses.term import Objective
 from destila.losses.weighted import WeightedLoss
 from destila.training.batches import StateSource, map_tensors, to_device
+from destila.training.precision import Precision, autocasting
 from destila.training.sharding import whole_tensor
 from destila.types import IGNORE, Batch, Output, Signal
 
@@ -33,10 +36,11 @@ class TrainContext:
 
     model: wrapped for data parallelism where there is any, e.g. a `heads.Model`.
     optimizer: over all that is trained, see `trainable`, e.g. AdamW.
-    autocast: precision of the forward pass, e.g. torch.bfloat16; None: float32.
+    precision: of the products, e.g. Precision("bf16", device).
     seed: of dropout, together with the step and the process, e.g. 0.
     clip: largest global gradient norm, e.g. 1.0; 0: not clipped.
     states: where the teacher's inner states come from; None when no term compares any.
+    scaler: of gradients in float16; None in another precision.
     """
 
     accelerator: Accelerator
@@ -44,10 +48,11 @@ class TrainContext:
     optimizer: torch.optim.Optimizer
     task: Objective
     loss: WeightedLoss
-    autocast: torch.dtype | None
+    precision: Precision
     seed: int
     clip: float
     states: StateSource | None = None
+    scaler: torch.amp.GradScaler | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,12 +62,14 @@ class StepResult:
     loss, parts: the weighted loss, and its unweighted terms by name.
     norm: of the gradient before clipping; NaN when it is not clipped.
     tokens: real (unpadded) ones, over all processes.
+    overflow: whether scaled gradients left the range of float16, so that the step will be left out.
     """
 
     loss: float
     parts: Mapping[str, float]
     norm: float
     tokens: int
+    overflow: bool = False
 
 
 def trainable(model: nn.Module, learned: nn.ModuleList) -> nn.Module:
@@ -92,15 +99,15 @@ def train_step(
     counts, tokens = _global_counts(context, batches, tokens)
 
     # forward and backward, one micro-batch at a time
-    precision = torch.autocast(device.type, context.autocast) if context.autocast else nullcontext()
-    logged: dict[str, float] = {}
+    scaler = context.scaler
+    computed: list[dict[str, Tensor]] = []  # of each micro-batch, on the device
     for i, batch in enumerate(batches):
         batch = to_device(batch, device)
 
         # processes exchange gradients once, behind their last micro-batch
         waits = world > 1 and i + 1 < len(batches)
         with accelerator.no_sync(context.model) if waits else nullcontext():
-            with precision:
+            with autocasting(device, context.precision.autocast):
                 if context.states is not None:
                     batch = context.states.fetch(batch)
                 states = loss.student_states
@@ -111,26 +118,49 @@ def train_step(
             del output  # its memory is free before the next micro-batch needs as much
 
             # data parallelism averages gradients over processes; ours is a sum
-            (total * world).backward()
+            summed = total * world
+            (summed if scaler is None else scaler.scale(summed)).backward()
+        computed.append({"loss": total.detach(), **parts})
 
-        for name, part in {"loss": total.detach(), **parts}.items():
-            logged[name] = logged.get(name, 0.0) + float(part)
+    # the one place where a GPU is waited for
+    norms = _clip_gradients(context)
+    values = [*chain.from_iterable(each.values() for each in computed), *norms]
+    numbers = iter(torch.stack(values).tolist())
+    logged: dict[str, float] = {}
+    for each in computed:
+        for name in each:
+            logged[name] = logged.get(name, 0.0) + next(numbers)
+    norm = next(numbers, math.nan)
 
     # what is logged is of the global batch too
     if world > 1:
-        summed = accelerator.reduce(torch.tensor(list(logged.values()), device=device), "sum")
-        logged = dict(zip(logged, summed.tolist(), strict=True))
+        of_all = accelerator.reduce(torch.tensor(list(logged.values()), device=device), "sum")
+        logged = dict(zip(logged, of_all.tolist(), strict=True))
 
-    norm = _clip_gradients(context)
-    return StepResult(loss=logged.pop("loss"), parts=logged, norm=norm, tokens=tokens)
+    return StepResult(
+        loss=logged.pop("loss"),
+        parts=logged,
+        norm=norm,
+        tokens=tokens,
+        overflow=scaler is not None and not math.isfinite(norm) and scaler.get_scale() > 1,
+    )
 
 
 def apply_gradients(context: TrainContext, lr: float) -> None:
     """Update the weights at learning rate `lr`, then clear the gradients."""
     for group in context.optimizer.param_groups:
         group["lr"] = lr
-    context.optimizer.step()
+    if context.scaler is None:
+        context.optimizer.step()
+    else:  # without a step where gradients were not finite, and with a smaller scale from then on
+        context.scaler.step(context.optimizer)
+        context.scaler.update()
     context.optimizer.zero_grad()
+
+
+def scaler_state(context: TrainContext) -> dict[str, Any]:
+    """Return where the scaler of float16 stands, for a saved position; {} without one."""
+    return {} if context.scaler is None else context.scaler.state_dict()
 
 
 def masked_out(batch: Batch) -> Batch:
@@ -178,8 +208,8 @@ def _global_counts(
     return term_counts, all_tokens
 
 
-def _clip_gradients(context: TrainContext) -> float:
-    """Scale the gradients down to `context.clip`; return their norm before, NaN when unclipped."""
+def _clip_gradients(context: TrainContext) -> list[Tensor]:
+    """Scale the gradients down to `context.clip`; return their norm before, [] when unclipped."""
     learned = list(context.loss.learned.parameters())
 
     # weights that terms learn are no part of the wrapped model: nobody has averaged theirs yet
@@ -187,10 +217,12 @@ def _clip_gradients(context: TrainContext) -> float:
         for weight in learned:
             weight.grad = context.accelerator.reduce(weight.grad, "mean")
 
+    if context.scaler is not None:
+        context.scaler.unscale_(context.optimizer)
     if not context.clip:
-        return math.nan
+        return []
     weights = [*context.model.parameters(), *learned]
-    return float(whole_tensor(nn.utils.clip_grad_norm_(weights, context.clip)))
+    return [whole_tensor(nn.utils.clip_grad_norm_(weights, context.clip))]
 
 
 def _seed_dropout(device: torch.device, seed: int, number: int, rank: int) -> None:

@@ -245,3 +245,21 @@ def test_as_many_weights_as_classes_are_needed():
 def test_a_temperature_of_zero_is_refused(name):
     with pytest.raises(errors.ConfigError, match="temperature"):
         term(name, temperature=0)
+
+
+@pytest.mark.parametrize("name", ["kl", "hard", "order"])
+def test_where_a_look_would_be_waited_for_all_rows_are_computed(name, monkeypatch):
+    """On a GPU no row is picked out: the others are left out of the sum, and get no gradient."""
+    found = []
+    for free in (True, False):
+        monkeypatch.setattr("destila.losses._rows.look_is_free", lambda _, free=free: free)
+        monkeypatch.setattr("destila.losses.hard.look_is_free", lambda _, free=free: free)
+        student, teacher, mask = case()
+        target = torch.tensor([[0, 3, IGNORE], [1, 2, 0]])
+        if name == "order":
+            mask = mask & (target != IGNORE)
+        total = term(name).fn(student, teacher if name == "kl" else target, mask, 2)
+        total.backward()
+        found.append((total.detach(), student.grad))
+    torch.testing.assert_close(found[0], found[1])
+    assert not found[1][1][1, 1].any()

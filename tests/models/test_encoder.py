@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from destila.errors import ModelError
-from destila.models import encoder as encoder_module
+from destila.models import attention
 from destila.models.encoder import Encoder
 from destila.models.heads import build_model
 
@@ -32,7 +32,7 @@ def test_the_fused_and_the_plain_attention_agree(
     model = build_model(small_config(kind), "tag", ("a", "b"), seed=3).eval()
     batch = ragged_batch((9, 4, 13))
     plain = model(batch).logits
-    monkeypatch.setattr(encoder_module, "FUSED_FROM", 1)
+    monkeypatch.setattr(attention, "FUSED_FROM", 1)
     fused = model(batch).logits
     torch.testing.assert_close(plain[batch.mask], fused[batch.mask], rtol=0, atol=1e-5)
 

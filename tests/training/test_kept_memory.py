@@ -8,7 +8,8 @@ import pytest
 
 from destila.losses.weighted import build_loss
 from destila.training import kept_memory
-from destila.training.loop import Evaluation, TrainData, fit
+from destila.training.feed import TrainData
+from destila.training.loop import Evaluation, fit
 from destila.training.options import TrainOptions
 
 

@@ -14,7 +14,8 @@ from destila.errors import TrainingError
 from destila.losses.weighted import build_loss
 from destila.tasks.tag import TagTask
 from destila.training.batches import collate
-from destila.training.loop import Evaluation, TrainData, fit
+from destila.training.feed import TrainData
+from destila.training.loop import Evaluation, fit
 from destila.training.options import TrainOptions
 
 FP32 = {"precision": "fp32", "lr": 0.01, "batch_size": 8}

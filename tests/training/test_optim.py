@@ -7,8 +7,7 @@ import math
 import pytest
 import torch
 
-from destila import cpu
-from destila.training.optim import autocast_precision, build_optimizer, lr_at
+from destila.training.optim import build_optimizer, lr_at
 from destila.training.options import TrainOptions
 
 
@@ -67,25 +66,3 @@ def test_the_optimiser_takes_every_number_of_the_recipe():
     assert chosen.defaults["lr"] == 3e-4
     assert chosen.defaults["betas"] == (0.9, 0.98)
     assert chosen.defaults["eps"] == 1e-6
-
-
-@pytest.mark.parametrize(("asked", "given"), [("fp32", "no"), ("bf16", "bf16")])
-def test_a_chosen_precision_is_kept(asked, given):
-    assert autocast_precision(asked, torch.device("cpu")) == given
-
-
-@pytest.mark.parametrize(
-    ("amx", "avx512_bf16", "amd", "precision"),
-    [
-        (True, True, False, "bf16"),
-        (False, True, True, "bf16"),
-        (False, True, False, "no"),  # Intel without AMX has bf16, and multiplies it slower
-        (False, False, True, "no"),
-        (False, False, False, "no"),
-    ],
-)
-def test_auto_is_bf16_where_it_is_faster(amx, avx512_bf16, amd, precision, monkeypatch):
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512_bf16)
-    monkeypatch.setattr(cpu, "is_amd", lambda: amd)
-    assert autocast_precision("auto", torch.device("cpu")) == precision

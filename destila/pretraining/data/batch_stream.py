@@ -22,15 +22,29 @@ from destila.corpus.shards import Shards
 from destila.errors import ConfigError, DataError
 from destila.pretraining.data.masking import Corruption, Masking, corrupt, piece_weights
 from destila.pretraining.data.mixture import Mixture
-from destila.pretraining.data.packing import FrameIds, PackedRows, Packing, Text, pack, stack_rows
-from destila.pretraining.data.segments import Segments, cut_segments, is_held_out, read_segment
+from destila.pretraining.data.packing import (
+    FrameIds,
+    PackedRows,
+    Packing,
+    PlannedRows,
+    Text,
+    pack,
+    plan_rows,
+    stack_rows,
+)
+from destila.pretraining.data.segments import (
+    Segments,
+    count_corpus_pieces,
+    cut_segments,
+    is_held_out,
+    read_segments,
+)
 from destila.pretraining.data.sentence_rows import Lines, order_lines, split_lines
 from destila.tokenizer.tokenizer import Tokenizer
 from destila.tokenizer.word_marks import read_word_marks
 from destila.types import IGNORE
 
 _PACK, _SHUFFLE, _HELD = 2, 3, 4  # of the keys that draws depend on; 1 is the mixture's
-_COUNTED = 1 << 22  # tokens counted at once
 
 
 class FeedOptions(Options):
@@ -92,13 +106,19 @@ class MaskedRows:
     order: np.ndarray
     tokens: int
 
+    def part(self, first: int, every: int) -> MaskedRows:
+        """Return every so many of the rows, from one on."""
+        arrays = (self.input_ids, self.target, self.type_ids, self.positions, self.pair, self.order)
+        own = [array[first::every] for array in arrays]
+        return MaskedRows(*own, int((own[4] > 0).sum()))
+
 
 class _Block(Protocol):
     """The rows of one block, in the order in which they are read."""
 
     def __len__(self) -> int: ...
 
-    def rows(self, start: int, stop: int) -> PackedRows: ...
+    def rows(self, which: np.ndarray) -> PackedRows: ...
 
 
 class BatchStream:
@@ -141,6 +161,7 @@ class BatchStream:
             counts = count_corpus_pieces(corpora, tokenizer.vocab_size)
             self._weights = piece_weights(counts, self._marks, options.masking.smoothing)
         self._last: tuple[tuple[object, ...], _Block] | None = None
+        self._drawn: tuple[tuple[int, ...], np.ndarray, tuple[int, ...]] | None = None
 
     def start(self) -> Cursor:
         """Return the cursor of the first batch."""
@@ -159,6 +180,7 @@ class BatchStream:
         rate: float | None = None,
         pair: int | None = None,
         together: int | None = None,
+        share: tuple[int, int] = (0, 1),
     ) -> tuple[MaskedRows, Cursor]:
         """Take the batch at a cursor, and the cursor behind it.
 
@@ -172,20 +194,24 @@ class BatchStream:
             pair: longest pair in tokens; None = that of the options.
             together: lines that are computed together, and so of nearly one length; None = all of
                 the batch.
+            share: (k, n): of the batch only the rows k, k + n, k + 2 n..., one at least. The others
+                are neither written nor masked; only which pairs they hold is decided.
 
         Raises:
             DataError: no line can be read.
         """
-        # What a block's rows are cut for; rows that are left of another cut are passed over.
+        # What a block's rows are cut for.
         pairs = self.options.form == "pairs"
         of_rows = (pair or self.options.packing.pair or 0) if pairs else (together or rows)
         shape = (length, of_rows)
         if cursor.row and cursor.cut[:2] != shape:
             cursor = self._next_block(cursor)
 
-        # Read on, from block to block, until the batch has its rows.
-        numbers, blocks = [], []  # of the rows, in their block
-        parts: list[PackedRows] = []
+        # Tokens that are drawn over the whole batch need all of it.
+        masking = self.options.masking
+        first, every = (0, 1) if masking.smoothing else share
+        # Read on, from block to block, until the batch has its rows: by number and block.
+        numbers, blocks, parts = list[np.ndarray](), list[np.ndarray](), list[PackedRows]()
         missing, began = rows, cursor
         while missing:
             cut = cursor.cut
@@ -193,19 +219,19 @@ class BatchStream:
                 cut = shape if pairs else (*shape, missing % shape[1])
             block = self._block(cursor, cut)
             stop = min(cursor.row + missing, len(block))
-            if stop > cursor.row:
-                numbers.append(np.arange(cursor.row, stop))
-                blocks.append(np.full(stop - cursor.row, cursor.block))
-                parts.append(block.rows(cursor.row, stop))
-                missing -= stop - cursor.row
-            if missing and not parts:
+            own = np.arange(cursor.row + (first - (rows - missing)) % every, stop, every)
+            if len(own):
+                numbers.append(own)
+                blocks.append(np.full(len(own), cursor.block))
+                parts.append(block.rows(own))
+            missing -= max(0, stop - cursor.row)
+            if missing == rows:
                 self._check_goes_on(began, cursor)
             cursor = Cursor(cursor.block, stop, cursor.places, cut)
             if missing:
                 cursor = self._next_block(cursor)
 
         # A row is named by its number and its block, so it is masked alike in any batch.
-        masking = self.options.masking
         if rate is not None:
             masking = masking.model_copy(update={"rate": rate})
         whole = stack_rows(parts, self._frame.pad)
@@ -219,7 +245,8 @@ class BatchStream:
             weights=self._weights,
             real=int((whole.pair > 0).sum()),
         )
-        return _hide(whole, corruption), cursor
+        hidden = _hide(whole, corruption)
+        return hidden.part(*share) if masking.smoothing else hidden, cursor
 
     def heldout(self, *, length: int, tokens: int) -> MaskedRows:
         """Return text that is never trained on: the same whatever the seed.
@@ -248,8 +275,8 @@ class BatchStream:
             weights = [self.options.weights[corpus] for corpus in some]
         mixture = Mixture([self._held[corpus].tokens for corpus in some], weights, seed=_HELD)
         drawn, _ = mixture.draw((0,) * len(some), tokens)
-        once = dict.fromkeys((some[corpus], segment) for corpus, segment in drawn)
-        text = self._read(self._held, list(once))
+        once = dict.fromkeys((some[corpus], segment) for corpus, segment in drawn.tolist())
+        text = read_segments(self._corpora, self._held, np.array(list(once)))
 
         # Set as rows and mask them.
         if self.options.form == "pairs":
@@ -281,27 +308,33 @@ class BatchStream:
             )
 
     def _next_block(self, cursor: Cursor) -> Cursor:
-        _, places = self._mixture.draw(cursor.places, self.options.block)
+        _, places = self._draw(cursor.places)
         return Cursor(cursor.block + 1, 0, places, ())
+
+    def _draw(self, places: tuple[int, ...]) -> tuple[np.ndarray, tuple[int, ...]]:
+        """Draw a block's segments, and the places behind them; those drawn last are at hand."""
+        if self._drawn is None or self._drawn[0] != places:
+            self._drawn = (places, *self._mixture.draw(places, self.options.block))
+        return self._drawn[1:]
 
     def _block(self, cursor: Cursor, cut: tuple[int, ...]) -> _Block:
         """Return the rows of the cursor's block; the block read last is at hand."""
         key = (cursor.block, cursor.places, cut)
         if self._last is None or self._last[0] != key:
-            drawn, _ = self._mixture.draw(cursor.places, self.options.block)
-            text = self._read(self._train, drawn)
+            drawn, _ = self._draw(cursor.places)
+            text = read_segments(self._corpora, self._train, drawn)
             build = self._pairs if self.options.form == "pairs" else self._lines
             self._last = (key, build(text, cut, cursor.block))
         return self._last[1]
 
     def _pairs(self, text: Text, cut: tuple[int, ...], block: int) -> _Block:
-        """Pack a block's text and shuffle its rows."""
+        """Plan the rows of a block's text and shuffle them."""
         length, pair = cut
         settings = self.options.packing.model_dump() | {"length": length, "pair": pair or None}
         packing = build_config(Packing, settings)
-        rows = pack(text, self._frame, packing, key=(_PACK, self._seed, block))
+        planned = plan_rows(text, packing, key=(_PACK, self._seed, block))
         random = np.random.default_rng([_SHUFFLE, self._seed, block])
-        return _PairBlock(rows[random.permutation(len(rows.pair))])
+        return _PairBlock(planned, random.permutation(len(planned)), self._frame)
 
     def _lines(self, text: Text, cut: tuple[int, ...], block: int) -> _Block:
         """Split a block's text into lines and put those of nearly one length together."""
@@ -309,17 +342,6 @@ class BatchStream:
         lines = split_lines(text.tokens, text.sentences, length, unk_id=self._marks.unk_id)
         random = np.random.default_rng([_SHUFFLE, self._seed, block])
         return _LineBlock(lines, order_lines(lines, together, before, random), self._frame)
-
-    def _read(self, segments: Sequence[Segments], drawn: Sequence[tuple[int, int]]) -> Text:
-        """Read segments (corpus, number), each as a document."""
-        parts = [
-            read_segment(self._corpora[corpus], segments[corpus], number)
-            for corpus, number in drawn
-        ]
-        tokens = np.concatenate([tokens for tokens, _ in parts]).astype(np.int32)  # [T]
-        sentences = np.concatenate([sizes for _, sizes in parts])  # [S]
-        documents = np.array([len(sizes) for _, sizes in parts])  # [D]
-        return Text(tokens, sentences, documents)
 
 
 def _hide(rows: PackedRows, corruption: Corruption) -> MaskedRows:
@@ -337,15 +359,17 @@ def _hide(rows: PackedRows, corruption: Corruption) -> MaskedRows:
 
 @dataclass(frozen=True, slots=True)
 class _PairBlock:
-    """Packed rows."""
+    """Rows of pairs in their order, written only when they are read."""
 
-    packed: PackedRows
+    planned: PlannedRows
+    order: np.ndarray
+    frame: FrameIds
 
     def __len__(self) -> int:
-        return len(self.packed.pair)
+        return len(self.order)
 
-    def rows(self, start: int, stop: int) -> PackedRows:
-        return self.packed[start:stop]
+    def rows(self, which: np.ndarray) -> PackedRows:
+        return self.planned.rows(self.order[which], self.frame)
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,31 +383,18 @@ class _LineBlock:
     def __len__(self) -> int:
         return len(self.order)
 
-    def rows(self, start: int, stop: int) -> PackedRows:
-        return self.lines.rows(self.order[start:stop], self.frame)
+    def rows(self, which: np.ndarray) -> PackedRows:
+        return self.lines.rows(self.order[which], self.frame)
 
 
 def _check(corpora: Sequence[Shards], options: FeedOptions) -> None:
     if not corpora:
         raise ConfigError("no corpus to read: name at least one folder that 'destila corpus' made")
-    if options.weights is None:
-        return
-    if len(options.weights) != len(corpora):
+    if options.weights is not None and len(options.weights) != len(corpora):
         raise ConfigError(
             f"{len(options.weights)} weights for {len(corpora)} corpora: give one for each, or none"
         )
-    if min(options.weights) <= 0:
+    if options.weights is not None and min(options.weights) <= 0:
         raise ConfigError(
             f"weights {list(options.weights)}: each must be above 0; leave a corpus out instead"
         )
-
-
-def count_corpus_pieces(corpora: Sequence[Shards], size: int) -> np.ndarray:
-    """Count how often each of `size` pieces occurs, i64 [V]."""
-    counts = np.zeros(size, np.int64)
-    for corpus in corpora:
-        for _, _, tokens in corpus.arrays:
-            # A shard is mapped from disk: a part at a time is in memory.
-            for start in range(0, len(tokens), _COUNTED):
-                counts += np.bincount(tokens[start : start + _COUNTED], minlength=size)
-    return counts

@@ -28,6 +28,7 @@ from typing import Literal
 import numpy as np
 
 from destila.config import Options, opt
+from destila.corpus.chunks import consecutive
 from destila.types import IGNORE
 
 FRAME = 3
@@ -115,6 +116,30 @@ class PackedRows:
         return PackedRows(*(getattr(self, name)[which] for name in _FIELDS))
 
 
+@dataclass(frozen=True, slots=True)
+class PlannedRows:
+    """Rows of which only the pairs are known: where each begins and ends is the work of one reader.
+
+    tokens: i32 [T], of the text. pairs: i64 [P, 7], see `_Planner.plan`. length: of a row, L.
+    """
+
+    tokens: np.ndarray
+    pairs: np.ndarray
+    length: int
+
+    def __len__(self) -> int:
+        return int(self.pairs[-1, 0]) + 1 if len(self.pairs) else 0
+
+    def rows(self, which: np.ndarray, frame: FrameIds) -> PackedRows:
+        """Write some of the rows, by their numbers i64 [R], in that order."""
+        row = self.pairs[:, 0]  # [P], rising
+        first = np.searchsorted(row, which)
+        counts = np.searchsorted(row, which, side="right") - first  # [R], pairs of each row
+        chosen = self.pairs[consecutive(first, counts)]
+        chosen[:, 0] = np.repeat(np.arange(len(which)), counts)
+        return _fill(self.tokens, chosen, frame, len(which), self.length)
+
+
 def flatten(documents: Iterable[Sequence[np.ndarray]]) -> Text:
     """Make one text of documents, each a list of sentences, each an array of ids [n]."""
     documents = list(documents)
@@ -153,8 +178,14 @@ def pack(text: Text, frame: FrameIds, options: Packing, *, key: Sequence[int]) -
         key: numbers that all draws depend on, such as (seed, epoch, shard): equal ones give equal
             rows.
     """
+    planned = plan_rows(text, options, key=key)
+    return planned.rows(np.arange(len(planned)), frame)
+
+
+def plan_rows(text: Text, options: Packing, *, key: Sequence[int]) -> PlannedRows:
+    """Decide which pairs stand in which row, as `pack` does, without writing the rows."""
     plan = _Planner(text, options, np.random.default_rng(list(key))).plan()
-    return _fill(text.tokens, np.array(plan, np.int64).reshape(-1, 7), frame, options.length)
+    return PlannedRows(text.tokens, np.array(plan, np.int64).reshape(-1, 7), options.length)
 
 
 class _Planner:
@@ -315,17 +346,19 @@ def _shorten(bounds: tuple[int, int], drop: int, random: np.random.Generator) ->
     return bounds[0] + front, bounds[1] - (drop - front)
 
 
-def _fill(tokens: np.ndarray, plan: np.ndarray, frame: FrameIds, length: int) -> PackedRows:
+def _fill(
+    tokens: np.ndarray, plan: np.ndarray, frame: FrameIds, rows: int, length: int
+) -> PackedRows:
     """Write all pairs of a plan into rows at once.
 
     Args:
         tokens: i32 [T].
         plan: i64 [P, 7], see `_Planner.plan`.
         frame: the special tokens.
+        rows: R.
         length: tokens of a row, L.
     """
     row, place, a, a_end, b, b_end, label = plan.T  # [P] each
-    rows = int(row[-1]) + 1 if len(row) else 0
     firsts, seconds = a_end - a, b_end - b  # tokens of A and of B
     sizes = firsts + seconds + np.where(seconds > 0, FRAME, FRAME - 1)
     start = row * length + place  # where each pair begins among all R x L places
@@ -335,17 +368,17 @@ def _fill(tokens: np.ndarray, plan: np.ndarray, frame: FrameIds, length: int) ->
     ids[start] = frame.cls
     ids[start + firsts + 1] = frame.sep
     ids[start + sizes - 1] = frame.sep
-    ids[_ranges(start + 1, firsts)] = tokens[_ranges(a, firsts)]
-    ids[_ranges(start + firsts + 2, seconds)] = tokens[_ranges(b, seconds)]
+    ids[consecutive(start + 1, firsts)] = tokens[consecutive(a, firsts)]
+    ids[consecutive(start + firsts + 2, seconds)] = tokens[consecutive(b, seconds)]
 
     # The second half and its separator have type 1.
     types = np.zeros(rows * length, np.int32)
-    types[_ranges(start + firsts + 2, np.where(seconds > 0, seconds + 1, 0))] = 1
+    types[consecutive(start + firsts + 2, np.where(seconds > 0, seconds + 1, 0))] = 1
 
     # Positions start anew and numbers go up with every pair of a row.
     positions, pair = np.zeros(rows * length, np.int32), np.zeros(rows * length, np.int32)
-    real = _ranges(start, sizes)
-    positions[real] = _ranges(np.zeros_like(sizes), sizes)
+    real = consecutive(start, sizes)
+    positions[real] = consecutive(np.zeros_like(sizes), sizes)
     number = np.arange(len(row)) - np.searchsorted(row, row) + 1
     pair[real] = np.repeat(number, sizes)
 
@@ -354,14 +387,3 @@ def _fill(tokens: np.ndarray, plan: np.ndarray, frame: FrameIds, length: int) ->
 
     fields = (ids, types, positions, pair, order)
     return PackedRows(*(field.reshape(rows, length) for field in fields))
-
-
-def _ranges(starts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Count from each start on, as many numbers as its size, all one after the other.
-
-    Starts 5 and 20 with sizes 3 and 2 give 5, 6, 7, 20, 21.
-    """
-    ends = np.cumsum(sizes)
-    total = int(ends[-1]) if len(ends) else 0
-    numbers: np.ndarray = np.arange(total) + np.repeat(starts - ends + sizes, sizes)
-    return numbers

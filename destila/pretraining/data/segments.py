@@ -8,14 +8,18 @@ the work grows with the segments, not with the tokens.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from destila.corpus.chunks import consecutive, offsets
 from destila.corpus.shards import Shards
 from destila.errors import DataError
 from destila.pretraining.data.masking import hashed
+from destila.pretraining.data.packing import Text
 
+_COUNTED = 1 << 22  # tokens counted at once
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -37,6 +41,11 @@ class Segments:
     def __getitem__(self, which: np.ndarray) -> Segments:
         """Return some of them, by bool [N] or by numbers."""
         return Segments(self.shard[which], self.first[which], self.last[which], self.tokens[which])
+
+    def facts(self, which: np.ndarray) -> np.ndarray:
+        """Return shard, first, last and tokens of some of them, i64 [K, 4]."""
+        values = (self.shard, self.first, self.last, self.tokens)
+        return np.stack([value[which] for value in values], axis=1)
 
 
 def cut_segments(corpus: Shards, size: int) -> Segments:
@@ -61,11 +70,50 @@ def cut_segments(corpus: Shards, size: int) -> Segments:
     return segments
 
 
-def read_segment(corpus: Shards, segments: Segments, at: int) -> tuple[np.ndarray, np.ndarray]:
-    """Read the tokens u16|u32 [T] of a segment and the sizes i64 [S] of its sentences."""
-    _, sentences, tokens = corpus.arrays[int(segments.shard[at])]
-    bounds = sentences[segments.first[at] : segments.last[at] + 1]
-    return tokens[bounds[0] : bounds[-1]], np.diff(bounds)
+def read_segments(
+    corpora: Sequence[Shards], segments: Sequence[Segments], drawn: np.ndarray
+) -> Text:
+    """Read segments, each as a document; what is read from one shard is read at once.
+
+    Args:
+        corpora: of the segments.
+        segments: of each corpus.
+        drawn: i64 [D, 2], corpus and number of each segment.
+    """
+    # What is known of each segment, [D].
+    facts = np.empty((len(drawn), 4), np.int64)
+    for corpus, each in enumerate(segments):
+        here = drawn[:, 0] == corpus
+        facts[here] = each.facts(drawn[here, 1])
+    shard, first, last, size = facts.T
+    counts = last - first  # sentences
+
+    # Where each segment goes among all tokens and all sentences that are read.
+    place, sentence = offsets(size), offsets(counts)
+    tokens = np.empty(place[-1], np.int32)  # [T]
+    sentences = np.empty(sentence[-1], np.int64)  # [S]
+
+    # By corpus and shard.
+    source = np.stack([drawn[:, 0], shard], axis=1)
+    for corpus, number in np.unique(source, axis=0):
+        here = np.flatnonzero((source == (corpus, number)).all(1))
+        _, edges, values = corpora[corpus].arrays[number]
+        own = consecutive(first[here], counts[here])
+        sentences[consecutive(sentence[here], counts[here])] = edges[own + 1] - edges[own]
+        begins = edges[first[here]].astype(np.int64)
+        tokens[consecutive(place[here], size[here])] = values[consecutive(begins, size[here])]
+    return Text(tokens, sentences, counts)
+
+
+def count_corpus_pieces(corpora: Sequence[Shards], size: int) -> np.ndarray:
+    """Count how often each of `size` pieces occurs, i64 [V]."""
+    counts = np.zeros(size, np.int64)
+    for corpus in corpora:
+        for _, _, tokens in corpus.arrays:
+            # A shard is mapped from disk: a part at a time is in memory.
+            for start in range(0, len(tokens), _COUNTED):
+                counts += np.bincount(tokens[start : start + _COUNTED], minlength=size)
+    return counts
 
 
 def is_held_out(segments: Segments, share: float) -> np.ndarray:

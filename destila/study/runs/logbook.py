@@ -7,14 +7,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from destila.study.planning.plans import TrainPlan
 from destila.study.runs.thresholds import dev_thresholds
 from destila.tokenizer.tokenizer import Tokenizer
 from destila.training.loop import Evaluation, Step
-from destila.training.optim import autocast_precision
+from destila.training.precision import precision_for
 from destila.training.predict import window_logits
 from destila.training.run_log import RunLog
 
@@ -49,14 +48,14 @@ class Evaluator:
         """Return the scores of the weights as they are now."""
         task, labels = self.study.task, self.study.labels
         device = next(self.model.parameters()).device
-        half = autocast_precision(self.options.precision, device) == "bf16"
+        precision = precision_for(self.options.precision, device)
 
         # From the logits of windows to those of whole examples, and to labels.
         logits = window_logits(
             self.model,
             self.windows,
             pad_id=self.tokenizer.pad_id,
-            autocast=torch.bfloat16 if half else None,
+            autocast=precision.autocast,
         )
         rows = task.join_windows(self.windows, logits)
         predictions = task.decode(self.examples, rows, labels)

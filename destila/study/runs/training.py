@@ -36,7 +36,8 @@ from destila.study.planning.teachers import (
 from destila.study.runs.logbook import Evaluator, Logbook
 from destila.study.runs.supervision import supervise
 from destila.study.runs.wholeness import TRAINED, describe_files, read_trained, run_damage
-from destila.training.loop import Evaluation, Step, TrainData, fit
+from destila.training.feed import TrainData
+from destila.training.loop import Evaluation, Step, fit
 from destila.training.options import TrainOptions
 from destila.training.processes import processes
 

@@ -414,3 +414,25 @@ def test_held_out_text_is_the_same_whatever_is_trained_with(make, bpe, more):
         for o in ({}, more)
     ]
     assert equal(*held)
+
+
+@pytest.mark.parametrize(
+    "feed",
+    [{}, {"form": "lines"}, {"masking": {**PIECES, "smoothing": 0.7}}],
+    ids=["pairs", "lines", "smoothing"],
+)
+def test_shares_of_processes_are_the_batch_of_one(make, bpe, feed):
+    """Each process makes its own rows alone, and together they are what one process would read."""
+    corpora = [make("a", sizes(150, longest=60, seed=4))]
+    whole = BatchStream(corpora, bpe, options(**feed), seed=0)
+    taken, cursors = stream(whole, 12, rows=7, length=64)
+    for number in range(3):
+        own = BatchStream(corpora, bpe, options(**feed), seed=0)
+        for at, batch in enumerate(taken):
+            rows, behind = own.take(cursors[at], rows=7, length=64, share=(number, 3))
+            wanted = batch.part(number, 3)
+            width = rows.pair.shape[1]  # lines are padded to the longest of a share
+            for name in ("input_ids", "target", "type_ids", "positions", "pair", "order"):
+                assert (getattr(rows, name) == getattr(wanted, name)[:, :width]).all()
+            assert rows.tokens == wanted.tokens
+            assert behind == cursors[at + 1]

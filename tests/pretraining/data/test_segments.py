@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from destila.errors import DataError
-from destila.pretraining.data.segments import Segments, cut_segments, is_held_out, read_segment
+from destila.pretraining.data.segments import Segments, cut_segments, is_held_out, read_segments
 
 
 def sizes(documents: int, *, sentences: int, longest: int) -> list[list[int]]:
@@ -26,7 +26,8 @@ def many(count: int) -> Segments:
 def test_stretches_are_the_corpus_in_its_order(make, size):
     corpus = make("a", [*sizes(50, sentences=60, longest=30), [], [0, 3, 0], [7]], per_shard=20)
     found = cut_segments(corpus, size)
-    pieces = [read_segment(corpus, found, at) for at in range(len(found))]
+    each = [read_segments([corpus], [found], np.array([[0, at]])) for at in range(len(found))]
+    pieces = [(text.tokens, text.sentences) for text in each]
     assert np.concatenate([tokens for tokens, _ in pieces]).tolist() == [
         t for d in corpus for t in d.tokens.tolist()
     ]
