@@ -91,6 +91,7 @@ def test_a_student_has_a_third_of_its_teachers_layers(tmp_path):
     run(Config(data=_file(tmp_path, "a.csv", text), teacher=str(tmp_path / "profesor"), out=out))
     recipe = read_recipe(out)
     assert (recipe.students[0].layers, recipe.max_length) == (2, 64)
+    assert recipe.students[0].start == recipe.teachers[0].label == "profesor"
     assert [term["use"] for term in recipe.distil.terms] == ["hard", "kl"]
 
 
@@ -104,6 +105,18 @@ def test_a_tagger_and_its_twin_make_equal_steps(tmp_path):
     (student,) = recipe.students
     assert (recipe.distil.augment.kind, recipe.distil.augment.copies) == ("swap", 3)
     assert recipe.distil_options(student).steps == recipe.options(student.train).steps == 16
+
+
+@pytest.mark.parametrize(("hidden", "lr"), [(384, 5e-4), (768, None)])
+def test_first_layers_of_a_narrow_teacher_learn_fast(tmp_path, hidden, lr):
+    """The rate was measured at 384 units; a wide teacher's student keeps the usual one."""
+    (tmp_path / "profesor").mkdir()
+    config = f'{{"num_hidden_layers": 12, "hidden_size": {hidden}}}'
+    (tmp_path / "profesor" / "config.json").write_text(config)
+    out = str(tmp_path / "mi.toml")
+    run(Config(data=_file(tmp_path, "a.csv", CSV), teacher=str(tmp_path / "profesor"), out=out))
+    (student,) = read_recipe(out).students
+    assert student.train.get("lr") == lr
 
 
 def test_a_foreign_teacher_lends_its_tokenizer_alone(tmp_path):

@@ -28,7 +28,7 @@ from destila.formats.squad import is_squad
 from destila.hub import spellings
 from destila.model_folder import read_folder
 from destila.models.architecture import ArchitectureKind
-from destila.study.intake.default_way import default_way
+from destila.study.intake.default_way import default_way, rate_of_first_layers
 from destila.study.intake.other_columns import other_labels, other_texts
 from destila.study.intake.several_labels import find_separator
 from destila.study.planning.distil_options import DistilOptions
@@ -167,13 +167,16 @@ def recipe_for(
         layers = int(known.get("num_hidden_layers") or known.get("n_layers") or 12)
         positions = int(known.get("max_position_embeddings") or 512)
         teachers = (TeacherSpec(model=teacher),)
-        student = StudentSpec(name="student", model=teacher, layers=max(2, layers // 3))
+        depth, start = max(2, layers // 3), teachers[0].label
+        student = StudentSpec(name="student", model=teacher, layers=depth, start=start)
+        distil, train = default_way(data.dataset)
 
         # A teacher that only transformers can run has no layers for our encoder, so its student
         # starts from scratch, with the teacher's tokenizer.
         if known.get("model_type", "bert") not in get_args(ArchitectureKind):
             student = StudentSpec(name="student", shape=shape | {"layers": 2}, tokenizer=teacher)
-        distil, train = default_way(data.dataset)
+        else:
+            train |= rate_of_first_layers(known)
         student = student.model_copy(update={"train": train})
 
     # Where one label is nearly everything, accuracy says nothing and the others must count more.

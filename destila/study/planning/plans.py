@@ -43,7 +43,7 @@ from destila.types import Example
 Method = Literal["baseline", "fine-tune", "distil"]
 METHODS: tuple[Method, ...] = ("baseline", "fine-tune", "distil")
 
-HOW_TRAINED = {"name", "train", "distil", "compare"}
+HOW_TRAINED = {"name", "train", "distil", "compare", "start"}
 """Fields of a model's table that say how it is trained and not what it is."""
 
 
@@ -93,7 +93,8 @@ class TrainPlan:
         terms: tables of `build_loss`.
         teaching: what teaches beside gold labels; None for nothing.
         labelled: whether the training split itself is trained on.
-        start: the training whose weights this one starts from; None for those of the model's table.
+        start: the training whose weights this one starts from, a stage before it or a teacher's;
+            None for those of the model's table.
     """
 
     study: Study
@@ -143,9 +144,14 @@ class TrainPlan:
         ).digest
 
     @property
+    def stage_before(self) -> TrainPlan | None:
+        """The stage of the same student that it goes on from; None where it is the first."""
+        return self.start if self.start and self.start.role != "teacher" else None
+
+    @property
     def chain(self) -> list[TrainPlan]:
-        """The trainings before this one, in order, and this one."""
-        return [*(self.start.chain if self.start else ()), self]
+        """The stages before this one, in order, and this one."""
+        return [*(self.stage_before.chain if self.stage_before else ()), self]
 
     def examples(self, progress: Progress) -> list[Example]:
         """Return what it trains on; texts that are made from others are made now."""
@@ -205,6 +211,17 @@ def plan_teacher(study: Study, spec: TeacherSpec) -> TrainPlan:
     )
 
 
+def _plan_start(study: Study, student: StudentSpec) -> TrainPlan | None:
+    """Return the fine-tuning of the teacher that a student starts from; None where there is none.
+
+    A teacher that teaches as it is has the weights of the student's own table.
+    """
+    for spec in study.recipe.teachers:
+        if spec.label == student.start and needs_finetuning(study, spec):
+            return plan_teacher(study, spec)
+    return None
+
+
 def plan_students(
     study: Study, teachers: Teachers, methods: Sequence[Method] = METHODS
 ) -> list[TrainPlan]:
@@ -245,6 +262,7 @@ def _finetuning(study: Study, student: StudentSpec, seed: int) -> TrainPlan:
         spec=student,
         options=study.recipe.options(student.train),
         seed=seed,
+        start=_plan_start(study, student),
     )
 
 
@@ -273,6 +291,7 @@ def _distillation(study: Study, teachers: Teachers, student: StudentSpec, seed: 
             unlabelled=unlabelled,
             augmented=augmented,
         ),
+        start=_plan_start(study, student),
     )
 
     # Without stages the plan is the training.
@@ -281,8 +300,8 @@ def _distillation(study: Study, teachers: Teachers, student: StudentSpec, seed: 
 
 def _in_stages(plan: TrainPlan, student: StudentSpec, stages: Sequence[StageSpec]) -> TrainPlan:
     """Return the last of the stages that a distillation is done in; it knows those before it."""
-    # Each starts from the weights of the one before, the first from those of the table.
-    last: TrainPlan | None = None
+    # Each starts from the weights of the one before, the first as the student does.
+    last = plan.start
     for i, stage in enumerate(stages):
         last = _stage(plan, student, stage, last, final=i + 1 == len(stages))
     assert last is not None, "a distillation in stages has one"
@@ -303,7 +322,7 @@ def _stage(
         plan: the distillation as if it were done at once.
         student: its table, whose changes come before those of the stage.
         stage: the stage's own table.
-        before: the stage whose weights it starts from; None for the first.
+        before: the training whose weights it starts from; None for those of the table.
         final: it is the last one, so its result is the student.
 
     Raises:

@@ -216,6 +216,12 @@ class StudentSpec(ModelSpec):
     distil: dict[str, Any] = opt(
         {}, "changes to [distil] for this student, e.g. {terms = [{use = 'mse'}]}"
     )
+    start: str | None = opt(
+        None,
+        "teacher of the same `model` whose weights it starts from, as they are once fine-tuned; "
+        "none = `model` as it is",
+        later=True,
+    )
     compare: bool = opt(
         True, "also fine-tune it plainly; false where another student has the same fine-tuned twin"
     )
@@ -285,6 +291,7 @@ class Recipe(Options):
             raise ValueError("folds = 1: give at least 2, or 0 for no cross-validation")
         known = [t.label for t in self.teachers]
         for student in self.students:
+            self._check_start(student)
             chosen = self.distil_of(student)
             names = known if chosen.teachers is None else chosen.teachers
             for name in names:
@@ -301,6 +308,18 @@ class Recipe(Options):
             if chosen.ensemble and known:
                 ensemble_weights(chosen.ensemble.weights, [1.0] * len(names))
         return self
+
+    def _check_start(self, student: StudentSpec) -> None:
+        """Raise ValueError unless a student can start from the teacher that it names."""
+        if student.start is None:
+            return
+        teacher = next((t for t in self.teachers if t.label == student.start), None)
+        model = student.model
+        if teacher is None or model is None or (teacher.model, teacher.layers) != (model, None):
+            raise ValueError(
+                f"student '{student.label}': start = '{student.start}' needs a teacher of that "
+                "name with the same `model` and all of its layers"
+            )
 
     @property
     def folder(self) -> Path:

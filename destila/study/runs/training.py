@@ -86,7 +86,7 @@ def train(
     if (done := finished(plan)) is not None:
         return done
 
-    # A stage starts from the weights of the stage before it.
+    # A stage starts from the weights of the stage before it, a student perhaps from its teacher's.
     before = train(plan.start, progress) if plan.start else None
 
     # The folder is this training's own, whatever another one left in it.
@@ -141,7 +141,8 @@ def train(
     # Done, and written down last.
     notes = {**encoded.notes, "features": len(encoded.features)}
     notes |= _note_constant(plan, best, answers=loss.answers)
-    trained = _trained(plan, best, book.seconds + (before.seconds if before else 0.0), notes)
+    earlier = before.seconds if before and plan.stage_before else 0.0  # a teacher has its own
+    trained = _trained(plan, best, book.seconds + earlier, notes)
     if writes:
         _write_result(plan, trained)
         state.unlink(missing_ok=True)
@@ -205,13 +206,13 @@ def load_student(plan: TrainPlan, start: Path | None = None) -> hf.Loaded:
     Raises:
         ConfigError: it cannot read windows of the recipe's length.
     """
-    # Layers are dropped from a pre-trained model; the stage before has dropped them already.
+    # Layers are dropped from a model as it is; a stage before this one has dropped them already.
     spec, study = plan.spec, plan.study
     loaded = hf.load(
         start or spec.model or spec.shape or {},
         task=study.task.head,
         labels=study.labels,
-        layers=None if start else spec.layers,
+        layers=None if plan.stage_before else spec.layers,
         seed=plan.seed,
         tokenizer=study.encodings.tokenizer(spec),
     )

@@ -111,3 +111,39 @@ def test_labels_alone_teach_nothing_of_unlabelled_texts(tiny):
     stages = f'distil.stages=[{{name="a", data="unlabelled", terms={terms}}}]'
     with pytest.raises(ConfigError, match="none of its terms asks a teacher"):
         plans_of(tiny(), stages, "data.unlabelled=10")
+
+
+def test_a_student_may_start_from_its_fine_tuned_teacher(tiny, untrained):
+    """It and its twin start alike; a teacher that is used as it is has no training to wait for."""
+    model = untrained("classify", ("x", "y"))
+    table = f'name="{{}}", model="{model}"'
+    teacher = f"teachers=[{{{table.format('teacher')}}}]"
+    student = table.format("student")
+    path = tiny()
+    twin, taught = plans_of(path, teacher, f'students=[{{{student}, start="teacher"}}]')
+    assert twin.start.name == taught.start.name == "teacher-teacher-s0"
+    assert (twin.chain, taught.chain) == ([twin], [taught])
+
+    # What it starts from is part of the result, and of nothing else where nothing is fine-tuned.
+    alone = plans_of(path, teacher, f"students=[{{{student}}}]")
+    assert not {twin.key, taught.key} & {plan.key for plan in alone}
+    ready = teacher.replace("name=", "finetune=false, name=")
+    assert [plan.start for plan in alone] == [None, None]
+    as_it_is = plans_of(path, ready, f'students=[{{{student}, start="teacher"}}]')
+    assert [p.key for p in as_it_is] == [
+        p.key for p in plans_of(path, ready, f"students=[{{{student}}}]")
+    ]
+
+
+def test_stages_start_where_the_student_starts(tiny, untrained):
+    """Only the first one starts from the teacher."""
+    model = untrained("classify", ("x", "y"))
+    _, last = plans_of(
+        tiny(),
+        f'teachers=[{{name="teacher", model="{model}"}}]',
+        f'students=[{{name="student", model="{model}", start="teacher"}}]',
+        'distil.stages=[{name="one"}, {name="two"}]',
+    )
+    first = last.stage_before
+    assert [plan.name for plan in last.chain] == ["student-distilled-s0-one", last.name]
+    assert (first.stage_before, first.start.role) == (None, "teacher")

@@ -46,6 +46,21 @@ def test_a_wrong_change_shows_when_read(tiny, distil, says):
     assert says in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("teacher", "start"),
+    [
+        ('model="a"', "nobody"),
+        ('model="b"', "teacher"),
+        ('model="a", layers=2', "teacher"),
+    ],
+)
+def test_a_start_is_a_whole_teacher_of_one_model(tiny, teacher, start):
+    """Other layers or another model would be other weights than the student's."""
+    student = f'students=[{{name="s", model="a", start="{start}"}}]'
+    with pytest.raises(ConfigError, match=f"student 's': start = '{start}' needs a teacher"):
+        read_recipe(str(tiny()), (f'teachers=[{{name="teacher", {teacher}}}]', student))
+
+
 @pytest.mark.parametrize("weights", ["[1]", "[1, 1]", "[0]"])
 def test_weights_of_an_ensemble_are_checked_when_read(tiny, weights):
     """One weight for each teacher, and not all zero."""

@@ -15,8 +15,9 @@ import torch
 
 from destila.errors import ModelError, TrainingError
 from destila.model_folder import read_folder
+from destila.models import hf
 from destila.study.planning.plans import TrainPlan
-from destila.study.runs.training import finished, train
+from destila.study.runs.training import finished, load_student, train
 from tests.fixtures.studies import plans_of
 
 ALONE = (
@@ -194,3 +195,31 @@ def test_a_full_disk_leaves_the_last_best_checkpoint(plan, monkeypatch):
     monkeypatch.setattr("destila.training.state.save_file", full)
     with pytest.raises((TrainingError, ModelError), match="No space left on device"):
         train(changed)
+
+
+def test_a_student_gets_the_layers_of_its_fine_tuned_teacher(tiny, untrained, trained):
+    """The teacher is trained first, and its time is not the student's."""
+    model = untrained("classify", ("x", "y"), layers=2)
+    twin, _ = plans_of(
+        tiny(),
+        "train.epochs=1",
+        f'teachers=[{{name="teacher", model="{model}"}}]',
+        f'students=[{{name="student", model="{model}", layers=1, start="teacher"}}]',
+    )
+    done = train(twin)
+    assert trained == ["teacher-teacher-s0", "student-finetuned-s0"]
+    assert json.loads((twin.start.folder / "trained.json").read_text())["seconds"] > 0
+    assert done.seconds < log_seconds(twin.folder) + 0.1
+
+    # Before its own training it is the teacher, less the layers that it does not keep.
+    student = load_student(twin, finished(twin.start).folder).model.state_dict()
+    teacher = hf.load(finished(twin.start).folder).model.state_dict()
+    before = hf.load(model).model.state_dict()
+    assert 0 < len(student) < len(teacher)
+    assert all(torch.equal(value, teacher[name]) for name, value in student.items())
+    assert any(not torch.equal(value, before[name]) for name, value in student.items())
+
+
+def log_seconds(folder) -> float:
+    """Return the seconds that the log of a training counts."""
+    return json.loads((folder / "log.jsonl").read_text().splitlines()[-1])["seconds"]
