@@ -1,13 +1,13 @@
 """Kill or stop a command at many moments, start it again, and compare what it leaves to the byte.
 
     python benchmarks/kills.py --out /tmp/kills run cache export corpus pretrain tokenizer predict
-    python benchmarks/kills.py --out /tmp/kills --signal TERM --moments 5
+    python benchmarks/kills.py --out /tmp/kills --signal TERM INT --moments 5
 
-Every command is run once undisturbed, which gives its files and how long it takes. Then, for each
-moment (evenly over that time, moved a little by the seed), it is started in a folder of its own,
-killed there, and started again until it ends. A moment is passed when it then has the same files
-with the same bytes, and nothing else: no temporary file, no state. SIGTERM and SIGINT must besides
-end with their exit code and one line, and without a traceback.
+Every command is run undisturbed, which gives its files and the processor time that it takes. Then,
+for each moment (evenly over that time, moved a little by the seed), it is started in a folder of
+its own, killed there, and started again until it ends. A moment is passed when it then has the same
+files with the same bytes, and nothing else: no temporary file, no state, no process. SIGTERM and
+SIGINT must besides end with their exit code and one line, and without a traceback.
 """
 
 from __future__ import annotations
@@ -15,18 +15,20 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import random
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from victims import Ended, Victim, warm
+
+WORDS = "la casa el niño come en España y vive con su madre cerca del mar azul todo año"
 
 BEST = "runs/study/students/student-distilled-s0/best"
 
@@ -36,9 +38,9 @@ max_length = 48
 
 [data]
 use = "demo_intents"
-train = 200
-dev = 40
-test = 40
+train = 60
+dev = 24
+test = 24
 
 [[teachers]]
 name = "teacher"
@@ -81,8 +83,8 @@ block = 512
 heldout = 0.2
 
 [train]
-stages = [{ steps = 30, length = 24, rows = 4 }, { steps = 30, length = 32, rows = 4 }]
-evaluate_every = 10
+stages = [{ steps = 9, length = 24, rows = 4 }, { steps = 9, length = 32, rows = 4 }]
+evaluate_every = 5
 
 [evaluation]
 tokens = 500
@@ -118,116 +120,110 @@ class Job:
 def main() -> None:
     """Try the jobs that were named; exit with 1 when a moment failed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("jobs", nargs="*", default=list(JOBS), choices=[*JOBS, []])
+    parser.add_argument("jobs", nargs="*", metavar="JOB", help=", ".join(JOBS))
     parser.add_argument("--out", type=Path, required=True, help="folder to work in")
     parser.add_argument("--moments", type=int, default=20)
-    parser.add_argument("--signal", choices=("KILL", "TERM", "INT"), default="KILL")
+    parser.add_argument("--signal", nargs="+", choices=("KILL", "TERM", "INT"), default=["KILL"])
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
 
     # What several jobs need is made once: texts, a tokenizer, a trained model.
+    arguments.out = arguments.out.absolute()
     shared = arguments.out / "shared"
     prepare_shared(shared)
 
     failed = 0
-    for name in arguments.jobs:
-        row = try_job(name, shared, arguments)
-        failed += row["moments"] - row["passed"]
-        sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
-        sys.stdout.flush()
+    for name in arguments.jobs or JOBS:
+        for row in try_job(name, shared, arguments):
+            failed += row["moments"] - row["passed"]
+            sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
+            sys.stdout.flush()
     sys.exit(1 if failed else 0)
 
 
-def try_job(name: str, shared: Path, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return how many moments of a job were passed, and what was wrong with the others."""
-    job, number = JOBS[name], getattr(signal, f"SIG{arguments.signal}")
-    chance = random.Random(f"{name} {arguments.seed}")
+def try_job(name: str, shared: Path, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Yield for each signal how many moments of a job were passed, and what was wrong otherwise."""
+    job, calm = JOBS[name], arguments.out / name / "calm"
 
-    # Undisturbed, twice: the second run is the shorter, as files are in memory by then.
-    for _ in range(2):
-        calm = fresh(arguments.out / name / "calm", job, shared)
-        started = time.monotonic()
-        run(job, calm)
-        seconds = time.monotonic() - started
+    # Undisturbed, three times: the first one imports, the least of the others is the job's time.
+    run(job, fresh(calm, job, shared))
+    warm(calm)
+    seconds = min(run(job, fresh(calm, job, shared)).seconds for _ in range(2))
     wanted = contents(calm, job)
     assert wanted, f"{name} leaves nothing to compare"
 
-    problems, stopped = [], 0
-    for moment in range(arguments.moments):
-        after = seconds * (moment + chance.random()) / arguments.moments
-        folder = fresh(arguments.out / name / "rough", job, shared)
-        told = disturb(job, folder, after, number)
-        stopped += told is not None
-        if told and number != signal.SIGKILL:
-            problems += [f"{after:.2f} s: {problem}" for problem in wrong_end(told, number)]
-        run(job, folder)
-        problems += [f"{after:.2f} s: {what}" for what in compare(wanted, contents(folder, job))]
-    bad = len({problem.split(" s:")[0] for problem in problems})
-    return {
-        "job": name,
-        "signal": arguments.signal,
-        "seconds": round(seconds, 1),
-        "moments": arguments.moments,
-        "stopped": stopped,
-        "passed": arguments.moments - bad,
-        "problems": problems[:10],
-    }
+    for sign in arguments.signal:
+        number, chance = getattr(signal, f"SIG{sign}"), random.Random(f"{name} {arguments.seed}")
+        started, problems, stopped = time.monotonic(), [], 0
+        for moment in range(arguments.moments):
+            share = (moment + chance.random()) / arguments.moments
+            folder = arguments.out / name / "rough"
+            told = disturb(job, folder, shared, share * seconds, number)
+            stopped += told is not None
+
+            wrong = wrong_end(told, number) if told and number != signal.SIGKILL else []
+            run(job, folder)
+            wrong += compare(wanted, contents(folder, job))
+            problems += [f"moment {moment}, {share:.2f} of the time: {each}" for each in wrong]
+            sys.stderr.write(f"{name} {sign} {moment} {share:.2f} {wrong or 'passed'}\n")
+        bad = len({problem.split(",")[0] for problem in problems})
+        yield {
+            "job": name,
+            "signal": sign,
+            "cpu_seconds": round(seconds, 2),
+            "moments": arguments.moments,
+            "stopped": stopped,
+            "passed": arguments.moments - bad,
+            "files": len(wanted),
+            "took": round(time.monotonic() - started),
+            "problems": problems[:10],
+        }
 
 
-def disturb(
-    job: Job, folder: Path, after: float, number: int
-) -> subprocess.CompletedProcess[str] | None:
-    """Start a job, send it a signal, and return how it ended; None where it was done before."""
-    process = start(job, folder)
-    try:
-        out, err = process.communicate(timeout=after)
-    except subprocess.TimeoutExpired:
-        process.send_signal(number)
-        out, err = process.communicate(timeout=120)
-        return subprocess.CompletedProcess(job.words, process.returncode, out, err)
-    assert process.returncode == 0, err
+def disturb(job: Job, folder: Path, shared: Path, after: float, number: int) -> Ended | None:
+    """Start a job in a folder made anew, stop it after so much processor time, return its end.
+
+    A command that is faster this time is tried again, and stopped earlier. None: it cannot be
+    stopped.
+    """
+    for _ in range(20):
+        victim = Victim(job.words, fresh(folder, job, shared))
+        stopped = victim.stop_after(after, number)
+        ended = victim.wait()
+        if stopped:
+            # A killed process's children may outlive the new start; a stopped one ends its own.
+            left = victim.left() if number != signal.SIGKILL else []
+            assert not left, f"{job.words}: {left} goes on after its parent"
+            return ended
+        assert ended.code == 0, ended.err
+        after *= 0.9
     return None
 
 
-def wrong_end(ended: subprocess.CompletedProcess[str], number: int) -> list[str]:
+def wrong_end(ended: Ended, number: int) -> list[str]:
     """Return what is wrong with the way in which a command was stopped by a signal."""
-    # Before Python has come to install its handlers, the system's own end is all there can be.
-    if ended.returncode in (-number, 0):
+    # Before it has come to install its handlers, the system's own end is all there can be; and a
+    # signal behind its last act finds it done.
+    if ended.code in (-number, 0):
         return []
     problems = []
-    if ended.returncode != 128 + number:
-        problems.append(f"exit code {ended.returncode}: {ended.stderr[-200:]}")
-    last = ended.stderr.strip().splitlines()[-1:] or [""]
+    if ended.code != 128 + number:
+        problems.append(f"exit code {ended.code}: {ended.err[-200:]}")
+    last = ended.err.strip().splitlines()[-1:] or [""]
     if not last[0].startswith("stopped"):
         problems.append(f"last line {last[0]!r}")
-    if "Traceback" in ended.stderr or "resource_tracker" in ended.stderr:
-        problems.append(f"traceback or warning: {ended.stderr[-300:]}")
+    if "Traceback" in ended.err or "resource_tracker" in ended.err:
+        problems.append(f"traceback or warning: {ended.err[-300:]}")
     return problems
 
 
-def run(job: Job, folder: Path) -> None:
+def run(job: Job, folder: Path) -> Ended:
     """Run a job to its end."""
-    process = start(job, folder)
-    _, err = process.communicate(timeout=900)
-    assert process.returncode == 0, f"{job.words}: {err[-2000:]}"
-
-
-def start(job: Job, folder: Path) -> subprocess.Popen[str]:
-    """Start a job in its folder, on one thread and with a cache of its own."""
-    environment = {
-        **os.environ,
-        "DESTILA_CACHE": str(folder / "cache"),
-        "OMP_NUM_THREADS": "1",
-        "TOKENIZERS_PARALLELISM": "false",
-    }
-    return subprocess.Popen(
-        [sys.executable, "-m", "destila", *job.words],
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    victim = Victim(job.words, folder)
+    ended, left = victim.wait(), victim.left()
+    assert ended.code == 0, f"{job.words}: {ended.err[-2000:]}"
+    assert not left, f"{job.words} left {left}"
+    return ended
 
 
 def fresh(folder: Path, job: Job, shared: Path) -> Path:
@@ -283,34 +279,15 @@ def prepare_shared(shared: Path) -> None:
     if (shared / "runs" / "study" / "report.md").exists() and (shared / "tok").exists():
         return
     shared.mkdir(parents=True, exist_ok=True)
-    words = [
-        "la",
-        "casa",
-        "el",
-        "niño",
-        "come",
-        "en",
-        "España",
-        "y",
-        "vive",
-        "con",
-        "su",
-        "madre",
-        "cerca",
-        "del",
-        "mar",
-        "azul",
-        "todo",
-        "año",
-    ]
+    words = WORDS.split()
     chance = random.Random(0)
     lines = []
-    for i in range(6000):
+    for i in range(1500):
         lines.append(" ".join(chance.choices(words, k=12)) + f" {i}.")
         if i % 5 == 4:
             lines.append("")
     (shared / "text.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    texts = [line for line in lines if line][:3000]
+    texts = [line for line in lines if line][:600]
     (shared / "new.txt").write_text("\n".join(texts) + "\n", encoding="utf-8")
     (shared / "study.toml").write_text(RECIPE, encoding="utf-8")
     destila(shared, "tokenizer", "text.txt", "--out", "tok", "--vocab-size", "500")
@@ -356,7 +333,7 @@ JOBS = {
     "corpus": Job(
         (
             *("corpus", "text.txt", "--tokenizer", "tok", "--out", "corpus"),
-            *("--set", "workers=2", "--set", "piece_characters=20000"),
+            *("--set", "workers=2", "--set", "piece_characters=5000"),
         ),
         bring("text.txt", "tok"),
         ("corpus",),

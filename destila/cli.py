@@ -29,6 +29,7 @@ import typer
 
 from destila import plugins
 from destila.children import safe_path
+from destila.cpu import keep_to_quota
 from destila.errors import DestilaError, explain_missing
 from destila.reading.escaping import escaped_json, plain
 from destila.stopping import RememberedProgress, Stopped, catching_signals
@@ -68,7 +69,8 @@ def main() -> None:
 
 
 def _prepare() -> None:
-    """Make the output UTF-8, whatever the locale says."""
+    """Make the output UTF-8, whatever the locale says, and keep to the threads of a container."""
+    keep_to_quota()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")

@@ -19,11 +19,18 @@ def available(root: Path = Path("/")) -> int:
     It is the smaller of its processor affinity and its container's quota. `root` is where `/proc`
     and `/sys` are.
     """
-    affinity = os.cpu_count() or 1
-    if hasattr(os, "sched_getaffinity"):  # Linux alone
-        affinity = len(os.sched_getaffinity(0))
+    return max(1, min([_affinity(), *(math.ceil(quota) for quota in _quotas(root))]))
 
-    return max(1, min([affinity, *(math.ceil(quota) for quota in _quotas(root))]))
+
+def keep_to_quota(root: Path = Path("/")) -> None:
+    """Tell libraries that only count processors, as torch does, how many threads a quota allows.
+
+    They read `OMP_NUM_THREADS` when they are imported; who has set it is left alone. `root` is
+    where `/proc` and `/sys` are.
+    """
+    allowed = available(root)
+    if allowed < _affinity():
+        os.environ.setdefault("OMP_NUM_THREADS", str(allowed))
 
 
 MOST_THREADS = 1024
@@ -69,6 +76,13 @@ def is_amd(root: Path = Path("/")) -> bool:
     `root` is where `/proc` is.
     """
     return "AuthenticAMD" in _read(root / "proc/cpuinfo")
+
+
+def _affinity() -> int:
+    """Return how many processors this process may run on."""
+    if hasattr(os, "sched_getaffinity"):  # Linux alone
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _quotas(root: Path) -> list[float]:

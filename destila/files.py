@@ -339,7 +339,8 @@ def _as_utf8(
         except UnicodeError as error:
             place = done + getattr(error, "start", 0)
             raise DataError(
-                f"{path} is not {encoding}: near byte {place}: {error}. Give its encoding"
+                f"{path} is not {encoding}: near byte {place}: {error}. Repair the byte, or give "
+                "the encoding"
             ) from error
         done += len(chunk)
         yield text.encode("utf-8", "replace")
@@ -348,7 +349,7 @@ def _as_utf8(
 def _remedy(first: bytes) -> str:
     """Return what helps when a file that begins like this cannot be decoded."""
     if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "Give encoding utf-16, or convert it: iconv -f utf-16 -t utf-8"
+        return "It is UTF-16: convert it, e.g. iconv -f utf-16 -t utf-8"
     if b"\x00" in first:
         return "It holds zero bytes, so it is no text: give a text file"
     return "Repair the byte, or convert the file, e.g. iconv -f cp1252 -t utf-8"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from destila import cpu
@@ -39,6 +41,21 @@ def test_a_part_of_a_processor_rounds_up(tmp_path):
     write(tmp_path, "proc/self/cgroup", "0::/\n")
     write(tmp_path, "sys/fs/cgroup/cpu.max", "150000 100000\n")
     assert cpu.available(tmp_path) == min(2, cpu.available(tmp_path / "nothing"))
+
+
+def test_libraries_are_told_of_a_quota_unless_the_user_did(tmp_path, monkeypatch):
+    write(tmp_path, "proc/self/cgroup", "0::/\n")
+    monkeypatch.setattr(cpu, "_affinity", lambda: 8)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # so that what is there now comes back
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    cpu.keep_to_quota(tmp_path)
+    assert "OMP_NUM_THREADS" not in os.environ
+    write(tmp_path, "sys/fs/cgroup/cpu.max", "300000 100000\n")
+    cpu.keep_to_quota(tmp_path)
+    assert os.environ["OMP_NUM_THREADS"] == "3"
+    monkeypatch.setenv("OMP_NUM_THREADS", "5")
+    cpu.keep_to_quota(tmp_path)
+    assert os.environ["OMP_NUM_THREADS"] == "5"
 
 
 @pytest.mark.parametrize(("vendor", "amd"), [("AuthenticAMD", True), ("GenuineIntel", False)])

@@ -57,8 +57,8 @@ class Config(Options):
     strict: bool = opt(False, "stop at the first text that cannot be read")
     threads: int | None = opt(
         None,
-        "threads of an exported model, at most those of the machine; none = as many as this "
-        "process may keep busy",
+        "threads of an exported model, at most those of the machine; none = OMP_NUM_THREADS, else "
+        "as many as this process may keep busy",
         ge=1,
         le=MOST_THREADS,
     )

@@ -22,7 +22,7 @@ class Config(Options):
     models: tuple[str, ...] = opt(..., "exported folders, or NAME=FOLDER", min_length=1)
     host: str = opt("127.0.0.1", "address to listen on; 0.0.0.0 = everybody's")
     port: int = opt(8000, "port to listen on", ge=0, le=65535)
-    workers: int | None = opt(None, "texts labelled at once; none = one per core", ge=1)
+    workers: int | None = opt(None, "texts labelled at once; none = OMP_NUM_THREADS, else one per core", ge=1)
     queue: int = opt(2048, "texts that may wait; more are refused with 503", ge=1)
     max_body: int = opt(1 << 20, "bytes of a request, or of a line of a stream", ge=1)
     max_texts: int = opt(256, "texts in one request", ge=1)
@@ -58,7 +58,7 @@ def run(config: Config) -> dict[str, Any]:
     folders = name_models(config.models)
     with listen(config.host, config.port) as listening:
         # One session a worker and model.
-        workers = config.workers or cpu.available()
+        workers = cpu.threads(config.workers)
         pool = WorkerPool(folders, workers=workers, capacity=config.queue)
         limits = Limits(config.max_body, config.max_texts, config.max_characters, config.timeout)
         token = os.environ.get(TOKEN) or None

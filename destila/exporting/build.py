@@ -110,7 +110,7 @@ class ExportCandidate:
     def notes(self) -> list[str]:
         """Return what the model card says about this file."""
         products = f"{self.int8_products} of {self.products} matrix products in int8"
-        code, threads = machine.code_version(), cpu.available()
+        code, threads = machine.code_version(), cpu.threads()
         notes = [
             f"{self.name}: {products}, {self.bytes:,} bytes.",
             f"Checked when exported, with destila {code} on {threads} threads.",

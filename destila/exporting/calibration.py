@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import onnx
-import onnxruntime
 from onnx import TensorProto, helper
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 QUANTILE = 0.9999
 """Share of a text's values that its range covers on either side; the rest is clipped."""
@@ -61,6 +63,8 @@ def ranges(
 
 def open_graph(proto: onnx.ModelProto, threads: int = 1) -> onnxruntime.InferenceSession:
     """Return an onnxruntime session of a graph in memory."""
+    import onnxruntime  # not for those who only import
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3

@@ -44,7 +44,7 @@ def choose_runtime(
     # A session for each candidate with each number of threads.
     sessions: dict[tuple[str, int], Session] = {}
     for candidate in allowed:
-        for threads in thread_counts(processors.available()):
+        for threads in thread_counts(processors.threads()):
             sessions[candidate.name, threads] = open_session(
                 folder / candidate.file, threads=threads, kind=candidate.kind
             )

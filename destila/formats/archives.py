@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from destila.errors import DataError
+from destila.reading.blame import Blaming
 
 _LARGEST = 1 << 29
 """Bytes that all members of an archive may have unpacked, as they may be held in memory."""
 
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
-_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
 
 
 @contextmanager
@@ -29,12 +28,11 @@ def open_zip(path: Path | str, *, remedy: str) -> Iterator[zipfile.ZipFile]:
         DataError: at once when it is no zip, is encrypted, packed by an unknown method or too
             large; in the block where a member is damaged.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            _check_members(archive, path, remedy)
-            yield archive
-    except _DAMAGE as error:
-        raise DataError(f"{path} is not a whole zip archive ({error}): {remedy}") from error
+    # A damaged archive fails in a dozen ways: sizes that lie, places before its beginning.
+    damaged = Blaming(DataError, f"{path} is not a whole zip archive", remedy=remedy)
+    with damaged, zipfile.ZipFile(path) as archive:
+        _check_members(archive, path, remedy)
+        yield archive
 
 
 def _check_members(archive: zipfile.ZipFile, path: Path | str, remedy: str) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import warnings
-import zipfile
-import zlib
 from collections.abc import Iterator
 from datetime import date, time
 from pathlib import Path
@@ -14,15 +12,15 @@ from typing import Any
 from destila.errors import DataError, require
 from destila.formats.archives import open_zip
 from destila.plugins import nearest
+from destila.reading.blame import Blaming
 
 _ENCRYPTED = b"\xd0\xcf\x11\xe0"
 """What both old and encrypted workbooks begin with."""
 
-# A damaged workbook fails in the parts of the format that openpyxl meets first.
-_DAMAGE = (
-    zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, TypeError, AttributeError,
-    IndexError, SyntaxError,
-)  # fmt: skip
+_MOST_ROWS = 1 << 20
+"""Of a sheet in Excel; openpyxl makes an empty row of every number up to one that lies."""
+
+_REMEDY = "save it again as .xlsx, or as CSV UTF-8"
 
 
 def sheet_rows(path: Path, sheet: str | None = None) -> Iterator[tuple[int, list[str]]]:
@@ -44,10 +42,13 @@ def sheet_rows(path: Path, sheet: str | None = None) -> Iterator[tuple[int, list
     book = _open(openpyxl, path)
     try:
         # The dimensions that a file declares are often wrong: what is there is read.
-        worksheet = _sheet(book, sheet, path)
-        worksheet.reset_dimensions()
+        with _damaged(path):
+            worksheet = _sheet(book, sheet, path)
+            worksheet.reset_dimensions()
         rows = enumerate(worksheet.iter_rows(values_only=True), 1)
         while (row := _next(rows, path)) is not None:
+            if row[0] > _MOST_ROWS:
+                raise DataError(f"{path} has a row beyond {_MOST_ROWS:,}, Excel's last: {_REMEDY}")
             cells = [_text(value, openpyxl) for value in row[1]]
             if any(cells):
                 yield row[0], cells
@@ -65,19 +66,16 @@ def _check(path: Path) -> None:
                 f"{path} is an old Excel file or has a password: save it as .xlsx without one, or "
                 "as CSV UTF-8"
             )
-    with open_zip(path, remedy="save it again as .xlsx, or as CSV UTF-8"):
+    with open_zip(path, remedy=_REMEDY):
         pass
 
 
 def _open(openpyxl: ModuleType, path: Path) -> Any:
     """Open a workbook for reading alone."""
     # Warnings are of styles and extensions, which nobody reads here.
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return openpyxl.load_workbook(path, read_only=True, data_only=True)
-    except _DAMAGE as error:
-        raise _damaged(path, error) from error
+    with _damaged(path), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return openpyxl.load_workbook(path, read_only=True, data_only=True)
 
 
 def _sheet(book: Any, name: str | None, path: Path) -> Any:
@@ -94,17 +92,13 @@ def _sheet(book: Any, name: str | None, path: Path) -> Any:
 
 def _next(rows: Iterator[tuple[int, Any]], path: Path) -> tuple[int, Any] | None:
     """Return the next row, None at the end."""
-    try:
+    with _damaged(path):
         return next(rows, None)
-    except _DAMAGE as error:
-        raise _damaged(path, error) from error
 
 
-def _damaged(path: Path, error: Exception) -> DataError:
-    return DataError(
-        f"{path} is damaged or no Excel workbook ({type(error).__name__}: {str(error)[:80]}): save "
-        "it again as .xlsx, or as CSV UTF-8"
-    )
+def _damaged(path: Path) -> Blaming:
+    """Return what turns the errors of openpyxl, which meets damage anywhere, into one of ours."""
+    return Blaming(DataError, f"{path} is damaged or no Excel workbook", remedy=_REMEDY)
 
 
 def _text(value: Any, openpyxl: ModuleType) -> str:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import csv
 import re
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ _KINDS = {
 }
 # Characters; the csv module's own limit of 131,072 is shorter than some documents.
 _LONGEST_FIELD = 2**27
+_LONGEST_ROW = 2**24  # of the lines of a row before its last one
 
 TableRow = tuple[int, dict[str, Any]]
 """Line number, and column -> value."""
@@ -41,7 +43,24 @@ TableRow = tuple[int, dict[str, Any]]
 RowOrFault = tuple[int, dict[str, Any] | DataError]
 """Line number, and the row or what is wrong with it."""
 
-_Cells = tuple[int, list[str] | DataError]
+
+class FaultyRowError(DataError):
+    """A row that does not fit its table; `cells` are what it holds, by column."""
+
+    def __init__(self, message: str, cells: Mapping[str, str]) -> None:
+        super().__init__(message)
+        self.cells = cells
+
+
+@dataclass(frozen=True, slots=True)
+class _Unreadable:
+    """A line that the csv module refuses: why, and its cells as they stand."""
+
+    why: str
+    cells: list[str]
+
+
+_Cells = tuple[int, list[str] | _Unreadable]
 
 
 def table_kind(path: Path) -> str:
@@ -143,27 +162,59 @@ def _csv_cells(lines: Iterator[str], delimiter: str | None, path: Path) -> Itera
             f"{path}: delimiter {delimiter!r}: give one character that is no quote and no line end"
         )
 
-    # The csv module wants the line ends back, which fields may hold.
     csv.field_size_limit(_LONGEST_FIELD)
-    reader = csv.reader(
-        (line + "\n" for line in chain((header,), lines)),
-        delimiter=delimiter,
-        quoting=csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL,
-        strict=True,
-    )
-
+    source = _TakenLines(chain((header,), lines))
+    quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
+    reader = csv.reader(source, delimiter=delimiter, quoting=quoting, strict=True)
     while True:
         try:
-            cells: list[str] | DataError | None = next(reader, None)
+            cells: list[str] | _Unreadable | None = next(reader, None)
         except csv.Error as error:
-            cells = DataError(
-                f"{path}, line {before + reader.line_num}: {error}: a quote is opened and not "
-                "closed, or stands inside a field"
-            )
+            cells = _Unreadable(str(error), source.give_back().split(delimiter))
         if cells is None:
             return
         if cells:
-            yield before + reader.line_num, cells
+            yield before + source.number, cells
+        source.taken.clear()
+
+
+class _TakenLines:
+    """The lines of a file as the csv module takes them, who wants the line ends back.
+
+    A quote that nobody closes takes all lines up to the next one, perhaps a million. When such a
+    row fails, its first line alone is the faulty one, and the others are given again.
+
+    Attributes:
+        taken: lines of the row that is being read.
+        number: of the line that was given last, from 1.
+    """
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self._lines = lines
+        self._again: deque[str] = deque()
+        self.taken: list[str] = []
+        self.number = self._length = 0
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        """Return the next line, unless those of this row are too long together."""
+        self._length = self._length + len(self.taken[-1]) if self.taken else 0
+        if self._length > _LONGEST_ROW:
+            raise StopIteration
+
+        line = self._again.popleft() if self._again else next(self._lines)
+        self.taken.append(line)
+        self.number += 1
+        return line + "\n"
+
+    def give_back(self) -> str:
+        """Return the first line of the row; the others are given again."""
+        first, *others = self.taken
+        self._again.extendleft(reversed(others))
+        self.number -= len(others)
+        return first
 
 
 def _named(
@@ -177,9 +228,9 @@ def _named(
         path: of the file.
         short: empty cells at the end of a row are not there (as in a workbook).
     """
-    _, header = next(rows, (1, [""]))
-    if isinstance(header, DataError):
-        raise header
+    number, header = next(rows, (1, [""]))
+    if isinstance(header, _Unreadable):
+        raise DataError(_explain_quotes(path, number, header.why))
     names = _names(header, path)
     for name in needed:
         if name not in names:
@@ -187,8 +238,9 @@ def _named(
 
     width = len(names)
     for number, cells in rows:
-        if isinstance(cells, DataError):
-            yield number, cells
+        if isinstance(cells, _Unreadable):
+            message = _explain_quotes(path, number, cells.why)
+            yield number, FaultyRowError(message, _cells_of(names, cells.cells))
             continue
 
         if short:
@@ -197,14 +249,24 @@ def _named(
         if len(cells) == width:
             yield number, dict(zip(names, cells, strict=True))
             continue
-        yield (
-            number,
-            DataError(
-                f"{path}, line {number}: {len(cells)} columns, the header has {width} "
-                f"({', '.join(names)[:80]}): repair the row, or quote a text that holds the "
-                "delimiter"
-            ),
+        message = (
+            f"{path}, line {number}: {len(cells)} columns, the header has {width} "
+            f"({', '.join(names)[:80]}): repair the row, or quote a text that holds the delimiter"
         )
+        yield number, FaultyRowError(message, _cells_of(names, cells))
+
+
+def _explain_quotes(path: Path, number: int, why: str) -> str:
+    return (
+        f"{path}, line {number}: {why}: a quote is opened and not closed, or stands inside a field"
+    )
+
+
+def _cells_of(names: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
+    """Return what a faulty row has of each column; cells too many stand in the last one."""
+    last = len(names) - 1
+    fitting = [*cells[:last], ", ".join(cells[last:])]
+    return dict(zip(names, [*fitting, *[""] * (len(names) - len(fitting))], strict=False))
 
 
 def _names(header: Sequence[str], path: Path) -> list[str]:

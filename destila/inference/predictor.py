@@ -64,8 +64,8 @@ class RuntimePredictor:
 
     Args:
         folder: that `destila export` wrote.
-        threads: used at most; None: those that were fastest at export, and never more than this
-            process may keep busy.
+        threads: used at most; None: those that were fastest at export, and never more than
+            `cpu.threads` allows.
         candidate: a graph by its name in export.json; None: see `exported.choose_graph`.
 
     Raises:
@@ -80,9 +80,9 @@ class RuntimePredictor:
         self._head, self.labels = self.info.head()
         self.choice = choose_graph(self.info.path, candidate)
         # Never more than there are: spinning threads slow each other.
-        available, most = processors.available(), max(2, os.cpu_count() or 1)
-        fastest = self.choice.threads or available
-        self.threads = min(threads, most) if threads else min(fastest, available)
+        usual, most = processors.threads(), max(2, os.cpu_count() or 1)
+        fastest = self.choice.threads or usual
+        self.threads = min(threads, most) if threads else min(fastest, usual)
 
         self.tokenizer = tokenizers.load_tokenizer(self.info.path)
         longest = self.info.extra.get("max_length")

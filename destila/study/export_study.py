@@ -161,7 +161,7 @@ class ExportStudy:
         inputs = [feeds(window.input_ids, window.type_ids) for window in encoded.features]
 
         def score(answer: Callable[[dict[str, np.ndarray]], np.ndarray]) -> float:
-            with ThreadPoolExecutor(cpu.available()) as pool:  # both libraries let others go on
+            with ThreadPoolExecutor(cpu.threads()) as pool:  # both libraries let others go on
                 logits = [batch[0] for batch in pool.map(answer, inputs)]
             return self._score(examples, self.study.task.join_windows(encoded.features, logits))
 

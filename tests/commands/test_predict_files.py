@@ -86,6 +86,23 @@ def test_a_table_of_answers_has_the_columns_of_the_input(model, table, tmp_path)
     assert {row["predicted_label"] for row in rows} <= set(LABELS)
 
 
+def test_a_faulty_row_keeps_its_cells_beside_its_error(model, tmp_path):
+    """Of another width, or with a quote that nobody closes: the rows around it have answers."""
+    path, out = tmp_path / "x.csv", tmp_path / "y.csv"
+    path.write_text('clave,Descripción\n1,uno\n2,dos,más\n3,"tres\n4,cuatro\n', encoding="utf-8")
+    done = run(Config(model=model, file=str(path), out=str(out)))
+    assert (done["texts"], done["errors"]) == (4, 2)
+    with out.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["clave"], row["Descripción"]) for row in rows] == [
+        *(("1", "uno"), ("2", "dos, más"), ("3", '"tres'), ("4", "cuatro")),
+    ]
+    assert [bool(row["label"]) for row in rows] == [True, False, False, True]
+    assert [bool(row["error"]) for row in rows] == [False, True, True, False]
+    assert "3 columns" in rows[1]["error"]
+    assert "a quote is opened" in rows[2]["error"]
+
+
 def test_a_killed_table_goes_on_behind_its_last_row(model, table, tmp_path, monkeypatch):
     """A cell of two lines is one row."""
     out, whole = tmp_path / "answers.csv", tmp_path / "whole.csv"

@@ -8,6 +8,7 @@ import json
 import pytest
 
 from destila.errors import DataError
+from destila.formats import tables
 from destila.formats.tables import is_table, rows_and_faults, table_kind, table_rows
 
 
@@ -49,6 +50,35 @@ def test_too_few_columns_are_an_error_with_the_line(tmp_path):
 def test_a_quote_that_is_never_closed_is_an_error(tmp_path):
     with pytest.raises(DataError, match="a quote is opened and not closed"):
         list(table_rows(_file(tmp_path, "a.csv", 'texto,clase\n"hola,x\nadiós,y\n')))
+
+
+def test_an_open_quote_costs_its_own_row_alone(tmp_path):
+    """The lines up to the next quote, or to the end of the file, are rows again; cells are kept."""
+    text = 'texto,clase\n"hola,x\nuno,a\n"dos\ny dos",b\ntres,"c\ncuatro,d\n'
+    rows = list(rows_and_faults(_file(tmp_path, "a.csv", text)))
+    assert [number for number, _ in rows] == [2, 3, 5, 6, 7]
+    assert [row for _, row in rows if isinstance(row, dict)] == [
+        {"texto": "uno", "clase": "a"},
+        {"texto": "dos\ny dos", "clase": "b"},
+        {"texto": "cuatro", "clase": "d"},
+    ]
+    first, last = rows[0][1], rows[3][1]
+    assert "line 2:" in str(first)
+    assert first.cells == {"texto": '"hola', "clase": "x"}
+    assert last.cells == {"texto": "tres", "clase": '"c'}
+
+
+def test_a_quote_that_swallows_a_long_file_holds_little_of_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "_LONGEST_ROW", 100)
+    text = 'texto,clase\n"hola,x\n' + "uno,a\n" * 500
+    rows = list(rows_and_faults(_file(tmp_path, "a.csv", text)))
+    assert len(rows) == 501
+    assert sum(isinstance(row, dict) for _, row in rows) == 500
+
+
+def test_a_row_of_another_width_keeps_its_cells(tmp_path):
+    rows = list(rows_and_faults(_file(tmp_path, "a.csv", "a,b\nuno\nuno,dos,tres\n")))
+    assert [row.cells for _, row in rows] == [{"a": "uno", "b": ""}, {"a": "uno", "b": "dos, tres"}]
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "utf-16", "utf-8-sig"])

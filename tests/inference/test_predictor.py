@@ -84,8 +84,9 @@ def test_no_texts_have_no_predictions(exported):
 
 
 def test_threads_are_those_that_were_fastest_at_export(exported, monkeypatch):
-    """But no more than this process may keep busy."""
+    """But no more than this process may keep busy, or the user says for all libraries."""
     folder = exported("classify")
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     facts = json.loads((folder / "export.json").read_text())
     (folder / "export.json").write_text(
         json.dumps(facts | {"runtime": {"name": "fp32", "threads": 3}})
@@ -97,6 +98,8 @@ def test_threads_are_those_that_were_fastest_at_export(exported, monkeypatch):
             "fp32",
         )
     assert RuntimePredictor(folder, threads=1).threads == 1
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert RuntimePredictor(folder).threads == 2
 
 
 def test_a_folder_without_its_tokenizer_is_refused(exported):

@@ -95,12 +95,13 @@ terms = [{use = "kl", temperature = 2.0}]
 
 @dataclass
 class Reader:
-    """A reader, the file that it is fed with, and valid files to begin from."""
+    """A reader, the file that it is fed with, valid files to begin from, and what they lie in."""
 
     path: Path
     read: Callable[[], Any]
     files: list[bytes]
     values: Sequence[Any] = ()
+    wrap: Callable[[bytes], bytes] = bytes
 
 
 def _json(value: Any) -> bytes:
