@@ -22,7 +22,9 @@ class Config(Options):
     models: tuple[str, ...] = opt(..., "exported folders, or NAME=FOLDER", min_length=1)
     host: str = opt("127.0.0.1", "address to listen on; 0.0.0.0 = everybody's")
     port: int = opt(8000, "port to listen on", ge=0, le=65535)
-    workers: int | None = opt(None, "texts labelled at once; none = OMP_NUM_THREADS, else one per core", ge=1)
+    workers: int | None = opt(
+        None, "texts labelled at once; none = OMP_NUM_THREADS, else one per core", ge=1
+    )
     queue: int = opt(2048, "texts that may wait; more are refused with 503", ge=1)
     max_body: int = opt(1 << 20, "bytes of a request, or of a line of a stream", ge=1)
     max_texts: int = opt(256, "texts in one request", ge=1)
