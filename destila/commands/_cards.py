@@ -9,6 +9,9 @@ from typing import Any
 
 from destila.report.words import role_name, score_name
 
+DEVICE_HELP = "of a model that torch runs: cpu, or cuda = a GPU"
+"""Help of the option of several commands."""
+
 NEW_TEXT = "Un texto nuevo."
 """The text of a suggested command, for the user to replace."""
 

@@ -6,17 +6,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from destila.commands._cards import NEW_TEXT, command_line
+from destila.commands._cards import DEVICE_HELP, NEW_TEXT, command_line
 from destila.config import RecipeOptions, opt
 from destila.errors import ConfigError
 from destila.progress import Progress, silent
 from destila.report.words import score_name
 from destila.study.intake.labelled_file import study_of_file
-from destila.study.planning.data import load_study
+from destila.study.planning.data import Study, load_study
 from destila.study.planning.recipe import read_recipe
 from destila.study.recording import evaluate_folder
 
@@ -42,6 +42,9 @@ class Config(RecipeOptions):
     split: Literal["test", "dev"] = opt(
         "test", "with a recipe: split to score; keep test for the final number"
     )
+    device: Literal["cpu", "cuda"] | None = opt(
+        None, f"{DEVICE_HELP}; none = measure.device of the recipe, else cpu"
+    )
     out: str | None = opt(
         None, "folder for predictions.jsonl and wrong.jsonl, the worst mistakes; none = not written"
     )
@@ -60,6 +63,7 @@ def run(config: Config, progress: Progress = silent) -> dict[str, Any]:
             raise ConfigError("a file goes with a model alone: destila evaluate MODEL FILE")
         chosen = config.model_dump(include=_COLUMNS, exclude_none=True)
         study = study_of_file(config.recipe, config.file, chosen)
+        study = _on(config.device, study)
         return asdict(evaluate_folder(study, config.recipe, "test", out, progress))
 
     if config.model is None:
@@ -69,7 +73,16 @@ def run(config: Config, progress: Progress = silent) -> dict[str, Any]:
         )
     # Only the split that is scored has to be there.
     study = load_study(read_recipe(config.recipe, config.set), needs=(config.split,))
+    study = _on(config.device, study)
     return asdict(evaluate_folder(study, config.model, config.split, out, progress))
+
+
+def _on(device: str | None, study: Study) -> Study:
+    """Return the study with its models on a device; None for that of its recipe."""
+    if device is None:
+        return study
+    measure = study.recipe.measure.model_copy(update={"device": device})
+    return replace(study, recipe=study.recipe.model_copy(update={"measure": measure}))
 
 
 def show(result: dict[str, Any], config: Config) -> dict[str, Any]:

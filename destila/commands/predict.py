@@ -9,8 +9,9 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Literal
 
+from destila.commands._cards import DEVICE_HELP
 from destila.config import Options, opt
 from destila.cpu import MOST_THREADS
 from destila.errors import ConfigError
@@ -18,7 +19,6 @@ from destila.inference.label_texts import Asked, label_into_file, label_texts
 from destila.progress import Progress, silent
 
 PANEL = "A finished model"
-
 _PARTS = ("text", "pair", "id")
 
 
@@ -28,8 +28,7 @@ class Config(Options):
     model: str = opt(..., "model folder")
     file: str | None = opt(
         None,
-        "texts: CSV, TSV, Excel, JSON lines, column file, or one per line; none or - = standard "
-        "input",
+        "texts: CSV, TSV, Excel, JSON lines, column file, or one a line; - or none = stdin",
         argument=True,
     )
     text: tuple[str, ...] = opt((), "a text to label, repeatable")
@@ -62,6 +61,7 @@ class Config(Options):
         ge=1,
         le=MOST_THREADS,
     )
+    device: Literal["cpu", "cuda"] = opt("cpu", DEVICE_HELP)
 
 
 def run(
@@ -80,7 +80,6 @@ def run(
     if config.text and config.file:
         raise ConfigError(f"give texts in {config.file} or with --text, not both")
 
-    # Where the texts come from.
     if config.text:
         lines = config.text
     elif config.file not in (None, "-"):
@@ -96,6 +95,7 @@ def run(
         jsonl=False if config.text else config.jsonl,  # an option is a text, whatever it holds
         columns=_columns(config.columns),
         threads=config.threads,
+        device=config.device,
         min_probability=config.min_probability,
         min_precision=config.min_precision,
         strict=config.strict,
@@ -109,12 +109,12 @@ def run(
 
 def _columns(pairs: Iterable[str]) -> dict[str, str]:
     """Return the columns of `text=NAME` and the like."""
-    columns = {}
-    for pair in pairs:
-        part, equals, name = pair.partition("=")
+    columns: dict[str, str] = {}
+    for part, equals, name in (pair.partition("=") for pair in pairs):
         if part not in _PARTS or not equals or not name:
+            given = f"--columns {part}{equals}{name}"
             raise ConfigError(
-                f"--columns {pair}: write text=NAME, pair=NAME or id=NAME, with commas between"
+                f"{given}: write text=NAME, pair=NAME or id=NAME, with commas between"
             )
         columns[part] = name
     return columns

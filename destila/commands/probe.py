@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
-from destila.commands._cards import command_line
+from destila.commands._cards import DEVICE_HELP, command_line
 from destila.config import opt
 from destila.models import hf
 from destila.pretraining.probe import ProbeOptions, prepare_probe
+from destila.training.devices import device_named
 
 PANEL = "Raw text"
 
@@ -16,6 +17,7 @@ class Config(ProbeOptions):
     """What to probe."""
 
     model: str = opt(..., "model folder or hub name; its encoder is probed, its head plays no part")
+    device: Literal["cpu", "cuda"] = opt("cpu", DEVICE_HELP)
 
 
 def run(arguments: Config) -> dict[str, Any]:
@@ -28,11 +30,12 @@ def run(arguments: Config) -> dict[str, Any]:
         ConfigError: a data set is unknown, or is not scored as the probe wants.
         ModelError: the model cannot be loaded.
     """
+    device = device_named(arguments.device)
     # The head is only there because a model is loaded with one.
     loaded = hf.load(arguments.model, task="tag", labels=("O",))
     probe = prepare_probe(arguments, loaded.tokenizer, loaded.max_length)
 
-    scores = probe.scores(loaded.model.encoder)
+    scores = probe.scores(loaded.model.encoder.to(device))
     return {"model": arguments.model, "scores": scores, "notes": list(probe.notes)}
 
 

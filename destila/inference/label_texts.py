@@ -50,6 +50,7 @@ class Asked:
         jsonl: whether a line is a JSON object; None: by the file's ending, of lines by the first.
         columns: `text`, `pair` or `id` -> name of a column, before those of the training data.
         threads: of an exported model; None: as many as this process may keep busy.
+        device: of a folder with weights, "cpu" or "cuda".
         min_probability: labels of a lower one are null.
         min_precision: the same, at the probability that had this precision on dev.
         strict: stop at the first text that cannot be read.
@@ -61,14 +62,20 @@ class Asked:
     jsonl: bool | None = None
     columns: dict[str, str] = field(default_factory=dict)
     threads: int | None = None
+    device: str = "cpu"
     min_probability: float | None = None
     min_precision: float | None = None
     strict: bool = False
 
 
+def _open_labeller(asked: Asked) -> Labeller:
+    """Load the model that is asked."""
+    return Labeller(asked.model, threads=asked.threads, device=asked.device)
+
+
 def label_texts(asked: Asked) -> Iterator[dict[str, Any]]:
     """Return one JSON object per text, in order and read lazily; last, note what was not read."""
-    labeller = Labeller(asked.model, threads=asked.threads)  # before anybody types a line
+    labeller = _open_labeller(asked)  # before anybody types a line
     tally = _Tally()
     answered = tally.count(_label(labeller, asked))
 
@@ -104,7 +111,7 @@ def label_into_file(
     source = "standard input" if asked.file is None else str(Path(asked.file).absolute())
     place = AnswerPlace(out, [str(asked.model), source])
     place.check(asked.file, overwrite=overwrite)
-    labeller = Labeller(asked.model, threads=asked.threads)  # before anything is written
+    labeller = _open_labeller(asked)  # before anything is written
 
     # Everything that a row of the output depends on, so that a changed input starts anew.
     key, total = None, 0

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from destila import hub
-from destila.errors import DataError, DestilaError, require
+from destila.errors import ConfigError, DataError, DestilaError, require
 from destila.inference.answer_items import Answered, Manner, answer_items
 from destila.inference.exported import is_exported
 from destila.inference.items import UserText, columns_of, items_of
@@ -45,6 +45,10 @@ class Labeller:
     Args:
         folder: model folder or hub name.
         threads: of an exported model; None: as many as this process may keep busy.
+        device: of a folder with weights, "cpu" or "cuda".
+
+    Raises:
+        ConfigError: there is no such device, or an exported model is asked to run on a GPU.
 
     Attributes:
         predictor: the model, opened.
@@ -52,15 +56,19 @@ class Labeller:
         columns: `text`, `pair` or `id` -> name of the training data's column.
     """
 
-    def __init__(self, folder: str | Path, *, threads: int | None = None) -> None:
+    def __init__(
+        self, folder: str | Path, *, threads: int | None = None, device: str = "cpu"
+    ) -> None:
         path = hub.resolve(folder)
         self.predictor: Predictor
         if is_exported(path):
+            if device != "cpu":
+                raise ConfigError(f"{path} is exported and runs on the CPU: leave --device out")
             exported = RuntimePredictor(path, threads=threads)
             self.predictor, info = exported, exported.info
         else:
             info = read_folder(path)
-            self.predictor = _load_torch(info)
+            self.predictor = _load_torch(info, device)
 
         self.facts = info.extra
         self.columns = columns_of(info.extra)
@@ -163,15 +171,20 @@ def _jobs(numbered: Iterator[tuple[int, UserText]], size: int) -> Iterator[_Job]
         yield job
 
 
-def _load_torch(info: FolderInfo) -> Predictor:
+def _load_torch(info: FolderInfo, device: str) -> Predictor:
     """Return the Predictor of a folder with weights; raise MissingExtraError without torch."""
     _, labels = info.head()
     require("torch", "train")
     # Only now: torch takes seconds to import, and exports do without.
     from destila.models import hf
+    from destila.training.devices import device_named
+    from destila.training.precision import precision_for
     from destila.training.predict import TorchPredictor
 
+    precision = precision_for("fp32" if device == "cpu" else "auto", device_named(device))
     loaded = hf.load(info.path, head_required=True)
     longest = int(info.extra.get("max_length", loaded.max_length))
     task = task_of_folder(info)
-    return TorchPredictor(loaded.model, loaded.tokenizer, task, labels, max_length=longest)
+    return TorchPredictor(
+        loaded.model, loaded.tokenizer, task, labels, max_length=longest, precision=precision
+    )

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from destila import hub
-from destila.errors import ConfigError, require
+from destila.errors import require
 from destila.inference.exported import is_exported
 from destila.measuring.latency import using_threads
 from destila.measuring.targets import TimingTarget, exported_target
@@ -59,11 +59,11 @@ def open_target(
         return exported_target(path, threads)
 
     # Everything else is torch's.
-    torch = require("torch", "train")
-    if device != "cpu" and not torch.cuda.is_available():
-        raise ConfigError(f"device = '{device}': torch finds no GPU here; leave --device out")
+    require("torch", "train")
     from destila.measuring.torch_targets import folder_target, preset_target
+    from destila.training.devices import device_named
 
+    device_named(device)
     names = tuple(str(i) for i in range(labels))
     if path is None:
         return preset_target(name, PRESETS[name], task=task, labels=names, device=device)

@@ -21,6 +21,8 @@ from destila.models import heads, hf
 from destila.models.architecture import EncoderConfig
 from destila.models.heads import Model
 from destila.tasks import task_of, task_of_folder
+from destila.training.batches import to_device
+from destila.training.devices import device_label, waiter
 from destila.training.predict import TorchPredictor
 from destila.types import Batch, Task
 
@@ -47,8 +49,8 @@ def preset_target(
         forward=partial(_torch_call, model, config.pad_id, device),
         config=config,
         window=config.max_length,
-        device=_device_name(device),
-        synchronize=_synchronize(device),
+        device=device_label(device),
+        synchronize=waiter(device),
         details={"weights": "random"},
     )
 
@@ -82,8 +84,8 @@ def folder_target(
         tokenizer=loaded.tokenizer,
         config=model.config,
         window=longest,
-        device=_device_name(device),
-        synchronize=_synchronize(device),
+        device=device_label(device),
+        synchronize=waiter(device),
         folder=info.path if info.task and info.labels else None,
         details=details,
     )
@@ -92,7 +94,7 @@ def folder_target(
 def predictor_target(
     predictor: Predictor, task: Task, *, name: str, params: int, size_bytes: int, dtype: str
 ) -> TimingTarget:
-    """Return a predictor that is open already, on the CPU: of torch, of an export, or a baseline.
+    """Return a predictor that is open already, where it is: of torch, of an export, or a baseline.
 
     Args:
         predictor: from texts to labels.
@@ -121,14 +123,18 @@ def predictor_target(
     config = getattr(model, "config", None)
     return TimingTarget(
         **common,
-        forward=partial(_torch_call, model, predictor.tokenizer.pad_id, "cpu"),
+        forward=partial(_torch_call, model, predictor.tokenizer.pad_id, predictor.precision.device),
         tokenizer=predictor.tokenizer,
         config=config if isinstance(config, EncoderConfig) else None,  # transformers' own models
         window=predictor.max_length,
+        device=device_label(predictor.precision.device),
+        synchronize=waiter(predictor.precision.device),
     )
 
 
-def _torch_call(model: nn.Module, pad_id: int, device: str, windows: Sequence[TokenWindow]) -> Call:
+def _torch_call(
+    model: nn.Module, pad_id: int, device: torch.device | str, windows: Sequence[TokenWindow]
+) -> Call:
     """Return a call of a torch model on the padded batch of some windows.
 
     A model of ours gets no mask where nothing is padded, and no types where all are 0, as in the
@@ -160,12 +166,4 @@ def _torch_call(model: nn.Module, pad_id: int, device: str, windows: Sequence[To
         unit_mask=no_units.bool(),
         target=no_units,
     )
-    return partial(model, batch)
-
-
-def _device_name(device: str) -> str:
-    return device if device == "cpu" else torch.cuda.get_device_name()
-
-
-def _synchronize(device: str) -> Call | None:
-    return None if device == "cpu" else torch.cuda.synchronize
+    return partial(model, to_device(batch, torch.device(device)))

@@ -15,8 +15,9 @@ from destila.errors import ConfigError
 from destila.progress import Progress
 from destila.study.planning.data import Study
 from destila.study.planning.folds import fold_studies
+from destila.study.planning.open_models import load_for_study, predictor_of
 from destila.study.planning.plans import Method, TrainPlan, list_teachers, plan_students
-from destila.study.planning.teachers import Teachers, load_for_study, predictor_of
+from destila.study.planning.teachers import Teachers
 from destila.study.runs.training import train, train_teachers
 from destila.training.processes import processes
 from destila.types import Prediction

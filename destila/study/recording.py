@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from destila import cpu, hub
 from destila.baselines import baseline_of
 from destila.errors import ModelError
@@ -24,17 +26,16 @@ from destila.records import Record
 from destila.study.cross_validation import CrossValidation
 from destila.study.planning.data import Study
 from destila.study.planning.keys import BaselineKey, EvaluationKey
+from destila.study.planning.open_models import load_for_study, predictor_of
 from destila.study.planning.plans import TrainPlan
 from destila.study.planning.recipe import ModelSpec, TeacherSpec
 from destila.study.planning.teachers import (
     RankedTeacher,
     Teachers,
-    load_for_study,
-    predictor_of,
 )
 from destila.study.runs.training import TrainedModel
 from destila.study.runs.wholeness import file_digest
-from destila.study.testing import TestedModel, test, timed_alone
+from destila.study.testing import TestedModel, measured_on, test, timed_alone
 
 log = logging.getLogger(__name__)
 
@@ -218,7 +219,7 @@ def evaluate_folder(
     folder: Path | None = None,
     progress: Progress = silent,
 ) -> Record:
-    """Test a model folder on a split; nothing is added to the study's records.
+    """Test a model folder on a split, on `measure.device`; nothing is added to any records.
 
     Args:
         study: its data, task and options.
@@ -234,7 +235,8 @@ def evaluate_folder(
         tested = _open_export(study, source)
         weights = file_digest(choose_graph(source).file)
     else:
-        tested = open_folder(study, source, spec)
+        # On the device on which it is timed too.
+        tested = open_folder(study, source, spec, device=measured_on(study))
         weights = weights_fingerprint(source)
 
     key = EvaluationKey(data=study.key, weights=weights, split=split).digest
@@ -296,7 +298,11 @@ def _open_export(study: Study, source: Path) -> TestedModel:
 
 
 def open_folder(
-    study: Study, folder: Path, spec: ModelSpec, label_map: Mapping[str, str] | None = None
+    study: Study,
+    folder: Path,
+    spec: ModelSpec,
+    label_map: Mapping[str, str] | None = None,
+    device: torch.device | None = None,
 ) -> TestedModel:
     """Return what a model folder says of itself; the caller adds which run it is.
 
@@ -305,8 +311,10 @@ def open_folder(
         folder: of the model.
         spec: its table.
         label_map: its label names -> ours; None where they are equal.
+        device: where it predicts; None: a GPU where there is one.
     """
     loaded = load_for_study(study, folder, label_map)
+    predictor = predictor_of(study, loaded, device=device)
 
     # Cost follows from the shape; None where only transformers knows it.
     config = getattr(loaded.model, "config", None)
@@ -321,7 +329,7 @@ def open_folder(
         model=spec.label,
         seed=study.recipe.teacher_seed,
         seconds=0.0,
-        predictor=predictor_of(study, loaded),
+        predictor=predictor,
         params=loaded.params,
         size_bytes=weights_bytes(folder),
         macs=macs_of(shape, study.task.head, len(study.labels)) if shape else {},

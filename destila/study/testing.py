@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,9 @@ from destila.records import Cost, Latency, Provenance, Record, SplitScores, reco
 from destila.study.planning.data import Study
 from destila.study.wrong import write_wrong
 from destila.tasks.case import CASES, change_case
+from destila.training.devices import device_label, device_named
+from destila.training.precision import precision_for
+from destila.training.predict import TorchPredictor
 from destila.types import Example, Prediction
 
 log = logging.getLogger(__name__)
@@ -144,9 +148,17 @@ def test(
             seconds=tested.seconds,
             config=tested.config,
             code=machine.code_version(),
-            details=tested.details,
+            details=tested.details | _scored_on(tested.predictor),
         ),
     )
+
+
+def _scored_on(predictor: Predictor) -> dict[str, str]:
+    """Say where a model was scored and in which precision, unless as everywhere: fp32 on a CPU."""
+    if not isinstance(predictor, TorchPredictor) or predictor.precision.device.type == "cpu":
+        return {}
+    precision = predictor.precision
+    return {"scored": f"{device_label(precision.device)}, {precision.dtype}"}
 
 
 def _scores_by_case(
@@ -184,6 +196,29 @@ def threads_of(study: Study, tested: TestedModel) -> int:
     return cpu.threads(study.recipe.measure.threads)
 
 
+def measured_on(study: Study) -> torch.device:
+    """Return the device on which models of torch are timed; raise ConfigError for none such."""
+    return device_named(study.recipe.measure.device)
+
+
+@contextmanager
+def brought(models: Sequence[TestedModel], device: torch.device) -> Iterator[None]:
+    """Have models of torch on a device meanwhile, in float32, as they are compared.
+
+    One that predicts elsewhere goes back when it is next used there.
+    """
+    predictors = [m.predictor for m in models if isinstance(m.predictor, TorchPredictor)]
+    before = [predictor.precision for predictor in predictors]
+    for predictor in predictors:
+        predictor.precision = precision_for("fp32", device)
+        predictor.model.to(device)
+    try:
+        yield
+    finally:
+        for predictor, precision in zip(predictors, before, strict=True):
+            predictor.precision = precision
+
+
 def target_of(study: Study, tested: TestedModel) -> TimingTarget:
     """Return a model ready to be timed."""
     return predictor_target(
@@ -207,10 +242,19 @@ def time_together(
         examples: of the split; texts from all over it are timed.
     """
     options = study.recipe.measure
-    targets = [target_of(study, model) for model in models]
     examples = spread(examples, options.texts)
     threads = threads_of(study, models[0])
-    latency: list[list[Latency]] = [[] for _ in models]
+    with brought(models, measured_on(study)):
+        targets = [target_of(study, model) for model in models]
+        return _time_targets(study, targets, examples, threads)
+
+
+def _time_targets(
+    study: Study, targets: Sequence[TimingTarget], examples: Sequence[Example], threads: int
+) -> MeasuredTimes:
+    """Time targets that are where they are timed."""
+    options = study.recipe.measure
+    latency: list[list[Latency]] = [[] for _ in targets]
 
     # The model without its tokenizer where it can be called alone, and 512 ids where it reads them.
     alone = [i for i, target in enumerate(targets) if target.forward is not None]
@@ -233,7 +277,7 @@ def time_together(
             _, timed = time_protocol(some, plan(some), warmup=_WARMUP, threads=threads)
             for i, each in zip(chosen, timed, strict=True):
                 latency[i].append(each)
-    return MeasuredTimes(latency, {**load, "together": len(models)})
+    return MeasuredTimes(latency, {**load, "together": len(targets)})
 
 
 def timed_alone(
@@ -251,8 +295,10 @@ def _cost(study: Study, tested: TestedModel, examples: Sequence[Example]) -> Cos
     """Return what a model costs, without times; without examples no memory either."""
     # What must be equal for times to be comparable.
     target = target_of(study, tested)
+    by_torch = isinstance(tested.predictor, TorchPredictor)
+    device = device_label(measured_on(study)) if by_torch else target.device
     conditions = machine.conditions(
-        device=target.device,
+        device=device,
         threads=threads_of(study, tested),
         batch=1,
         length=f"max {study.recipe.max_length}",

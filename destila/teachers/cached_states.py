@@ -20,6 +20,7 @@ from torch import nn
 from destila.teachers.cache import PredictRows, RowsView
 from destila.teachers.live_states import LiveStates, StatesByPool, unit_numbers
 from destila.training.batches import collate, to_device
+from destila.training.precision import Precision, autocasting, precision_for
 from destila.training.predict import batches_by_length
 from destila.types import ABSENT, Batch, Encoded, Example, Features, State, TeacherStates
 
@@ -64,6 +65,7 @@ def state_predictor(
     *,
     whole: bool,
     pad_id: int,
+    precision: Precision | None = None,
 ) -> PredictRows:
     """Return a function that computes the states of examples, to fill a cache with.
 
@@ -76,17 +78,21 @@ def state_predictor(
         states: the hidden states to keep.
         whole: whether the example is the only unit.
         pad_id: the teacher's padding id.
+        precision: of its products, and its device; None: float32 where it is.
     """
+    precision = precision or precision_for("fp32", next(model.parameters()).device)
     live = LiveStates(model, {pool: tuple(states)}, whole=whole)
 
     def predict(examples: Sequence[Example]) -> list[np.ndarray]:
         windows = encode(examples).features
-        device = next(model.parameters()).device
+        device = precision.device
+        model.to(device)
 
         rows: list[np.ndarray] = [np.empty(0)] * len(windows)  # one per window, [P, layers * H]
         for chosen in batches_by_length(windows):
             batch = live.align_windows(collate([windows[i] for i in chosen], pad_id))
-            batch = live.fetch(to_device(batch, device))
+            with precision.products(), autocasting(device, precision.autocast):
+                batch = live.fetch(to_device(batch, device))
             assert batch.teacher_states is not None
 
             # layers side by side, ABSENT where a position does not count

@@ -55,14 +55,16 @@ class Teacher:
     params: int
     source: str
 
-    def spec(self, max_length: int | None, unit: str) -> dict[str, Any]:
+    def spec(self, max_length: int | None, unit: str, *, precision: str = "fp32") -> dict[str, Any]:
         """Return what its cached rows depend on beside the text, for `Cache.open`.
 
         Args:
             max_length: most tokens of a window; None: as many as the teacher reads.
             unit: rule from tokens to units, and windows where they are planned.
+            precision: of its products; rows of another one than fp32 are kept apart.
         """
-        return cache.cache_spec(
+        apart = {} if precision == "fp32" else {"precision": precision}
+        return apart | cache.cache_spec(
             teacher=self.fingerprint,
             tokenizer=self.tokenizer.fingerprint,
             max_length=min(max_length or self.max_length, self.max_length),

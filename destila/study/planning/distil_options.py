@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import model_validator
 
 from destila.config import Options, opt
+from destila.training.options import PrecisionName
 
 
 class EnsembleOptions(Options):
@@ -103,5 +104,10 @@ class DistilOptions(Options):
         1,
         "how often an epoch reads each labelled text, beside once each of the others",
         ge=1,
+        later=True,
+    )
+    precision: PrecisionName = opt(
+        "auto",
+        "of the teacher's products: auto = bf16 on a GPU (fp16 where it has none), fp32 on a CPU",
         later=True,
     )

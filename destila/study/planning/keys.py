@@ -98,6 +98,7 @@ class SupervisionKey(Key):
         unlabelled: texts that only the teacher labels.
         augmented: digest of an `AugmentKey`; "" for no made texts.
         repeats: how often an epoch reads each labelled text.
+        precision: of the teacher's products; "" where the device decides.
     """
 
     teacher: str
@@ -106,6 +107,7 @@ class SupervisionKey(Key):
     unlabelled: Sequence[str] = ()
     augmented: str = ""
     repeats: int = 1
+    precision: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -72,6 +72,7 @@ class Teaching:
             unlabelled=[example.text for example in self.unlabelled],
             augmented=self.augmented.key if self.augmented else "",
             repeats=self.options.repeat_labelled,
+            precision="" if self.options.precision == "auto" else self.options.precision,
         ).digest
 
     def size(self) -> int:

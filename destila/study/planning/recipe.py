@@ -234,6 +234,9 @@ class MeasureOptions(Options):
     repeats: int = opt(3, "how often each is timed", ge=1)
     padded_512: bool = opt(True, "also the papers' protocol: 512 random ids, batch 1")
     threads: Threads | None = opt(None, "threads; none = OMP_NUM_THREADS, else all there are")
+    device: Literal["cpu", "cuda"] = opt(
+        "cpu", "where models of torch are timed: cpu, or cuda = a GPU", later=True
+    )
 
 
 class Recipe(Options):

@@ -26,14 +26,14 @@ from destila.progress import Progress
 from destila.study.planning.data import Study
 from destila.study.planning.distil_options import DistilOptions
 from destila.study.planning.keys import EnsembleKey
+from destila.study.planning.open_models import load_for_study, predictor_of
 from destila.study.planning.recipe import TeacherSpec
 from destila.teachers.cache import Cache, PredictRows, RowsView, estimate_cache
 from destila.teachers.ensemble import combine_logits, ensemble_weights
 from destila.teachers.given_labels import GivenLabels, read_given_labels
 from destila.teachers.given_rows import LabelReader
-from destila.teachers.teacher import Teacher, load_teacher
+from destila.teachers.teacher import Teacher
 from destila.training.batches import TeacherLogits
-from destila.training.predict import TorchPredictor
 from destila.types import Example, Features, Prediction
 
 log = logging.getLogger(__name__)
@@ -126,7 +126,8 @@ class Teachers:
     def best_predictor(self) -> Predictor:
         """The best teacher, ready to predict; a file of labels predicts and does nothing else."""
         given: Any = self.given.get(self.best.spec.label)
-        return given or predictor_of(self.study, self._load(self.best))
+        precision = self.study.recipe.distil.precision
+        return given or predictor_of(self.study, self._load(self.best), precision=precision)
 
     @cached_property
     def best_predictions(self) -> list[Prediction] | None:
@@ -196,7 +197,7 @@ class Teachers:
         """
         # One teacher: its rows as they are.
         task, teachers = self.study.task, self.teaching(options)
-        rows = [self._rows(teacher, examples, options.dtype, progress) for teacher in teachers]
+        rows = [self._rows(teacher, examples, options, progress) for teacher in teachers]
         if options.ensemble is None or len(teachers) == 1:
             return lambda window: task.teacher_logits(rows[0][window.row], window)
 
@@ -216,18 +217,23 @@ class Teachers:
         return combined
 
     def _rows(
-        self, teacher: RankedTeacher, examples: Sequence[Example], dtype: str, progress: Progress
+        self,
+        teacher: RankedTeacher,
+        examples: Sequence[Example],
+        options: DistilOptions,
+        progress: Progress,
     ) -> RowsView:
         """Return a teacher's cached logits for some examples; what is missing is computed.
 
         Args:
             teacher: one that is ready.
             examples: in the order of the rows that are returned.
-            dtype: precision of the cache.
+            options: how the teacher computes, and the precision of the cache.
             progress: called while missing logits are computed.
         """
         classes = len(self.study.labels)
-        key, answers = self._asked(teacher)
+        key, answers = self._asked(teacher, options.precision)
+        dtype = options.dtype
         cache = Cache.open(None, key, classes, dtype)
 
         # Equal texts were perhaps asked about in another study, which shares the cache. Of those
@@ -255,15 +261,15 @@ class Teachers:
         log.info("teacher calls: %d (of %d texts, the others were cached)", asked, len(examples))
         return cache.rows(examples)
 
-    def _asked(self, teacher: RankedTeacher) -> tuple[dict[str, Any], PredictRows]:
+    def _asked(self, teacher: RankedTeacher, precision: str) -> tuple[dict[str, Any], PredictRows]:
         """Return what a teacher's cache depends on, and what fills it: a model, or its file."""
         rule = self.study.task.unit_rule
         if (given := self.given.get(teacher.spec.label)) is not None:
             return given.spec(rule), given.logits
         model = self._load(teacher)
-        return model.spec(self.study.recipe.max_length, rule), predictor_of(
-            self.study, model
-        ).logits
+        predictor = predictor_of(self.study, model, precision=precision)
+        name = predictor.precision.name
+        return model.spec(self.study.recipe.max_length, rule, precision=name), predictor.logits
 
     def _load(self, teacher: RankedTeacher) -> Teacher:
         """Return a teacher's model, loaded once: it gives logits, states and its own scores."""
@@ -294,28 +300,6 @@ def needs_finetuning(study: Study, spec: TeacherSpec) -> bool:
     folder = read_folder(hub.resolve(spec.model, what="teacher"))
     known = {spec.label_map.get(label, label).lower() for label in folder.labels or ()}
     return folder.task != study.task.head or known != {label.lower() for label in study.labels}
-
-
-def load_for_study(
-    study: Study, folder: Path, label_map: Mapping[str, str] | None = None
-) -> Teacher:
-    """Load the model of a folder, with logits in the order of the study's labels.
-
-    Args:
-        study: whose labels count.
-        folder: of the model.
-        label_map: its label names -> ours, where they differ.
-    """
-    return load_teacher(folder, study.task.head, study.labels, mapping=dict(label_map or {}))
-
-
-def predictor_of(study: Study, model: Teacher) -> TorchPredictor:
-    """Return a loaded model, ready to predict in windows of the recipe's length."""
-    # A teacher may read less at once than the students; its windows are shorter then.
-    longest = min(study.recipe.max_length, model.max_length)
-    return TorchPredictor(
-        model.model, model.tokenizer, study.task, study.labels, max_length=longest
-    )
 
 
 def labels_of(study: Study, spec: TeacherSpec) -> GivenLabels:
@@ -359,7 +343,8 @@ def judge_teacher(study: Study, spec: TeacherSpec, key: str) -> RankedTeacher:
     """
     # Its label names may be others than ours, so the map goes along.
     folder = hub.resolve(spec.model or "", what="teacher")
-    predictor = predictor_of(study, load_for_study(study, folder, spec.label_map))
+    loaded = load_for_study(study, folder, spec.label_map)
+    predictor = predictor_of(study, loaded, precision=study.recipe.distil.precision)
 
     # By score or by loss, whichever the recipe chooses teachers by.
     task, labels, dev = study.task, study.labels, study.dataset.splits["dev"]

@@ -30,6 +30,8 @@ from destila.teachers.cached_states import CachedStates
 from destila.teachers.live_states import LiveStates, StatesByPool
 from destila.teachers.teacher import Teacher
 from destila.training.batches import StateSource, TeacherLogits
+from destila.training.precision import precision_for
+from destila.training.processes import processes
 from destila.types import Encoded, Example, Features
 
 log = logging.getLogger(__name__)
@@ -104,6 +106,7 @@ class _TeacherReader:
         examples: what the student is trained on.
         windows: the student's, of these examples.
         same_tokens: both read equal tokens in equal windows.
+        precision: of the teacher's products where its states are cached, as a recipe names it.
     """
 
     study: Study
@@ -112,6 +115,7 @@ class _TeacherReader:
     examples: Sequence[Example]
     windows: Sequence[Features]
     same_tokens: bool
+    precision: str
 
     def encode(self, examples: Sequence[Example]) -> Encoded:
         """Return the teacher's windows of some examples."""
@@ -181,7 +185,10 @@ class _TeacherReader:
     def _fill(self, pool: str, states: Sequence[Any], chunk: int) -> Any:
         """Fill the cache of the states of one pool, and return its rows for the examples."""
         # Equal teachers, windows and pools share a cache, in whichever study.
-        key = self.teacher.spec(self.study.recipe.max_length, self.study.task.unit_rule)
+        precision = precision_for(self.precision, processes().device, exact=True)
+        key = self.teacher.spec(
+            self.study.recipe.max_length, self.study.task.unit_rule, precision=precision.name
+        )
         key = {**key, "unit": cached_states.state_unit(key["unit"], pool, states)}
         cache = Cache.open(None, key, len(states) * self.shape.hidden)
         predict = cached_states.state_predictor(
@@ -191,6 +198,7 @@ class _TeacherReader:
             states,
             whole=self.study.task.whole_example,
             pad_id=self.teacher.tokenizer.pad_id,
+            precision=precision,
         )
 
         # Only texts that no study asked about before are new.
@@ -231,6 +239,7 @@ def _teacher_reader(
         examples=examples,
         windows=windows,
         same_tokens=equal and at_once == longest,
+        precision=teaching.options.precision,
     )
 
 
