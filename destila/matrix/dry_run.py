@@ -35,7 +35,8 @@ from destila.study.runs.supervision import supervise
 from destila.study.runs.training import load_student, train_teachers
 from destila.tasks import task_of
 from destila.terminal import in_duration
-from destila.training.loop import Evaluation, TrainData, fit
+from destila.training.feed import TrainData
+from destila.training.loop import Evaluation, fit
 from destila.training.options import TrainOptions
 
 log = logging.getLogger(__name__)

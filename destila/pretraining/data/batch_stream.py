@@ -108,9 +108,10 @@ class MaskedRows:
 
     def part(self, first: int, every: int) -> MaskedRows:
         """Return every so many of the rows, from one on."""
-        arrays = (self.input_ids, self.target, self.type_ids, self.positions, self.pair, self.order)
-        own = [array[first::every] for array in arrays]
-        return MaskedRows(*own, int((own[4] > 0).sum()))
+        rows = slice(first, None, every)
+        pair = self.pair[rows]
+        texts = self.input_ids[rows], self.target[rows], self.type_ids[rows], self.positions[rows]
+        return MaskedRows(*texts, pair, self.order[rows], int((pair > 0).sum()))
 
 
 class _Block(Protocol):
