@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
-from itertools import chain, islice
+from itertools import chain, count, islice, repeat
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,8 @@ from destila.tasks import task_of_folder
 TEXTS_AT_ONCE = 256
 """Texts that torch, or a single thread, is given at once."""
 
-_TEXTS_A_JOB = 4
-"""Texts that one of several threads takes at a time: few, so that none waits long for another."""
+_TEXTS_A_JOB = 16
+"""Texts that one of several threads takes at a time, the first ones fewer: each hand-over costs."""
 
 _JOBS_AHEAD = 4
 """Jobs for each thread that are begun before the first of them is answered."""
@@ -123,9 +123,11 @@ class Labeller:
         numbered = chain(beginning, source)
 
         if callers > 1:
-            answered = self._on_threads(_jobs(numbered, _TEXTS_A_JOB), callers, manner)
+            # Few at first: also a short list keeps all threads busy, and soon has answers.
+            sizes = (min(1 << number // callers, _TEXTS_A_JOB) for number in count())
+            answered = self._on_threads(_jobs(numbered, sizes), callers, manner)
         else:
-            jobs = _jobs(numbered, TEXTS_AT_ONCE)
+            jobs = _jobs(numbered, repeat(TEXTS_AT_ONCE))
             answered = chain.from_iterable(self._answer_job(job, manner) for job in jobs)
 
         for item, result in answered:
@@ -151,18 +153,19 @@ class Labeller:
         return answer_items(self.predictor, job, manner, beside=beside)
 
 
-def _jobs(numbered: Iterator[tuple[int, UserText]], size: int) -> Iterator[_Job]:
-    """Yield lists of up to `size` items, and last the error that ended the source, if one did.
+def _jobs(numbered: Iterator[tuple[int, UserText]], sizes: Iterator[int]) -> Iterator[_Job]:
+    """Yield lists of up to so many items, and last the error that ended the source, if one did.
 
     So what stood before a damaged place is answered before the error is raised.
     """
     job: list[tuple[int, UserText]] = []
+    size = next(sizes)
     try:
         for each in numbered:
             job.append(each)
             if len(job) == size:
                 yield job
-                job = []
+                job, size = [], next(sizes)
     except DestilaError as error:
         yield job
         yield error

@@ -118,6 +118,7 @@ def _onnxruntime(file: Path, threads: int, callers: int) -> Session:
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
     options.enable_mem_pattern = False  # it remembers every length, and every text has its own
+    options.enable_cpu_mem_arena = callers == 1  # several threads would wait for its one lock
     try:
         opened = onnxruntime.InferenceSession(
             str(file), options, providers=["CPUExecutionProvider"]
