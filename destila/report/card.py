@@ -291,7 +291,7 @@ def _scores(info: CardInfo) -> str:
             f"{record.dataset} by {len(folds)}-fold cross-validation: each was answered by a model "
             "trained in the same way without it"
         )
-    note = f"On {tested}{where}; seed {record.seed}. Interval: over examples."
+    note = f"On {tested}{where}, seed {record.seed}. Interval: over examples."
     return "\n\n".join(["## Scores", "\n".join(lines), note])
 
 

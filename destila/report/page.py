@@ -69,14 +69,15 @@ def study_page(
     main = score_name(rows[0].first.main) if rows else ""
     trained = [row for row in rows if row.role not in ("baseline", "exported")]
 
+    verdicts = sections.verdicts(rows)
     curves = _curve_panels(rows, runs.read_logs(folder), main)
 
     # One name per slot of the template; a missing one is an error there.
     values = {
         "study": study,
         "main": main,
-        "opening": sections.opening_sentence(rows),
-        "verdicts": sections.verdicts(rows),
+        "opening": sections.opening_sentence(rows, conclusion=not verdicts),
+        "verdicts": verdicts,
         "sections": _page_sections(rows, folder, curves=bool(curves), beside=beside),
         "legend": _legend(rows),
         "curve_legend": _legend(trained),
@@ -93,6 +94,10 @@ def _page_sections(
 ) -> list[dict[str, Any]]:
     """List the sections of the page: those of the report, and three that are drawn on it alone."""
     every = sections.sections(rows, beside=beside)
+
+    # Conclusions stand at the top already.
+    top = set(sections.verdicts(rows))
+    every = [each for each in every if each.header or not top.issuperset(each.bullets or ("",))]
 
     # Mistakes stand before the costs.
     costs = next((i for i, each in enumerate(every) if each.key == "cost"), 0)

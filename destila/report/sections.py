@@ -50,13 +50,19 @@ def first_sentence(rows: Sequence[ReportRow]) -> str:
     return verdict.sentence() if verdict else ""
 
 
-def opening_sentence(rows: Sequence[ReportRow]) -> str:
-    """State what the study shows; name the data set, the task, and how scores are printed."""
+def opening_sentence(rows: Sequence[ReportRow], *, conclusion: bool = True) -> str:
+    """State what the study shows; name the data set, the task, and how scores are printed.
+
+    Args:
+        rows: of the study.
+        conclusion: what it shows too; False where that stands beside.
+    """
     if not rows:
         return "No records yet: `destila run RECIPE` makes them."
 
     # All records of a study share data set, task and main score.
-    first, shown = rows[0].first, first_sentence(rows)
+    first = rows[0].first
+    shown = first_sentence(rows) if conclusion else ""
     tested = f", {len(first.items):,} examples" if first.items else ""
     return (
         f"{shown} Data set {first.dataset}, task {first.task}, {split_name(first)}{tested}. "

@@ -43,7 +43,24 @@ def scores_section(rows: Sequence[ReportRow]) -> Section:
     for row, *cells in zip(rows, *columns.values(), strict=True):
         share = row.main / teacher.main if teacher and teacher.main else None
         body.append([name_of(row), *cells, share_cell(share), str(len(row.seeds))])
-    return Section("scores", "Scores", header=header, body=body)
+    if not any(_folds_of(row) for row in rows):
+        return Section("scores", "Scores", header=header, body=body)
+
+    # A score of all folds hides how far they are apart.
+    header.insert(2, "worst and best fold")
+    for row, line in zip(rows, body, strict=True):
+        folds = _folds_of(row)
+        line.insert(2, f"{points(min(folds))} to {points(max(folds))}" if folds else NONE)
+    note = (
+        "Cross-validation: every example was answered by models trained without its fold, and all "
+        "answers are scored together. The models that are kept were trained once more."
+    )
+    return Section("scores", "Scores", header=header, body=body, notes=note)
+
+
+def _folds_of(row: ReportRow) -> list[float]:
+    """Return the main scores of all folds of all seeds; [] without any."""
+    return [score for record in row.records for score in record.details.get("folds", ())]
 
 
 def cost_section(rows: Sequence[ReportRow]) -> Section:
@@ -73,9 +90,14 @@ def cost_section(rows: Sequence[ReportRow]) -> Section:
 
     # Notes explain only the columns that are there.
     notes = ["MB: the model on disk. Peak memory: of the process that ran the model."]
-    doubts = [f"{name_of(row)}: {row.doubt}" for row in rows if row.doubt]
+    # Models that were timed together share their doubt.
+    doubts: dict[str, list[str]] = {}
+    for row in rows:
+        if row.doubt:
+            doubts.setdefault(row.doubt, []).append(name_of(row))
     if doubts:
-        notes.append(f"{BUSY} Time these again before relying on them: {'; '.join(doubts)}.")
+        each = "; ".join(f"{', '.join(names)}: {doubt}" for doubt, names in doubts.items())
+        notes.append(f"{BUSY} Time these again before relying on them: {each}.")
     if macs:
         notes.append(
             "GMACs at 512 tokens: linear = linear layers and layer norms, the papers' count; "

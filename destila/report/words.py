@@ -39,13 +39,9 @@ def score_name(score: str) -> str:
 
 
 def split_name(record: Record) -> str:
-    """Name the split of a record for people, with the worst and the best of several folds."""
+    """Name what a record was scored on for people."""
     folds = record.details.get("folds")
-    if not folds:
-        return f"split {record.split}"
-    return (
-        f"{len(folds)}-fold cross-validation (folds {points(min(folds))} to {points(max(folds))})"
-    )
+    return f"{len(folds)}-fold cross-validation" if folds else f"split {record.split}"
 
 
 def role_name(key: str) -> str:

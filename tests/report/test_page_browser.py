@@ -108,6 +108,9 @@ def test_nothing_is_wider_than_the_window(tab, width):
         && e.getBoundingClientRect().right > window.innerWidth + 0.5).map((e) => e.tagName)"""
     assert tab.run(outside) == []
     assert tab.run("document.querySelector('#confusion .box').scrollWidth > 400")
+    cut = """[...document.querySelectorAll('.box')].filter((e) => e.querySelector('table:not(.confusion)')
+        && e.scrollWidth > e.clientWidth + 1).map((e) => e.ariaLabel)"""
+    assert tab.run(cut) == []
 
 
 COLUMN = """(title) => {

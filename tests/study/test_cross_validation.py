@@ -39,7 +39,8 @@ def test_every_text_counts_once_and_nothing_is_done_twice(small, tmp_path, train
     study = str(tmp_path / "runs" / "tiny")
     report.run(report.Config(study=study))
     page = tmp_path / "runs" / "tiny" / "report.md"
-    assert "2-fold cross-validation (folds " in page.read_text(encoding="utf-8")
+    assert "2-fold cross-validation, 40 examples" in page.read_text(encoding="utf-8")
+    assert "| worst and best fold |" in page.read_text(encoding="utf-8")
     places = [row["where"] for row in verify.run(verify.Config(study=study))["rows"]]
     assert sum("/folds/" in place for place in places) == 6
 

@@ -33,6 +33,7 @@ from destila.teachers.ensemble import combine_logits, ensemble_weights
 from destila.teachers.given_labels import GivenLabels, read_given_labels
 from destila.teachers.given_rows import LabelReader
 from destila.teachers.teacher import Teacher
+from destila.terminal import in_duration, in_units_of_bytes
 from destila.training.batches import TeacherLogits
 from destila.types import Example, Features, Prediction
 
@@ -245,10 +246,10 @@ class Teachers:
             seconds = (time.monotonic() - started) / asked
             need = estimate_cache(missing, classes, dtype, seconds)
             log.info(
-                "teacher outputs: %d texts to label, about %.1f minutes and %.1f MB in %s",
+                "teacher outputs: %d texts to label, about %s and %s in %s",
                 len(missing),
-                need["minutes"],
-                need["megabytes"],
+                in_duration(60 * need["minutes"]),
+                in_units_of_bytes(1e6 * need["megabytes"]),
                 cache.folder,
             )
 
