@@ -189,8 +189,9 @@ def _rows(texts: Any) -> list[dict[str, Any]]:
     """Return texts as rows of a task; raise ValueError for what is no list of texts."""
     if isinstance(texts, str | Mapping) or not isinstance(texts, Iterable):
         raise ValueError("X must be a list of texts, not one: reshape your data, such as [text]")
-    if getattr(texts, "ndim", 1) != 1 and not hasattr(texts, "columns"):
-        raise ValueError(f"X must be texts in one dimension, not an array of shape {texts.shape}")
+    shape = getattr(texts, "shape", (0,))
+    if len(shape) != 1 and not hasattr(texts, "columns"):
+        raise ValueError(f"X must be texts in one dimension, not an array of shape {shape}")
     rows = []
     for number, item in enumerate(text_rows(texts)):
         row = {"text": item} if isinstance(item, str) else item

@@ -85,7 +85,9 @@ class CrossValidation:
         def answer(fold: _Fold, progress: Progress) -> Sequence[Prediction]:
             """Train the teachers of a fold and let the best one answer."""
             fold.prepare(progress)
-            return fold.teachers.best_predictions
+            predictions = fold.teachers.best_predictions
+            assert predictions is not None, "every text trains in some fold, so a file labels all"
+            return predictions
 
         if self._of_teachers is None:
             self._of_teachers = self._all(answer, progress)
