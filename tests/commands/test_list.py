@@ -50,7 +50,7 @@ def test_a_data_set_says_whether_its_files_are_here(tmp_path, monkeypatch):
     monkeypatch.setenv("DESTILA_DATA", str(tmp_path))
     files = {e["name"]: e["files"] for e in verb.run(verb.Config(what="datasets"))["datasets"]}
     assert files["conll2002"] == "here"
-    assert files["paws_x"] == f"not here: {tmp_path / 'paws_x_es'}"
+    assert files["paws_x"] == f"not here: {tmp_path / 'paws_x_es'}; destila fetch paws_x"
     assert (files["table"], files["demo_tags"]) == ("your file", "built in")
 
 

@@ -1,0 +1,1 @@
+"""Published data sets from where they are published: downloads that go on and are checked."""
