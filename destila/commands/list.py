@@ -20,7 +20,7 @@ from destila import plugins
 from destila.commands._cards import command_line
 from destila.config import Options, opt
 from destila.datasets._files import where_from
-from destila.fetching.places import NOT_FETCHED, PLACES
+from destila.fetching.places import how_to_get
 from destila.hub import cache_root
 from destila.models.macs import count_macs
 from destila.models.presets import PRESETS, count_parameters
@@ -49,14 +49,9 @@ def run(config: Config) -> dict[str, Any]:
     if config.what == "cache":
         return _cache()
     every = _plugins(config.what)
-    if config.what == "datasets":
-        sources = {
-            each["name"]: plugins.find("datasets", each["name"], "Options") for each in every
-        }
-        every = [
-            {**each, "files": _files(each["name"], where_from(sources[each["name"]].Options))}
-            for each in every
-        ]
+    for each in every if config.what == "datasets" else ():
+        source = plugins.find("datasets", each["name"], "Options")
+        each["files"] = how_to_get(each["name"], where_from(source.Options))
     return {config.what: every}
 
 
@@ -104,15 +99,6 @@ def _plugins(room: str) -> list[dict[str, str]]:
         for name, source in sources.items()
         if _NEEDS[room] in source.names
     ]
-
-
-def _files(name: str, where: str) -> str:
-    """Say where the files of a data set are; of absent ones, how they can be had."""
-    if not where.startswith("not here"):
-        return where
-    if name in PLACES:
-        return f"{where}; destila fetch {name}"
-    return f"{where}; {NOT_FETCHED[name]}" if name in NOT_FETCHED else where
 
 
 def _cache() -> dict[str, Any]:

@@ -7,9 +7,8 @@ from typing import Any
 from destila.commands._cards import study_card
 from destila.config import Options, opt
 from destila.errors import ConfigError
-from destila.matrix.matrix import is_matrix, read_matrix
-from destila.matrix.report_matrix import report_matrix
 from destila.report.write import write_report
+from destila.study.planning.recipe_list import is_matrix
 
 PANEL = "A study"
 
@@ -35,6 +34,9 @@ def run(config: Config) -> dict[str, Any]:
     if is_matrix(config.study):
         if config.against is not None:
             raise ConfigError(f"{config.study} is a matrix, and --against compares students")
+        from destila.matrix.matrix import read_matrix  # its recipes need torch
+        from destila.matrix.report_matrix import report_matrix
+
         return report_matrix(read_matrix(config.study), out=config.out)
     return write_report(config.study, out=config.out, against=config.against)
 

@@ -13,12 +13,13 @@ from destila.commands._cards import study_card
 from destila.config import RecipeOptions, opt
 from destila.errors import ConfigError
 from destila.matrix.dry_run import dry_result, dry_run
-from destila.matrix.matrix import cells_of, is_matrix, read_matrix
+from destila.matrix.matrix import cells_of, read_matrix
 from destila.matrix.report_matrix import report_matrix
 from destila.matrix.run_matrix import run_cells
 from destila.progress import Progress, silent
 from destila.study.intake.detect import FileChoices
 from destila.study.planning.recipe import read_recipe
+from destila.study.planning.recipe_list import is_matrix
 from destila.study.run import StudyResult, run_study
 
 _OF_A_FILE = {*FileChoices.model_fields, "teacher", "out"}

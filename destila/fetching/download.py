@@ -21,8 +21,8 @@ _TRIES = 5
 _PATIENCE = 60.0
 """Seconds without a byte after which a connection is given up."""
 
-Told = Callable[[int, int], None]
-"""Told the bytes that are here, and those there are in all (0: unknown)."""
+OnBytes = Callable[[int, int], None]
+"""Called with the bytes that are here, and those there are in all (0: unknown)."""
 
 
 def download(
@@ -30,7 +30,7 @@ def download(
     place: Path,
     checksum: str,
     *,
-    told: Told | None = None,
+    on_bytes: OnBytes | None = None,
     pause: float = 1.0,
 ) -> None:
     """Download a file; what an earlier call left as `NAME.part` is gone on with.
@@ -39,7 +39,7 @@ def download(
         url: of http or https.
         place: where the file goes when it is whole.
         checksum: `sha256:...` or `git:...` of the file.
-        told: how far it is; None: nobody.
+        on_bytes: called with the bytes that are here and those there are; None: nothing is.
         pause: seconds before the second try; they double with every further one.
 
     Raises:
@@ -53,7 +53,7 @@ def download(
         if failed:
             time.sleep(pause * 2 ** (failed - 1))
         try:
-            _go_on(url, part, told)
+            _go_on(url, part, on_bytes)
             break
         # A cut connection, a silence, a server that is busy: what is here stays here.
         except urllib.error.HTTPError as error:
@@ -67,7 +67,7 @@ def download(
     else:
         raise _unreachable(url, f"{reason}; what came is kept, the same command goes on")
 
-    # The wrong file would only be found out by strange scores.
+    # The wrong file would only show in strange scores.
     if not matches(part, checksum):
         part.unlink()
         raise DataError(
@@ -89,7 +89,7 @@ def matches(path: Path, checksum: str) -> bool:
     return digest.hexdigest() == wanted
 
 
-def _go_on(url: str, part: Path, told: Told | None) -> None:
+def _go_on(url: str, part: Path, on_bytes: OnBytes | None) -> None:
     """Download what of a file is not here yet; raise OSError or HTTPException where it is cut."""
     if not url.startswith(("https://", "http://")):
         raise DataError(f"{url}: only http and https are fetched")
@@ -114,8 +114,8 @@ def _go_on(url: str, part: Path, told: Told | None) -> None:
             while chunk := answer.read(_CHUNK):
                 file.write(chunk)
                 have += len(chunk)
-                if told is not None:
-                    told(have, total)
+                if on_bytes is not None:
+                    on_bytes(have, total)
     if have < total:
         raise ConnectionError(f"{have} of {total} bytes came")
 

@@ -49,7 +49,7 @@ def fetch_dataset(
     folder.mkdir(parents=True, exist_ok=True)
 
     # Two processes on one folder would write the same files.
-    results = {}
+    results: dict[str, str] = {}
     with locked(folder / ".fetch.lock", waiting(log, "fetches", folder)):
         for source in place.sources:
             lacking = [file for file in source.files if not _is_here(folder, file)]
@@ -70,12 +70,12 @@ def _fetch_source(source: Source, folder: Path, progress: Progress) -> None:
     """Download a file, or an archive of which the files that are wanted are taken."""
     name = source.url.rpartition("/")[2]
 
-    def told(done: int, total: int) -> None:
+    def show_bytes(done: int, total: int) -> None:
         """Show how far it is."""
         progress(name, done, total or done)
 
     target = folder / name
-    download(source.url, target, source.checksum, told=told)
+    download(source.url, target, source.checksum, on_bytes=show_bytes)
     if not source.members:
         return
 
@@ -102,7 +102,7 @@ def _opened(archive: Path, member: str) -> Iterator[IO[bytes]]:
                 yield file
         return
     with tarfile.open(archive) as tar:
-        found = tar.extractfile(member) if member in tar.getnames() else None
-        if found is None:
+        content = tar.extractfile(member) if member in tar.getnames() else None
+        if content is None:
             raise missing
-        yield found
+        yield content

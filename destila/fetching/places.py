@@ -37,7 +37,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PublishedData:
     """A data set: its folder under DESTILA_DATA, its licence, and its downloads."""
 
     folder: str
@@ -45,8 +45,8 @@ class Place:
     sources: tuple[Source, ...] = field(default=())
 
 
-PLACES: Mapping[str, Place] = {
-    "ancora_pos": Place(
+PLACES: Mapping[str, PublishedData] = {
+    "ancora_pos": PublishedData(
         "ud_spanish_ancora",
         "GPL 3.0 (release 2.7, that of the published scores)",
         (
@@ -64,7 +64,7 @@ PLACES: Mapping[str, Place] = {
             ),
         ),
     ),
-    "mlqa_es": Place(
+    "mlqa_es": PublishedData(
         "mlqa_es",
         "CC BY-SA 3.0",
         (
@@ -86,7 +86,7 @@ PLACES: Mapping[str, Place] = {
             ),
         ),
     ),
-    "paws_x": Place(
+    "paws_x": PublishedData(
         "paws_x_es",
         "free for any purpose, credit to Google",
         (
@@ -101,7 +101,7 @@ PLACES: Mapping[str, Place] = {
             ),
         ),
     ),
-    "squad_es": Place(
+    "squad_es": PublishedData(
         "squad_es_tar",
         "CC BY 4.0",
         (
@@ -115,7 +115,7 @@ PLACES: Mapping[str, Place] = {
             ),
         ),
     ),
-    "xnli_es": Place(
+    "xnli_es": PublishedData(
         "xnli_es",
         "CC BY-NC 4.0",
         (
@@ -131,7 +131,7 @@ PLACES: Mapping[str, Place] = {
             ),
         ),
     ),
-    "xquad_es": Place(
+    "xquad_es": PublishedData(
         "xquad_es",
         "CC BY-SA 4.0",
         (Source(f"{_XQUAD}/xquad.es.json", "git:7eb7791d26ca030581fe57079f6df864a012ead1"),),
@@ -146,3 +146,12 @@ NOT_FETCHED: Mapping[str, str] = {
     "sqac": 'its files were on the hub: try data.root = "hub:PlanTL-GOB-ES/SQAC"',
 }
 """Published data sets that are not fetched, and how they can be had."""
+
+
+def how_to_get(name: str, where: str) -> str:
+    """Return where the files of a data set are; of absent ones ("not here"), how to get them."""
+    if not where.startswith("not here"):
+        return where
+    if name in PLACES:
+        return f"{where}; destila fetch {name}"
+    return f"{where}; {NOT_FETCHED[name]}" if name in NOT_FETCHED else where

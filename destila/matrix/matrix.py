@@ -25,11 +25,8 @@ from destila.errors import ConfigError
 from destila.plugins import nearest
 from destila.study.planning.recipe import Recipe
 
-_KEY = "matrix"
-"""The key that no other kind of recipe has."""
 
-
-class Block(Options):
+class CellBlock(Options):
     """A rectangle of cells, and what they change."""
 
     models: tuple[str, ...] = opt(..., "names of [models]", min_length=1)
@@ -46,7 +43,7 @@ class Size(Options):
     windows: float = opt(1.0, "windows of an example, on average; an estimate", ge=1)
 
 
-class Column(Options):
+class MatrixColumn(Options):
     """A data set of a matrix."""
 
     data: dict[str, Any] = opt(..., "the [data] table of its cells")
@@ -61,7 +58,7 @@ class Column(Options):
     size: Size = opt(..., "its size, for plans")
 
 
-class Row(Options):
+class MatrixRow(Options):
     """A model of a matrix: a student's table, and what else is known of it."""
 
     student: dict[str, Any] = opt(..., "the table of a student: model, layers, ...")
@@ -80,9 +77,9 @@ class MatrixOptions(Options):
     deviations: tuple[str, ...] = opt((), "what is not as published, one line each")
     recipe: dict[str, Any] = opt({}, "keys of the recipe that all cells share")
     teachers: tuple[dict[str, Any], ...] = opt((), "teachers of every cell; see [datasets]")
-    datasets: dict[str, Column] = opt(..., "columns, by name")
-    models: dict[str, Row] = opt(..., "rows, by name")
-    matrix: tuple[Block, ...] = opt(..., "blocks of cells", min_length=1)
+    datasets: dict[str, MatrixColumn] = opt(..., "columns, by name")
+    models: dict[str, MatrixRow] = opt(..., "rows, by name")
+    matrix: tuple[CellBlock, ...] = opt(..., "blocks of cells", min_length=1)
     cells: dict[str, dict[str, Any]] = opt({}, "what single cells change, by model/dataset")
 
     @model_validator(mode="after")
@@ -133,12 +130,12 @@ class Cell:
         return "distilled" if self.recipe.teachers else "finetuned"
 
     @property
-    def row(self) -> Row:
+    def row(self) -> MatrixRow:
         """Its model."""
         return self.matrix.models[self.model]
 
     @property
-    def column(self) -> Column:
+    def column(self) -> MatrixColumn:
         """Its data set."""
         return self.matrix.datasets[self.dataset]
 
@@ -152,12 +149,6 @@ class Cell:
         """The file of its records: of the study of the best trial, where it searches."""
         best = {"name": f"{self.recipe.name}-best"} if self.recipe.search else {}
         return self.recipe.model_copy(update=best).records_path
-
-
-def is_matrix(path: str) -> bool:
-    """Tell whether a file is a matrix of recipes."""
-    file = Path(path)
-    return file.suffix == ".toml" and file.is_file() and _KEY in config.read_toml(file)
 
 
 def read_matrix(path: str) -> MatrixOptions:
@@ -204,7 +195,7 @@ def cells_of(
 
 
 def _cell(
-    matrix: MatrixOptions, block: Block, model: str, dataset: str, changes: Sequence[str]
+    matrix: MatrixOptions, block: CellBlock, model: str, dataset: str, changes: Sequence[str]
 ) -> Cell:
     """Return a cell; in its recipe later tables are laid over earlier ones."""
     row, column = matrix.models[model], matrix.datasets[dataset]
@@ -229,7 +220,7 @@ def _cell(
     return Cell(matrix=matrix, model=model, dataset=dataset, recipe=recipe)
 
 
-def _teacher(table: dict[str, Any], column: Column) -> dict[str, Any]:
+def _teacher(table: dict[str, Any], column: MatrixColumn) -> dict[str, Any]:
     """Return the table of a teacher of a column: its name says what it was trained on."""
     named = dict(table)
     if "model" in table:

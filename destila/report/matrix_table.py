@@ -54,7 +54,7 @@ class TableCell:
             return []
         return [fmean(record.scores[score] for record in self.records) for score in self.scores]
 
-    def theirs(self, table: str) -> list[float]:
+    def printed(self, table: str) -> list[float]:
         """Return the published scores of a table; [] where one is missing."""
         model, dataset = self.published
         known = {
@@ -96,15 +96,15 @@ class MatrixTable:
 
     def cell(self, model: str, column: str) -> TableCell | None:
         """Return a cell; None where the matrix has none."""
-        found = (c for c in self.cells if (c.model, c.column) == (model, column))
-        return next(found, None)
+        cells = (each for each in self.cells if (each.model, each.column) == (model, column))
+        return next(cells, None)
 
     def row_mean(self, model: str, *, ours: bool) -> float | None:
         """Return the mean of a row over all columns; None where one is missing."""
         values = []
         for column in self.columns:
             cell = self.cell(model, column)
-            scores = [] if cell is None else cell.ours() if ours else cell.theirs(self.published)
+            scores = [] if cell is None else cell.ours() if ours else cell.printed(self.published)
             if not scores:
                 return None
             values.append(scores[0] if self.mean == "first" else fmean(scores))
@@ -169,7 +169,7 @@ def _scores(table: MatrixTable) -> Section:
         line = [model]
         for column in table.columns:
             cell = table.cell(model, column)
-            line.append(_pair(cell.ours(), cell.theirs(table.published)) if cell else _BLANK)
+            line.append(_pair(cell.ours(), cell.printed(table.published)) if cell else _BLANK)
         means = [table.row_mean(model, ours=ours) for ours in (True, False)]
         body.append([*line, _pair(*([] if mean is None else [mean] for mean in means))])
 
@@ -201,7 +201,7 @@ def _differences(table: MatrixTable) -> Section:
         line = [model]
         for column in table.columns:
             cell = table.cell(model, column)
-            pair = (cell.ours(), cell.theirs(table.published)) if cell else ([], [])
+            pair = (cell.ours(), cell.printed(table.published)) if cell else ([], [])
             line.append(signed(pair[0][0] - pair[1][0]) if all(pair) else _BLANK)
         if any(line[1:]):
             body.append(line)
@@ -305,10 +305,10 @@ def _times(table: MatrixTable) -> Section:
         for column in table.columns:
             cell = table.cell(model, column)
             ours = [record.seconds for record in cell.records] if cell else []
-            theirs = published.get(cell.published) if cell else None
-            mine = f"{fmean(ours):,.0f}" if ours else _BLANK
-            other = f"{theirs:,.0f}" if theirs else _BLANK
-            line.append(_beside(mine, other))
+            printed = published.get(cell.published) if cell else None
+            own = f"{fmean(ours):,.0f}" if ours else _BLANK
+            other = f"{printed:,.0f}" if printed else _BLANK
+            line.append(_beside(own, other))
         if any(line[1:]):
             body.append(line)
     return Section(

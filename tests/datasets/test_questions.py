@@ -122,7 +122,7 @@ def test_the_published_dev_split_keeps_the_paragraphs_of_xquad(tar, tmp_path):
     assert len(data.splits["dev"]) == 60 * 6
 
 
-def test_squad_es_is_tested_on_its_dev_file_as_spanish_tinyroberta(tar, tmp_path):
+def test_squad_es_can_be_tested_on_its_own_dev_file(tar, tmp_path):
     with pytest.raises(DataError, match="the dev file cannot train too"):
         datasets.load({**tar, "test": "dev"})
     write(tmp_path / "squad_es_tar" / "train-v1.1-es.json", ("N", [paragraph("n0")]))

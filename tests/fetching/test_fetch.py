@@ -15,7 +15,7 @@ from destila.commands import fetch as command
 from destila.errors import ConfigError, DataError
 from destila.fetching import fetch
 from destila.fetching.download import download, matches
-from destila.fetching.places import NOT_FETCHED, PLACES, Place, Source
+from destila.fetching.places import NOT_FETCHED, PLACES, PublishedData, Source
 
 CONTENT = bytes(range(256)) * 4000
 
@@ -76,21 +76,21 @@ def sha256(content):
 
 def test_a_download_goes_on_where_it_was_cut(server, tmp_path):
     server.cuts = 3
-    told = []
+    seen = []
     download(
         f"{server.url}/file.bin",
         tmp_path / "file.bin",
         sha256(CONTENT),
-        told=lambda *at: told.append(at),
+        on_bytes=lambda *at: seen.append(at),
         pause=0,
     )
     assert (tmp_path / "file.bin").read_bytes() == CONTENT
     assert server.asked == [None, "bytes=300000-", "bytes=600000-", "bytes=900000-"]
-    assert told[-1] == (len(CONTENT), len(CONTENT))
+    assert seen[-1] == (len(CONTENT), len(CONTENT))
     assert [path.name for path in tmp_path.iterdir()] == ["file.bin"]
 
 
-def test_a_later_call_goes_on_and_a_server_without_ranges_begins_again(server, tmp_path):
+def test_a_later_call_goes_on_or_begins_again_without_ranges(server, tmp_path):
     (tmp_path / "file.bin.part").write_bytes(CONTENT[:1000])
     download(f"{server.url}/file.bin", tmp_path / "file.bin", sha256(CONTENT), pause=0)
     assert server.asked == ["bytes=1000-"]
@@ -149,7 +149,7 @@ def test_a_data_set_is_fetched_once_and_only_what_is_wanted(server, tmp_path, mo
     monkeypatch.setenv("DESTILA_DATA", str(tmp_path))
     packed, tarred = archives()
     server.files |= {"/v1.zip": packed, "/t.tar.gz": tarred}
-    place = Place(
+    place = PublishedData(
         "mine",
         "CC BY 4.0",
         (
@@ -188,7 +188,7 @@ def test_what_is_not_fetched_says_how_it_can_be_had(monkeypatch):
         fetch.fetch_dataset("xquad_es")
 
 
-def test_every_place_has_checksums_and_names_that_the_readers_want():
+def test_every_place_has_checksums_and_names_of_files():
     for place in PLACES.values():
         assert place.licence
         for source in place.sources:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from destila.errors import ConfigError
-from destila.matrix.matrix import cells_of, is_matrix, read_matrix
+from destila.matrix.matrix import cells_of, read_matrix
+from destila.study.planning.recipe_list import is_matrix
 
 TABLE = """
 name = "table"

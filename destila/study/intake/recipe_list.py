@@ -8,7 +8,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from destila import plugins
+from destila import config, plugins
 from destila.errors import ConfigError
 from destila.reading.values import MalformedError, parse_toml, read_utf8
 
@@ -40,6 +40,12 @@ def list_recipes() -> list[dict[str, str]]:
         for path in sorted(folder.rglob("*.toml")):
             recipes.setdefault(path.stem, _describe(path))
     return [recipes[name] for name in sorted(recipes)]
+
+
+def is_matrix(path: str) -> bool:
+    """Tell whether a file is a matrix of recipes."""
+    file = Path(path)
+    return file.suffix == ".toml" and file.is_file() and "matrix" in config.read_toml(file)
 
 
 def _describe(path: Path) -> dict[str, str]:
