@@ -8,7 +8,7 @@ from destila.commands._cards import study_card
 from destila.config import Options, opt
 from destila.errors import ConfigError
 from destila.report.write import write_report
-from destila.study.planning.recipe_list import is_matrix
+from destila.study.intake.recipe_list import is_matrix
 
 PANEL = "A study"
 

@@ -18,8 +18,8 @@ from destila.matrix.report_matrix import report_matrix
 from destila.matrix.run_matrix import run_cells
 from destila.progress import Progress, silent
 from destila.study.intake.detect import FileChoices
+from destila.study.intake.recipe_list import is_matrix
 from destila.study.planning.recipe import read_recipe
-from destila.study.planning.recipe_list import is_matrix
 from destila.study.run import StudyResult, run_study
 
 _OF_A_FILE = {*FileChoices.model_fields, "teacher", "out"}

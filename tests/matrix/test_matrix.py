@@ -6,7 +6,7 @@ import pytest
 
 from destila.errors import ConfigError
 from destila.matrix.matrix import cells_of, read_matrix
-from destila.study.planning.recipe_list import is_matrix
+from destila.study.intake.recipe_list import is_matrix
 
 TABLE = """
 name = "table"
