@@ -63,6 +63,11 @@ save_minutes = 0.0
 texts = 0
 """
 
+SEARCH = """
+[search]
+space = { "train.lr" = [2e-3, 4e-3] }
+"""
+
 PRETRAIN = """
 name = "pre"
 
@@ -95,8 +100,11 @@ probe = { pos = "", ner = "" }
 NOT_COMPARED = re.compile(r"(^|/)(\.lock|lock|environment\.json|report\.(md|html)|recipe\.toml)$")
 """Locks stay on purpose; what names the machine, times or the folder itself differs."""
 
-TIMES = re.compile(rb'"(seconds|peak_memory_bytes|load_ms|made)": ?[-\d.e]+|"code": ?"[^"]*"')
-"""What differs from run to run in logs and records: how long it took, and with how much memory."""
+TIMES = re.compile(
+    rb'\\?"(seconds|peak_memory_bytes|load_ms|made)\\?": ?[-\d.e]+|"code": ?"[^"]*"'
+    rb"|destila [0-9a-f]{12}(-dirty)?"
+)
+"""What differs from run to run: how long it took, with how much memory, by which commit."""
 
 LEFT_OVER = re.compile(r"(\.tmp$|\.part$|\.part\.json$|\.partial|/work/|state\.safetensors$)")
 """Files that only a run under way may have."""
@@ -125,6 +133,9 @@ def main() -> None:
     parser.add_argument("--moments", type=int, default=20)
     parser.add_argument("--signal", nargs="+", choices=("KILL", "TERM", "INT"), default=["KILL"])
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--at-progress", action="store_true", help="stop once each, when it first says where it is"
+    )
     arguments = parser.parse_args()
 
     # What several jobs need is made once: texts, a tokenizer, a trained model.
@@ -133,8 +144,10 @@ def main() -> None:
     prepare_shared(shared)
 
     failed = 0
+    warm(shared)
+    try_one = stop_once if arguments.at_progress else try_job
     for name in arguments.jobs or JOBS:
-        for row in try_job(name, shared, arguments):
+        for row in try_one(name, shared, arguments):
             failed += row["moments"] - row["passed"]
             sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
             sys.stdout.flush()
@@ -177,6 +190,28 @@ def try_job(name: str, shared: Path, arguments: argparse.Namespace) -> Iterator[
             "files": len(wanted),
             "took": round(time.monotonic() - started),
             "problems": problems[:10],
+        }
+
+
+def stop_once(name: str, shared: Path, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Yield for each signal how a command ended that got it when it first told of its progress."""
+    for sign in arguments.signal:
+        number = getattr(signal, f"SIG{sign}")
+        victim = Victim(JOBS[name].words, fresh(arguments.out / name / "once", JOBS[name], shared))
+        told = victim.stop_at_progress(number)
+        ended, left = victim.wait(), victim.left()
+
+        problems = [f"left: {each}" for each in left] + wrong_end(ended, number)
+        if not told or ended.code != 128 + number:
+            problems.append(f"told: {told}, exit code {ended.code}")
+        last = ended.err.strip().splitlines()[-1:]
+        yield {
+            "job": name,
+            "signal": sign,
+            "moments": 1,
+            "passed": 0 if problems else 1,
+            "line": "".join(last),
+            "problems": problems,
         }
 
 
@@ -251,8 +286,11 @@ def contents(folder: Path, job: Job) -> dict[str, str]:
 def digest(path: Path) -> str:
     """Return a digest of a file, without the times in it."""
     data = path.read_bytes()
-    if path.suffix in (".json", ".jsonl"):
+    if path.suffix in (".json", ".jsonl", ".md"):
         data = TIMES.sub(b"", data)
+    elif path.suffix == ".safetensors":  # eight bytes: the length of the header, in JSON
+        head = 8 + int.from_bytes(data[:8], "little")
+        data = TIMES.sub(b"", data[8:head]).rstrip() + data[head:]
     return hashlib.blake2b(data, digest_size=8).hexdigest()
 
 
@@ -320,6 +358,12 @@ def bring_model(folder: Path, shared: Path) -> None:
     shutil.copytree(shared / BEST, folder / "best")
 
 
+def bring_search(folder: Path, shared: Path) -> None:
+    """Write a recipe that tries two rates."""
+    bring("runs/study/teachers")(folder, shared)
+    (folder / "search.toml").write_text(RECIPE + SEARCH, encoding="utf-8")
+
+
 def bring_pretraining(folder: Path, shared: Path) -> None:
     """Copy the texts and write a recipe of a pre-training of a few steps."""
     bring("text.txt", "tok")(folder, shared)
@@ -339,6 +383,17 @@ JOBS = {
         ("corpus",),
     ),
     "pretrain": Job(("pretrain", "pre.toml"), bring_pretraining, ("runs", "cache")),
+    "evaluate": Job(
+        ("evaluate", "study.toml", "--model", BEST, "--out", "out"),
+        bring("study.toml", BEST),
+        ("out",),
+    ),
+    "verify": Job(("verify", "runs/study"), bring("runs/study"), ("runs",)),
+    "search": Job(
+        ("search", "search.toml"),
+        bring_search,
+        ("runs",),
+    ),
     "tokenizer": Job(
         ("tokenizer", "text.txt", "--out", "tok", "--vocab-size", "500"),
         bring("text.txt"),

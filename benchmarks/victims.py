@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 _TICK = os.sysconf("SC_CLK_TCK")
 _WARM = ("destila", "torch", "numpy", "onnx", "sklearn", "scipy", "tokenizers")
@@ -46,9 +47,12 @@ class Victim:
         self.folder = folder
         sys.stdout.flush()
         sys.stderr.flush()
+        self._told, telling = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
-            sys.exit(_be_a_command(words, folder))
+            os.close(self._told)
+            sys.exit(_be_a_command(words, folder, telling))
+        os.close(telling)
 
     def stop_after(self, seconds: float, number: int) -> bool:
         """Send a signal when so much processor time is used; False: it had ended before."""
@@ -59,8 +63,16 @@ class Victim:
         os.kill(self.pid, number)
         return True
 
+    def stop_at_progress(self, number: int) -> bool:
+        """Send a signal when the command first says where it is; False: it has ended without."""
+        if not os.read(self._told, 1):
+            return False
+        os.kill(self.pid, number)
+        return True
+
     def wait(self) -> Ended:
         """Wait until the command has ended."""
+        os.close(self._told)
         _, status, usage = os.wait4(self.pid, 0)
         texts = [
             (self.folder / name).read_text(encoding="utf-8", errors="replace")
@@ -92,8 +104,11 @@ def warm(folder: Path) -> None:
             importlib.import_module(name)
 
 
-def _be_a_command(words: tuple[str, ...], folder: Path) -> int:
-    """Become a command of destila, in the forked process; return its exit code."""
+def _be_a_command(words: tuple[str, ...], folder: Path, telling: int) -> int:
+    """Become a command of destila, in the forked process; return its exit code.
+
+    Its first progress is a byte in the pipe `telling`, which then lasts long enough to be stopped.
+    """
     os.setpgid(0, 0)
     os.chdir(folder)
     os.environ |= {"DESTILA_CACHE": str(folder / "cache"), "OMP_NUM_THREADS": "1"}
@@ -102,9 +117,19 @@ def _be_a_command(words: tuple[str, ...], folder: Path) -> int:
 
     from destila import cli
     from destila.measuring import memory
+    from destila.stopping import RememberedProgress
 
     # Measured in a process of its own, which imports for longer than all else here takes.
     memory.peak_of_labelling = lambda *_: None
+
+    def tell(self: RememberedProgress, *place: Any) -> None:
+        remember(self, *place)
+        if open_pipe:
+            os.write(open_pipe.pop(), b".")
+            time.sleep(0.05)
+
+    remember, open_pipe = RememberedProgress.__call__, [telling]
+    RememberedProgress.__call__ = tell  # type: ignore[method-assign]
     sys.argv = ["destila", *words]
     try:
         cli.main()

@@ -51,10 +51,12 @@ class RememberedProgress:
 @contextmanager
 def catching_signals() -> Iterator[None]:
     """Raise `Stopped` for the signals of `SIGNALS` while the block runs; the main thread only."""
+    received: list[int] = []
 
     def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
         # A second one finds the handlers of before: it need not wait for what is cleaned up.
         restore()
+        received.append(number)
         raise Stopped(number)
 
     before: dict[int, Any] = {number: signal.signal(number, stop) for number in SIGNALS}
@@ -65,6 +67,11 @@ def catching_signals() -> Iterator[None]:
 
     try:
         yield
+    except Exception as error:
+        # A native library that was being imported makes an error of its own of whatever it meets.
+        if received:
+            raise Stopped(received[0]) from error
+        raise
     finally:
         restore()
 

@@ -36,6 +36,20 @@ def test_a_signal_raises_once_and_then_ends(number):
     assert signal.getsignal(number) is before
 
 
+def test_a_library_that_hides_the_signal_changes_nothing():
+    """One that is being imported may raise an error of its own in its place."""
+
+    def hide() -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except Stopped as error:
+            raise ImportError("initialization failed") from error
+
+    with pytest.raises(Stopped) as end, catching_signals():
+        hide()
+    assert end.value.code == 143
+
+
 def test_progress_says_where_it_was():
     """The last stage in words, with steps where they are counted."""
     calls = []
