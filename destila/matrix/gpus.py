@@ -113,7 +113,8 @@ def plan_cell(
     steps, seconds, memory = 0, 0.0, 0
     for options in trials:
         own = options.steps or options.epochs * -(-int(windows) // options.batch_size)
-        peak = 1e12 * SHARE * (gpu.fp32 if options.precision == "fp32" else gpu.bf16)
+        peaks = {"fp32": gpu.fp32, "tf32": gpu.bf16 / 2}
+        peak = 1e12 * SHARE * peaks.get(options.precision, gpu.bf16)
         passes: float = 3 * own * options.batch_size
         passes += options.epochs * options.evaluations * size.dev * size.windows
         work = passes * reads + (own * options.batch_size * teacher if live else 0)
@@ -141,7 +142,7 @@ def _memory(
     rows = -(-options.batch_size // options.accumulation)
     weights = _weights(shape, head, labels)
     kept = rows * _saved_bytes(shape, head, labels, length)
-    if options.precision == "fp32":
+    if options.precision in ("fp32", "tf32"):
         return 16 * weights + kept
     return 16 * weights + 2 * weights + int(_HALF * kept)  # autocast keeps weights in 16 bits too
 

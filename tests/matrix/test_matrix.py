@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from destila.errors import ConfigError
@@ -127,3 +130,12 @@ def test_other_recipes_are_no_matrix(path, tiny):
     assert is_matrix(path)
     assert not is_matrix(str(tiny()))
     assert not is_matrix("reviews.csv")
+
+
+def test_the_table_of_the_guide_is_a_matrix(tmp_path):
+    guide = Path(__file__).parents[2] / "docs" / "guide" / "published.md"
+    fences = re.findall(r"```toml\n(.*?)```", guide.read_text(encoding="utf-8"), re.DOTALL)
+    (tmp_path / "mine.toml").write_text(fences[-1], encoding="utf-8")
+    (found,) = cells_of(read_matrix(str(tmp_path / "mine.toml")))
+    assert found.recipe.search.space == {"train.lr": [2e-5, 5e-5]}
+    assert found.recipe.seeds == (0, 1, 2)
