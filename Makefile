@@ -22,7 +22,7 @@ PYTEST := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $(BIN)/python -m pytest
 DEMOS := demo-intents demo-tags
 STUDENT = runs/$(1)/students/student-distilled-s0/best
 
-.PHONY: demo test check fix map tables fuzz bench clean
+.PHONY: demo test gpu check fix map tables fuzz bench clean
 .DEFAULT_GOAL := test
 
 # --- set-up: one virtual environment, two stamps; a stamp is stale when a requirement or a version changes ---
@@ -60,6 +60,13 @@ demo: $(VENV)/.installed-demo
 
 test: $(VENV)/.installed-dev
 	@$(PYTEST) -n 2
+
+# What needs a GPU, in under 8 minutes; without one the tests skip and say so. Any Python with torch
+# and the [train] extra will do: GPU_PYTHON=python3 make gpu. DESTILA_GPU_TESTS=cpu is a dry run.
+GPU_PYTHON ?= $(BIN)/python
+gpu:
+	@$(GPU_PYTHON) -m pytest tests/gpu -m gpu -rs -p no:cacheprovider
+	@$(GPU_PYTHON) benchmarks/gpu.py --seconds 12
 
 check: $(VENV)/.installed-dev
 	@$(BIN)/ruff format --check .

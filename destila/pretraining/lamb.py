@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 
 class Lamb(torch.optim.Optimizer):
@@ -49,32 +50,49 @@ class Lamb(torch.optim.Optimizer):
                 loss = closure()
 
         for group in self.param_groups:
-            for weight in group["params"]:
-                if weight.grad is not None:
-                    self._update(weight, weight.grad, group)
+            weights = [weight for weight in group["params"] if weight.grad is not None]
+            for same in _of_one_kind(weights):
+                self._update(same, group)
         return loss
 
-    def _update(self, weight: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
-        """Update one weight by the three lines of the module's formula."""
-        state = self.state[weight]
-        if not state:
-            state.update(m=torch.zeros_like(weight), v=torch.zeros_like(weight))
+    def _update(self, weights: list[Tensor], group: dict[str, Any]) -> None:
+        """Update weights of one group by the three lines of the module's formula, all at once.
+
+        A GPU is given one piece of work for all of them, not one for each.
+        """
+        for weight in weights:
+            if not self.state[weight]:
+                self.state[weight].update(m=torch.zeros_like(weight), v=torch.zeros_like(weight))
+        gradients = [weight.grad for weight in weights]
+        m = [self.state[weight]["m"] for weight in weights]
+        v = [self.state[weight]["v"] for weight in weights]
 
         # The moments, in place.
         first, second = group["betas"]
-        m = state["m"].lerp_(gradient, 1 - first)
-        v = state["v"].mul_(second).addcmul_(gradient, gradient, value=1 - second)
+        torch._foreach_lerp_(m, gradients, 1 - first)
+        torch._foreach_mul_(v, second)
+        torch._foreach_addcmul_(v, gradients, gradients, value=1 - second)
 
-        update = m / v.sqrt().add_(group["eps"])
+        roots = torch._foreach_sqrt(v)
+        torch._foreach_add_(roots, group["eps"])
+        updates = torch._foreach_div(m, roots)
         if group["weight_decay"]:
-            update.add_(weight, alpha=group["weight_decay"])
+            torch._foreach_add_(updates, weights, alpha=group["weight_decay"])
 
-        # The trust ratio stays on the device, so that nothing waits for it.
+        # The trust ratios stay on the device, so that nothing waits for them.
         if group["adapt"]:
-            length, distance = weight.norm(), update.norm()
-            both = (length > 0) & (distance > 0)
-            update.mul_(torch.where(both, length / distance, 1.0))
-        weight.add_(update, alpha=-group["lr"])
+            lengths, distances = torch._foreach_norm(weights), torch._foreach_norm(updates)
+            for update, length, distance in zip(updates, lengths, distances, strict=True):
+                both = (length > 0) & (distance > 0)
+                update.mul_(torch.where(both, length / distance, 1.0))
+        torch._foreach_add_(weights, updates, alpha=-group["lr"])
+
+
+def _of_one_kind(weights: list[Tensor]) -> list[list[Tensor]]:
+    """Return weights as one list; each alone where they are shared out among processes."""
+    if any(isinstance(weight, DTensor) for weight in weights):
+        return [[weight] for weight in weights]
+    return [weights] if weights else []
 
 
 def lamb(

@@ -208,9 +208,8 @@ class BatchStream:
         if cursor.row and cursor.cut[:2] != shape:
             cursor = self._next_block(cursor)
 
-        # Tokens that are drawn over the whole batch need all of it.
         masking = self.options.masking
-        first, every = (0, 1) if masking.smoothing else share
+        first, every = (0, 1) if masking.smoothing else share  # drawn over the whole batch
         # Read on, from block to block, until the batch has its rows: by number and block.
         numbers, blocks, parts = list[np.ndarray](), list[np.ndarray](), list[PackedRows]()
         missing, began = rows, cursor
