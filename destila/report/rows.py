@@ -121,6 +121,15 @@ def group_rows(records: Iterable[Record]) -> list[ReportRow]:
     return sorted(rows, key=lambda row: (_rank(row.role), -row.first.params, -row.main))
 
 
+def count_left_out(records: Iterable[Record]) -> int:
+    """Count the exports that cannot stand beside models scored by cross-validation."""
+    every = list(records)
+    kinds = [r.split for r in every if r.split in _TESTS and r.role != "exported"]
+    if not kinds or kinds[-1] != CROSS_VALIDATION:
+        return 0
+    return len({record.run for record in every if record.role == "exported"})
+
+
 def model_of(record: Record) -> str:
     """Return the name under which a record's seeds are one model; see `ReportRow`."""
     if record.role != "exported":

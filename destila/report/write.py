@@ -11,7 +11,7 @@ from destila.report import page, sections, table
 from destila.report.find import find_study
 from destila.report.headline import headline_sentence
 from destila.report.pretraining import pretraining_log, pretraining_report
-from destila.report.rows import group_rows
+from destila.report.rows import count_left_out, group_rows
 
 REPORTS = Path("reports")
 """Where the report of a file of records goes: such a file is often tracked, its folder too."""
@@ -64,7 +64,13 @@ def write_report(
     rows = group_rows(files.records)
     where = [f"report: {markdown}", f"page: {html}" if html else page.NO_PAGE]
     conclusions = [sections.first_sentence(rows), headline_sentence(rows)]
-    conclusions += [*sections.verdicts(rows), *where]
+    conclusions += sections.verdicts(rows)
+    if exports := count_left_out(files.records):
+        conclusions.append(
+            f"{exports} exported not shown: scored on the test split, not by cross-validation; "
+            "`destila export` says what each loses."
+        )
+    conclusions += where
     return {
         "study": files.name,
         "source": str(files.folder or files.source),
