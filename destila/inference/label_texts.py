@@ -160,10 +160,12 @@ class _Tally:
         """Say how many texts have a warning or an error; "" where none has."""
         if not self.warnings + self.errors:
             return ""
-        return (
-            f"{self.texts:,} texts: {self.errors:,} could not be read (see 'error' in their "
-            f"answers), {self.warnings:,} were cut, blank or broken (see 'warning')"
-        )
+        parts = []
+        if self.errors:
+            parts.append(f"could not read {self.errors:,} (see 'error' in their answers)")
+        if self.warnings:
+            parts.append(f"{self.warnings:,} cut, blank or broken (see 'warning')")
+        return f"{self.texts:,} texts: {', '.join(parts)}"
 
 
 def _told(
