@@ -117,8 +117,9 @@ def test_a_gpu_pretrains_as_a_cpu(pretoy, tmp_path, optimizer, monkeypatch):
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_pretraining_learns_in_sixteen_bits(pretoy, tmp_path, precision):
-    stages = [{"steps": 100, "length": 12, "rows": 16}]
-    changes = {"stages": stages, "precision": precision, "evaluate_every": 50}
+    stages = [{"steps": 150, "length": 12, "rows": 16}]
+    changes = {"stages": stages, "precision": precision, "optimizer": "adamw"}
+    changes |= {"evaluate_every": 50}
     options = build_config(PretrainOptions, PRETRAIN | changes)
     steps = list(pretoy.steps(pretoy.model(dropout=0.0), tmp_path, options))
     assert steps[-1].loss < 0.9 * steps[0].loss
