@@ -8,6 +8,7 @@ can be gone on from.
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -67,13 +68,12 @@ def catching_signals() -> Iterator[None]:
 
     try:
         yield
-    except Exception as error:
-        # A native library that was being imported makes an error of its own of whatever it meets.
-        if received:
-            raise Stopped(received[0]) from error
-        raise
     finally:
         restore()
+        # A native library that was being imported makes an error of its own of whatever it meets.
+        error = sys.exception()
+        if received and isinstance(error, Exception):
+            raise Stopped(received[0]) from error
 
 
 def ignore_interrupts() -> None:

@@ -19,6 +19,7 @@ from destila.inference.label_texts import Asked, label_into_file, label_texts
 from destila.progress import Progress, silent
 
 PANEL = "A finished model"
+RESUMES = "out"
 _PARTS = ("text", "pair", "id")
 
 
