@@ -34,7 +34,7 @@ from destila.study.planning.recipe import (
     StudentSpec,
     TeacherSpec,
 )
-from destila.study.planning.teachers import Teachers, labels_of, needs_finetuning
+from destila.study.planning.teachers import Teachers, read_teacher_labels, needs_finetuning
 from destila.study.planning.texts import AugmentedTexts, plan_augmentation
 from destila.tokenizer.tokenizer import load_tokenizer
 from destila.training.options import TrainOptions
@@ -184,7 +184,7 @@ def list_teachers(study: Study, methods: Sequence[Method] = METHODS) -> Teachers
     for spec in study.recipe.teachers if "distil" in methods else ():
         # A file of labels is checked here, before anything is trained.
         if spec.labels is not None:
-            given[spec.label] = labels_of(study, spec)
+            given[spec.label] = read_teacher_labels(study, spec)
             key_of_file = GivenLabelsKey(data=study.key, labels=given[spec.label].fingerprint)
             keys[spec.label] = key_of_file.digest
             continue

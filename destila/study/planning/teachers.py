@@ -303,7 +303,7 @@ def needs_finetuning(study: Study, spec: TeacherSpec) -> bool:
     return folder.task != study.task.head or known != {label.lower() for label in study.labels}
 
 
-def labels_of(study: Study, spec: TeacherSpec) -> GivenLabels:
+def read_teacher_labels(study: Study, spec: TeacherSpec) -> GivenLabels:
     """Read the file of labels that a teacher is, and check it against the data.
 
     Raises:
