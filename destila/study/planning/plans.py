@@ -34,7 +34,7 @@ from destila.study.planning.recipe import (
     StudentSpec,
     TeacherSpec,
 )
-from destila.study.planning.teachers import Teachers, read_teacher_labels, needs_finetuning
+from destila.study.planning.teachers import Teachers, needs_finetuning, read_teacher_labels
 from destila.study.planning.texts import AugmentedTexts, plan_augmentation
 from destila.tokenizer.tokenizer import load_tokenizer
 from destila.training.options import TrainOptions
