@@ -88,10 +88,9 @@ def run(
     elif lines is None:
         lines = io.TextIOWrapper(sys.stdin.buffer, "utf-8-sig", errors="replace", newline="\n")
 
-    # "-" is standard input, as elsewhere on the command line.
     asked = Asked(
         model=config.model,
-        file=None if config.file == "-" else config.file,
+        file=None if config.file == "-" else config.file,  # "-" is standard input
         lines=lines,
         jsonl=False if config.text else config.jsonl,  # an option is a text, whatever it holds
         columns=_columns(config.columns),
