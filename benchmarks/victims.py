@@ -72,8 +72,8 @@ class Victim:
 
     def wait(self) -> Ended:
         """Wait until the command has ended."""
-        os.close(self._told)
         _, status, usage = os.wait4(self.pid, 0)
+        os.close(self._told)  # only now: a closed pipe would fail the command
         texts = [
             (self.folder / name).read_text(encoding="utf-8", errors="replace")
             for name in (".out", ".err")
