@@ -141,8 +141,7 @@ def train(
     # Done, and written down last.
     notes = {**encoded.notes, "features": len(encoded.features)}
     notes |= _note_constant(plan, best, answers=loss.answers)
-    earlier = before.seconds if before and plan.stage_before else 0.0  # a teacher has its own
-    trained = _trained(plan, best, book.seconds + earlier, notes)
+    trained = _trained(plan, best, book.seconds, before, notes)
     if writes:
         _write_result(plan, trained)
         state.unlink(missing_ok=True)
@@ -151,9 +150,16 @@ def train(
 
 
 def _trained(
-    plan: TrainPlan, best: Evaluation, seconds: float, notes: dict[str, int]
+    plan: TrainPlan,
+    best: Evaluation,
+    seconds: float,
+    before: TrainedModel | None,
+    notes: dict[str, int],
 ) -> TrainedModel:
     """Return the result of a training whose best weights are kept."""
+    # Stages are one training; the teacher that a student starts from is another.
+    if before is not None and plan.stage_before:
+        seconds += before.seconds
     return TrainedModel(
         key=plan.key,
         folder=plan.folder / "best",
