@@ -34,7 +34,7 @@ class Config(Options):
     )
     kinds: tuple[KindName, ...] = opt(
         (),
-        "what to build, the default first; none = int8-dynamic (or all); web: for a browser",
+        "what to build, the default first; none = int8-dynamic (or all); web: for a browser, of int8-weights",
         commas=True,
     )
     runtime: Literal["default", "auto"] = opt(

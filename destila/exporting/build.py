@@ -3,6 +3,7 @@
 fp32                 onnxruntime, what the others are compared with
 int8-dynamic         onnxruntime, activations scaled per text
 int8-static          onnxruntime, activations scaled once, on calibration texts
+int8-weights         onnxruntime, weights stored in 8 bits and computed in fp32: small, not faster
 openvino-bf16        OpenVINO, computed in bfloat16
 openvino-int8        OpenVINO, quantised by NNCF on calibration texts
 openvino-int8-bf16   the same, and what is not int8 computed in bfloat16: faster on long texts
@@ -40,11 +41,13 @@ CandidateName = Literal[
     "fp32",
     "int8-dynamic",
     "int8-static",
+    "int8-weights",
     "openvino-bf16",
     "openvino-int8",
     "openvino-int8-bf16",
 ]
 CANDIDATES: tuple[CandidateName, ...] = get_args(CandidateName)
+COMPUTED_AS_FP32: tuple[CandidateName, ...] = ("fp32", "int8-weights")
 CALIBRATED: tuple[CandidateName, ...] = ("int8-static", "openvino-int8", "openvino-int8-bf16")
 
 WindowScore = Callable[[Callable[[dict[str, np.ndarray]], np.ndarray]], float]
@@ -110,6 +113,8 @@ class ExportCandidate:
     def notes(self) -> list[str]:
         """Return what the model card says about this file."""
         products = f"{self.int8_products} of {self.products} matrix products in int8"
+        if self.kind == "int8-weights":
+            products = "weights stored in int8, computed in fp32"
         code, threads = machine.code_version(), cpu.threads()
         notes = [
             f"{self.name}: {products}, {self.bytes:,} bytes.",
@@ -168,9 +173,10 @@ class CandidateBuilder:
         self.graph = graphs.build_onnx(model, mask=False)  # fp32, for unpadded texts
 
     def possible(self) -> list[CandidateName]:
-        """Return what can be built here: installed, and with texts to calibrate on where needed."""
+        """Return what can be the fastest here: installed, with texts to calibrate on if needed."""
         installed = all(importlib.util.find_spec(name) is not None for name in ("openvino", "nncf"))
         names = [name for name in CANDIDATES if installed or not name.startswith("openvino")]
+        names.remove("int8-weights")  # as fast as fp32
         return [name for name in names if self.calibration or name not in CALIBRATED]
 
     def build(
@@ -243,7 +249,8 @@ class CandidateBuilder:
 
         # Its products are those of the architecture, in 8 bits but for those that are kept.
         counted = count_products(file)
-        kept = int8.products(self.graph) if exact else keep - {"embeddings"}
+        all_kept = name in COMPUTED_AS_FP32
+        kept = int8.products(self.graph) if all_kept else keep - {"embeddings"}
         proof.all_products(file, counted, expected(config, task), len(kept))
 
         # Every weight is stored once.
@@ -350,7 +357,8 @@ def on_graphs(score: WindowScore) -> GraphScore:
 
 def _scaling(name: str) -> int8.QuantKind:
     """Return how activations are scaled in an onnxruntime candidate."""
-    return "static" if name == "int8-static" else "dynamic"
+    scalings: dict[str, int8.QuantKind] = {"int8-static": "static", "int8-weights": "weights"}
+    return scalings.get(name, "dynamic")
 
 
 def _of(names: Sequence[str], windows: Sequence[TokenWindow]) -> list[dict[str, np.ndarray]]:

@@ -30,6 +30,9 @@ KindName = Literal[CandidateName, "web"]
 DEFAULT: CandidateName = "int8-dynamic"
 """What is built where nothing is asked for."""
 
+WEB_DEFAULT: CandidateName = "int8-weights"
+"""What is built for a browser: the one small form whose answers are Python's on any processor."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportPlan:
@@ -37,7 +40,8 @@ class ExportPlan:
 
     Args:
         kinds: names of candidates, the default first; none: int8-dynamic, and where they are timed
-            all that can be built here. "web" adds the files for a browser.
+            all that can be built here. "web" adds the files for a browser; alone it is built of
+            int8-weights.
         seconds: how long the candidates are timed, to run the fastest one here; None: not at all.
         auto_keep: keep the products in fp32 that the dev score needs.
         sensitivity: list what each product alone costs on dev.
@@ -65,7 +69,8 @@ class ExportPlan:
         if candidates:
             return candidates
         possible = [] if self.seconds is None else builder.possible()
-        return [DEFAULT, *(name for name in possible if name != DEFAULT)]
+        default = WEB_DEFAULT if self.web else DEFAULT
+        return [default, *(name for name in possible if name != default)]
 
 
 def export_place(source: Path, out: str | None) -> Path:

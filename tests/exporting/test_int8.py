@@ -26,6 +26,23 @@ def plain(small):
     return exporter.build_onnx(small("bert", init_range=0.05), mask=False, types=False)
 
 
+def test_stored_weights_are_a_quarter_and_computed_in_fp32(plain, texts):
+    """Answers move by the weights' rounding alone, and no node rounds an activation."""
+    stored = quantise(plain, kind="weights")
+    assert {n.op_type for n in stored.graph.node} & {
+        "DynamicQuantizeLinear",
+        "QuantizeLinear",
+    } == set()
+    for feeds in texts:
+        assert furthest(run(stored, feeds), run(plain, feeds)) < 0.05
+
+    # As large as the form that computes in int8, but for the names of a few nodes.
+    dynamic = quantise(plain, kind="dynamic")
+    assert (
+        abs(stored.ByteSize() - dynamic.ByteSize()) < 4_000 < plain.ByteSize() - stored.ByteSize()
+    )
+
+
 @pytest.mark.parametrize("kind", ["dynamic", "static"])
 def test_answers_stay_close(kind, plain, texts):
     small_one = quantise(plain, kind=kind, calibration=texts)

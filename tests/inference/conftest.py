@@ -48,6 +48,8 @@ def export_untrained(
     (folder / "model.safetensors").unlink()
     proto = fp32.build_onnx(model, mask=False)
     graphs = {"int8-dynamic": int8.quantise(proto, kind="dynamic"), "fp32": proto}
+    if default == "int8-weights":
+        graphs[default] = int8.quantise(proto, kind="weights")
     candidates = []
     for kind, graph in graphs.items():
         file = "model.onnx" if kind == default else f"model.{kind}.onnx"
