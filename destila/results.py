@@ -57,7 +57,8 @@ class LabelResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the printed object."""
-        parts = {"id": self.id, "text": self.text, "pair": self.pair, "label": self.label}
+        parts: dict[str, Any] = {"id": self.id, "text": self.text, "pair": self.pair}
+        parts["label"] = self.label
         parts |= {"best": self.best, "probabilities": dict(self.probabilities)}
         return _said(parts | {"warning": self.warning})
 
@@ -137,7 +138,8 @@ class AnswerResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the printed object."""
-        parts = {"id": self.id, "answer": self.answer, "start": self.start, "end": self.end}
+        parts: dict[str, Any] = {"id": self.id, "answer": self.answer}
+        parts |= {"start": self.start, "end": self.end}
         parts |= {"probability": self.probability, "null_probability": self.null_probability}
         return _said(parts | {"best": self.best, "warning": self.warning})
 

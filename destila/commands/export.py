@@ -34,7 +34,8 @@ class Config(Options):
     )
     kinds: tuple[KindName, ...] = opt(
         (),
-        "what to build, the default first; none = int8-dynamic (or all); web: for a browser, of int8-weights",
+        "what to build, the default first; none = int8-dynamic (or all); web: for a browser, of "
+        "int8-weights",
         commas=True,
     )
     runtime: Literal["default", "auto"] = opt(

@@ -311,32 +311,16 @@ def _split(tag: str) -> tuple[str, str]:
 
 @lru_cache(1 << 14)  # few pairs of tags, met by every word
 def _turn(before: str, tag: str) -> tuple[str, bool]:
-    """Tell the type of the entity that ends between two tags, "" for none, and whether one starts.
+    """Tell the type of what ends between two tags ("": nothing), and whether something starts.
 
-    Before the first tag stands "".
+    A port of seqeval's rules, with E and S.
     """
-    prefix_before, kind_before = _split(before) if before else (OUTSIDE, "")
-    prefix, kind = _split(tag)
-    ends = _ends(prefix_before, kind_before, prefix, kind)
-    return kind_before if ends else "", _starts(prefix_before, kind_before, prefix, kind)
-
-
-def _ends(before: str, kind_before: str, prefix: str, kind: str) -> bool:
-    """Tell whether an entity ends between two tags; a port of seqeval's rule, with E and S."""
-    if before in "ES":
-        return True
-    if before in "BI" and prefix in "BSO":
-        return True
-    return before not in "O." and kind_before != kind
-
-
-def _starts(before: str, kind_before: str, prefix: str, kind: str) -> bool:
-    """Tell whether an entity starts with the second of two tags; a port of seqeval's rule."""
-    if prefix in "BS":
-        return True
-    if before in "ESO" and prefix in "EI":
-        return True
-    return prefix not in "O." and kind_before != kind
+    old, kind_before = _split(before) if before else (OUTSIDE, "")
+    new, kind = _split(tag)
+    other = kind_before != kind
+    ends = old in "ES" or (old in "BI" and new in "BSO") or (old not in "O." and other)
+    starts = new in "BS" or (old in "ESO" and new in "EI") or (new not in "O." and other)
+    return kind_before if ends else "", starts
 
 
 def _prf(true_positives: float, predicted: float, gold: float) -> tuple[float, float, float]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import chain
@@ -53,6 +54,7 @@ _TEXTS_PER_CALL = 4096  # the library's encodings are large, ours are not
 _IDS_PER_CALL = 512  # texts; few, so that the library's encodings stay small
 _CACHE_WORDS = 100_000  # about 40 MB
 _MARKS = "▁ Ġ"
+_HALVES = re.compile("[\ud800-\udfff]")
 
 
 class Tokenizer:
@@ -263,11 +265,7 @@ class Tokenizer:
         text = text.translate(self._blanks)
 
         # Broken JSON holds halves of surrogate pairs, which UTF-8 cannot hold.
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            text = "".join("\ufffd" if "\ud800" <= c <= "\udfff" else c for c in text)
-        return text
+        return _HALVES.sub("\ufffd", text)
 
     def _pieces(self, text: str, ids: list[int], offsets: list[CharSpan]) -> Pieces:
         """Make the pieces of a text from the library's ids and offsets."""
