@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from destila.errors import DataError
 from destila.formats.charset import text_lines
@@ -164,7 +164,7 @@ def _csv_cells(lines: Iterator[str], delimiter: str | None, path: Path) -> Itera
 
     csv.field_size_limit(_LONGEST_FIELD)
     source = _TakenLines(chain((header,), lines))
-    quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
+    quoting: Literal[0, 3] = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
     reader = csv.reader(source, delimiter=delimiter, quoting=quoting, strict=True)
     while True:
         try:

@@ -63,7 +63,7 @@ class Lamb(torch.optim.Optimizer):
         for weight in weights:
             if not self.state[weight]:
                 self.state[weight].update(m=torch.zeros_like(weight), v=torch.zeros_like(weight))
-        gradients = [weight.grad for weight in weights]
+        gradients = [weight.grad for weight in weights if weight.grad is not None]
         m = [self.state[weight]["m"] for weight in weights]
         v = [self.state[weight]["v"] for weight in weights]
 

@@ -169,13 +169,10 @@ def pretrain(
                 scores = _same_on_all(accelerator, dict(evaluate(position.step)))
                 step = replace(step, evaluation=scores)
 
-            # The first process's clock decides for all; several agree on it now and then.
             now = time.monotonic()
             over = minutes is not None and now - began > 60 * minutes
             stale = now - saved > 60 * options.save_minutes
-            if accelerator.num_processes > 1:
-                asked = position.step % _CLOCK_EVERY == 0
-                over, stale = _same_on_all(accelerator, (over, stale)) if asked else (False, False)
+            over, stale = _agreed(accelerator, position.step, over, stale)
             stopped = "time" if over else ""
             if done:
                 stopped = "done"
@@ -187,6 +184,22 @@ def pretrain(
             disk.check()
             if stopped:
                 return
+
+
+def _agreed(accelerator: Accelerator, step: int, over: bool, stale: bool) -> tuple[bool, bool]:
+    """Return what the first process's clock says; several agree on it now and then.
+
+    Args:
+        accelerator: of the run.
+        step: how many are done.
+        over: whether this process's time is over.
+        stale: whether its last checkpoint is old.
+    """
+    if accelerator.num_processes == 1:
+        return over, stale
+    if step % _CLOCK_EVERY:
+        return False, False
+    return _same_on_all(accelerator, (over, stale))
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,8 +94,6 @@ def run_study(
 
         # Of several processes that train together, one tests and writes.
         records_models = processes().is_main_process and tested
-
-        # What students are compared with.
         failures = Failures()
         fitted = record_rivals(
             study, teachers, plans, folds, failures, progress, methods, tested=tested

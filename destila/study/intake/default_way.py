@@ -8,6 +8,7 @@ have changed places. On CoNLL-2002 a student of three layers passes its twin so
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from destila.study.planning.distil_options import AugmentOptions, DistilOptions
@@ -43,7 +44,7 @@ def default_way(dataset: Dataset) -> tuple[DistilOptions, dict[str, Any]]:
     return DistilOptions(terms=half, augment=swaps), {"steps": _PASSES * batches}
 
 
-def rate_of_first_layers(teacher: dict[str, Any]) -> dict[str, Any]:
+def rate_of_first_layers(teacher: Mapping[str, Any]) -> dict[str, Any]:
     """Return the rate of a student that starts from a teacher's first layers, as its `train`.
 
     Args:

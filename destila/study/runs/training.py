@@ -136,9 +136,9 @@ def train(
                 watch(step.evaluation)
             progress(f"{plan.name}: {_epoch(step, plan.options)}", step.step, step.steps)
     processes().wait_for_everyone()
-    assert best is not None, "a run ends with an evaluation"
 
     # Done, and written down last.
+    assert best is not None, "a run ends with an evaluation"
     notes = {**encoded.notes, "features": len(encoded.features)}
     notes |= _note_constant(plan, best, answers=loss.answers)
     trained = _trained(plan, best, book.seconds, before, notes)
