@@ -261,6 +261,7 @@ class Task(Protocol):
         need not.
     baselines: plug-ins of what one could have instead.
     in_browser: destila.js decodes it.
+    label_sets: an example has a set of labels.
     """
 
     name: str
@@ -277,6 +278,7 @@ class Task(Protocol):
     equal_tokens: str = ""
     baselines: tuple[str, ...] = ()
     in_browser: bool = False
+    label_sets: bool = False
 
     def with_settings(self, settings: Mapping[str, Any]) -> Task:  # noqa: ARG002
         """Return the task as a recipe or a model folder sets it up.

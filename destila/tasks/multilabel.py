@@ -38,6 +38,7 @@ class MultilabelTask(ClassifyTask):
     """
 
     name = "multilabel"
+    label_sets = True
     head = "multilabel"
     axis = 0
     unit_rule = "example, each label for itself"

@@ -185,7 +185,7 @@ def test_logits_come_in_order_from_many_batches(toy, device):
         np.testing.assert_allclose(a[:count], b[:count], rtol=1e-3, atol=1e-4)
 
 
-def test_what_is_made_ahead_comes_in_order_and_errors_come_through(device):
+def test_what_is_made_ahead_comes_in_order_and_so_do_errors(device):
     assert list(ahead(lambda n: n * n, range(9), device)) == [n * n for n in range(9)]
 
     def fails(n: int) -> int:

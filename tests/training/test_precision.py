@@ -96,7 +96,7 @@ def test_float16_goes_on_with_its_scale_after_a_kill(toy, tmp_path):
         assert torch.equal(a, b)
 
 
-def test_a_gradient_beyond_float16_costs_a_step_and_halves_the_scale(toy, monkeypatch):
+def test_a_gradient_beyond_float16_costs_a_step_and_scale(toy, monkeypatch):
     """A scale that is too large is noticed before any weight moves."""
     results, scales = [], []
     train_step = steps.train_step

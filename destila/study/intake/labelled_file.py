@@ -44,7 +44,7 @@ def study_of_file(model: str, path: str, choices: Mapping[str, str] | None = Non
 
     # The whole file is what is scored; no split is cut from it.
     options = {**_options_of(info, task, path), **(choices or {})}
-    if options["use"] == "table" and task.head == "multilabel":
+    if options["use"] == "table" and task.label_sets:
         options.setdefault("label_separator", _separator_of(options, path, labels))
     parts = dict.fromkeys(_FILES, path)
     dataset = datasets.load({**options, **parts})
