@@ -199,7 +199,8 @@ def _agreed(accelerator: Accelerator, step: int, over: bool, stale: bool) -> tup
         return over, stale
     if step % _CLOCK_EVERY:
         return False, False
-    return _same_on_all(accelerator, (over, stale))
+    agreed: tuple[bool, bool] = _same_on_all(accelerator, (over, stale))
+    return agreed
 
 
 @dataclass(frozen=True, slots=True)
