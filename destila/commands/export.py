@@ -116,6 +116,5 @@ def show(result: dict[str, Any]) -> dict[str, Any]:
     what, proven = ("name", "file", "bytes"), ("int8_products", "products", "parity")
     keys = (*what, *proven, "score", "drop", "stable")
     rows = [{key: candidate[key] for key in keys} for candidate in result["candidates"]]
-
     following = command_line("predict", result["folder"], "--text", NEW_TEXT)
     return {"title": f"exported to {result['folder']}", "rows": rows, "next": following}

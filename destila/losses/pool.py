@@ -59,7 +59,7 @@ def log_sum_units(logits: Tensor, unit: Tensor, units: int) -> Tensor:
     return (total.masked_fill(empty, 1.0).log() + top)[:, :units]
 
 
-def select_rows(values: Tensor, where: Tensor, batch: Batch, name: str) -> Tensor:
+def at_places(values: Tensor, where: Tensor, batch: Batch, name: str) -> Tensor:
     """Return what values [B, L, ...] hold where a mask is True, [N, ...], in order.
 
     Args:

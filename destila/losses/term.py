@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from destila.errors import ConfigError
-from destila.losses.pool import pool_states, select_rows
+from destila.losses.pool import at_places, pool_states
 from destila.types import IGNORE, Batch, Output, Signal, State, TeacherStates
 
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ def _order(batch: Batch) -> Tensor:
     """Return the labels of sentence order in a batch, i64 [K]."""
     if batch.order is None:
         raise ConfigError("term 'order' is for pre-training on pairs of sentences: leave it out")
-    return select_rows(batch.order, batch.order != IGNORE, batch, "order")
+    return at_places(batch.order, batch.order != IGNORE, batch, "order")
 
 
 def _teacher(batch: Batch) -> Signal:

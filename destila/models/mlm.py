@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from destila.errors import ModelError
-from destila.losses.pool import select_rows
+from destila.losses.pool import at_places
 from destila.models.architecture import EncoderConfig
 from destila.models.encoder import Encoder, activate
 from destila.models.heads import allocated, initialise
@@ -107,8 +107,8 @@ class MaskedModel(nn.Module):
 
         order = None
         if self.order is not None and batch.order is not None:
-            order = self.order(select_rows(last, batch.order != IGNORE, batch, "order")).float()
-        asked = select_rows(last, batch.unit_mask, batch, "unit_mask")  # [N, H]
+            order = self.order(at_places(last, batch.order != IGNORE, batch, "order")).float()
+        asked = at_places(last, batch.unit_mask, batch, "unit_mask")  # [N, H]
         return Output(self.logits(asked)[None], kept, order)
 
     def at(self, batch: Batch, where: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from destila.losses.pool import select_rows
+from destila.losses.pool import at_places
 from destila.types import IGNORE, Batch, Output, Signal
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class MaskedObjective:
 
     def targets(self, batch: Batch) -> Tensor:
         """Return the pieces to predict, [1, N]; IGNORE where the token was not chosen."""
-        return select_rows(batch.target, batch.unit_mask, batch, "unit_mask")[None]
+        return at_places(batch.target, batch.unit_mask, batch, "unit_mask")[None]
 
     def supervised(self, output: Output, batch: Batch) -> Signal:
         """Return the logits [1, N, V] and where they meet a target, bool [1, N]."""

@@ -138,12 +138,8 @@ def pretrain(
     began = time.monotonic()
     context, trained = prepare_training(model, task, loss, options, seed, states)
     accelerator = context.accelerator
-    disk = Checkpoints(
-        folder,
-        keep=options.keep,
-        every=options.evaluate_every,
-        behind=2 * options.recovery.patience,
-    )
+    kept, behind = options.keep, 2 * options.recovery.patience
+    disk = Checkpoints(folder, keep=kept, every=options.evaluate_every, behind=behind)
     run = _Run(context, trained, disk, options)
 
     with (
