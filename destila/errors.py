@@ -16,6 +16,7 @@ The command line prints them without a traceback and exits with 1; `--json` prin
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from types import ModuleType
 
 EXTRAS = {
@@ -60,7 +61,12 @@ class ConfigError(DestilaError):
 
 
 class DataError(DestilaError):
-    """A file of examples or a label is wrong."""
+    """A file of examples or a label is wrong.
+
+    cells: what a row holds that does not fit its table, by column; None for anything else.
+    """
+
+    cells: Mapping[str, str] | None = None
 
 
 class TokenizerError(DestilaError):

@@ -44,14 +44,6 @@ RowOrFault = tuple[int, dict[str, Any] | DataError]
 """Line number, and the row or what is wrong with it."""
 
 
-class FaultyRowError(DataError):
-    """A row that does not fit its table; `cells` are what it holds, by column."""
-
-    def __init__(self, message: str, cells: Mapping[str, str]) -> None:
-        super().__init__(message)
-        self.cells = cells
-
-
 @dataclass(frozen=True, slots=True)
 class _Unreadable:
     """A line that the csv module refuses: why, and its cells as they stand."""
@@ -240,7 +232,7 @@ def _named(
     for number, cells in rows:
         if isinstance(cells, _Unreadable):
             message = _explain_quotes(path, number, cells.why)
-            yield number, FaultyRowError(message, _cells_of(names, cells.cells))
+            yield number, _faulty(message, _cells_of(names, cells.cells))
             continue
 
         if short:
@@ -253,7 +245,14 @@ def _named(
             f"{path}, line {number}: {len(cells)} columns, the header has {width} "
             f"({', '.join(names)[:80]}): repair the row, or quote a text that holds the delimiter"
         )
-        yield number, FaultyRowError(message, _cells_of(names, cells))
+        yield number, _faulty(message, _cells_of(names, cells))
+
+
+def _faulty(message: str, cells: Mapping[str, str]) -> DataError:
+    """Return the error of a row that does not fit, with what the row holds."""
+    error = DataError(message)
+    error.cells = cells
+    return error
 
 
 def _explain_quotes(path: Path, number: int, why: str) -> str:

@@ -18,7 +18,7 @@ from destila.formats.charset import text_lines
 from destila.formats.columns import DOCSTART, blocks
 from destila.formats.conllu import read_conllu
 from destila.formats.squad import is_squad, read_squad
-from destila.formats.tables import FaultyRowError, is_table, rows_and_faults, table_kind
+from destila.formats.tables import is_table, rows_and_faults, table_kind
 from destila.inference.items import UserText, make_item
 from destila.plugins import nearest
 from destila.reading.values import MalformedError, parse_json
@@ -243,5 +243,4 @@ def _json_item(text: str, place: str) -> UserText:
 
 def _fault(place: str, error: DataError) -> UserText:
     """Make the item of a row that cannot be read; its place is said once."""
-    cells = error.cells if isinstance(error, FaultyRowError) else None
-    return UserText(place, {}, str(error).removeprefix(f"{place}: "), cells=cells)
+    return UserText(place, {}, str(error).removeprefix(f"{place}: "), cells=error.cells)

@@ -16,7 +16,7 @@ from destila.model_folder import FolderInfo
 from destila.reading.escaping import short_value
 from destila.types import Task
 
-SHARED = ("classes", "ece", "label_metrics", "metrics", "units", "user_rows")
+SHARED = ("case", "classes", "ece", "label_metrics", "metrics", "units", "user_rows")
 """Modules of this room that are no tasks."""
 
 

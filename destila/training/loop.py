@@ -129,7 +129,7 @@ def fit(
     state: Path | None = None,
     key: str = "",
 ) -> Iterator[Step]:
-    """Train a model in place and yield every step.
+    """Return the training of a model in place, a step whenever one is asked for.
 
     Args:
         model: gives an Output for a batch; moved to the device of this process.
@@ -153,15 +153,14 @@ def fit(
     optim = build_optimizer(everything, options)
     position = _resume(state, everything, optim, key)
     if position.stopped:
-        return
+        return iter(())
 
     context = _context(accelerator, model, optim, task, loss, data, options, seed)
     if context.scaler is not None and position.scaler:
         context.scaler.load_state_dict(dict(position.scaler))
     share = {"process": accelerator.process_index, "processes": accelerator.num_processes}
     feed = Feed(data, options, seed=seed, device=device, **share)
-    with context.precision.products():
-        yield from _steps(context, feed, evaluate, options, position, everything, state)
+    return _steps(context, feed, evaluate, options, position, everything, state)
 
 
 def _steps(
@@ -176,35 +175,36 @@ def _steps(
     """Make every step from a position on, and yield it."""
     accelerator, steps = context.accelerator, feed.count
     saved = time.monotonic()
-    for share in feed.steps(position.step):
-        number = share.number
-        result = train_step(context, share.batches, number=number, tokens=share.tokens)
+    with context.precision.products():
+        for share in feed.steps(position.step):
+            number = share.number
+            result = train_step(context, share.batches, number=number, tokens=share.tokens)
 
-        # the weights move only when the loss can be believed
-        lr = lr_at(number, steps, options)
-        _check_finite(result, number, lr)
-        apply_gradients(context, lr)
-        position = replace(position, step=number + 1)
-        step = _describe(result, number=number, steps=steps, epoch=share.epoch, lr=lr)
+            # the weights move only when the loss can be believed
+            lr = lr_at(number, steps, options)
+            _check_finite(result, number, lr)
+            apply_gradients(context, lr)
+            position = replace(position, step=number + 1)
+            step = _describe(result, number=number, steps=steps, epoch=share.epoch, lr=lr)
 
-        # evaluations are spread evenly over the run, and one is last
-        due = number + 1 == steps or _is_due(number + 1, steps, options)
-        if due:
-            evaluation = _of_first_process(accelerator, evaluate())
-            warm, last = number >= options.warmup * steps, number + 1 == steps
-            position, best = _judge(position, evaluation, options, warm=warm, last=last)
-            step = replace(step, evaluation=evaluation, best=best, stopped=position.stopped)
+            # evaluations are spread evenly over the run, and one is last
+            due = number + 1 == steps or _is_due(number + 1, steps, options)
+            if due:
+                evaluation = _of_first_process(accelerator, evaluate())
+                warm, last = number >= options.warmup * steps, number + 1 == steps
+                position, best = _judge(position, evaluation, options, warm=warm, last=last)
+                step = replace(step, evaluation=evaluation, best=best, stopped=position.stopped)
 
-        yield step
+            yield step
 
-        # the first process saves; the others wait for its gradients, so clocks need not agree
-        if state and (due or time.monotonic() - saved > 60 * options.save_minutes):
-            if accelerator.is_main_process:
-                position = replace(position, scaler=scaler_state(context))
-                state_file.save_state(state, everything, context.optimizer, asdict(position))
-            saved = time.monotonic()
-        if position.stopped:
-            return
+            # the first process saves; the others wait for its gradients, so clocks need not agree
+            if state and (due or time.monotonic() - saved > 60 * options.save_minutes):
+                if accelerator.is_main_process:
+                    position = replace(position, scaler=scaler_state(context))
+                    state_file.save_state(state, everything, context.optimizer, asdict(position))
+                saved = time.monotonic()
+            if position.stopped:
+                return
 
 
 def _context(

@@ -41,10 +41,7 @@ def stacks(monkeypatch) -> list[list[str]]:
 
 @pytest.mark.usefixtures("fast_testing")
 def test_few_frames_from_the_command_to_the_term(tiny, stacks, monkeypatch):
-    """From `destila run` to the arithmetic one enters at most eight functions of ours.
-
-    Each one lies in a file of its own.
-    """
+    """From `destila run` to the arithmetic one enters at most eight functions of ours."""
     changes = ["baseline=false", "compare=false", "train.epochs=1"]
     options = [word for change in changes for word in ("--set", change)]
     monkeypatch.setattr(sys, "argv", ["destila", "run", str(tiny()), "--json", *options])
@@ -59,7 +56,7 @@ def test_few_frames_from_the_command_to_the_term(tiny, stacks, monkeypatch):
         "commands/run:run",
         "study/run:run_study",
         "study/runs/training:train",
-        "training/loop:fit",
+        "training/loop:_steps",
         "training/step:train_step",
     ]
     assert names[-1].startswith("losses/kl:")

@@ -26,7 +26,7 @@ class Baseline:
 
 @pytest.fixture
 def study():
-    measure = SimpleNamespace(texts=100, repeats=2, padded_512=True, threads=1)
+    measure = SimpleNamespace(texts=100, repeats=2, padded_512=True, threads=1, device="cpu")
     recipe = SimpleNamespace(measure=measure, max_length=64)
     return SimpleNamespace(recipe=recipe, task=SimpleNamespace(head="tag"))
 
