@@ -78,16 +78,9 @@ def test_a_damaged_state_is_refused_with_the_remedy(toy, tmp_path, size):
 
 def test_the_state_of_another_architecture_is_refused(toy, tmp_path):
     list(steps(toy, toy.model("tag"), tmp_path / "s"))
-    other = toy.steps(
-        toy.model("classify"),
-        "classify",
-        toy.features("classify", 8),
-        OPTIONS,
-        state=tmp_path / "s",
-        key="k",
-    )
+    model, features = toy.model("classify"), toy.features("classify", 8)
     with pytest.raises(TrainingError, match="another architecture: delete it"):
-        next(other)
+        toy.steps(model, "classify", features, OPTIONS, state=tmp_path / "s", key="k")
 
 
 def test_a_full_disk_is_one_error_and_the_old_state_survives(toy, tmp_path, monkeypatch):
