@@ -131,19 +131,31 @@ def _root(
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
 
 
+_REMEMBERED = 1000
+"""Notes of which a repetition is known as one."""
+
+
 class _FirstTime(logging.Filter):
-    """Lets a note through once: a study opens one model many times, and says the same each time."""
+    """Lets a note through once: a study opens one model many times, and says the same each time.
+
+    What a server logs are events, each of which counts, and their number has no end.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self._written: set[str] = set()
+        self._written: dict[str, None] = {}  # in the order in which they came
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Tell whether a record says something new."""
+        if record.name.startswith("destila.serve"):
+            return True
         text = record.getMessage()
-        new = text not in self._written
-        self._written.add(text)
-        return new
+        if text in self._written:
+            return False
+        self._written[text] = None
+        if len(self._written) > _REMEMBERED:
+            del self._written[next(iter(self._written))]
+        return True
 
 
 def _not_called() -> None:

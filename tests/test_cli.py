@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import sys
 
 import pytest
@@ -99,3 +100,22 @@ def test_options_that_disagree_are_refused(say, arguments, said):
     code, out, err = say(*arguments)
     assert (code, out) == (1, "")
     assert said in err
+
+
+def test_notes_are_said_once_and_events_of_a_server_always():
+    """And no number of either fills the memory."""
+
+    def record(name, text):
+        return logging.LogRecord(name, logging.INFO, "", 1, text, None, None)
+
+    notes = cli._FirstTime()
+    assert [notes.filter(record("destila.study.run", "a note")) for _ in range(3)] == [
+        True,
+        False,
+        False,
+    ]
+    assert all(notes.filter(record("destila.serve.guard", "an event")) for _ in range(3))
+    for i in range(5000):
+        notes.filter(record("destila.serve.guard", f"event {i}"))
+        notes.filter(record("destila.corpus", f"note {i}"))
+    assert len(notes._written) <= 1000
