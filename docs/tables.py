@@ -24,10 +24,10 @@ from destila.report.words import role_name, say_conditions, score_name
 RESULTS = ROOT / "results"
 BEGIN, END = "<!-- table: drawn by `make tables` -->", "<!-- end of table -->"
 
-STUDY = "ner-conll2002"
+STUDY = "ner-mix"
 """The study of the README."""
-STUDENT = "mini-2"
-"""Its student; the teacher, the student's export and the baseline stand beside it."""
+STUDENT, TWIN = "swap", "mix"
+"""Its student, and the one whose fine-tuned twin is the student's too: equal start, equal steps."""
 PROTOCOL = "real"
 """Test texts one by one, tokenising and decoding included."""
 
@@ -75,13 +75,14 @@ def draw_readme() -> str:
 
 
 def headline() -> str:
-    """Draw teacher, student, its export and the baseline of one study."""
+    """Draw teacher, student, its twin, its export and the baseline of one study."""
     chosen = {row.role: row for row in headline_rows()}
     score = score_name(chosen["teacher"].first.main)
     titles = {
         "teacher": "teacher",
         "distilled": "student, distilled",
         "exported": "the same, int8 without torch",
+        "finetuned": "the same, trained without the teacher",
         "baseline": "baseline",
     }
 
@@ -92,7 +93,7 @@ def headline() -> str:
     for key, title in titles.items():
         row = chosen[key]
         seeds = "" if len(row.seeds) == 1 else f" ({len(row.seeds)} seeds)"
-        model = f" `{row.model}`" if key != "exported" else ""
+        model = f" `{row.model}`" if key not in ("exported", "finetuned") else ""
         lines.append(
             f"| {title}{model}{seeds} | {score_of(row)} | {megabytes(row)} | {milliseconds(row)} |"
         )
@@ -102,9 +103,12 @@ def headline() -> str:
 def headline_rows() -> list[ReportRow]:
     """Return the rows of the README's study that the table and the picture show."""
     every = group_rows(records.read_records(RESULTS / f"{STUDY}.jsonl"))
-    return [
-        row for row in every if row.role in ("teacher", "baseline") or row.model.startswith(STUDENT)
-    ]
+    return [row for row in every if row.role in ("teacher", "baseline") or _is_shown(row)]
+
+
+def _is_shown(row: ReportRow) -> bool:
+    """Say whether a row is the student, its export or its twin."""
+    return row.model == (TWIN if row.role == "finetuned" else STUDENT)
 
 
 # --- the picture
