@@ -108,6 +108,8 @@ def headline_rows() -> list[ReportRow]:
 
 def _is_shown(row: ReportRow) -> bool:
     """Say whether a row is the student, its export or its twin."""
+    if row.role == "exported":
+        return row.model.startswith(STUDENT)
     return row.model == (TWIN if row.role == "finetuned" else STUDENT)
 
 
