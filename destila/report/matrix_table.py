@@ -6,7 +6,7 @@ A cell that was not run is blank. Ours are the mean over seeds of the recorded t
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -196,22 +196,27 @@ def _mean_note(table: MatrixTable) -> str:
 
 def _differences(table: MatrixTable) -> Section:
     """Draw ours minus published, in points of the first score, where both are there."""
-    body = []
-    for model in table.models:
-        line = [model]
-        for column in table.columns:
-            cell = table.cell(model, column)
-            pair = (cell.ours(), cell.printed(table.published)) if cell else ([], [])
-            line.append(signed(pair[0][0] - pair[1][0]) if all(pair) else _BLANK)
-        if any(line[1:]):
-            body.append(line)
+
+    def difference(cell: TableCell | None) -> str:
+        ours, printed = (cell.ours(), cell.printed(table.published)) if cell else ([], [])
+        return signed(ours[0] - printed[0]) if ours and printed else _BLANK
+
     return Section(
         "differences",
         "Ours minus published",
         "Points of the first score of each column.",
         header=["model", *table.columns],
-        body=body,
+        body=_by_column(table, difference),
     )
+
+
+def _by_column(table: MatrixTable, write: Callable[[TableCell | None], str]) -> list[list[str]]:
+    """Write every cell; rows of which nothing is known are left out."""
+    lines = [
+        [model, *(write(table.cell(model, column)) for column in table.columns)]
+        for model in table.models
+    ]
+    return [line for line in lines if any(line[1:])]
 
 
 def _summary(table: MatrixTable) -> Section:
@@ -299,24 +304,20 @@ def _teachers() -> Section:
 def _times(table: MatrixTable) -> Section:
     """Draw the seconds of training, ours (published)."""
     published = reference.training_seconds(table.published)
-    body = []
-    for model in table.models:
-        line = [model]
-        for column in table.columns:
-            cell = table.cell(model, column)
-            ours = [record.seconds for record in cell.records] if cell else []
-            printed = published.get(cell.published) if cell else None
-            own = f"{fmean(ours):,.0f}" if ours else _BLANK
-            other = f"{printed:,.0f}" if printed else _BLANK
-            line.append(_beside(own, other))
-        if any(line[1:]):
-            body.append(line)
+
+    def seconds(cell: TableCell | None) -> str:
+        ours = [record.seconds for record in cell.records] if cell else []
+        printed = published.get(cell.published) if cell else None
+        own = f"{fmean(ours):,.0f}" if ours else _BLANK
+        other = f"{printed:,.0f}" if printed else _BLANK
+        return _beside(own, other)
+
     return Section(
         "times",
         "Seconds of training",
         "Ours, and published in brackets, each on its own machine.",
         header=["model", *table.columns],
-        body=body,
+        body=_by_column(table, seconds),
     )
 
 
