@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import date, time
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, BinaryIO
 
 from destila.errors import DataError, require
 from destila.formats.archives import open_zip
@@ -39,21 +39,25 @@ def sheet_rows(path: Path, sheet: str | None = None) -> Iterator[tuple[int, list
     """
     openpyxl = require("openpyxl", "excel")
     _check(path)
-    book = _open(openpyxl, path)
-    try:
-        # The dimensions that a file declares are often wrong: what is there is read.
-        with _damaged(path):
-            worksheet = _sheet(book, sheet, path)
-            worksheet.reset_dimensions()
-        rows = enumerate(worksheet.iter_rows(values_only=True), 1)
-        while (row := _next(rows, path)) is not None:
-            if row[0] > _MOST_ROWS:
-                raise DataError(f"{path} has a row beyond {_MOST_ROWS:,}, Excel's last: {_REMEDY}")
-            cells = [_text(value, openpyxl) for value in row[1]]
-            if any(cells):
-                yield row[0], cells
-    finally:
-        book.close()
+    # Opened here: openpyxl leaves a file open that it finds damaged.
+    with path.open("rb") as file:
+        book = _open(openpyxl, file, path)
+        try:
+            # The dimensions that a file declares are often wrong: what is there is read.
+            with _damaged(path):
+                worksheet = _sheet(book, sheet, path)
+                worksheet.reset_dimensions()
+            rows = enumerate(worksheet.iter_rows(values_only=True), 1)
+            while (row := _next(rows, path)) is not None:
+                if row[0] > _MOST_ROWS:
+                    raise DataError(
+                        f"{path} has a row beyond {_MOST_ROWS:,}, Excel's last: {_REMEDY}"
+                    )
+                cells = [_text(value, openpyxl) for value in row[1]]
+                if any(cells):
+                    yield row[0], cells
+        finally:
+            book.close()
 
 
 def _check(path: Path) -> None:
@@ -70,12 +74,12 @@ def _check(path: Path) -> None:
         pass
 
 
-def _open(openpyxl: ModuleType, path: Path) -> Any:
+def _open(openpyxl: ModuleType, file: BinaryIO, path: Path) -> Any:
     """Open a workbook for reading alone."""
     # Warnings are of styles and extensions, which nobody reads here.
     with _damaged(path), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return openpyxl.load_workbook(path, read_only=True, data_only=True)
+        return openpyxl.load_workbook(file, read_only=True, data_only=True)
 
 
 def _sheet(book: Any, name: str | None, path: Path) -> Any:

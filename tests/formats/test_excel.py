@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import io
 import zipfile
 from datetime import date, datetime
 
@@ -70,13 +72,19 @@ def test_what_is_no_workbook_is_refused(tmp_path, content, what):
         list(table_rows(path))
 
 
-def test_a_damaged_workbook_is_one_error(tmp_path):
+@pytest.mark.parametrize("whole", [150, 900])
+def test_a_damaged_workbook_is_one_error(tmp_path, whole):
     path = _book(tmp_path, ["texto", "clase"], *[["hola", n] for n in range(99)])
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
-    members["xl/worksheets/sheet1.xml"] = members["xl/worksheets/sheet1.xml"][:900]
+    members["xl/worksheets/sheet1.xml"] = members["xl/worksheets/sheet1.xml"][:whole]
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in members.items():
             archive.writestr(name, content)
-    with pytest.raises(DataError, match="is damaged or no Excel workbook"):
+    with pytest.raises(DataError, match="is damaged or no Excel workbook") as error:
         list(table_rows(path))
+
+    # The error holds the frames of openpyxl, and they whatever it opened and did not close.
+    files = [held for held in gc.get_objects() if type(held) is io.BufferedReader]
+    assert error.traceback
+    assert [file.name for file in files if not file.closed and file.name == str(path)] == []
