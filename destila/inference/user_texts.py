@@ -31,7 +31,12 @@ _COLUMN_FILES = (".conll", ".conll2002", ".conll2003", ".iob", ".iob2", ".bio", 
 
 
 def read_file(
-    file: str, task: Task, columns: Mapping[str, str], *, jsonl: bool | None = None
+    file: str,
+    task: Task,
+    columns: Mapping[str, str],
+    *,
+    jsonl: bool | None = None,
+    remedy: str = "Say which one it is with --columns {key}=NAME",
 ) -> Iterator[UserText]:
     """Return the items of a file, read lazily.
 
@@ -40,6 +45,7 @@ def read_file(
         task: what it is read for.
         columns: key of a task -> name of the column, of the training data.
         jsonl: each line is a JSON object, or none is; None: by the file's ending.
+        remedy: what to do where a table lacks a column, whose key in a row is {key}.
 
     Raises:
         DataError: the file cannot be read at all, or lacks the column of the texts.
@@ -52,7 +58,7 @@ def read_file(
     path = Path(file)
     kind = table_kind(path) if is_table(path) else ""
     if kind in ("csv", "tsv", "xlsx"):
-        return _table_items(file, task, columns)
+        return _table_items(file, task, columns, remedy)
     if kind == "json" and task.asks_questions and is_squad(path):
         return _question_items(file)
     if kind == "json" and _begins(file, "["):
@@ -126,7 +132,9 @@ def _plain_items(file: str, *, is_json: bool) -> Iterator[UserText]:
             yield UserText("", {"text": head, "pair": tail})
 
 
-def _table_items(file: str, task: Task, columns: Mapping[str, str]) -> Iterator[UserText]:
+def _table_items(
+    file: str, task: Task, columns: Mapping[str, str], remedy: str
+) -> Iterator[UserText]:
     """Yield the rows of a table, by the columns that the task reads."""
     names: dict[str, str] | None = None
     for number, row in rows_and_faults(file):
@@ -137,12 +145,12 @@ def _table_items(file: str, task: Task, columns: Mapping[str, str]) -> Iterator[
 
         # The header is known with the first row.
         if names is None:
-            names = _choose_columns(list(row), task, columns, file)
+            names = _choose_columns(list(row), task, columns, file, remedy)
         yield UserText(place, {key: row[name] for key, name in names.items()}, cells=row)
 
 
 def _choose_columns(
-    header: Sequence[str], task: Task, columns: Mapping[str, str], file: str
+    header: Sequence[str], task: Task, columns: Mapping[str, str], file: str, remedy: str
 ) -> dict[str, str]:
     """Return which column of a table is what.
 
@@ -167,8 +175,8 @@ def _choose_columns(
         if key not in chosen:
             wanted = columns.get(key, others.get(key, key))
             raise DataError(
-                f"{file}: no column '{wanted}'.{nearest(wanted, list(header))} Say which one it is "
-                f"with --columns {key}=NAME"
+                f"{file}: no column '{wanted}'.{nearest(wanted, list(header))} "
+                f"{remedy.format(key=key)}"
             )
     return chosen
 

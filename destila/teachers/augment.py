@@ -2,6 +2,7 @@
 
     swap   an entity gives way to another of its type from the training set, with its BIO labels
     fill   some words give way to others that a masked language model finds likely there
+    cross  the texts of pairs meet in other pairs, without a label
 
 Of both, some may be written in CAPITALS or in lower case for the student, while the teacher reads
 them as they were (`recase`). Every choice depends on (seed, copy, text) and on what there is to
@@ -163,6 +164,36 @@ def _swap(
     return Example(name, text, words=places, target=tuple(labels))
 
 
+def cross_pairs(
+    examples: Sequence[Example], *, copies: int, share: float, seed: int
+) -> list[Example]:
+    """Return pairs without labels whose texts come from labelled ones.
+
+    A text and those that it is paired with belong together: a premise and its hypotheses, two
+    sentences. Either both texts of a new pair do, in some order, or the second belongs to another.
+
+    Args:
+        examples: pairs.
+        copies: of each one.
+        share: of the new pairs whose texts belong together.
+        seed: of every choice.
+    """
+    together: dict[str, list[str]] = {}
+    for example in examples:
+        together.setdefault(example.text, [example.text]).append(example.pair or "")
+    seconds = sorted({example.pair or "" for example in examples})
+
+    crossed = []
+    for copy, i, random in text_generators(examples, copies, seed):
+        first, name = examples[i].text, f"{examples[i].id}-cross{copy}"
+        second = seconds[random.integers(len(seconds))]
+        if random.random() < share:
+            own = together[first]
+            first, second = (own[at] for at in random.choice(len(own), 2, replace=False))
+        crossed.append(Example(name, first, second))
+    return crossed
+
+
 def count_augmented(dataset: Dataset, kind: str, copies: int) -> int:
     """Return how many texts there will be at most.
 
@@ -175,6 +206,13 @@ def count_augmented(dataset: Dataset, kind: str, copies: int) -> int:
             "distil.augment: not for questions, whose answers would lose their places; leave it out"
         )
     if kind == "fill":
+        return copies * len(train)
+    if kind == "cross":
+        if all(e.pair is None for e in train):
+            raise ConfigError(
+                f"distil.augment.kind = 'cross' needs pairs, which '{dataset.name}' has not: use "
+                "'fill'"
+            )
         return copies * len(train)
     if not task_of(dataset.task).needs_words or not is_bio(dataset.labels):
         raise ConfigError(

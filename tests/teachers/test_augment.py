@@ -14,6 +14,7 @@ from destila.teachers.augment import (
     apply_edits,
     augment_file,
     count_augmented,
+    cross_pairs,
     keep_new,
     load_or_make,
     recase,
@@ -95,6 +96,26 @@ def test_swaps_depend_on_seed_copy_and_text_alone(sentences):
     assert {e.text for e in swap_entities(backwards, copies=2, share=0.5, seed=3)} == {
         e.text for e in every
     }
+
+
+def test_texts_of_pairs_meet_in_other_pairs():
+    """All of the new pairs, or none, hold two texts that belong together; none has a label."""
+    groups = {"Llueve.": ("Hay agua.", "Hace sol."), "Ana canta.": ("Ana calla.", "Se oye a Ana.")}
+    pairs = [
+        Example(f"{first} {second}", first, second, target="neutral")
+        for first, seconds in groups.items()
+        for second in seconds
+    ]
+    near = cross_pairs(pairs, copies=9, share=1, seed=3)
+    far = cross_pairs(pairs, copies=9, share=0, seed=3)
+    assert len(near) == len(far) == 36
+    for made in near:
+        assert made.text != made.pair
+        assert any({made.text, made.pair} <= {first, *seconds} for first, seconds in groups.items())
+    assert {e.text for e in far} == set(groups)
+    assert {e.pair for e in far} == {second for seconds in groups.values() for second in seconds}
+    assert {e.target for e in (*near, *far)} == {None}
+    assert near == cross_pairs(pairs, copies=9, share=1, seed=3)
 
 
 def test_texts_that_are_known_or_made_twice_are_left_out(sentences):

@@ -120,17 +120,15 @@ def inspect(
 def _texts_for_the_teacher(recipe: Recipe, dataset: Dataset) -> dict[str, dict[str, int]]:
     """Return per student the texts beside the training split.
 
-    Lines of a file, and at most so many as can be made from the labelled texts.
+    Those of a file, and at most so many as can be made from the labelled texts.
     """
     texts: dict[str, dict[str, int]] = {}
-    known = {e.text for split in dataset.splits.values() for e in split}
     for student in recipe.students:
         # As the run will draw them, so that the counts are those of the training.
         options = recipe.distil_of(student)
         counts = {}
         if options.unlabelled is not None:
-            lines = sample_unlabelled(options.unlabelled, options.unlabelled_limit, known)
-            counts["unlabelled"] = len(lines)
+            counts["unlabelled"] = len(sample_unlabelled(options, dataset))
         if options.augment is not None:
             kind, copies = options.augment.kind, options.augment.copies
             counts[kind] = count_augmented(dataset, kind, copies)

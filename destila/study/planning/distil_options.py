@@ -22,15 +22,17 @@ class EnsembleOptions(Options):
 class AugmentOptions(Options):
     """New texts made from the labelled ones, which the teacher labels like unlabelled ones."""
 
-    kind: Literal["fill", "swap"] = opt(
+    kind: Literal["fill", "swap", "cross"] = opt(
         ...,
         "fill: words masked and filled by `model`; "
-        "swap: entities for others of the same type (tagging)",
+        "swap: entities for others of the same type (tagging); "
+        "cross: the texts of pairs in other pairs",
     )
     copies: int = opt(1, "new texts per labelled one, at most", ge=1)
     share: float = opt(
         0.15,
-        "share of its words that are masked, or of its entities that are swapped; at least one",
+        "share of its words that are masked, or of its entities that are swapped, at least one; "
+        "or of the new pairs whose texts belong together",
         gt=0,
         le=1,
     )
@@ -54,7 +56,7 @@ class AugmentOptions(Options):
         # Only `fill` has masks to fill, so only it has a use for a model.
         if (self.kind == "fill") != (self.model is not None):
             raise ValueError(
-                "kind = 'fill' needs `model`, a masked language model; kind = 'swap' takes none"
+                "kind = 'fill' needs `model`, a masked language model; the others take none"
             )
         return self
 
@@ -95,10 +97,14 @@ class DistilOptions(Options):
     )
     unlabelled: str | None = opt(
         None,
-        "text file (plain, .gz, .zst), one text per line, that the teacher labels; "
+        "file of texts that the teacher labels, one a line, or a table like the labelled one; "
         "also a path under DESTILA_DATA",
     )
-    unlabelled_limit: int = opt(10_000, "most lines of it that are used", ge=1)
+    unlabelled_limit: int = opt(10_000, "most texts of it that are used", ge=1)
+    unlabelled_text: str | None = opt(
+        None, "its column of texts, where it is not called as the labelled one", later=True
+    )
+    unlabelled_pair: str | None = opt(None, "the same of the second texts", later=True)
     augment: AugmentOptions | None = opt(None, "also texts made from the labelled ones; none = no")
     repeat_labelled: int = opt(
         1,

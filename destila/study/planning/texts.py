@@ -1,15 +1,18 @@
-"""Texts that only a teacher labels: lines of a file, and texts made from the labelled ones."""
+"""Texts that only a teacher labels: those of a file, and texts made from the labelled ones."""
 
 from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Container
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-from destila.errors import ConfigError, DataError
+from destila.errors import DataError
 from destila.files import find_data
-from destila.formats.charset import text_lines
+from destila.inference.items import rename_columns, whole_row
+from destila.inference.user_texts import read_file
 from destila.progress import Progress
 from destila.study.planning.distil_options import AugmentOptions, DistilOptions
 from destila.study.planning.keys import AugmentKey
@@ -30,36 +33,23 @@ class UnlabelledTexts:
     def __init__(self, dataset: Dataset) -> None:
         """Keep the data set whose own texts are left out; no file is read yet."""
         self._dataset = dataset
-        self._kept: dict[tuple[str, int], list[Example]] = {}
+        self._kept: dict[tuple[object, ...], list[Example]] = {}
 
     def select(self, options: DistilOptions) -> list[Example]:
-        """Return the data set's own unlabelled texts, and a seeded sample of the file's new lines.
+        """Return the data set's own unlabelled texts, and a seeded sample of the file's new ones.
 
         Raises:
-            ConfigError: a file is named and the data are pairs.
-            DataError: the file is not there, or has no line that fits.
+            DataError: the file is not there, or has no text that fits.
         """
-        # A file's line is one text, so it cannot stand for a pair.
         own = list(self._dataset.splits.get("unlabelled", ()))
         if options.unlabelled is None:
             return own
-        if any(e.pair is not None for e in self._dataset.splits["train"]):
-            raise ConfigError(
-                f"distil.unlabelled = '{options.unlabelled}': its lines are single texts, "
-                "the data are pairs; leave it out"
-            )
 
         # Read once, whatever number of students asks.
-        key = (options.unlabelled, options.unlabelled_limit)
+        columns = (options.unlabelled_text, options.unlabelled_pair)
+        key = (options.unlabelled, options.unlabelled_limit, *columns)
         if key not in self._kept:
-            # Lines that the data set holds would leak dev and test into the training.
-            known = {e.text for split in self._dataset.splits.values() for e in split}
-            lines = sample_unlabelled(*key, known)
-            tagged = task_of(self._dataset.task).needs_words
-            self._kept[key] = [
-                Example(f"unlabelled-{i}", text, words=split_words(text) if tagged else ())
-                for i, text in enumerate(lines)
-            ]
+            self._kept[key] = sample_unlabelled(options, self._dataset)
         return own + self._kept[key]
 
 
@@ -96,11 +86,13 @@ class AugmentedTexts:
         from destila.models import hf  # torch, which a look at the data does without
         from destila.teachers.fill import fill_words
 
-        # Entities change places, or a masked model fills words.
+        # Entities or whole texts change places, or a masked model fills words.
         train, options = self.dataset.splits["train"], self.options
         copies, share, seed = options.copies, options.share, options.seed
         if options.kind == "swap":
             texts = augment.swap_entities(train, copies=copies, share=share, seed=seed)
+        elif options.kind == "cross":
+            texts = augment.cross_pairs(train, copies=copies, share=share, seed=seed)
         else:
             model, tokenizer, _ = hf.load_masked(options.model or "")
             texts = fill_words(
@@ -139,35 +131,74 @@ def plan_augmentation(dataset: Dataset, data_key: str, options: AugmentOptions) 
     return AugmentedTexts(dataset=dataset, options=options, key=key.digest, planned=planned)
 
 
-def sample_unlabelled(name: str, limit: int, known: Container[str]) -> list[str]:
-    """Return lines of a file, drawn with a fixed seed from those that are new.
+def sample_unlabelled(options: DistilOptions, dataset: Dataset) -> list[Example]:
+    """Return texts of a file, drawn with a fixed seed from those that are new.
+
+    The file is read as `predict` reads it: a text a line, a table by the columns of the data set, a
+    pair a row. What cannot be read is left out.
 
     Args:
-        name: a path, or one under DESTILA_DATA.
-        limit: most lines.
-        known: texts of the data set, which are left out.
+        options: which file, its columns, how many at most.
+        dataset: what they stand beside; its own texts would leak dev and test into the training.
 
     Raises:
-        DataError: the file is not there, or no line is left.
+        DataError: the file is not there, or no text is left.
     """
-    # The seed is fixed: equal files give equal lines, to every student and every run.
-    path = find_data(name, remedy="check distil.unlabelled")
-    lines: list[str] = []
+    path = find_data(options.unlabelled or "", remedy="check distil.unlabelled")
+    named = {"text": options.unlabelled_text, "pair": options.unlabelled_pair}
+    columns = {
+        key: column for key in named if (column := named[key] or dataset.columns.get(key, ""))
+    }
+    known = {(e.text, e.pair) for split in dataset.splits.values() for e in split}
+
+    # The seed is fixed: equal files give equal texts, to every student and every run. Reservoir
+    # sampling: every new text is kept with the same probability, whatever the file's length.
+    texts: list[Example] = []
+    faults: Counter[str] = Counter()
     draw = random.Random(0)
     seen = 0
-    for raw in text_lines(path):
-        line = raw.strip()
-        if not line or line in known:
+    for text in _texts_of(path, dataset, columns, faults):
+        if (text.text, text.pair) in known:
             continue
-
-        # Reservoir sampling: every new line is kept with the same probability, whatever the file's
-        # length.
-        if seen < limit:
-            lines.append(line)
-        elif (slot := draw.randrange(seen + 1)) < len(lines):
-            lines[slot] = line
+        if seen < options.unlabelled_limit:
+            texts.append(text)
+        elif (slot := draw.randrange(seen + 1)) < len(texts):
+            texts[slot] = text
         seen += 1
 
-    if not lines:
-        raise DataError(f"{path} has no line that the data set does not hold: give another file")
-    return lines
+    if not texts:
+        first = next(iter(faults), "")
+        raise DataError(
+            first or f"{path} has no text that the data set does not hold: give another file"
+        )
+    if faults:
+        log.warning("%d texts of %s left out: %s", faults.total(), path, next(iter(faults)))
+    return [replace(text, id=f"unlabelled-{i}") for i, text in enumerate(texts)]
+
+
+def _texts_of(
+    path: Path, dataset: Dataset, columns: Mapping[str, str], faults: Counter[str]
+) -> Iterator[Example]:
+    """Yield what a file holds for a data set's task, without blank ones; count what is no text."""
+    task = task_of(dataset.task)
+    pairs = any(e.pair is not None for e in dataset.splits["train"])
+    remedy = 'Name it: distil.unlabelled_{key} = "..."'
+    for number, item in enumerate(read_file(str(path), task, columns, remedy=remedy)):
+        try:
+            if item.fault:
+                raise DataError(item.fault)
+            example = task.read_row(rename_columns(whole_row(item.row), columns), number)
+            if pairs and example.text.strip() and not (example.pair or "").strip():
+                raise DataError(
+                    "one text, and the data are pairs: give a table with both, or a tab between"
+                )
+        except DataError as error:
+            faults[f"{item.place}: {error}"] += 1
+            continue
+        if example.text.strip():
+            # Blanks at the ends are nothing that a line was written for.
+            text = example.text.strip()
+            words = example.words if "words" in item.row else ()
+            if task.needs_words and not words:
+                words = split_words(text)
+            yield replace(example, text=text, pair=example.pair if pairs else None, words=words)

@@ -108,8 +108,9 @@ def test_a_stage_may_leave_made_texts_out(tiny):
     ("data_set", "options", "says"),
     [
         ("demo_intents", '{kind="swap"}', "needs B- and I- labels, which 'demo_intents' has not"),
+        ("demo_tags", '{kind="cross"}', "needs pairs, which 'demo_tags' has not"),
         ("demo_tags", '{kind="fill"}', "kind = 'fill' needs `model`"),
-        ("demo_tags", '{kind="swap", model="mini-es"}', "kind = 'swap' takes none"),
+        ("demo_tags", '{kind="swap", model="mini-es"}', "the others take none"),
         ("demo_tags", '{kind="swap", share=0}', "distil.augment.share"),
     ],
 )
@@ -139,20 +140,57 @@ def test_unlabelled_lines_come_from_the_data_folder(tiny, tmp_path, monkeypatch)
     assert [len(e.words) for e in drawn] == [2, 3]
     book.with_name("b.txt").write_text(f"{known}\n")
     nothing = recipe.distil.model_copy(update={"unlabelled": "books/b.txt"})
-    with pytest.raises(DataError, match="no line that the data set does not hold"):
+    with pytest.raises(DataError, match="no text that the data set does not hold"):
         study.unlabelled.select(nothing)
     nowhere = recipe.distil.model_copy(update={"unlabelled": "books/c.txt"})
     with pytest.raises(DataError, match=r"no file at books/c\.txt or .*data/books/c\.txt"):
         study.unlabelled.select(nowhere)
 
 
-def test_unlabelled_lines_for_pairs_are_refused_early(tiny, tmp_path, trained):
-    """Single texts cannot stand beside pairs, which shows before any training."""
+@pytest.fixture
+def pairs(tmp_path):
+    """A table of pairs and what sets it as the data of a recipe."""
     rows = "".join(f"el niño {i}\tla niña\t{'no' if i % 2 else 'sí'}\n" for i in range(60))
-    (tmp_path / "pairs.tsv").write_text("text\tpair\tlabel\n" + rows, encoding="utf-8")
-    table = f'data={{use="table", train="{tmp_path / "pairs.tsv"}"}}'
-    with pytest.raises(ConfigError, match="the data are pairs"):
-        run_recipe(tiny(), table, 'distil.unlabelled="raw.txt"')
+    (tmp_path / "pairs.tsv").write_text("uno\tdos\tlabel\n" + rows, encoding="utf-8")
+    return (
+        f'data={{use="table", train="{tmp_path / "pairs.tsv"}", '
+        'text="uno", pair="dos", label="label"}'
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", "clase,dos,uno\nx,la niña,el niño 3\nx,el mar,la tierra\nx,,sola\n"),
+        ("a.tsv", "text\tpair\nel niño 3\tla niña\nla tierra\tel mar\nsola\t\n"),
+        ("b.csv", "B;A\nla niña;el niño 3\nel mar;la tierra\n;sola\n"),
+        ("a.jsonl", '{"uno": "la tierra", "dos": "el mar"}\n{"text": "sola"}\n'),
+        ("a.txt", "la tierra\tel mar\nsola\n"),
+    ],
+    ids=["the data's columns", "our names", "named", "JSON lines", "a tab"],
+)
+def test_unlabelled_pairs_come_from_a_table(tiny, tmp_path, pairs, caplog, name, content):
+    """A table is read by the columns of the data; a row without its second text is left out."""
+    caplog.set_level(logging.WARNING)
+    (tmp_path / name).write_text(content)
+    changes = (pairs, f'distil.unlabelled="{tmp_path / name}"')
+    if name == "b.csv":
+        changes += ('distil.unlabelled_text="A"', 'distil.unlabelled_pair="B"')
+    drawn = study_of(tiny(), *changes).unlabelled.select(read_recipe(tiny(), changes).distil)
+    assert [(e.text, e.pair) for e in drawn] == [("la tierra", "el mar")]
+    assert logged(caplog, "%d texts of %s left out")[0].startswith("1 texts of ")
+
+
+def test_unlabelled_single_texts_beside_pairs_are_refused_early(tiny, tmp_path, trained, pairs):
+    """Single texts cannot stand beside pairs, which shows before any training."""
+    (tmp_path / "raw.txt").write_text("sola\n")
+    with pytest.raises(DataError, match=r"raw.txt, line 1: one text, and the data are pairs"):
+        run_recipe(tiny(), pairs, f'distil.unlabelled="{tmp_path / "raw.txt"}"')
+    (tmp_path / "raw.csv").write_text("a,b\nsola,y sola\n")
+    with pytest.raises(
+        DataError, match=r"raw.csv: no column 'uno'. Known: a, b. Name it: distil.unl"
+    ):
+        run_recipe(tiny(), pairs, f'distil.unlabelled="{tmp_path / "raw.csv"}"')
     assert trained == []
 
 
