@@ -21,8 +21,8 @@ from destila.errors import ConfigError, require
 from destila.files import replacing
 from destila.objects.finished_model import FinishedModel
 from destila.objects.text_rows import text_rows
-from destila.study.intake.detect import FileChoices
 from destila.study.intake.distil_data import recipe_of_file
+from destila.study.intake.file_choices import FileChoices
 from destila.study.planning.recipe import Recipe
 from destila.study.run import run_study
 

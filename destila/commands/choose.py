@@ -7,12 +7,6 @@ from typing import Any
 from destila.commands._cards import command_line
 from destila.config import RecipeOptions
 from destila.progress import Progress, silent
-from destila.study.checks import check_study
-from destila.study.planning.data import load_study
-from destila.study.planning.plans import list_teachers
-from destila.study.planning.recipe import read_recipe
-from destila.study.run import holding
-from destila.study.runs.training import make_ready
 
 PANEL = "A study"
 RESUMES = True
@@ -29,6 +23,14 @@ def run(config: Config, progress: Progress = silent) -> dict[str, Any]:
     criterion (score points, or loss). Teachers that need it are fine-tuned first; `destila run`
     uses the same ones.
     """
+    # Torch is imported when there is work, and `--help` has none.
+    from destila.study.checks import check_study
+    from destila.study.planning.data import load_study
+    from destila.study.planning.plans import list_teachers
+    from destila.study.planning.recipe import read_recipe
+    from destila.study.run import holding
+    from destila.study.runs.training import make_ready
+
     recipe = read_recipe(config.recipe, config.set)
     study = load_study(recipe)
     check_study(study)

@@ -6,8 +6,6 @@ from typing import Any
 
 from destila.commands._cards import command_line
 from destila.config import RecipeOptions
-from destila.study.intake.data_report import report_data
-from destila.study.planning.recipe import read_recipe
 
 PANEL = "A study"
 _LABELS = 30
@@ -27,6 +25,10 @@ class Config(RecipeOptions):
 
 def run(config: Config) -> dict[str, Any]:
     """Return the report on a recipe's data and the tokenizers of its models."""
+    # Torch is imported when there is work, and `--help` has none.
+    from destila.study.intake.data_report import report_data
+    from destila.study.planning.recipe import read_recipe
+
     # No model is loaded: the tokenizers alone say what is cut and what is unknown.
     return report_data(read_recipe(config.recipe, config.set)) | {"recipe": config.recipe}
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from destila.commands._cards import study_card
 from destila.config import RecipeOptions
 from destila.errors import ConfigError
 from destila.progress import Progress, silent
-from destila.study.planning.recipe import read_recipe
-from destila.study.run import StudyResult, run_study
+
+if TYPE_CHECKING:
+    from destila.study.run import StudyResult
 
 PANEL = "A study"
 RESUMES = True
@@ -25,6 +26,10 @@ def run(config: Config, progress: Progress = silent) -> StudyResult:
     Raises:
         ConfigError: the recipe has no teachers.
     """
+    # Torch is imported when there is work, and `--help` has none.
+    from destila.study.planning.recipe import read_recipe
+    from destila.study.run import run_study
+
     recipe = read_recipe(config.recipe, config.set)
     if not recipe.teachers:
         raise ConfigError(f"recipe '{recipe.name}' has no [[teachers]]: give at least one")

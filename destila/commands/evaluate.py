@@ -8,17 +8,16 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from destila.commands._cards import DEVICE_HELP, NEW_TEXT, command_line
 from destila.config import RecipeOptions, opt
 from destila.errors import ConfigError
 from destila.progress import Progress, silent
 from destila.report.words import score_name
-from destila.study.intake.labelled_file import study_of_file
-from destila.study.planning.data import Study, load_study
-from destila.study.planning.recipe import read_recipe
-from destila.study.recording import evaluate_folder
+
+if TYPE_CHECKING:
+    from destila.study.planning.data import Study
 
 PANEL = "A finished model"
 _COLUMNS = {"text", "label", "label_separator"}
@@ -57,6 +56,12 @@ def run(config: Config, progress: Progress = silent) -> dict[str, Any]:
         ConfigError: neither a model with a file nor a recipe with a model was given.
         DataError: the data cannot be read, or have other labels than the model.
     """
+    # Torch is imported when there is work, and `--help` has none.
+    from destila.study.intake.labelled_file import study_of_file
+    from destila.study.planning.data import load_study
+    from destila.study.planning.recipe import read_recipe
+    from destila.study.recording import evaluate_folder
+
     out = Path(config.out) if config.out else None
     if config.file is not None:
         if config.recipe.endswith(".toml") or config.model is not None or config.set:

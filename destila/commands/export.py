@@ -12,14 +12,10 @@ from destila import hub
 from destila.commands._cards import NEW_TEXT, command_line
 from destila.config import Options, opt
 from destila.errors import ConfigError
-from destila.exporting import export_folder
-from destila.exporting.build import builder_of
-from destila.exporting.export_folder import ExportPlan, KindName
+from destila.exporting.kinds import KindName
 from destila.measuring.sample_texts import texts_of
 from destila.model_folder import read_folder
-from destila.models import store
 from destila.progress import Progress, silent
-from destila.study.export_study import export_study, write_card
 from destila.tasks import task_of_folder
 
 PANEL = "A finished model"
@@ -68,6 +64,11 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
         ModelError: a proof fails; nothing is then left behind.
         ConfigError: options disagree.
     """
+    # Torch is imported when there is work, and `--help` has none.
+    from destila.exporting import build, export_folder
+    from destila.models import store
+    from destila.study.export_study import export_study, write_card
+
     source = hub.resolve(arguments.model)
     out = export_folder.export_place(source, arguments.out)
     study = export_study(source, arguments.recipe, arguments.set)
@@ -78,7 +79,7 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
     # Compared on the user's texts, else on dev; scales from the user's, else from training text.
     task = task_of_folder(read_folder(source))
     own = texts_of(arguments.texts, task, source) if arguments.texts else []
-    builder = builder_of(
+    builder = build.builder_of(
         loaded,
         source,
         texts=own or (study.dev if study else []),
@@ -86,7 +87,7 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
         dev=study.dev_score(loaded, arguments.max_drop) if study else None,
     )
 
-    plan = ExportPlan(
+    plan = export_folder.ExportPlan(
         kinds=arguments.kinds,
         seconds=arguments.seconds if arguments.runtime == "auto" else None,
         auto_keep=arguments.auto_keep,
@@ -113,8 +114,7 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
 
 def show(result: dict[str, Any]) -> dict[str, Any]:
     """Return one short row per candidate."""
-    what, proven = ("name", "file", "bytes"), ("int8_products", "products", "parity")
-    keys = (*what, *proven, "score", "drop", "stable")
-    rows = [{key: candidate[key] for key in keys} for candidate in result["candidates"]]
+    keys = ("name", "file", "bytes", "int8_products", "products", "parity", "score", "drop")
+    rows = [{key: each[key] for key in (*keys, "stable")} for each in result["candidates"]]
     following = command_line("predict", result["folder"], "--text", NEW_TEXT)
     return {"title": f"exported to {result['folder']}", "rows": rows, "next": following}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from destila.commands._cards import study_card
 from destila.config import RecipeOptions
 from destila.progress import Progress, silent
-from destila.study.planning.recipe import read_recipe
-from destila.study.run import StudyResult, run_study
+
+if TYPE_CHECKING:
+    from destila.study.run import StudyResult
 
 PANEL = "A study"
 RESUMES = True
@@ -20,6 +21,10 @@ class Config(RecipeOptions):
 
 def run(config: Config, progress: Progress = silent) -> StudyResult:
     """Fine-tune the students and return the study's report so far; no teacher is trained."""
+    # Torch is imported when there is work, and `--help` has none.
+    from destila.study.planning.recipe import read_recipe
+    from destila.study.run import run_study
+
     # Without the method "distil" no teacher is needed.
     return run_study(read_recipe(config.recipe, config.set), progress, methods=("fine-tune",))
 

@@ -14,12 +14,7 @@ from destila.config import opt, to_toml
 from destila.datasets._split import count_labels
 from destila.errors import ConfigError
 from destila.files import write_text
-from destila.study.intake.detect import (
-    FileChoices,
-    detect,
-    recipe_for,
-)
-from destila.study.intake.recipe_remarks import recipe_remarks
+from destila.study.intake.file_choices import FileChoices
 
 PANEL = "A study"
 
@@ -43,6 +38,10 @@ def run(config: Config) -> dict[str, Any]:
         DataError: the file cannot be read as examples.
         ConfigError: another recipe is in the way.
     """
+    # Torch is imported when there is work, and `--help` has none.
+    from destila.study.intake.detect import detect, recipe_for
+    from destila.study.intake.recipe_remarks import recipe_remarks
+
     data = detect(config.data, config)
     recipe = recipe_for(data, Path(config.data), config.teacher, config)
     path = Path(config.out or f"{recipe.name}.toml")

@@ -10,19 +10,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-
 from destila import cpu
 from destila.config import Options, opt
 from destila.errors import ConfigError
 from destila.measuring.latency import using_threads
-from destila.measuring.published_tables import (
-    PUBLISHED_MODELS,
-    count_preset,
-    ner_sentence_lengths,
-    preset_row,
-    time_preset,
-)
 from destila.plugins import nearest
 from destila.progress import Progress, silent
 from destila.report import reference
@@ -52,6 +43,9 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
     Raises:
         ConfigError: a preset is not known.
     """
+    # Torch is imported when there is work, and `--help` has none.
+    from destila.measuring.published_tables import PUBLISHED_MODELS, count_preset, preset_row
+
     unknown = [name for name in arguments.only if name not in PUBLISHED_MODELS]
     if unknown:
         known = list(PUBLISHED_MODELS)
@@ -69,6 +63,10 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
 
 def _time(arguments: Config, models: list[dict[str, Any]], progress: Progress) -> None:
     """Add the times of this machine to the models."""
+    import torch
+
+    from destila.measuring.published_tables import ner_sentence_lengths, time_preset
+
     threads = cpu.threads(arguments.threads)
     lengths = ner_sentence_lengths() if arguments.ner else []
     with (

@@ -19,12 +19,9 @@ from typing import Any
 from destila.commands._cards import command_line
 from destila.config import RecipeOptions, opt
 from destila.errors import ConfigError
-from destila.pretraining.pretrain_recipe import variants
-from destila.pretraining.run_pretraining import run_pretraining, share_model
 from destila.progress import Progress, silent
 from destila.report.pretraining.pretraining_report import write_pretrain_report
 from destila.training import kept_memory
-from destila.training.processes import processes
 
 PANEL = "Raw text"
 RESUMES = True
@@ -56,6 +53,11 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
         ModelError: the model or the teacher cannot be loaded.
         TrainingError: the loss diverges again and again, or a checkpoint cannot be written.
     """
+    # Torch is imported when there is work, and `--help` has none.
+    from destila.pretraining.pretrain_recipe import variants
+    from destila.pretraining.run_pretraining import run_pretraining, share_model
+    from destila.training.processes import processes
+
     kept_memory.keep_heap()  # for the whole process, so before anything is loaded
     runs = variants(arguments.recipe, arguments.set)
     first = runs[0][1]

@@ -6,9 +6,7 @@ from typing import Any, Literal
 
 from destila.commands._cards import DEVICE_HELP, command_line
 from destila.config import opt
-from destila.models import hf
-from destila.pretraining.probe import ProbeOptions, prepare_probe
-from destila.training.devices import device_named
+from destila.pretraining.probe_options import ProbeOptions
 
 PANEL = "Raw text"
 
@@ -30,6 +28,11 @@ def run(arguments: Config) -> dict[str, Any]:
         ConfigError: a data set is unknown, or is not scored as the probe wants.
         ModelError: the model cannot be loaded.
     """
+    # Torch is imported when there is work, and `--help` has none.
+    from destila.models import hf
+    from destila.pretraining.probe import prepare_probe
+    from destila.training.devices import device_named
+
     device = device_named(arguments.device)
     # The head is only there because a model is loaded with one.
     loaded = hf.load(arguments.model, task="tag", labels=("O",))

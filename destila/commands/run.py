@@ -6,21 +6,18 @@ runs the study of each of its cells.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from destila.commands import init
 from destila.commands._cards import study_card
 from destila.config import RecipeOptions, opt
 from destila.errors import ConfigError
-from destila.matrix.dry_run import dry_result, dry_run
-from destila.matrix.matrix import cells_of, read_matrix
-from destila.matrix.report_matrix import report_matrix
-from destila.matrix.run_matrix import run_cells
 from destila.progress import Progress, silent
-from destila.study.intake.detect import FileChoices
+from destila.study.intake.file_choices import FileChoices
 from destila.study.intake.recipe_list import is_matrix
-from destila.study.planning.recipe import read_recipe
-from destila.study.run import StudyResult, run_study
+
+if TYPE_CHECKING:
+    from destila.study.run import StudyResult
 
 _OF_A_FILE = {*FileChoices.model_fields, "teacher", "out"}
 """What `init` is given where a data file takes the place of a recipe."""
@@ -57,6 +54,10 @@ def run(config: Config, progress: Progress = silent) -> StudyResult:
     Raises:
         ConfigError: the recipe is wrong, or names its own teachers and one is given.
     """
+    # Torch is imported when there is work, and `--help` has none.
+    from destila.study.planning.recipe import read_recipe
+    from destila.study.run import run_study
+
     if is_matrix(config.recipe):
         return _run_matrix(config, progress)
     if config.only or config.dry_run:
@@ -80,6 +81,11 @@ def run(config: Config, progress: Progress = silent) -> StudyResult:
 
 def _run_matrix(config: Config, progress: Progress) -> StudyResult:
     """Run the cells of a matrix that are asked for."""
+    from destila.matrix.dry_run import dry_result, dry_run
+    from destila.matrix.matrix import cells_of, read_matrix
+    from destila.matrix.report_matrix import report_matrix
+    from destila.matrix.run_matrix import run_cells
+
     matrix = read_matrix(config.recipe)
     cells = cells_of(matrix, config.only, config.set)
     if config.dry_run:

@@ -1,8 +1,7 @@
 """Make a vocabulary for one task or language: pieces that its texts never use are dropped.
 
-Most of the smallest encoders is their table of pieces (4 of the 5.3 million values of ALBETO tiny),
-and most of a multilingual one's table is of other languages. What it costs is measured on text that
-had no part in the choice: the share of tokens that become others, and of characters without a name.
+Most of the smallest encoders is their table of pieces, most of a multilingual one's is of other
+languages. The cost is measured on text that had no part in the choice: tokens that become others.
 """
 
 from __future__ import annotations
@@ -19,8 +18,6 @@ from destila.errors import ConfigError, DataError
 from destila.inference.user_texts import strings_of
 from destila.measuring.size import weights_bytes
 from destila.model_folder import read_folder
-from destila.models import store
-from destila.models.prune import keep_rows, load_whole
 from destila.tasks import task_of_folder
 from destila.terminal import cell
 from destila.tokenizer.trim_vocabulary import (
@@ -64,13 +61,16 @@ def run(arguments: Config) -> dict[str, Any]:
         ConfigError: `out` is the model's own folder.
         DataError: there is no text to choose pieces by.
     """
+    # Torch is imported when there is work, and `--help` has none.
+    from destila.models import prune, store
+
     folder = hub.resolve(arguments.model)
     if Path(arguments.out).resolve() == folder.resolve():
         raise ConfigError(f"--out {arguments.out} is the model itself: give another folder")
 
     # The pieces that stay are chosen by how often the texts use them.
     info = read_folder(folder)
-    source = load_whole(info)
+    source = prune.load_whole(info)
     old, words = source.tokenizer, bool(info.task) and task_of_folder(info).needs_words
     texts = partial(strings_of, arguments.texts)
     used = count_pieces(old, texts(), words=words)
@@ -80,7 +80,7 @@ def run(arguments: Config) -> dict[str, Any]:
     wanted = used + count_pieces(old, texts(), words=True) if source.headless else used
     choice: dict[str, Any] = {"size": arguments.size, "characters": arguments.characters}
     trimmed = trim_vocabulary(old, wanted, **choice)
-    smaller = keep_rows(source.model, trimmed.tokenizer, trimmed.ids)
+    smaller = prune.keep_rows(source.model, trimmed.tokenizer, trimmed.ids)
 
     # The cost, on text that had no part in the choice: other files, or a tenth of these.
     if arguments.other:

@@ -11,7 +11,6 @@ from typing import Any
 from destila.commands._cards import command_line
 from destila.config import Options, opt
 from destila.progress import Progress, silent
-from destila.study.verify import verify_study
 
 PANEL = "A study"
 
@@ -28,6 +27,9 @@ def run(config: Config, progress: Progress = silent) -> dict[str, Any]:
     Raises:
         ConfigError: there is no study.
     """
+    # Torch is imported when there is work, and `--help` has none.
+    from destila.study.verify import verify_study
+
     rows = verify_study(Path(config.study), progress)
     damaged = [f"{row['what']} {row['where']}: {row['damage']}" for row in rows if row["damage"]]
     return {"study": config.study, "rows": rows, "failed": damaged}

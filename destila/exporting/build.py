@@ -15,7 +15,7 @@ import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import onnx
@@ -27,6 +27,7 @@ from destila.exporting import onnx as graphs
 from destila.exporting import openvino as ir
 from destila.exporting.calibration import open_graph
 from destila.exporting.count import bytes_formula, count_products, expected
+from destila.exporting.kinds import CALIBRATED, CANDIDATES, COMPUTED_AS_FP32, CandidateName
 from destila.exporting.sensitivity import Effect, GraphScore, keep_needed, sensitivity
 from destila.inference.session import TokenWindow, feeds, open_session
 from destila.measuring import machine
@@ -36,19 +37,6 @@ from destila.models.heads import Model
 from destila.models.hf import Loaded
 from destila.tasks import task_of_folder
 from destila.types import Example
-
-CandidateName = Literal[
-    "fp32",
-    "int8-dynamic",
-    "int8-static",
-    "int8-weights",
-    "openvino-bf16",
-    "openvino-int8",
-    "openvino-int8-bf16",
-]
-CANDIDATES: tuple[CandidateName, ...] = get_args(CandidateName)
-COMPUTED_AS_FP32: tuple[CandidateName, ...] = ("fp32", "int8-weights")
-CALIBRATED: tuple[CandidateName, ...] = ("int8-static", "openvino-int8", "openvino-int8-bf16")
 
 WindowScore = Callable[[Callable[[dict[str, np.ndarray]], np.ndarray]], float]
 """The main dev score of a function from the inputs of one window to its logits."""

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from destila.errors import ConfigError, ModelError
-from destila.exporting.build import CandidateBuilder, CandidateName, ExportCandidate
+from destila.exporting.build import CandidateBuilder, ExportCandidate
 from destila.exporting.choose_runtime import choose_runtime
 from destila.exporting.graph import OPSET
+from destila.exporting.kinds import CandidateName, KindName
 from destila.exporting.web.npm_runtime import web_runtime
 from destila.exporting.web.web_files import write_web
 from destila.files import write_json
@@ -23,9 +24,6 @@ from destila.model_folder import read_folder
 from destila.models import hf
 from destila.progress import Progress, silent
 from destila.tasks import check_shipped
-
-KindName = Literal[CandidateName, "web"]
-"""What --kinds takes: candidates, and `web`, the files with which one runs in a browser."""
 
 DEFAULT: CandidateName = "int8-dynamic"
 """What is built where nothing is asked for."""

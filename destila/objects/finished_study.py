@@ -17,8 +17,8 @@ from destila.records import Record, read_records
 from destila.report.rows import group_rows
 from destila.report.table import terminal_rows
 from destila.study.budget import Budget, folder_of, pick
-from destila.study.intake.detect import FileChoices
 from destila.study.intake.distil_data import recipe_of_file, save_rows
+from destila.study.intake.file_choices import FileChoices
 from destila.study.planning.data import load_study
 from destila.study.planning.recipe import Recipe
 from destila.study.run import run_study

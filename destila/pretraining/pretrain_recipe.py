@@ -16,7 +16,7 @@ from destila.pretraining.data import packing, sentence_rows
 from destila.pretraining.data.batch_stream import FeedOptions
 from destila.pretraining.data.word_vectors import Cbow
 from destila.pretraining.pretrain_options import PretrainOptions
-from destila.pretraining.probe import ProbeOptions
+from destila.pretraining.probe_options import ProbeOptions
 
 
 class ModelTable(Options):

@@ -10,6 +10,7 @@ from destila.errors import ConfigError
 from destila.models import heads, store
 from destila.models.architecture import from_shape
 from destila.pretraining import probe
+from destila.pretraining.probe_options import ProbeOptions
 
 SET = '''
 from destila.config import Options as _Options
@@ -55,9 +56,7 @@ def encoder(bpe):
 
 
 def options(**values):
-    return probe.ProbeOptions(
-        **{"train": 300, "dev": 60, "length": 64, "ner": "", "pos": ""} | values
-    )
+    return ProbeOptions(**{"train": 300, "dev": 60, "length": 64, "ner": "", "pos": ""} | values)
 
 
 def test_what_the_states_tell_is_found(toy_set, encoder, bpe):

@@ -9,8 +9,8 @@ import pytest
 from destila import config
 from destila.errors import ConfigError, DataError
 from destila.records import read_records
-from destila.study.intake.detect import FileChoices
 from destila.study.intake.distil_data import recipe_of_file
+from destila.study.intake.file_choices import FileChoices
 from destila.study.planning.recipe import Recipe
 from tests.fixtures.studies import plans_of, run_recipe, study_of
 

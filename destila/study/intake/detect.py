@@ -18,7 +18,6 @@ from typing import Any, get_args
 import numpy as np
 
 from destila import datasets
-from destila.config import Options, opt
 from destila.datasets import table
 from destila.errors import ConfigError
 from destila.formats import tables
@@ -29,6 +28,7 @@ from destila.hub import spellings
 from destila.model_folder import read_folder
 from destila.models.architecture import ArchitectureKind
 from destila.study.intake.default_way import default_way, rate_of_first_layers
+from destila.study.intake.file_choices import FileChoices
 from destila.study.intake.other_columns import other_labels, other_texts
 from destila.study.intake.several_labels import find_separator
 from destila.study.planning.distil_options import DistilOptions
@@ -58,23 +58,6 @@ _LONGEST_QUESTION = 256
 _TOKENS_PER_WORD = 1.5
 _OF_TABLES = {"text", "pair", "label", "label_separator", "sheet"}
 _SEPARATORS = {"tab": "\t", "space": " ", "blank": None}
-
-
-class FileChoices(Options):
-    """What a user says of a data file; what is not said is detected."""
-
-    text: str | None = opt(None, "column of the text; none = found by name or content")
-    pair: str | None = opt(None, "column of the second text; none = found by name, '' = no pair")
-    label: str | None = opt(None, "column of the label; none = found by name or content")
-    label_separator: str | None = opt(
-        None, "what parts several labels of a row, such as |; none = detected, '' = one label a row"
-    )
-    encoding: str | None = opt(None, "of the data file, such as cp1252; none = recognised")
-    sheet: str | None = opt(None, "of an Excel file; none = the first")
-    metric: str | None = opt(
-        None, "score that chooses models; none = the task's, macro_f1 where one label has over 80 %"
-    )
-    name: str | None = opt(None, "of the study; none = that of the data file")
 
 
 @dataclass(frozen=True, slots=True)

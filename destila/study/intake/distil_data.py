@@ -10,7 +10,8 @@ from typing import Any
 from destila.config import fingerprint
 from destila.errors import DataError
 from destila.files import write_text
-from destila.study.intake.detect import FileChoices, detect, recipe_for
+from destila.study.intake.detect import detect, recipe_for
+from destila.study.intake.file_choices import FileChoices
 from destila.study.planning.recipe import Recipe
 
 
