@@ -72,11 +72,12 @@ def distil(
     label: str | None = None,
     pair: str | None = None,
     metric: str | None = None,
+    size: str | None = None,
     out: str | Path = "runs",
     name: str | None = None,
     quiet: bool = False,
 ) -> FinishedStudy:
-    """Distil a student from labelled data: `distil("reviews.csv", teacher="my-teacher").table`.
+    """Distil students from labelled data: `distil("reviews.csv", teacher="my-teacher").table`.
 
     Args:
         data: CSV, TSV, Excel, JSON, column, CoNLL-U or SQuAD file; or a list of dicts, a frame of
@@ -87,6 +88,8 @@ def distil(
         label: column of the label; None: it is detected.
         pair: column of the second text; None: it is detected.
         metric: score that chooses models; None: the task's.
+        size: "fast", "balanced" or "careful": one student, of a quarter, a third or half of the
+            teacher's layers; None: all three.
         out: folder of studies.
         name: of the study; None: the file's, or one that depends on the rows.
         quiet: no progress.
@@ -96,7 +99,14 @@ def distil(
     """
     from destila.objects.finished_study import distil_data
 
-    choices = {"text": text, "label": label, "pair": pair, "metric": metric, "name": name}
+    choices = {
+        "text": text,
+        "label": label,
+        "pair": pair,
+        "metric": metric,
+        "size": size,
+        "name": name,
+    }
     source = None if teacher is None else str(teacher)
     return distil_data(data, teacher=source, choices=choices, out=out, quiet=quiet)
 

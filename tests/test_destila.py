@@ -30,11 +30,11 @@ def reviews(tmp_path, monkeypatch, tiny, fast_testing):
 
 
 def test_five_lines_lead_from_a_file_to_answers(reviews, untrained):
-    """`distil` trains a student of a teacher's folder, `load` opens it, and `predict` labels texts."""
+    """`distil` trains students of a teacher's folder, `load` opens one, `predict` labels texts."""
     teacher = untrained("classify", LABELS, "teacher", layers=2)
 
     study = destila.distil(reviews, teacher=teacher)
-    model = destila.load(study.folder / "students" / "student-distilled-s0" / "best")
+    model = destila.load(study.folder / "students" / "balanced-distilled-s0" / "best")
     answers = model.predict(["Quiero un vuelo a Bogotá", "La actriz salva el guion"])
 
     assert [row["model"] for row in study.table]

@@ -169,7 +169,7 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _recipe(self, place: Path, seed: int) -> Recipe:
         """Return the recipe of the files in a folder."""
-        choices = FileChoices(name=_STUDY, text="text", label="label")
+        choices = FileChoices(name=_STUDY, text="text", label="label", size="balanced")
         teacher = None if self.teacher is None else str(self.teacher)
         recipe = recipe_of_file(place / "train.jsonl", choices, teacher=teacher, out=place / "runs")
         seeded = {**recipe.model_dump(mode="json"), "seeds": [seed], "teacher_seed": seed}

@@ -72,6 +72,7 @@ def run(config: Config) -> dict[str, Any]:
         "labels": list(data.labels),
         "label_counts": dict(count_labels(data.dataset.splits["train"])),
         "rows": {name: len(examples) for name, examples in data.dataset.splits.items()},
+        "students": {student.label: student.layers for student in recipe.students},
         "notes": dict(data.dataset.notes),
         "remarks": remarks,
     }
@@ -86,6 +87,10 @@ def show(result: dict[str, Any]) -> dict[str, Any]:
         **{what: value for what, value in result["columns"].items() if value != ""},
         "labels": ", ".join(f"{each} ({counts.get(each, 0):,})" for each in result["labels"]),
         "examples": ", ".join(f"{split} {n:,}" for split, n in result["rows"].items()),
+        "students": ", ".join(
+            f"{name} ({layers} layers)" if layers else name
+            for name, layers in result["students"].items()
+        ),
         **result["notes"],
     }
     return {

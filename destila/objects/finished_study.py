@@ -136,12 +136,12 @@ def distil_data(
     out: str | Path = "runs",
     quiet: bool = False,
 ) -> FinishedStudy:
-    """Distil a student from a data file or from rows; see `destila.distil`.
+    """Distil students from a data file or from rows; see `destila.distil`.
 
     Args:
         data: a file, or rows: a list of dicts, a frame, a Dataset.
         teacher: folder, hub name or file of labels; None: a teacher is trained from scratch.
-        choices: `text`, `label`, `pair`, `metric`, `name`: None: detected.
+        choices: `text`, `label`, `pair`, `metric`, `size`, `name`; None: detected.
         out: folder of studies.
         quiet: no progress.
     """

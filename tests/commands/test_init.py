@@ -74,24 +74,46 @@ def test_the_written_recipe_can_be_read(tmp_path):
     assert (recipe.name, recipe.teachers[0].model, recipe.students[0].layers) == (
         "opiniones",
         "ana/modelo",
-        4,
+        3,
     )
     assert sum(map(len, datasets.load(recipe.data).splits.values())) == 60
     assert "# peak learning rate, per step" in out.read_text()
 
 
-def test_a_student_has_a_third_of_its_teachers_layers(tmp_path):
-    """The layers are counted where the folder of the teacher is here."""
-    (tmp_path / "profesor").mkdir()
-    (tmp_path / "profesor" / "config.json").write_text(
-        '{"num_hidden_layers": 6, "max_position_embeddings": 64}'
-    )
+@pytest.fixture
+def profesor(tmp_path):
+    """The folder of a teacher of which nothing but its shape is known."""
+
+    def write(**config):
+        (tmp_path / "profesor").mkdir()
+        (tmp_path / "profesor" / "config.json").write_text(json.dumps(config))
+        return str(tmp_path / "profesor")
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("layers", "size", "students"),
+    [
+        (12, None, {"fast": 3, "balanced": 4, "careful": 6}),
+        (12, "fast", {"fast": 3}),
+        (6, None, {"balanced": 2, "careful": 3}),
+        (3, None, {"balanced": 2}),
+        (6, "fast", {"fast": 2}),
+    ],
+)
+def test_students_have_parts_of_their_teachers_layers(tmp_path, profesor, layers, size, students):
+    """The layers are counted where the teacher is here; sizes of one depth are one student."""
+    teacher = profesor(num_hidden_layers=layers, max_position_embeddings=64)
     text = CSV.replace("El mensaje", "palabra " * 300)
     out = str(tmp_path / "mi.toml")
-    run(Config(data=_file(tmp_path, "a.csv", text), teacher=str(tmp_path / "profesor"), out=out))
+    data = _file(tmp_path, "a.csv", text)
+    result = run(Config(data=data, teacher=teacher, out=out, size=size))
     recipe = read_recipe(out)
-    assert (recipe.students[0].layers, recipe.max_length) == (2, 64)
-    assert recipe.students[0].start == recipe.teachers[0].label == "profesor"
+    assert {each.name: each.layers for each in recipe.students} == result["students"] == students
+    assert recipe.max_length == 64
+    assert {each.start for each in recipe.students} == {"profesor"}
+    assert recipe.teachers[0].label == "profesor"
     assert [term["use"] for term in recipe.distil.terms] == ["hard", "kl"]
 
 
@@ -102,33 +124,27 @@ def test_a_tagger_and_its_twin_make_equal_steps(tmp_path):
     out = str(tmp_path / "mi.toml")
     run(Config(data=path, teacher="ana/modelo", out=out))
     recipe = read_recipe(out)
-    (student,) = recipe.students
+    student = recipe.students[0]
     assert (recipe.distil.augment.kind, recipe.distil.augment.copies) == ("swap", 3)
     assert recipe.distil_options(student).steps == recipe.options(student.train).steps == 16
 
 
 @pytest.mark.parametrize(("hidden", "lr"), [(384, 5e-4), (768, None)])
-def test_first_layers_of_a_narrow_teacher_learn_fast(tmp_path, hidden, lr):
+def test_first_layers_of_a_narrow_teacher_learn_fast(tmp_path, profesor, hidden, lr):
     """The rate was measured at 384 units; a wide teacher's student keeps the usual one."""
-    (tmp_path / "profesor").mkdir()
-    config = f'{{"num_hidden_layers": 12, "hidden_size": {hidden}}}'
-    (tmp_path / "profesor" / "config.json").write_text(config)
+    teacher = profesor(num_hidden_layers=12, hidden_size=hidden)
     out = str(tmp_path / "mi.toml")
-    run(Config(data=_file(tmp_path, "a.csv", CSV), teacher=str(tmp_path / "profesor"), out=out))
-    (student,) = read_recipe(out).students
-    assert student.train.get("lr") == lr
+    run(Config(data=_file(tmp_path, "a.csv", CSV), teacher=teacher, out=out))
+    assert {student.train.get("lr") for student in read_recipe(out).students} == {lr}
 
 
-def test_a_foreign_teacher_lends_its_tokenizer_alone(tmp_path):
+def test_a_foreign_teacher_lends_its_tokenizer_alone(tmp_path, profesor):
     """A teacher that our encoder cannot run has no layers for its student."""
-    (tmp_path / "profesor").mkdir()
-    (tmp_path / "profesor" / "config.json").write_text(
-        '{"model_type": "electra", "num_hidden_layers": 6}'
-    )
+    teacher = profesor(model_type="electra", num_hidden_layers=6)
     out = str(tmp_path / "mi.toml")
-    run(Config(data=_file(tmp_path, "a.csv", CSV), teacher=str(tmp_path / "profesor"), out=out))
+    run(Config(data=_file(tmp_path, "a.csv", CSV), teacher=teacher, out=out))
     (student,) = read_recipe(out).students
-    assert (student.model, student.tokenizer) == (None, str(tmp_path / "profesor"))
+    assert (student.model, student.tokenizer) == (None, teacher)
     assert student.shape["kind"] == "bert"
     assert [term["use"] for term in read_recipe(out).distil.terms] == ["hard", "kl"]
 
@@ -139,7 +155,7 @@ def test_the_teachers_depth_is_found_under_destila_models(tmp_path, monkeypatch)
     monkeypatch.setenv("DESTILA_MODELS", str(tmp_path / "models"))
     out = str(tmp_path / "mi.toml")
     run(Config(data=_file(tmp_path, "a.csv", CSV), teacher="profesor", out=out))
-    assert read_recipe(out).students[0].layers == 3
+    assert [student.layers for student in read_recipe(out).students] == [2, 3, 4]
 
 
 def test_without_a_teacher_both_models_are_trained_from_scratch(tmp_path):

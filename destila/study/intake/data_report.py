@@ -16,7 +16,8 @@ import numpy as np
 
 from destila import datasets
 from destila.study.intake.data_checks import checks_of, imbalance, warnings_of
-from destila.study.intake.detect import IMBALANCED, config_of, largest_share
+from destila.study.intake.default_models import config_of
+from destila.study.intake.detect import IMBALANCED, largest_share
 from destila.study.intake.languages import judge_texts
 from destila.study.planning.recipe import Recipe
 from destila.study.planning.texts import sample_unlabelled

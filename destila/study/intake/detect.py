@@ -6,14 +6,13 @@ names, so a recipe that was written can be run.
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 
@@ -24,24 +23,14 @@ from destila.formats import tables
 from destila.formats.charset import detect_encoding, text_lines
 from destila.formats.columns import DOCSTART
 from destila.formats.squad import is_squad
-from destila.hub import spellings
-from destila.model_folder import read_folder
-from destila.models.architecture import ArchitectureKind
-from destila.study.intake.default_way import default_way, rate_of_first_layers
+from destila.study.intake.default_models import default_models
 from destila.study.intake.file_choices import FileChoices
 from destila.study.intake.other_columns import other_labels, other_texts
 from destila.study.intake.several_labels import find_separator
-from destila.study.planning.distil_options import DistilOptions
 from destila.study.planning.folds import FOLDS, SMALL
-from destila.study.planning.recipe import (
-    Recipe,
-    StudentSpec,
-    TeacherSpec,
-    TokenizerSpec,
-)
+from destila.study.planning.recipe import Recipe
 from destila.tasks import metrics, task_of
 from destila.tasks.span.options import SpanOptions
-from destila.teachers.given_labels import is_label_file
 from destila.training.options import TrainOptions
 from destila.types import Dataset
 
@@ -131,36 +120,7 @@ def recipe_for(
         choices: what the user says; None: nothing.
     """
     choices = choices or FileChoices()
-    # A small BERT, for whatever starts from scratch.
-    positions, distil = 512, DistilOptions()
-    shape = {"kind": "bert", "hidden": 256, "heads": 4, "ffn": 1024}
-    if teacher is None:
-        own = TokenizerSpec()
-        teachers = (TeacherSpec(name="teacher", shape=shape | {"layers": 4}, tokenizer=own),)
-        student = StudentSpec(name="student", shape=shape | {"layers": 2}, tokenizer=own)
-    elif is_label_file(teacher):
-        # There is no encoder to take layers of, and no made text would have labels.
-        own = TokenizerSpec()
-        teachers = (TeacherSpec(labels=teacher),)
-        student = StudentSpec(name="student", shape=shape | {"layers": 2}, tokenizer=own)
-        distil = DistilOptions(terms=default_way(data.dataset)[0].terms)
-    else:
-        # The student is the first third of the teacher's layers (4 where they cannot be counted).
-        known = config_of(teacher) or {}
-        layers = int(known.get("num_hidden_layers") or known.get("n_layers") or 12)
-        positions = int(known.get("max_position_embeddings") or 512)
-        teachers = (TeacherSpec(model=teacher),)
-        depth, start = max(2, layers // 3), teachers[0].label
-        student = StudentSpec(name="student", model=teacher, layers=depth, start=start)
-        distil, train = default_way(data.dataset)
-
-        # A teacher that only transformers can run has no layers for our encoder, so its student
-        # starts from scratch, with the teacher's tokenizer.
-        if known.get("model_type", "bert") not in get_args(ArchitectureKind):
-            student = StudentSpec(name="student", shape=shape | {"layers": 2}, tokenizer=teacher)
-        else:
-            train |= rate_of_first_layers(known)
-        student = student.model_copy(update={"train": train})
+    models = default_models(data.dataset, teacher, choices.size)
 
     # Where one label is nearly everything, accuracy says nothing and the others must count more.
     changes: dict[str, Any] = {}
@@ -177,10 +137,10 @@ def recipe_for(
         name=choices.name or _study_name(path),
         data={"use": data.use} | data.options,
         span=SpanOptions(null_threshold=0.0 if unanswerable else None),
-        max_length=_max_length(data.dataset, positions),
-        teachers=teachers,
-        students=(student,),
-        distil=distil,
+        max_length=_max_length(data.dataset, models.positions),
+        teachers=(models.teacher,),
+        students=models.students,
+        distil=models.distil,
         **changes,
     )
 
@@ -201,11 +161,6 @@ def largest_share(dataset: Dataset) -> float:
     train = dataset.splits["train"]
     counts = Counter(e.target for e in train if isinstance(e.target, str))
     return max(counts.values(), default=0) / max(len(train), 1)
-
-
-def is_here(teacher: str) -> bool:
-    """Tell whether a teacher is a folder, or a file of labels, on this disk."""
-    return is_label_file(teacher) or config_of(teacher) is not None
 
 
 def _encoding_of(files: Mapping[str, str], choices: FileChoices) -> tuple[str | None, list[str]]:
@@ -325,14 +280,6 @@ def _neighbours(path: Path) -> dict[str, str]:
         if existing is not None:
             files[split] = str(existing)
     return files
-
-
-def config_of(teacher: str) -> Mapping[str, Any] | None:
-    """Return `config.json` of a teacher on this disk; None for one that is still on the hub."""
-    models = os.environ.get("DESTILA_MODELS")
-    folders = [Path(teacher), *(Path(models) / name for name in spellings(teacher) if models)]
-    folder = next((f for f in folders if (f / "config.json").is_file()), None)
-    return read_folder(folder).config if folder else None
 
 
 def _max_length(dataset: Dataset, positions: int) -> int:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from destila.config import Options, opt
+
+Size = Literal["fast", "balanced", "careful"]
+"""Of a student: a quarter, a third, half of its teacher's layers."""
 
 
 class FileChoices(Options):
@@ -20,3 +25,7 @@ class FileChoices(Options):
         None, "score that chooses models; none = the task's, macro_f1 where one label has over 80 %"
     )
     name: str | None = opt(None, "of the study; none = that of the data file")
+    size: Size | None = opt(
+        None,
+        "one student, of a quarter, a third or half of the teacher's layers; none = all three",
+    )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from destila.study.intake.detect import IMBALANCED, Detected, folds_for, is_here, largest_share
+from destila.study.intake.default_models import is_here
+from destila.study.intake.detect import IMBALANCED, Detected, folds_for, largest_share
 
 
 def recipe_remarks(data: Detected, teacher: str | None) -> list[str]:
