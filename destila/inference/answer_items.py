@@ -6,7 +6,7 @@ blank is said in `warning`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from destila.errors import DataError
@@ -15,7 +15,7 @@ from destila.inference.predictor import Predictor
 from destila.inference.undecided import leave_undecided
 from destila.results import RefusedResult, Result
 from destila.tasks.user_rows import row_name
-from destila.types import Example, Prediction, Task
+from destila.types import Example, Task
 
 Answered = tuple[UserText, Result]
 """What was asked, and its answer."""
@@ -38,52 +38,84 @@ class Manner:
     strict: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a model makes of one example.
+
+    result: None where it is refused.
+    refused: why it has no answer; "" where it has one.
+    cut: what was not read, in words; "" where all was.
+    """
+
+    result: Result | None
+    refused: str = ""
+    cut: str = ""
+
+
+Ask = Callable[[Sequence[Example]], list[Outcome]]
+"""Asks a model about examples, here or elsewhere."""
+
+
 @dataclass(slots=True)
 class _Draft:
-    """An answer in the making; error and prediction exclude each other."""
+    """An answer in the making; error and result exclude each other."""
 
     item: UserText
     name: str
     example: Example | None = None
-    prediction: Prediction | None = None
+    result: Result | None = None
     error: str = ""
     warnings: list[str] = field(default_factory=list)
 
 
 def answer_items(
-    predictor: Predictor,
-    numbered: Sequence[tuple[int, UserText]],
-    manner: Manner,
-    *,
-    beside: bool = False,
+    predictor: Predictor, numbered: Sequence[tuple[int, UserText]], manner: Manner, ask: Ask
 ) -> list[Answered]:
     """Return items with their answers, in order.
 
     Args:
-        predictor: is asked about all that can be read.
+        predictor: whose task and labels these are.
         numbered: items with their numbers, which name those without an `id`.
         manner: how.
-        beside: other threads do the same, so that this one keeps to itself.
+        ask: is asked about all that can be read.
     """
-    task = predictor.task
-    drafts = [_read(item, number, task, manner.columns) for number, item in numbered]
+    drafts = [_read(item, number, predictor, manner.columns) for number, item in numbered]
 
     # All that can be read and is not blank goes to the model together.
-    asked = [draft for draft in drafts if draft.example and not draft.prediction]
+    asked = [draft for draft in drafts if draft.example and not draft.result]
     examples = [draft.example for draft in asked if draft.example]
     if examples:
-        encoded = predictor.encode(examples)
-        predictions = predictor.decode(examples, encoded, beside=beside)
-        for row, (draft, prediction) in enumerate(zip(asked, predictions, strict=True)):
-            draft.prediction, draft.error = prediction, encoded.refused.get(row, "")
-            if row in encoded.cut:
-                draft.warnings.append(encoded.cut[row])
+        for draft, outcome in zip(asked, ask(examples), strict=True):
+            draft.result, draft.error = outcome.result, outcome.refused
+            if outcome.cut:
+                draft.warnings.append(outcome.cut)
 
-    return [(draft.item, _write(draft, task, predictor.labels, manner)) for draft in drafts]
+    return [(draft.item, _write(draft, manner)) for draft in drafts]
 
 
-def _read(item: UserText, number: int, task: Task, columns: Mapping[str, str]) -> _Draft:
+def answer_examples(
+    predictor: Predictor, examples: Sequence[Example], *, beside: bool = False
+) -> list[Outcome]:
+    """Ask a model about examples, all at once.
+
+    Args:
+        predictor: the model.
+        examples: what is asked.
+        beside: other threads do the same, so that this one keeps to itself.
+    """
+    encoded = predictor.encode(examples)
+    predictions = predictor.decode(examples, encoded, beside=beside)
+    outcomes = []
+    for row, (example, prediction) in enumerate(zip(examples, predictions, strict=True)):
+        refused, cut = encoded.refused.get(row, ""), encoded.cut.get(row, "")
+        result = predictor.task.to_result(example, prediction, predictor.labels)
+        outcomes.append(Outcome(None if refused else result, refused, cut))
+    return outcomes
+
+
+def _read(item: UserText, number: int, predictor: Predictor, columns: Mapping[str, str]) -> _Draft:
     """Read an item as an example of the task, or note why it cannot be."""
+    task = predictor.task
     row = rename_columns(whole_row(item.row), columns)
     draft = _Draft(item, row_name(row, number), error=item.fault)
     if item.fault:
@@ -96,7 +128,8 @@ def _read(item: UserText, number: int, task: Task, columns: Mapping[str, str]) -
         draft.error = str(error)
         return draft
     if _is_blank(draft.example, task):
-        draft.prediction = task.answer_blank()
+        if blank := task.answer_blank():
+            draft.result = task.to_result(draft.example, blank, predictor.labels)
         draft.warnings.append(_BLANK)
     if is_broken(row):
         draft.warnings.append(_BROKEN)
@@ -109,14 +142,13 @@ def _is_blank(example: Example, task: Task) -> bool:
     return not text or text.isspace()
 
 
-def _write(draft: _Draft, task: Task, labels: Sequence[str], manner: Manner) -> Result:
+def _write(draft: _Draft, manner: Manner) -> Result:
     """Make the result of an answer."""
     if draft.error:
         return RefusedResult(draft.name, f"{draft.item.place}: {draft.error}")
 
-    assert draft.example is not None
-    assert draft.prediction is not None
-    result = task.to_result(draft.example, draft.prediction, labels)
+    result = draft.result
+    assert result is not None
     if manner.min_probability is not None:
         result = leave_undecided(result, manner.min_probability)
     if draft.warnings:

@@ -9,22 +9,36 @@ that a new process waits for before its first answer: neither torch nor pydantic
 
 from __future__ import annotations
 
+import logging
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
+from functools import partial
 from itertools import chain, count, islice, repeat
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 from destila import hub
 from destila.errors import ConfigError, DataError, DestilaError, require
-from destila.inference.answer_items import Answered, Manner, answer_items
+from destila.inference.answer_items import (
+    Answered,
+    Ask,
+    Manner,
+    Outcome,
+    answer_examples,
+    answer_items,
+)
+from destila.inference.bulk_workers import BulkWorkers, LostWorkerError, folder_state, have_room
 from destila.inference.exported import is_exported
 from destila.inference.items import UserText, columns_of, items_of
 from destila.inference.predictor import Predictor, RuntimePredictor
 from destila.model_folder import FolderInfo, read_folder
 from destila.results import RefusedResult, Result
 from destila.tasks import task_of_folder
+from destila.types import Example
+
+_log = logging.getLogger(__name__)
 
 TEXTS_AT_ONCE = 256
 """Texts that torch, or a single thread, is given at once."""
@@ -34,6 +48,9 @@ _TEXTS_A_JOB = 16
 
 _JOBS_AHEAD = 4
 """Jobs for each thread that are begun before the first of them is answered."""
+
+_WORKERS_PAY_AFTER = 2.0
+"""Seconds that answers of several threads are waited for before processes are started."""
 
 _Job = list[tuple[int, UserText]] | DestilaError
 """Numbers and items, or the error that ended their source."""
@@ -60,12 +77,17 @@ class Labeller:
         self, folder: str | Path, *, threads: int | None = None, device: str = "cpu"
     ) -> None:
         path = hub.resolve(folder)
+        self._start: Callable[[], BulkWorkers | None] = _no_workers
+        self._workers: BulkWorkers | None = None
+        self._waited = 0.0
         self.predictor: Predictor
         if is_exported(path):
             if device != "cpu":
                 raise ConfigError(f"{path} is exported and runs on the CPU: leave --device out")
+            state = folder_state(path)
             exported = RuntimePredictor(path, threads=threads)
             self.predictor, info = exported, exported.info
+            self._start = partial(_start_workers, exported, state)
         else:
             info = read_folder(path)
             self.predictor = _load_torch(info, device)
@@ -108,6 +130,8 @@ class Labeller:
 
         Several threads of an exported model take a few texts at a time, each by calls of one
         thread; answers are waited for in the order of the texts. A text alone has all threads.
+        When that has taken a while, as many processes take the threads' place; they are kept until
+        this object is gone.
 
         Args:
             items: what is asked.
@@ -128,7 +152,8 @@ class Labeller:
             answered = self._on_threads(_jobs(numbered, sizes), callers, manner)
         else:
             jobs = _jobs(numbered, repeat(TEXTS_AT_ONCE))
-            answered = chain.from_iterable(self._answer_job(job, manner) for job in jobs)
+            alone = partial(answer_examples, self.predictor)
+            answered = chain.from_iterable(self._answer_job(job, manner, alone) for job in jobs)
 
         for item, result in answered:
             if manner.strict and isinstance(result, RefusedResult):
@@ -137,20 +162,52 @@ class Labeller:
 
     def _on_threads(self, jobs: Iterable[_Job], callers: int, manner: Manner) -> Iterator[Answered]:
         """Yield the answers of jobs that several threads work on, in order."""
-        pool = self.predictor.open_pool()
+        threads = self.predictor.open_pool()
         ahead: deque[Future[list[Answered]]] = deque()
         for job in jobs:
-            ahead.append(pool.submit(self._answer_job, job, manner, beside=True))
+            workers = self._workers
+            pool = workers.pool if workers is not None and workers.ready else threads
+            ahead.append(pool.submit(self._answer_job, job, manner, self._ask_beside))
             if len(ahead) > _JOBS_AHEAD * callers:
-                yield from ahead.popleft().result()
+                yield from self._wait_for(ahead.popleft())
         while ahead:
             yield from ahead.popleft().result()
 
-    def _answer_job(self, job: _Job, manner: Manner, *, beside: bool = False) -> list[Answered]:
+    def _wait_for(self, answers: Future[list[Answered]]) -> list[Answered]:
+        """Return answers when they are there; start processes where much has been waited for."""
+        # Who reads the answers slowly waits for none of them, and needs no processes.
+        began = perf_counter()
+        answered = answers.result()
+        self._waited += perf_counter() - began
+        if self._waited > _WORKERS_PAY_AFTER and self._workers is None:
+            self._workers, self._start = self._start(), _no_workers
+        return answered
+
+    def _ask_beside(self, examples: Sequence[Example]) -> list[Outcome]:
+        """Ask a process about examples, or where there is none the model here, on this thread."""
+        if self._workers is not None and self._workers.ready:
+            try:
+                return self._workers.ask(examples)
+            except LostWorkerError:
+                _log.info("a process that labelled texts has ended: threads go on")
+        return answer_examples(self.predictor, examples, beside=True)
+
+    def _answer_job(self, job: _Job, manner: Manner, ask: Ask) -> list[Answered]:
         """Answer the items of a job, or raise the error that ended their source."""
         if isinstance(job, DestilaError):
             raise job
-        return answer_items(self.predictor, job, manner, beside=beside)
+        return answer_items(self.predictor, job, manner, ask)
+
+
+def _no_workers() -> None:
+    """Start no processes: a model with weights has none, and they are started once."""
+
+
+def _start_workers(predictor: RuntimePredictor, state: list[Any]) -> BulkWorkers | None:
+    """Start as many processes as a model has threads; None where memory is short."""
+    if not have_room(predictor.threads, predictor.choice.file):
+        return None
+    return BulkWorkers(predictor.info.path, predictor.threads, state)
 
 
 def _jobs(numbered: Iterator[tuple[int, UserText]], sizes: Iterator[int]) -> Iterator[_Job]:
