@@ -80,8 +80,16 @@ def counting(mask: Tensor, *values: Tensor) -> tuple[list[Tensor], Callable[[Ten
 
 
 def look_is_free(mask: Tensor) -> bool:
-    """Return whether a program may look into a mask without waiting: on a GPU it would wait."""
-    return mask.device.type == "cpu"
+    """Return whether a program may look into a mask without waiting: on a GPU it would wait.
+
+    The outline of a tensor has no values and stands for a GPU's.
+    """
+    return mask.device.type == "cpu" and not is_outline(mask)
+
+
+def is_outline(tensor: Tensor) -> bool:
+    """Return whether a tensor has a shape and no values: one of torch's fake mode."""
+    return hasattr(tensor, "fake_device")
 
 
 def rows_of(logits: Tensor, mask: Tensor, axis: int) -> Rows:

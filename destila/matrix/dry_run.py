@@ -20,9 +20,10 @@ from typing import Any
 from destila import config, cpu, datasets
 from destila.errors import ConfigError, DestilaError
 from destila.hub import CACHE
-from destila.matrix.gpus import CellPlan, Gpu, gpu_named, plan_cell
+from destila.matrix.gpus import CellPlan, plan_cell
 from destila.matrix.matrix import Cell
 from destila.matrix.stand_ins import StandIns, largest_teacher, shape_of
+from destila.measuring.gpu_sheets import Gpu, gpu_named
 from destila.models.presets import count_parameters
 from destila.progress import Progress, silent
 from destila.search.space import grid, overrides, read_space
