@@ -7,26 +7,15 @@ GPUs' peak, or over what --measure or --tokens-per-second say. Nothing is traine
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from destila.config import RecipeOptions, opt
 from destila.measuring.gpu_sheets import SHARE, gpu_named
-from destila.pretraining.outlined_step import measure_step, pretraining_memory
-from destila.pretraining.plan_pretraining import (
-    Cluster,
-    PretrainPlan,
-    micro_rows,
-    model_shapes,
-    parse_gpus,
-    plan_pretraining,
-)
-from destila.pretraining.pretrain_recipe import PretrainRecipe, variants
 from destila.progress import Progress, silent
-from destila.terminal import in_units_of_bytes
-from destila.training.devices import device_label
-from destila.training.precision import precision_for
+
+if TYPE_CHECKING:
+    from destila.pretraining.plan_pretraining import PretrainPlan
+    from destila.pretraining.pretrain_recipe import PretrainRecipe
 
 PANEL = "Raw text"
 
@@ -51,6 +40,15 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
     Raises:
         ConfigError: the recipe, the GPU or the shape of a model is not known.
     """
+    # They need torch.
+    from destila.pretraining.plan_pretraining import (
+        Cluster,
+        measure_here,
+        parse_gpus,
+        plan_pretraining,
+    )
+    from destila.pretraining.pretrain_recipe import variants
+
     nodes, each = parse_gpus(arguments.gpus)
     cluster = Cluster(
         nodes=nodes,
@@ -64,7 +62,7 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
     for i, (name, recipe) in enumerate(runs, 1):
         own = cluster
         if arguments.measure:
-            speed, line = _measured(recipe, arguments.rows, cluster.gpus)
+            speed, line = measure_here(recipe, arguments.rows, cluster.gpus)
             own = replace(cluster, tokens_per_second=speed)
             lines.append(f"{name}: {line}")
         rows.append(_row(name, plan_pretraining(recipe, own, text_gb=arguments.text_gb), recipe))
@@ -79,24 +77,6 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
         "recipe's is what fits",
     ]
     return {"study": runs[0][1].name, "rows": rows, "lines": lines}
-
-
-def _measured(recipe: PretrainRecipe, most: int, gpus: int) -> tuple[float, str]:
-    """Return the tokens per second of a step here, and how its memory meets the plan's."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    stage = max(recipe.train.stages, key=lambda stage: stage.steps)
-    own = min(most, micro_rows(stage, gpus, recipe.train.accumulation))
-
-    # A CPU has kernels of its own in 16 bits, which a plan does not know.
-    chosen = recipe.train.precision if device.type == "cuda" else "fp32"
-    step = replace(model_shapes(recipe), rows=own, precision=precision_for(chosen, device).name)
-    planned = pretraining_memory(recipe, stage, step).peak
-    taken = measure_step(recipe, stage, step, device)
-    speed = own * stage.length / taken.seconds
-    return speed, (
-        f"{own} rows of {stage.length} on {device_label(device)}: {speed:,.0f} tokens a second, "
-        f"{in_units_of_bytes(taken.peak)} of memory, {in_units_of_bytes(planned)} planned"
-    )
 
 
 def _row(name: str, plan: PretrainPlan, recipe: PretrainRecipe) -> dict[str, Any]:

@@ -15,6 +15,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import torch
+
 from destila import hub
 from destila.corpus.shards import open_shards
 from destila.corpus.train_tokenizer import TokenizerOptions
@@ -25,10 +27,13 @@ from destila.models.architecture import EncoderConfig, from_shape
 from destila.models.hf_config import read_hf_config
 from destila.models.macs import count_macs
 from destila.models.presets import PRESETS, preset_of
-from destila.pretraining.outlined_step import StepShape, pretraining_memory
+from destila.pretraining.outlined_step import StepShape, measure_step, pretraining_memory
 from destila.pretraining.pretrain_options import Stage
 from destila.pretraining.pretrain_recipe import PretrainRecipe
+from destila.terminal import in_units_of_bytes
 from destila.tokenizer.tokenizer import load_tokenizer
+from destila.training.devices import device_label
+from destila.training.precision import precision_for
 
 TOKEN_CHARACTERS = 4.0
 """Characters of a token: 26.8 million of Spanish books, laws and speech became 6.7 million tokens,
@@ -179,6 +184,30 @@ def _row_macs(recipe: PretrainRecipe, stage: Stage, shape: EncoderConfig) -> int
     rate = 1.0 if every else stage.rate or recipe.feed.masking.rate
     asked = int(rate * stage.length)
     return encoder + asked * shape.embedding * (shape.hidden + shape.vocab_size)
+
+
+def measure_here(recipe: PretrainRecipe, most: int, gpus: int) -> tuple[float, str]:
+    """Compute some steps here; return tokens per second, and a line of its memory and the plan's.
+
+    Args:
+        recipe: of one run.
+        most: rows of a step at most.
+        gpus: that will share a step's rows.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    stage = max(recipe.train.stages, key=lambda stage: stage.steps)
+    own = min(most, micro_rows(stage, gpus, recipe.train.accumulation))
+
+    # A CPU has kernels of its own in 16 bits, which a plan does not know.
+    chosen = recipe.train.precision if device.type == "cuda" else "fp32"
+    step = replace(model_shapes(recipe), rows=own, precision=precision_for(chosen, device).name)
+    planned = pretraining_memory(recipe, stage, step).peak
+    taken = measure_step(recipe, stage, step, device)
+    speed = own * stage.length / taken.seconds
+    return speed, (
+        f"{own} rows of {stage.length} on {device_label(device)}: {speed:,.0f} tokens a second, "
+        f"{in_units_of_bytes(taken.peak)} of memory, {in_units_of_bytes(planned)} planned"
+    )
 
 
 def model_shapes(recipe: PretrainRecipe) -> StepShape:

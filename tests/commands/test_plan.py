@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from destila.cli import main
-from destila.errors import ConfigError
 from destila.commands import plan
+from destila.errors import ConfigError
 
 RECIPE = """
 name = "wee"
@@ -34,9 +34,13 @@ def recipe(tmp_path: Path) -> str:
     return str(path)
 
 
-def test_every_run_gets_a_row(recipe: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_run_gets_a_row(
+    recipe: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["plan", recipe, "--gpus", "2x2", "--gpu", "a100", "--text-gb", "0.001", "--json"]
+    monkeypatch.setattr("sys.argv", ["destila", *words])
     with pytest.raises(SystemExit):
-        main(["plan", recipe, "--gpus", "2x2", "--gpu", "a100", "--text-gb", "0.001", "--json"])
+        main()
     result = json.loads(capsys.readouterr().out)
     assert [row["run"] for row in result["rows"]] == ["fast", "slow"]
     assert {row["steps"] for row in result["rows"]} == {100}
