@@ -21,7 +21,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 
-class LiveBytes(TorchDispatchMode):
+class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the bytes of all storages that operations have made and that are still held.
 
     now: bytes that are held. peak: the most that ever were.
@@ -29,7 +29,7 @@ class LiveBytes(TorchDispatchMode):
 
     def __init__(self, before: Iterable[Tensor] = ()) -> None:
         """Count nothing yet but some tensors that were made before."""
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.now = self.peak = 0
         self._held: dict[int, Any] = {}  # by storage, what notices its end
         for tensor in before:
