@@ -14,7 +14,7 @@ from destila.measuring.gpu_sheets import SHARE, gpu_named
 from destila.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from destila.pretraining.plan_pretraining import PretrainPlan
+    from destila.pretraining.planning.plan_pretraining import PretrainPlan
     from destila.pretraining.pretrain_recipe import PretrainRecipe
 
 PANEL = "Raw text"
@@ -41,7 +41,7 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
         ConfigError: the recipe, the GPU or the shape of a model is not known.
     """
     # They need torch.
-    from destila.pretraining.plan_pretraining import (
+    from destila.pretraining.planning.plan_pretraining import (
         Cluster,
         measure_here,
         parse_gpus,

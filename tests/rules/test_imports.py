@@ -39,7 +39,7 @@ ROWS = (
     ("measuring", "study.planning"),
     ("exporting", "report", "serve", "study.runs"),
     ("study", "pretraining"),
-    ("study.intake", "search"),
+    ("study.intake", "search", "pretraining.planning"),
     ("matrix",),
     ("commands",),
     ("cli", "objects"),

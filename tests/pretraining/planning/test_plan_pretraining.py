@@ -12,9 +12,9 @@ from destila.errors import ConfigError
 from destila.losses import _rows, hard
 from destila.measuring.gpu_sheets import GPUS
 from destila.models.architecture import from_shape
-from destila.pretraining import outlined_step
-from destila.pretraining.outlined_step import StepShape, measure_step, pretraining_memory
-from destila.pretraining.plan_pretraining import (
+from destila.pretraining.planning import outlined_step
+from destila.pretraining.planning.outlined_step import StepShape, measure_step, pretraining_memory
+from destila.pretraining.planning.plan_pretraining import (
     Cluster,
     micro_rows,
     model_shapes,

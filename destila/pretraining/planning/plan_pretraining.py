@@ -27,7 +27,7 @@ from destila.models.architecture import EncoderConfig, from_shape
 from destila.models.hf_config import read_hf_config
 from destila.models.macs import count_macs
 from destila.models.presets import PRESETS, preset_of
-from destila.pretraining.outlined_step import StepShape, measure_step, pretraining_memory
+from destila.pretraining.planning.outlined_step import StepShape, measure_step, pretraining_memory
 from destila.pretraining.pretrain_options import Stage
 from destila.pretraining.pretrain_recipe import PretrainRecipe
 from destila.terminal import in_units_of_bytes
