@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from destila import cpu
-from destila.errors import ConfigError, require
+from destila.errors import ConfigError, DataError, DestilaError, require
 
 _SECONDS = 5.0
 """Wait for an answer of the cluster's head."""
@@ -68,3 +68,23 @@ def _check_address(address: str) -> None:
             f"cluster = {address} does not answer ({error}): start it with 'ray start --head', "
             "or check the address"
         ) from error
+
+
+def error_as_row(error: DestilaError | OSError | None) -> dict[str, Any]:
+    """Return an error as plain values, since Ray would lose its class; of None empty ones."""
+    row: dict[str, Any] = {"error": "", "message": "", "errno": 0, "file": ""}
+    if isinstance(error, OSError):
+        row |= {"error": "OSError", "message": error.strerror or str(error)}
+        row |= {"errno": error.errno or 0, "file": str(error.filename or "")}
+    elif error is not None:
+        row |= {"error": type(error).__name__, "message": str(error)}
+    return row
+
+
+def restored_error(row: Mapping[str, Any]) -> Exception:
+    """Build the error that a worker met from the values it came back as."""
+    if row["error"] == "OSError":
+        return OSError(row["errno"], row["message"], row["file"] or None)
+    classes: list[type[DestilaError]] = [DestilaError, *DestilaError.__subclasses__()]
+    kinds = {kind.__name__: kind for kind in classes}
+    return kinds.get(row["error"], DataError)(str(row["message"]))

@@ -16,11 +16,11 @@ from destila.config import Options, opt
 from destila.cpu import MOST_THREADS
 from destila.errors import ConfigError
 from destila.inference.label_texts import Asked, label_into_file, label_texts
+from destila.inference.user_texts import columns_named
 from destila.progress import Progress, silent
 
 PANEL = "A finished model"
 RESUMES = "out"
-_PARTS = ("text", "pair", "id")
 
 
 class Config(Options):
@@ -63,6 +63,10 @@ class Config(Options):
         le=MOST_THREADS,
     )
     device: Literal["cpu", "cuda"] = opt("cpu", DEVICE_HELP)
+    cluster: str | None = opt(
+        None, "Ray cluster that labels FILE: local, auto or HOST:PORT; none = this machine"
+    )
+    workers: int = opt(0, "workers of the cluster; 0 = one per processor", ge=0)
 
 
 def run(
@@ -80,6 +84,8 @@ def run(
     """
     if config.text and config.file:
         raise ConfigError(f"give texts in {config.file} or with --text, not both")
+    if config.cluster is not None and config.out is None:
+        raise ConfigError("--cluster needs --out: a file in a folder that all machines see")
 
     if config.text:
         lines = config.text
@@ -93,28 +99,17 @@ def run(
         file=None if config.file == "-" else config.file,  # "-" is standard input
         lines=lines,
         jsonl=False if config.text else config.jsonl,  # an option is a text, whatever it holds
-        columns=_columns(config.columns),
+        columns=columns_named(config.columns),
         threads=config.threads,
         device=config.device,
         min_probability=config.min_probability,
         min_precision=config.min_precision,
         strict=config.strict,
+        cluster=config.cluster,
+        workers=config.workers,
     )
 
     # Without a file the answers go out one by one, as they come.
     if config.out is None:
         return label_texts(asked)
     return label_into_file(asked, config.out, overwrite=config.overwrite, progress=progress)
-
-
-def _columns(pairs: Iterable[str]) -> dict[str, str]:
-    """Return the columns of `text=NAME` and the like."""
-    columns: dict[str, str] = {}
-    for part, equals, name in (pair.partition("=") for pair in pairs):
-        if part not in _PARTS or not equals or not name:
-            given = f"--columns {part}{equals}{name}"
-            raise ConfigError(
-                f"{given}: write text=NAME, pair=NAME or id=NAME, with commas between"
-            )
-        columns[part] = name
-    return columns

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from destila.children import safe_path
-from destila.cluster import connected
+from destila.cluster import connected, error_as_row, restored_error
 from destila.corpus.chunks import ChunkOptions
 from destila.corpus.workers import (
     TextSource,
@@ -99,7 +99,7 @@ def make_chunks_with_ray(
         )
         for row in _results(_plan(sources, missing, _TASKS_PER_SLOT * slots), do, workers):
             if row["error"]:
-                raise _restored(row)
+                raise restored_error(row)
             source = sources[row["source"]]
             counts[row["source"]] = row["chunks"]
             progress(source.path.name, len(chunk_paths([source])))
@@ -169,27 +169,14 @@ def _do(
 ) -> dict[str, Any]:
     """Do a task in its worker. An error goes back as plain values: Ray would lose its class."""
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # there are as many workers as processors
-    answer = {"source": row["source"], "chunks": 0, "error": "", "message": ""}
-    answer |= {"errno": 0, "file": ""}
+    answer = {"source": row["source"], "chunks": 0, **error_as_row(None)}
     try:
         _check_versions(versions)
         source = sources[row["source"]]
         answer["chunks"] = make_part(source, tokenizer, options, row["part"], row["parts"])
-    except DestilaError as error:
-        answer |= {"error": type(error).__name__, "message": str(error)}
-    except OSError as error:
-        answer |= {"error": "OSError", "message": error.strerror or str(error)}
-        answer |= {"errno": error.errno or 0, "file": str(error.filename or "")}
+    except (DestilaError, OSError) as error:
+        answer |= error_as_row(error)
     return answer
-
-
-def _restored(row: dict[str, Any]) -> Exception:
-    """Build the error that a task met, from the values it came back as."""
-    if row["error"] == "OSError":
-        return OSError(row["errno"], row["message"], row["file"] or None)
-    classes: list[type[DestilaError]] = [DestilaError, *DestilaError.__subclasses__()]
-    kinds = {kind.__name__: kind for kind in classes}
-    return kinds.get(row["error"], DataError)(str(row["message"]))
 
 
 def _check_versions(wanted: dict[str, str]) -> None:

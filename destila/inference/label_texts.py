@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from destila import hub
 from destila.config import fingerprint
+from destila.errors import ConfigError
 from destila.inference.answer_items import Answered, Manner
 from destila.inference.answer_place import AnswerPlace
 from destila.inference.answer_rows import (
@@ -26,6 +28,13 @@ from destila.inference.answer_rows import (
     TableRows,
     delimiter_of,
     is_answer_table,
+)
+from destila.inference.cluster_answers import (
+    AnswerBlock,
+    MakeBlock,
+    join_blocks,
+    make_blocks_with_ray,
+    plan_blocks,
 )
 from destila.inference.items import UserText
 from destila.inference.labeller import TEXTS_AT_ONCE, Labeller
@@ -54,6 +63,8 @@ class Asked:
         min_probability: labels of a lower one are null.
         min_precision: the same, at the probability that had this precision on dev.
         strict: stop at the first text that cannot be read.
+        cluster: address of a Ray cluster that labels a file; None: this machine.
+        workers: of the cluster; 0 = as many as it has processors for.
     """
 
     model: str | Path
@@ -66,6 +77,8 @@ class Asked:
     min_probability: float | None = None
     min_precision: float | None = None
     strict: bool = False
+    cluster: str | None = None
+    workers: int = 0
 
 
 def _open_labeller(asked: Asked) -> Labeller:
@@ -113,15 +126,14 @@ def label_into_file(
     place.check(asked.file, overwrite=overwrite)
     labeller = _open_labeller(asked)  # before anything is written
 
-    # Everything that a row of the output depends on, so that a changed input starts anew.
-    key, total = None, 0
+    key, total = _key_of(asked, out, labeller), 0
     if asked.file is not None:
         total = count_lines(asked.file)
-        parts = sorted(path for path in hub.resolve(asked.model).iterdir() if path.is_file())
-        settings = [asked.jsonl, asked.columns, _least(labeller, asked), Path(out).suffix]
-        key = fingerprint(
-            __version__, settings, identity(asked.file), [identity(path) for path in parts]
-        )
+    if asked.cluster is not None:
+        with place.writing():
+            counts = _label_on_cluster(asked, out, labeller, key, progress)
+        place.remember()
+        return {"out": out, **counts}
 
     # What an earlier run has written stays; a header is a row and no text.
     writer = _writer_of(out, asked, labeller)
@@ -142,6 +154,62 @@ def label_into_file(
     return {"out": out, "texts": count, "warnings": tally.warnings, "errors": tally.errors}
 
 
+def _key_of(asked: Asked, out: str, labeller: Labeller) -> str | None:
+    """Name everything that a row of the output depends on, so that a changed input starts anew."""
+    if asked.file is None:
+        return None
+    parts = sorted(path for path in hub.resolve(asked.model).iterdir() if path.is_file())
+    settings = [asked.jsonl, asked.columns, _least(labeller, asked), Path(out).suffix]
+    files = [identity(path) for path in parts]
+    return fingerprint(__version__, settings, identity(asked.file), files)
+
+
+def _label_on_cluster(
+    asked: Asked, out: str, labeller: Labeller, key: str | None, progress: Progress
+) -> dict[str, int]:
+    """Write the same file with the machines of a cluster; return its counts.
+
+    Raises:
+        ConfigError: the texts are in no file, or the cluster cannot be reached.
+    """
+    if asked.file is None or key is None:
+        raise ConfigError("--cluster labels a file that all machines see: name one, with --out")
+    texts = sum(1 for _ in _items(labeller, asked))
+    path = Path(out).absolute()
+    plan = plan_blocks(path.with_name(f".{path.name}.{key}.blocks"), texts, asked.workers or 2)
+
+    # Workers see files under whole paths, whatever folder they are in.
+    seen = replace(
+        asked,
+        file=str(Path(asked.file).absolute()),
+        model=str(hub.resolve(asked.model).absolute()),
+        threads=asked.threads or 1,
+    )
+    make_blocks_with_ray(
+        plan,
+        partial(_open_blocks, seen, out),
+        address=str(asked.cluster),
+        workers=asked.workers,
+        threads=asked.threads or 1,
+        progress=progress,
+    )
+    return join_blocks(plan, path)
+
+
+def _open_blocks(asked: Asked, out: str) -> MakeBlock:
+    """Open the model in a worker of a cluster, and return what makes blocks."""
+    labeller = _open_labeller(asked)
+    writer = _writer_of(out, asked, labeller)
+
+    def make(first: int, count: int) -> AnswerBlock:
+        """Label so many texts from one on."""
+        tally = _Tally()
+        answered = tally.count(_label(labeller, asked, skip=first, count=count))
+        return AnswerBlock(rows=writer.rows(answered, header=not first), tally=tally.counts)
+
+    return make
+
+
 class _Tally:
     """Counts what was not read as it stands."""
 
@@ -155,6 +223,10 @@ class _Tally:
             self.errors += isinstance(each[1], RefusedResult)
             self.warnings += each[1].warning is not None
             yield each
+
+    def counts(self) -> dict[str, int]:
+        """Return what was counted, by name."""
+        return {"texts": self.texts, "warnings": self.warnings, "errors": self.errors}
 
     def note(self) -> str:
         """Say how many texts have a warning or an error; "" where none has."""
@@ -196,13 +268,20 @@ def _least(labeller: Labeller, asked: Asked) -> float | None:
     return asked.min_probability
 
 
-def _label(labeller: Labeller, asked: Asked, *, skip: int = 0) -> Iterator[Answered]:
-    """Yield all items after the first `skip`, which are read but not asked about."""
-    task, columns = labeller.predictor.task, labeller.columns | asked.columns
-    items: Iterator[UserText]
-    if asked.file is None:
-        items = read_lines(asked.lines, task, jsonl=asked.jsonl, where="standard input")
-    else:
-        items = read_file(asked.file, task, columns, jsonl=asked.jsonl)
+def _label(
+    labeller: Labeller, asked: Asked, *, skip: int = 0, count: int | None = None
+) -> Iterator[Answered]:
+    """Yield `count` items after the first `skip`, which are read but not asked about; None: all."""
+    end = None if count is None else skip + count
+    columns = labeller.columns | asked.columns
     manner = Manner(columns, _least(labeller, asked), asked.strict)
-    return labeller.label(islice(items, skip, None), manner, first=skip)
+    return labeller.label(islice(_items(labeller, asked), skip, end), manner, first=skip)
+
+
+def _items(labeller: Labeller, asked: Asked) -> Iterator[UserText]:
+    """Read what is to be labelled."""
+    task = labeller.predictor.task
+    if asked.file is None:
+        return read_lines(asked.lines, task, jsonl=asked.jsonl, where="standard input")
+    columns = labeller.columns | asked.columns
+    return read_file(asked.file, task, columns, jsonl=asked.jsonl)

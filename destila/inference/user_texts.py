@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
 
-from destila.errors import DataError
+from destila.errors import ConfigError, DataError
 from destila.formats.charset import text_lines
 from destila.formats.columns import DOCSTART, blocks
 from destila.formats.conllu import read_conllu
@@ -26,6 +26,9 @@ from destila.types import Task
 
 _TEXT_KEYS = ("text", "pair", "question", "context")
 """Keys of a JSON row that hold a text."""
+
+_PARTS = ("text", "pair", "id")
+"""Parts of a text that `--columns` names."""
 
 _COLUMN_FILES = (".conll", ".conll2002", ".conll2003", ".iob", ".iob2", ".bio", ".bio2")
 
@@ -252,3 +255,20 @@ def _json_item(text: str, place: str) -> UserText:
 def _fault(place: str, error: DataError) -> UserText:
     """Make the item of a row that cannot be read; its place is said once."""
     return UserText(place, {}, str(error).removeprefix(f"{place}: "), cells=error.cells)
+
+
+def columns_named(pairs: Iterable[str]) -> dict[str, str]:
+    """Return the columns of `text=NAME` and the like, by their parts.
+
+    Raises:
+        ConfigError: a pair is none, or names another part.
+    """
+    columns: dict[str, str] = {}
+    for part, equals, name in (pair.partition("=") for pair in pairs):
+        if part not in _PARTS or not equals or not name:
+            given = f"--columns {part}{equals}{name}"
+            raise ConfigError(
+                f"{given}: write text=NAME, pair=NAME or id=NAME, with commas between"
+            )
+        columns[part] = name
+    return columns

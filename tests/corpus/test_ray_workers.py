@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from destila.cluster import restored_error
 from destila.corpus import ray_workers, workers
 from destila.corpus.chunks import ChunkOptions, MinHash
 from destila.corpus.filters import Filters
@@ -70,14 +71,14 @@ def test_parts_of_a_source_are_its_chunks_each_once(source):
 def test_an_error_comes_back_as_what_it_was(source, monkeypatch):
     source.path.write_bytes(b"bien\nmal\x00mal\n")
     with pytest.raises(DataError, match="line 2 holds a zero byte"):
-        raise ray_workers._restored(done(source, 0, 1))
+        raise restored_error(done(source, 0, 1))
 
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", "a")
 
     monkeypatch.setattr(workers, "replacing", full)
     source.path.write_text("El niño comió.\n", encoding="utf-8")
-    error = ray_workers._restored(done(source, 0, 1))
+    error = restored_error(done(source, 0, 1))
     assert isinstance(error, OSError)
     assert (error.errno, error.strerror, error.filename) == (
         errno.ENOSPC,
@@ -87,7 +88,7 @@ def test_an_error_comes_back_as_what_it_was(source, monkeypatch):
 
 
 def test_a_machine_with_another_version_is_refused(source):
-    error = ray_workers._restored(done(source, 0, 1, {"tokenizers": "0.1"}))
+    error = restored_error(done(source, 0, 1, {"tokenizers": "0.1"}))
     assert isinstance(error, ConfigError)
     assert "the corpus is made with tokenizers 0.1: install the same versions" in str(error)
     assert not source.folder.exists()
