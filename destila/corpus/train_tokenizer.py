@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -23,6 +23,7 @@ from destila.tokenizer.train import (
 )
 
 _SAMPLE = 2000  # lines on which the fit is measured
+_REPORTED = 10_000  # lines between reports while a sample is drawn
 
 
 class TokenizerOptions(Options):
@@ -44,6 +45,12 @@ class TokenizerOptions(Options):
         512, "longest input, in tokens, that its models will take", ge=8, le=1 << 20
     )
     limit: int = opt(0, "read so many lines at most; 0 = all", ge=0)
+    sample: int = opt(
+        0,
+        "train on so many lines, drawn evenly from all, which are held in memory; 0 = all lines",
+        ge=0,
+        later=True,
+    )
 
 
 def train_tokenizer(
@@ -65,8 +72,9 @@ def train_tokenizer(
         progress: called with the number of lines read so far.
 
     Returns:
-        out, kind, vocab, asked (the size that was asked for), lines, seconds, fingerprint, and how
-        it fits a sample of the lines: unknown_share and tokens_per_word.
+        out, kind, vocab, asked (the size that was asked for), lines (that were read), lines_drawn
+        (of a sample), seconds, fingerprint, and how it fits a sample of the lines: unknown_share
+        and tokens_per_word.
 
     Raises:
         ConfigError: an option does not fit the others.
@@ -79,8 +87,12 @@ def train_tokenizer(
     sample: list[str] = []
     counter = _LineCounter(progress)
 
+    lines: Iterable[str] = _lines(files, columns, options.limit)
+    if options.sample:
+        lines = _drawn(lines, options.sample, counter)
+
     tokenizer = learn(
-        reservoir_sample(_lines(files, columns, options.limit), _SAMPLE, sample),
+        reservoir_sample(lines, _SAMPLE, sample),
         kind=options.kind,
         vocab_size=options.vocab_size,
         lowercase=options.lowercase,
@@ -88,7 +100,7 @@ def train_tokenizer(
         symbols=options.symbols,
         alphabet=options.alphabet,
         max_length=options.max_length,
-        progress=counter.report,
+        progress=None if options.sample else counter.report,
     )
     tokenizer.save(out)
 
@@ -98,6 +110,7 @@ def train_tokenizer(
         "vocab": tokenizer.vocab_size,
         "asked": options.vocab_size,
         "lines": counter.lines,
+        **({"lines_drawn": min(options.sample, counter.lines)} if options.sample else {}),
         "seconds": time.perf_counter() - start,
         "fingerprint": tokenizer.fingerprint,
         **vocabulary_fit(tokenizer, sample),
@@ -115,6 +128,23 @@ class _LineCounter:
         self.lines = lines
         if self.progress:
             self.progress(lines)
+
+
+def _drawn(lines: Iterable[str], size: int, counter: _LineCounter) -> list[str]:
+    """Return a uniform sample of lines, the same for the same lines; it takes its own memory alone.
+
+    Args:
+        lines: all of them; they are read once.
+        size: of the sample.
+        counter: told how many were read.
+    """
+    drawn: list[str] = []
+    count = 0
+    for count, _ in enumerate(reservoir_sample(lines, size, drawn), 1):
+        if count % _REPORTED == 0:
+            counter.report(count)
+    counter.report(count)
+    return drawn
 
 
 def _lines(files: Sequence[str | Path], columns: Sequence[str], limit: int) -> Iterator[str]:

@@ -56,6 +56,28 @@ def test_the_limit_counts_lines_over_all_files(tmp_path, lines):
     assert run(config(tmp_path, files=files, limit=len(lines) + 3))["lines"] == len(lines) + 3
 
 
+def test_a_sample_is_drawn_from_all_lines_and_the_same_again(tmp_path, lines):
+    """All lines are read and some are held; equal lines give an equal tokenizer."""
+    (tmp_path / "a.txt").write_text("\n".join(lines * 3), encoding="utf-8")
+    files = [str(tmp_path / "a.txt")]
+    seen: list[int] = []
+    results = [
+        run(
+            config(tmp_path, files=files, sample=len(lines)),
+            lambda what, done, _: seen.append(done),
+        )
+        for _ in range(2)
+    ]
+    assert results[0]["lines"] == 3 * len(lines) == seen[-1]
+    assert results[0]["lines_drawn"] == len(lines)
+    assert results[0]["fingerprint"] == results[1]["fingerprint"]
+    first = run(config(tmp_path, files=files, limit=len(lines)))
+    assert first["fingerprint"] != results[0]["fingerprint"], "not the first lines"
+    whole = run(config(tmp_path, files=files))
+    all_drawn = run(config(tmp_path, files=files, sample=10**6))
+    assert all_drawn["fingerprint"] == whole["fingerprint"]
+
+
 def test_a_missing_file_is_noticed_before_any_is_read(tmp_path, lines):
     (tmp_path / "a.txt").write_text("\n".join(lines), encoding="utf-8")
     with pytest.raises(DataError, match=r"nada\.txt"):
