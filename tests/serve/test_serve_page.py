@@ -82,6 +82,64 @@ def test_the_page_fits_a_phone(opened, task):
     assert tab.run("document.documentElement.scrollWidth") <= PHONE["width"]
 
 
+@pytest.mark.parametrize("task", ["classify", "tag", "span"])
+def test_the_keyboard_alone_reaches_everything(opened, task):
+    """Tab goes through the form from top to bottom, and each place shows that it has the focus."""
+    tab, _ = opened(task)
+    tab.run("document.activeElement.blur()")
+    second = [] if task == "tag" else ["second"]
+    for place in ["model", "text", *second, "submit"]:
+        tab.press("Tab", 9)
+        assert tab.run("document.activeElement.id || document.activeElement.type") == place
+        outline = "(({outlineStyle, outlineWidth}) => outlineStyle + outlineWidth)"
+        assert tab.run(f"{outline}(getComputedStyle(document.activeElement))") == "solid3px", place
+
+
+def test_the_keyboard_alone_asks(opened):
+    """Ctrl and Enter in the text, and Enter on the button, each bring the answer to a new text."""
+    tab, address = opened("classify")
+    tab.run("document.querySelector('#text').focus()")
+    for text, press in (("Hola.", _press_ctrl_enter), ("Adiós, señor.", _press_button)):
+        tab.run("document.querySelector('#text').select()")
+        tab.call("Input.insertText", text=text)
+        press(tab)
+        answer = _predict(f"{address}/v1/models/classify/predict", {"text": text})
+        best = max(answer["probabilities"].values())
+        shown = "document.querySelector('#answer .bars .number')?.textContent"
+        deadline = time.monotonic() + 30
+        while tab.run(shown) != f"{100 * best:.1f} %":
+            assert time.monotonic() < deadline, (tab.run(shown), best)
+            time.sleep(0.05)
+        tab.run("document.querySelector('#text').focus()")
+
+
+def test_a_screen_reader_hears_names_and_answers(opened):
+    """Every field has a name, and the answer's place is told when it changes."""
+    tab, _ = opened("span")
+    tab.call("Accessibility.enable")
+    nodes = tab.call("Accessibility.getFullAXTree")["nodes"]
+    named = {}
+    for node in nodes:
+        role, name = node.get("role", {}).get("value"), node.get("name", {}).get("value")
+        named.setdefault(role, []).append(name)
+    assert named["combobox"] == ["Model"]
+    assert named["textbox"] == ["Question", "Context"]
+    assert named["button"] == ["Ask"]
+    assert tab.run("document.querySelector('#answer').getAttribute('aria-live')") == "polite"
+
+
+def _press_ctrl_enter(tab):
+    key = {"key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13, "modifiers": 2}
+    for kind in ("rawKeyDown", "keyUp"):
+        tab.call("Input.dispatchKeyEvent", type=kind, **key)
+
+
+def _press_button(tab):
+    while tab.run("document.activeElement.type") != "submit":
+        tab.press("Tab", 9)
+    tab.press("Enter", 13)
+
+
 def _predict(url, row):
     request = urllib.request.Request(
         url, json.dumps(row).encode(), {"Content-Type": "application/json"}
