@@ -62,7 +62,7 @@ def run(arguments: Config) -> dict[str, Any]:
         DataError: there is no text to choose pieces by.
     """
     # Torch is imported when there is work, and `--help` has none.
-    from destila.models import prune, store
+    from destila.models import keep_rows, store
 
     folder = hub.resolve(arguments.model)
     if Path(arguments.out).resolve() == folder.resolve():

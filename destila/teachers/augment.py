@@ -3,8 +3,9 @@
     swap   an entity gives way to another of its type from the training set, with its BIO labels
     fill   some words give way to others that a masked language model finds likely there
     cross  the texts of pairs meet in other pairs, without a label
+    case   all is written in CAPITALS or in lower case
 
-Of both, some may be written in CAPITALS or in lower case for the student, while the teacher reads
+Of the first two, some may be written in CAPITALS or in lower case for the student, while the teacher reads
 them as they were (`recase`). Every choice depends on (seed, copy, text) and on what there is to
 choose from, not on the order of texts. A text that is already known is never made: the test set
 stays unseen.
@@ -205,7 +206,7 @@ def count_augmented(dataset: Dataset, kind: str, copies: int) -> int:
         raise ConfigError(
             "distil.augment: not for questions, whose answers would lose their places; leave it out"
         )
-    if kind == "fill":
+    if kind in ("fill", "case"):
         return copies * len(train)
     if kind == "cross":
         if all(e.pair is None for e in train):
@@ -252,6 +253,25 @@ def recase(examples: Sequence[Example], share: float, seed: int) -> list[Example
             (other,) = change_case([examples[i]], case)
             changed[i] = replace(other, meta={**other.meta, WRITTEN: examples[i].text})
     return changed
+
+
+def recased_copies(
+    examples: Sequence[Example], *, copies: int, share: float, seed: int
+) -> list[Example]:
+    """Return copies of some examples, each in capitals or in lower case, with their labels.
+
+    Args:
+        examples: labelled ones.
+        copies: of each one, at most.
+        share: of all copies that are made.
+        seed: of every choice.
+    """
+    made: list[Example] = []
+    for copy in range(copies):
+        named = [replace(example, id=f"{example.id}-case{copy}") for example in examples]
+        changed = recase(named, share, seed + copy)
+        made += [new for new, old in zip(changed, named, strict=True) if new is not old]
+    return made
 
 
 def load_or_make(key: str, make: Callable[[], list[Example]]) -> list[Example]:

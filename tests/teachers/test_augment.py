@@ -18,6 +18,7 @@ from destila.teachers.augment import (
     keep_new,
     load_or_make,
     recase,
+    recased_copies,
     swap_entities,
 )
 from destila.teachers.cache import WRITTEN, Cache, cache_spec
@@ -154,6 +155,15 @@ def test_some_texts_change_their_case_and_nothing_else(sentences):
     for old, new in changed:
         assert new.meta == {WRITTEN: old.text}
         assert (new.words, new.target) == (old.words, old.target)
+
+
+def test_copies_in_another_case_keep_labels_and_say_what_was_written(sentences):
+    many = [replace(s, text=f"{s.text} {i}") for i in range(40) for s in sentences]
+    made = recased_copies(many, copies=2, share=0.5, seed=0)
+    assert len(many) * 0.6 < len(made) < len(many) * 1.4
+    assert {e.text.isupper() for e in made} == {e.text.islower() for e in made} == {True, False}
+    known = {e.text: e for e in many}
+    assert all(e.target == known[e.meta[WRITTEN]].target for e in made)
 
 
 def test_a_teacher_reads_what_was_written(sentences, tmp_path, monkeypatch):

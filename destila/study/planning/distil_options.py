@@ -22,17 +22,19 @@ class EnsembleOptions(Options):
 class AugmentOptions(Options):
     """New texts made from the labelled ones, which the teacher labels like unlabelled ones."""
 
-    kind: Literal["fill", "swap", "cross"] = opt(
+    kind: Literal["fill", "swap", "cross", "case"] = opt(
         ...,
         "fill: words masked and filled by `model`; "
         "swap: entities for others of the same type (tagging); "
-        "cross: the texts of pairs in other pairs",
+        "cross: the texts of pairs in other pairs; "
+        "case: the student reads them in CAPITALS or in lower case, the teacher as they are",
     )
     copies: int = opt(1, "new texts per labelled one, at most", ge=1)
     share: float = opt(
         0.15,
         "share of its words that are masked, or of its entities that are swapped, at least one; "
-        "or of the new pairs whose texts belong together",
+        "or of the new pairs whose texts belong together, "
+        "or of the labelled texts in another case",
         gt=0,
         le=1,
     )

@@ -93,6 +93,8 @@ class AugmentedTexts:
             texts = augment.swap_entities(train, copies=copies, share=share, seed=seed)
         elif options.kind == "cross":
             texts = augment.cross_pairs(train, copies=copies, share=share, seed=seed)
+        elif options.kind == "case":
+            texts = augment.recased_copies(train, copies=copies, share=share, seed=seed)
         else:
             model, tokenizer, _ = hf.load_masked(options.model or "")
             texts = fill_words(
