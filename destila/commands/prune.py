@@ -19,12 +19,9 @@ from destila.errors import ConfigError
 from destila.measuring.sample_texts import spread, texts_of
 from destila.measuring.size import weights_bytes
 from destila.model_folder import read_folder
-from destila.models import hf, store
-from destila.models.factorise import factorise_embeddings
 from destila.models.macs import macs_of
-from destila.models.narrow_ffn import narrow_ffn
 from destila.models.presets import count_parameters
-from destila.tasks import task_of_folder
+from destila.tasks import task_of, task_of_folder
 from destila.terminal import cell
 
 PANEL = "A finished model"
@@ -36,7 +33,7 @@ TEXTS = 500
 class Config(Options):
     """What to cut, and by which texts."""
 
-    model: str = opt(..., "model folder or hub name, with a task head")
+    model: str = opt(..., "model folder or hub name, of a tagger or classifier, or without a head")
     texts: str = opt(..., "file of texts, as `predict` reads it", flag="--texts")
     out: str = opt(..., "folder to write", flag="--out")
     layers: int | None = opt(None, "the first so many layers; none = all", ge=1)
@@ -55,17 +52,25 @@ def run(arguments: Config) -> dict[str, Any]:
     Raises:
         ConfigError: `out` is the model's own folder, or nothing is to be cut.
     """
+    # Torch is imported when there is work, and `--help` has none.
+    from destila.models import hf, store
+    from destila.models.factorise import factorise_embeddings
+    from destila.models.narrow_ffn import narrow_ffn
+
     folder = hub.resolve(arguments.model)
     if Path(arguments.out).resolve() == folder.resolve():
         raise ConfigError(f"--out {arguments.out} is the model itself: give another folder")
     if not (arguments.layers or arguments.ffn or arguments.embedding):
         raise ConfigError("nothing to cut: give --layers, --ffn or --embedding")
 
+    # An encoder alone gets a head for the time being, of a tagger: it may become one.
+    info = read_folder(folder)
+    task = task_of_folder(info) if info.task else task_of("tag")
+    head = {} if info.task else {"task": task.head, "labels": ("O",)}
+
     # Fewer layers first, since neurons are compared where they will stand.
-    whole = hf.load(folder, head_required=True)
-    loaded = hf.load(folder, head_required=True, layers=arguments.layers)
-    model, info = loaded.model, read_folder(folder)
-    task = task_of_folder(info)
+    loaded = hf.load(folder, layers=arguments.layers, **head)
+    model, before = loaded.model, hf.load(folder, **head).model
     texts = spread(texts_of(arguments.texts, task, folder), TEXTS)
     length = min(arguments.max_length, loaded.max_length)
     windows = task.encode(texts, loaded.tokenizer, model.labels, max_length=length).features
@@ -77,8 +82,8 @@ def run(arguments: Config) -> dict[str, Any]:
             np.add.at(counts, window.input_ids, 1)
         model = factorise_embeddings(model, arguments.embedding, counts)
 
-    before = whole.model
-    store.save_model(model, loaded.tokenizer, arguments.out, extra=info.extra)
+    kept: dict[str, Any] = {"extra": info.extra, "headless": not info.task}
+    store.save_model(model, loaded.tokenizer, arguments.out, **kept)
     shapes = [before.config, model.config]
     labels = len(model.labels)
     return {

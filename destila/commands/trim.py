@@ -70,7 +70,7 @@ def run(arguments: Config) -> dict[str, Any]:
 
     # The pieces that stay are chosen by how often the texts use them.
     info = read_folder(folder)
-    source = prune.load_whole(info)
+    source = keep_rows.load_whole(info)
     old, words = source.tokenizer, bool(info.task) and task_of_folder(info).needs_words
     texts = partial(strings_of, arguments.texts)
     used = count_pieces(old, texts(), words=words)
@@ -80,7 +80,7 @@ def run(arguments: Config) -> dict[str, Any]:
     wanted = used + count_pieces(old, texts(), words=True) if source.headless else used
     choice: dict[str, Any] = {"size": arguments.size, "characters": arguments.characters}
     trimmed = trim_vocabulary(old, wanted, **choice)
-    smaller = prune.keep_rows(source.model, trimmed.tokenizer, trimmed.ids)
+    smaller = keep_rows.keep_rows(source.model, trimmed.tokenizer, trimmed.ids)
 
     # The cost, on text that had no part in the choice: other files, or a tenth of these.
     if arguments.other:

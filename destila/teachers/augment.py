@@ -6,9 +6,9 @@
     case   all is written in CAPITALS or in lower case
 
 Of the first two, some may be written in CAPITALS or in lower case for the student, while the
-teacher reads them as they were (`recase`). Every choice depends on (seed, copy, text) and on what there is to
-choose from, not on the order of texts. A text that is already known is never made: the test set
-stays unseen.
+teacher reads them as they were (`recase`). Every choice depends on (seed, copy, text) and on what
+there is to choose from, not on the order of texts. A text that is already known is never made: the
+test set stays unseen.
 """
 
 from __future__ import annotations

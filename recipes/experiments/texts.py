@@ -1,6 +1,6 @@
 """Raw text of the data sets, a sentence a line, for teachers to label: never text that is scored.
 
-    python recipes/experiments/texts.py texts     # a minute; texts/{news,wiki,other,corpus}.txt
+    python recipes/experiments/texts.py texts     # a minute; texts/*.txt
 
 news    CESS-ESP without its overlap with AnCora, COALAS (train, dev), fake news (train,
         development), news topics, questions on COVID-19 (train)
@@ -8,6 +8,8 @@ wiki    SQuAD-es without XQuAD's paragraphs, InferES, PAWS-X dev
 other   XNLI dev, topics of Argentine laws (train, five sentences a document)
 corpus  a sample of `corpus_es`: 60 lines of every novel, every 25th press conference, every 30th
 law
+vocabulary  for the pieces of a small vocabulary: all news, every sixth sentence of corpus and wiki,
+every fourth of the news once more in CAPITALS
 
 An empty line ends a document. Sentences that are in any dev or test part of a data set are left
 out.
@@ -76,6 +78,19 @@ def main(out: Path) -> None:
     for name, sources in files.items():
         path = out / f"{name}.txt"
         sys.stdout.write(f"{path}: {write_documents(path, sources, scored)} sentences\n")
+    write_vocabulary_text(out)
+
+
+def write_vocabulary_text(out: Path) -> None:
+    """Write the text that decides which pieces a small vocabulary keeps."""
+    lines = {
+        name: [line for line in open_text(out / f"{name}.txt") if line.strip()]
+        for name in ("news", "corpus", "wiki")
+    }
+    capitals = [line.upper() for line in lines["news"][::4]]
+    chosen = [*lines["news"], *lines["corpus"][::6], *lines["wiki"][::6], *capitals]
+    text = "\n".join(line.rstrip("\n") for line in chosen)
+    (out / "vocabulary.txt").write_text(f"{text}\n", encoding="utf-8")
 
 
 def scored_sentences(dataset: Dataset) -> set[str]:

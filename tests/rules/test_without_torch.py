@@ -127,6 +127,7 @@ def test_every_command_works_or_names_its_extra(exported, tmp_path):  # noqa: F8
         "presets": [],
         "pretrain": ["recipes/start/albeto-tiny.toml"],
         "probe": [folder],
+        "prune": [folder, "--texts", texts, "--layers", "1", "--out", str(tmp_path / "start")],
         "run": [recipe],
         "search": [recipe],
         "serve": [folder],
