@@ -54,8 +54,8 @@ def run(arguments: Config) -> dict[str, Any]:
     """
     # Torch is imported when there is work, and `--help` has none.
     from destila.models import hf, store
-    from destila.models.factorise import factorise_embeddings
-    from destila.models.narrow_ffn import narrow_ffn
+    from destila.models.smaller.factorise import factorise_embeddings
+    from destila.models.smaller.narrow_ffn import narrow_ffn
 
     folder = hub.resolve(arguments.model)
     if Path(arguments.out).resolve() == folder.resolve():

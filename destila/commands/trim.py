@@ -62,7 +62,8 @@ def run(arguments: Config) -> dict[str, Any]:
         DataError: there is no text to choose pieces by.
     """
     # Torch is imported when there is work, and `--help` has none.
-    from destila.models import keep_rows, store
+    from destila.models import store
+    from destila.models.smaller import keep_rows
 
     folder = hub.resolve(arguments.model)
     if Path(arguments.out).resolve() == folder.resolve():

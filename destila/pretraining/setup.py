@@ -14,10 +14,10 @@ from destila.losses.term import LossContext, ModelShape
 from destila.losses.weighted import WeightedLoss, build_loss
 from destila.models import hf, mlm
 from destila.models.encoder import STATES
-from destila.models.factorise import factorise_embeddings
 from destila.models.mlm import MaskedModel
 from destila.models.positions import start_as_sinusoids
 from destila.models.presets import PRESETS
+from destila.models.smaller.factorise import factorise_embeddings
 from destila.models.weights import weights_fingerprint
 from destila.pretraining.corpora import Prepared
 from destila.pretraining.data import word_vectors

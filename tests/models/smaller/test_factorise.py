@@ -8,8 +8,8 @@ import torch
 
 from destila.errors import ConfigError
 from destila.models import hf, mlm, store
-from destila.models.factorise import factorise_embeddings
 from destila.models.heads import build_model
+from destila.models.smaller.factorise import factorise_embeddings
 
 
 @pytest.fixture

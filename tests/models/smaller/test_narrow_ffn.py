@@ -8,7 +8,7 @@ import torch
 
 from destila.errors import ConfigError
 from destila.models.heads import build_model
-from destila.models.narrow_ffn import narrow_ffn
+from destila.models.smaller.narrow_ffn import narrow_ffn
 
 
 @pytest.fixture

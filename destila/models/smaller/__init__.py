@@ -1,0 +1,1 @@
+"""A smaller model made of a bigger one: fewer pieces, narrower embeddings, fewer neurons."""
