@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from destila.corpus.build_corpus import CorpusOptions, build_corpus
+from destila.corpus.filters import Filters
 from destila.corpus.shards import open_shards
 from destila.pretraining.data.batch_stream import BatchStream, FeedOptions
 from destila.pretraining.data.mixture import Mixture
@@ -66,8 +67,12 @@ def batches(blocks: int, processes: list[int]) -> None:
         )
         (folder / "text.txt").write_text(text, encoding="utf-8")
         tokenizer = load_tokenizer(TOKENIZER)
+        # Its words are none of any language.
         options = CorpusOptions(
-            files=(str(folder / "text.txt"),), out=str(folder / "corpus"), tokenizer=str(TOKENIZER)
+            files=(str(folder / "text.txt"),),
+            out=str(folder / "corpus"),
+            tokenizer=str(TOKENIZER),
+            filters=Filters(min_words=1, min_function_words=0.0),
         )
         build_corpus(options, lambda *_: None)
         corpus = open_shards(folder / "corpus", tokenizer)
