@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import torch
+from accelerate.utils import gather_object
 from torch import Tensor, nn
 
 from destila.tokenizer.tokenizer import Tokenizer
 from destila.training.batches import collate, ready, to_device
 from destila.training.feed import ahead
 from destila.training.precision import Precision, autocasting, precision_for
+from destila.training.processes import processes
 from destila.types import Batch, Encoded, Example, Features, Prediction, Task, UnitLogits
 
 _CPU_TOKENS, _GPU_TOKENS = 8192, 32_768
@@ -29,6 +32,7 @@ def window_logits(
     batch_tokens: int | None = None,
     autocast: torch.dtype | None = None,
     progress: Callable[[int], None] | None = None,
+    shared: bool = False,
 ) -> list[np.ndarray]:
     """Return the float32 logits of every window, in order: [C], or [L', C] with L' >= its tokens.
 
@@ -40,6 +44,8 @@ def window_logits(
             as suit the device.
         autocast: precision of the forward pass; None: float32.
         progress: called with the number of windows done in each batch.
+        shared: each of the processes that train together computes every n-th batch, and all get
+            all logits: the same batches, so the same bits as one process's. All of them call it.
     """
     # without dropout, in the precision of the caller
     training = model.training
@@ -52,15 +58,28 @@ def window_logits(
     # windows of like length together, so that little is padding
     logits: list[np.ndarray] = [np.empty(0)] * len(features)
     most = batch_tokens or (_GPU_TOKENS if device.type == "cuda" else _CPU_TOKENS)
-    batches = ahead(make, batches_by_length(features, most), device)
+    first, every = _turn() if shared else (0, 1)
+    own = islice(batches_by_length(features, most), first, None, every)
+    batches = ahead(make, own, device)
+    done: list[int] = []
     for chosen, values in _computed(model, batches, device, autocast):
         for i, value in zip(chosen, values, strict=True):
             logits[i] = value
+        done += chosen
         if progress:
             progress(len(chosen))
 
+    if every > 1:
+        for i, value in gather_object([(i, logits[i]) for i in done]):
+            logits[i] = value
     model.train(training)
     return logits
+
+
+def _turn() -> tuple[int, int]:
+    """Return the first batch of this process, and how many processes take turns."""
+    state = processes()
+    return state.process_index, state.num_processes
 
 
 def _computed(

@@ -39,7 +39,8 @@ def train(toy_path, given, *, world: int) -> None:
         f"--nproc_per_node={world}",
         f"--master_port={free_port()}",
     ]
-    command = [sys.executable, *(launcher if world > 1 else []), str(toy_path), json.dumps(given)]
+    command = [sys.executable, *(launcher if world > 1 else []), str(toy_path)]
+    command.append(given if isinstance(given, str) else json.dumps(given))
     without = {
         k: v
         for k, v in os.environ.items()
@@ -83,6 +84,49 @@ def test_two_processes_train_like_one(toy_path, tmp_path, terms):
         names = ["loss", *(term["use"] for term in terms)]
         assert [b[k] for k in names] == pytest.approx([a[k] for k in names], rel=1e-5)
     assert max(float((one[k] - two[k]).abs().max()) for k in one) < 1e-5
+
+
+SHARED = """
+import sys
+import numpy as np
+from destila.models import heads
+from destila.models.architecture import from_shape
+from destila.training.predict import window_logits
+from destila.training.processes import accelerator
+from destila.types import Features
+
+def window(row, length):
+    blank = np.zeros(length, np.int32)
+    return Features(
+        row=row, window=0, input_ids=np.full(length, 5 + row, np.int32), type_ids=blank,
+        spans=np.zeros((length, 2), np.int32), unit=blank - 1, start=0,
+        owned=np.zeros(0, bool), target=np.zeros(0, np.int32),
+    )
+
+state = accelerator()
+sizes = {"layers": 1, "hidden": 16, "heads": 2, "ffn": 16, "kind": "bert"}
+shape = from_shape(sizes, vocab_size=40, pad_id=0)
+model = heads.build_model(shape, "tag", ("a", "b"), seed=0)
+windows = [window(row, 3 + row % 7) for row in range(20)]
+seen = []
+own = window_logits(model, windows, pad_id=0, batch_tokens=20)
+both = window_logits(
+    model, windows, pad_id=0, batch_tokens=20, shared=True, progress=seen.append
+)
+assert all(np.array_equal(a, b) for a, b in zip(own, both, strict=True)), "other bits"
+open(f"{sys.argv[1]}/{state.process_index}", "w").write(str(sum(seen)))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("world", [1, 2])
+def test_processes_share_an_evaluation_to_the_same_bits(tmp_path, world):
+    """Each computes its batches alone, and all get the logits of all."""
+    (tmp_path / "shared.py").write_text(SHARED, encoding="utf-8")
+    train(tmp_path / "shared.py", str(tmp_path), world=world)
+    counts = [int((tmp_path / str(rank)).read_text()) for rank in range(world)]
+    assert sum(counts) == 20
+    assert all(counts)
 
 
 def test_processes_that_would_train_side_by_side_are_refused(monkeypatch):

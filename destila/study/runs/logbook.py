@@ -56,6 +56,7 @@ class Evaluator:
             self.windows,
             pad_id=self.tokenizer.pad_id,
             autocast=precision.autocast,
+            shared=True,
         )
         rows = task.join_windows(self.windows, logits)
         predictions = task.decode(self.examples, rows, labels)
