@@ -30,7 +30,7 @@ import typer
 from destila import plugins
 from destila.children import safe_path
 from destila.cpu import keep_to_quota
-from destila.errors import DestilaError, explain_missing
+from destila.errors import DestilaError, explain_file, explain_missing
 from destila.reading.escaping import escaped_json, plain
 from destila.stopping import RememberedProgress, Stopped, catching_signals
 from destila.version import __version__
@@ -300,7 +300,8 @@ def _print_json(value: Any) -> None:
 
 def _print_error(error: BaseException) -> None:
     """Print an error as one line, or as one object."""
-    message = " ".join(line.strip() for line in str(error).splitlines())
+    text = explain_file(error) if isinstance(error, OSError) else str(error)
+    message = " ".join(line.strip() for line in text.splitlines())
     if "--json" in sys.argv:
         _print_json({"error": {"kind": type(error).__name__, "message": message}})
     elif isinstance(error, Stopped):

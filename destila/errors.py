@@ -15,6 +15,7 @@ The command line prints them without a traceback and exits with 1; `--json` prin
 
 from __future__ import annotations
 
+import errno
 import importlib
 from collections.abc import Mapping
 from types import ModuleType
@@ -102,6 +103,33 @@ def require(module: str, extra: str) -> ModuleType:
         if error.name != module.split(".")[0]:
             raise
         raise _missing(module, extra) from error
+
+
+_FILE_REMEDIES = {
+    errno.ENOENT: "check the path",
+    errno.EEXIST: "a file stands where a folder is wanted: give another path",
+    errno.ENOTDIR: "a file stands where a folder is wanted: give another path",
+    errno.EISDIR: "name a file in it",
+    errno.EACCES: "change its permissions, or give another place",
+    errno.EPERM: "change its permissions, or give another place",
+    errno.EROFS: "give a place that can be written",
+    errno.ENOSPC: "free some space and start again",
+    errno.EDQUOT: "free some space and start again",
+    errno.ENAMETOOLONG: "give it a shorter name",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+}
+
+
+def explain_file(error: OSError) -> str:
+    """Return what the system says of a file: its name, what is wrong, and what to do."""
+    if error.filename is None or error.strerror is None:
+        return str(error)
+    # A file that is replaced is written beside its place, under a name that nobody has given.
+    name = error.filename2 if error.filename2 is not None else error.filename
+    remedy = _FILE_REMEDIES.get(error.errno or 0)
+    return f"{name}: {error.strerror[:1].lower()}{error.strerror[1:]}" + (
+        f": {remedy}" if remedy else ""
+    )
 
 
 def explain_missing(error: ModuleNotFoundError) -> MissingExtraError | None:

@@ -10,10 +10,18 @@ from pathlib import Path
 import pytest
 
 from destila import cli
+from tests.fixtures.bad_commands import command_rows
 from tests.fixtures.bad_inputs import Row, model_rows
 from tests.fixtures.bad_recipes import data_rows, recipe_rows, record_rows, usage_rows
 
-TABLE: list[Row] = [*model_rows(), *recipe_rows(), *data_rows(), *record_rows(), *usage_rows()]
+TABLE: list[Row] = [
+    *model_rows(),
+    *recipe_rows(),
+    *data_rows(),
+    *record_rows(),
+    *usage_rows(),
+    *command_rows(),
+]
 
 
 @pytest.fixture(scope="module")
@@ -28,18 +36,30 @@ def model(tmp_path_factory, bpe) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def exported(model) -> Path:
+    """The same as `destila export` writes it."""
+    from destila.commands.export import Config, run
+
+    folder = model.parent / "E"
+    run(Config(model=str(model), out=str(folder)))
+    return folder
+
+
 def test_the_table_has_three_hundred_rows():
     assert len(TABLE) >= 300
     assert len({row.name for row in TABLE}) == len(TABLE)
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
-def test_a_bad_input_is_one_message(row, model, tmp_path, monkeypatch, capsys):
+def test_a_bad_input_is_one_message(row, model, tmp_path, monkeypatch, capsys, request):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DESTILA_CACHE", str(tmp_path.parent / "cache"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.delenv("DESTILA_MODELS", raising=False)
     shutil.copytree(model, tmp_path / "M")
+    if any(word.split("=")[-1] == "E" for word in row.arguments):
+        shutil.copytree(request.getfixturevalue("exported"), tmp_path / "E")
     (tmp_path / "texts.txt").write_text("El niño come.\n", encoding="utf-8")
     (tmp_path / "t.txt").write_text("El niño come pan.\n" * 9, encoding="utf-8")
     row.prepare(tmp_path)
@@ -61,6 +81,8 @@ def test_a_bad_input_is_one_message(row, model, tmp_path, monkeypatch, capsys):
     after = _contents(tmp_path)
     if row.arguments[0] == "corpus":  # the same command goes on in its folder
         after = {path: data for path, data in after.items() if path.split("/")[0] != "x"}
+    if row.arguments[0] == "choose":  # the folder of its study, empty
+        after = {path: data for path, data in after.items() if data is not None or path in before}
     assert after == before
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ from destila.errors import ConfigError, require
 
 TOKEN = "DESTILA_TOKEN"
 """The environment variable with the token, so that it stands in no list of processes."""
+
+_ORIGIN = re.compile(r"https?://[\w.-]+(:\d+)?|https?://\[[\da-fA-F:]+\](:\d+)?|\*")
+"""What a browser sends as the origin of a page: no path, no slash at its end; `*` is anybody."""
 
 PANEL = "A finished model"
 
@@ -42,9 +46,8 @@ def run(config: Config) -> dict[str, Any]:
 
     Raises:
         MissingExtraError: fastapi, uvicorn or prometheus-client are not installed.
-        ConfigError: two models have one name.
+        ConfigError: two models have one name, or an origin is none.
         ModelError: a folder is no exported model.
-
     """
     # What is missing is said before a model is loaded.
     for package in ("fastapi", "uvicorn", "httptools", "prometheus_client"):
@@ -54,6 +57,10 @@ def run(config: Config) -> dict[str, Any]:
     from destila.serve.guard import log_event
     from destila.serve.pool import WorkerPool
     from destila.serve.running import listen, run_server
+
+    for origin in config.allow_origin:
+        if not _ORIGIN.fullmatch(origin):
+            raise ConfigError(f"--allow-origin {origin}: write it as https://example.org")
 
     # A port that is taken or a wrong folder stops the start. Who comes before the models are
     # loaded waits until they are.

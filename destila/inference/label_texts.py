@@ -284,4 +284,5 @@ def _items(labeller: Labeller, asked: Asked) -> Iterator[UserText]:
     if asked.file is None:
         return read_lines(asked.lines, task, jsonl=asked.jsonl, where="standard input")
     columns = labeller.columns | asked.columns
-    return read_file(asked.file, task, columns, jsonl=asked.jsonl)
+    named = asked.columns.values()
+    return read_file(asked.file, task, columns, jsonl=asked.jsonl, named=named)

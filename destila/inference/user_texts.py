@@ -9,7 +9,7 @@ is blank or cannot be read.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
 
@@ -39,6 +39,7 @@ def read_file(
     columns: Mapping[str, str],
     *,
     jsonl: bool | None = None,
+    named: Collection[str] = (),
     remedy: str = "Say which one it is with --columns {key}=NAME",
 ) -> Iterator[UserText]:
     """Return the items of a file, read lazily.
@@ -48,6 +49,7 @@ def read_file(
         task: what it is read for.
         columns: key of a task -> name of the column, of the training data.
         jsonl: each line is a JSON object, or none is; None: by the file's ending.
+        named: columns that the user has named, which a table must have.
         remedy: what to do where a table lacks a column, whose key in a row is {key}.
 
     Raises:
@@ -61,7 +63,7 @@ def read_file(
     path = Path(file)
     kind = table_kind(path) if is_table(path) else ""
     if kind in ("csv", "tsv", "xlsx"):
-        return _table_items(file, task, columns, remedy)
+        return _table_items(file, task, columns, named, remedy)
     if kind == "json" and task.asks_questions and is_squad(path):
         return _question_items(file)
     if kind == "json" and _begins(file, "["):
@@ -136,7 +138,7 @@ def _plain_items(file: str, *, is_json: bool) -> Iterator[UserText]:
 
 
 def _table_items(
-    file: str, task: Task, columns: Mapping[str, str], remedy: str
+    file: str, task: Task, columns: Mapping[str, str], named: Collection[str], remedy: str
 ) -> Iterator[UserText]:
     """Yield the rows of a table, by the columns that the task reads."""
     names: dict[str, str] | None = None
@@ -148,6 +150,8 @@ def _table_items(
 
         # The header is known with the first row.
         if names is None:
+            for lacking in set(named) - set(row):
+                raise DataError(f"{file}: no column '{lacking}'.{nearest(lacking, list(row))}")
             names = _choose_columns(list(row), task, columns, file, remedy)
         yield UserText(place, {key: row[name] for key, name in names.items()}, cells=row)
 

@@ -6,6 +6,7 @@ import itertools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from pydantic import model_validator
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
 Values = dict[str, Any]
 """A value for every key of a space, `{"train.lr": 1e-4, "train.epochs": 3}`."""
+
+
+MOST_COMBINATIONS = 10_000
+"""Of a grid: each is a training, and all are listed before the first."""
 
 
 class ValueRange(Options):
@@ -93,9 +98,17 @@ def read_space(options: SearchOptions, where: str) -> tuple[Dimension, ...]:
         where: the recipe's path, for messages.
 
     Raises:
-        ConfigError: a key has no values, or a grid has a range.
+        ConfigError: a key has no values, or a grid has a range or too many combinations.
     """
-    return tuple(_dimension(key, value, options, where) for key, value in options.space.items())
+    space = tuple(_dimension(key, value, options, where) for key, value in options.space.items())
+    if options.sampler == "grid":
+        combinations = prod(len(dimension.choices) for dimension in space)
+        if combinations > MOST_COMBINATIONS:
+            raise ConfigError(
+                f"{where}: search.space has {combinations:,} combinations, a grid at most "
+                f"{MOST_COMBINATIONS:,}: give fewer values, or sampler = 'tpe' and `trials`"
+            )
+    return space
 
 
 def grid(space: tuple[Dimension, ...]) -> list[Values]:

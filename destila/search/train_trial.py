@@ -84,12 +84,16 @@ class TrialTrainer:
         """Its `[search]` table.
 
         Raises:
-            ConfigError: it has none.
+            ConfigError: it has none, or distils where there is no teacher.
         """
         if self.recipe.search is None:
             raise ConfigError(
                 f"{self.path} has no [search] table: give it one, e.g. "
                 '[search] with space = {"train.lr" = [1e-4, 2e-4]}'
+            )
+        if self.recipe.search.method == "distil" and not self.recipe.teachers:
+            raise ConfigError(
+                f"{self.path}: search.method = 'distil' needs a teacher: give one in [[teachers]]"
             )
         return self.recipe.search
 

@@ -27,6 +27,7 @@ from destila.study.intake.default_models import default_models
 from destila.study.intake.file_choices import FileChoices
 from destila.study.intake.other_columns import other_labels, other_texts
 from destila.study.intake.several_labels import find_separator
+from destila.study.planning.data import scored_task
 from destila.study.planning.folds import FOLDS, SMALL
 from destila.study.planning.recipe import Recipe
 from destila.tasks import metrics, task_of
@@ -44,6 +45,7 @@ _TRAIN = re.compile("train(ing)?")
 _PARTS = {"dev": ("dev", "valid", "validation", "val", "testa"), "test": ("test", "testb")}
 _WINDOWS = (64, 128, 256, 512)
 _LONGEST_QUESTION = 256
+_LONGEST_NAME = 100  # of a study: it becomes a folder
 _TOKENS_PER_WORD = 1.5
 _OF_TABLES = {"text", "pair", "label", "label_separator", "sheet"}
 _SEPARATORS = {"tab": "\t", "space": " ", "blank": None}
@@ -83,13 +85,30 @@ def detect(path: str, choices: FileChoices | None = None) -> Detected:
         DataError: when the file holds no examples.
         ConfigError: when columns are chosen of a file that is no table.
     """
-    choices = choices or FileChoices()
+    use, options, remarks = find_reader(path, choices or FileChoices())
+    dataset = datasets.load({"use": use} | options)
+    return Detected(use, dataset.task, options, dataset.labels, dataset, tuple(remarks))
+
+
+def find_reader(path: str, choices: FileChoices) -> tuple[str, dict[str, Any], list[str]]:
+    """Return the plug-in that reads a data file, its options, and what was chosen, in sentences.
+
+    Args:
+        path: of the file.
+        choices: what the user says of it.
+
+    Raises:
+        ConfigError: columns or a sheet are chosen of a file that has none.
+    """
     files = {"train": path} | _neighbours(Path(path))
     encoding, remarks = _encoding_of(files, choices)
+    workbook = tables.table_kind(Path(path)) == "xlsx"
+    if choices.sheet is not None and not workbook:
+        raise ConfigError(f"--sheet {choices.sheet}: {path} is no Excel file: leave --sheet out")
 
     # The first lines tell the kind; the loader then reads the whole file as the recipe will.
     lines = []
-    if tables.table_kind(Path(path)) != "xlsx":
+    if not workbook:
         lines = list(islice(text_lines(path, encoding), _LOOK))
     use, columns = _kind_of(path, lines, encoding)
     options = files | columns | ({"encoding": encoding} if encoding else {})
@@ -102,9 +121,7 @@ def detect(path: str, choices: FileChoices | None = None) -> Detected:
             f"{path} is no table ({use}): --text, --pair, --label and --label-separator say what "
             "its columns are"
         )
-
-    dataset = datasets.load({"use": use} | options)
-    return Detected(use, dataset.task, options, dataset.labels, dataset, tuple(remarks))
+    return use, options, remarks
 
 
 def recipe_for(
@@ -118,6 +135,9 @@ def recipe_for(
         teacher: folder, hub name or file of labels; None: teacher and student start from scratch,
             with a tokenizer of their own text.
         choices: what the user says; None: nothing.
+
+    Raises:
+        ConfigError: the task has no such score as `choices.metric`.
     """
     choices = choices or FileChoices()
     models = default_models(data.dataset, teacher, choices.size)
@@ -133,8 +153,8 @@ def recipe_for(
 
     # Questions without an answer need a threshold to be left unanswered.
     unanswerable = any(e.answers == () for e in data.dataset.splits["train"])
-    return Recipe(
-        name=choices.name or _study_name(path),
+    recipe = Recipe(
+        name=choices.name or study_name(path),
         data={"use": data.use} | data.options,
         span=SpanOptions(null_threshold=0.0 if unanswerable else None),
         max_length=_max_length(data.dataset, models.positions),
@@ -143,6 +163,8 @@ def recipe_for(
         distil=models.distil,
         **changes,
     )
+    scored_task(recipe, data.dataset)  # a score that there is not is said now
+    return recipe
 
 
 def folds_for(data: Detected) -> int:
@@ -299,10 +321,10 @@ def _max_length(dataset: Dataset, positions: int) -> int:
     return min(length, _LONGEST_QUESTION) if task_of(dataset.task).asks_questions else length
 
 
-def _study_name(path: Path) -> str:
-    """Return the data file's name up to its first dot; its folder's, for `train...`."""
+def study_name(path: Path) -> str:
+    """Return what a study of a data file is called: as the file; `train...` as its folder."""
     # `data/ner/train.conll` is known as "ner".
     stem = path.name.split(".")[0] or path.name.strip(".")
     if stem.lower() in ("train", "training", "esp") and path.resolve().parent.name:
         stem = path.resolve().parent.name
-    return re.sub(r"[^\w-]+", "-", stem).strip("-") or "study"
+    return re.sub(r"[^\w-]+", "-", stem)[:_LONGEST_NAME].strip("-") or "study"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from destila.config import Options, opt
+from destila.config import NAME_PATTERN, Options, opt
 
 Size = Literal["fast", "balanced", "careful"]
 """Of a student: a quarter, a third, half of its teacher's layers."""

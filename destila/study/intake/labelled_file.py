@@ -13,7 +13,8 @@ from destila.errors import DataError
 from destila.formats import tables
 from destila.model_folder import FolderInfo, read_folder
 from destila.plugins import nearest
-from destila.study.intake.detect import detect
+from destila.study.intake.detect import find_reader, study_name
+from destila.study.intake.file_choices import FileChoices
 from destila.study.intake.several_labels import separator_of_labels
 from destila.study.planning.data import Study
 from destila.study.planning.encodings import Encodings
@@ -59,7 +60,7 @@ def study_of_file(model: str, path: str, choices: Mapping[str, str] | None = Non
 
     dataset = replace(dataset, labels=tuple(labels), splits={"test": dataset.splits["test"]})
     recipe = Recipe(
-        name=Path(path).name.split(".")[0] or "file",
+        name=study_name(Path(path)),
         data={**options, **parts},
         max_length=int(info.extra.get("max_length", 128)),
         metric=info.extra.get("metric"),
@@ -90,6 +91,6 @@ def _options_of(info: FolderInfo, task: Task, path: str) -> dict[str, Any]:
         columns = {name: value for name, value in info.extra.get("columns", {}).items() if value}
         return {"use": "table", **columns}
 
-    detected = detect(path)
-    columns = {key: value for key, value in detected.options.items() if key not in _FILES}
-    return {"use": detected.use, **columns}
+    # Not loaded: a file of one row can be scored, and not be cut into splits.
+    use, options, _ = find_reader(path, FileChoices())
+    return {"use": use} | {key: value for key, value in options.items() if key not in _FILES}

@@ -158,9 +158,7 @@ def load_study(recipe: Recipe, *, needs: Sequence[str] = SPLITS) -> Study:
             )
 
     # Windows, tokenizers and unlabelled texts are made when they are first asked for.
-    task = task_of(dataset.task, recipe.model_dump())
-    if recipe.metric not in (None, main := task.main_score(dataset.labels)):
-        raise ConfigError(f"metric = '{recipe.metric}': with these labels only {main} can be it")
+    task = scored_task(recipe, dataset)
     folder = recipe.folder / "tokenizers"
     return Study(
         recipe=recipe,
@@ -170,6 +168,18 @@ def load_study(recipe: Recipe, *, needs: Sequence[str] = SPLITS) -> Study:
         unlabelled=UnlabelledTexts(dataset),
         recorded=_recorded(recipe),
     )
+
+
+def scored_task(recipe: Recipe, dataset: Dataset) -> Task:
+    """Return the task of a data set with the options of a recipe.
+
+    Raises:
+        ConfigError: the data have no such score as the recipe's `metric`.
+    """
+    task = task_of(dataset.task, recipe.model_dump())
+    if recipe.metric not in (None, main := task.main_score(dataset.labels)):
+        raise ConfigError(f"metric = '{recipe.metric}': with these labels only {main} can be it")
+    return task
 
 
 def _recorded(recipe: Recipe) -> dict[str, Record]:
