@@ -124,6 +124,7 @@ def test_every_command_works_or_names_its_extra(exported, tmp_path):  # noqa: F8
         "export": [folder],
         "finetune": [recipe],
         "init": [str(tmp_path / "data.csv"), "--out", str(tmp_path / "r.toml")],
+        "plan": ["recipes/start/albeto-tiny.toml"],
         "presets": [],
         "pretrain": ["recipes/start/albeto-tiny.toml"],
         "probe": [folder],

@@ -24,7 +24,7 @@ class FileChoices(Options):
     metric: str | None = opt(
         None, "score that chooses models; none = the task's, macro_f1 where one label has over 80 %"
     )
-    name: str | None = opt(None, "of the study; none = that of the data file")
+    name: str | None = opt(None, "of the study; none = that of the data file", pattern=NAME_PATTERN)
     size: Size | None = opt(
         None,
         "one student, of a quarter, a third or half of the teacher's layers; none = all three",
