@@ -53,7 +53,6 @@ from destila.measuring import machine
 from destila.models import heads
 from destila.models.architecture import EncoderConfig
 from destila.models.presets import PRESETS
-from destila.tasks import decode
 from destila.tasks.tag import TASK
 from destila.tokenizer import tokenizer as tokenizers
 from destila.tokenizer.tokenizer import Tokenizer
@@ -268,7 +267,7 @@ def _whole(
     def call(i: int) -> object:
         features = TASK.encode([examples[i]], tokenizer, labels, max_length=512).features
         rows = [run(f.input_ids[None].astype(np.int64))[0] for f in features]
-        return decode.decode(TASK.join_windows(features, rows), labels)
+        return TASK.decode([examples[i]], TASK.join_windows(features, rows), labels)
 
     return call
 
