@@ -69,7 +69,7 @@ def run(arguments: Config) -> dict[str, Any]:
     if Path(arguments.out).resolve() == folder.resolve():
         raise ConfigError(f"--out {arguments.out} is the model itself: give another folder")
 
-    # The pieces that stay are chosen by how often the texts use them.
+    # Pieces stay by how often the texts use them; an encoder may become a tagger, word by word.
     info = read_folder(folder)
     source = keep_rows.load_whole(info)
     old, words = source.tokenizer, bool(info.task) and task_of_folder(info).needs_words
@@ -77,7 +77,6 @@ def run(arguments: Config) -> dict[str, Any]:
     used = count_pieces(old, texts(), words=words)
     if not used.any():
         raise DataError(f"{', '.join(arguments.texts)}: no text to choose pieces by")
-    # An encoder may become a tagger, which reads word by word.
     wanted = used + count_pieces(old, texts(), words=True) if source.headless else used
     choice: dict[str, Any] = {"size": arguments.size, "characters": arguments.characters}
     trimmed = trim_vocabulary(old, wanted, **choice)

@@ -17,13 +17,13 @@ from destila.hub import spellings
 from destila.model_folder import read_folder
 from destila.models.architecture import ArchitectureKind
 from destila.study.intake.default_way import default_way, rate_of_first_layers
-from destila.study.intake.file_choices import Size
+from destila.study.intake.file_choices import StudentSize
 from destila.study.planning.distil_options import DistilOptions
 from destila.study.planning.recipe import StudentSpec, TeacherSpec, TokenizerSpec
 from destila.teachers.given_labels import is_label_file
 from destila.types import Dataset
 
-_PARTS: Mapping[Size, int] = {"balanced": 3, "fast": 4, "careful": 2}
+_PARTS: Mapping[StudentSize, int] = {"balanced": 3, "fast": 4, "careful": 2}
 """One layer of how many is kept; of two sizes of one depth the first here has its name."""
 
 _LEAST = 2
@@ -49,7 +49,9 @@ class DefaultModels:
     positions: int = 512
 
 
-def default_models(dataset: Dataset, teacher: str | None, size: Size | None) -> DefaultModels:
+def default_models(
+    dataset: Dataset, teacher: str | None, size: StudentSize | None
+) -> DefaultModels:
     """Return the models of a study of a data set.
 
     Args:
@@ -90,7 +92,7 @@ def default_models(dataset: Dataset, teacher: str | None, size: Size | None) -> 
     return DefaultModels(spec, tuple(students), distil, positions)
 
 
-def depths(teacher: Mapping[str, Any], size: Size | None = None) -> dict[str, int]:
+def depths(teacher: Mapping[str, Any], size: StudentSize | None = None) -> dict[str, int]:
     """Return the layers of every size of student, the smallest first.
 
     Args:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from destila.config import NAME_PATTERN, Options, opt
 
-Size = Literal["fast", "balanced", "careful"]
+StudentSize = Literal["fast", "balanced", "careful"]
 """Of a student: a quarter, a third, half of its teacher's layers."""
 
 
@@ -25,7 +25,7 @@ class FileChoices(Options):
         None, "score that chooses models; none = the task's, macro_f1 where one label has over 80 %"
     )
     name: str | None = opt(None, "of the study; none = that of the data file", pattern=NAME_PATTERN)
-    size: Size | None = opt(
+    size: StudentSize | None = opt(
         None,
         "one student, of a quarter, a third or half of the teacher's layers; none = all three",
     )
