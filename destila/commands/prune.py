@@ -66,7 +66,7 @@ def run(arguments: Config) -> dict[str, Any]:
     # An encoder alone gets a head for the time being, of a tagger: it may become one.
     info = read_folder(folder)
     task = task_of_folder(info) if info.task else task_of("tag")
-    head = {} if info.task else {"task": task.head, "labels": ("O",)}
+    head: dict[str, Any] = {} if info.task else {"task": task.head, "labels": ("O",)}
 
     # Fewer layers first, since neurons are compared where they will stand.
     loaded = hf.load(folder, layers=arguments.layers, **head)

@@ -157,7 +157,7 @@ def test_some_texts_change_their_case_and_nothing_else(sentences):
         assert (new.words, new.target) == (old.words, old.target)
 
 
-def test_copies_in_another_case_keep_labels_and_say_what_was_written(sentences):
+def test_copies_in_another_case_keep_labels_and_the_text(sentences):
     many = [replace(s, text=f"{s.text} {i}") for i in range(40) for s in sentences]
     made = recased_copies(many, copies=2, share=0.5, seed=0)
     assert len(many) * 0.6 < len(made) < len(many) * 1.4
