@@ -32,14 +32,14 @@ $(VENV)/pyvenv.cfg:
 	@echo "set-up: creating $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.installed-demo: pyproject.toml constraints.txt | $(VENV)/pyvenv.cfg
-	@echo "set-up: installing destila[train,baseline], pinned by constraints.txt"
-	@$(PIP) -e '.[train,baseline]'
+$(VENV)/.installed-demo: pyproject.toml constraints.txt destila-es/pyproject.toml | $(VENV)/pyvenv.cfg
+	@echo "set-up: installing destila[train,baseline] and destila-es, pinned by constraints.txt"
+	@$(PIP) -e '.[train,baseline]' ./destila-es
 	@touch $@
 
-$(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/pyvenv.cfg
+$(VENV)/.installed-dev: pyproject.toml constraints.txt destila-es/pyproject.toml | $(VENV)/pyvenv.cfg
 	@echo "set-up: installing destila[train,baseline,corpus,ray,pretrain,search,serve,excel,spacy,presidio,dev], pinned by constraints.txt"
-	@$(PIP) -e '.[train,baseline,corpus,ray,pretrain,search,serve,excel,spacy,presidio,dev]'
+	@$(PIP) -e '.[train,baseline,corpus,ray,pretrain,search,serve,excel,spacy,presidio,dev]' ./destila-es
 	@touch $(VENV)/.installed-demo $@
 
 # --- work ---
@@ -57,6 +57,11 @@ demo: $(VENV)/.installed-demo
 		--text 'Mi hermana pregunta: «¿Cuánto tengo en la cuenta?» Yo, en cambio: mándale 50 euros a Inés.'
 	@$(BIN)/destila predict $(call STUDENT,demo-tags) \
 		--text 'Begoña Núñez, de Zaragoza, trabaja en la Universidad de León desde 2019.'
+	@echo; echo "three predictions of es-ner, which a real teacher taught (destila-es/README.md):"
+	@$(BIN)/destila predict es-ner \
+		--text 'La Comisión Europea multó ayer a Telefónica, según informó EFE desde Bruselas.' \
+		--text 'Rafael Nadal entrenará en Mallorca antes de viajar a París.' \
+		--text 'La Universidad de Sevilla y el Real Madrid firmaron un acuerdo, dijo Carmen Ruiz.'
 
 test: $(VENV)/.installed-dev
 	@$(PYTEST) -n 2

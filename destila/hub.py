@@ -42,6 +42,9 @@ _BNE = ("PlanTL-GOB-ES", "BSC-LT", "BSC-TeMU")
 """Organisations that RoBERTa-BNE has been under, before its weights were taken down."""
 _PACKAGE_NAME = re.compile(r"[A-Za-z][\w.-]*")
 
+_OURS = ("es_ner", "es_pos")
+"""Models of `destila-es`, the distribution in the folder of that name beside this package."""
+
 MODEL_GROUP = "destila_models"
 """Group of entry points under which installed models are known: name = folder."""
 
@@ -80,6 +83,9 @@ def resolve(name: str | Path, *, what: str = "model") -> Path:
     # A package of a model, installed under that name.
     if _PACKAGE_NAME.fullmatch(str(name)) and (installed := installed_folder(str(name))):
         return installed
+
+    if _plain_name(str(name)) in _OURS:
+        raise ModelError(f"{name} is a model of destila-es: pip install ./destila-es")
 
     # The hub comes last: it may need the network.
     places = f"no folder '{name}'" + (f", none under DESTILA_MODELS={models}" if models else "")

@@ -3,6 +3,7 @@
     README.md             the table between its two marks: one study, four rows
     docs/results.md       every study of results/, with its conditions
     docs/images/front.svg score against milliseconds of the README's study, with the front
+    destila-es/README.md  the table between its two marks: the models that are installed by name
 
 Nothing is typed in by hand: a number that is not in `results/*.jsonl` cannot appear.
 `python docs/tables.py --check` fails when one of them is not what it would write.
@@ -16,6 +17,7 @@ from pathlib import Path
 from generate import ROOT, write_or_check
 
 from destila import records
+from destila.report.differences.intervals import interval
 from destila.report.drawing.figure import Dot, scatter
 from destila.report.drawing.pareto import Point, front
 from destila.report.rows import ReportRow, group_rows
@@ -23,6 +25,11 @@ from destila.report.words import role_name, say_conditions, score_name
 
 RESULTS = ROOT / "results"
 BEGIN, END = "<!-- table: drawn by `make tables` -->", "<!-- end of table -->"
+
+MODELS_BEGIN = "<!-- models: drawn by `make tables` -->"
+MODELS_END = "<!-- end of models -->"
+MODELS = ("es-ner", "es-pos")
+"""What is installed by name; a study of that name trained it."""
 
 STUDY = "ner-mix"
 """The study of the README."""
@@ -50,7 +57,7 @@ text { font: 11px sans-serif; fill: #444 }
 
 
 def main() -> None:
-    """Write the three files, or check that they are up to date."""
+    """Write the files, or check that they are up to date."""
     write_or_check(files(), "Draw tables of results from the records.", "make tables")
 
 
@@ -60,6 +67,7 @@ def files() -> dict[Path, Callable[[], str]]:
         ROOT / "README.md": draw_readme,
         ROOT / "docs" / "results.md": draw_results,
         ROOT / "docs" / "images" / "front.svg": draw_picture,
+        ROOT / "destila-es" / "README.md": draw_models,
     }
 
 
@@ -111,6 +119,35 @@ def _is_shown(row: ReportRow) -> bool:
     if row.role == "exported":
         return row.model.startswith(STUDENT)
     return row.model == (TWIN if row.role == "finetuned" else STUDENT)
+
+
+# --- the models that are installed by name
+
+
+def draw_models() -> str:
+    """Return the page of destila-es with its table drawn anew."""
+    text = (ROOT / "destila-es" / "README.md").read_text(encoding="utf-8")
+    head, rest = text.split(MODELS_BEGIN)
+    tail = rest.split(MODELS_END)[1]
+
+    lines = [
+        "| model | score | on test | in CAPITALS | in lower case | MB | ms per sentence |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    conditions = []
+    for name in MODELS:
+        path = RESULTS / f"{name}.jsonl"
+        known = group_rows(records.read_records(path)) if path.is_file() else []
+        for row in (row for row in known if row.role == "exported"):
+            low, high = interval([row.first.items], row.first.main)
+            cases = [f"{100 * row.first.scores[case]:.1f}" for case in ("capitals", "lower_case")]
+            score = f"{score_of(row)} [{100 * low:.1f}, {100 * high:.1f}]"
+            cells = [f"`{name}`", score_name(row.first.main), score, *cases]
+            lines.append(f"| {' | '.join([*cells, megabytes(row), milliseconds(row)])} |")
+            latency = row.latency(PROTOCOL)
+            conditions += [f"Timed on {say_conditions(latency.conditions)}."] if latency else []
+    table = "\n".join([*lines, "", *dict.fromkeys(conditions)])
+    return f"{head}{MODELS_BEGIN}\n{table}\n{MODELS_END}{tail}"
 
 
 # --- the picture
