@@ -57,11 +57,12 @@ demo: $(VENV)/.installed-demo
 		--text 'Mi hermana pregunta: «¿Cuánto tengo en la cuenta?» Yo, en cambio: mándale 50 euros a Inés.'
 	@$(BIN)/destila predict $(call STUDENT,demo-tags) \
 		--text 'Begoña Núñez, de Zaragoza, trabaja en la Universidad de León desde 2019.'
-	@echo; echo "three predictions of es-ner, which a real teacher taught (destila-es/README.md):"
+	@echo; echo "predictions of es-ner and es-pos, which a real teacher taught (destila-es/README.md):"
 	@$(BIN)/destila predict es-ner \
 		--text 'La Comisión Europea multó ayer a Telefónica, según informó EFE desde Bruselas.' \
 		--text 'Rafael Nadal entrenará en Mallorca antes de viajar a París.' \
 		--text 'La Universidad de Sevilla y el Real Madrid firmaron un acuerdo, dijo Carmen Ruiz.'
+	@$(BIN)/destila predict es-pos --text 'Ella no le dio la carta que había escrito.'
 
 test: $(VENV)/.installed-dev
 	@$(PYTEST) -n 2

@@ -29,7 +29,7 @@ ENTITIES = {
 }
 
 
-@pytest.mark.parametrize("name", ["es-ner"])
+@pytest.mark.parametrize("name", ["es-ner", "es-pos"])
 def test_a_model_is_small_and_says_its_terms(name):
     folder = installed_folder(name)
     assert folder is not None, "pip install ./destila-es"
@@ -41,6 +41,11 @@ def test_a_model_is_small_and_says_its_terms(name):
 def test_entities_are_those_a_reader_would_mark(text):
     spans = destila.load("es-ner").predict(text).spans
     assert {(text[span.start : span.end], span.label) for span in spans} == ENTITIES[text]
+
+
+def test_parts_of_speech_are_those_of_a_grammar():
+    tags = [span.label for span in destila.load("es-pos").predict("Ella no vio la carta.").spans]
+    assert tags == ["PRON", "ADV", "VERB", "DET", "NOUN", "PUNCT"]
 
 
 def test_capitals_are_read(monkeypatch):
