@@ -102,7 +102,7 @@ def work(folder: Path, jobs: IO[bytes], answers: IO[bytes]) -> None:
         send(answers, pack_outcomes(outcomes))
 
 
-def work() -> None:
+def serve_parent() -> None:
     """Serve the process that started this one, which alone ends it."""
     ignore_interrupts()
     # What a library prints must not stand between the frames.
@@ -115,4 +115,4 @@ def work() -> None:
 
 
 if __name__ == "__main__":
-    work()
+    serve_parent()
