@@ -129,12 +129,16 @@ def test_a_tagger_and_its_twin_make_equal_steps(tmp_path):
     assert recipe.distil_options(student).steps == recipe.options(student.train).steps == 16
 
 
-@pytest.mark.parametrize(("hidden", "lr"), [(384, 5e-4), (768, None)])
-def test_first_layers_of_a_narrow_teacher_learn_fast(tmp_path, profesor, hidden, lr):
-    """The rate was measured at 384 units; a wide teacher's student keeps the usual one."""
+@pytest.mark.parametrize(
+    ("hidden", "name", "lr"),
+    [(384, "a.csv", 5e-4), (768, "a.csv", None), (384, "a.jsonl", None)],
+)
+def test_first_layers_of_a_narrow_teacher_learn_fast(tmp_path, profesor, hidden, name, lr):
+    """The rate was measured at 384 units; wide students and those of pairs keep the usual one."""
     teacher = profesor(num_hidden_layers=12, hidden_size=hidden)
     out = str(tmp_path / "mi.toml")
-    run(Config(data=_file(tmp_path, "a.csv", CSV), teacher=teacher, out=out))
+    data = _file(tmp_path, name, JSONL if name.endswith("jsonl") else CSV)
+    run(Config(data=data, teacher=teacher, out=out))
     assert {student.train.get("lr") for student in read_recipe(out).students} == {lr}
 
 

@@ -84,7 +84,7 @@ def default_models(
         student = StudentSpec(name="student", shape=shape, tokenizer=teacher, train=train)
         return DefaultModels(spec, (student,), distil, positions)
 
-    train |= rate_of_first_layers(known)
+    train |= rate_of_first_layers(known, dataset)
     students = [
         StudentSpec(name=name, model=teacher, layers=depth, start=spec.label, train=train)
         for name, depth in depths(known, size).items()

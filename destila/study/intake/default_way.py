@@ -44,14 +44,18 @@ def default_way(dataset: Dataset) -> tuple[DistilOptions, dict[str, Any]]:
     return DistilOptions(terms=half, augment=swaps), {"steps": _PASSES * batches}
 
 
-def rate_of_first_layers(teacher: Mapping[str, Any]) -> dict[str, Any]:
+def rate_of_first_layers(teacher: Mapping[str, Any], dataset: Dataset) -> dict[str, Any]:
     """Return the rate of a student that starts from a teacher's first layers, as its `train`.
 
     Args:
         teacher: what its config.json says; empty where it is not here.
+        dataset: what is learned.
 
     Returns:
-        Nothing where the width was not tried: the rate of everything else is the safer one.
+        Nothing where the width was not tried, and for pairs, of which three layers learn nothing at
+        that rate (`recipes/experiments/nli-mix.toml`): the usual rate is the safer one.
     """
+    if any(example.pair is not None for example in dataset.splits["train"]):
+        return {}
     hidden = int(teacher.get("hidden_size") or teacher.get("dim") or 0)
     return {"lr": _RATE} if 0 < hidden <= _WIDEST else {}
