@@ -77,6 +77,7 @@ def place(tmp_path, monkeypatch, lines, bpe) -> Path:
     for path in sorted((ROOT / "recipes" / "demo").glob("*.toml")):
         small_text = config.to_toml(small(read_recipe(str(path))))
         (tmp_path / "recipes" / "demo" / path.name).write_text(small_text, encoding="utf-8")
+    shutil.copytree(ROOT / "recipes" / "published", tmp_path / "recipes" / "published")
     pretraining = Path("recipes") / "start" / "albeto-tiny.toml"
     (tmp_path / pretraining).write_text(small_pretraining(ROOT / pretraining), encoding="utf-8")
     # Enough rows that no cross-validation is asked for.
