@@ -34,12 +34,12 @@ $(VENV)/pyvenv.cfg:
 
 $(VENV)/.installed-demo: pyproject.toml constraints.txt destila-es/pyproject.toml | $(VENV)/pyvenv.cfg
 	@echo "set-up: installing destila[train,baseline] and destila-es, pinned by constraints.txt"
-	@$(PIP) -e '.[train,baseline]' ./destila-es
+	@$(PIP) -e '.[train,baseline]' && $(PIP) --no-deps ./destila-es
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt destila-es/pyproject.toml | $(VENV)/pyvenv.cfg
 	@echo "set-up: installing destila[train,baseline,corpus,ray,pretrain,search,serve,excel,spacy,presidio,dev], pinned by constraints.txt"
-	@$(PIP) -e '.[train,baseline,corpus,ray,pretrain,search,serve,excel,spacy,presidio,dev]' ./destila-es
+	@$(PIP) -e '.[train,baseline,corpus,ray,pretrain,search,serve,excel,spacy,presidio,dev]' && $(PIP) --no-deps ./destila-es
 	@touch $(VENV)/.installed-demo $@
 
 # --- work ---
