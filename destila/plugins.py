@@ -21,6 +21,7 @@ import sys
 import traceback
 from dataclasses import dataclass
 from difflib import get_close_matches
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
@@ -165,6 +166,13 @@ def describe(room: str, name: str) -> Description:
     return Description(about, frozenset(defined), constants)
 
 
+class _Uncached(SourceFileLoader):
+    """A loader that leaves no `__pycache__` in a user's folder."""
+
+    def set_data(self, path: str, data: Any, *, _mode: int = 0o666) -> None:
+        """Write nothing."""
+
+
 def _from_path(path: Path) -> ModuleType:
     """Import a file as a module of its own."""
     if not path.is_file():
@@ -172,7 +180,7 @@ def _from_path(path: Path) -> ModuleType:
 
     place = hashlib.blake2b(str(path.resolve()).encode(), digest_size=6).hexdigest()
     name = f"{_PREFIX}{path.stem}_{place}"  # two files of one name stay apart
-    spec = importlib.util.spec_from_file_location(name, path)
+    spec = importlib.util.spec_from_file_location(name, path, loader=_Uncached(name, str(path)))
     if spec is None or spec.loader is None:
         raise ConfigError(f"{path} cannot be imported as a Python module")
 
