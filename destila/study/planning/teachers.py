@@ -25,6 +25,7 @@ from destila.models.presets import PRESETS
 from destila.progress import Progress
 from destila.study.planning.data import Study
 from destila.study.planning.distil_options import DistilOptions
+from destila.study.planning.int8_labels import Int8Labeller, label_in_int8
 from destila.study.planning.keys import EnsembleKey
 from destila.study.planning.open_models import load_for_study, predictor_of
 from destila.study.planning.recipe import TeacherSpec
@@ -35,6 +36,7 @@ from destila.teachers.given_rows import LabelReader
 from destila.teachers.teacher import Teacher
 from destila.terminal import in_duration, in_units_of_bytes
 from destila.training.batches import TeacherLogits
+from destila.training.processes import processes
 from destila.types import Example, Features, Prediction
 
 log = logging.getLogger(__name__)
@@ -87,6 +89,7 @@ class Teachers:
         self.given = dict(given or {})
         self._ready: dict[str, RankedTeacher] = {}
         self._loaded: dict[str, Teacher] = {}
+        self._int8: dict[str, Int8Labeller | None] = {}
 
     def add(self, teacher: RankedTeacher) -> None:
         """Add a teacher that was trained or loaded."""
@@ -233,7 +236,7 @@ class Teachers:
             progress: called while missing logits are computed.
         """
         classes = len(self.study.labels)
-        key, answers = self._asked(teacher, options.precision)
+        key, answers = self._asked(teacher, options)
         dtype = options.dtype
         cache = Cache.open(None, key, classes, dtype)
 
@@ -262,15 +265,30 @@ class Teachers:
         log.info("teacher calls: %d (of %d texts, the others were cached)", asked, len(examples))
         return cache.rows(examples)
 
-    def _asked(self, teacher: RankedTeacher, precision: str) -> tuple[dict[str, Any], PredictRows]:
+    def _asked(
+        self, teacher: RankedTeacher, options: DistilOptions
+    ) -> tuple[dict[str, Any], PredictRows]:
         """Return what a teacher's cache depends on, and what fills it: a model, or its file."""
         rule = self.study.task.unit_rule
         if (given := self.given.get(teacher.spec.label)) is not None:
             return given.spec(rule), given.logits
-        model = self._load(teacher)
-        predictor = predictor_of(self.study, model, precision=precision)
-        name = predictor.precision.name
-        return model.spec(self.study.recipe.max_length, rule, precision=name), predictor.logits
+        model, longest = self._load(teacher), self.study.recipe.max_length
+        predictor = predictor_of(self.study, model, precision=options.precision)
+        if options.label_in == "int8" and (labeller := self._in_int8(teacher, model)) is not None:
+            return model.spec(longest, rule, precision=labeller.name), labeller.logits
+        return model.spec(longest, rule, precision=predictor.precision.name), predictor.logits
+
+    def _in_int8(self, teacher: RankedTeacher, model: Teacher) -> Int8Labeller | None:
+        """Return a teacher's int8 graph where dev lets it label; a GPU is faster than that."""
+        label = teacher.spec.label
+        if label not in self._int8:
+            folder = self.study.folder / "teachers" / f"{label}-int8"
+            self._int8[label] = (
+                label_in_int8(self.study, model, folder, dev=teacher.dev)
+                if processes().device.type == "cpu"
+                else None
+            )
+        return self._int8[label]
 
     def _load(self, teacher: RankedTeacher) -> Teacher:
         """Return a teacher's model, loaded once: it gives logits, states and its own scores."""
