@@ -35,6 +35,7 @@ def seconds(answers: PredictRows, texts: list[Example]) -> float:
 
 
 def main() -> None:
+    """Print one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("recipe")
     parser.add_argument("model")

@@ -21,6 +21,7 @@ import numpy as np
 from destila import cpu
 from destila.errors import CacheError
 from destila.exporting.build import CandidateBuilder
+from destila.exporting.kinds import CandidateName
 from destila.files import write_json
 from destila.inference.session import Session, feeds, open_session
 from destila.models.heads import Model
@@ -35,7 +36,7 @@ log = logging.getLogger(__name__)
 MAX_DROP = 0.002
 """Most that the main dev score may drop for a teacher to label in 8 bits: 0.2 points."""
 
-_KIND = "int8-dynamic"
+_KIND: CandidateName = "int8-dynamic"
 _FACTS = "int8.json"
 
 
