@@ -23,7 +23,7 @@ from destila.study.planning.recipe import Recipe
 from destila.study.planning.texts import sample_unlabelled
 from destila.tasks import task_of
 from destila.tasks.span.windows import what_is_cut
-from destila.teachers.augment import count_augmented
+from destila.teachers.made_texts.augment import count_augmented
 from destila.tokenizer.tokenizer import Tokenizer, load_tokenizer
 from destila.types import Dataset, Example, Task
 

@@ -17,7 +17,7 @@ from destila.progress import Progress
 from destila.study.planning.distil_options import AugmentOptions, DistilOptions
 from destila.study.planning.keys import AugmentKey
 from destila.tasks import task_of
-from destila.teachers import augment
+from destila.teachers.made_texts import augment
 from destila.tokenizer.split_words import split_words
 from destila.types import Dataset, Example
 
@@ -84,7 +84,7 @@ class AugmentedTexts:
     def _make(self, progress: Progress) -> list[Example]:
         """Make the texts, without those that the data set holds."""
         from destila.models import hf  # torch, which a look at the data does without
-        from destila.teachers.fill import fill_words
+        from destila.teachers.made_texts.fill import fill_words
 
         # Entities or whole texts change places, or a masked model fills words.
         train, options = self.dataset.splits["train"], self.options

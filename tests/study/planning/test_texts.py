@@ -57,8 +57,8 @@ def test_made_texts_are_labelled_and_learnt_from(
 
     trained.clear()
     caplog.clear()
-    monkeypatch.setattr("destila.teachers.fill.fill_words", None)
-    monkeypatch.setattr("destila.teachers.augment.swap_entities", None)
+    monkeypatch.setattr("destila.teachers.made_texts.fill.fill_words", None)
+    monkeypatch.setattr("destila.teachers.made_texts.augment.swap_entities", None)
     run_recipe(path, *changes)
     assert (trained, logged(caplog, "augmentation")) == ([], [])
     run_recipe(path, *changes, "seeds=[1]")
@@ -68,7 +68,7 @@ def test_made_texts_are_labelled_and_learnt_from(
 
 def test_the_key_names_texts_without_making_them(tiny, masked, monkeypatch):
     """Every option of augmentation makes another key, and no text."""
-    monkeypatch.setattr("destila.teachers.augment.load_or_make", None)
+    monkeypatch.setattr("destila.teachers.made_texts.augment.load_or_make", None)
     path = tiny("demo_tags")
     keys = [
         distilled_key(path),

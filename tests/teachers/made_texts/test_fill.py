@@ -8,7 +8,7 @@ import torch
 from destila.errors import ModelError
 from destila.models.architecture import from_shape
 from destila.models.mlm import MaskedModel, build_masked_model
-from destila.teachers.fill import fill_words, whole_words
+from destila.teachers.made_texts.fill import fill_words, whole_words
 from destila.tokenizer.split_words import split_words
 from destila.types import Example
 

@@ -9,7 +9,7 @@ import pytest
 
 from destila.errors import CacheError, ConfigError
 from destila.tasks.metrics import entities
-from destila.teachers.augment import (
+from destila.teachers.made_texts.augment import (
     Edit,
     apply_edits,
     augment_file,

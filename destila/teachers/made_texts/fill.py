@@ -16,7 +16,7 @@ import torch
 
 from destila.errors import ModelError
 from destila.models.mlm import MaskedModel
-from destila.teachers.augment import Edit, Random, apply_edits, text_generators
+from destila.teachers.made_texts.augment import Edit, Random, apply_edits, text_generators
 from destila.tokenizer.pieces import Pieces
 from destila.tokenizer.split_words import split_words
 from destila.tokenizer.tokenizer import Tokenizer
