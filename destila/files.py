@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 import ctypes
+import hashlib
 import json
 import logging
 import os
@@ -241,6 +242,15 @@ def write_text(path: str | Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file as `replacing` does."""
     write_text(path, json.dumps(value, ensure_ascii=False, indent=1) + "\n")
+
+
+def file_digest(path: Path) -> str:
+    """Return 32 hex digits that name the bytes of a file."""
+    digest = hashlib.blake2b(digest_size=16)
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _put_folder(new: Path, place: Path) -> None:

@@ -62,9 +62,10 @@ def _check_terms(study: Study) -> None:
                         "over its answers alone, such as kl"
                     )
                 for teacher in recipe.teachers_of(options):
-                    if teacher.labels is not None:
+                    if teacher.is_kept:
+                        what = "a file of labels" if teacher.labels else "an entry of a bundle"
                         raise ConfigError(
-                            f"teacher '{teacher.label}' is a file of labels, which has no inner "
+                            f"teacher '{teacher.label}' is {what}, which has no inner "
                             f"states: students of it learn answers alone (kl, mse, soft_ce, hard)"
                         )
                     _check_pair(study, terms, student, teacher)
@@ -119,7 +120,8 @@ def check_questions(study: Study) -> None:
         log.warning("%s", advice)
 
     # What teachers read at once, and the tokens that rows count.
-    teachers, students = study.recipe.teachers, study.recipe.students
+    students = study.recipe.students
+    teachers = [teacher for teacher in study.recipe.teachers if not teacher.is_kept]
     for teacher in teachers:
         task.check_teacher(teacher.label, teacher.most_tokens())
     if teachers and task.equal_tokens:

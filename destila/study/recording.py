@@ -14,6 +14,7 @@ import torch
 from destila import cpu, hub
 from destila.baselines import baseline_of
 from destila.errors import ModelError
+from destila.files import file_digest
 from destila.inference.exported import choose_graph, is_exported
 from destila.inference.predictor import Predictor
 from destila.measuring.size import weights_bytes
@@ -34,7 +35,6 @@ from destila.study.planning.teachers import (
     Teachers,
 )
 from destila.study.runs.training import TrainedModel
-from destila.study.runs.wholeness import file_digest
 from destila.study.testing import TestedModel, measured_on, test, timed_alone
 
 log = logging.getLogger(__name__)
@@ -124,12 +124,12 @@ def record_teacher(
         for teacher in teachers.ranked()
     ]
 
-    # A file of labels is scored where it labels every test text; it weighs and takes nothing.
+    # One without a model is scored where it answers every test text; it weighs and takes nothing.
     if predictions is None:
         log.info("%s does not label every test text: it is no row of the report", best.folder)
         return
-    if best.spec.labels is not None:
-        tested = _file_of_labels(study, best, teachers.best_predictor)
+    if best.spec.is_kept:
+        tested = _without_model(study, best, teachers.best_predictor)
     else:
         tested = open_folder(study, best.folder, best.spec, label_map=best.label_map)
 
@@ -246,8 +246,8 @@ def evaluate_folder(
     return timed_alone(study, tested, record, study.dataset.splits[split])
 
 
-def _file_of_labels(study: Study, teacher: RankedTeacher, predictor: Predictor) -> TestedModel:
-    """Return a teacher that is a file of labels as it is tested."""
+def _without_model(study: Study, teacher: RankedTeacher, predictor: Predictor) -> TestedModel:
+    """Return a teacher without a model as it is tested."""
     return TestedModel(
         key="",
         run="",

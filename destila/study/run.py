@@ -22,6 +22,7 @@ from destila.files import locked, waiting, write_json, write_text
 from destila.measuring import machine
 from destila.progress import Progress, silent
 from destila.report.write import write_report
+from destila.study.bundles.compare_bundle import bundle_lines
 from destila.study.checks import check_study
 from destila.study.cross_validation import CrossValidation
 from destila.study.estimate import log_estimate
@@ -125,6 +126,8 @@ def run_study(
         # The report shows what there is, also where nothing is left to go on with.
         with failures.noted("report") as report:
             result = report_study(study, tested=tested)
+            if result and (compared := bundle_lines(teachers, plans)):
+                result = {**result, "lines": [*result.get("lines", []), *compared]}
         if report.failed or (plans and lost == len(plans)):
             raise failures.first
         return {**result, "failed": failures.lines} if failures.lines else result

@@ -96,8 +96,8 @@ def _openers(
             openers[key] = partial(_open_baseline, study, name, fitted)
 
     for spec in study.recipe.teachers:
-        # A file of labels costs nothing that could be compared.
-        if spec.labels is None and (teacher := teachers.keys.get(spec.label)) is not None:
+        # One without a model costs nothing that could be compared.
+        if not spec.is_kept and (teacher := teachers.keys.get(spec.label)) is not None:
             openers[teacher] = partial(_open_teacher, study, spec)
 
     for plan in plans:

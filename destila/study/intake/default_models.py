@@ -19,7 +19,8 @@ from destila.models.architecture import ArchitectureKind
 from destila.study.intake.default_way import default_way, rate_of_first_layers
 from destila.study.intake.file_choices import StudentSize
 from destila.study.planning.distil_options import DistilOptions
-from destila.study.planning.recipe import StudentSpec, TeacherSpec, TokenizerSpec
+from destila.study.planning.recipe import StudentSpec, TeacherSpec
+from destila.study.planning.tokenizer_spec import TokenizerSpec
 from destila.teachers.given_labels import is_label_file
 from destila.types import Dataset
 

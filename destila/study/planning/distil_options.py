@@ -125,3 +125,8 @@ class DistilOptions(Options):
         "where its main dev score drops by 0.2 points at most (else in `precision`)",
         later=True,
     )
+
+    @property
+    def labelled_in(self) -> str:
+        """How a teacher labels, in one word: in int8, or in a precision."""
+        return "int8" if self.label_in == "int8" else self.precision

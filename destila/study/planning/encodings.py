@@ -9,7 +9,8 @@ from pathlib import Path
 from destila import config
 from destila.files import locked, replacing, waiting
 from destila.study.planning.keys import TokenizerKey, example_rows
-from destila.study.planning.recipe import ModelSpec, TokenizerSpec
+from destila.study.planning.recipe import ModelSpec
+from destila.study.planning.tokenizer_spec import TokenizerSpec
 from destila.tokenizer.tokenizer import Tokenizer, load_tokenizer
 from destila.tokenizer.train import learn
 from destila.types import Dataset, Encoded, Example, Task

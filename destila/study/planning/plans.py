@@ -23,6 +23,7 @@ from destila.models.weights import weights_fingerprint
 from destila.progress import Progress
 from destila.study.planning.data import Study
 from destila.study.planning.distil_options import DistilOptions, StageSpec
+from destila.study.planning.given_teachers import read_kept_teacher, read_teacher_labels
 from destila.study.planning.keys import (
     GivenLabelsKey,
     LoadedTeacherKey,
@@ -34,7 +35,11 @@ from destila.study.planning.recipe import (
     StudentSpec,
     TeacherSpec,
 )
-from destila.study.planning.teachers import Teachers, needs_finetuning, read_teacher_labels
+from destila.study.planning.teachers import (
+    GivenAnswers,
+    Teachers,
+    needs_finetuning,
+)
 from destila.study.planning.texts import AugmentedTexts, plan_augmentation
 from destila.tokenizer.tokenizer import load_tokenizer
 from destila.training.options import TrainOptions
@@ -96,6 +101,7 @@ class TrainPlan:
         labelled: whether the training split itself is trained on.
         start: the training whose weights this one starts from, a stage before it or a teacher's;
             None for those of the model's table.
+        known: the digest of a training that was done elsewhere, whose model may be gone.
     """
 
     study: Study
@@ -108,6 +114,7 @@ class TrainPlan:
     teaching: Teaching | None = None
     labelled: bool = True
     start: TrainPlan | None = None
+    known: str = ""
 
     def __post_init__(self) -> None:
         """Give every term `hard` the class weights of the options, unless it says its own."""
@@ -125,6 +132,9 @@ class TrainPlan:
     @cached_property
     def key(self) -> str:
         """The digest of everything that the result depends on."""
+        if self.known:
+            return self.known
+
         # What the table only names counts by its contents.
         model, tokenizer = self.spec.model, self.spec.tokenizer
         named = load_tokenizer(tokenizer).fingerprint if isinstance(tokenizer, str) else ""
@@ -180,13 +190,17 @@ class TrainPlan:
 def list_teachers(study: Study, methods: Sequence[Method] = METHODS) -> Teachers:
     """Return a study's teachers, none of them ready yet; none where nothing is distilled."""
     keys = {}
-    given = {}
+    given: dict[str, GivenAnswers] = {}
     for spec in study.recipe.teachers if "distil" in methods else ():
-        # A file of labels is checked here, before anything is trained.
+        # What has no model is checked here, before anything is trained.
         if spec.labels is not None:
-            given[spec.label] = read_teacher_labels(study, spec)
-            key_of_file = GivenLabelsKey(data=study.key, labels=given[spec.label].fingerprint)
+            given[spec.label] = labels = read_teacher_labels(study, spec)
+            key_of_file = GivenLabelsKey(data=study.key, labels=labels.fingerprint)
             keys[spec.label] = key_of_file.digest
+            continue
+        if spec.bundle is not None:
+            given[spec.label] = kept = read_kept_teacher(study, spec)
+            keys[spec.label] = kept.facts["key"]
             continue
 
         # A teacher that is trained here has a training's key, any other that of its files.
@@ -218,7 +232,14 @@ def _plan_start(study: Study, student: StudentSpec) -> TrainPlan | None:
     A teacher that teaches as it is has the weights of the student's own table.
     """
     for spec in study.recipe.teachers:
-        if spec.label == student.start and needs_finetuning(study, spec):
+        if spec.label != student.start:
+            continue
+        if spec.bundle is not None:
+            # Weights that students start from came into the bundle with the answers.
+            kept = read_kept_teacher(study, spec)
+            plan = plan_teacher(study, spec)
+            return replace(plan, folder=kept.start, known=kept.facts["key"]) if kept.start else None
+        if needs_finetuning(study, spec):
             return plan_teacher(study, spec)
     return None
 

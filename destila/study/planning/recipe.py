@@ -6,6 +6,7 @@ it whole.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
-from destila import config, cpu, hub, records
+from destila import config, hub, records
 from destila.config import NAME_PATTERN, Options, opt
 from destila.errors import ConfigError
 from destila.losses.term import ModelShape
@@ -22,26 +23,18 @@ from destila.models import hf_config
 from destila.models.architecture import ArchitectureKind, from_shape
 from destila.models.presets import PRESETS
 from destila.reading.escaping import short_value
-from destila.reading.shapes import MOST_PIECES
 from destila.study.planning.distil_options import DistilOptions
+from destila.study.planning.measure_options import MeasureOptions
 from destila.study.planning.search_options import SearchOptions
+from destila.study.planning.tokenizer_spec import TokenizerSpec
 from destila.tasks.span.options import SpanOptions
 from destila.teachers.ensemble import ensemble_weights
 from destila.tokenizer.tokenizer import load_tokenizer
 from destila.training.options import TrainOptions
 
 Seed = Annotated[int, Field(ge=0, lt=1 << 32)]
-Threads = Annotated[int, Field(ge=1, le=cpu.MOST_THREADS)]
 TRANSFORMERS_STATES = frozenset({"logits", "hidden", "attention"})
 """Kinds of State that every model of transformers shows."""
-
-
-class TokenizerSpec(Options):
-    """A tokenizer trained on the study's own training text."""
-
-    kind: Literal["bpe", "unigram", "wordpiece"] = opt("bpe", "algorithm")
-    vocab_size: int = opt(8000, "pieces, specials included", ge=300, le=MOST_PIECES)
-    lowercase: bool = opt(True, "lower-case the text first; accents and ñ are always kept")
 
 
 class ModelSpec(Options):
@@ -188,13 +181,30 @@ class TeacherSpec(ModelSpec):
         lt=1,
         later=True,
     )
+    bundle: str | None = opt(
+        None,
+        "instead of a model: folder of `destila bundle` with what it answered; a relative one "
+        "counts from the recipe",
+        later=True,
+    )
 
     def _check_source(self) -> None:
-        """Raise ValueError unless there is one source: a model, a shape or a file of labels."""
-        if self.labels is None:
+        """Raise ValueError unless there is one source: a model, a shape, labels or a bundle."""
+        if not self.is_kept:
             super()._check_source()
-        elif self.model or self.shape or self.layers or self.tokenizer or self.finetune:
-            raise ValueError("`labels` takes the place of a model: give nothing else of one")
+            return
+        if self.model or self.shape or self.layers or self.tokenizer or self.finetune:
+            word = "bundle" if self.labels is None else "labels"
+            raise ValueError(f"`{word}` takes the place of a model: give nothing else of one")
+        if self.labels is not None and self.bundle is not None:
+            raise ValueError("give either `labels` or `bundle`")
+        if self.bundle is not None and not self.name:
+            raise ValueError("a teacher of a bundle needs its `name` there")
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether there is no model, only answers that were kept: a file of labels or a bundle."""
+        return self.labels is not None or self.bundle is not None
 
     @property
     def label(self) -> str:
@@ -203,7 +213,7 @@ class TeacherSpec(ModelSpec):
 
     def planned_shape(self) -> ModelShape | None:
         """Return its shape, without its weights; None where it is not written down."""
-        return None if self.labels else super().planned_shape()
+        return None if self.is_kept else super().planned_shape()
 
     def window_length(self, max_length: int) -> int:
         """Return the tokens of its windows, which are shorter for a teacher that reads less."""
@@ -224,18 +234,6 @@ class StudentSpec(ModelSpec):
     )
     compare: bool = opt(
         True, "also fine-tune it plainly; false where another student has the same fine-tuned twin"
-    )
-
-
-class MeasureOptions(Options):
-    """How models are timed."""
-
-    texts: int = opt(100, "test texts timed one by one; 0 does not measure latency", ge=0)
-    repeats: int = opt(3, "how often each is timed", ge=1)
-    padded_512: bool = opt(True, "also the papers' protocol: 512 random ids, batch 1")
-    threads: Threads | None = opt(None, "threads; none = OMP_NUM_THREADS, else all there are")
-    device: Literal["cpu", "cuda"] = opt(
-        "cpu", "where models of torch are timed: cpu, or cuda = a GPU", later=True
     )
 
 
@@ -318,6 +316,8 @@ class Recipe(Options):
             return
         teacher = next((t for t in self.teachers if t.label == student.start), None)
         model = student.model
+        if teacher is not None and teacher.bundle is not None:
+            return  # the bundle has the weights, or says that it has not
         if teacher is None or model is None or (teacher.model, teacher.layers) != (model, None):
             raise ValueError(
                 f"student '{student.label}': start = '{student.start}' needs a teacher of that "
@@ -390,4 +390,11 @@ def read_recipe(path: str, overrides: Sequence[str] = ()) -> Recipe:
     twice = sorted({n for n in labels if labels.count(n) > 1})
     if twice:
         raise ConfigError(f"{path}: two models are called '{twice[0]}'; give each a `name`")
-    return recipe
+
+    # A bundle lies with its recipe, wherever both are moved.
+    beside = Path(path).parent.absolute()
+    teachers = tuple(
+        t.model_copy(update={"bundle": os.path.normpath(beside / t.bundle)}) if t.bundle else t
+        for t in recipe.teachers
+    )
+    return recipe.model_copy(update={"teachers": teachers})

@@ -31,8 +31,8 @@ from destila.study.planning.open_models import load_for_study, predictor_of
 from destila.study.planning.recipe import TeacherSpec
 from destila.teachers.cache import Cache, PredictRows, RowsView, estimate_cache
 from destila.teachers.ensemble import combine_logits, ensemble_weights
-from destila.teachers.given_labels import GivenLabels, read_given_labels
-from destila.teachers.given_rows import LabelReader
+from destila.teachers.given_labels import GivenLabels
+from destila.teachers.kept_teacher import KeptTeacher
 from destila.teachers.teacher import Teacher
 from destila.terminal import in_duration, in_units_of_bytes
 from destila.training.batches import TeacherLogits
@@ -40,6 +40,9 @@ from destila.training.processes import processes
 from destila.types import Example, Features, Prediction
 
 log = logging.getLogger(__name__)
+
+GivenAnswers = GivenLabels | KeptTeacher
+"""A teacher without a model: a file of labels, or what a bundle kept of one that is gone."""
 
 _TIMED_TEXTS = 64
 """Texts on which a teacher is timed while its cache is filled."""
@@ -76,14 +79,14 @@ class Teachers:
         self,
         study: Study,
         keys: Mapping[str, str],
-        given: Mapping[str, GivenLabels] | None = None,
+        given: Mapping[str, GivenAnswers] | None = None,
     ) -> None:
         """Know the teachers by their keys; `add` tells how they do on dev.
 
         Args:
             study: whose recipe names them.
             keys: their digests, by label.
-            given: those that are files of labels, by label.
+            given: those without a model, by label.
         """
         self.study, self.keys = study, keys
         self.given = dict(given or {})
@@ -143,7 +146,7 @@ class Teachers:
         return list(self.best_predictor.predict(test))
 
     def check_given(self, options: DistilOptions, unlabelled: Sequence[Example]) -> None:
-        """Check that files of labels can teach what is asked of them.
+        """Check that teachers without a model can teach what is asked of them.
 
         Args:
             options: of a distillation.
@@ -154,13 +157,14 @@ class Teachers:
             DataError: an unlabelled text has no labels.
         """
         for name in self.names(options.teachers):
-            if name in self.given:
-                if options.augment is not None:
+            if (given := self.given.get(name)) is not None:
+                # A bundle knows the texts that were made for its study.
+                if options.augment is not None and isinstance(given, GivenLabels):
                     raise ConfigError(
                         f"distil.augment makes new texts, and teacher '{name}' is a file of "
                         "labels, which has none of them: leave it out"
                     )
-                self.given[name].check_covered(unlabelled)
+                given.check_covered(unlabelled)
 
     def is_open(self, options: DistilOptions) -> bool:
         """Tell whether several teachers may teach and dev decides which."""
@@ -236,7 +240,7 @@ class Teachers:
             progress: called while missing logits are computed.
         """
         classes = len(self.study.labels)
-        key, answers = self._asked(teacher, options)
+        key, answers = self.asked(teacher, options)
         dtype = options.dtype
         cache = Cache.open(None, key, classes, dtype)
 
@@ -265,12 +269,20 @@ class Teachers:
         log.info("teacher calls: %d (of %d texts, the others were cached)", asked, len(examples))
         return cache.rows(examples)
 
-    def _asked(
+    def asked(
         self, teacher: RankedTeacher, options: DistilOptions
     ) -> tuple[dict[str, Any], PredictRows]:
-        """Return what a teacher's cache depends on, and what fills it: a model, or its file."""
+        """Return what the cache of a teacher's answers depends on, and what fills it.
+
+        Args:
+            teacher: one that is ready.
+            options: how it computes, and the precision of the cache.
+        """
         rule = self.study.task.unit_rule
-        if (given := self.given.get(teacher.spec.label)) is not None:
+        given = self.given.get(teacher.spec.label)
+        if isinstance(given, KeptTeacher):
+            return given.cached_as(rule, options.dtype, options.labelled_in)
+        if given is not None:
             return given.spec(rule), given.logits
         model, longest = self._load(teacher), self.study.recipe.max_length
         predictor = predictor_of(self.study, model, precision=options.precision)
@@ -301,7 +313,7 @@ class Teachers:
 
 def needs_finetuning(study: Study, spec: TeacherSpec) -> bool:
     """Tell whether a teacher is fine-tuned first: by its table, or for want of a fitting head."""
-    if spec.labels is not None:
+    if spec.is_kept:
         return False
     if spec.finetune is False and spec.layers is not None:
         raise ConfigError(
@@ -319,39 +331,6 @@ def needs_finetuning(study: Study, spec: TeacherSpec) -> bool:
     folder = read_folder(hub.resolve(spec.model, what="teacher"))
     known = {spec.label_map.get(label, label).lower() for label in folder.labels or ()}
     return folder.task != study.task.head or known != {label.lower() for label in study.labels}
-
-
-def read_teacher_labels(study: Study, spec: TeacherSpec) -> GivenLabels:
-    """Read the file of labels that a teacher is, and check it against the data.
-
-    Raises:
-        ConfigError: the data are questions.
-        DataError: see `read_given_labels`.
-    """
-    if study.task.asks_questions:
-        raise ConfigError(
-            f"teacher '{spec.label}': answers of a file cannot teach questions yet: give a model"
-        )
-    reader = LabelReader(study.task, study.labels, spec.label_map, spec.smoothing)
-    return read_given_labels(spec.labels or "", study.dataset, reader)
-
-
-def judge_labels(study: Study, spec: TeacherSpec, key: str, given: GivenLabels) -> RankedTeacher:
-    """Score a file of labels on the dev texts that it labels, on the training texts without any."""
-    splits = study.dataset.splits
-    examples = [example for example in splits["dev"] if given.covers(example)] or splits["train"]
-    rows = list(given.logits(examples))
-    scores = study.task.score(
-        examples, study.task.decode(examples, rows, study.labels), study.labels
-    )
-    return RankedTeacher(
-        spec=spec,
-        key=key,
-        folder=Path(spec.labels or ""),
-        label_map=spec.label_map,
-        dev=scores[study.main],
-        dev_loss=study.task.loss(examples, rows, study.labels),
-    )
 
 
 def judge_teacher(study: Study, spec: TeacherSpec, key: str) -> RankedTeacher:

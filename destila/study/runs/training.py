@@ -24,12 +24,12 @@ from destila.files import write_json, write_text
 from destila.models import hf, store
 from destila.progress import Progress, silent
 from destila.study.planning.data import Study
+from destila.study.planning.given_teachers import judge_given
 from destila.study.planning.plans import TrainPlan, plan_teacher
 from destila.study.planning.recipe import TeacherSpec
 from destila.study.planning.teachers import (
     RankedTeacher,
     Teachers,
-    judge_labels,
     judge_teacher,
     needs_finetuning,
 )
@@ -281,7 +281,7 @@ def make_ready(study: Study, teachers: Teachers, progress: Progress = silent) ->
     for spec in study.recipe.teachers:
         key = teachers.keys[spec.label]
         if (given := teachers.given.get(spec.label)) is not None:
-            teachers.add(judge_labels(study, spec, key, given))
+            teachers.add(judge_given(study, spec, key, given))
         else:
             teachers.add(_ready_teacher(study, spec, key, progress))
 

@@ -6,7 +6,6 @@ and sizes, which costs nothing and finds what was deleted or cut; `destila verif
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from destila.errors import DataError
+from destila.files import file_digest
 from destila.reading.shapes import Needed, read_shape
 
 TRAINED = "trained.json"
@@ -27,15 +27,6 @@ def describe_files(folder: Path) -> dict[str, tuple[int, str]]:
     """Return the size and the digest of every file of a model folder, by name."""
     files = sorted(path for path in folder.iterdir() if path.is_file())
     return {path.name: (path.stat().st_size, file_digest(path)) for path in files}
-
-
-def file_digest(path: Path) -> str:
-    """Return 32 hex digits that name the bytes of a file."""
-    digest = hashlib.blake2b(digest_size=16)
-    with path.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def damage_of(folder: Path, files: FileFacts, *, read: bool = False) -> str:

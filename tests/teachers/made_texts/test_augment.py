@@ -9,6 +9,7 @@ import pytest
 
 from destila.errors import CacheError, ConfigError
 from destila.tasks.metrics import entities
+from destila.teachers.cache import WRITTEN, Cache, cache_spec
 from destila.teachers.made_texts.augment import (
     Edit,
     apply_edits,
@@ -21,7 +22,6 @@ from destila.teachers.made_texts.augment import (
     recased_copies,
     swap_entities,
 )
-from destila.teachers.cache import WRITTEN, Cache, cache_spec
 from destila.types import Dataset, Example
 
 ROWS = (
