@@ -26,6 +26,7 @@ from transformers import AutoModelForSequenceClassification, AutoModelForTokenCl
 from destila.exporting import int8
 from destila.exporting import onnx as exporter
 from destila.exporting import openvino as ir
+from destila.exporting.calibration import Calibration
 from destila.inference.session import feeds, open_session
 from destila.models import store
 from destila.models.heads import Model
@@ -94,7 +95,9 @@ def ours(
     graphs = {
         "destila fp32": plain,
         "destila int8": int8.quantise(plain, kind="dynamic"),
-        "destila int8 static": int8.quantise(plain, kind="static", calibration=texts),
+        "destila int8 static": int8.quantise(
+            plain, kind="static", calibration=Calibration(plain, texts)
+        ),
     }
     found = {}
     for name, graph in graphs.items():

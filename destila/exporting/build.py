@@ -25,7 +25,7 @@ from destila.errors import ModelError
 from destila.exporting import int8, proof
 from destila.exporting import onnx as graphs
 from destila.exporting import openvino as ir
-from destila.exporting.calibration import open_graph
+from destila.exporting.calibration import Calibration, open_graph
 from destila.exporting.count import bytes_formula, count_products, expected
 from destila.exporting.kinds import CALIBRATED, CANDIDATES, COMPUTED_AS_FP32, CandidateName
 from destila.exporting.sensitivity import Effect, GraphScore, keep_needed, sensitivity
@@ -144,7 +144,7 @@ class CandidateBuilder:
     Args:
         model: in evaluation mode.
         texts: windows of real texts that answers are compared on, beside random ones.
-        calibration: windows of training text, for fixed scales.
+        calibration: windows of training text, for even channels and for fixed scales.
         dev: how scores are judged; None without a recipe.
     """
 
@@ -159,6 +159,7 @@ class CandidateBuilder:
         self.windows = [*proof.random_windows(model), *texts]
         self.texts = list(texts) or self.windows
         self.graph = graphs.build_onnx(model, mask=False)  # fp32, for unpadded texts
+        self._calibration = Calibration(self.graph, self._feeds(self.calibration))
 
     def possible(self) -> list[CandidateName]:
         """Return what can be the fastest here: installed, with texts to calibrate on if needed."""
@@ -189,8 +190,8 @@ class CandidateBuilder:
 
     def quantised(self, name: CandidateName, keep: frozenset[str] = frozenset()) -> onnx.ModelProto:
         """Return the int8 graph of a candidate."""
-        calibration = self._feeds(self.calibration)
-        return int8.quantise(self.graph, kind=_scaling(name), keep=keep, calibration=calibration)
+        known = self._calibration
+        return int8.quantise(self.graph, kind=_scaling(name), keep=keep, calibration=known)
 
     def effects(self, name: str) -> list[Effect]:
         """Return what each group of products alone costs in 8 bits, the most harmful first.
@@ -204,7 +205,7 @@ class CandidateBuilder:
             self.graph,
             on_graphs(self.dev.sample),
             kind=_scaling(name),
-            calibration=self._feeds(self.calibration),
+            calibration=self._calibration,
             windows=self._feeds(self.windows),
         )
 
@@ -226,7 +227,7 @@ class CandidateBuilder:
             whole,
             self.dev.max_drop,
             kind=_scaling(name),
-            calibration=self._feeds(self.calibration),
+            calibration=self._calibration,
             effects=self.effects(name),
         )
 

@@ -1,8 +1,8 @@
-"""Ranges of activations on calibration texts, for int8 with fixed scales."""
+"""What activations are like on calibration texts: for even channels, and for fixed scales."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -28,37 +28,65 @@ class Range(NamedTuple):
         return scale, round(-self.low / scale)
 
 
-def ranges(
-    proto: onnx.ModelProto,
-    names: Sequence[str],
-    feeds: Sequence[Mapping[str, np.ndarray]],
-    quantile: float = QUANTILE,
-) -> dict[str, Range]:
-    """Return the range of each named value over all feeds: the widest of the feeds' quantiles.
+class Calibration:
+    """What the activations of an fp32 graph are like on some texts.
 
     Args:
-        proto: the fp32 graph.
-        names: of activations in it.
-        feeds: its inputs on the calibration texts.
-        quantile: share of values inside, on either side; 1.0 takes minimum and maximum.
+        proto: the graph.
+        feeds: its inputs on the texts.
     """
-    # The same graph, with the activations as its outputs.
-    watched = onnx.ModelProto()
-    watched.CopyFrom(proto)
-    del watched.graph.output[:]
-    for name in names:
-        watched.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
-    session = open_graph(watched)
 
-    # Quantiles of each text, not of all: one long text must not hide the others.
-    low, high = np.zeros(len(names)), np.zeros(len(names))
-    for feed in feeds:
-        values = session.run(list(names), dict(feed))
-        bounds = np.array([np.quantile(value, (1 - quantile, quantile)) for value in values])
-        low = np.minimum(low, bounds[:, 0])  # [N], as bounds is [N, 2]
-        high = np.maximum(high, bounds[:, 1])
+    def __init__(self, proto: onnx.ModelProto, feeds: Sequence[Mapping[str, np.ndarray]]) -> None:
+        self._proto, self._feeds = proto, list(feeds)
+        self._largest: dict[str, np.ndarray] = {}
 
-    return {name: Range(float(a), float(b)) for name, a, b in zip(names, low, high, strict=True)}
+    def __bool__(self) -> bool:
+        return bool(self._feeds)
+
+    def largest(self, names: Sequence[str]) -> dict[str, np.ndarray]:
+        """Return the largest magnitude of each channel of activations, f32 [H] by name.
+
+        Each is worked out once, however often it is asked for.
+        """
+        missing = [name for name in names if name not in self._largest]
+        for values in self._values(missing):
+            for name, value in zip(missing, values, strict=True):
+                peak = np.abs(value).reshape(-1, value.shape[-1]).max(axis=0)
+                self._largest[name] = np.maximum(self._largest.get(name, peak), peak)
+        return {name: self._largest[name] for name in names}
+
+    def ranges(self, names: Sequence[str], quantile: float = QUANTILE) -> dict[str, Range]:
+        """Return the range of each activation over all texts: the widest of the texts' quantiles.
+
+        Args:
+            names: of activations.
+            quantile: share of values inside, on either side; 1.0 takes minimum and maximum.
+        """
+        # Quantiles of each text, not of all: one long text must not hide the others.
+        low, high = np.zeros(len(names)), np.zeros(len(names))
+        for values in self._values(names):
+            bounds = np.array([np.quantile(value, (1 - quantile, quantile)) for value in values])
+            low = np.minimum(low, bounds[:, 0])  # [N], as bounds is [N, 2]
+            high = np.maximum(high, bounds[:, 1])
+
+        return {
+            name: Range(float(a), float(b)) for name, a, b in zip(names, low, high, strict=True)
+        }
+
+    def _values(self, names: Sequence[str]) -> Iterator[list[np.ndarray]]:
+        """Yield some activations on each text."""
+        if not names:
+            return
+        # The same graph, with the activations as its outputs.
+        watched = onnx.ModelProto()
+        watched.CopyFrom(self._proto)
+        del watched.graph.output[:]
+        for name in names:
+            value = helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
+            watched.graph.output.append(value)
+        session = open_graph(watched)
+        for feed in self._feeds:
+            yield session.run(list(names), dict(feed))
 
 
 def open_graph(proto: onnx.ModelProto, threads: int = 1) -> onnxruntime.InferenceSession:

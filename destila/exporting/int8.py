@@ -27,8 +27,9 @@ import onnx
 from onnx import helper, numpy_helper
 
 from destila.errors import ModelError
-from destila.exporting.calibration import Range, ranges
+from destila.exporting.calibration import Calibration, Range
 from destila.exporting.graph import MICROSOFT
+from destila.exporting.smoothing import smoothing_of
 
 QuantKind = Literal["dynamic", "static", "weights"]
 
@@ -44,7 +45,7 @@ def quantise(
     *,
     kind: QuantKind,
     keep: frozenset[str] = frozenset(),
-    calibration: Sequence[Mapping[str, np.ndarray]] | None = None,
+    calibration: Calibration | None = None,
 ) -> onnx.ModelProto:
     """Return an int8 copy of a graph made by `onnx.build_onnx`.
 
@@ -52,7 +53,8 @@ def quantise(
         proto: the fp32 graph.
         kind: how activations are scaled.
         keep: products that stay fp32, of `products(proto)`; "embeddings" keeps the tables.
-        calibration: inputs of the texts that static scales come from.
+        calibration: on texts: fixes static scales, and evens out channels for dynamic ones (see
+            `smoothing.py`); None: dynamic scales of the activations as they are.
 
     Raises:
         ModelError: a name in `keep` is not known, or there is no calibration for static.
@@ -67,11 +69,13 @@ def quantise(
     # What becomes int8, and the ranges of the activations that go in.
     constants = _constants(proto)
     chosen = [n for n in proto.graph.node if _is_product(n, constants) and n.name not in keep]
-    limits = None
-    if kind == "static":
-        limits = ranges(proto, sorted({node.input[0] for node in chosen}), calibration or [])
-    names_chosen = {node.name for node in chosen}
-    writer = _Writer(constants, names_chosen, limits, tables="embeddings" not in keep)
+    names_chosen = frozenset(node.name for node in chosen)
+    limits, smoothing = None, dict[str, np.ndarray]()
+    if calibration and kind == "dynamic":
+        smoothing = smoothing_of(proto, names_chosen, calibration)
+    if calibration and kind == "static":
+        limits = calibration.ranges(sorted({node.input[0] for node in chosen}))
+    writer = _Writer(constants, names_chosen, limits, smoothing, tables="embeddings" not in keep)
 
     # The graph once more: a product swallows the addition of its bias behind it.
     nodes = list(proto.graph.node)
@@ -106,6 +110,7 @@ class _Writer:
         constants: of the fp32 graph.
         chosen: names of the products that become int8.
         limits: fixed ranges of activations; None: scaled per text.
+        smoothing: what the channels of activations are divided by.
         tables: whether embeddings become int8.
         nodes: written so far.
         added: constants written so far.
@@ -113,8 +118,9 @@ class _Writer:
     """
 
     constants: dict[str, onnx.TensorProto]
-    chosen: set[str]
+    chosen: frozenset[str]
     limits: dict[str, Range] | None
+    smoothing: dict[str, np.ndarray]
     tables: bool
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     added: dict[str, onnx.TensorProto] = field(default_factory=dict)
@@ -136,10 +142,16 @@ class _Writer:
             return [values, scale, zero]
 
         self.quantised.add(name)
+        source = name
+        if name in self.smoothing:
+            source = f"{name}.smooth"
+            inverse = self.constant(f"{name}.inverse", 1 / self.smoothing[name])
+            self.nodes.append(helper.make_node("Mul", [name, inverse], [source], name=source))
+
         # Per text by a node that looks at it, or fixed by two constants.
         if self.limits is None:
             outputs = [values, scale, zero]
-            node = helper.make_node("DynamicQuantizeLinear", [name], outputs, name=values)
+            node = helper.make_node("DynamicQuantizeLinear", [source], outputs, name=values)
         else:
             step, offset = self.limits[name].step()
             self.constant(scale, np.array(step, np.float32))
@@ -148,14 +160,20 @@ class _Writer:
         self.nodes.append(node)
         return [values, scale, zero]
 
-    def weight(self, name: str) -> bool:
+    def weight(self, name: str, factor: np.ndarray | None = None) -> bool:
         """Store a weight in 8 bits, unless it is there; return whether it was not.
 
         Each column has a step of its own.
+
+        Args:
+            name: of the weight.
+            factor: what its rows are multiplied by, [in]; None: nothing.
         """
         if f"{name}.s8" in self.added:
             return False
         matrix = numpy_helper.to_array(self.constants[name])  # [in, out]
+        if factor is not None:
+            matrix = matrix * factor[:, None]
         steps = _steps(np.abs(matrix).max(axis=0))  # [out]
         self.constant(f"{name}.s8", np.rint(matrix / steps).astype(np.int8))
         self.constant(f"{name}.steps", steps)
@@ -182,7 +200,7 @@ class _Writer:
         """Replace a product and the addition of its bias."""
         x, weight = node.input
         values, scale, zero = self.activation(x)
-        self.weight(weight)
+        self.weight(weight, self.smoothing.get(x))
         inputs = [values, f"{weight}.s8", scale, f"{weight}.steps", zero, "", add.input[1]]
         self.nodes.append(
             helper.make_node(

@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 
 from destila.errors import ModelError
-from destila.exporting.calibration import open_graph
+from destila.exporting.calibration import Calibration, open_graph
 from destila.exporting.int8 import QuantKind, products, quantise
 
 GraphScore = Callable[[onnx.ModelProto], float]
@@ -65,7 +65,7 @@ def sensitivity(
     score: GraphScore,
     *,
     kind: QuantKind = "dynamic",
-    calibration: Sequence[Mapping[str, np.ndarray]] | None = None,
+    calibration: Calibration | None = None,
     windows: Sequence[Mapping[str, np.ndarray]] = (),
 ) -> list[Effect]:
     """Return the effect of each group alone, the most harmful first.
@@ -76,7 +76,7 @@ def sensitivity(
         proto: the fp32 graph, which is scored once itself.
         score: of a graph on dev.
         kind: how activations are scaled.
-        calibration: inputs of the texts that static scales come from.
+        calibration: see `quantise`.
         windows: inputs whose logits are compared.
     """
     # What every effect is measured against.
@@ -108,7 +108,7 @@ def keep_needed(
     max_drop: float,
     *,
     kind: QuantKind = "dynamic",
-    calibration: Sequence[Mapping[str, np.ndarray]] | None = None,
+    calibration: Calibration | None = None,
     effects: Sequence[Effect] | None = None,
 ) -> frozenset[str]:
     """Return the products to keep in fp32 for the score to hold; empty when int8 is good enough.
@@ -118,7 +118,7 @@ def keep_needed(
         score: of a graph on dev.
         max_drop: the most that the score may drop.
         kind: how activations are scaled.
-        calibration: inputs of the texts that static scales come from.
+        calibration: see `quantise`.
         effects: of `sensitivity`; None: computed here, only if needed.
 
     Raises:

@@ -6,7 +6,7 @@ import pytest
 
 from destila.errors import ModelError
 from destila.exporting import onnx as exporter
-from destila.exporting.calibration import Range, open_graph, ranges
+from destila.exporting.calibration import Calibration, Range, open_graph
 from destila.exporting.count import bytes_formula, count_products, expected
 from destila.exporting.int8 import products, quantise
 from destila.models import heads
@@ -45,7 +45,7 @@ def test_stored_weights_are_a_quarter_and_computed_in_fp32(plain, texts):
 
 @pytest.mark.parametrize("kind", ["dynamic", "static"])
 def test_answers_stay_close(kind, plain, texts):
-    small_one = quantise(plain, kind=kind, calibration=texts)
+    small_one = quantise(plain, kind=kind, calibration=Calibration(plain, texts))
     for feeds in texts:
         assert furthest(run(small_one, feeds), run(plain, feeds)) < 0.1
 
@@ -138,17 +138,20 @@ def test_static_needs_calibration(plain):
 
 def test_static_scales_do_not_depend_on_the_text(plain, texts):
     """With static scales the answers of a token do not depend on the scales of its text."""
-    nodes = {node.op_type for node in quantise(plain, kind="static", calibration=texts).graph.node}
+    nodes = {
+        node.op_type
+        for node in quantise(plain, kind="static", calibration=Calibration(plain, texts)).graph.node
+    }
     assert "DynamicQuantizeLinear" not in nodes
 
 
 def test_ranges_cover_all_calibration_texts_and_zero(plain, texts):
     name = "embeddings"
-    found = ranges(plain, [name], texts, quantile=1.0)[name]
-    each = [ranges(plain, [name], [feeds], quantile=1.0)[name] for feeds in texts]
+    found = Calibration(plain, texts).ranges([name], 1.0)[name]
+    each = [Calibration(plain, [feeds]).ranges([name], 1.0)[name] for feeds in texts]
     assert found == Range(min(r.low for r in each), max(r.high for r in each))
     assert found.low < 0 < found.high
-    inside = ranges(plain, [name], texts, quantile=0.9)[name]
+    inside = Calibration(plain, texts).ranges([name], 0.9)[name]
     assert found.low < inside.low < inside.high < found.high
     assert Range(0.0, 0.0).step() == (1.0, 0)
     assert Range(-1.0, 1.55).step() == (pytest.approx(0.01), 100)

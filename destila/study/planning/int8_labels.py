@@ -24,6 +24,7 @@ from destila.exporting.build import CandidateBuilder
 from destila.exporting.kinds import CandidateName
 from destila.files import write_json
 from destila.inference.session import Session, feeds, open_session
+from destila.measuring.sample_texts import spread
 from destila.models.heads import Model
 from destila.models.store import new_folder
 from destila.reading.values import read_json_object
@@ -38,6 +39,7 @@ MAX_DROP = 0.002
 
 _KIND: CandidateName = "int8-dynamic"
 _FACTS = "int8.json"
+_CALIBRATIONS = 128  # training texts on which channels are evened out
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +83,7 @@ class Int8Labeller:
         self, examples: Sequence[Example]
     ) -> tuple[Sequence[Features], list[np.ndarray]]:
         """Return the windows of some examples, and the logits [C] or [L, C] of each."""
-        plain = [Example(e.id, e.text, e.pair, e.words) for e in examples]
-        longest = min(self.study.recipe.max_length, self.teacher.max_length)
-        windows = self.study.task.encode(
-            plain, self.teacher.tokenizer, self.study.labels, max_length=longest
-        ).features
-
+        windows = _windows(self.study, self.teacher, examples)
         inputs = [feeds(window.input_ids, window.type_ids) for window in windows]
         return windows, [batch[0] for batch in self.pool.map(self.session, inputs)]
 
@@ -135,10 +132,20 @@ def _judged(
 ) -> dict[str, Any]:
     """Build a teacher's int8 graph and return how it does on dev."""
     model.to("cpu")
-    candidate = CandidateBuilder(model, ()).build(_KIND, folder)
+    training = spread(study.dataset.splits["train"], _CALIBRATIONS)
+    known = [(w.input_ids, w.type_ids) for w in _windows(study, teacher, training)]
+    candidate = CandidateBuilder(model, (), known[:_CALIBRATIONS]).build(_KIND, folder)
     labeller = Int8Labeller.open(study, teacher, folder / candidate.file)
     score = labeller.main_score(study.dataset.splits["dev"])
     return {"file": candidate.file, "score": score, "used": dev - score <= MAX_DROP}
+
+
+def _windows(study: Study, teacher: Teacher, examples: Sequence[Example]) -> Sequence[Features]:
+    """Return the windows that a teacher reads of some examples, whose targets do not count."""
+    plain = [Example(e.id, e.text, e.pair, e.words) for e in examples]
+    longest = min(study.recipe.max_length, teacher.max_length)
+    task, tokenizer = study.task, teacher.tokenizer
+    return task.encode(plain, tokenizer, study.labels, max_length=longest).features
 
 
 def _read_facts(file: Path) -> dict[str, Any]:
