@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from destila import cpu
+from destila.children import safe_path
 from destila.errors import ConfigError, DataError, DestilaError, require
+from destila.version import __version__
 
 _SECONDS = 5.0
 """Wait for an answer of the cluster's head."""
@@ -88,3 +91,72 @@ def restored_error(row: Mapping[str, Any]) -> Exception:
     classes: list[type[DestilaError]] = [DestilaError, *DestilaError.__subclasses__()]
     kinds = {kind.__name__: kind for kind in classes}
     return kinds.get(row["error"], DataError)(str(row["message"]))
+
+
+class BlockWorker:
+    """Makes blocks of some work in an actor, with a model that it opens once."""
+
+    def __init__(self, opened: Callable[[], Callable[[int], None]]) -> None:
+        os.environ["TOKENIZERS_PARALLELISM"] = "false"  # there are as many workers as processors
+        self._opened = opened
+        self._make: Callable[[int], None] | None = None
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Make a block; an error goes back as plain values."""
+        error: DestilaError | OSError | None = None
+        try:
+            if row["version"] != __version__:
+                raise ConfigError(
+                    f"{socket.gethostname()} has destila {__version__}, and the command is of "
+                    f"{row['version']}: install the same version on every machine"
+                )
+            self._make = self._make or self._opened()
+            self._make(row["block"])
+        except (DestilaError, OSError) as problem:
+            error = problem
+        return {"block": row["block"], **error_as_row(error)}
+
+
+def make_blocks(
+    blocks: Sequence[int],
+    opened: Callable[[], Callable[[int], None]],
+    *,
+    address: str,
+    workers: int,
+    threads: int,
+) -> Iterator[int]:
+    """Have the actors of a cluster make blocks; yield the number of each one that is done.
+
+    What passes through Ray is that number: what a block is made of is read from files, and what is
+    made goes into files, under paths that all machines see. A worker that dies costs its block.
+
+    Args:
+        blocks: their numbers.
+        opened: opens in an actor what makes a block; it travels there, so it holds paths alone.
+        address: as `connected` takes it.
+        workers: actors; 0 = as many as the cluster has GPUs, else processors for.
+        threads: of each.
+
+    Raises:
+        ConfigError: the cluster cannot be reached, or a machine has another version.
+        DestilaError: a block cannot be made.
+    """
+    with safe_path(), connected(address, workers * threads) as ray:
+        data = require("ray.data", "ray")
+        data.DataContext.get_current().enable_progress_bars = False
+        logging.getLogger("ray.data").setLevel(logging.CRITICAL)
+        resources = ray.cluster_resources()
+        gpus = int(resources.get("GPU", 0))
+        slots = workers or gpus or max(1, int(resources.get("CPU", 1)) // threads)
+        items = [{"block": number, "version": __version__} for number in blocks]
+        done = data.from_items(items, override_num_blocks=len(items)).map(
+            BlockWorker,
+            fn_constructor_args=(opened,),
+            num_cpus=threads,
+            concurrency=min(slots, len(items)),
+            **({"num_gpus": 1} if gpus else {}),
+        )
+        for row in done.iter_rows():
+            if row["error"]:
+                raise restored_error(row)
+            yield row["block"]

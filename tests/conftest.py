@@ -12,7 +12,12 @@ from hypothesis import settings
 from destila.tokenizer.tokenizer import Tokenizer, parse_tokenizer
 from destila.tokenizer.train import BETO, learn
 
-pytest_plugins = ["tests.fixtures.studies", "tests.fixtures.corpora", "tests.fixtures.toys"]
+pytest_plugins = [
+    "tests.fixtures.studies",
+    "tests.fixtures.corpora",
+    "tests.fixtures.ray_clusters",
+    "tests.fixtures.toys",
+]
 
 # The same examples on every machine: a run is green or red for a reason. HYPOTHESIS=search looks
 # for new ones.

@@ -45,6 +45,11 @@ class Config(RecipeOptions, FileChoices):
         False,
         "of a matrix: two steps of each cell with random weights and invented rows, and its plan",
     )
+    cluster: str | None = opt(
+        None,
+        "Ray cluster on which teachers label: local, auto or HOST:PORT; none = this machine",
+    )
+    workers: int = opt(0, "workers of the cluster; 0 = one per GPU, else per processor", ge=0)
     gpu: str = opt("h100", "whose hours and memory a dry run tells: h100, a100, rtx-3090, ...")
 
 
@@ -75,8 +80,21 @@ def run(config: Config, progress: Progress = silent) -> StudyResult:
             "or with --set"
         )
 
-    recipe = read_recipe(path, config.set)
-    return run_study(recipe, progress, tested=not config.train_only, time_again=config.time_again)
+    return run_study(read_recipe(path, config.set), progress, **_manner(config))
+
+
+def _manner(config: Config) -> dict[str, Any]:
+    """Return how studies are run."""
+    from destila.study.planning.cluster_labels import ClusterLabels
+
+    cluster = None
+    if config.cluster is not None:
+        cluster = ClusterLabels(address=config.cluster, workers=config.workers)
+    return {
+        "tested": not config.train_only,
+        "time_again": config.time_again,
+        "cluster": cluster,
+    }
 
 
 def _run_matrix(config: Config, progress: Progress) -> StudyResult:
@@ -90,7 +108,7 @@ def _run_matrix(config: Config, progress: Progress) -> StudyResult:
     cells = cells_of(matrix, config.only, config.set)
     if config.dry_run:
         return dry_result(matrix.name, dry_run(cells, progress, gpu=config.gpu), config.gpu)
-    failed = run_cells(cells, progress, tested=not config.train_only, time_again=config.time_again)
+    failed = run_cells(cells, progress, **_manner(config))
     return report_matrix(matrix, config.set) | ({"failed": failed} if failed else {})
 
 

@@ -9,23 +9,18 @@ dies costs the block it was at, and a run that was killed goes on with the block
 from __future__ import annotations
 
 import json
-import logging
-import os
 import shutil
-import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from destila.children import safe_path
-from destila.cluster import connected, error_as_row, restored_error
-from destila.errors import ConfigError, DataError, require
+from destila.cluster import make_blocks
+from destila.errors import DataError
 from destila.files import replacing, write_text
 from destila.inference.labeller import TEXTS_AT_ONCE
 from destila.progress import Progress, silent
 from destila.reading.values import parse_json
-from destila.version import __version__
 
 _BLOCKS_PER_WORKER = 8
 """Blocks are read from the start of the file: many small ones would be read over and over."""
@@ -83,31 +78,6 @@ def plan_blocks(folder: Path, texts: int, workers: int) -> BlockPlan:
     return BlockPlan(folder=folder, texts=texts, size=size)
 
 
-class BlockWorker:
-    """Makes blocks in an actor, with the model that it opens once."""
-
-    def __init__(self, opened: Callable[[], MakeBlock], plan: BlockPlan) -> None:
-        os.environ["TOKENIZERS_PARALLELISM"] = "false"  # there are as many workers as processors
-        self._opened, self._plan = opened, plan
-        self._make: MakeBlock | None = None
-
-    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Make a block unless it is there; an error goes back as plain values."""
-        block = row["block"]
-        answer = {"block": block, **error_as_row(None)}
-        try:
-            if row["version"] != __version__:
-                raise ConfigError(
-                    f"{socket.gethostname()} has destila {__version__}, and the command is of "
-                    f"{row['version']}: install the same version on every machine"
-                )
-            self._make = self._make or self._opened()
-            make_block(self._plan, block, self._make)
-        except (DataError, ConfigError, OSError) as error:
-            answer |= error_as_row(error)
-        return answer
-
-
 def make_block(plan: BlockPlan, block: int, make: MakeBlock) -> None:
     """Write the rows of a block and then its tally, unless both are there."""
     if plan.tally_path(block).is_file() and plan.path(block).is_file():
@@ -147,22 +117,15 @@ def make_blocks_with_ray(
     blocks = [number for number in range(plan.count) if not plan.tally_path(number).is_file()]
     if not blocks:
         return
-    with safe_path(), connected(address, workers * threads) as ray:
-        data = require("ray.data", "ray")
-        data.DataContext.get_current().enable_progress_bars = False
-        logging.getLogger("ray.data").setLevel(logging.CRITICAL)
-        slots = workers or max(1, int(ray.cluster_resources().get("CPU", 1)) // threads)
-        items = [{"block": number, "version": __version__} for number in blocks]
-        done = data.from_items(items, override_num_blocks=len(items)).map(
-            BlockWorker,
-            fn_constructor_args=(opened, plan),
-            num_cpus=threads,
-            concurrency=min(slots, len(items)),
-        )
-        for count, row in enumerate(done.iter_rows(), plan.count - len(blocks) + 1):
-            if row["error"]:
-                raise restored_error(row)
-            progress("texts", min(count * plan.size, plan.texts), plan.texts)
+    made = make_blocks(
+        blocks,
+        partial(_open_maker, opened, plan),
+        address=address,
+        workers=workers,
+        threads=threads,
+    )
+    for count, _ in enumerate(made, plan.count - len(blocks) + 1):
+        progress("texts", min(count * plan.size, plan.texts), plan.texts)
 
     # A worker that writes elsewhere has made nothing that can be seen here.
     unseen = [number for number in range(plan.count) if not plan.path(number).is_file()]
@@ -171,6 +134,12 @@ def make_blocks_with_ray(
             f"{plan.path(unseen[0])} was made but is not there: is the folder of --out one that "
             "all machines share, under the same path?"
         )
+
+
+def _open_maker(opened: Callable[[], MakeBlock], plan: BlockPlan) -> Callable[[int], None]:
+    """Open the model in a worker, and return what makes a block."""
+    make = opened()
+    return lambda block: make_block(plan, block, make)
 
 
 def join_blocks(plan: BlockPlan, out: Path) -> dict[str, int]:

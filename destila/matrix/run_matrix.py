@@ -18,6 +18,7 @@ from destila.matrix.matrix import Cell
 from destila.progress import Progress, silent
 from destila.study.failures import Failures
 from destila.study.planning.recipe import read_recipe
+from destila.study.planning.teachers import Cluster
 from destila.study.run import run_study
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ def run_cells(
     *,
     tested: bool = True,
     time_again: bool = False,
+    cluster: Cluster | None = None,
 ) -> list[str]:
     """Run the studies of cells; what one of them cannot do is no reason to lose the others.
 
@@ -40,6 +42,7 @@ def run_cells(
         progress: called at every step of a training.
         tested: whether trained models are tested and timed too.
         time_again: time all models again.
+        cluster: machines that answer for teachers; None: this one.
 
     Returns:
         A line for each cell that failed, and for each model of a cell.
@@ -51,7 +54,7 @@ def run_cells(
     for i, cell in enumerate(cells, 1):
         log.info("cell %d of %d: %s", i, len(cells), cell.name)
         with failures.noted(cell.name) as attempt:
-            result = run_cell(cell, progress, tested=tested, time_again=time_again)
+            result = run_cell(cell, progress, tested=tested, time_again=time_again, cluster=cluster)
             inside += [f"{cell.name}: {line}" for line in result.get("failed", ())]
         lost += attempt.failed
     if lost == len(cells):
@@ -60,7 +63,12 @@ def run_cells(
 
 
 def run_cell(
-    cell: Cell, progress: Progress = silent, *, tested: bool = True, time_again: bool = False
+    cell: Cell,
+    progress: Progress = silent,
+    *,
+    tested: bool = True,
+    time_again: bool = False,
+    cluster: Cluster | None = None,
 ) -> dict[str, Any]:
     """Run the study of a cell; where its recipe searches, the search first, then its best trial.
 
@@ -80,4 +88,4 @@ def run_cell(
         from destila.search.run_search import run_search  # needs optuna
 
         recipe = read_recipe(run_search(str(path), progress=progress)["best"])
-    return run_study(recipe, progress, tested=tested, time_again=time_again)
+    return run_study(recipe, progress, tested=tested, time_again=time_again, cluster=cluster)

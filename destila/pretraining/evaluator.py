@@ -60,7 +60,12 @@ class PretrainEvaluator:
         encoder = self.model.encoder
         depth, encoder.depth = encoder.depth, self.model.config.layers
         scores = evaluate_heldout(
-            self.model, self.batches, self.marks, self.characters, autocast=autocast
+            self.model,
+            self.batches,
+            self.marks,
+            self.characters,
+            autocast=autocast,
+            shared=True,
         )
         evaluations = step // train.evaluate_every
         due = step == train.steps or (table.probe_every and evaluations % table.probe_every == 0)

@@ -37,7 +37,7 @@ from destila.study.planning.plans import (
     plan_students,
 )
 from destila.study.planning.recipe import Recipe
-from destila.study.planning.teachers import Teachers
+from destila.study.planning.teachers import Cluster, Teachers
 from destila.study.recording import record_baselines, record_teacher, student_record
 from destila.study.runs.training import lost_model, train, train_teachers
 from destila.study.testing import TestedModel
@@ -57,6 +57,7 @@ def run_study(
     methods: Sequence[Method] = METHODS,
     tested: bool = True,
     time_again: bool = False,
+    cluster: Cluster | None = None,
 ) -> StudyResult:
     """Train, test and measure every model of a recipe, and write its report.
 
@@ -68,6 +69,7 @@ def run_study(
         tested: whether trained models are tested and timed too; False leaves that to a later run
             on a quiet machine.
         time_again: time all models again, though all were timed.
+        cluster: machines that answer for the teacher; None: this one.
 
     Returns:
         What the command line shows, with `failed`: a line for each model that could not be made.
@@ -88,6 +90,7 @@ def run_study(
     with holding(study):
         # Nothing is trained to plan: teachers are known by their keys until they are ready.
         teachers = list_teachers(study, methods)
+        teachers.cluster = cluster
         plans = plan_students(study, teachers, methods)  # one per seed, student and method
         save_recipe(study)
         forget_lost(teachers, plans)

@@ -36,6 +36,9 @@ log = logging.getLogger(__name__)
 WRITTEN = "written"
 """Of an example's `meta`: the text that its teacher reads, where the student reads another case."""
 
+CHUNK = 1024
+"""Texts that a teacher is asked about at once, and that are written at once."""
+
 CACHE_FORMAT = 1
 WINDOW_RULE = 1
 """Version of the window rule of `tasks.encode`: raise it when equal text may get other logits."""
@@ -240,7 +243,7 @@ class Cache:
         examples: Sequence[Example],
         predict: PredictRows,
         *,
-        chunk: int = 1024,
+        chunk: int = CHUNK,
         progress: Callable[[int, int], None] | None = None,
     ) -> int:
         """Ask the teacher about every example without a row; return how many that were.

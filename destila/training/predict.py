@@ -16,7 +16,7 @@ from destila.tokenizer.tokenizer import Tokenizer
 from destila.training.batches import collate, ready, to_device
 from destila.training.feed import ahead
 from destila.training.precision import Precision, autocasting, precision_for
-from destila.training.processes import processes
+from destila.training.processes import turn
 from destila.types import Batch, Encoded, Example, Features, Prediction, Task, UnitLogits
 
 _CPU_TOKENS, _GPU_TOKENS = 8192, 32_768
@@ -58,7 +58,7 @@ def window_logits(
     # windows of like length together, so that little is padding
     logits: list[np.ndarray] = [np.empty(0)] * len(features)
     most = batch_tokens or (_GPU_TOKENS if device.type == "cuda" else _CPU_TOKENS)
-    first, every = _turn() if shared else (0, 1)
+    first, every = turn() if shared else (0, 1)
     own = islice(batches_by_length(features, most), first, None, every)
     batches = ahead(make, own, device)
     done: list[int] = []
@@ -74,12 +74,6 @@ def window_logits(
             logits[i] = value
     model.train(training)
     return logits
-
-
-def _turn() -> tuple[int, int]:
-    """Return the first batch of this process, and how many processes take turns."""
-    state = processes()
-    return state.process_index, state.num_processes
 
 
 def _computed(

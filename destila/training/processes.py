@@ -47,6 +47,12 @@ def processes() -> PartialState:
     return state
 
 
+def turn() -> tuple[int, int]:
+    """Return the number of this process, and how many take turns at work that is shared."""
+    state = processes()
+    return state.process_index, state.num_processes
+
+
 def accelerator(*, unused: bool = False) -> Accelerator:
     """Return the accelerator of this process.
 

@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
 import random
-import shutil
-import signal
-import subprocess
-import sys
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -19,7 +12,6 @@ from destila.corpus.build_corpus import build_corpus, read_corpus_options
 from destila.tokenizer.tokenizer import Tokenizer
 
 pytest.importorskip("rensa")
-pytest.importorskip("ray", reason="the extra 'ray' is not installed")
 
 WORD_LIST = """
 el la de que y en un casa niño río ciudad presidente comió visitó año frío noche guitarra pueblo
@@ -27,35 +19,17 @@ médico
 """
 WORDS = WORD_LIST.split()
 RUN = """
-import json, sys, threading
-from pathlib import Path
-
-import psutil
-from ray.cluster_utils import Cluster
-
 from destila.errors import DestilaError
 from destila.corpus.build_corpus import build_corpus, read_corpus_options
 
-recipe, bad, temporary = sys.argv[1:]
+recipe, bad = arguments
 MACHINE = {"num_cpus": 1, "object_store_memory": 100_000_000}
-answer = {}
-
-
-def awaited(what):
-    "The first thing that is not empty; a minute at most."
-    for _ in range(6000):
-        result = what()
-        if result:
-            return result
-        threading.Event().wait(0.01)
-    sys.exit("nothing happened")
 
 
 def at_work(node):
     "The processes of a machine that make chunks now."
-    below = psutil.Process(node.all_processes["raylet"][0].process.pid).children(recursive=True)
-    below = [process for process in below if process.is_running()]
-    return [process for process in below if "ray::Map" in "".join(process.cmdline())]
+    raylet = node.all_processes["raylet"][0].process
+    return working("ray::Map", psutil.Process(raylet.pid))
 
 
 def lose(folder, cluster, machine):
@@ -68,8 +42,7 @@ def lose(folder, cluster, machine):
 
 
 if __name__ == "__main__":
-    head = MACHINE | {"temp_dir": temporary, "include_dashboard": False}
-    cluster = Cluster(initialize_head=True, head_node_args=head)
+    cluster = Cluster(initialize_head=True, head_node_args=HEAD | {"num_cpus": 1})
     machine = cluster.add_node(**MACHINE)
     try:
         address = f"cluster={cluster.address}"
@@ -84,7 +57,6 @@ if __name__ == "__main__":
         killer.join()
     finally:
         cluster.shutdown()
-    print("answer", json.dumps(answer))
 """
 
 
@@ -114,32 +86,10 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
-def test_a_cluster_that_loses_a_machine_makes_the_same_bytes(recipe, tmp_path):
+def test_a_cluster_that_loses_a_machine_makes_the_same_bytes(recipe, on_ray, tmp_path):
     build_corpus(read_corpus_options([str(recipe)], sets=[f"out={tmp_path / 'local'}"]))
     (tmp_path / "bad.txt").write_bytes("Hola.\naño\n".encode("latin-1"))
-    (tmp_path / "run.py").write_text(RUN, encoding="utf-8")
-    temporary = tempfile.mkdtemp(prefix="ray")  # not tmp_path: its sockets' names would be too long
-    Path(tempfile.gettempdir(), "ray").mkdir(
-        exist_ok=True
-    )  # where a first cluster on a machine writes its address
-    command = [sys.executable, tmp_path / "run.py", recipe, tmp_path / "bad.txt", temporary]
-    environment = os.environ | {"RAY_memory_monitor_refresh_ms": "0"}
-    process = subprocess.Popen(
-        command,
-        env=environment,
-        start_new_session=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        output, noise = process.communicate(timeout=240)
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        shutil.rmtree(temporary, ignore_errors=True)
-    assert process.returncode == 0, noise[-3000:]
-    answer = json.loads(output.rpartition("answer ")[2])
+    answer = on_ray(RUN, recipe, tmp_path / "bad.txt")
     assert answer["error"].startswith("DataError: ")
     assert "bad.txt is not utf-8: byte 7 is 0xf1" in answer["error"]
     assert answer["killed"] == 1

@@ -22,6 +22,38 @@ OPTIONS = {
     "save_minutes": 1000,
 }
 
+EVALUATE = """
+import json, sys
+from pathlib import Path
+
+import numpy as np
+
+given = json.loads(sys.argv[1])
+sys.path.insert(0, given["toy"])
+import pretoy
+from destila.pretraining import heldout
+from destila.tokenizer.word_marks import WordMarks
+from destila.training.processes import processes
+from destila.training.sharding import shard_model
+
+among = processes()
+net = pretoy.model(dropout=0.0, seed=3)
+if given["parallel"] == "fsdp" and among.num_processes > 1:
+    shard_model(net, among.device, among.num_processes)
+size, no = pretoy.VOCAB, np.zeros(pretoy.VOCAB, bool)
+special = np.arange(size) < 3
+marks = WordMarks(~special, no, no, special, np.arange(3, size), pretoy.MASK, 3)
+batches = [pretoy.batch(range(9 * k, 9 * k + 9), 10, 0.3) for k in range(5)]
+
+calls, count = [], heldout._count
+heldout._count = lambda *arguments: calls.append(1) or count(*arguments)
+scores = heldout.evaluate_heldout(net, batches, marks, np.ones(size, np.int64), shared=True)
+if among.is_main_process:
+    Path(given["out"]).write_text(json.dumps({**scores, "counted": len(calls)}))
+if among.num_processes > 1:
+    among.destroy_process_group()
+"""
+
 
 def free_port() -> int:
     with socket.socket() as probe:
@@ -150,3 +182,24 @@ def test_shallow_stage_on_two_processes(pretoy_path, tmp_path):
         train(pretoy_path, given, world=world)
         found.append(result(out)[0])
     assert furthest(*found) < 1e-5
+
+
+def evaluate(tmp_path, pretoy_path, parallel: str, *, world: int) -> dict[str, float]:
+    """Return the scores of a toy on five batches of held-out text."""
+    script, out = tmp_path / "evaluate.py", tmp_path / f"{parallel}-{world}.json"
+    script.write_text(EVALUATE, encoding="utf-8")
+    given = {"toy": str(pretoy_path.parent), "out": str(out), "parallel": parallel}
+    train(script, given, world=world)
+    return json.loads(out.read_text(encoding="utf-8"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
+def test_evaluations_are_shared_to_the_same_bits(pretoy_path, tmp_path, parallel):
+    """Of five batches each process scores two or three; with weights shared out both call thrice."""
+    alone = evaluate(tmp_path, pretoy_path, parallel, world=1)
+    shared = evaluate(tmp_path, pretoy_path, parallel, world=2)
+    assert shared.pop("counted") == 3
+    assert alone.pop("counted") == 5
+    assert shared == alone
+    assert {"mlm_loss", "order_gain", "sop_loss"} <= set(alone)

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 GivenAnswers = GivenLabels | KeptTeacher
 """A teacher without a model: a file of labels, or what a bundle kept of one that is gone."""
 
-_TIMED_TEXTS = 64
+TIMED_TEXTS = 64
 """Texts on which a teacher is timed while its cache is filled."""
 
 
@@ -72,6 +72,26 @@ class RankedTeacher:
     seconds: float = 0.0
 
 
+class Cluster(Protocol):
+    """Machines that answer for a teacher; `cluster_labels.ClusterLabels`."""
+
+    def answers(
+        self,
+        study: Study,
+        teacher: RankedTeacher,
+        options: DistilOptions,
+        *,
+        spec: dict[str, Any],
+        folder: Path,
+        missing: Sequence[Example],
+        progress: Progress,
+    ) -> PredictRows:
+        """Return what fills a cache with their answers."""
+
+    def forget(self, folder: Path) -> None:
+        """Remove what a cache was filled with, once it is."""
+
+
 class Teachers:
     """The teachers of a study, by label; each is loaded once, when it is first needed."""
 
@@ -93,6 +113,7 @@ class Teachers:
         self._ready: dict[str, RankedTeacher] = {}
         self._loaded: dict[str, Teacher] = {}
         self._int8: dict[str, Int8Labeller | None] = {}
+        self.cluster: Cluster | None = None
 
     def add(self, teacher: RankedTeacher) -> None:
         """Add a teacher that was trained or loaded."""
@@ -247,9 +268,22 @@ class Teachers:
         # Equal texts were perhaps asked about in another study, which shares the cache. Of those
         # that are missing, the first ones tell how long the others will take.
         missing = [examples[i] for i in cache.missing(examples)]
+        cluster = self.cluster if teacher.spec.label not in self.given else None
+        if cluster is not None and missing:
+            answers = cluster.answers(
+                self.study,
+                teacher,
+                options,
+                spec=key,
+                folder=cache.folder,
+                missing=missing,
+                progress=progress,
+            )
         started = time.monotonic()
-        asked = cache.fill(missing[:_TIMED_TEXTS], answers)
-        if asked:  # 0 too where another process filled them while this one waited for its turn
+        asked = cache.fill(missing[:TIMED_TEXTS], answers)
+        if (
+            asked and cluster is None
+        ):  # 0 too where another process filled them while this one waited for its turn
             seconds = (time.monotonic() - started) / asked
             need = estimate_cache(missing, classes, dtype, seconds)
             log.info(
@@ -266,6 +300,8 @@ class Teachers:
             answers,
             progress=lambda done, total: progress("teacher outputs", done, total),
         )
+        if cluster is not None:
+            cluster.forget(cache.folder)
         log.info("teacher calls: %d (of %d texts, the others were cached)", asked, len(examples))
         return cache.rows(examples)
 
