@@ -56,7 +56,7 @@ def choose_runtime(
     turns: list[dict[str, np.ndarray]] = []
     start = time.perf_counter()
     while len(turns) < _LEAST or time.perf_counter() - start < seconds:
-        turns.append(time_paired(calls, warmup=0 if turns else 1, repeats=1))
+        turns.append(time_paired(calls, warmup=0 if turns else 1, repeats=1, settle=0))
 
     # Milliseconds per window of every turn, [turns].
     times = {

@@ -1,5 +1,9 @@
 """Time per call, paired: candidates take turns (A B A B), so that a busy machine slows all alike.
 
+A turn is BLOCK calls behind SETTLE milliseconds of untimed ones. Without those a small model was
+timed with the weights of a large one in the processor's caches, which no stream of texts meets: an
+int8 tagger of three layers took twice its time beside its teacher.
+
 Three protocols, never mixed in one column:
 
     real         one test text after another, batch 1, from the text to the labels
@@ -29,7 +33,14 @@ PAPERS_LENGTH = 512
 
 Call = Callable[[], object]
 
-_BLOCK = 2_000_000
+BLOCK = 20
+"""Timed calls of a candidate in a turn."""
+
+SETTLE = 40.0
+"""Milliseconds of untimed calls, one at least, before them: longer than the 35 that a runtime's
+threads wait for work after a call of the candidate before."""
+
+_DRAWN = 2_000_000
 """Numbers of one block of bootstrap draws, which bounds its memory."""
 
 
@@ -39,14 +50,16 @@ def time_paired(
     warmup: int,
     repeats: int,
     synchronize: Call | None = None,
+    settle: float = SETTLE,
 ) -> dict[str, np.ndarray]:
-    """Return milliseconds [repeats, N] of every candidate's N calls, timed in turn: A1 B1 A2 B2.
+    """Return milliseconds [repeats, N] of every candidate's N calls, timed in turns of BLOCK calls.
 
     Args:
         calls: the same number of calls for each candidate; call i of all does the same work.
         warmup: untimed calls of each candidate before.
         repeats: how often all the calls are timed.
         synchronize: waits for an accelerator; None: there is none.
+        settle: milliseconds of untimed calls before each turn, see SETTLE; 0: none.
 
     Raises:
         ConfigError: the numbers of calls differ, or nothing is to be timed.
@@ -66,14 +79,16 @@ def time_paired(
         for sequence in calls.values():
             _time(sequence[turn % size], synchronize)
 
-    # Call by call in turn: a busy moment hits all candidates.
-    times = {name: np.empty((repeats, size)) for name in calls}  # [repeats, N]
+    # Turns are short, so that a busy moment hits all candidates.
+    times = {name: np.empty(repeats * size) for name in calls}
     with _no_garbage_collection():
-        for turn in range(repeats):
-            for position in range(size):
-                for name, sequence in calls.items():
-                    times[name][turn, position] = _time(sequence[position], synchronize)
-    return times
+        for start in range(0, repeats * size, BLOCK):
+            turn = range(start, min(start + BLOCK, repeats * size))
+            for name, sequence in calls.items():
+                _settle([sequence[call % size] for call in turn], settle, synchronize)
+                for call in turn:
+                    times[name][call] = _time(sequence[call % size], synchronize)
+    return {name: each.reshape(repeats, size) for name, each in times.items()}
 
 
 def summarise(protocol: str, milliseconds: np.ndarray, conditions: Conditions) -> Latency:
@@ -118,7 +133,7 @@ def paired_speed_up(
 
     # A block of draws at a time: all at once would need gigabytes.
     generator = np.random.default_rng(seed)
-    block = max(1, _BLOCK // size)
+    block = max(1, _DRAWN // size)
     ratios = []
     for start in range(0, draws, block):
         chosen = generator.integers(size, size=(min(block, draws - start), size))  # [draws, N]
@@ -165,6 +180,14 @@ def using_threads(
         yield read()
     finally:
         write(before)
+
+
+def _settle(calls: Sequence[Call], milliseconds: float, synchronize: Call | None) -> None:
+    """Make calls, one after another, until they have taken so long; none for 0."""
+    number = 0
+    while milliseconds > 0:
+        milliseconds -= _time(calls[number % len(calls)], synchronize)
+        number += 1
 
 
 def _time(call: Call, synchronize: Call | None) -> float:
