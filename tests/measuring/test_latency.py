@@ -58,7 +58,8 @@ def test_an_accelerator_is_waited_for_inside_the_timed_part():
 
 def test_garbage_collection_is_off_while_timing_and_on_again():
     seen = []
-    latency.time_paired({"a": [lambda: seen.append(gc.isenabled())]}, warmup=0, repeats=1)
+    calls = {"a": [lambda: seen.append(gc.isenabled())]}
+    latency.time_paired(calls, warmup=0, repeats=1, settle=0)
     assert (seen, gc.isenabled()) == ([False], True)
 
 
