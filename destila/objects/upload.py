@@ -45,11 +45,13 @@ def upload(
             written.write_text(card(folder, name.rpartition("/")[2]), encoding="utf-8")
             operations.append(hub.CommitOperationAdd(CARD_FILE, str(written)))
 
-        # Errors of the hub and of the network derive from one of these two.
+        # Those of the hub derive from OSError and from what its client raises where there is no
+        # network; a large file that does not arrive is a RuntimeError.
+        failures = (*hub.utils.HfHubHTTPError.__bases__, RuntimeError, ValueError)
         try:
             url = api.create_repo(name, private=private, exist_ok=True)
             api.create_commit(name, operations, commit_message="Upload a model of destila")
-        except (OSError, ValueError) as error:
+        except failures as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
             raise ModelError(
                 f"the hub does not take {folder} as '{name}' ({reason}): check the name, the "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import destila
-from destila.errors import ConfigError, DataError, ModelError
+from destila.errors import ConfigError, DataError
 from destila.objects.finished_study import FinishedStudy, StudyTable
 from destila.objects.study_chart import study_chart
 from destila.records import append_record
@@ -64,42 +64,6 @@ def test_a_model_is_picked_saved_and_scored(study, tmp_path):
     tags.write_text("".join(f"{n} B-PER\nvive O\n\n" for n in names), encoding="utf-8")
     with pytest.raises(DataError, match="does 'classify'"):
         model.evaluate(tags)
-
-
-class Hub:
-    """What huggingface_hub has, on this machine alone."""
-
-    files: dict[str, dict[str, str]]
-
-    def __init__(self, token=None):
-        self.token = token
-
-    def create_repo(self, name, *, private, exist_ok):
-        if name == "taken/name":
-            raise OSError("403 Forbidden")
-        self.files[name] = {}
-        return f"https://hub.example/{name}"
-
-    def create_commit(self, name, operations, *, commit_message):
-        for operation in operations:
-            with operation.as_file() as file:
-                self.files[name][operation.path_in_repo] = file.read().decode("utf-8", "replace")
-
-
-def test_a_model_is_pushed_with_its_card(study, monkeypatch):
-    """Whole and in one commit; a refusal is one clear error."""
-    import huggingface_hub
-
-    Hub.files = {}
-    monkeypatch.setattr(huggingface_hub, "HfApi", Hub)
-    model = study.pick()
-    assert model.push("org/mine") == "https://hub.example/org/mine"
-    files = Hub.files["org/mine"]
-    assert {"config.json", "model.safetensors", "README.md"} <= set(files)
-    assert files["README.md"].startswith("---\nlanguage: es")
-    assert not (model.folder / "README.md").exists()
-    with pytest.raises(ModelError, match=r"does not take .* as 'taken/name'.*403 Forbidden"):
-        model.push("taken/name")
 
 
 def test_a_model_is_exported_and_opened(study, tmp_path):
