@@ -20,7 +20,15 @@ from typing import IO, Any
 
 from destila.inference.answer_items import Outcome, answer_examples
 from destila.inference.predictor import RuntimePredictor
-from destila.results import AnswerResult, LabelResult, LabelsResult, Result, SpansResult, TextSpan
+from destila.results import (
+    AnswerResult,
+    LabelResult,
+    LabelsResult,
+    Result,
+    SpansResult,
+    TextSpan,
+    text_spans,
+)
 from destila.stopping import ignore_interrupts
 from destila.types import Example
 from destila.version import __version__
@@ -84,7 +92,7 @@ def _unpack(number: int, values: Sequence[Any]) -> Result:
     kind = _CLASSES[number]
     if kind is SpansResult:
         name, text, spans, warning = values
-        return SpansResult(name, text, tuple([TextSpan(*span) for span in spans]), warning)
+        return SpansResult(name, text, text_spans(spans), warning)
     result: Result = kind(*values)
     return result
 

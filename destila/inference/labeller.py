@@ -43,8 +43,11 @@ _log = logging.getLogger(__name__)
 TEXTS_AT_ONCE = 256
 """Texts that torch, or a single thread, is given at once."""
 
-_TEXTS_A_JOB = 16
+_TEXTS_A_JOB = 32
 """Texts that one of several threads takes at a time, the first ones fewer: each hand-over costs."""
+
+_PARTS_A_CALLER = 2
+"""Jobs that what is left at the end is parted into, for each thread, again and again."""
 
 _JOBS_AHEAD = 4
 """Jobs for each thread that are begun before the first of them is answered."""
@@ -149,7 +152,8 @@ class Labeller:
         if callers > 1:
             # Few at first: also a short list keeps all threads busy, and soon has answers.
             sizes = (min(1 << number // callers, _TEXTS_A_JOB) for number in count())
-            answered = self._on_threads(_jobs(numbered, sizes), callers, manner)
+            jobs = _jobs(numbered, sizes, parts=_PARTS_A_CALLER * callers)
+            answered = self._on_threads(jobs, callers, manner)
         else:
             jobs = _jobs(numbered, repeat(TEXTS_AT_ONCE))
             alone = partial(answer_examples, self.predictor)
@@ -210,25 +214,34 @@ def _start_workers(predictor: RuntimePredictor, state: list[Any]) -> BulkWorkers
     return BulkWorkers(predictor.info.path, predictor.threads, state)
 
 
-def _jobs(numbered: Iterator[tuple[int, UserText]], sizes: Iterator[int]) -> Iterator[_Job]:
+def _jobs(
+    numbered: Iterator[tuple[int, UserText]], sizes: Iterator[int], *, parts: int = 0
+) -> Iterator[_Job]:
     """Yield lists of up to so many items, and last the error that ended the source, if one did.
 
     So what stood before a damaged place is answered before the error is raised.
+
+    Args:
+        numbered: items with their numbers.
+        sizes: how many items a list has at most, one list after the other.
+        parts: a list is no more than one of so many parts of what is read ahead, so that lists
+            shrink towards the end, and all who work on them end together; 0: nothing is.
     """
-    job: list[tuple[int, UserText]] = []
-    size = next(sizes)
-    try:
-        for each in numbered:
-            job.append(each)
-            if len(job) == size:
-                yield job
-                job, size = [], next(sizes)
-    except DestilaError as error:
-        yield job
-        yield error
-        return
-    if job:
-        yield job
+    waiting: deque[tuple[int, UserText]] = deque()
+    failure: DestilaError | None = None
+    for size in sizes:
+        try:
+            if failure is None:
+                waiting.extend(islice(numbered, max(size * parts, size) - len(waiting)))
+        except DestilaError as error:
+            failure = error
+        if not waiting:
+            break
+
+        part = max(1, len(waiting) // parts) if parts else size
+        yield [waiting.popleft() for _ in range(min(size, part, len(waiting)))]
+    if failure is not None:
+        yield failure
 
 
 def _load_torch(info: FolderInfo, device: str) -> Predictor:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from destila.errors import DataError
-from destila.results import SpansResult, TextSpan
+from destila.results import SpansResult, text_spans
 from destila.tasks import metrics
 from destila.tasks.classes import CHUNK, best_classes, check_length, class_id, gold_loss
 from destila.tasks.units import Window, cut_units, first_tokens, plan
@@ -188,11 +188,11 @@ class TagTask(Task):
         self, example: Example, prediction: Prediction, labels: Sequence[str]
     ) -> SpansResult:
         """Make the labelled spans of a text; offsets are code points."""
-        spans = [
-            TextSpan(start, end, label, example.text[start:end], round(chance, 6))
+        spans = text_spans(
+            (start, end, label, example.text[start:end], round(chance, 6))
             for (start, end), label, chance in labelled_spans(example.words, prediction, labels)
-        ]
-        return SpansResult(example.id, example.text, tuple(spans))
+        )
+        return SpansResult(example.id, example.text, spans)
 
     def loss(
         self, examples: Sequence[Example], rows: Sequence[Any], labels: Sequence[str]
