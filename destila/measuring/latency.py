@@ -50,7 +50,7 @@ def time_paired(
     warmup: int,
     repeats: int,
     synchronize: Call | None = None,
-    settle: float = SETTLE,
+    settle: float | None = None,
 ) -> dict[str, np.ndarray]:
     """Return milliseconds [repeats, N] of every candidate's N calls, timed in turns of BLOCK calls.
 
@@ -59,7 +59,7 @@ def time_paired(
         warmup: untimed calls of each candidate before.
         repeats: how often all the calls are timed.
         synchronize: waits for an accelerator; None: there is none.
-        settle: milliseconds of untimed calls before each turn, see SETTLE; 0: none.
+        settle: milliseconds of untimed calls before each turn; None: SETTLE; 0: none.
 
     Raises:
         ConfigError: the numbers of calls differ, or nothing is to be timed.
@@ -78,6 +78,8 @@ def time_paired(
     for turn in range(warmup):
         for sequence in calls.values():
             _time(sequence[turn % size], synchronize)
+
+    settle = SETTLE if settle is None else settle
 
     # Turns are short, so that a busy moment hits all candidates.
     times = {name: np.empty(repeats * size) for name in calls}
