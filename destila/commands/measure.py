@@ -1,6 +1,6 @@
 """Measure parameters, bytes, MACs, latency, memory and energy; several models take turns.
 
-Several models are timed in turns, call by call (A B A B), on the same texts, with the same threads,
+Several models are timed in short turns (A B A B) on the same texts, with the same threads,
 and the first is what the others are compared with. A preset is measured with random weights, as the
 papers did. The protocols are those of `measuring/protocols.py`.
 """

@@ -85,11 +85,11 @@ def time_paired(
     times = {name: np.empty(repeats * size) for name in calls}
     with _no_garbage_collection():
         for start in range(0, repeats * size, BLOCK):
-            turn = range(start, min(start + BLOCK, repeats * size))
+            places = range(start, min(start + BLOCK, repeats * size))
             for name, sequence in calls.items():
-                _settle([sequence[call % size] for call in turn], settle, synchronize)
-                for call in turn:
-                    times[name][call] = _time(sequence[call % size], synchronize)
+                _settle([sequence[place % size] for place in places], settle, synchronize)
+                for place in places:
+                    times[name][place] = _time(sequence[place % size], synchronize)
     return {name: each.reshape(repeats, size) for name, each in times.items()}
 
 
