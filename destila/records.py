@@ -8,6 +8,7 @@ The last line with a key is the one that counts.
 from __future__ import annotations
 
 import dataclasses
+import errno
 import functools
 import json
 import os
@@ -232,10 +233,15 @@ def write_records(path: Path | str, records: Iterable[Record]) -> None:
 
 
 def check_record_path(path: Path) -> None:
-    """Raise ConfigError when no record can be kept in a file, before the work that makes one."""
+    """Raise ConfigError when no record can be kept in a file, before the work that makes one.
+
+    Nothing is made: a study whose recipe is wrong leaves no empty folder.
+    """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        reason = "" if os.access(path.parent, os.W_OK) else "it is not yours to write"
+        # The folders above that are not there yet are made in the first that is.
+        place = next(folder for folder in path.absolute().parents if folder.exists())
+        reason = "" if os.access(place, os.W_OK) else "it is not yours to write"
+        reason = reason if place.is_dir() else os.strerror(errno.ENOTDIR)
     except OSError as error:
         reason = str(error.strerror)
 

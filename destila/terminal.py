@@ -10,12 +10,17 @@ A card is what the `show` of a command returns; all of it is optional:
 
 Other keys of a card without rows are drawn as a table of keys and values. A number's unit is the
 ending of its key: `latency_ms`, `size_mb`, `size_bytes`, `seconds`, `minutes`, `changed_share`,
-`speed_up`. A column that is empty in every row is left out.
+`speed_up`, `score`. A column that is empty in every row is left out.
+
+A table that is too wide is made narrower at its longest texts, which break between words, behind a
+slash or a hyphen. Where that is not enough the last columns are left out, and named below: no
+number is ever broken, nor a word of up to 20 characters.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -34,10 +39,22 @@ _COLUMN_NAMES = {
     "sd": "±",
     "speed_up": "speed-up",
     "main": "main score",
+    "macs": "multiply-adds",
+    "bytes": "size",
+    "f1": "F1",
     "megabytes": "size",
 }
 _LISTED = 12
 """Items of a list that a cell shows."""
+
+_GAP = 2
+"""Blanks between two columns of a table."""
+
+_LONGEST_WORD = 20
+"""Characters of a word, such as a path, that may be broken behind a slash, or anywhere."""
+
+_PARTS_OF_TEXT = re.compile(r".*?(?:/|(?<=\w)-(?=\w)|\s+|$)", re.DOTALL)
+"""A word with the blanks behind it, a part of a path with its slash, of a name with its hyphen."""
 
 
 def draw_card(card: Mapping[str, Any], console: Console) -> None:
@@ -56,7 +73,10 @@ def draw_card(card: Mapping[str, Any], console: Console) -> None:
     if card.get("title"):
         write(str(card["title"]))
     if rows:
-        console.print(_table(rows))
+        table, left_out = _table(rows, console.width)
+        console.print(table)
+        if left_out:
+            write(f"(for a wider terminal: {', '.join(left_out)})")
     elif rows is None:
         hidden = _PARTS if sentences else tuple(part for part in _PARTS if part != "lines")
         facts = {key: value for key, value in card.items() if key not in hidden}
@@ -110,6 +130,11 @@ def in_figures(value: float) -> str:
     return f"{value:,.{digits}f}"
 
 
+def in_points(value: float) -> str:
+    """Write a score, a ratio, as reports do: "58.33"."""
+    return f"{100 * value:.2f}"
+
+
 def in_milliseconds(value: float) -> str:
     """Write milliseconds, from ten seconds on as seconds: "170 ms"."""
     return f"{in_figures(float(value))} ms" if value < 10_000 else in_duration(value / 1000)
@@ -149,6 +174,12 @@ _UNITS: dict[str, Callable[[float], str]] = {
     "seconds": in_duration,
     "minutes": lambda value: in_duration(60 * value),
     "share": lambda value: f"{100 * value:.1f} %",
+    "score": in_points,
+    "sd": in_points,
+    "points": in_points,
+    "precision": in_points,
+    "recall": in_points,
+    "f1": in_points,
     "speed_up": lambda value: f"{in_figures(float(value))}×",
 }
 
@@ -162,26 +193,84 @@ def _column_name(key: str) -> str:
     return key.replace("_", " ")
 
 
-def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Draw rows as a table, without the columns that are empty in all; numbers to the right."""
+def _table(rows: Sequence[Mapping[str, Any]], width: int) -> tuple[Table, list[str]]:
+    """Draw rows as a table, without the columns that are empty in all; numbers to the right.
+
+    Returns:
+        The table, and the names of the columns that the width has no room for.
+    """
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     # The columns are the keys of the first row.
     values = {key: [row.get(key) for row in rows] for key in rows[0]}
-    columns = {key: [cell(key, value) for value in column] for key, column in values.items()}
-    columns = {key: column for key, column in columns.items() if any(x != DASH for x in column)}
+    columns = {key: [plain(cell(key, each)) for each in values[key]] for key in values}
+    columns = {key: texts for key, texts in columns.items() if any(x != DASH for x in texts)}
+    names = {key: plain(_column_name(key)) for key in columns}
+    numeric = {
+        key: all(each is None or isinstance(each, int | float) for each in values[key])
+        for key in columns
+    }
+    widths = _fitted(
+        [[names[key], *columns[key]] for key in columns], list(numeric.values()), width
+    )
 
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for key in columns:
-        numeric = all(value is None or isinstance(value, int | float) for value in values[key])
-        table.add_column(
-            Text(plain(_column_name(key))), overflow="fold", justify="right" if numeric else "left"
-        )
-    for line in zip(*columns.values(), strict=True):
-        table.add_row(*(Text(plain(text)) for text in line))
-    return table
+    shown = list(columns)[: len(widths)]
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    for key, room in zip(shown, widths, strict=True):
+        name = Text(_broken(names[key], room))
+        table.add_column(name, width=room, justify="right" if numeric[key] else "left")
+        columns[key] = [_broken(text, room) for text in columns[key]]
+    for line in zip(*(columns[key] for key in shown), strict=True):
+        table.add_row(*map(Text, line))
+    return table, [names[key] for key in list(columns)[len(widths) :]]
+
+
+def _fitted(columns: Sequence[Sequence[str]], numeric: Sequence[bool], width: int) -> list[int]:
+    """Return the widths of as many columns as have room, the first ones.
+
+    Args:
+        columns: the texts of each, its name first.
+        numeric: whether a column's texts are numbers, which are never broken; its name may be.
+        width: of the terminal.
+    """
+    from rich.cells import cell_len
+
+    natural = [max(map(cell_len, texts)) for texts in columns]
+    least = []
+    for texts, is_number in zip(columns, numeric, strict=True):
+        words = max(cell_len(word) for text in texts for word in [*text.split(), ""])
+        numbers = max(map(cell_len, texts[1:]))
+        named = max(cell_len(word) for word in [*texts[0].split(), ""])
+        least.append(max(numbers, named) if is_number else min(words, _LONGEST_WORD))
+
+    # Two blanks stand between two columns. The last ones go when words alone are too long.
+    count = len(columns)
+    while count > 1 and sum(least[:count]) + _GAP * (count - 1) > width:
+        count -= 1
+    widths, least = natural[:count], least[:count]
+
+    # The widest column that can gives way, a character at a time.
+    while sum(widths) + _GAP * (count - 1) > width:
+        can = [n for n in range(count) if widths[n] > least[n]]
+        if not can:
+            break
+        widths[max(can, key=lambda n: widths[n])] -= 1
+    return [max(1, each) for each in widths]
+
+
+def _broken(text: str, width: int) -> str:
+    """Break a text into lines of a width: between words or their parts, else anywhere."""
+    from rich.cells import cell_len, chop_cells
+
+    lines = [""]
+    for part in _PARTS_OF_TEXT.findall(text):
+        if cell_len(lines[-1]) + cell_len(part.rstrip()) <= width:
+            lines[-1] += part
+        else:
+            lines += chop_cells(part, width) if cell_len(part.rstrip()) > width else [part]
+    return "\n".join(line.rstrip() for line in lines if line.strip()) or text
 
 
 def _fact_table(facts: Mapping[str, Any]) -> Table:

@@ -29,7 +29,9 @@ def test_a_place_that_cannot_hold_records_is_said(tmp_path):
     ):
         records.check_record_path(tmp_path / "file" / "x" / "r.jsonl")
     records.check_record_path(tmp_path / "new" / "r.jsonl")
-    assert not (tmp_path / "new" / "r.jsonl").exists()
+    assert not (tmp_path / "new").exists()
+    with pytest.raises(ConfigError, match="File name too long"):
+        records.check_record_path(tmp_path / ("a" * 300) / "r.jsonl")
 
 
 def test_numpy_numbers_are_written_as_numbers(tmp_path, record):

@@ -29,7 +29,8 @@ def drawn(card, width=100):
         ("speed_up", 3.7012, "3.70×"),
         ("minutes", 1.0, "1 minute"),
         ("changed_share", 0.318, "31.8 %"),
-        ("score", 0.57333, "0.573"),
+        ("score", 0.57333, "57.33"),
+        ("dev_score", 1.0, "100.00"),
         ("lr", 0.0000512, "0.0000512"),
         ("rows", 68868, "68,868"),
         ("sd", None, "–"),
@@ -89,3 +90,37 @@ def test_sections_follow_one_another():
 
 def test_a_long_sentence_is_not_broken():
     assert drawn({"lines": ["palabra " * 40]}, width=40).count("\n") == 1
+
+
+STUDY = {
+    "model": "balanced-of-three",
+    "role": "fine-tuned",
+    "score": 0.58333,
+    "latency_ms": 6.2,
+    "speed_up": 3.1,
+    "size_mb": 0.31,
+    "params": 109_853_187,
+}
+
+
+LATER = ("latency", "speed-up", "size", "parameters")
+
+
+@pytest.mark.parametrize("width", [100, 80, 70, 60, 40])
+def test_no_number_and_no_short_word_is_broken(width):
+    lines = drawn({"rows": [STUDY, STUDY | {"model": "b"}]}, width).splitlines()
+    assert all(len(line) <= width for line in lines if not line.startswith("("))
+    words = {"fine-tuned", "58.33", "6.20 ms", "3.10×", "0.310 MB", "109,853,187"}
+    shown = {word for word in words if word in "\n".join(lines)}
+    left_out = [name for name in LATER if name in lines[-1]]
+    assert len(shown) + len(left_out) * (lines[-1][0] == "(") == len(words)
+    assert ("for a wider terminal" in lines[-1]) == (width < 80)
+
+
+def test_a_path_breaks_behind_a_slash():
+    row = {"name": "a", "path": "/home/ana/recetas/experimentos/una-receta.toml", "about": "Qué?"}
+    cells = [line.split() for line in drawn({"rows": [row]}, 40).splitlines()[2:]]
+    assert (
+        "".join(cell for line in cells for cell in line if cell not in ("a", "Qué?")) == row["path"]
+    )
+    assert all(cell.endswith(("/", "-", ".toml", "a", "Qué?")) for line in cells for cell in line)

@@ -52,6 +52,20 @@ def study_card(result: Mapping[str, Any]) -> dict[str, Any]:
     return {"title": title, "rows": shown, "lines": lines, "next": _pick_command(result)}
 
 
+def candidate_row(each: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the line of one candidate of an export."""
+    return {
+        "name": each["name"],
+        "file": each["file"],
+        "bytes": each["bytes"],
+        "in int8": f"{each['int8_products']} of {each['products']}",
+        "parity": each["parity"],
+        "dev_score": each["score"],
+        "drop_score": each["drop"],
+        "stable": each["stable"],
+    }
+
+
 def after_measuring(result: Mapping[str, Any]) -> str:
     """Return what to type after `measure`: an export runs at once, weights are exported first."""
     if "models" in result:

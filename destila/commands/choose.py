@@ -7,6 +7,7 @@ from typing import Any
 from destila.commands._cards import command_line
 from destila.config import RecipeOptions
 from destila.progress import Progress, silent
+from destila.report.words import score_name
 
 PANEL = "A study"
 RESUMES = True
@@ -66,6 +67,15 @@ def run(config: Config, progress: Progress = silent) -> dict[str, Any]:
 
 def show(result: dict[str, Any]) -> dict[str, Any]:
     """Return the teachers as rows."""
-    title = f"teachers by {result['criterion']} on dev ({result['main']})"
-    following = command_line("run", result["recipe"])
-    return {"title": title, "rows": result["teachers"], "next": following}
+    title = f"teachers by {result['criterion']} on dev ({score_name(result['main'])})"
+    behind = "behind" if result["criterion"] == "loss" else "behind_score"
+    rows = [
+        {
+            "model": teacher["model"],
+            "dev_score": teacher["dev"],
+            "dev_loss": teacher["dev_loss"],
+            behind: teacher["behind"],
+        }
+        for teacher in result["teachers"]
+    ]
+    return {"title": title, "rows": rows, "next": command_line("run", result["recipe"])}

@@ -93,17 +93,19 @@ def _on(device: str | None, study: Study) -> Study:
 def show(result: dict[str, Any], config: Config) -> dict[str, Any]:
     """Return the scores as rows, the main one first, and those of each label."""
     names = sorted(result["scores"], key=lambda name: name != result["main"])
-    rows = [{"score": score_name(name), "value": result["scores"][name]} for name in names]
+    rows = [{"of": score_name(name), "score": result["scores"][name]} for name in names]
     labels = result["details"].get("per_label", {})
-    sections = [{"title": "labels", "rows": [{"label": k, **v} for k, v in labels.items()]}]
+    by_label = [{"label": k, **v, "support": round(v["support"])} for k, v in labels.items()]
+    sections = [{"title": "labels", "rows": by_label}]
 
     # What runs with torch is exported next; an export is at its end.
     model = config.model or config.recipe
     following = command_line("predict", model, "--text", NEW_TEXT)
     if result["conditions"]["backend"] == "torch":
         following = command_line("export", model)
+    scored = config.file or f"{result['split']} of {result['dataset']}"
     return {
-        "title": f"{result['run']}: {result['split']} of {result['dataset']}",
+        "title": f"{result['run']} on {scored}",
         "rows": rows,
         "sections": sections if labels else [],
         "next": following,

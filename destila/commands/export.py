@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from destila import hub
-from destila.commands._cards import NEW_TEXT, command_line
+from destila.commands._cards import NEW_TEXT, candidate_row, command_line
 from destila.config import Options, opt
 from destila.errors import ConfigError
 from destila.exporting.kinds import KindName
@@ -114,7 +114,6 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
 
 def show(result: dict[str, Any]) -> dict[str, Any]:
     """Return one short row per candidate."""
-    keys = ("name", "file", "bytes", "int8_products", "products", "parity", "score", "drop")
-    rows = [{key: each[key] for key in (*keys, "stable")} for each in result["candidates"]]
+    rows = [candidate_row(each) for each in result["candidates"]]
     following = command_line("predict", result["folder"], "--text", NEW_TEXT)
     return {"title": f"exported to {result['folder']}", "rows": rows, "next": following}

@@ -70,8 +70,7 @@ def run(config: Config) -> dict[str, Any]:
 
 def show(result: dict[str, Any]) -> dict[str, Any]:
     """Return where the wheel lies, and what to do with it."""
-    rows = [{"key": "wheel", "value": result["wheel"]}]
-    rows.append({"key": "MB", "value": f"{result['megabytes']:.2f}"})
+    rows = [{"wheel": result["wheel"], "megabytes": result["megabytes"]}]
     following = [
         f"pip install {result['wheel']}",
         command_line("predict", result["name"], "--text", NEW_TEXT),

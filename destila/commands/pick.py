@@ -62,12 +62,14 @@ def run(config: Config) -> dict[str, Any]:
 
     # A model is a mean over seeds; the folder is that of one of them.
     seeds = {"run": picked.record.run, "seed": picked.record.seed}
+    recipe = study.folder / "recipe.toml" if study.folder else None
+    again = str(recipe) if recipe and recipe.is_file() else "RECIPE"
     return {
         "study": study.name,
         "winner": picked.winner.facts() | seeds | {"seeds": list(picked.winner.row.seeds)},
         "out": str(out) if out else None,
         "lost": picked.lost(),
-        "lines": summary(picked, every, out),
+        "lines": summary(picked, every, out, again),
     }
 
 

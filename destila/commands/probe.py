@@ -7,6 +7,7 @@ from typing import Any, Literal
 from destila.commands._cards import DEVICE_HELP, command_line
 from destila.config import opt
 from destila.pretraining.probe_options import ProbeOptions
+from destila.report.words import score_name
 
 PANEL = "Raw text"
 
@@ -44,7 +45,7 @@ def run(arguments: Config) -> dict[str, Any]:
 
 def show(result: dict[str, Any]) -> dict[str, Any]:
     """Return the scores as rows, and the notes below."""
-    rows = [{"score": name, "value": value} for name, value in result["scores"].items()]
+    rows = [{"of": score_name(name), "score": value} for name, value in result["scores"].items()]
     following = command_line("init", "data.csv", "--teacher", result["model"])
     return {
         "title": f"probe of {result['model']}",

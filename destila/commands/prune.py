@@ -97,9 +97,10 @@ def run(arguments: Config) -> dict[str, Any]:
 
 def show(result: dict[str, Any]) -> dict[str, Any]:
     """Return sizes before and after as rows."""
+    names = {"params": "parameters", "size_bytes": "size", "macs": "multiply-adds, 128 tokens"}
     rows = [
-        {"": key.removesuffix("_bytes"), "before": cell(key, size[0]), "after": cell(key, size[1])}
-        for key in ("params", "size_bytes", "macs")
+        {"": name, "before": cell(key, size[0]), "after": cell(key, size[1])}
+        for key, name in names.items()
         if (size := result[key])
     ]
     following = command_line("measure", result["model"], result["out"])

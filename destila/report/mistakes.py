@@ -66,10 +66,17 @@ def _wrong_cells(example: Mapping[str, Any]) -> list[str]:
         gold = ", ".join(f"{word} {tag}" for word, tag, _ in words)
         given = ", ".join(f"{word} {tag}" for word, _, tag in words)
     else:
-        gold, given = str(example.get("gold", NONE)), str(example.get("predicted", NONE))
+        gold, given = (_labels_cell(example.get(key)) for key in ("gold", "predicted"))
     sure = example.get("probability")
     text = " | ".join(str(example[key]) for key in ("text", "pair") if example.get(key))
     return [gold, given, NONE if sure is None else f"{100 * sure:.0f} %", text]
+
+
+def _labels_cell(value: Any) -> str:
+    """Write a label, or several; "no label" where none of several applies."""
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "no label"
+    return NONE if value is None else str(value)
 
 
 def best_encoder(rows: Sequence[ReportRow]) -> ReportRow | None:

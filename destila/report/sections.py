@@ -50,6 +50,15 @@ def first_sentence(rows: Sequence[ReportRow]) -> str:
     return verdict.sentence() if verdict else ""
 
 
+_OWN_DATA = {
+    "table": "Your table",
+    "conll": "Your column file",
+    "conllu": "Your CoNLL-U file",
+    "squad": "Your questions",
+}
+"""What the plug-ins are called that read a user's own files."""
+
+
 def opening_sentence(rows: Sequence[ReportRow], *, conclusion: bool = True) -> str:
     """State what the study shows; name the data set, the task, and how scores are printed.
 
@@ -64,8 +73,9 @@ def opening_sentence(rows: Sequence[ReportRow], *, conclusion: bool = True) -> s
     first = rows[0].first
     shown = first_sentence(rows) if conclusion else ""
     tested = f", {len(first.items):,} examples" if first.items else ""
+    data = _OWN_DATA.get(first.dataset, f"Data set {first.dataset}")
     return (
-        f"{shown} Data set {first.dataset}, task {first.task}, {split_name(first)}{tested}. "
+        f"{shown} {data}, task {first.task}, {split_name(first)}{tested}. "
         f"Main score: {score_name(first.main)}. "
         "Scores are ×100; mean ± standard deviation where there are several seeds."
     ).strip()

@@ -24,6 +24,7 @@ from destila.report import card, runs
 from destila.report.differences.verdict import Verdict, judge
 from destila.report.drawing.tradeoff import best_baseline
 from destila.report.rows import ReportRow, name_of
+from destila.report.words import points
 from destila.report.words import score_name as name_of_score
 
 _ROLES = ("teacher", "distilled", "finetuned", "exported")
@@ -177,17 +178,20 @@ def pick(
     return Picked(winner=winner, record=record, contenders=contenders, budget=budget)
 
 
-def summary(picked: Picked, rows: Sequence[ReportRow], out: Path | None) -> list[str]:
+def summary(
+    picked: Picked, rows: Sequence[ReportRow], out: Path | None, recipe: str = "RECIPE"
+) -> list[str]:
     """Return the lines that a terminal shows of a pick.
 
     Args:
         picked: the winner.
         rows: of the report, with baselines.
         out: the folder that the model was copied to; None: it was not.
+        recipe: that times the models again.
     """
     winner, row, record = picked.winner, picked.winner.row, picked.record
     time = "not timed" if winner.ms == _UNTIMED else f"{winner.ms:.2f} ms"
-    score = f"{name_of_score(row.first.main)} {winner.score:.4f}"
+    score = f"{name_of_score(row.first.main)} {points(winner.score)}"
     lines = [f"picked: {name_of(row)}, {score}, {time}, {winner.mb:.2f} MB"]
 
     # A mean over seeds is not the score of the folder that is taken.
@@ -202,7 +206,7 @@ def summary(picked: Picked, rows: Sequence[ReportRow], out: Path | None) -> list
     # A time of a busy machine is no promise.
     doubt = next((doubt for r in row.records if (doubt := timing_doubt(r))), "")
     if doubt:
-        lines.append(f"note: its time is doubtful ({doubt}): destila run RECIPE --time-again")
+        lines.append(f"note: its time is doubtful ({doubt}): destila run {recipe} --time-again")
 
     # Honest: the same student without a teacher, or what needs no neural model, may be better.
     if winner.verdict is not None:
@@ -210,7 +214,7 @@ def summary(picked: Picked, rows: Sequence[ReportRow], out: Path | None) -> list
     baseline = best_baseline(rows)
     if baseline is not None and baseline.main > winner.score:
         lines.append(
-            f"note: the baseline {baseline.model} scores {baseline.main:.4f}, "
+            f"note: the baseline {baseline.model} scores {points(baseline.main)}, "
             "more than the model picked"
         )
     if out is not None:

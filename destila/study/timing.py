@@ -72,10 +72,11 @@ def time_study(
     if doubts:
         log.warning(
             "%d of %d times are doubtful (%s): time them again on a quiet machine, "
-            "destila run RECIPE --time-again",
+            "destila run %s --time-again",
             len(doubts),
             len(timed),
             doubts[0],
+            study.folder / "recipe.toml",
         )
 
 

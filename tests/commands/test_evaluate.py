@@ -43,7 +43,7 @@ def test_a_model_is_scored_on_all_of_a_file(untrained, labelled, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "nuevos.csv", "out"]
 
     card = evaluate.show(result, config)
-    assert card["rows"][0]["score"] == "accuracy"
+    assert card["rows"][0]["of"] == "accuracy"
     assert len(card["sections"][0]["rows"]) == 3
 
 

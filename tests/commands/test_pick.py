@@ -123,7 +123,7 @@ def test_a_better_baseline_is_named_but_not_picked(study):
     """A baseline is no candidate, for it has no folder."""
     result = picked(study())
     assert "baseline" not in {one["role"] for one in result["lost"]}
-    assert "note: the baseline tfidf scores 0.9500, more than the model picked" in result["lines"]
+    assert "note: the baseline tfidf scores 95.00, more than the model picked" in result["lines"]
 
 
 def test_a_student_below_its_twin_is_taken_with_any_alone(study):

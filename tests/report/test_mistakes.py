@@ -33,6 +33,7 @@ def test_the_worst_examples_of_the_best_student_are_shown(record, tmp_path):
             "probability": 0.987,
         },
         {"id": "9", "text": "Ana fue", "words": [["Ana", "B-PER", "O"]], "probability": 0.6},
+        {"id": "12", "text": "x", "gold": ["a", "b"], "predicted": [], "probability": 0.5},
     ]
     path = tmp_path / "tested" / made[0].run / "wrong.jsonl"
     path.parent.mkdir(parents=True)
@@ -42,6 +43,7 @@ def test_the_worst_examples_of_the_best_student_are_shown(record, tmp_path):
     assert section.body == [
         ["sí", "no", "99 %", "<b>mal</b> | ctx"],
         ["Ana B-PER", "Ana O", "60 %", "Ana fue"],
+        ["a, b", "no label", "50 %", "x"],
     ]
     drawn = page.study_page(made, "toy", tmp_path)
     assert "&lt;b&gt;mal&lt;/b&gt;" in drawn

@@ -140,6 +140,16 @@ def test_a_baseline_that_wins_is_said_plainly(record):
     )
 
 
+def test_the_best_baseline_alone_is_compared(record):
+    made = [
+        record("finetuned", right=60, total=100),
+        record("baseline", "majority", right=50, total=100),
+        record("baseline", "tfidf", right=90, total=100),
+    ]
+    drawn = table.study_markdown(made, "toy")
+    assert (drawn.count("baseline wins"), drawn.count("beat the baseline")) == (1, 0)
+
+
 def test_a_baseline_that_is_beaten_is_said_plainly(study):
     assert (
         "- The baseline is beaten: tfidf 70.00 against tiny (distilled) 81.00"

@@ -94,13 +94,17 @@ def against(rows: Sequence[ReportRow], model: str) -> list[Difference]:
 
 
 def against_baseline(rows: Sequence[ReportRow]) -> list[Difference]:
-    """Compare the best student (distilled or fine-tuned) with every baseline; [] without one."""
+    """Compare the best student (distilled or fine-tuned) with the best baseline; [] without one.
+
+    Whoever beats that one beats the others too, and whoever does not has to know no more.
+    """
     # One student is enough: the question is whether any beats what costs nothing.
     students = [row for row in rows if row.role in ("distilled", "finetuned")]
     best = max(students, key=lambda row: row.main, default=None)
-    if best is None:
+    baselines = [row for row in rows if row.role == "baseline"]
+    if best is None or not baselines:
         return []
-    return [row_difference(best, row) for row in rows if row.role == "baseline"]
+    return [row_difference(best, max(baselines, key=lambda row: row.main))]
 
 
 def row_difference(a: ReportRow, b: ReportRow, *, same_seeds: bool = False) -> Difference:

@@ -12,7 +12,7 @@ from destila import config, plugins
 from destila.errors import ConfigError
 from destila.reading.values import MalformedError, parse_toml, read_utf8
 
-_FIRST_SENTENCE = re.compile(r".*?[.?!:](?=\s|$)")
+_FIRST_SENTENCE = re.compile(r".*?(?<! al)[.?!:](?=\s|$)")
 
 _COMMANDS = {
     "matrix": "run",

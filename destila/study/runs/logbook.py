@@ -128,12 +128,12 @@ class Logbook:
     def _evaluated(self, step: Step, evaluation: Evaluation) -> dict[str, Any]:
         """Return what an evaluation adds to a line, and tell it to whoever watches."""
         log.info(
-            "%s step %d/%d loss %.4f dev %.4f",
+            "%s step %d/%d: loss %.3f, dev %.2f",
             self.name,
             step.step,
             step.steps,
             step.loss,
-            evaluation.main,
+            100 * evaluation.main,
         )
 
         # The line says whether the weights were kept, which a resumed run reads.
