@@ -91,6 +91,16 @@ class RecipeOptions(Options):
     )
 
 
+COMMANDS_BY_KEY = {
+    "matrix": "run",
+    "students": "run",
+    "data": "run",
+    "files": "corpus",
+    "corpora": "pretrain",
+}
+"""What a recipe is for, by a key that no other kind has."""
+
+
 def load_config(kind: type[C], path: Path | str, overrides: Sequence[str] = ()) -> C:
     """Return the config in a TOML file, with `a.b=value` overrides applied.
 
@@ -99,9 +109,19 @@ def load_config(kind: type[C], path: Path | str, overrides: Sequence[str] = ()) 
     whole, lists of tables too.
 
     Raises:
-        ConfigError: when a file is missing or no TOML, or a key or a value is wrong.
+        ConfigError: when a file is missing or no TOML, is a recipe of another command, or a key or
+            a value is wrong.
     """
-    return build_config(kind, _read(Path(path)), overrides, where=str(path))
+    data = _read(Path(path))
+
+    # Another command's recipe would be wrong in every key; the one mistake is said.
+    for key, command in COMMANDS_BY_KEY.items():
+        if key in data and key not in kind.model_fields:
+            raise ConfigError(
+                f"{path} is a recipe of 'destila {command}' (it has '{key}'): give it to that "
+                "command, or another recipe to this one"
+            )
+    return build_config(kind, data, overrides, where=str(path))
 
 
 def build_config(

@@ -291,3 +291,16 @@ def test_a_number_is_finite():
 
     with pytest.raises(ConfigError, match="lr"):
         build_config(Rate, {"lr": float("inf")})
+
+
+def test_a_recipe_of_another_command_is_named_as_such(tmp_path):
+    from destila.pretraining.pretrain_recipe import PretrainRecipe
+    from destila.study.planning.recipe import Recipe
+
+    path = tmp_path / "r.toml"
+    path.write_text('name = "x"\ndata = {use = "demo_intents"}\n[train]\nepochs = 3\n')
+    with pytest.raises(ConfigError, match=r"r.toml is a recipe of 'destila run'"):
+        load_config(PretrainRecipe, path)
+    path.write_text('name = "x"\ncorpora = {es = "c"}\n')
+    with pytest.raises(ConfigError, match=r"r.toml is a recipe of 'destila pretrain'"):
+        load_config(Recipe, path)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from destila.inference.exported import FACTS
 from destila.report.words import role_name, score_name
 
 DEVICE_HELP = "of a model that torch runs: cpu, or cuda = a GPU"
@@ -50,6 +52,19 @@ def study_card(result: Mapping[str, Any]) -> dict[str, Any]:
     ]
     title = f"study {result['study']}: {score_name(rows[0]['main'])}"
     return {"title": title, "rows": shown, "lines": lines, "next": _pick_command(result)}
+
+
+def answers_card(result: Mapping[str, Any], model: str) -> dict[str, Any]:
+    """Return how many texts have an answer in a file, and what to do with their model next."""
+    lines = [f"{result['texts']:,} texts have an answer in {result['out']}"]
+    for what, where in (("warning", "was cut or repaired"), ("error", "could not be read")):
+        if count := result[f"{what}s"]:
+            lines.append(f"{count:,} of them have a {what}: the text {where}")
+
+    # A folder of weights is slower than its export, which can be served.
+    is_weights = Path(model).is_dir() and not (Path(model) / FACTS).is_file()
+    following = "export" if is_weights else "serve"
+    return {"rows": [], "lines": lines, "next": command_line(following, model)}
 
 
 def candidate_row(each: Mapping[str, Any]) -> dict[str, Any]:

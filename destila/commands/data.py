@@ -13,7 +13,7 @@ _LABELS = 30
 
 _GOOD = {
     "splits": "no text stands in two splits, and test is large enough to tell models apart",
-    "labels": "every label is in every split, and no text has two",
+    "labels": "every label is in every split, and no text occurs with two",
     "texts": "Spanish, by its commonest words, with whole accents",
     "models": "the texts fit, and their tokens are known",
 }
@@ -48,12 +48,13 @@ def show(result: dict[str, Any]) -> dict[str, Any]:
             for split, part in parts.items()
         ],
     }
-    titles = {name: f"{name}, {result['task']}" if name == "splits" else name for name in _GOOD}
+    good = _GOOD | _good_of(result)
+    titles = {name: name for name in _GOOD} | {"splits": f"splits, {result['task']}"}
     sections = [
         {
             "title": titles[name].capitalize(),
             "rows": rows.get(name, []),
-            "lines": [f"⚠ {each}" for each in result["checks"][name]] or [f"✔ {_GOOD[name]}"],
+            "lines": [f"⚠ {each}" for each in result["checks"][name]] or [f"✔ {good[name]}"],
         }
         for name in _GOOD
         if name != "models" or rows["models"]
@@ -69,10 +70,21 @@ def show(result: dict[str, Any]) -> dict[str, Any]:
     if lines:
         sections.append({"title": "Notes", "rows": [], "lines": lines})
 
-    count = len(result["warnings"])
-    verdict = f"{count} to look at" if count else "nothing to look at"
-    sections.append({"rows": [], "lines": [f"{result['dataset']}: {verdict}"]})
+    verdict = f"{len(result['warnings']) or 'nothing'} to look at"
+    sections.append({"rows": [], "lines": [f"{result['recipe']}: {verdict}"]})
     return {"rows": [], "sections": sections, "next": [command_line("run", result["recipe"])]}
+
+
+def _good_of(result: dict[str, Any]) -> dict[str, str]:
+    """Return what is right of folds and of several labels, which is another thing."""
+    good, folds = {}, result["folds"]
+    if folds:
+        good["splits"] = (
+            f"no text stands in two splits, and {folds}-fold cross-validation scores all"
+        )
+    if result["task"] == "multilabel":
+        good["labels"] = "every label is in every split, and no text occurs with others too"
+    return good
 
 
 def _split_row(name: str, part: dict[str, Any]) -> dict[str, Any]:

@@ -80,12 +80,13 @@ def run(config: Config) -> dict[str, Any]:
 
 def show(result: dict[str, Any]) -> dict[str, Any]:
     """Return what was detected, for the user to check before anything is trained."""
-    counts = result["label_counts"]
+    counts = {each: result["label_counts"].get(each, 0) for each in result["labels"]}
+    counts = counts if any(counts.values()) else {}  # start and end of an answer are no labels
     shown = {
         "recipe": result["path"],
         "task": result["task"],
-        **{what: value for what, value in result["columns"].items() if value != ""},
-        "labels": ", ".join(f"{each} ({counts.get(each, 0):,})" for each in result["labels"]),
+        **result["columns"],
+        "labels": ", ".join(f"{each} ({counts[each]:,})" for each in result["labels"] if counts),
         "examples": ", ".join(f"{split} {n:,}" for split, n in result["rows"].items()),
         "students": ", ".join(
             f"{name} ({layers} layers)" if layers else name
@@ -93,6 +94,7 @@ def show(result: dict[str, Any]) -> dict[str, Any]:
         ),
         **result["notes"],
     }
+    shown = {key: value for key, value in shown.items() if value != ""}
     return {
         "title": "recipe written",
         "rows": [{"key": key, "value": value} for key, value in shown.items()],

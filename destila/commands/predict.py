@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
-from destila.commands._cards import DEVICE_HELP
+from destila.commands._cards import DEVICE_HELP, answers_card
 from destila.config import Options, opt
 from destila.cpu import MOST_THREADS
 from destila.errors import ConfigError
@@ -113,3 +113,8 @@ def run(
     if config.out is None:
         return label_texts(asked)
     return label_into_file(asked, config.out, overwrite=config.overwrite, progress=progress)
+
+
+def show(result: dict[str, Any], config: Config) -> dict[str, Any]:
+    """Return what was written to a file, and what to type next."""
+    return answers_card(result, config.model)

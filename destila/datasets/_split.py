@@ -99,11 +99,16 @@ def check_labels(labels: Sequence[str], where: str, option: str) -> None:
     # Text is long or never the same; a few distinct labels are fine in a small file.
     distinct = len(set(labels))
     mean = sum(map(len, labels)) / max(len(labels), 1)
+    where_said = (
+        "--label, or data.label in the recipe"
+        if option == "label"
+        else f"data.{option} in the recipe"
+    )
     if mean > LONGEST_LABEL or (distinct > len(labels) / 2 and distinct > 3):
         raise DataError(
             f"{where}: this does not look like labels ({distinct} different ones among "
-            f"{len(labels)}, {mean:.0f} characters on average): set data.{option} to the column of "
-            "the label"
+            f"{len(labels)}, {mean:.0f} characters on average): give the column of "
+            f"the label ({where_said})"
         )
 
     # One label would give a model that always says the same.

@@ -22,6 +22,7 @@ from destila.config import Options as _Options
 from destila.config import opt
 from destila.datasets._repair import unit_labels
 from destila.datasets._split import check_labels, fill_splits, finish
+from destila.datasets._zero_one import label_columns, labels_of_columns
 from destila.errors import DataError
 from destila.formats.tables import TableRow, table_kind, table_rows
 from destila.plugins import nearest
@@ -63,7 +64,11 @@ class Options(_Options):
     pair: str | None = opt(
         None, "column of the second text; none = found by name, '' = there is none"
     )
-    label: str | None = opt(None, "column of the label; none = found by name or content")
+    label: str | None = opt(
+        None,
+        "column of the label, or columns of 0 and 1 that are a label each, as a,b,c; none = found "
+        "by name or content",
+    )
     id: str | None = opt(
         None, "column of the identifier; none = found by name, else the line number"
     )
@@ -75,7 +80,7 @@ class Options(_Options):
     label_separator: str | None = opt(
         None,
         "what parts several labels of a row, such as | ; none or '' = one label a "
-        "row, lists in JSON apart",
+        "row, lists in JSON apart; with columns of 0 and 1 '' says the same, none any number",
         later=True,
     )
 
@@ -117,8 +122,8 @@ def load(options: Options) -> Dataset:
         if split == "train":
             if not splits[split]:
                 raise DataError(
-                    f"{path}: no row has both '{columns.text}' and '{columns.label}': set text and "
-                    "label"
+                    f"{path}: no row has both '{columns.text}' and '{columns.label}': give other "
+                    "columns (--text and --label, or data.text and data.label in the recipe)"
                 )
             labels = [label for e in splits[split] for label in unit_labels(e)]
             check_labels(labels, f"{path}, column '{columns.label}'", "label")
@@ -154,13 +159,14 @@ def choose_columns(rows: Sequence[TableRow], options: Options) -> Columns:
     """
     # A misspelt option is an error, not a reason to guess.
     path, names = options.train, list(rows[0][1])
-    for name in (options.text, options.pair, options.label, options.id):
+    labels = label_columns(options.label, names) if options.label else []
+    for name in (options.text, options.pair, options.id, *labels):
         if name and name not in names:
             raise DataError(f"{path}: no column '{name}'.{nearest(name, names)}")
 
     # The text is what is longest, the label what has fewest values.
     label = options.label or _named(names, _LABEL_NAMES)
-    others = [name for name in names if name != label]
+    others = [name for name in names if name != label and name not in labels]
     text = options.text or _named(others, _TEXT_NAMES)
     if text is None:
         text = max(others, key=lambda name: mean_length(rows, name), default=None)
@@ -174,16 +180,17 @@ def choose_columns(rows: Sequence[TableRow], options: Options) -> Columns:
     # With one column there is nothing left for the other role.
     if text is None or label is None:
         raise DataError(
-            f"{path}: a table needs a text and a label column, it has {', '.join(names)}: set text "
-            "and label"
+            f"{path}: a table needs a text and a label column, it has {', '.join(names)}: give "
+            "a file with both"
         )
-    if text == label:
+    if text == label or text in labels:
         raise DataError(
-            f"{path}: column '{text}' cannot be both text and label: set text and label apart"
+            f"{path}: column '{text}' cannot be both text and label: give another column "
+            "(--text or --label)"
         )
 
     # Pair and id are optional; "" says that there is no pair.
-    free = [name for name in names if name not in (text, label)]
+    free = [name for name in names if name not in (text, label, *labels)]
     pair = options.pair or None
     if options.pair is None:
         pair = _named(free, _PAIR_NAMES)
@@ -208,7 +215,7 @@ def _check_keys(rows: Sequence[TableRow], columns: Columns, path: str) -> None:
     """Raise DataError for a row without one of the columns."""
     # JSON lines may differ in their keys from row to row.
     for number, row in rows:
-        for key in (columns.text, columns.label, columns.pair):
+        for key in (columns.text, columns.pair, *label_columns(columns.label, row)):
             if key is not None and key not in row:
                 raise DataError(
                     f"{path}, line {number}: no column '{key}'.{nearest(key, sorted(row))}"
@@ -236,9 +243,14 @@ def _examples(
 ) -> list[Example]:
     """Make examples of rows; those without text or label are dropped and counted."""
     examples = []
+    labels = label_columns(columns.label, rows[0][1])
     for number, row in rows:
         text = _cell(row, columns.text, path, number)
-        label = _label(row, columns.label, path, number, separator)
+        if len(labels) > 1:
+            where = f"{path}, line {number}"
+            label = labels_of_columns(row, labels, where, single=separator == "")
+        else:
+            label = _label(row, columns.label, path, number, separator)
         pair = _cell(row, columns.pair, path, number) if columns.pair else None
 
         if not text.strip() or (pair is not None and not pair.strip()):

@@ -322,11 +322,10 @@ def _judge(
     constant = position.constant + 1 if evaluation.constant and warm else 0
     if constant == _WARNED_AFTER:
         log.warning(
-            "at %d evaluations in a row every dev prediction was the same class (step %d); it goes "
-            "on. Where one class is most of the data: class_weights = 'balanced' under [train]; "
+            "at %d evaluations in a row every dev prediction was the same class; it goes on. "
+            "Where one class is most of the data: class_weights = 'balanced' under [train]; "
             "else lower lr (now %g), raise batch_size, or warm up longer",
             constant,
-            position.step,
             options.lr,
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from destila.commands._cards import after_measuring, command_line, study_card
+from destila.commands._cards import after_measuring, answers_card, command_line, study_card
 
 ROW = {
     "model": "tiny",
@@ -61,3 +61,16 @@ def test_a_measured_model_leads_on(backend, weights, command):
 
 def test_names_with_blanks_are_quoted():
     assert command_line("run", "mi receta.toml") == "destila run 'mi receta.toml'"
+
+
+def test_a_file_of_answers_is_told_in_a_sentence(tmp_path):
+    made = {"out": "a.csv", "texts": 1200, "warnings": 2, "errors": 0}
+    card = answers_card(made, str(tmp_path))
+    assert card["lines"] == [
+        "1,200 texts have an answer in a.csv",
+        "2 of them have a warning: the text was cut or repaired",
+    ]
+    assert card["next"] == f"destila export {tmp_path}"
+    (tmp_path / "export.json").write_text("{}")
+    assert answers_card(made, str(tmp_path))["next"] == f"destila serve {tmp_path}"
+    assert answers_card(made, "es-ner")["next"] == "destila serve es-ner"

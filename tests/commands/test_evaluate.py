@@ -59,3 +59,23 @@ def test_what_does_not_fit_is_said(untrained, labelled):
     tagger = str(untrained("tag", ("O", "B-PER"), name="tagger"))
     with pytest.raises(DataError):
         evaluate.run(evaluate.Config(recipe=tagger, file=labelled("no", "sí")))
+
+
+def test_a_file_without_the_identifier_of_the_training_data_is_scored(untrained, tmp_path):
+    model = untrained("classify", ("no", "sí"))
+    facts = json.loads((model / "destila.json").read_text())
+    facts["columns"] = {"text": "Texto", "label": "Clase", "id": "Número"}
+    (model / "destila.json").write_text(json.dumps(facts))
+    file = tmp_path / "sin.csv"
+    file.write_text("Texto,Clase\n" + "come pan,no\nva a Lima,sí\n" * 3)
+    result = evaluate.run(evaluate.Config(recipe=str(model), file=str(file)))
+    assert len(result["items"]) == 6
+    assert evaluate.show(result, evaluate.Config(recipe=str(model), file=str(file)))[
+        "title"
+    ].endswith(f" on {file}")
+
+    file.write_text("Cuerpo,Clase\n" + "come pan,no\nva a Lima,sí\n" * 3)
+    with pytest.raises(
+        DataError, match=r"no column 'Texto', which held the text .* give --text NAME"
+    ):
+        evaluate.run(evaluate.Config(recipe=str(model), file=str(file)))

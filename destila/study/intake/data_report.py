@@ -45,6 +45,7 @@ def report_data(recipe: Recipe) -> dict[str, Any]:
     dataset = datasets.load(recipe.data)
     limits = _limits(recipe, tokenizers)
     report = inspect(dataset, tokenizers, recipe.max_length, limits, folds=recipe.folds)
+    report["folds"] = recipe.folds
     is_weighted = recipe.metric is not None or recipe.train.class_weights != "none"
     if largest_share(dataset) > IMBALANCED and not is_weighted:
         report["checks"]["labels"].append(imbalance(largest_share(dataset)))

@@ -26,7 +26,7 @@ from destila.formats.squad import is_squad
 from destila.study.intake.default_models import default_models
 from destila.study.intake.file_choices import FileChoices
 from destila.study.intake.other_columns import other_labels, other_texts
-from destila.study.intake.several_labels import find_separator
+from destila.study.intake.several_labels import find_label_columns, find_separator
 from destila.study.planning.data import scored_task
 from destila.study.planning.folds import FOLDS, SMALL
 from destila.study.planning.recipe import Recipe
@@ -270,7 +270,11 @@ def _table_options(given: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
 
     # A guess that could be another column is said, with how to choose that one.
     remarks = []
-    if options.label is None and (labels := other_labels(rows, columns)):
+    of_labels = find_label_columns(rows, columns, options)
+    if of_labels is not None:
+        names |= of_labels[0]
+        remarks += of_labels[1]
+    elif options.label is None and (labels := other_labels(rows, columns)):
         listed = ", ".join(f"'{name}' ({count})" for name, count in labels.items())
         remarks.append(
             f"the label is column '{columns.label}' ({table.count_values(rows, columns.label)} "
@@ -282,7 +286,8 @@ def _table_options(given: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
             f"the text is column '{columns.text}'; it could also be {listed}: choose with "
             f"--text '{texts[0]}'"
         )
-    if options.label_separator is None and (separator := find_separator(rows, columns.label)):
+    one_column = of_labels is None and options.label_separator is None
+    if one_column and (separator := find_separator(rows, columns.label)):
         names["label_separator"] = separator
         remarks.append(
             f"rows have several labels, parted by '{separator}', and each label counts for itself; "

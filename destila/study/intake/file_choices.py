@@ -15,7 +15,11 @@ class FileChoices(Options):
 
     text: str | None = opt(None, "column of the text; none = found by name or content")
     pair: str | None = opt(None, "column of the second text; none = found by name, '' = no pair")
-    label: str | None = opt(None, "column of the label; none = found by name or content")
+    label: str | None = opt(
+        None,
+        "column of the label, or columns of 0 and 1 that are a label each, as a,b,c; none = found "
+        "by name or content",
+    )
     label_separator: str | None = opt(
         None, "what parts several labels of a row, such as |; none = detected, '' = one label a row"
     )

@@ -45,8 +45,11 @@ def study_of_file(model: str, path: str, choices: Mapping[str, str] | None = Non
 
     # The whole file is what is scored; no split is cut from it.
     options = {**_options_of(info, task, path), **(choices or {})}
-    if options["use"] == "table" and task.label_sets:
-        options.setdefault("label_separator", _separator_of(options, path, labels))
+    if options["use"] == "table":
+        options = _found_columns(options, path)
+    if options["use"] == "table":
+        separator = _separator_of(options, path, labels) if task.label_sets else ""
+        options.setdefault("label_separator", separator)
     parts = dict.fromkeys(_FILES, path)
     dataset = datasets.load({**options, **parts})
     if dataset.task != task.name:
@@ -74,6 +77,25 @@ def study_of_file(model: str, path: str, choices: Mapping[str, str] | None = Non
         encodings=Encodings(dataset, task, max_length=recipe.max_length, folder=folder),
         unlabelled=UnlabelledTexts(dataset),
     )
+
+
+def _found_columns(options: dict[str, Any], path: str) -> dict[str, Any]:
+    """Return the options of a table without an identifier that it does not have.
+
+    Raises:
+        DataError: the file has no column of the text, the pair or the label.
+    """
+    _, row = next(tables.table_rows(path), (0, {}))
+    for role in ("text", "pair", "label"):
+        name = options.get(role)
+        # Columns of 0 and 1 are several names; each is looked for where they are read.
+        if row and name and name not in row and "," not in name:
+            remedy = f"--{role} NAME" if role != "pair" else "the name that the model learnt"
+            raise DataError(
+                f"{path}: no column '{name}', which held the {role} of the training data: give "
+                f"{remedy}.{nearest(name, list(row))}"
+            )
+    return {key: value for key, value in options.items() if key != "id" or value in row}
 
 
 def _separator_of(options: Mapping[str, Any], path: str, labels: Sequence[str]) -> str | None:

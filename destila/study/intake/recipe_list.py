@@ -14,14 +14,6 @@ from destila.reading.values import MalformedError, parse_toml, read_utf8
 
 _FIRST_SENTENCE = re.compile(r".*?(?<! al)[.?!:](?=\s|$)")
 
-_COMMANDS = {
-    "matrix": "run",
-    "students": "run",
-    "data": "run",
-    "files": "corpus",
-    "corpora": "pretrain",
-}
-"""What a recipe is for, by a key that no other kind has."""
 _MOST_PARENTS = 16
 """Recipes that extend one another are followed so far; a circle ends there."""
 
@@ -65,7 +57,7 @@ def _describe(path: Path) -> dict[str, str]:
 def _command(path: Path, tables: Mapping[str, Any]) -> str:
     """Return the command that a recipe is for: run, corpus or pretrain."""
     for _ in range(_MOST_PARENTS):
-        for key, command in _COMMANDS.items():
+        for key, command in config.COMMANDS_BY_KEY.items():
             if key in tables:
                 return command
 

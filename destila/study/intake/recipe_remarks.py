@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from destila.study.intake.default_models import is_here
 from destila.study.intake.detect import IMBALANCED, Detected, folds_for, largest_share
+from destila.tasks import task_of
 
 
 def recipe_remarks(data: Detected, teacher: str | None) -> list[str]:
@@ -19,6 +20,12 @@ def recipe_remarks(data: Detected, teacher: str | None) -> list[str]:
         remarks.append(
             f"{share:.0%} of train have one label: the recipe weights the classes "
             "(train.class_weights) and its main score is macro_f1"
+        )
+    left_out = data.dataset.notes.get("train rows without label, dropped", 0)
+    if left_out and task_of(data.task).label_sets:
+        remarks.append(
+            f"{left_out:,} rows have an empty label cell and are left out; write [] where no label "
+            "applies"
         )
     if folds := folds_for(data):
         rows = sum(map(len, data.dataset.splits.values()))

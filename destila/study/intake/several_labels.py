@@ -9,11 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from destila.datasets.table import split_labels
+from destila.datasets._zero_one import is_one_a_row, is_zero_one, label_columns
+from destila.datasets.table import Columns, Options, split_labels
 from destila.formats.tables import TableRow
 
 _SEPARATORS = ("|", ";", ",")
 """The surest first: a comma stands in names most often."""
+
+_FEWEST_COLUMNS = 3
+"""Columns of 0 and 1 that are labels without being named; two may well be something else."""
 
 _FEWEST = 2
 """Rows with a separator below which it is part of a name, or a slip."""
@@ -33,6 +37,43 @@ def find_separator(rows: Sequence[TableRow], label: str) -> str | None:
         if len(several) >= _FEWEST and len(parts) <= len(set(cells)):
             return separator
     return None
+
+
+def find_label_columns(
+    rows: Sequence[TableRow], columns: Columns, options: Options
+) -> tuple[dict[str, str], list[str]] | None:
+    """Return the options of labels in columns of 0 and 1, and what to say of them; None for none.
+
+    Args:
+        rows: of the table.
+        columns: as its loader chooses them.
+        options: as the user gave them.
+    """
+    names = list(rows[0][1])
+    if options.label is not None:
+        found = label_columns(options.label, names)
+        if len(found) == 1:
+            return None
+    else:
+        # Where no column is called a label, three that say yes and no are labels, not properties.
+        taken = {columns.text, columns.pair, columns.id}
+        found = [name for name in names if name not in taken and is_zero_one(rows, name)]
+        by_name = columns.label not in found
+        if by_name or len(found) < _FEWEST_COLUMNS or any("," in name for name in found):
+            return None
+
+    # The same reading every time: what is chosen stands in the recipe.
+    options_of = {"label": ",".join(found)}
+    single = options.label_separator
+    if single is None and is_one_a_row(rows, found):
+        single = ""
+    listed = ", ".join(f"'{name}'" for name in found)
+    how = "each is a label, of which any number applies to a row"
+    if single == "":
+        options_of["label_separator"] = ""
+        how = "the one that holds 1 is the label of the row"
+    alone = f"; for one of them alone: --label '{found[0]}'" if options.label is None else ""
+    return options_of, [f"columns {listed} hold 0 and 1: {how}{alone}"]
 
 
 def separator_of_labels(rows: Sequence[TableRow], label: str, known: Collection[str]) -> str | None:

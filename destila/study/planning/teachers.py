@@ -47,6 +47,9 @@ GivenAnswers = GivenLabels | KeptTeacher
 TIMED_TEXTS = 64
 """Texts on which a teacher is timed while its cache is filled."""
 
+_SOON = 1 / 6
+"""Minutes of labelling that nobody has to be told of."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RankedTeacher:
@@ -286,7 +289,8 @@ class Teachers:
         ):  # 0 too where another process filled them while this one waited for its turn
             seconds = (time.monotonic() - started) / asked
             need = estimate_cache(missing, classes, dtype, seconds)
-            log.info(
+            say = log.info if need["minutes"] > _SOON else log.debug
+            say(
                 "teacher outputs: %d texts to label, about %s and %s in %s",
                 len(missing),
                 in_duration(60 * need["minutes"]),
