@@ -46,9 +46,7 @@ GivenAnswers = GivenLabels | KeptTeacher
 
 TIMED_TEXTS = 64
 """Texts on which a teacher is timed while its cache is filled."""
-
-_SOON = 1 / 6
-"""Minutes of labelling that nobody has to be told of."""
+_SOON = 1 / 6  # minutes of labelling that nobody has to be told of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -284,9 +282,7 @@ class Teachers:
             )
         started = time.monotonic()
         asked = cache.fill(missing[:TIMED_TEXTS], answers)
-        if (
-            asked and cluster is None
-        ):  # 0 too where another process filled them while this one waited for its turn
+        if asked and cluster is None:  # none where another process has filled them meanwhile
             seconds = (time.monotonic() - started) / asked
             need = estimate_cache(missing, classes, dtype, seconds)
             say = log.info if need["minutes"] > _SOON else log.debug
