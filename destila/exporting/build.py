@@ -29,6 +29,7 @@ from destila.exporting.calibration import Calibration, open_graph
 from destila.exporting.count import bytes_formula, count_products, expected
 from destila.exporting.kinds import CALIBRATED, CANDIDATES, COMPUTED_AS_FP32, CandidateName
 from destila.exporting.sensitivity import Effect, GraphScore, keep_needed, sensitivity
+from destila.exporting.smoothing import UNEVEN
 from destila.inference.session import TokenWindow, feeds, open_session
 from destila.measuring import machine
 from destila.measuring.sample_texts import spread
@@ -146,6 +147,7 @@ class CandidateBuilder:
         texts: windows of real texts that answers are compared on, beside random ones.
         calibration: windows of training text, for even channels and for fixed scales.
         dev: how scores are judged; None without a recipe.
+        uneven: which activations are evened out, see `smoothing.UNEVEN`.
     """
 
     def __init__(
@@ -154,8 +156,10 @@ class CandidateBuilder:
         texts: Sequence[TokenWindow],
         calibration: Sequence[TokenWindow] = (),
         dev: DevScore | None = None,
+        uneven: float = UNEVEN,
     ) -> None:
         self.model, self.calibration, self.dev = model, calibration, dev
+        self._uneven = uneven
         self.windows = [*proof.random_windows(model), *texts]
         self.texts = list(texts) or self.windows
         self.graph = graphs.build_onnx(model, mask=False)  # fp32, for unpadded texts
@@ -191,7 +195,9 @@ class CandidateBuilder:
     def quantised(self, name: CandidateName, keep: frozenset[str] = frozenset()) -> onnx.ModelProto:
         """Return the int8 graph of a candidate."""
         known = self._calibration
-        return int8.quantise(self.graph, kind=_scaling(name), keep=keep, calibration=known)
+        return int8.quantise(
+            self.graph, kind=_scaling(name), keep=keep, calibration=known, uneven=self._uneven
+        )
 
     def effects(self, name: str) -> list[Effect]:
         """Return what each group of products alone costs in 8 bits, the most harmful first.

@@ -29,7 +29,7 @@ from onnx import helper, numpy_helper
 from destila.errors import ModelError
 from destila.exporting.calibration import Calibration, Range
 from destila.exporting.graph import MICROSOFT
-from destila.exporting.smoothing import smoothing_of
+from destila.exporting.smoothing import UNEVEN, smoothing_of
 
 QuantKind = Literal["dynamic", "static", "weights"]
 
@@ -46,6 +46,7 @@ def quantise(
     kind: QuantKind,
     keep: frozenset[str] = frozenset(),
     calibration: Calibration | None = None,
+    uneven: float = UNEVEN,
 ) -> onnx.ModelProto:
     """Return an int8 copy of a graph made by `onnx.build_onnx`.
 
@@ -55,6 +56,7 @@ def quantise(
         keep: products that stay fp32, of `products(proto)`; "embeddings" keeps the tables.
         calibration: on texts: fixes static scales, and evens out channels for dynamic ones (see
             `smoothing.py`); None: dynamic scales of the activations as they are.
+        uneven: which activations are evened out, see `smoothing.UNEVEN`.
 
     Raises:
         ModelError: a name in `keep` is not known, or there is no calibration for static.
@@ -72,7 +74,7 @@ def quantise(
     names_chosen = frozenset(node.name for node in chosen)
     limits, smoothing = None, dict[str, np.ndarray]()
     if calibration and kind == "dynamic":
-        smoothing = smoothing_of(proto, names_chosen, calibration)
+        smoothing = smoothing_of(proto, names_chosen, calibration, uneven=uneven)
     if calibration and kind == "static":
         limits = calibration.ranges(sorted({node.input[0] for node in chosen}))
     writer = _Writer(constants, names_chosen, limits, smoothing, tables="embeddings" not in keep)
