@@ -73,7 +73,8 @@ def main() -> None:
         },
         "dev": {"torch fp32": score, "int8": facts["score"]},
         "threads": cpu.threads(),
-        "machine": machine.describe(),
+        "cpu": machine.cpu(),
+        "versions": machine.versions(),
     }
     print(json.dumps(result, indent=1))
 
