@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import connection, parent_process
+
+from destila.stopping import ignore_interrupts
 
 _VARIABLE = "PYTHONSAFEPATH"
 
@@ -31,3 +35,21 @@ def safe_path() -> Iterator[None]:
             del os.environ[_VARIABLE]
         else:
             os.environ[_VARIABLE] = before
+
+
+def begin_worker() -> None:
+    """Set up a process of a pool: one of as many as there are cores, without threads of tokenizers.
+
+    It ends with the process that started it, whatever ends that one.
+    """
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    ignore_interrupts()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it ends."""
+    parent = parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)

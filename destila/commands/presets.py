@@ -8,7 +8,7 @@ machine is not quiet. The sentences of the thesis have as many tokens as a byte-
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from destila import cpu
 from destila.config import Options, opt
@@ -32,6 +32,9 @@ class Config(Options):
     repeats: int = opt(5, "timed calls", ge=1)
     warmup: int = opt(2, "untimed calls before", ge=0)
     threads: int | None = opt(None, cpu.THREADS_HELP, ge=1, le=cpu.MOST_THREADS)
+    device: Literal["cpu", "cuda"] = opt(
+        "cpu", "where they are timed; a GPU is waited for inside the timed part"
+    )
 
 
 def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
@@ -41,7 +44,7 @@ def run(arguments: Config, progress: Progress = silent) -> dict[str, Any]:
     printed, by the names that `reference.published_tables()` explains; {} where nothing is.
 
     Raises:
-        ConfigError: a preset is not known.
+        ConfigError: a preset is not known, or there is no such device.
     """
     # Torch is imported when there is work, and `--help` has none.
     from destila.measuring.published_tables import PUBLISHED_MODELS, count_preset, preset_row
@@ -66,7 +69,9 @@ def _time(arguments: Config, models: list[dict[str, Any]], progress: Progress) -
     import torch
 
     from destila.measuring.published_tables import ner_sentence_lengths, time_preset
+    from destila.training.devices import device_named
 
+    device_named(arguments.device)  # raises where there is none such
     threads = cpu.threads(arguments.threads)
     lengths = ner_sentence_lengths() if arguments.ner else []
     with (
@@ -81,4 +86,5 @@ def _time(arguments: Config, models: list[dict[str, Any]], progress: Progress) -
                 sentence_lengths=lengths,
                 warmup=arguments.warmup,
                 threads=used,
+                device=arguments.device,
             )

@@ -46,10 +46,11 @@ class Config(RecipeOptions, FileChoices):
         "of a matrix: two steps of each cell with random weights and invented rows, and its plan",
     )
     cluster: str | None = opt(
-        None,
-        "Ray cluster on which teachers label: local, auto or HOST:PORT; none = this machine",
+        None, "Ray cluster on which teachers label: local, auto or HOST:PORT; none = here"
     )
-    workers: int = opt(0, "workers of the cluster; 0 = one per GPU, else per processor", ge=0)
+    workers: int = opt(
+        0, "of the cluster; 0 = one per GPU, else processor; of a dry run here", ge=0
+    )
     gpu: str = opt("h100", "whose hours and memory a dry run tells: h100, a100, rtx-3090, ...")
 
 
@@ -107,7 +108,8 @@ def _run_matrix(config: Config, progress: Progress) -> StudyResult:
     matrix = read_matrix(config.recipe)
     cells = cells_of(matrix, config.only, config.set)
     if config.dry_run:
-        return dry_result(matrix.name, dry_run(cells, progress, gpu=config.gpu), config.gpu)
+        tried = dry_run(cells, progress, gpu=config.gpu, workers=max(1, config.workers))
+        return dry_result(matrix.name, tried, config.gpu)
     failed = run_cells(cells, progress, **_manner(config))
     return report_matrix(matrix, config.set) | ({"failed": failed} if failed else {})
 

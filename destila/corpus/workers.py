@@ -6,26 +6,23 @@ bounded, so memory does not depend on the length of the sources.
 
 from __future__ import annotations
 
-import os
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import lru_cache
-from multiprocessing import connection, get_context, parent_process
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 
-from destila.children import safe_path
+from destila.children import begin_worker, safe_path
 from destila.corpus.chunks import Chunk, ChunkOptions, make_chunk
 from destila.corpus.documents import documents
 from destila.errors import DataError
 from destila.files import replacing, write_text
 from destila.reading.blame import Blaming
-from destila.stopping import ignore_interrupts
 from destila.tokenizer.tokenizer import Tokenizer, load_tokenizer
 from destila.tokenizer.word_cache import WordCache
 
@@ -173,7 +170,7 @@ def _work(jobs: Iterable[_Job | TextSource], workers: int) -> None:
 
 def _work_together(jobs: Iterable[_Job | TextSource], workers: int) -> None:
     """Do every job in several processes."""
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin)
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=begin_worker)
     waiting: deque[Future[None]] = deque()
     try:
         for job in jobs:
@@ -214,18 +211,3 @@ def _tokenizer(folder: str) -> tuple[Tokenizer, WordCache]:
     """Load the tokenizer of a process once, with a cache of its words."""
     tokenizer = load_tokenizer(folder)
     return tokenizer, WordCache(tokenizer)
-
-
-def _begin() -> None:
-    """Set up a worker: one of as many as there are cores, so the library's threads are off."""
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    ignore_interrupts()
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """End this process when the one that started it ends."""
-    parent = parent_process()
-    if parent is not None:
-        connection.wait([parent.sentinel])
-        os._exit(1)

@@ -11,18 +11,25 @@ import logging
 import os
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from destila import config, cpu, datasets
+from destila.children import begin_worker, safe_path
 from destila.errors import ConfigError, DestilaError
 from destila.hub import CACHE
 from destila.matrix.gpus import CellPlan, plan_cell
 from destila.matrix.matrix import Cell
-from destila.matrix.stand_ins import StandIns, largest_teacher, shape_of
+from destila.matrix.stand_ins import StandIns, shape_of, teacher_in_turn
 from destila.measuring.gpu_sheets import Gpu, gpu_named
 from destila.models.presets import count_parameters
 from destila.progress import Progress, silent
@@ -72,36 +79,105 @@ def dry_run(
     *,
     gpu: str = "h100",
     memory_gb: float | None = None,
+    workers: int = 1,
 ) -> list[DryCell]:
     """Return what happens in two steps of each cell; an error of one leaves the others.
 
     Args:
         cells: of a matrix.
-        progress: called after every cell.
+        progress: called after every cell, or of several workers after every column.
         gpu: name of the GPU whose hours are told.
         memory_gb: that may be taken here; None: what is free.
+        workers: processes, each of which takes one column after another.
 
     Raises:
-        ConfigError: the GPU is not known.
+        ConfigError: the GPU is not known, or a worker was ended from outside.
     """
-    chosen = gpu_named(gpu)
     room = int(1e9 * memory_gb) if memory_gb is not None else cpu.free_memory()
-    results = []
-    with tempfile.TemporaryDirectory(prefix="destila-dry-") as name, _cache_in(Path(name)):
-        stand_ins = StandIns(folder=Path(name))
-        for i, cell in enumerate(cells, 1):
-            started = time.monotonic()
-            try:
-                done = _dry_cell(cell, stand_ins, chosen, room)
-            except DestilaError as error:
-                done = DryCell(name=cell.name, result=f"error: {error}", ok=False)
-            results.append(replace(done, seconds=time.monotonic() - started))
-            log.info("%s: %s", cell.name, done.result)
-            progress("cells", i, len(cells))
+    columns: dict[str, list[Cell]] = {}
+    for cell in cells:
+        columns.setdefault(cell.dataset, []).append(cell)
+    workers = min(workers, len(columns))
+    dry = DryRun(gpu=gpu_named(gpu), room=room // max(1, workers))
+    with tempfile.TemporaryDirectory(prefix="destila-dry-") as name:
+        if workers > 1:
+            results = _by_workers(dry, list(columns.values()), Path(name), workers, progress)
+        else:
+            results = dry.cells(cells, Path(name), progress)
+    done = {result.name: result for result in results}
+    return [done[cell.name] for cell in cells]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DryRun:
+    """How cells are tried.
+
+    Args:
+        gpu: whose hours are told.
+        room: bytes of memory that may be taken here.
+    """
+
+    gpu: Gpu
+    room: int
+
+    def cells(
+        self, cells: Sequence[Cell], folder: Path, progress: Progress = silent
+    ) -> list[DryCell]:
+        """Try cells one after the other, with stand-ins in a folder."""
+        results, turns = [], Counter[str]()
+        with _cache_in(folder):
+            stand_ins = StandIns(folder=folder)
+            for i, cell in enumerate(cells, 1):
+                started = time.monotonic()
+                try:
+                    done = _dry_cell(cell, stand_ins, self.gpu, self.room, turns[cell.dataset])
+                except DestilaError as error:
+                    done = DryCell(name=cell.name, result=f"error: {error}", ok=False)
+                results.append(replace(done, seconds=time.monotonic() - started))
+                turns[cell.dataset] += 1
+                log.info("%s: %s", cell.name, done.result)
+                progress("cells", i, len(cells))
+        return results
+
+
+def _by_workers(
+    dry: DryRun,
+    columns: Sequence[Sequence[Cell]],
+    folder: Path,
+    workers: int,
+    progress: Progress,
+) -> list[DryCell]:
+    """Try columns in several processes; a process keeps its stand-ins from column to column."""
+    total, results = sum(map(len, columns)), list[DryCell]()
+    threads = max(1, cpu.threads() // workers)
+    with (
+        safe_path(),
+        ProcessPoolExecutor(
+            workers, mp_context=get_context("spawn"), initializer=begin_worker
+        ) as pool,
+    ):
+        try:
+            parts = [pool.submit(_try_column, dry, part, folder, threads) for part in columns]
+            for part in as_completed(parts):
+                results += part.result()
+                progress("cells", len(results), total)
+        except BrokenProcessPool as error:
+            raise ConfigError(
+                "a worker of the dry run was ended from outside, perhaps for want of memory: give "
+                "fewer --workers"
+            ) from error
+        finally:
+            pool.shutdown(cancel_futures=True)
     return results
 
 
-def _dry_cell(cell: Cell, stand_ins: StandIns, gpu: Gpu, room: int) -> DryCell:
+def _try_column(dry: DryRun, cells: Sequence[Cell], folder: Path, threads: int) -> list[DryCell]:
+    """Try the cells of a column in a worker."""
+    torch.set_num_threads(threads)
+    return dry.cells(cells, folder / str(os.getpid()))
+
+
+def _dry_cell(cell: Cell, stand_ins: StandIns, gpu: Gpu, room: int, turn: int) -> DryCell:
     """Plan a cell, and train two steps of it where they fit.
 
     Args:
@@ -109,14 +185,15 @@ def _dry_cell(cell: Cell, stand_ins: StandIns, gpu: Gpu, room: int) -> DryCell:
         stand_ins: for its models and files.
         gpu: whose hours are told.
         room: bytes of memory that may be taken here.
+        turn: how many cells of its data set went before.
     """
     dataset = datasets.load(stand_ins.data(cell))
     labels = dataset.labels
     head = task_of(dataset.task, cell.recipe.model_dump()).head
     plan = plan_cell(cell, _trials(cell), head, labels, gpu)
 
-    # Of its teachers the largest one takes part.
-    teacher = largest_teacher(cell.recipe)
+    # One of its teachers takes part: the largest first, in the next cell of its column another.
+    teacher = teacher_in_turn(cell.recipe, turn)
     needs = _STEP_BYTES * plan.parameters
     if teacher is not None:
         needs = max(needs, _TEACHER_BYTES * count_parameters(shape_of(teacher)))

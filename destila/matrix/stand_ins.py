@@ -6,7 +6,8 @@ that every table is as large as the real one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ from destila.tokenizer.train import BETO, Layout, TokenizerKind, learn
 
 MAX_LENGTH = 64
 """Most tokens of a window in a dry run."""
+
+_LARGE = 150_000_000
+"""Weights from which on a step is of one window: two take twice as long and show no more."""
 
 _FAMILY: dict[str, tuple[TokenizerKind, Layout | None]] = {
     "albert": ("bpe", None),
@@ -41,7 +45,6 @@ class StandIns:
     """
 
     folder: Path
-    _teachers: dict[str, Path] = field(default_factory=dict)
 
     def recipe(self, cell: Cell, teacher: str | None, labels: tuple[str, ...], head: str) -> Recipe:
         """Return the recipe of a cell for two steps with stand-ins.
@@ -54,8 +57,9 @@ class StandIns:
         """
         recipe = cell.recipe
         student = recipe.students[0]
-        quick = {"steps": 2, "epochs": 1, "batch_size": 2, "accumulation": 1, "evaluations": 1.0}
         shape = shape_of(student)
+        rows = 1 if count_parameters(shape) > _LARGE else 2
+        quick = {"steps": 2, "epochs": 1, "batch_size": rows, "accumulation": 1, "evaluations": 1.0}
         changes: dict[str, Any] = {
             "data": self.data(cell),
             "max_length": min(recipe.max_length, MAX_LENGTH),
@@ -113,8 +117,10 @@ class StandIns:
         if not place.is_dir():
             tokenizer = load_tokenizer(self.tokenizer(shape))
             source = preset_of(spec.model or "") or shape
+            for old in place.parent.glob("*"):
+                shutil.rmtree(old)  # a large one takes over a gigabyte
             loaded = hf.load(source, tokenizer=tokenizer, task=head, labels=labels, seed=1)
-            store.save_model(loaded.model, tokenizer, place)
+            store.save_model(loaded.model, tokenizer, place, half=True)
         return place
 
 
@@ -140,6 +146,14 @@ def shape_of(spec: ModelSpec) -> EncoderConfig:
     return config if spec.depth is None else config.with_values(layers=spec.depth)
 
 
-def largest_teacher(recipe: Recipe) -> ModelSpec | None:
-    """Return the teacher of a recipe with the most weights; None where it has none."""
-    return max(recipe.teachers, key=lambda spec: count_parameters(shape_of(spec)), default=None)
+def teacher_in_turn(recipe: Recipe, turn: int) -> ModelSpec | None:
+    """Return one of a recipe's teachers, the first turn that of most weights; None for no teacher.
+
+    Args:
+        recipe: of a cell.
+        turn: of the cell among those of its data set: each tries another teacher.
+    """
+    if not recipe.teachers:
+        return None
+    by_size = sorted(recipe.teachers, key=lambda spec: -count_parameters(shape_of(spec)))
+    return by_size[turn % len(by_size)]

@@ -39,6 +39,9 @@ PUBLISHED_MODELS = PRESETS | {
 }
 """The presets, and the deeper tiny ones whose cost was published though no weights were."""
 
+_PUBLISHED_GPU = "rtx-3090"
+"""The GPU of the published times beside which those of any other stand."""
+
 _PIECES = 31_000
 _LABELS = ("0", "1", "2")
 
@@ -76,6 +79,7 @@ def time_preset(
     sentence_lengths: Sequence[int],
     warmup: int,
     threads: int,
+    device: str = "cpu",
 ) -> dict[str, Any]:
     """Return the `latency` of a preset, taking turns with BETO, and `ner_100_seconds`.
 
@@ -85,9 +89,10 @@ def time_preset(
         sentence_lengths: tokens of the 100 sentences; empty leaves them out.
         warmup: untimed calls before each protocol.
         threads: really in use.
+        device: "cpu" or "cuda".
     """
     targets = [
-        preset_target(each, PUBLISHED_MODELS[each], task="classify", labels=_LABELS)
+        preset_target(each, PUBLISHED_MODELS[each], task="classify", labels=_LABELS, device=device)
         for each in (REFERENCE_MODEL, name)
     ]
     # What is asked for; both models take turns in each.
@@ -149,8 +154,12 @@ def preset_row(model: dict[str, Any]) -> dict[str, Any]:
     # Measured: no two machines agree, so only the ratio to BETO can be compared.
     for latency in model.get("latency", []):
         name = latency["protocol"]
-        printed = published.get("latency_ms", {}).get("cpu") if name != NER else None
+        device = "cpu" if latency["conditions"]["device"] == "cpu" else _PUBLISHED_GPU
+        printed = published.get("latency_ms", {}).get(device) if name != NER else None
         row[f"{name} ms"] = _pair(round(latency["median_ms"], 2), printed)
+        if name != NER:
+            speed = published.get("per_second", {}).get(device)
+            row["inferences per second"] = _pair(1000 / latency["median_ms"], speed)
         interval = f"[{latency['low']:.2f}, {latency['high']:.2f}]"
         row[f"{name} speed-up"] = f"{latency['speed_up']:.2f} {interval}"
     if "ner_100_seconds" in model:

@@ -34,6 +34,7 @@ from destila.pretraining.train_setup import learning_rate, prepare_training
 from destila.training import state
 from destila.training.batches import StateSource
 from destila.training.checkpoint import Checkpoints
+from destila.training.processes import meet
 from destila.training.step import (
     StepResult,
     TrainContext,
@@ -357,7 +358,7 @@ class _Run:
         )
 
         # The checkpoint gets the new position, so that a kill does not undo the return.
-        accelerator.wait_for_everyone()  # all have read what is replaced now
+        meet()  # all have read what is replaced now
         if main:
             self.disk.replace(good, (asdict(position), tensors))
         number = len(position.returns)

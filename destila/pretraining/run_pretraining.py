@@ -40,7 +40,7 @@ from destila.progress import Progress, silent
 from destila.records import Cost, Provenance, Record, SplitScores, record_of
 from destila.training.devices import device_label
 from destila.training.precision import precision_for
-from destila.training.processes import processes
+from destila.training.processes import meet, processes
 from destila.training.run_log import RunLog
 
 log = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ def run_pretraining(
 
     main = processes().is_main_process
     with _claimed(folder, key, recipe) if main else nullcontext():
-        processes().wait_for_everyone()
+        meet()
         run_log = RunLog(folder / "log.jsonl", counter="tokens")
         model, last = _train(recipe, name, folder, prepared, key, run_log, minutes, progress)
         if not main:

@@ -42,7 +42,7 @@ from destila.study.recording import record_baselines, record_teacher, student_re
 from destila.study.runs.training import lost_model, train, train_teachers
 from destila.study.testing import TestedModel
 from destila.study.timing import time_study
-from destila.training.processes import processes
+from destila.training.processes import meet, processes
 
 log = logging.getLogger(__name__)
 
@@ -193,14 +193,14 @@ def holding(study: Study) -> Iterator[None]:
     """
     # Of several processes that train together, the first one holds it for all.
     if not processes().is_main_process:
-        processes().wait_for_everyone()
+        meet()
         study.read_again()
         yield
         return
 
     study.folder.mkdir(parents=True, exist_ok=True)
     with locked(study.folder / ".lock", waiting(log, "works", study.folder)):
-        processes().wait_for_everyone()
+        meet()
         study.read_again()
         yield
 

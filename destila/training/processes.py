@@ -8,29 +8,33 @@ from __future__ import annotations
 
 import os
 from datetime import timedelta
+from itertools import count
 
 import torch
 from accelerate import Accelerator, PartialState
 from accelerate.utils import DistributedDataParallelKwargs
 from torch import distributed
-from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.distributed_c10d import PrefixStore, _get_default_store
 from torch.distributed.rendezvous import rendezvous
 
 from destila.errors import TrainingError
 from destila.training import kept_memory
 
 PATIENCE = timedelta(hours=24)
-"""How long a process waits for the others.
+"""How long a process waits for the others, inside of collectives too.
 
 The first one may work alone for hours: a teacher labels, a model is tested, another run holds the
 folder. One that has died is noticed by torchrun, which ends the others at once.
 """
 
+_MEETINGS = count()
+"""Numbers of the meetings of all processes."""
+
 
 def processes() -> PartialState:
     """Return the state that all processes share.
 
-    It has `is_main_process`, `num_processes`, `process_index` and `wait_for_everyone()`.
+    It has `is_main_process`, `num_processes` and `process_index`; `meet` waits for all of them.
 
     Raises:
         TrainingError: several processes were started and cannot talk to each other.
@@ -45,6 +49,24 @@ def processes() -> PartialState:
             "set ACCELERATE_USE_CPU=1, or start one"
         )
     return state
+
+
+def meet() -> None:
+    """Wait until all processes are here.
+
+    Not in a collective, in which a GPU computes nothing at full power and other libraries give up
+    after minutes: those that wait ask the store by which the processes know each other. All of them
+    call it equally often.
+    """
+    state = processes()
+    if state.num_processes == 1:
+        return
+
+    store = _get_default_store()
+    place = f"destila meets {next(_MEETINGS)}"
+    if store.add(place, 1) == state.num_processes:
+        store.set(f"{place}: all are here", "")
+    store.wait([f"{place}: all are here"], PATIENCE)
 
 
 def turn() -> tuple[int, int]:

@@ -53,6 +53,9 @@ def test_a_preset_is_timed_beside_beto(monkeypatch):
     assert latency["protocol"] == "papers-512"
     assert latency["low"] <= latency["speed_up"] <= latency["high"]
     assert latency["conditions"]["threads"] == 1
+    speed = published_tables.preset_row(found)["inferences per second"]
+    assert float(speed.split()[0]) == pytest.approx(1000 / latency["median_ms"], abs=0.01)
+    assert "32.53" in speed
 
 
 def test_an_unknown_preset_is_an_error_with_the_nearest():

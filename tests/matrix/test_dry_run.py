@@ -10,6 +10,7 @@ from destila.commands import run as command
 from destila.errors import ConfigError
 from destila.matrix.dry_run import dry_run
 from destila.matrix.matrix import cells_of, read_matrix
+from destila.matrix.stand_ins import shape_of, teacher_in_turn
 from destila.models.presets import PRESETS, count_parameters
 
 FOLDER = Path(__file__).parents[2] / "recipes" / "published"
@@ -40,6 +41,15 @@ def test_a_published_column_of_every_task_trains_two_steps():
     assert plan.steps == 4 * (2 + 3 + 4) * per_epoch
 
 
+@pytest.mark.slow
+def test_workers_try_the_same_cells():
+    """In the order of the table, an error too."""
+    tried = cells("glues", "albeto-tiny/conll2002", "albeto-tiny/mldoc")
+    results = dry_run(tried, workers=2)
+    assert [(each.name, each.result) for each in results] == [(c.name, "OK") for c in tried]
+    assert results[0].plan == dry_run(tried[:1])[0].plan
+
+
 def test_a_model_larger_than_the_memory_is_planned_only():
     (result,) = dry_run(cells("glues", "albeto-xxlarge/xnli_es"), memory_gb=1.0)
     assert (result.result, result.ok) == ("needs 4.0 GB", True)
@@ -49,12 +59,22 @@ def test_a_model_larger_than_the_memory_is_planned_only():
 def test_a_students_teacher_takes_part(monkeypatch):
     asked = []
     monkeypatch.setattr(
-        "destila.matrix.dry_run.largest_teacher",
-        lambda recipe: asked.append(len(recipe.teachers)) or recipe.teachers[3],
+        "destila.matrix.dry_run.teacher_in_turn",
+        lambda recipe, turn: asked.append(len(recipe.teachers)) or recipe.teachers[3],
     )
     (result,) = dry_run(cells("speedy-gonzales", "albeto-tiny/conll2002"))
     assert (result.result, asked) == ("OK", [11])
     assert result.plan.trainings == 6
+
+
+def test_cells_of_a_column_try_all_teachers_in_turn():
+    """The largest first, so that the memory of a single cell is told for the worst case."""
+    (cell,) = cells("speedy-gonzales", "albeto-tiny/conll2002")
+    tried = [teacher_in_turn(cell.recipe, turn) for turn in range(11)]
+    sizes = [count_parameters(shape_of(spec)) for spec in tried]
+    assert sizes == sorted(sizes, reverse=True)
+    assert len({spec.label for spec in tried}) == 11
+    assert teacher_in_turn(cell.recipe, 11) == tried[0]
 
 
 def test_a_wrong_cell_is_told_and_costs_itself_alone(tmp_path):

@@ -129,6 +129,36 @@ def test_processes_share_an_evaluation_to_the_same_bits(tmp_path, world):
     assert all(counts)
 
 
+MEETING = """
+import sys, time
+from pathlib import Path
+from torch import distributed
+from destila.training.processes import meet, processes
+
+def collective(*arguments, **options):
+    raise AssertionError("a collective")
+
+state, folder = processes(), Path(sys.argv[1])
+for name in ("barrier", "all_reduce", "all_gather", "broadcast"):
+    setattr(distributed, name, collective)
+for number in range(3):
+    if state.is_main_process:
+        time.sleep(0.3)
+        (folder / f"done {number}").touch()
+    meet()
+    assert (folder / f"done {number}").exists(), "did not wait"
+distributed.destroy_process_group()
+"""
+
+
+@pytest.mark.slow
+def test_processes_wait_for_each_other_without_a_collective(tmp_path):
+    """However long the first one works, no GPU spins and no library gives up."""
+    (tmp_path / "meeting.py").write_text(MEETING, encoding="utf-8")
+    train(tmp_path / "meeting.py", str(tmp_path), world=2)
+    assert (tmp_path / "done 2").exists()
+
+
 def test_processes_that_would_train_side_by_side_are_refused(monkeypatch):
     processes()  # alone, as the tests run
     monkeypatch.setenv("WORLD_SIZE", "2")

@@ -39,7 +39,7 @@ from destila.study.runs.wholeness import TRAINED, describe_files, read_trained, 
 from destila.training.feed import TrainData
 from destila.training.loop import Evaluation, Step, fit
 from destila.training.options import TrainOptions
-from destila.training.processes import processes
+from destila.training.processes import meet, processes
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ def train(
     writes = processes().is_main_process
     if writes:
         _prepare_folder(plan)
-    processes().wait_for_everyone()
+    meet()
 
     # The student, what it reads, and what it learns from.
     study = plan.study
@@ -135,7 +135,7 @@ def train(
             if watch is not None and step.evaluation is not None:
                 watch(step.evaluation)
             progress(f"{plan.name}: {_epoch(step, plan.options)}", step.step, step.steps)
-    processes().wait_for_everyone()
+    meet()
 
     # Done, and written down last.
     assert best is not None, "a run ends with an evaluation"
@@ -145,7 +145,7 @@ def train(
     if writes:
         _write_result(plan, trained)
         state.unlink(missing_ok=True)
-    processes().wait_for_everyone()
+    meet()
     return trained
 
 
