@@ -20,7 +20,7 @@ from destila import cpu
 from destila.measuring import machine
 from destila.measuring.sample_texts import spread
 from destila.study.planning.data import load_study
-from destila.study.planning.int8_labels import label_in_int8
+from destila.study.planning.labelling.int8_labels import label_in_int8
 from destila.study.planning.open_models import load_for_study, predictor_of
 from destila.study.planning.recipe import read_recipe
 from destila.teachers.cache import PredictRows

@@ -86,7 +86,7 @@ def run(config: Config, progress: Progress = silent) -> StudyResult:
 
 def _manner(config: Config) -> dict[str, Any]:
     """Return how studies are run."""
-    from destila.study.planning.cluster_labels import ClusterLabels
+    from destila.study.planning.labelling.cluster_labels import ClusterLabels
 
     cluster = None
     if config.cluster is not None:

@@ -44,6 +44,7 @@ from destila.study.runs.training import load_student, train_teachers
 from destila.tasks import task_of
 from destila.terminal import in_duration
 from destila.training.feed import TrainData
+from destila.training.kept_memory import keep_heap
 from destila.training.loop import Evaluation, fit
 from destila.training.options import TrainOptions
 
@@ -174,6 +175,7 @@ def _by_workers(
 def _try_column(dry: DryRun, cells: Sequence[Cell], folder: Path, threads: int) -> list[DryCell]:
     """Try the cells of a column in a worker."""
     torch.set_num_threads(threads)
+    keep_heap()  # a third of the time of large models went into pages given back and asked for
     return dry.cells(cells, folder / str(os.getpid()))
 
 

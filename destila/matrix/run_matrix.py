@@ -18,7 +18,7 @@ from destila.matrix.matrix import Cell
 from destila.progress import Progress, silent
 from destila.study.failures import Failures
 from destila.study.planning.recipe import read_recipe
-from destila.study.planning.teachers import Cluster
+from destila.study.planning.teachers import LabellingMachines
 from destila.study.run import run_study
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ def run_cells(
     *,
     tested: bool = True,
     time_again: bool = False,
-    cluster: Cluster | None = None,
+    cluster: LabellingMachines | None = None,
 ) -> list[str]:
     """Run the studies of cells; what one of them cannot do is no reason to lose the others.
 
@@ -68,7 +68,7 @@ def run_cell(
     *,
     tested: bool = True,
     time_again: bool = False,
-    cluster: Cluster | None = None,
+    cluster: LabellingMachines | None = None,
 ) -> dict[str, Any]:
     """Run the study of a cell; where its recipe searches, the search first, then its best trial.
 

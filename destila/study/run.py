@@ -37,7 +37,7 @@ from destila.study.planning.plans import (
     plan_students,
 )
 from destila.study.planning.recipe import Recipe
-from destila.study.planning.teachers import Cluster, Teachers
+from destila.study.planning.teachers import LabellingMachines, Teachers
 from destila.study.recording import record_baselines, record_teacher, student_record
 from destila.study.runs.training import lost_model, train, train_teachers
 from destila.study.testing import TestedModel
@@ -57,7 +57,7 @@ def run_study(
     methods: Sequence[Method] = METHODS,
     tested: bool = True,
     time_again: bool = False,
-    cluster: Cluster | None = None,
+    cluster: LabellingMachines | None = None,
 ) -> StudyResult:
     """Train, test and measure every model of a recipe, and write its report.
 

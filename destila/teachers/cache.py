@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 WRITTEN = "written"
 """Of an example's `meta`: the text that its teacher reads, where the student reads another case."""
 
-CHUNK = 1024
+CACHE_CHUNK = 1024
 """Texts that a teacher is asked about at once, and that are written at once."""
 
 CACHE_FORMAT = 1
@@ -243,7 +243,7 @@ class Cache:
         examples: Sequence[Example],
         predict: PredictRows,
         *,
-        chunk: int = CHUNK,
+        chunk: int = CACHE_CHUNK,
         progress: Callable[[int, int], None] | None = None,
     ) -> int:
         """Ask the teacher about every example without a row; return how many that were.

@@ -39,7 +39,7 @@ from destila.teachers.kept_teacher import BUNDLE_FILE, BUNDLE_FORMAT, TEXTS_FILE
 from destila.types import Example
 from destila.version import __version__
 
-WEIGHTS = "model.safetensors"
+_WEIGHTS = "model.safetensors"
 
 
 @dataclass(kw_only=True)
@@ -218,7 +218,9 @@ def _study_facts(study: Study, plans: Sequence[TrainPlan]) -> dict[str, Any]:
 def _student_facts(plan: TrainPlan) -> dict[str, str]:
     """Return the key of a student and the digest of its weights."""
     files: Mapping[str, Any] = read_trained(plan.folder).get("files", {})
-    digest = files[WEIGHTS][1] if WEIGHTS in files else file_digest(plan.folder / "best" / WEIGHTS)
+    digest = (
+        files[_WEIGHTS][1] if _WEIGHTS in files else file_digest(plan.folder / "best" / _WEIGHTS)
+    )
     return {"key": plan.key, "weights": digest}
 
 

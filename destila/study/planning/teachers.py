@@ -25,8 +25,8 @@ from destila.models.presets import PRESETS
 from destila.progress import Progress
 from destila.study.planning.data import Study
 from destila.study.planning.distil_options import DistilOptions
-from destila.study.planning.int8_labels import Int8Labeller, label_in_int8
 from destila.study.planning.keys import EnsembleKey
+from destila.study.planning.labelling.int8_labels import Int8Labeller, label_in_int8
 from destila.study.planning.open_models import load_for_study, predictor_of
 from destila.study.planning.recipe import TeacherSpec
 from destila.teachers.cache import Cache, PredictRows, RowsView, estimate_cache
@@ -73,7 +73,7 @@ class RankedTeacher:
     seconds: float = 0.0
 
 
-class Cluster(Protocol):
+class LabellingMachines(Protocol):
     """Machines that answer for a teacher; `cluster_labels.ClusterLabels`."""
 
     def answers(
@@ -114,7 +114,7 @@ class Teachers:
         self._ready: dict[str, RankedTeacher] = {}
         self._loaded: dict[str, Teacher] = {}
         self._int8: dict[str, Int8Labeller | None] = {}
-        self.cluster: Cluster | None = None
+        self.cluster: LabellingMachines | None = None
 
     def add(self, teacher: RankedTeacher) -> None:
         """Add a teacher that was trained or loaded."""

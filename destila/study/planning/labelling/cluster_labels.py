@@ -37,7 +37,7 @@ from destila.study.planning.encodings import Encodings
 from destila.study.planning.recipe import Recipe
 from destila.study.planning.teachers import TIMED_TEXTS, RankedTeacher, Teachers
 from destila.study.planning.texts import UnlabelledTexts
-from destila.teachers.cache import CHUNK, WRITTEN, example_keys
+from destila.teachers.cache import CACHE_CHUNK, WRITTEN, example_keys
 from destila.types import Dataset, Example
 
 
@@ -175,7 +175,7 @@ def _plan_blocks(folder: Path, examples: Sequence[Example]) -> dict[int, int]:
     new = [example for example, key in zip(examples, keys, strict=True) if key not in known]
 
     first = max(sizes, default=-1) + 1
-    starts = [0, *range(TIMED_TEXTS, len(new), CHUNK)] if new else []
+    starts = [0, *range(TIMED_TEXTS, len(new), CACHE_CHUNK)] if new else []
     for number, (start, end) in enumerate(pairwise([*starts, len(new)]), first):
         rows = [[e.id, e.meta.get(WRITTEN, e.text), e.pair, e.words] for e in new[start:end]]
         write_text(_texts(folder, number), "".join(json.dumps(row) + "\n" for row in rows))

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from destila.errors import ConfigError, DataError
-from destila.study.planning import cluster_labels
-from destila.study.planning.cluster_labels import ClusterLabels
+from destila.study.planning.labelling import cluster_labels
+from destila.study.planning.labelling.cluster_labels import ClusterLabels
 from destila.teachers import cache
 from tests.fixtures.studies import run_recipe
 
@@ -22,7 +22,7 @@ QUICK = (
     'tokenizer={kind="bpe", vocab_size=400}, train={steps=2}}]',
 )
 RUN = """
-from destila.study.planning.cluster_labels import ClusterLabels
+from destila.study.planning.labelling.cluster_labels import ClusterLabels
 from destila.study.planning.recipe import read_recipe
 from destila.study.run import run_study
 
@@ -71,7 +71,7 @@ def here(monkeypatch):
 
 def test_blocks_fill_the_cache_of_one_machine(tiny, tmp_path, monkeypatch, here):
     """To the same bytes, after a kill too; only blocks that are missing are made again."""
-    monkeypatch.setattr(cluster_labels, "CHUNK", 16)
+    monkeypatch.setattr(cluster_labels, "CACHE_CHUNK", 16)
     monkeypatch.setattr(cache.Cache.fill, "__kwdefaults__", {"chunk": 16, "progress": None})
     run_recipe(tiny(), *QUICK, tested=False)
     alone = contents(tmp_path / "cache")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from destila.study.planning import int8_labels
+from destila.study.planning.labelling import int8_labels
 from destila.study.planning.open_models import load_for_study, predictor_of
 from destila.teachers.cache_list import list_caches
 from tests.fixtures.studies import study_of
