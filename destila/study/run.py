@@ -128,9 +128,7 @@ def run_study(
 
         # The report shows what there is, also where nothing is left to go on with.
         with failures.noted("report") as report:
-            result = report_study(study, tested=tested)
-            if result and (compared := bundle_lines(teachers, plans)):
-                result = {**result, "lines": [*result.get("lines", []), *compared]}
+            result = report_study(study, bundle_lines(teachers, plans), tested=tested)
         if report.failed or (plans and lost == len(plans)):
             raise failures.first
         return {**result, "failed": failures.lines} if failures.lines else result
@@ -211,11 +209,12 @@ def save_recipe(study: Study) -> None:
         write_text(study.folder / "recipe.toml", config.to_toml(study.recipe))
 
 
-def report_study(study: Study, *, tested: bool = True) -> StudyResult:
+def report_study(study: Study, lines: Sequence[str] = (), *, tested: bool = True) -> StudyResult:
     """Write the report of what is recorded, and the versions that it was measured with.
 
     Args:
         study: its records are read from disk, with those of earlier runs.
+        lines: that are shown behind its conclusions.
         tested: whether models were tested; without that there is no report, only a line that says
             how to go on.
     """
@@ -223,9 +222,10 @@ def report_study(study: Study, *, tested: bool = True) -> StudyResult:
         return {}
     if not tested:
         line = "trained; the same command without --train-only tests and measures"
-        return {"study": study.recipe.name, "lines": [line]}
+        return {"study": study.recipe.name, "lines": [line, *lines]}
 
     # Times mean little without the libraries and the code that they were taken with.
     environment = {"versions": machine.versions(), "code": machine.code_version()}
     write_json(study.folder / "environment.json", environment)
-    return write_report(str(study.records_path), out=str(study.folder / "report.md"))
+    result = write_report(str(study.records_path), out=str(study.folder / "report.md"))
+    return {**result, "lines": [*result.get("lines", ()), *lines]}

@@ -110,6 +110,7 @@ def test_every_command_works_or_names_its_extra(exported, tmp_path):  # noqa: F8
         "pick": [[study, "--no-copy"]],
     }
     needs = {
+        "bundle": [str(tmp_path), "--out", str(tmp_path / "bundle")],
         "choose": [recipe],
         "corpus": [
             str(tmp_path / "a.parquet"),
