@@ -66,8 +66,7 @@ def run_study(
         progress: called with the name of a step, how much of it is done, and how much there is.
         methods: the models to make: the baseline, students fine-tuned on gold labels, students
             distilled.
-        tested: whether trained models are tested and timed too; False leaves that to a later run
-            on a quiet machine.
+        tested: whether trained models are tested and timed too; False leaves that to a later run.
         time_again: time all models again, though all were timed.
         cluster: machines that answer for the teacher; None: this one.
 
@@ -103,7 +102,6 @@ def run_study(
             study, teachers, plans, folds, failures, progress, methods, tested=tested
         )
 
-        # Where dev decided who teaches, students are known by their keys only now.
         if teachers.ready:
             forget_lost(teachers, plans)
 
