@@ -19,6 +19,9 @@ from destila.types import Dataset
 _SWAPS = 3
 """Sentences made of each tagged one."""
 
+_MANY = 10_000
+"""Texts to label from which a teacher's int8 graph is worth building and proving."""
+
 _PASSES = 8
 """Steps of a tagger, as passes over its labelled sentences."""
 
@@ -40,8 +43,11 @@ def default_way(dataset: Dataset) -> tuple[DistilOptions, dict[str, Any]]:
         return DistilOptions(terms=half), {}
 
     swaps = AugmentOptions(kind="swap", copies=_SWAPS, share=0.5)
-    batches = math.ceil(len(dataset.splits["train"]) / TrainOptions().batch_size)
-    return DistilOptions(terms=half, augment=swaps), {"steps": _PASSES * batches}
+    labelled = len(dataset.splits["train"])
+    batches = math.ceil(labelled / TrainOptions().batch_size)
+    many = labelled * (1 + _SWAPS) >= _MANY
+    options = DistilOptions(terms=half, augment=swaps, label_in="int8" if many else "precision")
+    return options, {"steps": _PASSES * batches}
 
 
 def rate_of_first_layers(teacher: Mapping[str, Any], dataset: Dataset) -> dict[str, Any]:
