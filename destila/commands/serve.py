@@ -84,6 +84,7 @@ def name_models(models: tuple[str, ...]) -> dict[str, Path]:
     """Map the name of every model to its folder.
 
     A folder's own name is the model's, but for `best`, which every run has: there it is the run's.
+    What is no folder here is called as it is given, a model of the hub without its organisation.
 
     Raises:
         ConfigError: two models have one name.
@@ -93,9 +94,11 @@ def name_models(models: tuple[str, ...]) -> dict[str, Path]:
         # NAME=FOLDER, or a folder alone.
         name, equals, place = given.partition("=")
         folder = hub.resolve(place if equals else given)
-        if not equals:
+        if not equals and Path(given).is_dir():
             path = folder.resolve()
             name = path.parent.name if path.name == "best" else path.name
+        elif not equals:
+            name = given.rpartition("/")[2]
 
         if name in folders:
             raise ConfigError(f"two models are called '{name}': give names, as in NAME={folder}")

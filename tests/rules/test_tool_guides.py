@@ -38,6 +38,18 @@ def write_reviews(folder: Path) -> None:
     (folder / "labels.jsonl").write_text(lines, encoding="utf-8")
 
 
+def test_the_guide_of_the_taggers_runs_as_it_is_written(capsys):
+    """On the models themselves, as the set-up installs them."""
+    pytest.importorskip("spacy")
+    names: dict[str, object] = {}
+    for block in code_of("destila-es"):
+        exec(compile(block, "destila-es.md", "exec"), names)
+    printed = capsys.readouterr().out
+    assert printed.startswith("Begoña Núñez PER ")
+    assert "('vio', 'VERB')" in printed
+    assert "('Zaragoza', 'LOC')" in printed
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(GUIDES))
 def test_a_guide_runs_as_it_is_written(name, folder_of, untrained, tmp_path, monkeypatch, capsys):  # noqa: F811
