@@ -1,4 +1,4 @@
-"""A real notebook: the table with its chart, and the bar while something goes on."""
+"""A real notebook: the table with its chart, and that a bar is drawn."""
 
 from __future__ import annotations
 
@@ -34,4 +34,4 @@ def test_a_notebook_shows_table_chart_and_bar(tmp_path):
     assert "<td>75.0</td>" in table["data"]["text/html"]
     assert table["data"]["text/html"].count("<svg") == 1
     assert "75.0" in table["data"]["text/plain"]
-    assert drawn == []
+    assert any("text/html" in output.get("data", {}) for output in drawn)
