@@ -50,7 +50,7 @@ function marked(text, spans) {
   for (const { start, end, label, probability } of spans) {
     box.append(points.slice(place, start).join(""));
     const mark = element("mark", `k${kinds.indexOf(label) % 5}`, points.slice(start, end).join(""));
-    mark.append(element("small", "", ` ${label}`)); // the blank is for those who hear it
+    mark.append(element("small", "", `\u00a0${label}`)); // the blank is for those who hear it
     mark.title = `${label}, ${percent(probability)}`;
     box.append(mark);
     place = end;
