@@ -233,10 +233,7 @@ def write_records(path: Path | str, records: Iterable[Record]) -> None:
 
 
 def check_record_path(path: Path) -> None:
-    """Raise ConfigError when no record can be kept in a file, before the work that makes one.
-
-    Nothing is made: a study whose recipe is wrong leaves no empty folder.
-    """
+    """Raise ConfigError when no record can be kept in a file; nothing is made."""
     try:
         # The folders above that are not there yet are made in the first that is.
         place = next(folder for folder in path.absolute().parents if folder.exists())
@@ -244,11 +241,9 @@ def check_record_path(path: Path) -> None:
         reason = reason if place.is_dir() else os.strerror(errno.ENOTDIR)
     except OSError as error:
         reason = str(error.strerror)
-
     if reason:
-        raise ConfigError(
-            f"records cannot be kept in {path.parent} ({reason}): give another folder"
-        )
+        what = f"records cannot be kept in {path.parent} ({reason})"
+        raise ConfigError(f"{what}: give another folder")
 
 
 def append_record(path: Path | str, record: Record) -> None:
@@ -294,9 +289,8 @@ def record_line(record: Record) -> str:
             default=_plain,
         )
     except ValueError as error:
-        raise DataError(
-            f"record of '{record.run}' holds a number that is not finite: {error}"
-        ) from error
+        what = f"record of '{record.run}' holds a number that is not finite: {error}"
+        raise DataError(what) from error
 
 
 def record_to_json(record: Record) -> dict[str, Any]:

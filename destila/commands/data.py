@@ -6,6 +6,7 @@ from typing import Any
 
 from destila.commands._cards import command_line
 from destila.config import RecipeOptions
+from destila.tasks import task_of
 
 PANEL = "A study"
 _LABELS = 30
@@ -77,12 +78,11 @@ def show(result: dict[str, Any]) -> dict[str, Any]:
 
 def _good_of(result: dict[str, Any]) -> dict[str, str]:
     """Return what is right of folds and of several labels, which is another thing."""
-    good, folds = {}, result["folds"]
-    if folds:
-        good["splits"] = (
-            f"no text stands in two splits, and {folds}-fold cross-validation scores all"
-        )
-    if result["task"] == "multilabel":
+    good = {}
+    if folds := result["folds"]:
+        scored = f"{folds}-fold cross-validation scores all"
+        good["splits"] = f"no text stands in two splits, and {scored}"
+    if task_of(result["task"]).label_sets:
         good["labels"] = "every label is in every split, and no text occurs with others too"
     return good
 

@@ -61,7 +61,7 @@ def test_what_does_not_fit_is_said(untrained, labelled):
         evaluate.run(evaluate.Config(recipe=tagger, file=labelled("no", "sí")))
 
 
-def test_a_file_without_the_identifier_of_the_training_data_is_scored(untrained, tmp_path):
+def test_a_file_without_an_identifier_is_scored(untrained, tmp_path):
     model = untrained("classify", ("no", "sí"))
     facts = json.loads((model / "destila.json").read_text())
     facts["columns"] = {"text": "Texto", "label": "Clase", "id": "Número"}

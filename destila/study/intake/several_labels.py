@@ -51,28 +51,28 @@ def find_label_columns(
     """
     names = list(rows[0][1])
     if options.label is not None:
-        found = label_columns(options.label, names)
-        if len(found) == 1:
+        chosen = label_columns(options.label, names)
+        if len(chosen) == 1:
             return None
     else:
         # Where no column is called a label, three that say yes and no are labels, not properties.
         taken = {columns.text, columns.pair, columns.id}
-        found = [name for name in names if name not in taken and is_zero_one(rows, name)]
-        by_name = columns.label not in found
-        if by_name or len(found) < _FEWEST_COLUMNS or any("," in name for name in found):
+        chosen = [name for name in names if name not in taken and is_zero_one(rows, name)]
+        by_name = columns.label not in chosen
+        if by_name or len(chosen) < _FEWEST_COLUMNS or any("," in name for name in chosen):
             return None
 
     # The same reading every time: what is chosen stands in the recipe.
-    options_of = {"label": ",".join(found)}
+    options_of = {"label": ",".join(chosen)}
     single = options.label_separator
-    if single is None and is_one_a_row(rows, found):
+    if single is None and is_one_a_row(rows, chosen):
         single = ""
-    listed = ", ".join(f"'{name}'" for name in found)
+    listed = ", ".join(f"'{name}'" for name in chosen)
     how = "each is a label, of which any number applies to a row"
     if single == "":
         options_of["label_separator"] = ""
         how = "the one that holds 1 is the label of the row"
-    alone = f"; for one of them alone: --label '{found[0]}'" if options.label is None else ""
+    alone = f"; for one of them alone: --label '{chosen[0]}'" if options.label is None else ""
     return options_of, [f"columns {listed} hold 0 and 1: {how}{alone}"]
 
 
