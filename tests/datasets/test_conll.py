@@ -64,7 +64,7 @@ def test_a_line_with_one_column_is_an_error_with_its_number(tmp_path):
 
 
 def test_words_given_as_tags_are_refused(tmp_path):
-    with pytest.raises(DataError, match=r"does not look like labels .*set data\.tag"):
+    with pytest.raises(DataError, match=r"does not look like labels .*\(data\.tag in the recipe\)"):
         _load(tmp_path, "".join(f"O Ana{n}\n\n" for n in range(60)))
 
 

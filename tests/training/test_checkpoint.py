@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import time
 
 import pytest
 import torch
@@ -89,6 +90,8 @@ def test_a_full_disk_leaves_older_checkpoints_intact(pretoy, tmp_path, monkeypat
     walk = pretoy.steps(pretoy.model(), tmp_path, chosen)
     for _ in range(12):
         next(walk)
+    while not (tmp_path / "00000010.safetensors").is_file():
+        time.sleep(0.01)  # it is written in the background
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
 
     def full(tensors, path, metadata):
