@@ -23,7 +23,7 @@ OPTIONS = {
 }
 
 EVALUATE = """
-import json, sys
+import json, os, sys
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +51,9 @@ scores = heldout.evaluate_heldout(net, batches, marks, np.ones(size, np.int64), 
 if among.is_main_process:
     Path(given["out"]).write_text(json.dumps({**scores, "counted": len(calls)}))
 if among.num_processes > 1:
+    among.wait_for_everyone()
     among.destroy_process_group()
+    os._exit(0)  # gloo's threads may abort a busy machine's Python at its end; all is written
 """
 
 
